@@ -1,0 +1,26 @@
+"""What the chip is: its record, the catalog, its integer arithmetic and its relay cell."""
+
+from snnmap.chip.catalog import find_chip_by_id, list_chips, load_chip, read_chip
+from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, Layout, OutputNeurons, Readout, SlotReach, WeightMemory
+from snnmap.chip.relay import RelayCell, find_relay_cell
+
+__all__ = [
+    # the record and its parts
+    "Bits",
+    "Chip",
+    "HiddenNeurons",
+    "InputChannels",
+    "Layout",
+    "OutputNeurons",
+    "Readout",
+    "SlotReach",
+    "WeightMemory",
+    # the catalog
+    "find_chip_by_id",
+    "list_chips",
+    "load_chip",
+    "read_chip",
+    # the relay cell
+    "RelayCell",
+    "find_relay_cell",
+]

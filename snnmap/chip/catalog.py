@@ -1,0 +1,111 @@
+"""Chips by name or by the path of a TOML file."""
+
+import tomllib
+import types
+from dataclasses import fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from snnmap.chip.record import Chip
+from snnmap.errors import ChipError
+
+__all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip"]
+
+
+def list_chips() -> list[str]:
+    """Give the names of the built-in chips, sorted."""
+    folder = resources.files("snnmap.chip") / "catalog"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_chip(name: str) -> Chip:
+    """Load a chip from the catalog, or from a TOML file where ``name`` is a path.
+
+    Args:
+        name: a catalog name, or a path that ends in ``.toml``.
+
+    Raises:
+        ChipError: unknown name, unreadable file, missing, unknown or contradictory field.
+    """
+    if name.endswith(".toml"):
+        return read_chip(_read_text(Path(name)), where=name)
+    if name not in list_chips():
+        known = ", ".join(list_chips())
+        raise ChipError(f"no chip is called '{name}'", limit=known, fix="use one of these names, or the path of a .toml file")
+    text = (resources.files("snnmap.chip") / "catalog" / f"{name}.toml").read_text(encoding="utf-8")
+    return read_chip(text, where=f"catalog/{name}.toml")
+
+
+def find_chip_by_id(chip_id: int) -> Chip | None:
+    """Give the built-in chip with this id, or None."""
+    return next((chip for chip in map(load_chip, list_chips()) if chip.chip_id == chip_id), None)
+
+
+def read_chip(text: str, *, where: str) -> Chip:
+    """Read a chip record from TOML text.
+
+    Args:
+        text: TOML with the fields of :class:`Chip`, tables for its parts.
+        where: the file's name for error messages.
+
+    Raises:
+        ChipError: malformed TOML, or a missing, unknown, mistyped or contradictory field; all are named at once.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ChipError(f"the chip file is not TOML: {error}", where=where, fix="correct the TOML syntax") from error
+    problems: list[str] = []
+    chip = _build(Chip, table, "", problems)
+    if problems:
+        raise ChipError("the chip record is incomplete: " + "; ".join(problems), where=where, fix="correct these fields")
+    if not isinstance(chip, Chip):  # _build answers None only beside a problem
+        raise ChipError("the chip record is empty", where=where)
+    return chip
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ChipError(f"the chip file cannot be read: {reason}", where=str(path), fix="give the path of a TOML file") from error
+
+
+def _build(cls: type, table: dict[str, Any], prefix: str, problems: list[str]) -> object | None:
+    """Build a record of ``cls`` from a TOML table; each defect is appended to ``problems``."""
+    hints = get_type_hints(cls)
+    known = {field.name for field in fields(cls)}
+    problems += [f"unknown field {prefix}{key}" for key in table if key not in known]
+    problems += [f"missing field {prefix}{key}" for key in sorted(known - table.keys())]
+    before = len(problems)
+    values = {key: _convert(hints[key], table[key], f"{prefix}{key}", problems) for key in table.keys() & known}
+    if len(problems) > before or known - table.keys() or any(value is None for value in values.values()):
+        return None
+    built: object = cls(**values)
+    return built
+
+
+def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(value, dict):
+            return _build(kind, value, f"{name}.", problems)
+        problems.append(f"{name} is not a table")
+        return None
+    if get_origin(kind) is Literal:
+        return _require(value in get_args(kind), value, f"{name} = {value!r} is not one of {', '.join(get_args(kind))}", problems)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            problems.append(f"{name} is not a list")
+            return None
+        return tuple(_convert(get_args(kind)[0], item, name, problems) for item in value)
+    expected = kind.__name__ if isinstance(kind, type | types.GenericAlias) else str(kind)
+    return _require(type(value) is kind, value, f"{name} = {value!r} is not of type {expected}", problems)
+
+
+def _require(holds: bool, value: Any, problem: str, problems: list[str]) -> Any:
+    if holds:
+        return value
+    problems.append(problem)
+    return None

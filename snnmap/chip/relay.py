@@ -1,0 +1,76 @@
+"""The relay cell: a neuron that repeats any spike count one step later, found by search and proved exhaustively."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+from snnmap.chip.arithmetic import decay, deliver, fire, integrate
+from snnmap.chip.record import Chip
+
+__all__ = ["RelayCell", "find_relay_cell"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayCell:
+    """Parameters of a relay, in units of the weight shift: weights and threshold are multiplied by ``1 << shift``.
+
+    Attributes:
+        weight: from the neuron (or input) that is repeated.
+        self_weight: from the relay to itself, clearing what the synapse kept; 0 where none is needed.
+        threshold: spike threshold.
+        dash_syn: bit-shift decay of the synaptic current.
+        dash_mem: bit-shift decay of the membrane.
+    """
+
+    weight: int
+    self_weight: int
+    threshold: int
+    dash_syn: int
+    dash_mem: int
+
+
+def find_relay_cell(chip: Chip, *, unit_shift: int = 0) -> RelayCell | None:
+    """Find a neuron of this chip that sends, in each step, exactly the count that reached it in that step.
+
+    The search goes over small weights and decays; a candidate counts only if every state it can get into answers
+    every count 0..max exactly (a proof by exhaustion, since the reachable states are finite).
+
+    Args:
+        chip: whose arithmetic and widths apply.
+        unit_shift: the weight shift of the unit; a cell is proved for the unit it is used with.
+
+    Returns:
+        The cell with the smallest decays and weights, or None where the chip has no such neuron.
+    """
+    bits, hidden = chip.bits, chip.hidden
+    return _search(hidden.max_count, bits.state, bits.dash_max, min(4, bits.weight_range[1]), unit_shift)
+
+
+@lru_cache(maxsize=64)
+def _search(max_count: int, state_bits: int, dash_max: int, weight_max: int, unit_shift: int) -> RelayCell | None:
+    dashes = range(min(3, dash_max) + 1)
+    for dash_syn, dash_mem, weight, self_weight in product(dashes, dashes, range(1, weight_max + 1), range(0, -weight_max - 1, -1)):
+        cell = RelayCell(weight=weight, self_weight=self_weight, threshold=1, dash_syn=dash_syn, dash_mem=dash_mem)
+        if _repeats_every_count(cell, max_count, state_bits, unit_shift):
+            return cell
+    return None
+
+
+def _repeats_every_count(cell: RelayCell, max_count: int, bits: int, shift: int) -> bool:
+    """Walk all reachable states (current, potential, own last count) and try every count in each."""
+    seen = {(0, 0, 0)}
+    frontier = [(0, 0, 0)]
+    while frontier:
+        current, potential, own = frontier.pop()
+        for count in range(max_count + 1):
+            i = deliver(current, cell.weight, shift, count, bits)
+            i = deliver(i, cell.self_weight, shift, own, bits)
+            i -= decay(i, cell.dash_syn)
+            v = integrate(potential, cell.dash_mem, i, 0, bits)
+            sent, v = fire(v, cell.threshold << shift, 0, max_count, bits)
+            if sent != count:
+                return False
+            if (i, v, sent) not in seen:
+                seen.add((i, v, sent))
+                frontier.append((i, v, sent))
+    return True

@@ -1,0 +1,64 @@
+"""The errors a user can cause; every other exception is a defect of snnmap."""
+
+from collections.abc import Sequence
+
+from snnmap.diagnostics import Diagnostic
+
+__all__ = ["ChipError", "DesignRuleError", "FormatError", "FrontendError", "InputError", "NetworkError", "SnnmapError"]
+
+
+class SnnmapError(Exception):
+    """An expected error: what, where, measured against limit, and how to fix it.
+
+    Args:
+        what: what is wrong, one sentence without a final stop.
+        where: file, population, block or argument.
+        measured: the value found.
+        limit: the value allowed.
+        fix: what the user can do.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", measured: str = "", limit: str = "", fix: str = "") -> None:
+        self.what, self.where, self.measured, self.limit, self.fix = what, where, measured, limit, fix
+        lines = [what]
+        if where:
+            lines.append(f"  where: {where}")
+        if measured or limit:
+            lines.append(f"  measured: {measured or '-'}   limit: {limit or '-'}")
+        if fix:
+            lines.append(f"  fix: {fix}")
+        super().__init__("\n".join(lines))
+
+
+class ChipError(SnnmapError):
+    """A chip record is missing, incomplete or contradicts itself."""
+
+
+class NetworkError(SnnmapError):
+    """A network cannot be built or run as given."""
+
+
+class FrontendError(SnnmapError):
+    """A model cannot be read as a network."""
+
+
+class InputError(SnnmapError):
+    """An input raster does not suit the network, or an argument is out of range."""
+
+
+class FormatError(SnnmapError):
+    """A bitstream, its text twin or an image does not follow its specification."""
+
+
+class DesignRuleError(SnnmapError):
+    """A network breaks design rules; the diagnostics say which, where and by how much."""
+
+    exit_code = 1
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
+        count = len(self.diagnostics)
+        noun = "violation" if count == 1 else "violations"
+        super().__init__("\n".join([f"{count} design rule {noun}", *map(str, self.diagnostics)]))

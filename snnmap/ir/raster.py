@@ -1,0 +1,116 @@
+"""What goes in and what is seen: spike count rasters, recorded states, cost."""
+
+from collections.abc import Mapping
+from dataclasses import field
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.errors import InputError
+from snnmap.ir.network import InputPort
+from snnmap.ir.record import FloatArray, IntArray, freeze_mapping, record, replace_array
+
+__all__ = ["Profile", "Recording", "read_raster", "read_rasters"]
+
+
+@record
+class Profile:
+    """Cost of a run, summed over samples and steps.
+
+    Attributes:
+        n_samples: samples.
+        n_steps: steps a sample.
+        input_spikes: spikes that entered.
+        hidden_spikes: spikes of hidden neurons.
+        output_spikes: spikes of output neurons.
+        synaptic_operations: weights added to a synaptic current, one a spike and stored synapse.
+    """
+
+    n_samples: int
+    n_steps: int
+    input_spikes: int
+    hidden_spikes: int
+    output_spikes: int
+    synaptic_operations: int
+
+
+@record
+class Recording:
+    """What a simulation was asked to keep; arrays of populations by name (on a chip: ``hidden`` and ``outputs``).
+
+    Attributes:
+        counts: ``(n_samples, n_steps, size) int64`` spike counts.
+        potentials: ``(n_samples, n_steps, size)`` membrane potentials after the reset.
+        currents: ``(n_samples, n_steps, n_synapses, size)`` synaptic currents after the decay and input of the step.
+        profile: cost, where the simulator counts it.
+    """
+
+    counts: Mapping[str, IntArray] = field(default_factory=dict)
+    potentials: Mapping[str, FloatArray | IntArray] = field(default_factory=dict)
+    currents: Mapping[str, FloatArray | IntArray] = field(default_factory=dict)
+    profile: Profile | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("counts", "potentials", "currents"):
+            replace_array(self, name, freeze_mapping(getattr(self, name)))
+
+
+def read_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> dict[str, IntArray]:
+    """Check input rasters against the ports.
+
+    Args:
+        ports: the network's input ports.
+        inputs: one array for a network with one port, else arrays by port name; each ``(n_samples, n_steps, size)``,
+            or ``(n_steps, size)`` for one sample.
+
+    Returns:
+        ``(n_samples, n_steps, size) int64`` by port name, all with the same samples and steps.
+
+    Raises:
+        InputError: a port is missing or unknown, a shape is wrong, or a count is negative or not an integer.
+    """
+    given = dict(inputs) if isinstance(inputs, Mapping) else {ports[0].name if len(ports) == 1 else "": inputs}
+    names = {port.name for port in ports}
+    if given.keys() != names:
+        raise InputError(
+            "input rasters do not match the input ports",
+            measured=", ".join(sorted(given)) or "one unnamed raster",
+            limit=", ".join(sorted(names)),
+            fix="give one raster a port, as a mapping by port name",
+        )
+    rasters = {port.name: read_raster(given[port.name], port.size, where=f"input port '{port.name}'") for port in ports}
+    shapes = {raster.shape[:2] for raster in rasters.values()}
+    if len(shapes) > 1:
+        raise InputError("input rasters differ in samples or steps", measured=str(sorted(shapes)), limit="one (n_samples, n_steps)")
+    return rasters
+
+
+def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
+    """Check one raster of spike counts.
+
+    Returns:
+        ``(n_samples, n_steps, size) int64``.
+
+    Raises:
+        InputError: wrong shape, negative counts, or values that are not integers.
+    """
+    given = np.asarray(raster)
+    if given.ndim == 2:
+        given = given[np.newaxis]
+    if given.ndim != 3 or given.shape[2] != size:
+        raise InputError(
+            "the input raster has the wrong shape",
+            where=where,
+            measured=str(np.shape(raster)),
+            limit=f"(n_samples, n_steps, {size}) or (n_steps, {size})",
+            fix="give spike counts, one column a channel",
+        )
+    if given.dtype.kind not in "iubf" or not np.isfinite(given).all() or (given != np.rint(given)).any() or (given < 0).any():
+        raise InputError(
+            "spike counts must be non-negative integers",
+            where=where,
+            measured=f"{given.dtype}" + (f", smallest {given.min()}" if given.size and given.dtype.kind in "iuf" else ""),
+            limit="integers from 0",
+            fix="encode the signal as spike counts a step",
+        )
+    return given.astype(np.int64)

@@ -1,0 +1,125 @@
+"""The canonical text form of a network: JSON, one line an array, that round-trips exactly."""
+
+import json
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from snnmap import fsio
+from snnmap.errors import NetworkError
+from snnmap.ir.csr import CsrMatrix
+from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
+
+__all__ = ["format_network", "load_network", "parse_network", "save_network"]
+
+T = TypeVar("T")
+_FORMAT = "snnmap-network"
+_VERSION = 1
+_ARRAYS = {
+    Population: {"alpha": np.float64, "beta": np.float64, "threshold": np.float64, "bias": np.float64, "v_reset": np.float64, "max_count": np.int64},
+    CsrMatrix: {"indptr": np.int64, "indices": np.int64, "data": np.float64},
+}
+
+
+def format_network(network: Network) -> str:
+    """Write a network as text; equal networks give equal text.
+
+    JSON with one line a scalar or array. Floats are written so that they read back to the same bits; an array whose
+    values are all equal is written as one value (its shape follows from the population).
+    """
+    document = {"format": _FORMAT, "version": _VERSION, **_to_plain(network)}
+    return _indent(document, 0) + "\n"
+
+
+def parse_network(text: str, *, where: str = "text") -> Network:
+    """Read what :func:`format_network` wrote.
+
+    Raises:
+        NetworkError: not JSON, not this format, or a missing, unknown or malformed field.
+    """
+    try:
+        document = json.loads(text)
+        if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
+            raise NetworkError("this is not a snnmap network", where=where, fix="give a file written by save_network")
+        if (version := document.pop("version", None)) != _VERSION:
+            raise NetworkError("the network file has another version", where=where, measured=str(version), limit=str(_VERSION))
+        return _read_network(document)
+    except NetworkError as error:
+        raise NetworkError(error.what, where=error.where or where, measured=error.measured, limit=error.limit, fix=error.fix) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise NetworkError(f"the network file is malformed: {error}", where=where, fix="give a file written by save_network") from error
+
+
+def save_network(network: Network, path: Path | str) -> None:
+    """Write the canonical text form to a file, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    fsio.write_file(Path(path), format_network(network).encode())
+
+
+def load_network(path: Path | str) -> Network:
+    """Read a network file.
+
+    Raises:
+        NetworkError: unreadable or malformed file.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise NetworkError(f"the network file cannot be read: {reason}", where=str(path), fix="give the path of a saved network") from error
+    return parse_network(text, where=str(path))
+
+
+def _to_plain(value: Any) -> Any:
+    if is_dataclass(value):
+        arrays = _ARRAYS.get(type(value), {}) if isinstance(value, Population) else {}
+        return {f.name: _array_to_plain(getattr(value, f.name), f.name in arrays) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [_to_plain(item) for item in value]
+    if hasattr(value, "items"):
+        return {key: _to_plain(item) for key, item in sorted(value.items())}
+    return value
+
+
+def _array_to_plain(value: Any, may_shrink: bool) -> Any:
+    if not isinstance(value, np.ndarray):
+        return _to_plain(value)
+    if may_shrink and value.ndim == 1 and value.size and np.array_equal(value, np.full_like(value, value[0])) and not np.signbit(value).any():
+        return value[0].item()
+    return value.tolist()
+
+
+def _indent(value: Any, depth: int) -> str:
+    nested = isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
+    if not nested or not value:
+        return json.dumps(value)
+    pad, end = "  " * (depth + 1), "  " * depth
+    if isinstance(value, dict):
+        lines = [f"{pad}{json.dumps(key)}: {_indent(item, depth + 1)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{end}}}"
+    return "[\n" + ",\n".join(pad + _indent(item, depth + 1) for item in value) + f"\n{end}]"
+
+
+def _read_network(document: dict[str, Any]) -> Network:
+    parts: dict[str, Any] = {
+        "inputs": tuple(_read(InputPort, item) for item in document.pop("inputs")),
+        "populations": tuple(_read(Population, item) for item in document.pop("populations")),
+        "projections": tuple(_read(Projection, {**item, "weights": _read(CsrMatrix, item["weights"])}) for item in document.pop("projections")),
+        "outputs": tuple(_read(OutputPort, item) for item in document.pop("outputs")),
+        "sums": tuple(_read(SpikeSum, item) for item in document.pop("sums")),
+    }
+    return _read(Network, {**document, **parts})
+
+
+def _read(cls: type[T], item: dict[str, Any]) -> T:
+    arrays = _ARRAYS.get(cls, {})
+    values = {
+        key: np.asarray(value, arrays[key]) if key in arrays else tuple(value) if isinstance(value, list) else value
+        for key, value in item.items()
+    }
+    return cls(**values)
