@@ -1,5 +1,6 @@
 """Files that are whole or absent: written to a temporary sibling, synced, then renamed."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -33,8 +34,6 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, data in files.items():
             target = directory / name
-            if target.is_dir():
-                raise IsADirectoryError(21, "is a directory", str(target))
             staged.append((_stage(target, data), target))
         for temporary, target in staged:
             temporary.replace(target)
@@ -50,17 +49,20 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _stage(target: Path, data: bytes) -> Path:
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_umask())
     except BaseException:
-        os.unlink(name)
+        temporary.unlink()
         raise
-    return Path(name)
+    return temporary
 
 
 def _make_directories(folders: list[Path]) -> list[Path]:

@@ -1,6 +1,7 @@
 """What the chip is: its record, the catalog, its integer arithmetic and its relay cell."""
 
 from snnmap.chip.catalog import find_chip_by_id, list_chips, load_chip, read_chip
+from snnmap.chip.codes import decay_factors, nearest_dashes
 from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, Layout, OutputNeurons, Readout, SlotReach, WeightMemory
 from snnmap.chip.relay import RelayCell, find_relay_cell
 
@@ -20,6 +21,9 @@ __all__ = [
     "list_chips",
     "load_chip",
     "read_chip",
+    # decay codes
+    "decay_factors",
+    "nearest_dashes",
     # the relay cell
     "RelayCell",
     "find_relay_cell",

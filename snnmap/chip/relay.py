@@ -49,7 +49,9 @@ def find_relay_cell(chip: Chip, *, unit_shift: int = 0) -> RelayCell | None:
 @lru_cache(maxsize=64)
 def _search(max_count: int, state_bits: int, dash_max: int, weight_max: int, unit_shift: int) -> RelayCell | None:
     dashes = range(min(3, dash_max) + 1)
-    for dash_syn, dash_mem, weight, self_weight in product(dashes, dashes, range(1, weight_max + 1), range(0, -weight_max - 1, -1)):
+    for dash_syn, dash_mem, weight, self_weight in product(
+        dashes, dashes, range(1, weight_max + 1), range(0, -weight_max - 1, -1)
+    ):
         cell = RelayCell(weight=weight, self_weight=self_weight, threshold=1, dash_syn=dash_syn, dash_mem=dash_mem)
         if _repeats_every_count(cell, max_count, state_bits, unit_shift):
             return cell

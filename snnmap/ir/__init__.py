@@ -1,1 +1,72 @@
 """The types that flow between the stages, and what they mean."""
+
+from snnmap.ir.csr import CsrMatrix
+from snnmap.ir.graph import (
+    ShortLoop,
+    expand_terms,
+    find_short_loops,
+    find_structure_problems,
+    find_zero_delay_loops,
+    order_populations,
+    require_structure,
+)
+from snnmap.ir.image import Block, BlockKind, Image, pack, unpack
+from snnmap.ir.mapped import MappedNetwork, NeuronParameters, SlotTable
+from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
+from snnmap.ir.program import NeuronCodes, Program, find_program_defects
+from snnmap.ir.quantised import QuantisedNetwork, TensorError
+from snnmap.ir.raster import Profile, Recording, read_raster, read_rasters
+from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
+from snnmap.ir.report import Report
+from snnmap.ir.simulate import simulate_network
+from snnmap.ir.text import format_network, load_network, parse_network, save_network
+
+__all__ = [
+    # networks
+    "CsrMatrix",
+    "InputPort",
+    "Network",
+    "OutputPort",
+    "Population",
+    "Projection",
+    "Reset",
+    "SpikeSum",
+    # what they mean, and their text form
+    "expand_terms",
+    "ShortLoop",
+    "find_short_loops",
+    "find_structure_problems",
+    "find_zero_delay_loops",
+    "order_populations",
+    "require_structure",
+    "simulate_network",
+    "format_network",
+    "load_network",
+    "parse_network",
+    "save_network",
+    # folded, quantised, laid out
+    "MappedNetwork",
+    "NeuronParameters",
+    "SlotTable",
+    "QuantisedNetwork",
+    "TensorError",
+    "NeuronCodes",
+    "Program",
+    "find_program_defects",
+    "Block",
+    "BlockKind",
+    "Image",
+    "pack",
+    "unpack",
+    # what goes in and comes out
+    "Profile",
+    "Recording",
+    "Report",
+    "read_raster",
+    "read_rasters",
+    # array types
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "record",
+]

@@ -1,14 +1,24 @@
 """Questions about a network's graph: order, loops, who reaches whom."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import networkx as nx
 
 from snnmap.diagnostics import Diagnostic, Location, Severity
 from snnmap.errors import DesignRuleError
 from snnmap.ir.network import Network
+from snnmap.ir.record import record
 
-__all__ = ["expand_terms", "find_structure_problems", "find_zero_delay_loops", "order_populations", "require_structure"]
+__all__ = [
+    "ShortLoop",
+    "expand_terms",
+    "find_short_loops",
+    "find_structure_problems",
+    "find_zero_delay_loops",
+    "order_populations",
+    "require_structure",
+]
 
 
 def expand_terms(network: Network, source: str) -> tuple[str, ...]:
@@ -68,9 +78,19 @@ def find_structure_problems(network: Network) -> Iterator[Diagnostic]:
         yield from _zero_delay_loops(network)
 
 
-def _problem(rule: str, name: str, location: Location, message: str, fix: str, measured: str = "", limit: str = "", unit: str = "") -> Diagnostic:
+def _problem(
+    rule: str, name: str, location: Location, message: str, fix: str, measured: str = "", limit: str = "", unit: str = ""
+) -> Diagnostic:
     return Diagnostic(
-        rule=rule, name=name, severity=Severity.ERROR, location=location, message=message, fix=fix, measured=measured, limit=limit, unit=unit
+        rule=rule,
+        name=name,
+        severity=Severity.ERROR,
+        location=location,
+        message=message,
+        fix=fix,
+        measured=measured,
+        limit=limit,
+        unit=unit,
     )
 
 
@@ -81,16 +101,34 @@ def _unknown_names(network: Network) -> Iterator[Diagnostic]:
         for role, name, known in (("source", projection.pre, sources), ("target", projection.post, populations)):
             if name not in known:
                 location = Location(projection=projection.name, source=projection.source)
-                yield _problem("SNN101", "unknown-name", location, f"the {role} '{name}' does not exist", "name an existing population or port")
+                yield _problem(
+                    "SNN101",
+                    "unknown-name",
+                    location,
+                    f"the {role} '{name}' does not exist",
+                    "name an existing population or port",
+                )
     for port in network.outputs:
         for name in port.populations:
             if name not in populations:
-                yield _problem("SNN101", "unknown-name", Location(port=port.name), f"population '{name}' does not exist", "read an existing population")
+                yield _problem(
+                    "SNN101",
+                    "unknown-name",
+                    Location(port=port.name),
+                    f"population '{name}' does not exist",
+                    "read an existing population",
+                )
     for addition in network.sums:
         for name in addition.terms:
             if name not in sources:
                 location = Location(population=addition.name, source=addition.source)
-                yield _problem("SNN101", "unknown-name", location, f"the summand '{name}' does not exist", "add existing populations, ports or sums")
+                yield _problem(
+                    "SNN101",
+                    "unknown-name",
+                    location,
+                    f"the summand '{name}' does not exist",
+                    "add existing populations, ports or sums",
+                )
 
 
 def _broken_sums(network: Network) -> Iterator[Diagnostic]:
@@ -100,10 +138,18 @@ def _broken_sums(network: Network) -> Iterator[Diagnostic]:
         first = min(component)
         if len(component) > 1 or graph.has_edge(first, first):
             location = Location(population=first)
-            yield _problem("SNN104", "circular-sum", location, f"sums contain each other: {', '.join(sorted(component))}", "put a population between them")
+            yield _problem(
+                "SNN104",
+                "circular-sum",
+                location,
+                f"sums contain each other: {', '.join(sorted(component))}",
+                "put a population between them",
+            )
     for addition in network.sums:
         if not addition.terms:
-            yield _problem("SNN104", "circular-sum", Location(population=addition.name), "the sum has no terms", "add terms or remove it")
+            yield _problem(
+                "SNN104", "circular-sum", Location(population=addition.name), "the sum has no terms", "add terms or remove it"
+            )
 
 
 def _wrong_shapes(network: Network) -> Iterator[Diagnostic]:
@@ -118,20 +164,97 @@ def _wrong_shapes(network: Network) -> Iterator[Diagnostic]:
                 "give weights of shape (n_pre, n_post)", str(projection.weights.shape), str(expected),
             )  # fmt: skip
         if projection.delay_steps < 0:
-            yield _problem("SNN102", "shape-mismatch", location, "the delay is negative", "use a delay of 0 or more", str(projection.delay_steps), "0", "steps")
+            yield _problem(
+                "SNN102",
+                "shape-mismatch",
+                location,
+                "the delay is negative",
+                "use a delay of 0 or more",
+                str(projection.delay_steps),
+                "0",
+                "steps",
+            )
         n_synapses = synapses.get(projection.post, projection.synapse + 1)
         if not 0 <= projection.synapse < n_synapses:
             message = f"the target has no synapse {projection.synapse}"
-            yield _problem("SNN102", "shape-mismatch", location, message, "use an existing synapse", str(projection.synapse), str(n_synapses - 1))
+            yield _problem(
+                "SNN102",
+                "shape-mismatch",
+                location,
+                message,
+                "use an existing synapse",
+                str(projection.synapse),
+                str(n_synapses - 1),
+            )
     for addition in network.sums:
         found = {sizes[term] for term in addition.terms if term in sizes}
         if len(found) > 1:
             location = Location(population=addition.name, source=addition.source)
-            yield _problem("SNN102", "shape-mismatch", location, "the summands differ in size", "add sources of one size", str(sorted(found)), "one size")
+            yield _problem(
+                "SNN102",
+                "shape-mismatch",
+                location,
+                "the summands differ in size",
+                "add sources of one size",
+                str(sorted(found)),
+                "one size",
+            )
 
 
 def _zero_delay_loops(network: Network) -> Iterator[Diagnostic]:
     for loop in find_zero_delay_loops(network):
         location = Location(population=loop[0])
         message = f"populations wait for each other within one step: {' -> '.join([*loop, loop[0]])}"
-        yield _problem("SNN103", "zero-delay-loop", location, message, "give one projection of the loop a delay of 1", "0", "1", "steps around the loop")
+        yield _problem(
+            "SNN103",
+            "zero-delay-loop",
+            location,
+            message,
+            "give one projection of the loop a delay of 1",
+            "0",
+            "1",
+            "steps around the loop",
+        )
+
+
+@record
+class ShortLoop:
+    """A loop of populations that comes round in fewer steps than the chip needs.
+
+    Attributes:
+        populations: in the order of the loop.
+        delay_steps: sum of the source network's delays around it.
+        needed_steps: sum of the chip's delays around it.
+    """
+
+    populations: tuple[str, ...]
+    delay_steps: int
+    needed_steps: int
+
+
+def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
+    """Find loops that no choice of lags can fold: sum of delays below sum of the chip's delays (design, section 5).
+
+    Args:
+        network: well-formed.
+        hop_steps: what one hidden-to-hidden hop takes on the chip.
+
+    Returns:
+        One loop for each set of populations that feed each other; empty exactly when the network can be folded.
+    """
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    names = {population.name for population in network.populations}
+    for projection in network.projections:
+        for leaf in expand_terms(network, projection.pre):
+            if leaf in names:
+                known = graph.get_edge_data(leaf, projection.post, {"delay": projection.delay_steps})["delay"]
+                delay = min(known, projection.delay_steps)
+                graph.add_edge(leaf, projection.post, delay=delay, slack=delay - hop_steps)
+    found = []
+    for component in sorted(nx.strongly_connected_components(graph), key=min):
+        part = graph.subgraph(sorted(component))
+        if nx.negative_edge_cycle(part, weight="slack"):
+            cycle = nx.find_negative_cycle(part, min(component), weight="slack")
+            delays = [int(part.edges[edge]["delay"]) for edge in pairwise(cycle)]
+            found.append(ShortLoop(populations=tuple(cycle[:-1]), delay_steps=sum(delays), needed_steps=hop_steps * len(delays)))
+    return found

@@ -211,11 +211,17 @@ class Network:
 
     def __post_init__(self) -> None:
         replace_array(self, "provenance", freeze_mapping(self.provenance))
-        sources = [part.name for part in (*self.inputs, *self.populations, *self.sums)]
-        for kind, names in (("source", sources), ("projection", [p.name for p in self.projections]), ("output port", [o.name for o in self.outputs])):
+        sources = [*(p.name for p in self.inputs), *(p.name for p in self.populations), *(s.name for s in self.sums)]
+        for kind, names in (
+            ("source", sources),
+            ("projection", [p.name for p in self.projections]),
+            ("output port", [o.name for o in self.outputs]),
+        ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise NetworkError(f"two {kind}s are called '{twice[0]}'", where=f"network '{self.name}'", fix="give each its own name")
+                raise NetworkError(
+                    f"two {kind}s are called '{twice[0]}'", where=f"network '{self.name}'", fix="give each its own name"
+                )
 
     def population(self, name: str) -> Population:
         """Give the population of this name.
@@ -228,7 +234,7 @@ class Network:
     @property
     def source_sizes(self) -> dict[str, int]:
         """Size of each input port, population and (where its terms are known) spike sum, by name."""
-        sizes = {part.name: part.size for part in (*self.inputs, *self.populations)}
+        sizes = {port.name: port.size for port in self.inputs} | {p.name: p.size for p in self.populations}
         pending = list(self.sums)
         while pending:
             known = [s for s in pending if any(term in sizes for term in s.terms)]

@@ -81,7 +81,9 @@ def read_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[s
     rasters = {port.name: read_raster(given[port.name], port.size, where=f"input port '{port.name}'") for port in ports}
     shapes = {raster.shape[:2] for raster in rasters.values()}
     if len(shapes) > 1:
-        raise InputError("input rasters differ in samples or steps", measured=str(sorted(shapes)), limit="one (n_samples, n_steps)")
+        raise InputError(
+            "input rasters differ in samples or steps", measured=str(sorted(shapes)), limit="one (n_samples, n_steps)"
+        )
     return rasters
 
 

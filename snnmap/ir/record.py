@@ -32,7 +32,7 @@ def record(cls: type[T]) -> type[T]:
 def _equals(self: Any, other: object) -> Any:
     if type(self) is not type(other):
         return NotImplemented
-    names = [field.name for field in fields(self) if field.compare]
+    names = [field.name for field in fields(type(self)) if field.compare]
     return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
 

@@ -1,7 +1,6 @@
 """The float64 meaning of a network: the equations of section 3 of the design, step by step."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,7 @@ from snnmap.errors import InputError
 from snnmap.ir.graph import expand_terms, order_populations, require_structure
 from snnmap.ir.network import Network, Population, Projection
 from snnmap.ir.raster import Recording, read_rasters
-from snnmap.ir.record import FloatArray
+from snnmap.ir.record import FloatArray, IntArray
 
 __all__ = ["simulate_network"]
 
@@ -57,19 +56,23 @@ def _require_populations(network: Network, names: Iterable[str]) -> None:
 class _Simulation:
     """States of one run, all samples side by side."""
 
-    def __init__(self, network: Network, rasters: Mapping[str, Any], warmup: Mapping[str, int]) -> None:
+    def __init__(self, network: Network, rasters: Mapping[str, IntArray], warmup: Mapping[str, int]) -> None:
         self.network, self.rasters, self.warmup = network, rasters, warmup
-        self.n_samples, self.n_steps = next(iter(rasters.values())).shape[:2] if rasters else (1, 0)
+        self.n_samples, self.n_steps = self._shape()
         self.order = [network.population(name) for name in order_populations(network)]
         self.incoming = {p.name: [q for q in network.projections if q.post == p.name] for p in self.order}
         self.weights = {q.name: q.weights.to_scipy() for q in network.projections}
         self.terms = {q.pre: expand_terms(network, q.pre) for q in network.projections}
         self.depth = 1 + max((q.delay_steps for q in network.projections), default=0)
         sizes = network.source_sizes
-        leaves = [part.name for part in (*network.inputs, *network.populations)]
+        leaves = [*(port.name for port in network.inputs), *(p.name for p in network.populations)]
         self.history = {name: np.zeros((self.depth, self.n_samples, sizes[name])) for name in leaves}
         self.v = {p.name: np.zeros((self.n_samples, p.size)) for p in self.order}
         self.i = {p.name: np.zeros((p.n_synapses, self.n_samples, p.size)) for p in self.order}
+
+    def _shape(self) -> tuple[int, int]:
+        shapes = [raster.shape[:2] for raster in self.rasters.values()]
+        return shapes[0] if shapes else (1, 0)
 
     def run(self, kept: tuple[str, ...], states: tuple[str, ...]) -> Recording:
         sizes = self.network.source_sizes
@@ -108,12 +111,12 @@ class _Simulation:
             self.v[population.name] = u - np.multiply(count, population.threshold, out=np.zeros_like(u), where=count != 0)
         else:
             self.v[population.name] = np.where(count > 0, population.v_reset, u)
-        return count
+        return np.asarray(count, np.float64)
 
     def _arriving_counts(self, projection: Projection, step: int) -> FloatArray:
         then = (step - projection.delay_steps) % self.depth
         first, *others = self.terms[projection.pre]
-        total = self.history[first][then]
+        total: FloatArray = self.history[first][then]
         for name in others:
             total = total + self.history[name][then]
         return total

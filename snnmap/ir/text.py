@@ -18,7 +18,14 @@ T = TypeVar("T")
 _FORMAT = "snnmap-network"
 _VERSION = 1
 _ARRAYS = {
-    Population: {"alpha": np.float64, "beta": np.float64, "threshold": np.float64, "bias": np.float64, "v_reset": np.float64, "max_count": np.int64},
+    Population: {
+        "alpha": np.float64,
+        "beta": np.float64,
+        "threshold": np.float64,
+        "bias": np.float64,
+        "v_reset": np.float64,
+        "max_count": np.int64,
+    },
     CsrMatrix: {"indptr": np.int64, "indices": np.int64, "data": np.float64},
 }
 
@@ -40,16 +47,15 @@ def parse_network(text: str, *, where: str = "text") -> Network:
         NetworkError: not JSON, not this format, or a missing, unknown or malformed field.
     """
     try:
-        document = json.loads(text)
-        if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
-            raise NetworkError("this is not a snnmap network", where=where, fix="give a file written by save_network")
-        if (version := document.pop("version", None)) != _VERSION:
-            raise NetworkError("the network file has another version", where=where, measured=str(version), limit=str(_VERSION))
-        return _read_network(document)
+        return _read_network(_take_header(json.loads(text)))
     except NetworkError as error:
-        raise NetworkError(error.what, where=error.where or where, measured=error.measured, limit=error.limit, fix=error.fix) from error
+        raise NetworkError(
+            error.what, where=error.where or where, measured=error.measured, limit=error.limit, fix=error.fix
+        ) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NetworkError(f"the network file is malformed: {error}", where=where, fix="give a file written by save_network") from error
+        raise NetworkError(
+            f"the network file is malformed: {error}", where=where, fix="give a file written by save_network"
+        ) from error
 
 
 def save_network(network: Network, path: Path | str) -> None:
@@ -71,7 +77,9 @@ def load_network(path: Path | str) -> Network:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise NetworkError(f"the network file cannot be read: {reason}", where=str(path), fix="give the path of a saved network") from error
+        raise NetworkError(
+            f"the network file cannot be read: {reason}", where=str(path), fix="give the path of a saved network"
+        ) from error
     return parse_network(text, where=str(path))
 
 
@@ -89,7 +97,13 @@ def _to_plain(value: Any) -> Any:
 def _array_to_plain(value: Any, may_shrink: bool) -> Any:
     if not isinstance(value, np.ndarray):
         return _to_plain(value)
-    if may_shrink and value.ndim == 1 and value.size and np.array_equal(value, np.full_like(value, value[0])) and not np.signbit(value).any():
+    if (
+        may_shrink
+        and value.ndim == 1
+        and value.size
+        and np.array_equal(value, np.full_like(value, value[0]))
+        and not np.signbit(value).any()
+    ):
         return value[0].item()
     return value.tolist()
 
@@ -105,11 +119,22 @@ def _indent(value: Any, depth: int) -> str:
     return "[\n" + ",\n".join(pad + _indent(item, depth + 1) for item in value) + f"\n{end}]"
 
 
+def _take_header(document: Any) -> dict[str, Any]:
+    """Check format and version; give the rest."""
+    if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
+        raise NetworkError("this is not a snnmap network", fix="give a file written by save_network")
+    if (version := document.pop("version", None)) != _VERSION:
+        raise NetworkError("the network file has another version", measured=str(version), limit=str(_VERSION))
+    return document
+
+
 def _read_network(document: dict[str, Any]) -> Network:
     parts: dict[str, Any] = {
         "inputs": tuple(_read(InputPort, item) for item in document.pop("inputs")),
         "populations": tuple(_read(Population, item) for item in document.pop("populations")),
-        "projections": tuple(_read(Projection, {**item, "weights": _read(CsrMatrix, item["weights"])}) for item in document.pop("projections")),
+        "projections": tuple(
+            _read(Projection, {**item, "weights": _read(CsrMatrix, item["weights"])}) for item in document.pop("projections")
+        ),
         "outputs": tuple(_read(OutputPort, item) for item in document.pop("outputs")),
         "sums": tuple(_read(SpikeSum, item) for item in document.pop("sums")),
     }

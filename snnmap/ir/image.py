@@ -1,0 +1,322 @@
+"""The chip's memory content as blocks of unsigned words, and the layouts that make them from a program and back."""
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+import numpy as np
+
+from snnmap.chip import Chip, Layout, WeightMemory
+from snnmap.errors import FormatError
+from snnmap.ir.csr import CsrMatrix
+from snnmap.ir.program import NeuronCodes, Program, find_program_defects
+from snnmap.ir.record import IntArray, freeze_int, record, replace_array
+
+__all__ = ["Block", "BlockKind", "Image", "pack", "unpack"]
+
+
+class BlockKind(IntEnum):
+    """Kinds of memory block; the number is the one in the bitstream's directory."""
+
+    CONFIG = 1
+    INPUT_LENGTHS = 2
+    INPUT_WEIGHTS = 3
+    RECURRENT_LENGTHS = 4
+    RECURRENT_WEIGHTS = 5
+    OUTPUT_LENGTHS = 6
+    OUTPUT_WEIGHTS = 7
+    DECAYS = 8
+    THRESHOLDS = 9
+    BIASES = 10
+    ALIASES = 11
+
+
+@record
+class Block:
+    """One memory of the chip.
+
+    Attributes:
+        kind: which.
+        synapse: which of the memories of this kind; 0 where there is one.
+        word_bits: width of a word.
+        words: ``(n,) int64``, each in ``0 .. 2**word_bits - 1``.
+    """
+
+    kind: BlockKind
+    synapse: int
+    word_bits: int
+    words: IntArray
+
+    def __post_init__(self) -> None:
+        replace_array(self, "words", freeze_int(self.words))
+
+
+@record
+class Image:
+    """The chip's memory content: blocks in ascending order of kind and synapse."""
+
+    chip: Chip
+    blocks: tuple[Block, ...]
+
+
+_CONFIG_BITS = 16
+_WEIGHT_KINDS = (
+    (BlockKind.INPUT_LENGTHS, BlockKind.INPUT_WEIGHTS),
+    (BlockKind.RECURRENT_LENGTHS, BlockKind.RECURRENT_WEIGHTS),
+    (BlockKind.OUTPUT_LENGTHS, BlockKind.OUTPUT_WEIGHTS),
+)
+
+
+def pack(program: Program) -> Image:
+    """Lay a program out in the chip's memory blocks.
+
+    Raises:
+        FormatError: the chip cannot hold the program; the message names every reason.
+    """
+    _require_no_defects(program)
+    chip, n_hidden = program.chip, program.hidden.size
+    config = [
+        program.n_inputs,
+        n_hidden,
+        program.outputs.size,
+        program.input_shift,
+        program.recurrent_shift,
+        program.output_shift,
+    ]
+    blocks = [Block(kind=BlockKind.CONFIG, synapse=0, word_bits=_CONFIG_BITS, words=np.array(config))]
+    for (lengths, weights), (memory, sources, targets), (_, _, matrices) in zip(
+        _WEIGHT_KINDS, _weight_areas(chip, program.n_inputs, n_hidden, program.outputs.size), program.memories, strict=True
+    ):
+        for synapse, matrix in enumerate(matrices):
+            blocks += _pack_weights(chip, memory.layout, lengths, weights, synapse, matrix, sources, targets)
+    blocks += _pack_neurons(program)
+    return Image(chip=chip, blocks=tuple(sorted(blocks, key=lambda block: (block.kind, block.synapse))))
+
+
+def unpack(image: Image) -> Program:
+    """Read a program back from memory blocks; the exact inverse of :func:`pack`.
+
+    Raises:
+        FormatError: a block is missing, unexpected, of the wrong length or width, or holds what ``pack`` never writes.
+    """
+    chip = image.chip
+    blocks = _Blocks(image)
+    config = blocks.take(BlockKind.CONFIG, 0, _CONFIG_BITS, 6)
+    n_inputs, n_hidden, n_outputs, input_shift, recurrent_shift, output_shift = map(int, config)
+    for what, used, limit in (
+        ("input channels", n_inputs, chip.inputs.count),
+        ("hidden neurons", n_hidden, chip.hidden.count),
+        ("output neurons", n_outputs, chip.outputs.count),
+    ):
+        if used > limit:
+            raise FormatError(f"the image configures {used} {what}", where="block CONFIG", measured=str(used), limit=str(limit))
+    areas = _weight_areas(chip, n_inputs, n_hidden, n_outputs)
+    shapes = ((n_inputs, n_hidden), (n_hidden, n_hidden), (n_hidden, n_outputs))
+    synapses = (chip.hidden.synapses, chip.hidden.synapses, chip.outputs.synapses)
+    matrices = [
+        tuple(_unpack_weights(blocks, chip, kinds, synapse, area, shape) for synapse in range(n_synapses))
+        for kinds, area, shape, n_synapses in zip(_WEIGHT_KINDS, areas, shapes, synapses, strict=True)
+    ]
+    hidden, outputs, alias = _unpack_neurons(blocks, chip, n_hidden, n_outputs)
+    blocks.require_empty()
+    program = Program(
+        chip=chip, input_weights=matrices[0], recurrent_weights=matrices[1], output_weights=matrices[2],
+        input_shift=input_shift, recurrent_shift=recurrent_shift, output_shift=output_shift,
+        hidden=hidden, outputs=outputs, alias=alias,
+    )  # fmt: skip
+    _require_no_defects(program)
+    return program
+
+
+def _require_no_defects(program: Program) -> None:
+    defects = list(find_program_defects(program))
+    if defects:
+        raise FormatError(
+            "the chip cannot hold this program: " + "; ".join(defects),
+            where=f"chip '{program.chip.name}'",
+            fix="check the design rules first",
+        )
+
+
+def _weight_areas(chip: Chip, n_inputs: int, n_hidden: int, n_outputs: int) -> tuple[tuple[WeightMemory, range, range], ...]:
+    """Give memory record, addressable sources and addressable targets of the three kinds of weight memory."""
+    return (
+        (chip.input_weights, range(n_inputs), chip.inputs.reach.slots(n_hidden)),
+        (chip.recurrent_weights, range(n_hidden), range(n_hidden)),
+        (chip.output_weights, chip.outputs.reach.slots(n_hidden), range(n_outputs)),
+    )
+
+
+def _id_bits(chip: Chip, kind: BlockKind, layout: Layout) -> int:
+    """Give the bits of the other neuron's id in a word of a sparse memory."""
+    sources = {
+        BlockKind.INPUT_WEIGHTS: chip.inputs.count,
+        BlockKind.RECURRENT_WEIGHTS: chip.hidden.count,
+        BlockKind.OUTPUT_WEIGHTS: chip.hidden.count,
+    }
+    targets = {
+        BlockKind.INPUT_WEIGHTS: chip.hidden.count,
+        BlockKind.RECURRENT_WEIGHTS: chip.hidden.count,
+        BlockKind.OUTPUT_WEIGHTS: chip.outputs.count,
+    }
+    count = (targets if layout == "rows_by_source" else sources)[kind]
+    return max(1, (count - 1).bit_length())
+
+
+def _length_bits(chip: Chip, kind: BlockKind, memory: WeightMemory) -> int:
+    if memory.layout == "columns_by_target":
+        return memory.max_fan_in.bit_length()
+    return (chip.outputs.count if kind is BlockKind.OUTPUT_WEIGHTS else chip.hidden.count).bit_length()
+
+
+def _pack_weights(
+    chip: Chip,
+    layout: Layout,
+    lengths: BlockKind,
+    kind: BlockKind,
+    synapse: int,
+    matrix: CsrMatrix,
+    sources: range,
+    targets: range,
+) -> Iterator[Block]:
+    bits = chip.bits.weight
+    if layout == "dense":
+        words = np.zeros((len(sources), len(targets)), np.int64)
+        words[matrix.rows - sources.start, matrix.indices - targets.start] = matrix.data & ((1 << bits) - 1)
+        yield Block(kind=kind, synapse=synapse, word_bits=bits, words=words.ravel())
+        return
+    memory = {BlockKind.INPUT_WEIGHTS: chip.input_weights, BlockKind.RECURRENT_WEIGHTS: chip.recurrent_weights}.get(
+        kind, chip.output_weights
+    )
+    stored = matrix if layout == "rows_by_source" else matrix.transpose()
+    table = (
+        stored.row_lengths[sources.start : sources.stop]
+        if layout == "rows_by_source"
+        else stored.row_lengths[targets.start : targets.stop]
+    )
+    yield Block(kind=lengths, synapse=synapse, word_bits=_length_bits(chip, kind, memory), words=table)
+    words = (stored.indices << bits) | (stored.data & ((1 << bits) - 1))
+    yield Block(kind=kind, synapse=synapse, word_bits=_id_bits(chip, kind, layout) + bits, words=words)
+
+
+def _unpack_weights(
+    blocks: "_Blocks",
+    chip: Chip,
+    kinds: tuple[BlockKind, BlockKind],
+    synapse: int,
+    area: tuple[WeightMemory, range, range],
+    shape: tuple[int, int],
+) -> CsrMatrix:
+    (lengths, kind), (memory, sources, targets), bits = kinds, area, chip.bits.weight
+    if memory.layout == "dense":
+        words = blocks.take(kind, synapse, bits, len(sources) * len(targets))
+        rows, columns = np.nonzero(words.reshape(len(sources), len(targets)))
+        data = _signed(words.reshape(len(sources), len(targets))[rows, columns], bits)
+        return CsrMatrix.from_triplets(rows + sources.start, columns + targets.start, data, shape)
+    by_source = memory.layout == "rows_by_source"
+    owners, n_others = (sources, shape[1]) if by_source else (targets, shape[0])
+    table = blocks.take(lengths, synapse, _length_bits(chip, kind, memory), len(owners))
+    words = blocks.take(kind, synapse, _id_bits(chip, kind, memory.layout) + bits, int(table.sum()))
+    owner, other, data = np.repeat(np.arange(owners.start, owners.stop), table), words >> bits, _signed(words, bits)
+    _require_canonical(kind, owner, other, data, n_others)
+    source, target = (owner, other) if by_source else (other, owner)
+    return CsrMatrix.from_triplets(source, target, data, shape)
+
+
+def _require_canonical(kind: BlockKind, owner: IntArray, other: IntArray, data: IntArray, n_others: int) -> None:
+    """Refuse words that ``pack`` never writes: zero weights, ids out of range, ids that do not ascend in a list."""
+    not_ascending = (np.diff(other) <= 0) & (np.diff(owner) == 0)
+    for what, wrong in (
+        ("a weight of 0", data == 0),
+        (f"an id above {n_others - 1}", other >= n_others),
+        ("ids that do not ascend", not_ascending),
+    ):
+        if wrong.any():
+            raise FormatError(f"the list of synapses holds {what}", where=f"block {kind.name}, word {int(np.argmax(wrong))}")
+
+
+def _pack_neurons(program: Program) -> Iterator[Block]:
+    bits, chip = program.chip.bits, program.chip
+    hidden, outputs = program.hidden, program.outputs
+    decays = [_join_dashes(codes, bits.decay) for codes in (hidden, outputs)]
+    yield Block(kind=BlockKind.DECAYS, synapse=0, word_bits=bits.decay * (1 + chip.hidden.synapses), words=np.concatenate(decays))
+    thresholds = np.concatenate([hidden.threshold, outputs.threshold]) & ((1 << bits.threshold) - 1)
+    yield Block(kind=BlockKind.THRESHOLDS, synapse=0, word_bits=bits.threshold, words=thresholds)
+    if chip.hidden.bias or chip.outputs.bias:
+        biases = np.concatenate([hidden.bias, outputs.bias]) & ((1 << bits.bias) - 1)
+        yield Block(kind=BlockKind.BIASES, synapse=0, word_bits=bits.bias, words=biases)
+    if chip.hidden.alias:
+        yield Block(kind=BlockKind.ALIASES, synapse=0, word_bits=chip.hidden.count.bit_length(), words=program.alias + 1)
+
+
+def _join_dashes(codes: NeuronCodes, width: int) -> IntArray:
+    words = codes.dash_mem.copy()
+    for synapse, dash in enumerate(codes.dash_syn):
+        words |= dash << (width * (1 + synapse))
+    return words
+
+
+def _split_dashes(words: IntArray, width: int, n_synapses: int) -> tuple[IntArray, IntArray]:
+    mask = (1 << width) - 1
+    return words & mask, np.array([(words >> (width * (1 + s))) & mask for s in range(n_synapses)]).reshape(
+        n_synapses, words.size
+    )
+
+
+def _unpack_neurons(blocks: "_Blocks", chip: Chip, n_hidden: int, n_outputs: int) -> tuple[NeuronCodes, NeuronCodes, IntArray]:
+    bits, n = chip.bits, n_hidden + n_outputs
+    decays = blocks.take(BlockKind.DECAYS, 0, bits.decay * (1 + chip.hidden.synapses), n)
+    thresholds = _signed(blocks.take(BlockKind.THRESHOLDS, 0, bits.threshold, n), bits.threshold)
+    biases = np.zeros(n, np.int64)
+    if chip.hidden.bias or chip.outputs.bias:
+        biases = _signed(blocks.take(BlockKind.BIASES, 0, bits.bias, n), bits.bias)
+    alias = np.full(n_hidden, -1)
+    if chip.hidden.alias:
+        alias = blocks.take(BlockKind.ALIASES, 0, chip.hidden.count.bit_length(), n_hidden) - 1
+    unused = decays[n_hidden:] >> (bits.decay * (1 + chip.outputs.synapses))
+    if unused.any():
+        raise FormatError(
+            "an output neuron has a decay for a synapse it lacks",
+            where=f"block DECAYS, word {n_hidden + int(np.argmax(unused > 0))}",
+        )
+    codes = []
+    for part, n_synapses in ((slice(0, n_hidden), chip.hidden.synapses), (slice(n_hidden, n), chip.outputs.synapses)):
+        dash_mem, dash_syn = _split_dashes(decays[part], bits.decay, n_synapses)
+        codes.append(NeuronCodes(dash_syn=dash_syn, dash_mem=dash_mem, threshold=thresholds[part], bias=biases[part]))
+    return codes[0], codes[1], alias
+
+
+def _signed(words: IntArray, bits: int) -> IntArray:
+    low = words & ((1 << bits) - 1)
+    return low - ((low >> (bits - 1)) << bits)
+
+
+class _Blocks:
+    """The blocks of an image, each of which must be asked for once."""
+
+    def __init__(self, image: Image) -> None:
+        keys = [(block.kind, block.synapse) for block in image.blocks]
+        if keys != sorted(set(keys)):
+            raise FormatError(
+                "blocks are not in ascending order, each once",
+                where="image",
+                measured=", ".join(f"{kind.name}[{s}]" for kind, s in keys),
+            )
+        self._left = dict(zip(keys, image.blocks, strict=True))
+
+    def take(self, kind: BlockKind, synapse: int, word_bits: int, n_words: int) -> IntArray:
+        block = self._left.pop((kind, synapse), None)
+        where = f"block {kind.name}[{synapse}]"
+        if block is None:
+            raise FormatError("the block is missing", where=where, fix="write the image with snnmap")
+        if (block.word_bits, block.words.size) != (word_bits, n_words):
+            found = f"{block.words.size} words of {block.word_bits} bits"
+            raise FormatError(
+                "the block has the wrong size", where=where, measured=found, limit=f"{n_words} words of {word_bits} bits"
+            )
+        if n_words and (block.words.min() < 0 or int(block.words.max()) >> word_bits):
+            raise FormatError("a word does not fit its width", where=where, limit=f"{word_bits} bits")
+        return block.words
+
+    def require_empty(self) -> None:
+        for kind, synapse in self._left:
+            raise FormatError("the chip has no such block", where=f"block {kind.name}[{synapse}]", fix="remove the block")

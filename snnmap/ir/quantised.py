@@ -1,0 +1,55 @@
+"""A folded network in the chip's integers, with what the rounding cost."""
+
+from snnmap.ir.mapped import MappedNetwork
+from snnmap.ir.program import Program
+from snnmap.ir.record import FloatArray, freeze_float, record, replace_array
+
+__all__ = ["QuantisedNetwork", "TensorError"]
+
+
+@record
+class TensorError:
+    """What quantisation did to one tensor.
+
+    Attributes:
+        name: such as ``recurrent_weights[0]`` or ``hidden.threshold``.
+        n_values: values quantised.
+        relative_rms: root mean square of (chip value - trained value) over that of the trained values.
+        largest: largest absolute difference, as a share of the largest trained value.
+        n_lost: non-zero values that became 0.
+        n_clipped: values outside the chip's range, moved to its edge.
+    """
+
+    name: str
+    n_values: int
+    relative_rms: float
+    largest: float
+    n_lost: int
+    n_clipped: int
+
+
+@record
+class QuantisedNetwork:
+    """Integers for the chip, and how they relate to the trained floats.
+
+    Attributes:
+        mapped: the folded float network.
+        program: the integers.
+        hidden_scale: ``(n_hidden,) float64``, chip state units per trained unit of each hidden neuron.
+        output_scale: ``(n_outputs,) float64``, the same for output neurons.
+        hidden_input_error: ``(n_hidden,) float64``, expected error of the neuron's summed input, as a share of its threshold.
+        output_input_error: ``(n_outputs,) float64``, the same for output neurons.
+        errors: one entry a tensor.
+    """
+
+    mapped: MappedNetwork
+    program: Program
+    hidden_scale: FloatArray
+    output_scale: FloatArray
+    hidden_input_error: FloatArray
+    output_input_error: FloatArray
+    errors: tuple[TensorError, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_scale", "output_scale", "hidden_input_error", "output_input_error"):
+            replace_array(self, name, freeze_float(getattr(self, name)))

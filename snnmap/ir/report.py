@@ -1,0 +1,42 @@
+"""What a run of the design rules found."""
+
+from snnmap.diagnostics import Diagnostic, Severity
+from snnmap.ir.record import record
+
+__all__ = ["Report"]
+
+
+@record
+class Report:
+    """All findings, sorted, and the rules that looked.
+
+    Attributes:
+        diagnostics: errors first, then by rule and place.
+        rules_run: ids of the rules that ran, sorted.
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    rules_run: tuple[str, ...]
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """Findings that stop a build."""
+        return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """Findings that do not."""
+        return tuple(d for d in self.diagnostics if d.severity is Severity.WARNING)
+
+    @property
+    def is_clean(self) -> bool:
+        """True when there is no error."""
+        return not self.errors
+
+    def merge(self, other: "Report") -> "Report":
+        """Give one report of both."""
+        both = {(str(d.rule), d.sort_key): d for d in (*self.diagnostics, *other.diagnostics)}
+        return Report(
+            diagnostics=tuple(sorted(both.values(), key=lambda diagnostic: diagnostic.sort_key)),
+            rules_run=tuple(sorted({*self.rules_run, *other.rules_run})),
+        )

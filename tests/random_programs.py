@@ -1,0 +1,57 @@
+"""Random chip programs for the tests of packing, bitstreams and engines."""
+
+import numpy as np
+
+from snnmap.chip import Chip
+from snnmap.ir import CsrMatrix, NeuronCodes, Program
+
+
+def random_program(
+    chip: Chip,
+    rng: np.random.Generator,
+    *,
+    n_inputs: int,
+    n_hidden: int,
+    n_outputs: int,
+    density: float = 0.3,
+    shifts: tuple[int, int, int] = (0, 0, 0),
+    threshold: tuple[int, int] = (20, 400),
+    with_alias: bool = False,
+) -> Program:
+    """Draw a program that the chip can hold; ``density`` is the share of non-zero weights."""
+
+    def draw(n_pre: int, n_post: int, sources: range, targets: range, n_synapses: int) -> tuple[CsrMatrix, ...]:
+        low, high = chip.bits.weight_range
+        matrices = []
+        for _ in range(n_synapses):
+            dense = np.zeros((n_pre, n_post), np.int64)
+            area = dense[sources.start : sources.stop, targets.start : targets.stop]
+            area[...] = rng.integers(low, high + 1, area.shape) * (rng.random(area.shape) < density)
+            matrices.append(CsrMatrix.from_dense(dense))
+        return tuple(matrices)
+
+    def codes(n: int, n_synapses: int, has_bias: bool) -> NeuronCodes:
+        return NeuronCodes(
+            dash_syn=rng.integers(1, 6, (n_synapses, n)),
+            dash_mem=rng.integers(0, 6, n),
+            threshold=rng.integers(*threshold, n),
+            bias=rng.integers(-5, 6, n) if has_bias else np.zeros(n, np.int64),
+        )
+
+    alias = np.full(n_hidden, -1)
+    if with_alias:
+        chosen = rng.permutation(n_hidden)[: 2 * (n_hidden // 4)].reshape(2, -1)
+        alias[chosen[0]] = chosen[1]
+    reached, read = chip.inputs.reach.slots(n_hidden), chip.outputs.reach.slots(n_hidden)
+    return Program(
+        chip=chip,
+        input_weights=draw(n_inputs, n_hidden, range(n_inputs), reached, chip.hidden.synapses),
+        recurrent_weights=draw(n_hidden, n_hidden, range(n_hidden), range(n_hidden), chip.hidden.synapses),
+        output_weights=draw(n_hidden, n_outputs, read, range(n_outputs), chip.outputs.synapses),
+        input_shift=shifts[0],
+        recurrent_shift=shifts[1],
+        output_shift=shifts[2],
+        hidden=codes(n_hidden, chip.hidden.synapses, chip.hidden.bias),
+        outputs=codes(n_outputs, chip.outputs.synapses, chip.outputs.bias),
+        alias=alias,
+    )
