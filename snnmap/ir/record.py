@@ -30,9 +30,9 @@ def record(cls: type[T]) -> type[T]:
 
 
 def _equals(self: Any, other: object) -> Any:
+    names: list[str] = [field.name for field in fields(self)]
     if type(self) is not type(other):
         return NotImplemented
-    names = [field.name for field in fields(type(self)) if field.compare]
     return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
 
