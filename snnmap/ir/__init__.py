@@ -15,11 +15,12 @@ from snnmap.ir.mapped import MappedNetwork, NeuronParameters, SlotTable
 from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
 from snnmap.ir.program import NeuronCodes, Program, find_program_defects
 from snnmap.ir.quantised import QuantisedNetwork, TensorError
-from snnmap.ir.raster import Profile, Recording, read_raster, read_rasters
+from snnmap.ir.raster import Profile, Recording, join_rasters, read_raster, read_rasters
 from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
 from snnmap.ir.report import Report
 from snnmap.ir.simulate import simulate_network
 from snnmap.ir.text import format_network, load_network, parse_network, save_network
+from snnmap.ir.unfold import as_folded_network, projection_name, rebuild_projections, unfold_network
 
 __all__ = [
     # networks
@@ -48,6 +49,10 @@ __all__ = [
     "MappedNetwork",
     "NeuronParameters",
     "SlotTable",
+    "as_folded_network",
+    "projection_name",
+    "rebuild_projections",
+    "unfold_network",
     "QuantisedNetwork",
     "TensorError",
     "NeuronCodes",
@@ -62,6 +67,7 @@ __all__ = [
     "Profile",
     "Recording",
     "Report",
+    "join_rasters",
     "read_raster",
     "read_rasters",
     # array types

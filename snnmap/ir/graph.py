@@ -252,7 +252,7 @@ def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
                 graph.add_edge(leaf, projection.post, delay=delay, slack=delay - hop_steps)
     found = []
     for component in sorted(nx.strongly_connected_components(graph), key=min):
-        part = graph.subgraph(sorted(component))
+        part = graph.subgraph(sorted(component)).copy()
         if nx.negative_edge_cycle(part, weight="slack"):
             cycle = nx.find_negative_cycle(part, min(component), weight="slack")
             delays = [int(part.edges[edge]["delay"]) for edge in pairwise(cycle)]

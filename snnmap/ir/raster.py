@@ -10,7 +10,7 @@ from snnmap.errors import InputError
 from snnmap.ir.network import InputPort
 from snnmap.ir.record import FloatArray, IntArray, freeze_mapping, record, replace_array
 
-__all__ = ["Profile", "Recording", "read_raster", "read_rasters"]
+__all__ = ["Profile", "Recording", "join_rasters", "read_raster", "read_rasters"]
 
 
 @record
@@ -85,6 +85,19 @@ def read_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[s
             "input rasters differ in samples or steps", measured=str(sorted(shapes)), limit="one (n_samples, n_steps)"
         )
     return rasters
+
+
+def join_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> IntArray:
+    """Check input rasters and put their channels side by side, in port order, as the chip numbers them.
+
+    Returns:
+        ``(n_samples, n_steps, n_inputs) int64``.
+
+    Raises:
+        InputError: as :func:`read_rasters`.
+    """
+    rasters = read_rasters(ports, inputs)
+    return np.concatenate([rasters[port.name] for port in ports], axis=2)
 
 
 def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:

@@ -1,0 +1,21 @@
+"""From a network to the chip's one hidden population: lower, retime, place, and verify."""
+
+from snnmap.mapping.fold import FoldOptions, fold_network
+from snnmap.mapping.lower import lower_network, stretch_network
+from snnmap.mapping.retime import Retiming, retime_network
+from snnmap.mapping.verify import Verification, draw_rasters, folded_counts, verify_fold
+
+__all__ = [
+    # folding
+    "FoldOptions",
+    "fold_network",
+    "lower_network",
+    "stretch_network",
+    "Retiming",
+    "retime_network",
+    # verifying
+    "Verification",
+    "draw_rasters",
+    "folded_counts",
+    "verify_fold",
+]
