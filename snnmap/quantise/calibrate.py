@@ -1,0 +1,76 @@
+"""What calibration data tell the quantiser: how often sources fire, how far states swing."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.ir import FloatArray, IntArray, MappedNetwork, as_folded_network, join_rasters, record, simulate_network
+
+__all__ = ["Statistics", "assume_statistics", "measure_statistics"]
+
+
+@record
+class Statistics:
+    """Spike counts of the sources, and the largest states of the neurons.
+
+    Attributes:
+        input_mean: ``(n_inputs,) float64``, mean count a step.
+        input_variance: ``(n_inputs,) float64``.
+        hidden_mean: ``(n_hidden,) float64``.
+        hidden_variance: ``(n_hidden,) float64``.
+        hidden_peak: ``(n_hidden,) float64``, largest absolute current or potential before the reset; None if unknown.
+        output_peak: ``(n_outputs,) float64``, likewise.
+    """
+
+    input_mean: FloatArray
+    input_variance: FloatArray
+    hidden_mean: FloatArray
+    hidden_variance: FloatArray
+    hidden_peak: FloatArray | None = None
+    output_peak: FloatArray | None = None
+
+
+def assume_statistics(mapped: MappedNetwork) -> Statistics:
+    """Assume that every source fires alike: mean and variance 1."""
+    inputs, hidden = np.ones(mapped.table.channel_source.size), np.ones(mapped.hidden.size)
+    return Statistics(input_mean=inputs, input_variance=inputs, hidden_mean=hidden, hidden_variance=hidden)
+
+
+def measure_statistics(mapped: MappedNetwork, calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Statistics:
+    """Run the folded float network on calibration rasters.
+
+    Args:
+        mapped: folded network.
+        calibration: input rasters, as for simulation.
+
+    Raises:
+        InputError: rasters that do not suit the network.
+    """
+    raster = join_rasters(mapped.inputs, calibration)
+    both = ("hidden", "outputs")
+    run = simulate_network(as_folded_network(mapped), raster, counts_of=both, states_of=both)
+    peaks = {}
+    for name, parameters in (("hidden", mapped.hidden), ("outputs", mapped.outputs)):
+        finite = np.where(np.isfinite(parameters.threshold), parameters.threshold, 0.0)
+        reached = np.abs(run.potentials[name] + run.counts[name] * finite)
+        largest_current = np.abs(run.currents[name]).max(axis=(0, 1, 2), initial=0.0)
+        peaks[name] = np.maximum(reached.max(axis=(0, 1), initial=0.0), largest_current)
+    input_mean, input_variance = _moments(raster)
+    hidden_mean, hidden_variance = _moments(run.counts["hidden"])
+    return Statistics(
+        input_mean=input_mean,
+        input_variance=input_variance,
+        hidden_mean=hidden_mean,
+        hidden_variance=hidden_variance,
+        hidden_peak=peaks["hidden"],
+        output_peak=peaks["outputs"],
+    )
+
+
+def _moments(counts: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Give mean and variance a step, from integer sums; a floor keeps sources that never fired from weighing nothing."""
+    n = max(1, counts.shape[0] * counts.shape[1])
+    mean = counts.sum(axis=(0, 1)) / n
+    variance = (counts * counts).sum(axis=(0, 1)) / n - mean * mean
+    return np.maximum(mean, 1.0 / n), np.maximum(variance, 1.0 / n)

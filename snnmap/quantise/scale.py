@@ -1,0 +1,114 @@
+"""Scales: state units of the chip for one trained unit, one a neuron, and one weight shift a memory."""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from snnmap.chip import Bits
+from snnmap.ir import FloatArray, IntArray, record
+
+__all__ = ["MemoryDemand", "Scaling", "choose_scaling"]
+
+_HEADROOM = 16.0
+"""Thresholds that a state may reach without calibration data before it saturates."""
+_PEAK_MARGIN = 2.0
+"""Room above the largest state seen in calibration."""
+
+
+@record
+class MemoryDemand:
+    """What one kind of weight memory must hold for a row of neurons.
+
+    Attributes:
+        largest: ``(n,) float64``, largest absolute weight onto each neuron, in trained units.
+        power: ``(n,) float64``, sum over each neuron's weights of the mean squared count of the source.
+    """
+
+    largest: FloatArray
+    power: FloatArray
+
+
+@record
+class Scaling:
+    """Scales of a row of neurons and shifts of their memories.
+
+    Attributes:
+        scale: ``(n,) float64``, state units for one trained unit.
+        shifts: weight shift of each memory kind.
+    """
+
+    scale: FloatArray
+    shifts: tuple[int, ...]
+
+
+def choose_scaling(
+    demands: Sequence[MemoryDemand],
+    threshold: FloatArray,
+    bias: FloatArray,
+    peak: FloatArray | None,
+    dash_mem: IntArray,
+    bits: Bits,
+    max_shift_difference: int,
+) -> Scaling:
+    """Choose shifts and scales with the smallest expected error (a LIF neuron is free to be scaled as a whole).
+
+    A larger scale makes the chip's roundings smaller beside the threshold, until a weight, threshold, bias or state no
+    longer fits. A larger shift admits a larger scale at coarser weights. All shifts are tried.
+
+    Args:
+        demands: one a memory kind.
+        threshold: ``(n,) float64``, may be infinite.
+        bias: ``(n,) float64``.
+        peak: ``(n,) float64``, largest absolute state seen on calibration data; None without.
+        dash_mem: ``(n,) int64``.
+        bits: widths.
+        max_shift_difference: how far the shifts may be apart (relays span two memories).
+    """
+    ceiling = _state_ceiling(demands, threshold, bias, peak, bits)
+    reference = np.where(np.isfinite(threshold), threshold, 1.0)
+    best: tuple[float, Scaling] | None = None
+    for shifts in product(range(bits.shift_max + 1), repeat=len(demands)):
+        if max(shifts) - min(shifts) > max_shift_difference:
+            continue
+        scale = ceiling
+        for demand, shift in zip(demands, shifts, strict=True):
+            fits = bits.weight_range[1] * float(1 << shift)
+            scale = np.minimum(
+                scale, np.where(demand.largest > 0, fits / np.where(demand.largest > 0, demand.largest, 1.0), np.inf)
+            )
+        error = _expected_error(demands, shifts, scale, reference, dash_mem)
+        if best is None or error < best[0]:
+            best = error, Scaling(scale=scale, shifts=shifts)
+    if best is None:
+        raise ValueError("no shift is allowed")
+    return best[1]
+
+
+def _state_ceiling(
+    demands: Sequence[MemoryDemand], threshold: FloatArray, bias: FloatArray, peak: FloatArray | None, bits: Bits
+) -> FloatArray:
+    """Give the largest scale at which threshold, bias and states fit."""
+    finite = np.isfinite(threshold)
+    largest_weight = np.maximum.reduce([demand.largest for demand in demands])
+    usual = np.where(finite, threshold, largest_weight) * _HEADROOM
+    expected = np.maximum(usual if peak is None else peak * _PEAK_MARGIN, np.where(finite, threshold, 0.0))
+    expected = np.where(expected > 0, expected, 1.0)
+    by_state = bits.state_max / expected
+    by_threshold = np.where(finite, bits.threshold_max / np.where(finite, threshold, 1.0), np.inf)
+    by_bias = np.where(bias != 0, bits.bias_range[1] / np.where(bias != 0, np.abs(bias), 1.0), np.inf)
+    return np.minimum(by_state, np.minimum(by_threshold, by_bias))
+
+
+def _expected_error(
+    demands: Sequence[MemoryDemand], shifts: tuple[int, ...], scale: FloatArray, reference: FloatArray, dash_mem: IntArray
+) -> float:
+    """Sum, over neurons, the squared error of input and membrane rounding as shares of the threshold."""
+    unit = 1.0 / (scale * reference)
+    drift = 0.5 * np.ldexp(1.0, dash_mem) * unit  # half a unit a step, held for the membrane's time constant
+    total = drift * drift
+    for demand, shift in zip(demands, shifts, strict=True):
+        lsb = float(1 << shift) * unit
+        total = total + demand.power * lsb * lsb / 12.0
+    return math.fsum(total.tolist())
