@@ -1,5 +1,8 @@
 """A folded network in the chip's integers, with what the rounding cost."""
 
+from dataclasses import asdict
+from typing import Any
+
 from snnmap.ir.mapped import MappedNetwork
 from snnmap.ir.program import Program
 from snnmap.ir.record import FloatArray, freeze_float, record, replace_array
@@ -26,6 +29,10 @@ class TensorError:
     largest: float
     n_lost: int
     n_clipped: int
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the entry as JSON values."""
+        return asdict(self)
 
 
 @record

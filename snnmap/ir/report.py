@@ -1,5 +1,8 @@
 """What a run of the design rules found."""
 
+from dataclasses import asdict
+from typing import Any
+
 from snnmap.diagnostics import Diagnostic, Severity
 from snnmap.ir.record import record
 
@@ -32,6 +35,16 @@ class Report:
     def is_clean(self) -> bool:
         """True when there is no error."""
         return not self.errors
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the report as JSON values."""
+        return {
+            "clean": self.is_clean,
+            "errors": len(self.errors),
+            "warnings": len(self.warnings),
+            "rules_run": list(self.rules_run),
+            "diagnostics": [asdict(diagnostic) for diagnostic in self.diagnostics],
+        }
 
     def merge(self, other: "Report") -> "Report":
         """Give one report of both."""

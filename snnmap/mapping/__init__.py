@@ -3,6 +3,7 @@
 from snnmap.mapping.fold import FoldOptions, fold_network
 from snnmap.mapping.lower import lower_network, stretch_network
 from snnmap.mapping.retime import Retiming, retime_network
+from snnmap.mapping.slots import format_slot_table
 from snnmap.mapping.verify import Verification, draw_rasters, folded_counts, verify_fold
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "stretch_network",
     "Retiming",
     "retime_network",
+    "format_slot_table",
     # verifying
     "Verification",
     "draw_rasters",

@@ -1,0 +1,159 @@
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_networks import random_network
+
+from snnmap.chip import decay_factors, load_chip
+from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, pack, unpack
+from snnmap.mapping import draw_rasters, fold_network
+from snnmap.quantise import quantise_network
+from snnmap.quantise.rounding import expected_error, round_weights
+
+XYLO = load_chip("xylo-audio-3")
+
+
+def dense_layer(weights: np.ndarray, **parameters: object) -> Network:
+    """In -> hidden with these weights -> one output neuron."""
+    n_pre, n_post = weights.shape
+    return Network(
+        name="dense",
+        inputs=(InputPort(name="in", size=n_pre),),
+        populations=(
+            Population.create("h", n_post, **{"alpha": 0.5, "beta": 0.75, **parameters}),
+            Population.create("o", 1, alpha=0.5),
+        ),
+        projections=(
+            Projection(name="w", pre="in", post="h", weights=CsrMatrix.from_dense(weights)),
+            Projection(name="q", pre="h", post="o", weights=CsrMatrix.from_dense(np.ones((n_post, 1)))),
+        ),
+        outputs=(OutputPort(name="y", populations=("o",)),),
+    )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200))
+def test_rounding_for_the_sum_is_never_worse_than_nearest(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, lsb = rng.normal(0, 40, n), rng.choice([1.0, 4.0], n)
+    mean, variance = rng.uniform(0.01, 2, n), rng.uniform(0.01, 2, n)
+    chosen = round_weights(values, lsb, mean, variance, -128, 127)
+    nearest = np.clip(np.rint(values / lsb), -128, 127)
+    assert (np.abs(chosen * lsb - values) <= lsb + np.maximum(0, np.abs(values) - 127 * lsb)).all()
+    ours = expected_error(chosen * lsb - values, mean, variance)
+    assert ours <= expected_error(nearest * lsb - values, mean, variance) * (1 + 1e-12)
+
+
+def test_rounding_keeps_the_sum_of_many_small_weights() -> None:
+    values, ones = np.full(100, 0.3), np.ones(100)
+    assert np.rint(values).sum() == 0
+    # each flip costs variance (0.7**2 - 0.3**2) and mends a bias of 30: nearly all of it is mended
+    assert abs(round_weights(values, ones, ones, 0.1 * ones, -128, 127).sum() - 30) <= 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_scales_are_exact_freedom_and_nothing_is_clipped(seed: int) -> None:
+    mapped = fold_network(random_network(seed), XYLO)
+    quantised = quantise_network(mapped)
+    program = quantised.program
+    neurons = mapped.table.hidden_hop == 0
+    assert np.allclose(program.hidden.threshold[neurons], (mapped.hidden.threshold * quantised.hidden_scale)[neurons], rtol=1e-12)
+    assert not any(error.n_clipped for error in quantised.errors)
+    assert np.array_equal(decay_factors(program.hidden.dash_mem)[neurons], mapped.hidden.beta[neurons])
+    assert unpack(pack(program)) == program
+    for error in quantised.errors:
+        if error.name.startswith(("input_weights", "recurrent_weights", "output_weights")):
+            assert error.relative_rms < 0.02
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_integer_weights_follow_scale_decay_and_shift(seed: int) -> None:
+    mapped = fold_network(random_network(seed), XYLO)
+    quantised = quantise_network(mapped)
+    program = quantised.program
+    for synapse, (trained, coded) in enumerate(zip(mapped.recurrent_weights, program.recurrent_weights, strict=True)):
+        real = (mapped.table.hidden_hop == 0)[trained.indices]
+        target = trained.indices[real]
+        exact = trained.data[real] / mapped.hidden.alpha[synapse][target] * quantised.hidden_scale[target]
+        stored = coded.to_dense()[trained.rows[real], target] * (1 << program.recurrent_shift)
+        assert (np.abs(stored - exact) < (1 << program.recurrent_shift)).all()
+
+
+def test_a_decay_that_cannot_be_coded_keeps_the_gain() -> None:
+    weights = np.full((3, 4), 0.7)
+    quantised = quantise_network(fold_network(dense_layer(weights, alpha=0.6, beta=0.83), XYLO))
+    codes, program = quantised.program.hidden, quantised.program
+    alpha, beta = decay_factors(codes.dash_syn[0]), decay_factors(codes.dash_mem)
+    stored = program.input_weights[0].to_dense() * (1 << program.input_shift) * alpha / quantised.hidden_scale
+    gain = stored / ((1 - alpha) * (1 - beta))
+    assert np.allclose(gain, weights / ((1 - 0.6) * (1 - 0.83)), rtol=0.01)
+    assert not np.allclose(alpha, 0.6)
+
+
+def test_calibration_sets_scales_by_the_states_that_occur() -> None:
+    network = dense_layer(np.abs(np.random.default_rng(0).normal(1, 0.2, (8, 6))), threshold=4.0)
+    mapped = fold_network(network, XYLO)
+    quiet, loud = (np.full((2, 30, 8), count) for count in (0, 15))
+    quiet[:, 3, 0] = 1
+    small, large = (quantise_network(mapped, calibration=raster).program.hidden.threshold for raster in (quiet, loud))
+    assert (small > 4 * large).all()
+
+
+def test_an_infinite_threshold_becomes_the_highest() -> None:
+    network = dense_layer(np.ones((2, 2)))
+    readout = Population.create("o", 1, alpha=0.5, beta=0.75, threshold=np.inf)
+    network = replace(
+        network,
+        populations=(network.populations[0], readout),
+        outputs=(OutputPort(name="y", populations=("o",), readout="potential"),),
+    )
+    assert quantise_network(fold_network(network, XYLO)).program.outputs.threshold.tolist() == [32767]
+
+
+def test_relays_are_the_chips_relay_cell_in_the_units_of_their_memories() -> None:
+    for seed in range(12):
+        mapped = fold_network(random_network(seed), XYLO)
+        program = quantise_network(mapped).program
+        for relay in np.flatnonzero(mapped.table.hidden_hop):
+            unit = program.hidden.threshold[relay]
+            into = [
+                (m.to_dense()[:, relay] * (1 << shift))
+                for m, shift in (
+                    (program.input_weights[0], program.input_shift),
+                    (program.recurrent_weights[0], program.recurrent_shift),
+                )
+            ]
+            assert sorted(np.concatenate(into)[np.concatenate(into) != 0]) == [-unit, 2 * unit]
+
+
+def digest_of_quantisation() -> str:
+    script = (
+        "import sys; sys.path.insert(0, 'tests'); import hashlib; from random_networks import random_network;"
+        "from snnmap.chip import load_chip; from snnmap.mapping import fold_network, draw_rasters;"
+        "from snnmap.quantise import quantise_network; from snnmap.ir import pack; n = random_network(5);"
+        "i = pack(quantise_network(fold_network(n, load_chip('xylo-audio-3')), calibration=draw_rasters(n)).program);"
+        "print(hashlib.sha256(b''.join(b.words.tobytes() for b in i.blocks)).hexdigest())"
+    )
+    return script
+
+
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}, {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F"}]
+)
+def test_other_processes_and_simd_levels_round_alike(environment: dict[str, str]) -> None:
+    def run(extra: dict[str, str]) -> str:
+        script = digest_of_quantisation()
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script],
+            env={**os.environ, **extra},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert run(environment) == run({})
+    assert draw_rasters(random_network(5))
