@@ -11,7 +11,7 @@ from random_networks import random_network
 
 from snnmap.chip import decay_factors, load_chip
 from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, pack, unpack
-from snnmap.mapping import draw_rasters, fold_network
+from snnmap.mapping import fold_network
 from snnmap.quantise import quantise_network
 from snnmap.quantise.rounding import expected_error, round_weights
 
@@ -130,15 +130,18 @@ def test_relays_are_the_chips_relay_cell_in_the_units_of_their_memories() -> Non
             assert sorted(np.concatenate(into)[np.concatenate(into) != 0]) == [-unit, 2 * unit]
 
 
-def digest_of_quantisation() -> str:
-    script = (
-        "import sys; sys.path.insert(0, 'tests'); import hashlib; from random_networks import random_network;"
-        "from snnmap.chip import load_chip; from snnmap.mapping import fold_network, draw_rasters;"
-        "from snnmap.quantise import quantise_network; from snnmap.ir import pack; n = random_network(5);"
-        "i = pack(quantise_network(fold_network(n, load_chip('xylo-audio-3')), calibration=draw_rasters(n)).program);"
-        "print(hashlib.sha256(b''.join(b.words.tobytes() for b in i.blocks)).hexdigest())"
-    )
-    return script
+DIGEST_OF_QUANTISATION = """
+import sys; sys.path.insert(0, 'tests')
+import hashlib
+from random_networks import random_network
+from snnmap.chip import load_chip
+from snnmap.ir import pack
+from snnmap.mapping import draw_rasters, fold_network
+from snnmap.quantise import quantise_network
+network = random_network(5)
+quantised = quantise_network(fold_network(network, load_chip('xylo-audio-3')), calibration=draw_rasters(network))
+print(hashlib.sha256(b''.join(block.words.tobytes() for block in pack(quantised.program).blocks)).hexdigest())
+"""
 
 
 @pytest.mark.parametrize(
@@ -146,14 +149,7 @@ def digest_of_quantisation() -> str:
 )
 def test_other_processes_and_simd_levels_round_alike(environment: dict[str, str]) -> None:
     def run(extra: dict[str, str]) -> str:
-        script = digest_of_quantisation()
-        return subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script],
-            env={**os.environ, **extra},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        command = [sys.executable, "-W", "ignore", "-c", DIGEST_OF_QUANTISATION]
+        return subprocess.run(command, env={**os.environ, **extra}, capture_output=True, text=True, check=True).stdout
 
     assert run(environment) == run({})
-    assert draw_rasters(random_network(5))

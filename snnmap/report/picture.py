@@ -1,0 +1,74 @@
+"""A picture of a run: rasters of input, hidden and output, and how full the chip is."""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from snnmap.errors import SnnmapError
+from snnmap.ir import IntArray, MappedNetwork
+from snnmap.report.occupancy import Occupancy
+
+__all__ = ["draw_run"]
+
+
+def draw_run(
+    mapped: MappedNetwork, inputs: IntArray, hidden: IntArray, outputs: IntArray, occupancy: Sequence[Occupancy]
+) -> bytes:
+    """Draw one sample's spike counts over time and the occupancy of the chip.
+
+    Args:
+        mapped: names of the hidden populations by slot.
+        inputs: ``(n_steps, n_inputs)`` spike counts.
+        hidden: ``(n_steps, n_hidden)``.
+        outputs: ``(n_steps, n_outputs)``.
+        occupancy: blocks of the chip.
+
+    Returns:
+        A PNG file.
+
+    Raises:
+        SnnmapError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SnnmapError("pictures need matplotlib", fix="pip install 'snnmap[plot]'") from error
+    with matplotlib.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(9, 7), layout="constrained")
+        grid = figure.add_gridspec(3, 2, width_ratios=(2, 1), height_ratios=(1, 4, 1.2))
+        for row, (title, raster) in enumerate((("input", inputs), ("hidden", hidden), ("output", outputs))):
+            axes = figure.add_subplot(grid[row, 0])
+            steps, neurons = np.nonzero(raster)
+            axes.scatter(steps, neurons, s=2 + 3 * np.sqrt(raster[steps, neurons]), marker="|", linewidths=0.9, color="#1f4e79")
+            axes.set(xlim=(-0.5, raster.shape[0] - 0.5), ylim=(raster.shape[1] - 0.5, -0.5), ylabel=f"{title} neuron")
+            if title == "hidden":
+                _mark_populations(axes, mapped)
+        axes.set_xlabel("step")
+        _draw_occupancy(figure.add_subplot(grid[:, 1]), occupancy)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=130, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _mark_populations(axes: Any, mapped: MappedNetwork) -> None:
+    table = mapped.table
+    keys = list(zip(table.hidden_source.tolist(), table.hidden_hop.tolist(), strict=True))
+    edges = [0, *(slot for slot in range(1, len(keys)) if keys[slot] != keys[slot - 1]), len(keys)]
+    for start, stop in pairwise(edges):
+        source, hop = keys[start]
+        name = table.sources[source] + (f" relay {hop}" if hop else "")
+        axes.axhline(stop - 0.5, color="#bbbbbb", linewidth=0.5)
+        axes.annotate(
+            name, (1.0, (start + stop) / 2), xycoords=("axes fraction", "data"), ha="right", va="center", color="#b5541c"
+        )
+
+
+def _draw_occupancy(axes: Any, occupancy: Sequence[Occupancy]) -> None:
+    labels = [f"{o.block}\n{o.used} of {o.capacity}" for o in occupancy]
+    axes.barh(labels, [o.share for o in occupancy], color="#7aa6c2")
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="share in use", title="occupancy")

@@ -1,0 +1,58 @@
+"""Tables for people: findings, occupancy, lags, quantisation errors, chips."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+
+from snnmap.chip import Chip
+from snnmap.ir import MappedNetwork, TensorError
+from snnmap.report.occupancy import Occupancy
+
+__all__ = ["chip_table", "error_table", "lag_table", "make_table", "occupancy_table"]
+
+
+def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Build a plain table; columns whose name ends in ``#`` hold numbers and are set right."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="", show_edge=False)
+    for column in columns:
+        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    return table
+
+
+def occupancy_table(occupancies: Iterable[Occupancy]) -> Table:
+    """Show how full each block is."""
+    rows = [(o.block, o.used, o.capacity, f"{o.share:.1%}", o.largest_fan_in or "", o.largest_fan_out or "") for o in occupancies]
+    return make_table("occupancy", ("block", "used#", "capacity#", "share#", "largest fan-in#", "largest fan-out#"), rows)
+
+
+def lag_table(mapped: MappedNetwork) -> Table:
+    """Show where each population went: neurons, relays behind them, lag, slots."""
+    rows = []
+    table = mapped.table
+    for index, name in enumerate(table.sources):
+        relays = int(((table.hidden_source == index) & (table.hidden_hop > 0)).sum())
+        hidden, outputs = table.hidden_slots(name), table.output_slots(name)
+        kind = "output" if outputs.size else "hidden" if hidden.size else "input"
+        slots = outputs if outputs.size else hidden if hidden.size else table.channels(name)
+        span = f"{slots.min()}..{slots.max()}" if slots.size else "-"
+        rows.append((name, kind, slots.size, relays, mapped.lags.get(name, 0), span, mapped.modules.get(name, "")))
+    return make_table("populations", ("name", "kind", "neurons#", "relays#", "lag (steps)#", "slots", "module"), rows)
+
+
+def error_table(errors: Iterable[TensorError]) -> Table:
+    """Show what quantisation did to each tensor."""
+    rows = [
+        (e.name, e.n_values, f"{e.relative_rms:.2%}", f"{e.largest:.2%}", e.n_lost, e.n_clipped) for e in errors if e.n_values
+    ]
+    return make_table("quantisation", ("tensor", "values#", "relative rms#", "largest#", "lost#", "clipped#"), rows)
+
+
+def chip_table(chips: Iterable[Chip]) -> Table:
+    """Show the shapes of chips."""
+    rows = [
+        (c.name, c.inputs.count, c.hidden.count, c.outputs.count, c.hidden.synapses, c.recurrent_weights.max_words, c.description)
+        for c in chips
+    ]
+    return make_table("chips", ("name", "inputs#", "hidden#", "outputs#", "synapses#", "recurrent words#", "description"), rows)
