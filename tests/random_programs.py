@@ -30,6 +30,16 @@ def random_program(
             matrices.append(CsrMatrix.from_dense(dense))
         return tuple(matrices)
 
+    def thin(matrices: tuple[CsrMatrix, ...], max_fan_out: int) -> tuple[CsrMatrix, ...]:
+        """Drop the last synapses of sources that have more than the chip stores."""
+        left = np.full(matrices[0].shape[0], max_fan_out if max_fan_out else 2**31)
+        thinned = []
+        for matrix in matrices:
+            kept = np.arange(matrix.nnz) - matrix.indptr[matrix.rows] < left[matrix.rows]
+            thinned.append(CsrMatrix.from_triplets(matrix.rows[kept], matrix.indices[kept], matrix.data[kept], matrix.shape))
+            left = left - thinned[-1].row_lengths
+        return tuple(thinned)
+
     def codes(n: int, n_synapses: int, has_bias: bool) -> NeuronCodes:
         return NeuronCodes(
             dash_syn=rng.integers(1, 6, (n_synapses, n)),
@@ -46,7 +56,9 @@ def random_program(
     return Program(
         chip=chip,
         input_weights=draw(n_inputs, n_hidden, range(n_inputs), reached, chip.hidden.synapses),
-        recurrent_weights=draw(n_hidden, n_hidden, range(n_hidden), range(n_hidden), chip.hidden.synapses),
+        recurrent_weights=thin(
+            draw(n_hidden, n_hidden, range(n_hidden), range(n_hidden), chip.hidden.synapses), chip.recurrent_weights.max_fan_out
+        ),
         output_weights=draw(n_hidden, n_outputs, read, range(n_outputs), chip.outputs.synapses),
         input_shift=shifts[0],
         recurrent_shift=shifts[1],

@@ -3,6 +3,7 @@
 import tomllib
 import types
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -33,6 +34,11 @@ def load_chip(name: str) -> Chip:
     if name not in list_chips():
         known = ", ".join(list_chips())
         raise ChipError(f"no chip is called '{name}'", limit=known, fix="use one of these names, or the path of a .toml file")
+    return _load_built_in(name)
+
+
+@lru_cache(maxsize=64)
+def _load_built_in(name: str) -> Chip:
     text = (resources.files("snnmap.chip") / "catalog" / f"{name}.toml").read_text(encoding="utf-8")
     return read_chip(text, where=f"catalog/{name}.toml")
 

@@ -1,0 +1,39 @@
+"""From an image to bytes."""
+
+import hashlib
+import zlib
+
+import numpy as np
+
+from snnmap.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, SHA_BYTES, VERSION, word_bytes
+from snnmap.ir import Block, Image, unpack
+
+__all__ = ["encode"]
+
+
+def encode(image: Image) -> bytes:
+    """Write an image as a bitstream; the format is specified in bitstreams/FORMAT.md.
+
+    Equal images give equal bytes, on every machine.
+
+    Raises:
+        FormatError: the image is not one that packing could make.
+    """
+    unpack(image)
+    payloads = [_join_words(block) for block in image.blocks]
+    offset = HEADER.size + len(payloads) * DIRECTORY_ENTRY.size + CRC.size
+    directory = b""
+    for block, payload in zip(image.blocks, payloads, strict=True):
+        fields = (block.kind, block.synapse, block.word_bits, 0, offset, block.words.size, zlib.crc32(payload))
+        directory += DIRECTORY_ENTRY.pack(*fields)
+        offset += len(payload)
+    chip = image.chip
+    header = HEADER.pack(MAGIC, VERSION, chip.chip_id, offset + SHA_BYTES, len(payloads), 0, chip.digest) + directory
+    content = header + CRC.pack(zlib.crc32(header)) + b"".join(payloads)
+    return content + hashlib.sha256(content).digest()
+
+
+def _join_words(block: Block) -> bytes:
+    """Write words in whole bytes, little-endian."""
+    wide = block.words.astype("<u8").reshape(-1, 1).view(np.uint8)
+    return wide[:, : word_bytes(block.word_bits)].tobytes()

@@ -1,0 +1,158 @@
+"""The text twin of a bitstream: for reading, reviewing and writing by hand."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from snnmap.chip import Chip, find_chip_by_id
+from snnmap.errors import FormatError
+from snnmap.ir import CsrMatrix, Image, IntArray, NeuronCodes, Program, pack, unpack
+
+__all__ = ["assemble", "disassemble"]
+
+_FIRST_LINE = "snnmap-image 1"
+_MEMORIES = ("input_weights", "recurrent_weights", "output_weights")
+
+
+def disassemble(image: Image) -> str:
+    """Write an image as text: shape, shifts, weights by source as ``target=weight``, and the codes of each neuron.
+
+    :func:`assemble` reads it back to the same image.
+
+    Raises:
+        FormatError: the image is not one that packing could make.
+    """
+    program = unpack(image)
+    return "\n".join([*_format_head(program), *_format_weights(program), *_format_neurons(program)]) + "\n"
+
+
+def assemble(text: str, *, chip: Chip | None = None) -> Image:
+    """Read the text form; empty lines and ``#`` comments are passed over.
+
+    Args:
+        text: as :func:`disassemble` writes it.
+        chip: the record to use; by default the built-in chip with the text's id.
+
+    Raises:
+        FormatError: a line is malformed or misplaced, or the chip cannot hold the program.
+    """
+    return pack(_Reader(text).read(chip))
+
+
+def _format_head(program: Program) -> Iterator[str]:
+    chip = program.chip
+    yield _FIRST_LINE
+    yield f"chip {chip.chip_id} {chip.digest.hex()} {chip.name}"
+    yield f"shape inputs={program.n_inputs} hidden={program.hidden.size} outputs={program.outputs.size}"
+    yield f"shift input={program.input_shift} recurrent={program.recurrent_shift} output={program.output_shift}"
+
+
+def _format_weights(program: Program) -> Iterator[str]:
+    for name, _, matrices in program.memories:
+        for synapse, matrix in enumerate(matrices):
+            yield f"{name} {synapse}"
+            starts, targets, weights = matrix.indptr.tolist(), matrix.indices.tolist(), matrix.data.tolist()
+            for source in np.flatnonzero(matrix.row_lengths).tolist():
+                row = range(starts[source], starts[source + 1])
+                yield f"  {source}: " + " ".join(f"{targets[k]}={weights[k]}" for k in row)
+
+
+def _format_neurons(program: Program) -> Iterator[str]:
+    for name, codes in (("hidden", program.hidden), ("outputs", program.outputs)):
+        yield name
+        for neuron in range(codes.size):
+            dash_syn = ",".join(map(str, codes.dash_syn[:, neuron].tolist()))
+            line = f"  {neuron}: dash_syn={dash_syn} dash_mem={codes.dash_mem[neuron]}"
+            line += f" threshold={codes.threshold[neuron]} bias={codes.bias[neuron]}"
+            alias = int(program.alias[neuron]) if name == "hidden" else -1
+            yield line + (f" alias={alias}" if alias >= 0 else "")
+
+
+class _Reader:
+    """Reads lines one after the other; every error names the line."""
+
+    def __init__(self, text: str) -> None:
+        bare = ((number, line.split("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1))
+        self._lines = [(number, line) for number, line in bare if line]
+        self._at = 0
+
+    def read(self, chip: Chip | None) -> Program:
+        self._expect(re.escape(_FIRST_LINE))
+        chip = self._find_chip(self._expect(r"chip (\d{1,5}) ([0-9a-f]{64})(?: .*)?"), chip)
+        n_inputs, n_hidden, n_outputs = map(int, self._expect(r"shape inputs=(\d{1,5}) hidden=(\d{1,5}) outputs=(\d{1,5})"))
+        for used, limit in ((n_inputs, chip.inputs.count), (n_hidden, chip.hidden.count), (n_outputs, chip.outputs.count)):
+            if used > limit:
+                raise self._error("the shape is larger than the chip", measured=str(used), limit=str(limit))
+        input_shift, recurrent_shift, output_shift = map(int, self._expect(r"shift input=(\d) recurrent=(\d) output=(\d)"))
+        shapes = ((n_inputs, n_hidden), (n_hidden, n_hidden), (n_hidden, n_outputs))
+        synapses = (chip.hidden.synapses, chip.hidden.synapses, chip.outputs.synapses)
+        weights = [
+            tuple(self._read_matrix(name, synapse, shape) for synapse in range(n))
+            for name, shape, n in zip(_MEMORIES, shapes, synapses, strict=True)
+        ]
+        hidden, alias = self._read_neurons("hidden", n_hidden, chip.hidden.synapses)
+        outputs, _ = self._read_neurons("outputs", n_outputs, chip.outputs.synapses)
+        if self._at < len(self._lines):
+            raise self._error("lines follow the last neuron")
+        return Program(
+            chip=chip, input_weights=weights[0], recurrent_weights=weights[1], output_weights=weights[2],
+            input_shift=input_shift, recurrent_shift=recurrent_shift, output_shift=output_shift,
+            hidden=hidden, outputs=outputs, alias=alias,
+        )  # fmt: skip
+
+    def _find_chip(self, fields: tuple[str, ...], chip: Chip | None) -> Chip:
+        record = find_chip_by_id(int(fields[0])) if chip is None else chip
+        if record is None or record.chip_id != int(fields[0]) or record.digest.hex() != fields[1]:
+            raise self._error(
+                "the text is for another chip record", measured=f"chip {fields[0]}", fix="give the chip's TOML file"
+            )
+        return record
+
+    def _read_matrix(self, name: str, synapse: int, shape: tuple[int, int]) -> CsrMatrix:
+        self._expect(f"{name} {synapse}")
+        rows: list[int] = []
+        columns: list[int] = []
+        data: list[int] = []
+        while self._at < len(self._lines) and re.fullmatch(r"\d+:.*", self._lines[self._at][1]):
+            (source, pairs) = self._expect(r"(\d{1,5}): ((?:\d{1,5}=-?\d{1,5} ?)+)")
+            for pair in pairs.split():
+                target, weight = map(int, pair.split("="))
+                if int(source) >= shape[0] or target >= shape[1] or weight == 0:
+                    raise self._error(f"{source}: {pair} is not a synapse of this memory", limit=f"{shape}", back=1)
+                if rows and (int(source), target) <= (rows[-1], columns[-1]):
+                    raise self._error("sources and targets must ascend", measured=f"{source}: {pair}", back=1)
+                rows.append(int(source))
+                columns.append(target)
+                data.append(weight)
+        return CsrMatrix.from_triplets(rows, columns, np.array(data, np.int64), shape)
+
+    def _read_neurons(self, name: str, n: int, n_synapses: int) -> tuple[NeuronCodes, IntArray]:
+        self._expect(name)
+        dashes = ",".join([r"(\d{1,2})"] * n_synapses)
+        alias_field = r"(?: alias=(\d{1,5}))?" if name == "hidden" else "()"
+        pattern = rf"(\d{{1,5}}): dash_syn={dashes} dash_mem=(\d{{1,2}}) threshold=(-?\d{{1,9}}) bias=(-?\d{{1,9}}){alias_field}"
+        rows = np.zeros((n, n_synapses + 4), np.int64)
+        for neuron in range(n):
+            number, *fields = self._expect(pattern)
+            if int(number) != neuron:
+                raise self._error("neurons must be numbered one after the other", measured=number, limit=str(neuron), back=1)
+            rows[neuron] = [int(field) if field else -1 for field in fields]
+        dash_syn = rows[:, :n_synapses].T
+        codes = NeuronCodes(dash_syn=dash_syn, dash_mem=rows[:, -4], threshold=rows[:, -3], bias=rows[:, -2])
+        return codes, rows[:, -1]
+
+    def _expect(self, pattern: str) -> tuple[str, ...]:
+        line = self._lines[self._at][1] if self._at < len(self._lines) else ""
+        match = re.fullmatch(pattern, line, flags=re.ASCII)
+        if match is None:
+            raise self._error("the line is not what comes here", measured=line[:60] or "end of text", limit=pattern)
+        self._at += 1
+        return match.groups(default="")
+
+    def _error(self, what: str, *, measured: str = "", limit: str = "", fix: str = "", back: int = 0) -> FormatError:
+        at = self._at - back
+        where = f"line {self._lines[at][0]}" if at < len(self._lines) else "end of text"
+        return FormatError(
+            what, where=where, measured=measured, limit=limit, fix=fix or "compare with the output of snnmap disasm"
+        )
