@@ -1,0 +1,21 @@
+"""Design rules: everything that keeps a network from doing on the chip what it was trained to do."""
+
+from snnmap.drc import capacity, neuron, numeric, timing, topology
+from snnmap.drc.engine import RULES, Rule, check_mapped, check_network, check_quantised, explain_rule
+
+__all__ = [
+    # running
+    "check_mapped",
+    "check_network",
+    "check_quantised",
+    # the rules
+    "RULES",
+    "Rule",
+    "explain_rule",
+    # the families
+    "capacity",
+    "neuron",
+    "numeric",
+    "timing",
+    "topology",
+]

@@ -1,0 +1,208 @@
+"""Family 5: what numbers and the chip's arithmetic forbid."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from snnmap.chip import decay_factors, nearest_dashes
+from snnmap.diagnostics import Location, Severity
+from snnmap.drc.engine import Finding, Subject, find_runs, rule
+from snnmap.ir import BoolArray, FloatArray, Network, Population, QuantisedNetwork
+
+__all__: list[str] = []
+
+_GAIN_TOLERANCE = 0.01
+_INPUT_ERROR_LIMIT = 0.25
+_SMALLEST_ALPHA = 0.25
+
+
+@rule("SNN501", "not-finite", Network)
+def check_finite(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds NaN and infinities in weights, decays, biases and thresholds.
+
+    Why it matters: they have no integer; a cast turns them into arbitrary numbers.
+
+    Example: a weight that diverged in training.
+
+    How to fix: find the step of training that made it.
+    """
+    network = subject.of
+    for projection in network.projections:
+        wrong = np.flatnonzero(~np.isfinite(projection.weights.data))
+        if wrong.size:
+            row, column = int(projection.weights.rows[wrong[0]]), int(projection.weights.indices[wrong[0]])
+            yield Finding(
+                location=Location(projection=projection.name, source=projection.source),
+                message=f"{wrong.size} weights are not finite, the first at [{row}, {column}]",
+                measured=str(projection.weights.data[wrong[0]]),
+                limit="finite",
+                fix="find where training made it",
+            )
+    for population in network.populations:
+        fields = {"beta": population.beta, "bias": population.bias, "threshold": population.threshold}
+        fields |= {f"alpha[{s}]": row for s, row in enumerate(population.alpha)}
+        for name, values in fields.items():
+            wrong_neurons = np.isnan(values) | np.isneginf(values) | (np.isposinf(values) & (name != "threshold"))
+            for start, stop in find_runs(wrong_neurons):
+                yield Finding(
+                    location=_at(population, start, stop),
+                    message=f"{name} is not finite",
+                    measured=str(values[start]),
+                    limit="finite",
+                    fix="find where training made it",
+                )
+
+
+@rule("SNN502", "current-vanishes", Network)
+def check_current(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds synapses that forget faster than the chip can code.
+
+    Why it matters: the chip decays a current before the membrane sees it. With a bit shift of 0 the current is gone before it is
+    used, so the shortest usable synapse keeps half of its current a step (alpha 0.5).
+
+    Example: a model without synaptic memory (alpha 0), as plain LIF layers are.
+
+    How to fix: train with a synapse of alpha 0.5 or more.
+    """
+    network = subject.of
+    for population in network.populations:
+        for synapse, row in enumerate(population.alpha):
+            for start, stop in find_runs((row < _SMALLEST_ALPHA) & _receives(network, population, synapse)):
+                yield Finding(
+                    location=_at(population, start, stop),
+                    message=f"the current of synapse {synapse} would be gone before it is used",
+                    measured=f"{row[start:stop].min():.4g}",
+                    limit="0.5",
+                    unit="of the current kept a step",
+                    fix="train with alpha of 0.5 or more",
+                )
+
+
+@rule("SNN503", "decay-not-codable", Network, Severity.WARNING)
+def check_codable(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: compares alpha and beta with the nearest that a bit shift gives, 1 - 2**-dash.
+
+    Why it matters: a rounded decay changes the neuron's time course; the quantiser keeps its gain, nothing keeps the rest. This,
+    not the 8-bit weights, is what quantisation most often gets wrong.
+
+    Example: a time constant of 16 ms at 1 ms a step (beta 0.9394), of which the nearest code is 0.9375.
+
+    How to fix: train with decays of 0.5, 0.75, 0.875, 0.9375, ... (`dash_syn`, `dash_mem` of the layers).
+    """
+    network, dash_max = subject.of, subject.chip.bits.dash_max
+    for population in network.populations:
+        rows = [(f"alpha[{s}]", row, 1, _receives(network, population, s)) for s, row in enumerate(population.alpha)]
+        rows.append(("beta", population.beta, 0, np.ones(population.size, np.bool_)))
+        for name, values, dash_min, used in rows:
+            codable = np.where((values >= (_SMALLEST_ALPHA if dash_min else 0)) & (values <= 1), values, 0.5)
+            coded = decay_factors(nearest_dashes(codable, dash_min=dash_min, dash_max=dash_max))
+            error = _gain_error(codable, coded)
+            for start, stop in find_runs(used & (error > _GAIN_TOLERANCE)):
+                worst = start + int(np.argmax(error[start:stop]))
+                yield Finding(
+                    location=_at(population, start, stop),
+                    message=f"{name} is not one that a bit shift gives",
+                    measured=f"{values[worst]:.6g}",
+                    limit=f"{coded[worst]:.6g}",
+                    unit="of the state kept a step",
+                    fix="train with decays of 1 - 2**-dash",
+                )
+
+
+@rule("SNN504", "weights-lost", QuantisedNetwork, Severity.WARNING)
+def check_lost(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
+    """What it does: counts non-zero weights that became 0 when rounded.
+
+    Why it matters: a lost weight is a lost connection. Where weights onto one neuron span more than the chip's 8 bits, the small
+    ones go.
+
+    Example: one weight 300 times as large as the others.
+
+    How to fix: regularise weights in training, or prune the small ones yourself.
+    """
+    for error in subject.of.errors:
+        if error.n_lost and error.n_values and "weights" in error.name:
+            everything = error.n_lost == error.n_values
+            yield Finding(
+                location=Location(block=error.name),
+                message="non-zero weights became 0",
+                measured=f"{error.n_lost} of {error.n_values}",
+                limit="0",
+                unit="weights",
+                fix="train with weights of one order of magnitude",
+                severity=Severity.ERROR if everything else None,
+            )
+
+
+@rule("SNN505", "value-clipped", QuantisedNetwork)
+def check_clipped(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
+    """What it does: counts values outside the range that the chip can hold.
+
+    Why it matters: the chip would run with another value.
+
+    Example: a bias far above the threshold.
+
+    How to fix: train with values nearer to the threshold.
+    """
+    for error in subject.of.errors:
+        if error.n_clipped:
+            yield Finding(
+                location=Location(block=error.name),
+                message="values do not fit the chip's words",
+                measured=str(error.n_clipped),
+                limit="0",
+                unit="values",
+                fix="train with values nearer to the threshold",
+            )
+
+
+@rule("SNN506", "input-rounding-error", QuantisedNetwork, Severity.WARNING)
+def check_input_error(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
+    """What it does: finds neurons whose summed input is expected to be off by much of their threshold.
+
+    Why it matters: they fire at other times than trained. The expectation is over the calibration data, or over sources that all
+    fire alike.
+
+    Example: hundreds of inputs that are each many thresholds large.
+
+    How to fix: calibrate with data, or train with smaller weights.
+    """
+    quantised = subject.of
+    table = quantised.mapped.table
+    areas = (
+        (quantised.hidden_input_error, table.hidden_source, table.hidden_neuron),
+        (quantised.output_input_error, table.output_source, table.output_neuron),
+    )
+    for errors, sources, neurons in areas:
+        wrong = np.flatnonzero(errors > _INPUT_ERROR_LIMIT)
+        for source in np.unique(sources[wrong]).tolist():
+            chosen = wrong[sources[wrong] == source]
+            name = table.sources[source]
+            span = (int(neurons[chosen].min()), int(neurons[chosen].max()) + 1)
+            yield Finding(
+                location=Location(population=name, neurons=span, source=quantised.mapped.modules.get(name, "")),
+                message=f"the summed input of {chosen.size} neurons is far off after rounding",
+                measured=f"{errors[chosen].max():.0%}",
+                limit=f"{_INPUT_ERROR_LIMIT:.0%}",
+                unit="of the threshold",
+                fix="calibrate with data or train with smaller weights",
+            )
+
+
+def _at(population: Population, start: int, stop: int) -> Location:
+    return Location(population=population.name, neurons=(start, stop), source=population.source)
+
+
+def _receives(network: Network, population: Population, synapse: int) -> BoolArray:
+    """Say which neurons have weights onto a synapse, ``(size,) bool``."""
+    used = np.zeros(population.size, np.bool_)
+    for projection in network.projections:
+        if (projection.post, projection.synapse) == (population.name, synapse) and projection.weights.shape[1] == population.size:
+            used[projection.weights.indices] = True
+    return used
+
+
+def _gain_error(trained: FloatArray, coded: FloatArray) -> FloatArray:
+    """Give the relative difference of ``1 / (1 - decay)``; 1 for a state that never decays, which no shift gives."""
+    lost = 1.0 - trained
+    return np.where(lost > 0, np.abs(1.0 - lost / (1.0 - coded)), 1.0)

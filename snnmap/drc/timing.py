@@ -1,0 +1,58 @@
+"""Family 3: can the network's delays be kept?"""
+
+from collections.abc import Iterator
+
+from snnmap.chip import find_relay_cell
+from snnmap.diagnostics import Location
+from snnmap.drc.engine import Finding, Subject, rule
+from snnmap.drc.topology import is_sound
+from snnmap.ir import MappedNetwork, Network, find_short_loops
+
+__all__: list[str] = []
+
+
+@rule("SNN301", "loop-too-short", Network)
+def check_loops(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds loops of populations whose delays add up to less than the chip needs around them.
+
+    Why it matters: on the chip every hop between hidden neurons takes one step. Relays can add steps, nothing can take any away.
+
+    Example: feedback with delay 1 over three layers, which takes three steps on the chip.
+
+    How to fix: give a projection of the loop a longer delay and train with it, or ask for stretching (`--stretch-loops`), which
+    changes the network.
+    """
+    if not is_sound(subject.of):
+        return
+    for loop in find_short_loops(subject.of, subject.chip.recurrent_weights.delay_steps):
+        names = [*loop.populations, loop.populations[0]]
+        yield Finding(
+            location=Location(population=loop.populations[0]),
+            message=f"the loop {' -> '.join(names)} comes round faster than the chip can",
+            measured=str(loop.delay_steps),
+            limit=str(loop.needed_steps),
+            unit="steps around the loop",
+            fix="give a projection of the loop a longer delay, or ask for stretching (--stretch-loops)",
+        )
+
+
+@rule("SNN302", "relay-missing", MappedNetwork)
+def check_relays(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+    """What it does: checks that the chip has a neuron that repeats spike counts, where paths must be aligned.
+
+    Why it matters: a skip connection arrives earlier than the path around it; without relays the sums are of different steps.
+
+    Example: a residual block on a chip whose states are too narrow for a relay.
+
+    How to fix: remove skip connections and delays, or choose another chip.
+    """
+    mapped = subject.of
+    if mapped.n_relays and find_relay_cell(subject.chip) is None:
+        yield Finding(
+            location=Location(),
+            message="paths must be aligned, but the chip has no neuron that repeats a count",
+            measured=str(mapped.n_relays),
+            limit="0",
+            unit="relays",
+            fix="remove skip connections or choose another chip",
+        )

@@ -1,0 +1,247 @@
+"""Family 1: is the network a network, and one that the chip has connections for?"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from snnmap.diagnostics import Location, Severity
+from snnmap.drc.engine import Finding, Subject, find_runs, rule
+from snnmap.ir import BoolArray, Network, Population, Projection, expand_terms, find_structure_problems
+
+__all__ = ["is_sound"]
+
+
+def is_sound(network: Network) -> bool:
+    """Say whether names, shapes and sums make sense, so that rules may follow the graph."""
+    return not any(problem.rule != "SNN103" for problem in find_structure_problems(network))
+
+
+def _pass_on(rule_id: str, network: Network) -> Iterator[Finding]:
+    for problem in find_structure_problems(network):
+        if problem.rule == rule_id:
+            yield Finding(
+                location=problem.location,
+                message=problem.message,
+                measured=problem.measured,
+                limit=problem.limit,
+                unit=problem.unit,
+                fix=problem.fix,
+            )
+
+
+@rule("SNN101", "unknown-name", Network)
+def check_names(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: checks that projections, sums and output ports name parts that exist.
+
+    Why it matters: a connection to nowhere has no meaning, and dropping it would change the network.
+
+    Example: a projection onto `hiden1`.
+
+    How to fix: name an existing input port, population or sum.
+    """
+    yield from _pass_on("SNN101", subject.of)
+
+
+@rule("SNN102", "shape-mismatch", Network)
+def check_shapes(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: checks that weights are (n_pre, n_post), delays not negative, synapses and summands there.
+
+    Why it matters: weights of another shape belong to other neurons.
+
+    Example: 16 x 63 weights onto a population of 64.
+
+    How to fix: give weights, delay and synapse that fit source and target.
+    """
+    yield from _pass_on("SNN102", subject.of)
+
+
+@rule("SNN103", "zero-delay-loop", Network)
+def check_zero_delay_loops(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds populations that wait for each other within one step.
+
+    Why it matters: there is no order in which to compute them.
+
+    Example: a recurrent projection with delay 0.
+
+    How to fix: give one projection of the loop a delay of at least 1.
+    """
+    yield from _pass_on("SNN103", subject.of)
+
+
+@rule("SNN104", "circular-sum", Network)
+def check_sums(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds spike sums that contain each other, and sums of nothing.
+
+    Why it matters: such a sum has no value.
+
+    Example: sum a of b and c, sum b of a.
+
+    How to fix: put a population between them, or remove the sum.
+    """
+    yield from _pass_on("SNN104", subject.of)
+
+
+@rule("SNN105", "unreachable-neuron", Network, Severity.WARNING)
+def check_reachable(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds neurons that no input and no neuron with a positive bias leads to.
+
+    Why it matters: they can never fire, and take slots and memory.
+
+    Example: a population whose incoming weights were all pruned.
+
+    How to fix: connect or remove them.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    awake = {port.name: np.ones(port.size, np.bool_) for port in network.inputs}
+    awake |= {p.name: p.bias > 0 for p in network.populations}
+    reached = _spread(network, awake, forwards=True)
+    yield from _report_runs(
+        network, lambda p: ~reached[p.name], "no input or bias leads to these neurons", "connect or remove them"
+    )
+
+
+@rule("SNN106", "dead-neuron", Network, Severity.WARNING)
+def check_dead(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds neurons without any positive weight onto them and without a positive bias.
+
+    Why it matters: their potential never rises, so they never fire.
+
+    Example: a neuron whose positive weights were all pruned.
+
+    How to fix: remove the neuron, or train it again.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    driven = {p.name: p.bias > 0 for p in network.populations}
+    for projection in network.projections:
+        weights = projection.weights
+        driven[projection.post] = driven[projection.post].copy()
+        driven[projection.post][weights.indices[weights.data > 0]] = True
+
+    def is_dead(population: Population) -> BoolArray:
+        return ~driven[population.name] & np.isfinite(population.threshold)
+
+    yield from _report_runs(network, is_dead, "no positive weight or bias drives these neurons", "remove or retrain them")
+
+
+@rule("SNN107", "unread-neuron", Network, Severity.WARNING)
+def check_read(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds neurons from which no path leads to an output port.
+
+    Why it matters: they change nothing, and take slots and memory.
+
+    Example: an auxiliary head that was only used in training.
+
+    How to fix: read or remove them.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    read = {part.name: np.zeros(part.size, np.bool_) for part in network.inputs}
+    read |= {p.name: np.full(p.size, p.name in network.output_populations) for p in network.populations}
+    used = _spread(network, read, forwards=False)
+    yield from _report_runs(
+        network, lambda p: ~used[p.name], "no path leads from these neurons to an output", "read or remove them"
+    )
+
+
+@rule("SNN108", "input-straight-to-output", Network)
+def check_input_to_output(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds projections from an input port to a population that an output port reads.
+
+    Why it matters: the chip has weights from inputs to hidden and from hidden to output neurons, but none between.
+
+    Example: a single layer from input to readout.
+
+    How to fix: put a hidden population between input and output.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    inputs = {port.name for port in network.inputs}
+    for projection in network.projections:
+        if projection.post in network.output_populations and inputs & set(expand_terms(network, projection.pre)):
+            yield Finding(
+                location=_at(projection),
+                message=f"an input projects straight to output population '{projection.post}'",
+                fix="put a hidden population between them",
+            )
+
+
+@rule("SNN109", "output-feeds-back", Network)
+def check_output_feeds_back(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: finds projections out of populations that an output port reads.
+
+    Why it matters: the chip's output neurons have no outgoing weights.
+
+    Example: reading a hidden layer as an output, or a recurrent readout.
+
+    How to fix: read it through a population of its own, behind weights.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    outputs = set(network.output_populations)
+    for projection in network.projections:
+        for name in sorted(outputs & set(expand_terms(network, projection.pre))):
+            yield Finding(
+                location=_at(projection),
+                message=f"output population '{name}' projects to '{projection.post}'",
+                fix="read it through an output population of its own",
+            )
+
+
+@rule("SNN110", "nothing-to-map", Network)
+def check_not_empty(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: checks that there is an input port, a hidden population and a population that is read.
+
+    Why it matters: without one of them there is nothing to put on the chip.
+
+    Example: a network whose outputs were never declared.
+
+    How to fix: add the missing part.
+    """
+    network = subject.of
+    hidden = [p.name for p in network.populations if p.name not in network.output_populations]
+    for what, parts in (
+        ("input port", network.inputs),
+        ("hidden population", hidden),
+        ("output population", network.output_populations),
+    ):
+        if not parts:
+            yield Finding(
+                location=Location(), message=f"the network has no {what}", measured="0", limit="1", fix=f"add an {what}"
+            )
+
+
+def _at(projection: Projection) -> Location:
+    return Location(projection=projection.name, source=projection.source)
+
+
+def _spread(network: Network, start: dict[str, BoolArray], *, forwards: bool) -> dict[str, BoolArray]:
+    """Follow stored synapses from marked neurons until nothing new is marked; cost grows with synapses."""
+    marked = {name: flags.copy() for name, flags in start.items()}
+    edges = [(leaf, q.post, q.weights) for q in network.projections for leaf in expand_terms(network, q.pre)]
+    pending = set(marked)
+    while pending:
+        sources, pending = pending, set()
+        for pre, post, weights in edges:
+            near, far, here, there = (
+                (pre, post, weights.rows, weights.indices) if forwards else (post, pre, weights.indices, weights.rows)
+            )
+            if near in sources:
+                reached = there[marked[near][here]]
+                if not marked[far][reached].all():
+                    marked[far][reached] = True
+                    pending.add(far)
+    return marked
+
+
+def _report_runs(network: Network, wrong: Callable[[Population], BoolArray], message: str, fix: str) -> Iterator[Finding]:
+    for population in network.populations:
+        for start, stop in find_runs(wrong(population)):
+            location = Location(population=population.name, neurons=(start, stop), source=population.source)
+            yield Finding(location=location, message=message, measured=str(stop - start), limit="0", unit="neurons", fix=fix)
