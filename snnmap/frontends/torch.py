@@ -1,0 +1,321 @@
+"""From a torch module made of snnmap.nn layers, Linear layers and additions to a network."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snnmap.chip import Readout
+from snnmap.errors import FrontendError
+from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
+
+if TYPE_CHECKING:
+    from torch import Tensor, fx, nn
+
+__all__ = ["load"]
+
+
+def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name: str | None = None) -> Network:
+    """Turn a torch module into a network that gives the same spike counts, layer for layer.
+
+    The module may be a ``Sequential``, use :class:`snnmap.nn.Residual`, or have any ``forward`` of one or several inputs
+    and outputs that applies ``Linear``, :class:`snnmap.nn.LIF` and :class:`snnmap.nn.LeakyIntegrator` and adds spike counts
+    or currents. Dropout and Identity are passed over. The module is not changed.
+
+    Args:
+        module: to read.
+        input_sizes: channels of each input of ``forward``; found from the first layer where left out.
+        name: of the network; the module's class name where left out.
+
+    Returns:
+        The network: populations named by module path, projections in float64.
+
+    Raises:
+        FrontendError: torch is missing, or an operation has no counterpart; it says which, and where in the module.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise FrontendError("torch is not installed", fix="pip install 'snnmap[torch]'") from error
+    return _Reader(module, input_sizes, name or type(module).__name__, torch.__version__).read()
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """A value of the module: spike counts of one source by name."""
+
+    source: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """Counts of one source through one Linear layer."""
+
+    counts: _Counts
+    weights: FloatArray
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Currents:
+    """A value of the module: a sum of weighted counts, and what Linear biases add to it."""
+
+    terms: tuple[_Term, ...]
+    bias: FloatArray
+
+
+class _Reader:
+    """Walks the module's operations in order and collects the parts of the network."""
+
+    def __init__(self, module: "nn.Module", input_sizes: Sequence[int] | None, name: str, version: str) -> None:
+        self.module, self.name, self.version = module, name, version
+        self.modules = dict(module.named_modules())
+        self.given_sizes = list(input_sizes) if input_sizes is not None else None
+        self.sizes: dict[str, int | None] = {}
+        self.inputs: list[str] = []
+        self.populations: list[Population] = []
+        self.projections: list[Projection] = []
+        self.sums: list[SpikeSum] = []
+        self.outputs: list[OutputPort] = []
+        self.potentials: set[str] = set()
+        self.dt_s = 0.0
+
+    def read(self) -> Network:
+        graph = _trace(self.module)
+        values: dict[Any, Any] = {}
+        for node in graph.nodes:
+            values[node] = self._read_node(node, values)
+        return Network(
+            name=self.name,
+            inputs=tuple(InputPort(name=port, size=self._size_of_input(port)) for port in self.inputs),
+            populations=tuple(self.populations),
+            projections=tuple(self.projections),
+            outputs=tuple(self.outputs),
+            sums=tuple(self.sums),
+            dt_s=self.dt_s,
+            provenance={
+                "framework": f"torch {self.version}",
+                "reset": "subtract",
+                "input latency": "0 steps",
+                "integrator": "decay factors as given",
+            },
+        )
+
+    def _read_node(self, node: "fx.Node", values: dict[Any, Any]) -> object:
+        arguments = [values[argument] for argument in node.all_input_nodes]
+        if node.op == "placeholder":
+            return self._read_placeholder(node)
+        if node.op == "call_module":
+            return self._read_module(str(node.target), arguments)
+        if node.op == "output":
+            self._read_output(node, values)
+            return None
+        if node.target in (operator.add, operator.iadd) or getattr(node.target, "__name__", node.target) == "add":
+            return self._add(node, arguments)
+        raise FrontendError(
+            f"operation '{getattr(node.target, '__name__', node.target)}' has no counterpart on the chip",
+            where=_where(node),
+            fix="use Linear, LIF, LeakyIntegrator and additions; keep readouts such as sums over time outside the module",
+        )
+
+    def _read_placeholder(self, node: "fx.Node") -> _Counts:
+        port = "input" if str(node.target) in ("x", "input") else str(node.target)
+        size = None
+        if self.given_sizes is not None:
+            if len(self.inputs) >= len(self.given_sizes):
+                raise FrontendError("forward has more inputs than sizes were given", measured=port, limit=str(self.given_sizes))
+            size = self.given_sizes[len(self.inputs)]
+        self.inputs.append(port)
+        self.sizes[port] = size
+        return _Counts(port, size)
+
+    def _read_module(self, path: str, arguments: list[Any]) -> object:
+        from torch import nn
+
+        from snnmap.nn import LIF, LeakyIntegrator
+
+        module = self.modules[path]
+        if isinstance(module, nn.Linear):
+            return self._read_linear(path, module, arguments[0])
+        if isinstance(module, LIF | LeakyIntegrator):
+            return self._read_neurons(path, module, arguments[0])
+        if isinstance(module, nn.Identity | nn.Dropout):
+            return arguments[0]
+        raise FrontendError(
+            f"module {type(module).__name__} has no counterpart on the chip",
+            where=f"module '{path}'",
+            fix="use Linear, LIF, LeakyIntegrator, Residual and Sequential",
+        )
+
+    def _read_linear(self, path: str, module: "nn.Linear", value: Any) -> _Currents:
+        if not isinstance(value, _Counts):
+            raise FrontendError(
+                "two Linear layers follow each other without neurons between",
+                where=f"module '{path}'",
+                fix="multiply their weights into one layer",
+            )
+        self._learn_size(value.source, module.in_features, path)
+        bias = np.zeros(module.out_features) if module.bias is None else _array(module.bias)
+        return _Currents((_Term(value, _array(module.weight).T, path),), bias)
+
+    def _read_neurons(self, path: str, module: Any, value: Any) -> _Counts:
+        width = module.n_synapses * module.size
+        currents = value
+        if isinstance(value, _Counts):
+            self._learn_size(value.source, width, path)
+            currents = _Currents((_Term(value, np.eye(width), path),), np.zeros(width))
+        if currents.bias.size != width:
+            raise FrontendError(
+                "the weights do not fit the neurons behind them",
+                where=f"module '{path}'",
+                measured=str(currents.bias.size),
+                limit=str(width),
+                fix="give one column a neuron and synapse",
+            )
+        alpha, beta = (_array(decay) for decay in module.decays())
+        name = path or "neurons"
+        self.populations.append(self._make_population(name, path, module, alpha, beta, currents.bias))
+        self.dt_s = module.dt_s
+        self.sizes[name] = module.size
+        for term in currents.terms:
+            self._project(term.counts.source, name, term.weights, module, 0, term.path)
+        recurrent = getattr(module, "recurrent_weight", None)
+        if recurrent is not None:
+            self._project(name, name, _array(recurrent), module, 1, path)
+        return _Counts(name, module.size)
+
+    def _make_population(
+        self, name: str, path: str, module: Any, alpha: FloatArray, beta: FloatArray, current_bias: FloatArray
+    ) -> Population:
+        from snnmap.nn import LIF
+
+        fires = isinstance(module, LIF)
+        if not fires:
+            self.potentials.add(name)
+        return Population.create(
+            name,
+            module.size,
+            alpha=alpha,
+            beta=beta,
+            threshold=_array(module.used_threshold()) if fires else np.inf,
+            bias=_array(module.bias) + _membrane_bias(path, alpha, current_bias.reshape(module.n_synapses, module.size)),
+            max_count=module.max_count if fires else 1,
+            source=path,
+        )
+
+    def _project(self, pre: str, post: str, weights: FloatArray, module: Any, delay_steps: int, path: str) -> None:
+        """Add one projection a synapse; columns of synapse 0 come first."""
+        taken = {projection.name for projection in self.projections}
+        for synapse in range(module.n_synapses):
+            part = CsrMatrix.from_dense(weights[:, synapse * module.size : (synapse + 1) * module.size])
+            name = f"{pre}->{post}" + (f"[{synapse}]" if module.n_synapses > 1 else "")
+            while name in taken:
+                name += "'"
+            taken.add(name)
+            self.projections.append(
+                Projection(name=name, pre=pre, post=post, weights=part, synapse=synapse, delay_steps=delay_steps, source=path)
+            )
+
+    def _add(self, node: "fx.Node", values: list[Any]) -> object:
+        if len(values) == 1:
+            values = values * len([argument for argument in node.args if argument is node.all_input_nodes[0]])
+        if len(values) < 2:
+            raise FrontendError(
+                "a constant is added to spike counts or currents", where=_where(node), fix="use a bias of the neurons"
+            )
+        if all(isinstance(value, _Counts) for value in values):
+            name = f"sum{len(self.sums)}"
+            sizes = {size for size in (self.sizes[value.source] for value in values) if size is not None}
+            for value in values:
+                if sizes:
+                    self._learn_size(value.source, min(sizes), _where(node))
+            self.sums.append(SpikeSum(name=name, terms=tuple(value.source for value in values), source=_where(node)))
+            self.sizes[name] = min(sizes, default=None) if sizes else None
+            return _Counts(name, self.sizes[name])
+        if all(isinstance(value, _Currents) for value in values):
+            bias = np.sum([value.bias for value in values], axis=0)
+            return _Currents(tuple(term for value in values for term in value.terms), bias)
+        raise FrontendError(
+            "spike counts and currents are added", where=_where(node), fix="put a Linear layer on the counts first"
+        )
+
+    def _read_output(self, node: "fx.Node", values: dict[Any, Any]) -> None:
+        results = node.args[0] if isinstance(node.args[0], tuple | list) else (node.args[0],)
+        populations = {population.name for population in self.populations}
+        for number, result in enumerate(results):
+            value = values.get(result)
+            if not isinstance(value, _Counts) or value.source not in populations:
+                raise FrontendError(
+                    "an output of the module is not the output of neurons",
+                    where=f"output {number}",
+                    measured=type(result).__name__ if value is None else type(value).__name__.strip("_").lower(),
+                    limit="LIF or LeakyIntegrator",
+                    fix="end the module with a LIF or LeakyIntegrator layer",
+                )
+            readout: Readout = "potential" if value.source in self.potentials else "spikes"
+            port = "output" if len(results) == 1 else f"output{number}"
+            self.outputs.append(OutputPort(name=port, populations=(value.source,), readout=readout))
+
+    def _learn_size(self, source: str, size: int, path: str) -> None:
+        known = self.sizes[source]
+        if known is None:
+            self.sizes[source] = size
+            for addition in self.sums:
+                if addition.name == source:
+                    for term in addition.terms:
+                        self._learn_size(term, size, path)
+        elif known != size:
+            raise FrontendError(
+                "a layer does not fit the size of its input", where=path, measured=str(size), limit=f"{known} ('{source}')"
+            )
+
+    def _size_of_input(self, port: str) -> int:
+        size = self.sizes[port]
+        if size is None:
+            raise FrontendError(f"the size of input '{port}' is unknown", fix="give input_sizes")
+        return size
+
+
+def _membrane_bias(path: str, alpha: FloatArray, bias: FloatArray) -> FloatArray:
+    """Turn what Linear biases add to the currents into a bias of the membrane, where that is the same."""
+    if (bias[alpha != 0] != 0).any():
+        raise FrontendError(
+            "a Linear layer has a bias in front of a synapse with memory; the chip adds biases to the membrane",
+            where=f"module '{path}'",
+            fix="use Linear(..., bias=False) and LIF(..., train_bias=True)",
+        )
+    return np.asarray(bias.sum(axis=0), np.float64)
+
+
+def _trace(module: "nn.Module") -> "fx.Graph":
+    from torch import fx, nn
+
+    from snnmap.nn import LIF, LeakyIntegrator
+
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+            return isinstance(m, LIF | LeakyIntegrator) or super().is_leaf_module(m, module_qualified_name)
+
+    if isinstance(module, LIF | LeakyIntegrator):
+        module = nn.Sequential(module)
+    try:
+        return Tracer().trace(module)
+    except (fx.proxy.TraceError, TypeError) as error:
+        raise FrontendError(
+            f"the module's forward cannot be followed: {error}",
+            where=type(module).__name__,
+            fix="write forward without branches or loops over data",
+        ) from error
+
+
+def _where(node: "fx.Node") -> str:
+    stack = node.meta.get("nn_module_stack", {})
+    paths = [str(entry[0]) for entry in stack.values() if entry[0]]
+    return f"module '{paths[-1]}', {node.name}" if paths else f"forward, {node.name}"
+
+
+def _array(tensor: "Tensor") -> FloatArray:
+    return np.asarray(tensor.detach().cpu().double().numpy(), np.float64)

@@ -1,0 +1,71 @@
+"""Spike counts with surrogate gradients."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Surrogate", "SurrogateName", "count_spikes"]
+
+SurrogateName = Literal["relu", "fast_sigmoid", "arctan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surrogate:
+    """Which derivative stands for that of the spike count.
+
+    With x = u / threshold and d the distance of x from the nearest count at which a spike is added or lost (1, 2, ...)::
+
+        relu          dn/dx = 1 where x > 1, else 0             the derivative of max(v - threshold, 0)
+        fast_sigmoid  dn/dx = 1 / (1 + slope |d|)**2            Zenke & Ganguli 2018, eq. 5
+        arctan        dn/dx = 1 / (1 + (pi slope d / 2)**2)     Fang et al. 2021, eq. 17
+
+    Attributes:
+        name: which.
+        slope: steepness; unused by relu.
+        window: thresholds below the first one at which relu already lets gradients through; 0 is the strict rule.
+    """
+
+    name: SurrogateName = "relu"
+    slope: float = 2.0
+    window: float = 0.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """Give dn/dx at x = u / threshold."""
+        if self.name == "relu":
+            return (x > 1.0 - self.window).to(x.dtype)
+        distance = x - torch.clamp(torch.round(x), min=1.0)
+        if self.name == "fast_sigmoid":
+            return 1.0 / (1.0 + self.slope * distance.abs()) ** 2
+        return 1.0 / (1.0 + (torch.pi / 2 * self.slope * distance) ** 2)
+
+
+class _CountSpikes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, threshold: Tensor, max_count: int, surrogate: Surrogate) -> Tensor:
+        ctx.save_for_backward(u, threshold)
+        ctx.surrogate = surrogate
+        fired = torch.clamp(torch.floor(u / threshold), max=float(max_count))
+        return torch.where(u < threshold, torch.zeros_like(u), fired)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        u, threshold = ctx.saved_tensors
+        x = u / threshold
+        by_u = gradients[0] * ctx.surrogate.derivative(x) / threshold
+        by_threshold = (-by_u * x).sum_to_size(threshold.shape) if ctx.needs_input_grad[1] else None
+        return by_u, by_threshold, None, None
+
+
+def count_spikes(u: Tensor, threshold: Tensor, max_count: int, surrogate: Surrogate) -> Tensor:
+    """Give 0 where u < threshold, else min(floor(u / threshold), max_count); backward the surrogate's derivative.
+
+    Args:
+        u: ``(batch, size)`` membrane potential before the reset.
+        threshold: ``(size,)``, positive.
+        max_count: the most spikes a step.
+        surrogate: derivative of the count by u / threshold; the chain rule gives those by u and by the threshold.
+    """
+    counts: Tensor = _CountSpikes.apply(u, threshold, max_count, surrogate)  # type: ignore[no-untyped-call]
+    return counts

@@ -1,0 +1,279 @@
+"""The order of the stages: from a model to a bitstream, with everything in between to look at."""
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import numpy.typing as npt
+
+from snnmap import fsio
+from snnmap.bitstream import decode, disassemble, encode, export_readmemh
+from snnmap.chip import Chip, load_chip
+from snnmap.diagnostics import Diagnostic
+from snnmap.drc import check_mapped, check_network, check_quantised
+from snnmap.errors import DesignRuleError, FormatError, FrontendError, NetworkError
+from snnmap.ir import Image, MappedNetwork, Network, QuantisedNetwork, Report, format_network, load_network, pack
+from snnmap.mapping import FoldOptions, Verification, fold_network, format_slot_table, verify_fold
+from snnmap.quantise import quantise_network
+
+__all__ = ["Artifacts", "CheckResult", "CompileOptions", "check_model", "compile_model", "load_model"]
+
+Rasters: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileOptions:
+    """Choices of a build.
+
+    Attributes:
+        fold: choices of the mapping stage.
+        verify: run source and folded network against each other and refuse any difference.
+    """
+
+    fold: FoldOptions = field(default_factory=FoldOptions)
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What the design rules found, and the stages that could be reached."""
+
+    report: Report
+    mapped: MappedNetwork | None = None
+    quantised: QuantisedNetwork | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifacts:
+    """Everything that a build makes.
+
+    Attributes:
+        network: the model as a network.
+        mapped: folded.
+        quantised: in integers.
+        image: decoded from the bitstream's bytes.
+        bitstream: the bytes for the chip.
+        report: findings of the design rules; no errors.
+        verification: what running source and folded network showed; None where it was not asked for.
+    """
+
+    network: Network
+    mapped: MappedNetwork
+    quantised: QuantisedNetwork
+    image: Image
+    bitstream: bytes
+    report: Report
+    verification: Verification | None
+
+    def write(self, directory: Path | str) -> None:
+        """Write all files, whole or not at all.
+
+        ``NAME.bin`` (bitstream), ``NAME.txt`` (its text twin), ``slots.csv`` (chip neuron to model neuron),
+        ``network.json`` (the model), ``report.json`` (findings, quantisation errors, verification) and
+        ``readmemh/*.mem`` (one file a block, for test benches).
+
+        Raises:
+            OSError: the directory cannot be written or the disk is full; nothing is left half-written.
+        """
+        files = {
+            f"{self.file_stem}.bin": self.bitstream,
+            f"{self.file_stem}.txt": disassemble(self.image).encode(),
+            "slots.csv": format_slot_table(self.mapped).encode(),
+            "network.json": format_network(self.network).encode(),
+            "report.json": (json.dumps(self.to_plain(), indent=2) + "\n").encode(),
+            **{f"readmemh/{name}": data for name, data in export_readmemh(self.image).items()},
+        }
+        fsio.write_files(Path(directory), files)
+
+    @property
+    def file_stem(self) -> str:
+        """The network's name as a file name."""
+        return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in self.network.name) or "network"
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the report of the build as JSON values."""
+        mapped, verification = self.mapped, self.verification
+        return {
+            "network": self.network.name,
+            "provenance": dict(self.network.provenance),
+            "chip": mapped.chip.name,
+            "lags": dict(mapped.lags),
+            "latency_steps": mapped.latency_steps,
+            "relays": mapped.n_relays,
+            "stretched": dict(mapped.stretched),
+            "verification": None
+            if verification is None
+            else {
+                "compared": verification.n_compared,
+                "mismatches": verification.n_mismatches,
+                "silent": list(verification.silent),
+            },
+            "quantisation": [error.to_plain() for error in self.quantised.errors],
+            **self.report.to_plain(),
+        }
+
+
+def load_model(model: str) -> Network:
+    """Load a model from ``file.py:callable`` or from a saved network.
+
+    Args:
+        model: path of a Python file and the name of a function in it that takes no arguments and gives a network or a
+            torch module; or the path of a file written by ``save_network``.
+
+    Raises:
+        FrontendError: no such file or function, or it gives something else.
+        NetworkError: a saved network that cannot be read.
+    """
+    path, separator, name = model.rpartition(":")
+    if separator and path.endswith(".py"):
+        return _read_model(_call_factory(Path(path), name), where=model)
+    if model.endswith(".py"):
+        raise FrontendError("a Python model needs the name of a function", where=model, fix=f"write {model}:FUNCTION")
+    return load_network(model)
+
+
+def check_model(model: object, chip: Chip | str, *, options: CompileOptions | None = None) -> CheckResult:
+    """Run all design rules: on the network, on the folded network and on the quantised one.
+
+    Args:
+        model: a :class:`Network` or a torch module.
+        chip: a chip record, catalog name or TOML path.
+        options: choices of the build.
+
+    Raises:
+        FrontendError: the model cannot be read as a network.
+        ChipError: unknown or malformed chip.
+    """
+    return _check(_read_model(model), _read_chip(chip), options or CompileOptions(), None, lambda _: None)
+
+
+def compile_model(
+    model: object,
+    chip: Chip | str,
+    *,
+    options: CompileOptions | None = None,
+    calibration: Rasters | None = None,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Artifacts:
+    """Take a model to a bitstream: rules, folding, verification, quantisation, packing, encoding.
+
+    Args:
+        model: a :class:`Network` or a torch module.
+        chip: a chip record, catalog name or TOML path.
+        options: choices of the build.
+        calibration: input rasters for the quantiser, ``(n_samples, n_steps, n_channels)`` by port.
+        on_stage: called with a line of text as each stage starts.
+
+    Raises:
+        DesignRuleError: the network breaks rules; all violations are listed.
+        FrontendError: the model cannot be read as a network.
+        ChipError: unknown or malformed chip.
+    """
+    options = options or CompileOptions()
+    network, record = _read_model(model), _read_chip(chip)
+    checked = _check(network, record, options, calibration, on_stage)
+    if checked.report.errors or checked.mapped is None or checked.quantised is None:
+        raise DesignRuleError(checked.report.errors)
+    verification = None
+    if options.verify:
+        on_stage("verifying the folded network against its source")
+        verification = verify_fold(network, checked.mapped)
+        _require_match(verification)
+    on_stage("writing the bitstream")
+    image = pack(checked.quantised.program)
+    bitstream = encode(image)
+    read_back = decode(bitstream, chip=record)
+    if read_back != image:
+        raise FormatError("the bitstream does not decode to the image that was encoded")
+    return Artifacts(
+        network=network,
+        mapped=checked.mapped,
+        quantised=checked.quantised,
+        image=read_back,
+        bitstream=bitstream,
+        report=checked.report,
+        verification=verification,
+    )
+
+
+def _check(
+    network: Network, chip: Chip, options: CompileOptions, calibration: Rasters | None, on_stage: Callable[[str], None]
+) -> CheckResult:
+    on_stage("checking the design rules")
+    report = check_network(network, chip)
+    if any(_forbids_folding(diagnostic, options) for diagnostic in report.errors):
+        return CheckResult(report=report)
+    report = _without_stretched_loops(report, options)
+    on_stage("folding into the hidden population")
+    mapped = fold_network(network, chip, options=options.fold)
+    report = report.merge(check_mapped(mapped))
+    if report.errors:
+        return CheckResult(report=report, mapped=mapped)
+    on_stage("quantising")
+    quantised = quantise_network(mapped, calibration=calibration)
+    return CheckResult(report=report.merge(check_quantised(quantised)), mapped=mapped, quantised=quantised)
+
+
+def _forbids_folding(diagnostic: Diagnostic, options: CompileOptions) -> bool:
+    """Say whether a finding leaves nothing to fold; all others still let the later rules measure."""
+    if diagnostic.rule == "SNN301":
+        return not options.fold.stretch_loops
+    return diagnostic.rule.startswith("SNN1") or diagnostic.rule in ("SNN403", "SNN001")
+
+
+def _without_stretched_loops(report: Report, options: CompileOptions) -> Report:
+    if not options.fold.stretch_loops:
+        return report
+    kept = tuple(diagnostic for diagnostic in report.diagnostics if diagnostic.rule != "SNN301")
+    return Report(diagnostics=kept, rules_run=report.rules_run)
+
+
+def _require_match(verification: Verification) -> None:
+    if verification.n_mismatches:
+        worst = {name: count for name, count in verification.mismatches.items() if count}
+        raise NetworkError(
+            "the folded network differs from its source", measured=str(worst), limit="0", fix="report this as a defect"
+        )
+
+
+def _read_chip(chip: Chip | str) -> Chip:
+    return load_chip(chip) if isinstance(chip, str) else chip
+
+
+def _read_model(model: object, *, where: str = "") -> Network:
+    if isinstance(model, Network):
+        return model
+    if any(cls.__module__.startswith("torch.nn") for cls in type(model).__mro__):
+        from snnmap.frontends.torch import load
+
+        return load(cast(Any, model))
+    raise FrontendError(
+        "the model is neither a network nor a torch module",
+        where=where,
+        measured=type(model).__name__,
+        fix="give a snnmap.Network or a torch.nn.Module",
+    )
+
+
+def _call_factory(path: Path, name: str) -> object:
+    """Import a user's file under its own name and call the function."""
+    if not path.is_file():
+        raise FrontendError("the model file does not exist", where=str(path), fix="give the path of a Python file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise FrontendError("the model file cannot be imported", where=str(path), fix="give a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise FrontendError(f"the model file is not Python: {error}", where=str(path), fix="correct the file") from error
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        functions = ", ".join(sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_")))
+        raise FrontendError(
+            f"the model file has no function '{name}'", where=str(path), limit=functions, fix="name a function of the file"
+        )
+    return factory()
