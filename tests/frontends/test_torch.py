@@ -31,7 +31,9 @@ def random_module(seed: int) -> nn.Sequential:
 
     def layer(n_pre: int, n_post: int) -> list[nn.Module]:
         neurons = random_lif(rng, n_post)
-        return [nn.Linear(n_pre, neurons.n_synapses * n_post, bias=False), neurons]
+        linear = nn.Linear(n_pre, neurons.n_synapses * n_post, bias=False)
+        nn.init.uniform_(linear.weight, -0.5, 0.8)
+        return [linear, neurons]
 
     def block(depth: int) -> nn.Module:
         inner: list[nn.Module] = [m for _ in range(rng.integers(1, 3)) for m in layer(size, size)]
