@@ -1,0 +1,6 @@
+"""``python -m snnmap``."""
+
+from snnmap.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""snnmap build: from a model to a bitstream."""
+
+import sys
+
+import click
+
+from snnmap.cli.console import report_stages
+from snnmap.cli.options import chip_option, model_argument, read_array, stretch_option
+from snnmap.mapping import FoldOptions
+from snnmap.pipeline import CompileOptions, compile_model, load_model
+
+__all__ = ["command"]
+
+
+@click.command("build")
+@model_argument
+@chip_option
+@click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
+@click.option("--calibration", type=click.Path(), help="Spike counts (.npy) that set scales and rounding.")
+@click.option("--no-verify", is_flag=True, help="Do not run source and folded network against each other.")
+@stretch_option
+def command(model: str, chip: str, output: str, calibration: str | None, no_verify: bool, stretch_loops: bool) -> None:
+    """Build the bitstream of MODEL (file.py:callable, or a saved network) and all that belongs to it."""
+    on_stage = report_stages()
+    on_stage("reading the model")
+    network = load_model(model)
+    options = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops), verify=not no_verify)
+    raster = None if calibration is None else read_array(calibration)
+    artifacts = compile_model(network, chip, options=options, calibration=raster, on_stage=on_stage)
+    artifacts.write(output)
+    for warning in artifacts.report.warnings:
+        sys.stderr.write(f"{warning}\n")
+    mapped = artifacts.mapped
+    click.echo(f"{output}/{artifacts.file_stem}.bin: {len(artifacts.bitstream)} bytes for {mapped.chip.name}")
+    click.echo(f"latency {mapped.latency_steps} steps, {mapped.n_relays} relays, {len(artifacts.report.warnings)} warnings")
+    if artifacts.verification is not None:
+        seen = artifacts.verification
+        click.echo(f"folded against source: {seen.n_mismatches} of {seen.n_compared} spike counts differ")

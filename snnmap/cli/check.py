@@ -1,0 +1,30 @@
+"""snnmap check: the design rules."""
+
+import json
+
+import click
+
+from snnmap.cli.options import chip_option, model_argument, stretch_option
+from snnmap.ir import Report
+from snnmap.mapping import FoldOptions
+from snnmap.pipeline import CompileOptions, check_model, load_model
+
+__all__ = ["command"]
+
+
+@click.command("check")
+@model_argument
+@chip_option
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the report.")
+@stretch_option
+def command(model: str, chip: str, form: str, stretch_loops: bool) -> int:
+    """Check MODEL (file.py:callable, or a saved network) against all design rules of a chip; exit 1 on violations."""
+    options = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops))
+    report = check_model(load_model(model), chip, options=options).report
+    click.echo(json.dumps(report.to_plain(), indent=2) if form == "json" else _format(report))
+    return 0 if report.is_clean else 1
+
+
+def _format(report: Report) -> str:
+    summary = f"{len(report.errors)} errors, {len(report.warnings)} warnings, {len(report.rules_run)} rules run"
+    return "\n".join([*map(str, report.diagnostics), summary])

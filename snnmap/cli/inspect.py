@@ -1,0 +1,54 @@
+"""snnmap inspect: what is in a bitstream, or how a model lies on a chip."""
+
+import click
+
+from snnmap.bitstream import decode, read_header
+from snnmap.chip import load_chip
+from snnmap.cli.console import out
+from snnmap.cli.options import read_bytes, stretch_option
+from snnmap.errors import DesignRuleError, InputError
+from snnmap.ir import unpack
+from snnmap.mapping import FoldOptions
+from snnmap.report import error_table, lag_table, make_table, measure_occupancy, occupancy_table
+
+__all__ = ["command"]
+
+
+@click.command("inspect")
+@click.argument("subject")
+@click.option("--chip", "-c", help="Chip to map a model to; for a bitstream, its chip where that is not a built-in one.")
+@stretch_option
+def command(subject: str, chip: str | None, stretch_loops: bool) -> None:
+    """Show blocks and occupancy of a bitstream (SUBJECT ends in .bin), or lags, relays and occupancy of a model."""
+    if subject.endswith(".bin"):
+        _show_bitstream(subject, chip)
+    elif chip is None:
+        raise InputError("a model is inspected on a chip", where=subject, fix="give --chip NAME")
+    else:
+        _show_model(subject, chip, stretch_loops)
+
+
+def _show_bitstream(path: str, chip: str | None) -> None:
+    data = read_bytes(path)
+    image = decode(data, chip=load_chip(chip) if chip else None)
+    header = read_header(data)
+    rows = [(b.kind.name.lower(), b.synapse, b.offset, b.n_words, b.word_bits, f"{b.crc:08x}") for b in header.blocks]
+    console = out()
+    console.print(f"{path}: format {header.version}, {header.total_size} bytes, chip {image.chip.name} (id {header.chip_id})\n")
+    console.print(make_table("blocks", ("kind", "synapse#", "offset#", "words#", "bits#", "crc-32"), rows))
+    console.print(occupancy_table(measure_occupancy(unpack(image))))
+
+
+def _show_model(model: str, chip: str, stretch_loops: bool) -> None:
+    from snnmap.pipeline import CompileOptions, check_model, load_model
+
+    checked = check_model(load_model(model), chip, options=CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops)))
+    console = out()
+    if checked.mapped is None:
+        raise DesignRuleError(checked.report.errors)
+    console.print(lag_table(checked.mapped))
+    if checked.quantised is not None:
+        console.print(occupancy_table(measure_occupancy(checked.quantised.program)))
+        console.print(error_table(checked.quantised.errors))
+    if checked.report.errors:
+        raise DesignRuleError(checked.report.errors)

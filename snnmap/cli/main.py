@@ -1,0 +1,72 @@
+"""The command line: one file a verb, loaded when it is called."""
+
+import importlib
+import sys
+import traceback
+
+import click
+
+from snnmap.cli.console import print_error
+from snnmap.errors import SnnmapError
+
+__all__ = ["main", "program"]
+
+_VERBS = ("asm", "build", "check", "chips", "demo", "disasm", "explain", "inspect", "simulate")
+_VIOLATIONS, _USAGE, _INTERNAL, _INTERRUPTED = 1, 2, 3, 130
+
+
+class _Verbs(click.Group):
+    """Finds a verb in the module of its name, so that no verb waits for what another imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"snnmap.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="snnmap")
+def program() -> None:
+    """Take trained spiking networks to a fixed LIF chip: what you trained is what the chip does.
+
+    Exit codes: 0 clean, 1 design rule violations, 2 wrong use or bad input, 3 internal error.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; expected errors end in a message and an exit code, without a traceback."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result = program.main(args=arguments, prog_name="snnmap", standalone_mode=False)
+    except SnnmapError as error:
+        print_error(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return _USAGE
+    except (click.Abort, KeyboardInterrupt):
+        print_error("interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        print_error(_describe(error))
+        return _USAGE
+    except Exception:
+        print_error("internal error: please report this with the traceback below")
+        traceback.print_exc()
+        return _INTERNAL
+    return result if isinstance(result, int) else 0
+
+
+def _describe(error: OSError) -> str:
+    place = f"\n  where: {error.filename}" if error.filename else ""
+    return f"a file cannot be read or written: {error.strerror or error}{place}\n  fix: check path, permissions and free space"

@@ -1,0 +1,62 @@
+"""snnmap simulate: run a bitstream."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from snnmap import fsio
+from snnmap.bitstream import decode
+from snnmap.chip import load_chip
+from snnmap.cli.options import read_array, read_bytes
+from snnmap.ir import Recording
+from snnmap.simulator import Engine, simulate_image
+
+__all__ = ["command"]
+
+
+@click.command("simulate")
+@click.argument("bitstream")
+@click.option(
+    "--input", "-i", "raster", required=True, help="Counts: .npy of (samples, steps, channels), or text, one line a step."
+)
+@click.option(
+    "--record", "-r", multiple=True, type=click.Choice(["hidden", "outputs"]), help="Areas whose counts and states are kept."
+)
+@click.option("--engine", type=click.Choice(["batch", "reference"]), default="batch", help="Both give the same numbers.")
+@click.option("--chip", "-c", help="Name or TOML file of the chip, where it is not a built-in one.")
+@click.option("--output", "-o", help=".npz file for what was recorded.")
+def command(bitstream: str, raster: str, record: tuple[str, ...], engine: str, chip: str | None, output: str | None) -> None:
+    """Run BITSTREAM on input spike counts and print the output counts of each sample."""
+    image = decode(read_bytes(bitstream), chip=load_chip(chip) if chip else None)
+    counts_of = tuple(dict.fromkeys(("outputs", *record)))
+    chosen: Engine = "reference" if engine == "reference" else "batch"
+    recording = simulate_image(image, read_array(raster), counts_of=counts_of, states_of=record, engine=chosen)
+    for number, sample in enumerate(recording.counts["outputs"].sum(axis=1).tolist()):
+        click.echo(f"{number}: {' '.join(map(str, sample))}")
+    profile = recording.profile
+    if profile is not None:
+        click.echo(
+            f"{profile.n_samples} samples of {profile.n_steps} steps: {profile.input_spikes} input, {profile.hidden_spikes} hidden,"
+            f" {profile.output_spikes} output spikes, {profile.synaptic_operations} synaptic operations",
+            err=True,
+        )
+    if output is not None:
+        fsio.write_file(Path(output), _to_npz(recording))
+
+
+def _to_npz(recording: Recording) -> bytes:
+    arrays: dict[str, Any] = {
+        f"{area}_{kind}": values
+        for kind, kept in (
+            ("counts", recording.counts),
+            ("potentials", recording.potentials),
+            ("currents", recording.currents),
+        )
+        for area, values in kept.items()
+    }
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
