@@ -39,8 +39,8 @@ def command(bitstream: str, raster: str, record: tuple[str, ...], engine: str, c
     profile = recording.profile
     if profile is not None:
         click.echo(
-            f"{profile.n_samples} samples of {profile.n_steps} steps: {profile.input_spikes} input, {profile.hidden_spikes} hidden,"
-            f" {profile.output_spikes} output spikes, {profile.synaptic_operations} synaptic operations",
+            f"{profile.n_samples} samples of {profile.n_steps} steps: {profile.input_spikes} input,"
+            f" {profile.hidden_spikes} hidden, {profile.output_spikes} output spikes; {profile.synaptic_operations} synaptic operations",
             err=True,
         )
     if output is not None:
