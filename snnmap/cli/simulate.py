@@ -38,11 +38,9 @@ def command(bitstream: str, raster: str, record: tuple[str, ...], engine: str, c
         click.echo(f"{number}: {' '.join(map(str, sample))}")
     profile = recording.profile
     if profile is not None:
-        click.echo(
-            f"{profile.n_samples} samples of {profile.n_steps} steps: {profile.input_spikes} input,"
-            f" {profile.hidden_spikes} hidden, {profile.output_spikes} output spikes; {profile.synaptic_operations} synaptic operations",
-            err=True,
-        )
+        spikes = f"{profile.input_spikes} input, {profile.hidden_spikes} hidden, {profile.output_spikes} output spikes"
+        run = f"{profile.n_samples} samples of {profile.n_steps} steps"
+        click.echo(f"{run}: {spikes}, {profile.synaptic_operations} synaptic operations", err=True)
     if output is not None:
         fsio.write_file(Path(output), _to_npz(recording))
 

@@ -86,7 +86,7 @@ def train_model(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: in
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=n_epochs * n_batches)
     for epoch in range(n_epochs):
         total = 0.0
-        for batch in torch.randperm(len(raster), generator=generator).split(_BATCH):
+        for batch in torch.split(torch.randperm(len(raster), generator=generator), _BATCH):
             optimiser.zero_grad()
             scores = read_out(model(_vary(raster[batch], generator)))
             loss = nn.functional.cross_entropy(scores, labels[batch], label_smoothing=0.05)
