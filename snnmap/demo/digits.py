@@ -68,7 +68,7 @@ def make_model(seed: int) -> nn.Sequential:
 
 
 def train_model(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: int, on_progress: Callable[[str], None]) -> None:
-    """Train in place, on images shifted by up to a pixel and with noisy counts.
+    """Train in place, on images with noise: some shifted by a pixel, counts jittered, a few dropped.
 
     Args:
         model: from :func:`make_model`.
@@ -105,11 +105,14 @@ def read_out(potentials: Tensor) -> Tensor:
 
 
 def _vary(raster: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift each image by -1, 0 or 1 column and row, and jitter its counts."""
-    moves = torch.randint(-1, 2, (2,), generator=generator).tolist()
-    moved = torch.roll(raster, moves, dims=(1, 2))
+    """Shift a third of the images by a column, jitter the counts and drop some."""
+    shift = torch.randint(0, 6, (len(raster), 1, 1), generator=generator)
+    moved = torch.where(
+        shift == 0, torch.roll(raster, 1, dims=2), torch.where(shift == 1, torch.roll(raster, -1, dims=2), raster)
+    )
     noise = torch.randint(-1, 2, raster.shape, generator=generator) * (moved > 0)
-    return (moved + noise).clamp(0, _MAX_COUNT)
+    kept = torch.rand(raster.shape, generator=generator) > 0.05
+    return (moved + noise).clamp(0, _MAX_COUNT) * kept
 
 
 def _linear(n_pre: int, n_post: int, gain: float) -> nn.Linear:

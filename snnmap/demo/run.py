@@ -24,7 +24,7 @@ from snnmap.simulator import simulate_image, simulate_quantised
 __all__ = ["DemoResult", "run_demo", "summary_table"]
 
 CHIP = "xylo-audio-3"
-_N_EPOCHS = 60
+_N_EPOCHS = 150
 _N_CALIBRATION = 256
 
 
@@ -144,7 +144,8 @@ def _measure(model: torch.nn.Module, artifacts: Artifacts, digits: Digits, start
         synaptic_operations_per_sample=chip.profile.synaptic_operations / n,
         seconds=time.perf_counter() - start,
     )
-    picture = draw_run(mapped, padded[0], chip.counts["hidden"][0], chip.potentials["outputs"][0], result.occupancy)
+    counts, potentials = chip.counts, chip.potentials["outputs"][0]
+    picture = draw_run(mapped, padded[0], counts["hidden"][0], counts["outputs"][0], result.occupancy, potentials=potentials)
     return result, picture
 
 

@@ -13,9 +13,17 @@ from snnmap.report.occupancy import Occupancy
 
 __all__ = ["draw_run"]
 
+_INK, _FILL, _NOTE = "#1f4e79", "#7aa6c2", "#b5541c"
+
 
 def draw_run(
-    mapped: MappedNetwork, inputs: IntArray, hidden: IntArray, outputs: IntArray, occupancy: Sequence[Occupancy]
+    mapped: MappedNetwork,
+    inputs: IntArray,
+    hidden: IntArray,
+    outputs: IntArray,
+    occupancy: Sequence[Occupancy],
+    *,
+    potentials: IntArray | None = None,
 ) -> bytes:
     """Draw one sample's spike counts over time and the occupancy of the chip.
 
@@ -25,6 +33,7 @@ def draw_run(
         hidden: ``(n_steps, n_hidden)``.
         outputs: ``(n_steps, n_outputs)``.
         occupancy: blocks of the chip.
+        potentials: ``(n_steps, n_outputs)`` membrane potentials, shaded behind the outputs' spikes where given.
 
     Returns:
         A PNG file.
@@ -33,18 +42,19 @@ def draw_run(
         SnnmapError: matplotlib is not installed.
     """
     try:
-        import matplotlib
+        import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SnnmapError("pictures need matplotlib", fix="pip install 'snnmap[plot]'") from error
-    with matplotlib.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(9, 7), layout="constrained")
-        grid = figure.add_gridspec(3, 2, width_ratios=(2, 1), height_ratios=(1, 4, 1.2))
+    with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(10, 7), layout="constrained")
+        grid = figure.add_gridspec(3, 2, width_ratios=(2.2, 1), height_ratios=(1, 4, 1.2))
         for row, (title, raster) in enumerate((("input", inputs), ("hidden", hidden), ("output", outputs))):
             axes = figure.add_subplot(grid[row, 0])
-            steps, neurons = np.nonzero(raster)
-            axes.scatter(steps, neurons, s=2 + 3 * np.sqrt(raster[steps, neurons]), marker="|", linewidths=0.9, color="#1f4e79")
-            axes.set(xlim=(-0.5, raster.shape[0] - 0.5), ylim=(raster.shape[1] - 0.5, -0.5), ylabel=f"{title} neuron")
+            if title == "output" and potentials is not None:
+                shade = axes.imshow(potentials.T, aspect="auto", cmap="RdBu_r", norm=mpl.colors.CenteredNorm())
+                figure.colorbar(shade, ax=axes, label="potential (LSB)", pad=0.01)
+            _draw_raster(axes, raster, title)
             if title == "hidden":
                 _mark_populations(axes, mapped)
         axes.set_xlabel("step")
@@ -54,21 +64,26 @@ def draw_run(
     return stream.getvalue()
 
 
+def _draw_raster(axes: Any, raster: IntArray, title: str) -> None:
+    """Mark each neuron and step with spikes, larger for higher counts."""
+    steps, neurons = np.nonzero(raster)
+    axes.scatter(steps, neurons, s=3 + 4 * np.sqrt(raster[steps, neurons]), marker="s", linewidths=0, color=_INK)
+    axes.set(xlim=(-0.5, raster.shape[0] - 0.5), ylim=(raster.shape[1] - 0.5, -0.5), ylabel=f"{title} neuron")
+
+
 def _mark_populations(axes: Any, mapped: MappedNetwork) -> None:
     table = mapped.table
     keys = list(zip(table.hidden_source.tolist(), table.hidden_hop.tolist(), strict=True))
     edges = [0, *(slot for slot in range(1, len(keys)) if keys[slot] != keys[slot - 1]), len(keys)]
     for start, stop in pairwise(edges):
         source, hop = keys[start]
-        name = table.sources[source] + (f" relay {hop}" if hop else "")
+        name = f"{table.sources[source]}\nrelay {hop}" if hop else table.sources[source]
         axes.axhline(stop - 0.5, color="#bbbbbb", linewidth=0.5)
-        axes.annotate(
-            name, (1.0, (start + stop) / 2), xycoords=("axes fraction", "data"), ha="right", va="center", color="#b5541c"
-        )
+        axes.annotate(name, (1.01, (start + stop) / 2), xycoords=("axes fraction", "data"), va="center", color=_NOTE)
 
 
 def _draw_occupancy(axes: Any, occupancy: Sequence[Occupancy]) -> None:
     labels = [f"{o.block}\n{o.used} of {o.capacity}" for o in occupancy]
-    axes.barh(labels, [o.share for o in occupancy], color="#7aa6c2")
+    axes.barh(labels, [o.share for o in occupancy], color=_FILL)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="share in use", title="occupancy")
