@@ -1,0 +1,53 @@
+"""The public names; ``__init__.py`` imports each when it is first asked for."""
+
+from .bitstream import decode, encode
+from .chip import Chip, list_chips, load_chip
+from .errors import SnnmapError
+from .ir import (
+    InputPort,
+    Network,
+    OutputPort,
+    Population,
+    Projection,
+    SpikeSum,
+    load_network,
+    save_network,
+    simulate_network,
+)
+from .mapping import FoldOptions, fold_network, verify_fold
+from .pipeline import Artifacts, CompileOptions, check_model, compile_model, load_model
+from .quantise import quantise_network
+from .simulator import simulate_image
+
+__all__ = [
+    # the whole way in one call
+    "Artifacts",
+    "CompileOptions",
+    "FoldOptions",
+    "check_model",
+    "compile_model",
+    # networks
+    "InputPort",
+    "Network",
+    "OutputPort",
+    "Population",
+    "Projection",
+    "SpikeSum",
+    "load_model",
+    "load_network",
+    "save_network",
+    "simulate_network",
+    # the stages
+    "fold_network",
+    "quantise_network",
+    "verify_fold",
+    # chips and bitstreams
+    "Chip",
+    "decode",
+    "encode",
+    "list_chips",
+    "load_chip",
+    "simulate_image",
+    # what goes wrong
+    "SnnmapError",
+]
