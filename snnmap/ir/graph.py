@@ -240,7 +240,8 @@ def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
         hop_steps: what one hidden-to-hidden hop takes on the chip.
 
     Returns:
-        One loop for each set of populations that feed each other; empty exactly when the network can be folded.
+        The loops of one population, then one loop for each set of populations that feed each other; empty exactly when
+        the network can be folded.
     """
     graph: nx.DiGraph[str] = nx.DiGraph()
     names = {population.name for population in network.populations}
@@ -250,11 +251,20 @@ def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
                 known = graph.get_edge_data(leaf, projection.post, {"delay": projection.delay_steps})["delay"]
                 delay = min(known, projection.delay_steps)
                 graph.add_edge(leaf, projection.post, delay=delay, slack=delay - hop_steps)
-    found = []
+    found = [_short_loop(graph, [name, name], hop_steps) for name in sorted(names) if _is_short_self_loop(graph, name)]
+    graph.remove_edges_from(list(nx.selfloop_edges(graph)))  # networkx 3.6 fails on them in find_negative_cycle
     for component in sorted(nx.strongly_connected_components(graph), key=min):
         part = graph.subgraph(sorted(component)).copy()
         if nx.negative_edge_cycle(part, weight="slack"):
-            cycle = nx.find_negative_cycle(part, min(component), weight="slack")
-            delays = [int(part.edges[edge]["delay"]) for edge in pairwise(cycle)]
-            found.append(ShortLoop(populations=tuple(cycle[:-1]), delay_steps=sum(delays), needed_steps=hop_steps * len(delays)))
+            found.append(_short_loop(graph, nx.find_negative_cycle(part, min(component), weight="slack"), hop_steps))
     return found
+
+
+def _is_short_self_loop(graph: "nx.DiGraph[str]", name: str) -> bool:
+    return graph.has_edge(name, name) and graph.edges[name, name]["slack"] < 0
+
+
+def _short_loop(graph: "nx.DiGraph[str]", cycle: list[str], hop_steps: int) -> ShortLoop:
+    """Measure a loop that is written with its first population at both ends."""
+    delays = [int(graph.edges[edge]["delay"]) for edge in pairwise(cycle)]
+    return ShortLoop(populations=tuple(cycle[:-1]), delay_steps=sum(delays), needed_steps=hop_steps * len(delays))
