@@ -44,7 +44,8 @@ def make_network(edges: list[tuple[str, str, int]], *, names: str = "abcd", sums
 
 def shortest_slack(edges: list[tuple[str, str, int]], hop_steps: int) -> int:
     """Least sum of (delay - hop) over all simple cycles, by trying them all."""
-    least, delays = 1, {}
+    least = 1
+    delays: dict[tuple[str, str], int] = {}
     for pre, post, delay in edges:
         delays[pre, post] = min(delay, delays.get((pre, post), delay))
     for length in range(1, 5):
