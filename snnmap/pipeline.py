@@ -135,19 +135,22 @@ def load_model(model: str) -> Network:
     return load_network(model)
 
 
-def check_model(model: object, chip: Chip | str, *, options: CompileOptions | None = None) -> CheckResult:
+def check_model(
+    model: object, chip: Chip | str, *, options: CompileOptions | None = None, on_stage: Callable[[str], None] = lambda _: None
+) -> CheckResult:
     """Run all design rules: on the network, on the folded network and on the quantised one.
 
     Args:
         model: a :class:`Network` or a torch module.
         chip: a chip record, catalog name or TOML path.
         options: choices of the build.
+        on_stage: called with a line of text as each stage starts.
 
     Raises:
         FrontendError: the model cannot be read as a network.
         ChipError: unknown or malformed chip.
     """
-    return _check(_read_model(model), _read_chip(chip), options or CompileOptions(), None, lambda _: None)
+    return _check(_read_model(model), _read_chip(chip), options or CompileOptions(), None, on_stage)
 
 
 def compile_model(

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from snnmap.cli.console import report_stages
 from snnmap.cli.options import chip_option, model_argument, stretch_option
 from snnmap.ir import Report
 from snnmap.mapping import FoldOptions
@@ -20,7 +21,9 @@ __all__ = ["command"]
 def command(model: str, chip: str, form: str, stretch_loops: bool) -> int:
     """Check MODEL (file.py:callable, or a saved network) against all design rules of a chip; exit 1 on violations."""
     options = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops))
-    report = check_model(load_model(model), chip, options=options).report
+    on_stage = report_stages()
+    on_stage("reading the model")
+    report = check_model(load_model(model), chip, options=options, on_stage=on_stage).report
     click.echo(json.dumps(report.to_plain(), indent=2) if form == "json" else _format(report))
     return 0 if report.is_clean else 1
 

@@ -4,7 +4,7 @@ import click
 
 from snnmap.bitstream import decode, read_header
 from snnmap.chip import load_chip
-from snnmap.cli.console import out
+from snnmap.cli.console import out, report_stages
 from snnmap.cli.options import read_bytes, stretch_option
 from snnmap.errors import DesignRuleError, InputError
 from snnmap.ir import unpack
@@ -42,7 +42,9 @@ def _show_bitstream(path: str, chip: str | None) -> None:
 def _show_model(model: str, chip: str, stretch_loops: bool) -> None:
     from snnmap.pipeline import CompileOptions, check_model, load_model
 
-    checked = check_model(load_model(model), chip, options=CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops)))
+    options, on_stage = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops)), report_stages()
+    on_stage("reading the model")
+    checked = check_model(load_model(model), chip, options=options, on_stage=on_stage)
     console = out()
     if checked.mapped is None:
         raise DesignRuleError(checked.report.errors)

@@ -69,6 +69,7 @@ def _draw_raster(axes: Any, raster: IntArray, title: str) -> None:
     steps, neurons = np.nonzero(raster)
     axes.scatter(steps, neurons, s=3 + 4 * np.sqrt(raster[steps, neurons]), marker="s", linewidths=0, color=_INK)
     axes.set(xlim=(-0.5, raster.shape[0] - 0.5), ylim=(raster.shape[1] - 0.5, -0.5), ylabel=f"{title} neuron")
+    axes.locator_params(integer=True)
 
 
 def _mark_populations(axes: Any, mapped: MappedNetwork) -> None:
