@@ -14,5 +14,5 @@ def command(rule: str | None) -> None:
     if rule is not None:
         click.echo(explain_rule(rule), nl=False)
         return
-    for entry in RULES.values():
+    for _, entry in sorted(RULES.items()):
         click.echo(f"{entry.id}  {entry.severity:<8} {entry.name}")

@@ -1,7 +1,7 @@
 """Design rules: everything that keeps a network from doing on the chip what it was trained to do."""
 
 from snnmap.drc import capacity, neuron, numeric, timing, topology
-from snnmap.drc.engine import RULES, Rule, check_mapped, check_network, check_quantised, explain_rule
+from snnmap.drc.engine import RULES, Rule, check_mapped, check_network, check_quantised, explain_rule, format_rules
 
 __all__ = [
     # running
@@ -12,6 +12,7 @@ __all__ = [
     "RULES",
     "Rule",
     "explain_rule",
+    "format_rules",
     # the families
     "capacity",
     "neuron",

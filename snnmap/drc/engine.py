@@ -1,6 +1,7 @@
 """The engine: rules register here; a run executes all of them and reports everything."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,7 @@ __all__ = [
     "check_quantised",
     "explain_rule",
     "find_runs",
+    "format_rules",
     "rule",
 ]
 
@@ -114,6 +116,15 @@ def explain_rule(key: str) -> str:
         if key in (entry.id, entry.name):
             return f"{entry.id} {entry.name} ({entry.severity})\n\n{entry.text}\n"
     raise InputError(f"no rule is called '{key}'", limit=", ".join(sorted(RULES)), fix="use an id or a name of a rule")
+
+
+def format_rules() -> str:
+    """Give the documentation of all rules as Markdown, by family: the text of ``RULES.md``."""
+    parts = ["# Design rules\n\nWritten from the rules' own documentation; `snnmap explain RULE` prints one.\n"]
+    for _, entry in sorted(RULES.items()):
+        text = re.sub(r"^([A-Z][a-z ]+):", r"**\1:**", entry.text, flags=re.MULTILINE)
+        parts.append(f"## {entry.id} {entry.name} ({entry.severity})\n\n{text}\n")
+    return "\n".join(parts)
 
 
 def find_runs(wrong: BoolArray) -> Iterator[tuple[int, int]]:

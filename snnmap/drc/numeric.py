@@ -14,13 +14,16 @@ __all__: list[str] = []
 _GAIN_TOLERANCE = 0.01
 _INPUT_ERROR_LIMIT = 0.25
 _SMALLEST_ALPHA = 0.25
+_LOST_SHARE_LIMIT = 0.01
+_LARGEST, _SMALLEST = 1e30, 1e-30
 
 
 @rule("SNN501", "not-finite", Network)
 def check_finite(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: finds NaN and infinities in weights, decays, biases and thresholds.
+    """What it does: finds NaN, infinities and magnitudes beyond 1e30 in weights, decays, biases and thresholds.
 
-    Why it matters: they have no integer; a cast turns them into arbitrary numbers.
+    Why it matters: they have no integer; a cast turns them into arbitrary numbers. Sums of such magnitudes overflow. Thresholds
+    below 1e-30 are as bad, since everything is measured in thresholds.
 
     Example: a weight that diverged in training.
 
@@ -28,29 +31,39 @@ def check_finite(subject: Subject[Network]) -> Iterator[Finding]:
     """
     network = subject.of
     for projection in network.projections:
-        wrong = np.flatnonzero(~np.isfinite(projection.weights.data))
+        wrong = np.flatnonzero(_is_wild(projection.weights.data))
         if wrong.size:
             row, column = int(projection.weights.rows[wrong[0]]), int(projection.weights.indices[wrong[0]])
             yield Finding(
                 location=Location(projection=projection.name, source=projection.source),
                 message=f"{wrong.size} weights are not finite, the first at [{row}, {column}]",
                 measured=str(projection.weights.data[wrong[0]]),
-                limit="finite",
+                limit=f"{_LARGEST:.0e}",
                 fix="find where training made it",
             )
     for population in network.populations:
-        fields = {"beta": population.beta, "bias": population.bias, "threshold": population.threshold}
-        fields |= {f"alpha[{s}]": row for s, row in enumerate(population.alpha)}
-        for name, values in fields.items():
-            wrong_neurons = np.isnan(values) | np.isneginf(values) | (np.isposinf(values) & (name != "threshold"))
-            for start, stop in find_runs(wrong_neurons):
-                yield Finding(
-                    location=_at(population, start, stop),
-                    message=f"{name} is not finite",
-                    measured=str(values[start]),
-                    limit="finite",
-                    fix="find where training made it",
-                )
+        yield from _wild_parameters(population)
+
+
+def _wild_parameters(population: Population) -> Iterator[Finding]:
+    threshold = population.threshold
+    wild_threshold = ~np.isposinf(threshold) & (_is_wild(threshold) | ((threshold > 0) & (threshold < _SMALLEST)))
+    fields = {"beta": population.beta, "bias": population.bias} | {f"alpha[{s}]": row for s, row in enumerate(population.alpha)}
+    wild = [(name, values, _is_wild(values)) for name, values in fields.items()]
+    for name, values, wrong in (*wild, ("threshold", threshold, wild_threshold)):
+        for start, stop in find_runs(wrong):
+            yield Finding(
+                location=_at(population, start, stop),
+                message=f"{name} is not finite",
+                measured=str(values[start]),
+                limit=f"{_SMALLEST:.0e}..{_LARGEST:.0e}" if name == "threshold" else f"{_LARGEST:.0e}",
+                fix="find where training made it",
+            )
+
+
+def _is_wild(values: FloatArray) -> BoolArray:
+    """Say which values are NaN, infinite or too large to calculate with."""
+    return ~(np.abs(values) <= _LARGEST)
 
 
 @rule("SNN502", "current-vanishes", Network)
@@ -111,23 +124,24 @@ def check_codable(subject: Subject[Network]) -> Iterator[Finding]:
 
 @rule("SNN504", "weights-lost", QuantisedNetwork, Severity.WARNING)
 def check_lost(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
-    """What it does: counts non-zero weights that became 0 when rounded.
+    """What it does: counts non-zero weights that became 0 when rounded, and warns where they are more than 1% of a memory's.
 
     Why it matters: a lost weight is a lost connection. Where weights onto one neuron span more than the chip's 8 bits, the small
-    ones go.
+    ones go; a few always do, all of them are an error.
 
     Example: one weight 300 times as large as the others.
 
     How to fix: regularise weights in training, or prune the small ones yourself.
     """
     for error in subject.of.errors:
-        if error.n_lost and error.n_values and "weights" in error.name:
+        allowed = int(_LOST_SHARE_LIMIT * error.n_values)
+        if error.n_lost > allowed and "weights" in error.name:
             everything = error.n_lost == error.n_values
             yield Finding(
                 location=Location(block=error.name),
                 message="non-zero weights became 0",
                 measured=f"{error.n_lost} of {error.n_values}",
-                limit="0",
+                limit=str(allowed),
                 unit="weights",
                 fix="train with weights of one order of magnitude",
                 severity=Severity.ERROR if everything else None,

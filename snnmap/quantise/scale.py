@@ -43,6 +43,7 @@ class Scaling:
     shifts: tuple[int, ...]
 
 
+@np.errstate(over="ignore")  # dividing by a tiny weight or bias gives infinity, which says rightly that it sets no limit
 def choose_scaling(
     demands: Sequence[MemoryDemand],
     threshold: FloatArray,

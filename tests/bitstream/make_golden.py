@@ -4,13 +4,13 @@
 """
 
 import hashlib
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from golden import may_update
 from random_programs import random_program
 
 from snnmap.bitstream import disassemble, encode
@@ -86,7 +86,7 @@ def golden_files() -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
-    if os.environ.get("CI") or os.environ.get("SNNMAP_UPDATE_GOLDEN") != "1":
-        sys.exit("set SNNMAP_UPDATE_GOLDEN=1 to write golden files anew; CI never does")
+    if not may_update():
+        sys.exit("set SNNMAP_UPDATE_GOLDEN=1 to write golden files anew")
     for name, content in golden_files().items():
         (FOLDER / name).write_bytes(content)
