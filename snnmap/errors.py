@@ -31,6 +31,11 @@ class SnnmapError(Exception):
             lines.append(f"  fix: {fix}")
         super().__init__("\n".join(lines))
 
+    def within(self, place: str) -> "SnnmapError":
+        """Give the same error, its location preceded by the file or part that it was found in."""
+        where = f"{place}, {self.where}" if self.where else place
+        return type(self)(self.what, where=where, measured=self.measured, limit=self.limit, fix=self.fix)
+
 
 class ChipError(SnnmapError):
     """A chip record is missing, incomplete or contradicts itself."""
@@ -62,3 +67,7 @@ class DesignRuleError(SnnmapError):
         count = len(self.diagnostics)
         noun = "violation" if count == 1 else "violations"
         super().__init__("\n".join([f"{count} design rule {noun}", *map(str, self.diagnostics)]))
+
+    def within(self, place: str) -> SnnmapError:
+        """Give the same error: its diagnostics hold their own places."""
+        return self

@@ -11,12 +11,15 @@ __all__ = ["write_file", "write_files"]
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write one file so that a crash or a full disk leaves the old one whole.
+    """Write one file so that a crash or a full disk leaves the old one whole; a device or pipe is written to as it is.
 
     Raises:
         OSError: when the directory cannot be written or the disk is full; nothing is left behind.
     """
-    write_files(path.parent, {path.name: data})
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+    else:
+        write_files(path.parent, {path.name: data})
 
 
 def write_files(directory: Path, files: Mapping[str, bytes]) -> None:

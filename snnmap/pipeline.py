@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from snnmap.bitstream import decode, disassemble, encode, export_readmemh
 from snnmap.chip import Chip, load_chip
 from snnmap.diagnostics import Diagnostic
 from snnmap.drc import check_mapped, check_network, check_quantised
-from snnmap.errors import DesignRuleError, FormatError, FrontendError, NetworkError
+from snnmap.errors import DesignRuleError, FormatError, FrontendError, NetworkError, SnnmapError
 from snnmap.ir import Image, MappedNetwork, Network, QuantisedNetwork, Report, format_network, load_network, pack
 from snnmap.mapping import FoldOptions, Verification, fold_network, format_slot_table, verify_fold
 from snnmap.quantise import quantise_network
@@ -269,14 +270,25 @@ def _call_factory(path: Path, name: str) -> object:
     if spec is None or spec.loader is None:
         raise FrontendError("the model file cannot be imported", where=str(path), fix="give a Python file")
     module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise FrontendError(f"the model file is not Python: {error}", where=str(path), fix="correct the file") from error
+    _run_user_code(path, lambda: spec.loader.exec_module(module) if spec.loader else None)
     factory = getattr(module, name, None)
     if not callable(factory):
         functions = ", ".join(sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_")))
         raise FrontendError(
             f"the model file has no function '{name}'", where=str(path), limit=functions, fix="name a function of the file"
         )
-    return factory()
+    return _run_user_code(path, factory)
+
+
+def _run_user_code(path: Path, call: Callable[[], object]) -> object:
+    """Call into the user's file; what goes wrong there is the user's to correct, and is told with file and line."""
+    try:
+        return call()
+    except SnnmapError as error:
+        raise error.within(str(path)) from error
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise FrontendError(
+            f"the model file failed: {type(error).__name__}: {error}", where=where, fix="correct the file; run it in Python alone"
+        ) from error

@@ -63,7 +63,10 @@ def read_chip(text: str, *, where: str) -> Chip:
     except tomllib.TOMLDecodeError as error:
         raise ChipError(f"the chip file is not TOML: {error}", where=where, fix="correct the TOML syntax") from error
     problems: list[str] = []
-    chip = _build(Chip, table, "", problems)
+    try:
+        chip = _build(Chip, table, "", problems)
+    except ChipError as error:
+        raise error.within(where) from error
     if problems:
         raise ChipError("the chip record is incomplete: " + "; ".join(problems), where=where, fix="correct these fields")
     if not isinstance(chip, Chip):  # _build answers None only beside a problem

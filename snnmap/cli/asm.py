@@ -7,7 +7,7 @@ import click
 from snnmap import fsio
 from snnmap.bitstream import assemble, encode
 from snnmap.chip import load_chip
-from snnmap.cli.options import read_bytes
+from snnmap.cli.options import bitstream_chip_option, read_bytes
 from snnmap.errors import FormatError
 
 __all__ = ["command"]
@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.command("asm")
 @click.argument("text")
-@click.option("--chip", "-c", help="Name or TOML file of the chip, where it is not a built-in one.")
+@bitstream_chip_option
 @click.option("--output", "-o", required=True, help="Bitstream to write.")
 def command(text: str, chip: str | None, output: str) -> None:
     """Write the bitstream of TEXT, a file as disasm writes it."""
@@ -25,4 +25,9 @@ def command(text: str, chip: str | None, output: str) -> None:
         raise FormatError(
             "the text is not UTF-8", where=text, measured=f"byte {error.start}", fix="give the output of disasm"
         ) from error
-    fsio.write_file(Path(output), encode(assemble(source, chip=load_chip(chip) if chip else None)))
+    record = load_chip(chip) if chip else None
+    try:
+        image = assemble(source, chip=record)
+    except FormatError as error:
+        raise error.within(text) from error
+    fsio.write_file(Path(output), encode(image))

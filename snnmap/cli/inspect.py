@@ -2,10 +2,9 @@
 
 import click
 
-from snnmap.bitstream import decode, read_header
-from snnmap.chip import load_chip
+from snnmap.bitstream import encode, read_header
 from snnmap.cli.console import out, report_stages
-from snnmap.cli.options import read_bytes, stretch_option
+from snnmap.cli.options import read_image, stretch_option
 from snnmap.errors import DesignRuleError, InputError
 from snnmap.ir import unpack
 from snnmap.mapping import FoldOptions
@@ -29,9 +28,8 @@ def command(subject: str, chip: str | None, stretch_loops: bool) -> None:
 
 
 def _show_bitstream(path: str, chip: str | None) -> None:
-    data = read_bytes(path)
-    image = decode(data, chip=load_chip(chip) if chip else None)
-    header = read_header(data)
+    image = read_image(path, chip)
+    header = read_header(encode(image))
     rows = [(b.kind.name.lower(), b.synapse, b.offset, b.n_words, b.word_bits, f"{b.crc:08x}") for b in header.blocks]
     console = out()
     console.print(f"{path}: format {header.version}, {header.total_size} bytes, chip {image.chip.name} (id {header.chip_id})\n")

@@ -7,13 +7,18 @@ from typing import Any
 import click
 import numpy as np
 
-from snnmap.errors import InputError
-from snnmap.ir import IntArray
+from snnmap.bitstream import decode
+from snnmap.chip import load_chip
+from snnmap.errors import FormatError, InputError
+from snnmap.ir import Image, IntArray
 
-__all__ = ["chip_option", "model_argument", "read_array", "read_bytes", "stretch_option"]
+__all__ = ["bitstream_chip_option", "chip_option", "model_argument", "read_array", "read_bytes", "read_image", "stretch_option"]
 
 model_argument: Callable[..., Any] = click.argument("model")
 chip_option: Callable[..., Any] = click.option("--chip", "-c", required=True, help="Name of a chip, or path of its TOML file.")
+bitstream_chip_option: Callable[..., Any] = click.option(
+    "--chip", "-c", help="Name or TOML file of the bitstream's chip, where it is not a built-in one."
+)
 stretch_option: Callable[..., Any] = click.option(
     "--stretch-loops", is_flag=True, help="Lengthen the delays of loops that are too short to fold."
 )
@@ -29,6 +34,24 @@ def read_bytes(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"the file cannot be read: {error.strerror}", where=path, fix="give the path of a file") from error
+
+
+def read_image(path: str, chip: str | None) -> Image:
+    """Decode a bitstream.
+
+    Args:
+        path: of the file.
+        chip: name or TOML file of its chip; None for a built-in one.
+
+    Raises:
+        InputError: it cannot be read.
+        FormatError: it is not a bitstream, or damaged.
+    """
+    record = load_chip(chip) if chip else None
+    try:
+        return decode(read_bytes(path), chip=record)
+    except FormatError as error:
+        raise error.within(path) from error
 
 
 def read_array(path: str) -> IntArray:

@@ -8,9 +8,7 @@ import click
 import numpy as np
 
 from snnmap import fsio
-from snnmap.bitstream import decode
-from snnmap.chip import load_chip
-from snnmap.cli.options import read_array, read_bytes
+from snnmap.cli.options import bitstream_chip_option, read_array, read_image
 from snnmap.ir import Recording
 from snnmap.simulator import Engine, simulate_image
 
@@ -26,11 +24,11 @@ __all__ = ["command"]
     "--record", "-r", multiple=True, type=click.Choice(["hidden", "outputs"]), help="Areas whose counts and states are kept."
 )
 @click.option("--engine", type=click.Choice(["batch", "reference"]), default="batch", help="Both give the same numbers.")
-@click.option("--chip", "-c", help="Name or TOML file of the chip, where it is not a built-in one.")
+@bitstream_chip_option
 @click.option("--output", "-o", help=".npz file for what was recorded.")
 def command(bitstream: str, raster: str, record: tuple[str, ...], engine: str, chip: str | None, output: str | None) -> None:
     """Run BITSTREAM on input spike counts and print the output counts of each sample."""
-    image = decode(read_bytes(bitstream), chip=load_chip(chip) if chip else None)
+    image = read_image(bitstream, chip)
     counts_of = tuple(dict.fromkeys(("outputs", *record)))
     chosen: Engine = "reference" if engine == "reference" else "batch"
     recording = simulate_image(image, read_array(raster), counts_of=counts_of, states_of=record, engine=chosen)
