@@ -1,7 +1,8 @@
 """Spike counts with surrogate gradients."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -67,5 +68,5 @@ def count_spikes(u: Tensor, threshold: Tensor, max_count: int, surrogate: Surrog
         max_count: the most spikes a step.
         surrogate: derivative of the count by u / threshold; the chain rule gives those by u and by the threshold.
     """
-    counts: Tensor = _CountSpikes.apply(u, threshold, max_count, surrogate)  # type: ignore[no-untyped-call]
-    return counts
+    apply = cast(Callable[..., Tensor], _CountSpikes.apply)
+    return apply(u, threshold, max_count, surrogate)
