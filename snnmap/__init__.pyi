@@ -16,7 +16,7 @@ from .ir import (
 )
 from .mapping import FoldOptions, fold_network, verify_fold
 from .pipeline import Artifacts, CompileOptions, check_model, compile_model, load_model
-from .quantise import quantise_network
+from .quantise import QuantiseOptions, quantise_network
 from .simulator import simulate_image
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Artifacts",
     "CompileOptions",
     "FoldOptions",
+    "QuantiseOptions",
     "check_model",
     "compile_model",
     # networks

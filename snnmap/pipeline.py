@@ -4,7 +4,7 @@ import importlib.util
 import json
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -18,7 +18,7 @@ from snnmap.drc import check_mapped, check_network, check_quantised
 from snnmap.errors import DesignRuleError, FormatError, FrontendError, NetworkError, SnnmapError
 from snnmap.ir import Image, MappedNetwork, Network, QuantisedNetwork, Report, format_network, load_network, pack
 from snnmap.mapping import FoldOptions, Verification, fold_network, format_slot_table, verify_fold
-from snnmap.quantise import quantise_network
+from snnmap.quantise import DecayMatch, QuantiseOptions, match_decays, quantise_network
 
 __all__ = ["Artifacts", "CheckResult", "CompileOptions", "check_model", "compile_model", "load_model"]
 
@@ -31,18 +31,30 @@ class CompileOptions:
 
     Attributes:
         fold: choices of the mapping stage.
+        quantise: choices of the quantisation.
         verify: run source and folded network against each other and refuse any difference.
     """
 
     fold: FoldOptions = field(default_factory=FoldOptions)
+    quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
     verify: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What the design rules found, and the stages that could be reached."""
+    """What the design rules found, and the stages that could be reached.
+
+    Attributes:
+        report: findings of the design rules.
+        matched: the network from decays that the chip codes; the network itself where all are.
+        matches: what that changed, a line a population.
+        mapped: ``matched``, folded.
+        quantised: in integers.
+    """
 
     report: Report
+    matched: Network | None = None
+    matches: tuple[DecayMatch, ...] = ()
     mapped: MappedNetwork | None = None
     quantised: QuantisedNetwork | None = None
 
@@ -53,6 +65,7 @@ class Artifacts:
 
     Attributes:
         network: the model as a network.
+        matches: populations that were rebuilt from decays that the chip codes, and how well.
         mapped: folded.
         quantised: in integers.
         image: decoded from the bitstream's bytes.
@@ -62,6 +75,7 @@ class Artifacts:
     """
 
     network: Network
+    matches: tuple[DecayMatch, ...]
     mapped: MappedNetwork
     quantised: QuantisedNetwork
     image: Image
@@ -112,6 +126,7 @@ class Artifacts:
                 "mismatches": verification.n_mismatches,
                 "silent": list(verification.silent),
             },
+            "decays": [asdict(match) for match in self.matches],
             "quantisation": [error.to_plain() for error in self.quantised.errors],
             **self.report.to_plain(),
         }
@@ -179,12 +194,12 @@ def compile_model(
     options = options or CompileOptions()
     network, record = _read_model(model), _read_chip(chip)
     checked = _check(network, record, options, calibration, on_stage)
-    if checked.report.errors or checked.mapped is None or checked.quantised is None:
+    if checked.report.errors or checked.matched is None or checked.mapped is None or checked.quantised is None:
         raise DesignRuleError(checked.report.errors)
     verification = None
     if options.verify:
         on_stage("verifying the folded network against its source")
-        verification = verify_fold(network, checked.mapped)
+        verification = verify_fold(checked.matched, checked.mapped)
         _require_match(verification)
     on_stage("writing the bitstream")
     image = pack(checked.quantised.program)
@@ -194,6 +209,7 @@ def compile_model(
         raise FormatError("the bitstream does not decode to the image that was encoded")
     return Artifacts(
         network=network,
+        matches=checked.matches,
         mapped=checked.mapped,
         quantised=checked.quantised,
         image=read_back,
@@ -212,13 +228,31 @@ def _check(
         return CheckResult(report=report)
     report = _without_stretched_loops(report, options)
     on_stage("folding into the hidden population")
-    mapped = fold_network(network, chip, options=options.fold)
-    report = report.merge(check_mapped(mapped))
     if report.errors:
-        return CheckResult(report=report, mapped=mapped)
+        mapped = fold_network(network, chip, options=options.fold)
+        return CheckResult(report=report.merge(check_mapped(mapped)), mapped=mapped)
+    matched, matches, mapped, found = _fold(network, chip, options, calibration)
+    report = report.merge(found)
+    if report.errors:
+        return CheckResult(report=report, matched=matched, matches=matches, mapped=mapped)
     on_stage("quantising")
     quantised = quantise_network(mapped, calibration=calibration)
-    return CheckResult(report=report.merge(check_quantised(quantised)), mapped=mapped, quantised=quantised)
+    report = report.merge(check_quantised(quantised))
+    return CheckResult(report=report, matched=matched, matches=matches, mapped=mapped, quantised=quantised)
+
+
+def _fold(
+    network: Network, chip: Chip, options: CompileOptions, calibration: Rasters | None
+) -> tuple[Network, tuple[DecayMatch, ...], MappedNetwork, Report]:
+    """Match decays and fold; a second synapse that does not fit the chip is done without."""
+    wanted = options.quantise.second_synapse
+    for choice in dict.fromkeys((wanted, "never")):
+        matched, matches = match_decays(network, chip, second_synapse=choice, calibration=calibration)
+        mapped = fold_network(matched, chip, options=options.fold)
+        report = check_mapped(mapped)
+        if not report.errors:
+            break
+    return matched, matches, mapped, report
 
 
 def _forbids_folding(diagnostic: Diagnostic, options: CompileOptions) -> bool:

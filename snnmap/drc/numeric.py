@@ -95,8 +95,9 @@ def check_current(subject: Subject[Network]) -> Iterator[Finding]:
 def check_codable(subject: Subject[Network]) -> Iterator[Finding]:
     """What it does: compares alpha and beta with the nearest that a bit shift gives, 1 - 2**-dash.
 
-    Why it matters: a rounded decay changes the neuron's time course; the quantiser keeps its gain, nothing keeps the rest. This,
-    not the 8-bit weights, is what quantisation most often gets wrong.
+    Why it matters: a rounded decay changes the neuron's time course. This, not the 8-bit weights, is what quantisation most often
+    gets wrong. The build rebuilds the neuron from decays that are coded, with a second synapse where one is free and a synapse
+    onto itself; that costs words, and what remains is in the report (`decays`). Output neurons keep only their gain.
 
     Example: a time constant of 16 ms at 1 ms a step (beta 0.9394), of which the nearest code is 0.9375.
 
@@ -172,7 +173,7 @@ def check_clipped(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN506", "input-rounding-error", QuantisedNetwork, Severity.WARNING)
 def check_input_error(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
-    """What it does: finds neurons whose summed input is expected to be off by much of their threshold.
+    """What it does: finds neurons whose potential is expected to be off by much of their threshold, because of rounded weights.
 
     Why it matters: they fire at other times than trained. The expectation is over the calibration data, or over sources that all
     fire alike.
@@ -195,7 +196,7 @@ def check_input_error(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
             span = (int(neurons[chosen].min()), int(neurons[chosen].max()) + 1)
             yield Finding(
                 location=Location(population=name, neurons=span, source=quantised.mapped.modules.get(name, "")),
-                message=f"the summed input of {chosen.size} neurons is far off after rounding",
+                message=f"the potential of {chosen.size} neurons is far off after rounding weights",
                 measured=f"{errors[chosen].max():.0%}",
                 limit=f"{_INPUT_ERROR_LIMIT:.0%}",
                 unit="of the threshold",

@@ -15,7 +15,7 @@ class TensorError:
     """What quantisation did to one tensor.
 
     Attributes:
-        name: such as ``recurrent_weights[0]`` or ``hidden.threshold``.
+        name: such as ``recurrent_weights`` or ``hidden.threshold``.
         n_values: values quantised.
         relative_rms: root mean square of (chip value - trained value) over that of the trained values.
         largest: largest absolute difference, as a share of the largest trained value.
@@ -44,7 +44,8 @@ class QuantisedNetwork:
         program: the integers.
         hidden_scale: ``(n_hidden,) float64``, chip state units per trained unit of each hidden neuron.
         output_scale: ``(n_outputs,) float64``, the same for output neurons.
-        hidden_input_error: ``(n_hidden,) float64``, expected error of the neuron's summed input, as a share of its threshold.
+        hidden_input_error: ``(n_hidden,) float64``, expected error of the potential from rounded weights, as a share of the
+            threshold.
         output_input_error: ``(n_outputs,) float64``, the same for output neurons.
         errors: one entry a tensor.
     """

@@ -1,5 +1,14 @@
-"""From float to integer: scales, decay codes, rounding, and the report of what it cost."""
+"""From float to integer: decays, scales, rounding, and the report of what it cost."""
 
-from snnmap.quantise.quantise import quantise_network
+from snnmap.quantise.match import DecayMatch, SecondSynapse, match_decays
+from snnmap.quantise.quantise import QuantiseOptions, quantise_network
 
-__all__ = ["quantise_network"]
+__all__ = [
+    # before folding
+    "DecayMatch",
+    "match_decays",
+    # after folding
+    "QuantiseOptions",
+    "SecondSynapse",
+    "quantise_network",
+]

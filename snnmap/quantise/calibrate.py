@@ -5,30 +5,57 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import FloatArray, IntArray, MappedNetwork, as_folded_network, join_rasters, record, simulate_network
+from snnmap.ir import (
+    FloatArray,
+    IntArray,
+    MappedNetwork,
+    NeuronParameters,
+    as_folded_network,
+    join_rasters,
+    record,
+    simulate_network,
+)
 
-__all__ = ["Statistics", "assume_statistics", "measure_statistics"]
+__all__ = ["N_LEVELS", "StateSwing", "Statistics", "assume_statistics", "measure_statistics"]
+
+N_LEVELS = 33
+"""Quantiles by which a distribution of states is known."""
+
+
+@record
+class StateSwing:
+    """How far the states of a row of neurons swing, in trained units.
+
+    Attributes:
+        peak: ``(n,) float64``, largest absolute current or potential before the reset.
+        current_levels: ``(n_levels, n_synapses, n) float64``, quantiles of the currents as the chip holds them.
+        potential_levels: ``(n_levels, n) float64``, quantiles of the potentials after the reset.
+    """
+
+    peak: FloatArray
+    current_levels: FloatArray
+    potential_levels: FloatArray
 
 
 @record
 class Statistics:
-    """Spike counts of the sources, and the largest states of the neurons.
+    """Spike counts of the sources, and the states of the neurons.
 
     Attributes:
         input_mean: ``(n_inputs,) float64``, mean count a step.
         input_variance: ``(n_inputs,) float64``.
         hidden_mean: ``(n_hidden,) float64``.
         hidden_variance: ``(n_hidden,) float64``.
-        hidden_peak: ``(n_hidden,) float64``, largest absolute current or potential before the reset; None if unknown.
-        output_peak: ``(n_outputs,) float64``, likewise.
+        hidden: states of the hidden neurons; None if unknown.
+        outputs: likewise.
     """
 
     input_mean: FloatArray
     input_variance: FloatArray
     hidden_mean: FloatArray
     hidden_variance: FloatArray
-    hidden_peak: FloatArray | None = None
-    output_peak: FloatArray | None = None
+    hidden: StateSwing | None = None
+    outputs: StateSwing | None = None
 
 
 def assume_statistics(mapped: MappedNetwork) -> Statistics:
@@ -50,12 +77,12 @@ def measure_statistics(mapped: MappedNetwork, calibration: npt.ArrayLike | Mappi
     raster = join_rasters(mapped.inputs, calibration)
     both = ("hidden", "outputs")
     run = simulate_network(as_folded_network(mapped), raster, counts_of=both, states_of=both)
-    peaks = {}
-    for name, parameters in (("hidden", mapped.hidden), ("outputs", mapped.outputs)):
-        finite = np.where(np.isfinite(parameters.threshold), parameters.threshold, 0.0)
-        reached = np.abs(run.potentials[name] + run.counts[name] * finite)
-        largest_current = np.abs(run.currents[name]).max(axis=(0, 1, 2), initial=0.0)
-        peaks[name] = np.maximum(reached.max(axis=(0, 1), initial=0.0), largest_current)
+    swings = {
+        name: _measure_swing(
+            parameters, np.asarray(run.potentials[name], np.float64), np.asarray(run.currents[name], np.float64), run.counts[name]
+        )
+        for name, parameters in (("hidden", mapped.hidden), ("outputs", mapped.outputs))
+    }
     input_mean, input_variance = _moments(raster)
     hidden_mean, hidden_variance = _moments(run.counts["hidden"])
     return Statistics(
@@ -63,8 +90,19 @@ def measure_statistics(mapped: MappedNetwork, calibration: npt.ArrayLike | Mappi
         input_variance=input_variance,
         hidden_mean=hidden_mean,
         hidden_variance=hidden_variance,
-        hidden_peak=peaks["hidden"],
-        output_peak=peaks["outputs"],
+        hidden=swings["hidden"],
+        outputs=swings["outputs"],
+    )
+
+
+def _measure_swing(parameters: NeuronParameters, potentials: FloatArray, currents: FloatArray, counts: IntArray) -> StateSwing:
+    finite = np.where(np.isfinite(parameters.threshold), parameters.threshold, 0.0)
+    reached = np.abs(potentials + counts * finite).max(axis=(0, 1), initial=0.0)
+    shares = np.linspace(0.0, 1.0, N_LEVELS)
+    return StateSwing(
+        peak=np.maximum(reached, np.abs(currents).max(axis=(0, 1, 2), initial=0.0)),
+        current_levels=np.quantile(currents, shares, axis=(0, 1)),
+        potential_levels=np.quantile(potentials, shares, axis=(0, 1)),
     )
 
 

@@ -8,8 +8,11 @@ import numpy.typing as npt
 
 from snnmap.chip import Bits, decay_factors
 from snnmap.ir import BoolArray, CsrMatrix, FloatArray, IntArray, NeuronCodes, NeuronParameters, TensorError, record
+from snnmap.quantise.calibrate import N_LEVELS, StateSwing
 from snnmap.quantise.decays import DecayCodes, code_decays
-from snnmap.quantise.rounding import expected_error, round_weights
+from snnmap.quantise.drift import find_bias
+from snnmap.quantise.response import kernel_product, kernel_sum
+from snnmap.quantise.rounding import Response, expected_error, round_weights
 from snnmap.quantise.scale import MemoryDemand, Scaling, choose_scaling
 
 __all__ = ["MemoryWeights", "QuantisedNeurons", "mask_targets", "quantise_neurons"]
@@ -41,7 +44,7 @@ class QuantisedNeurons:
         weights: for each memory, one integer matrix a synapse.
         shifts: weight shift of each memory.
         scale: ``(n,) float64``, state units for one trained unit.
-        input_error: ``(n,) float64``, expected error of the summed input, as a share of the threshold.
+        input_error: ``(n,) float64``, expected error of the potential from rounded weights, as a share of the threshold.
         errors: one entry a tensor.
     """
 
@@ -55,24 +58,31 @@ class QuantisedNeurons:
 
 @record
 class _Entries:
-    """All weights onto one synapse of a row, from every memory, sorted by target; values in state units."""
+    """All weights onto a row of neurons, a line for each source of each target; values in state units.
+
+    ``value`` and ``present`` are ``(n, n_synapses)``; ``rank`` is the place of each stored weight, memory by memory and
+    synapse by synapse, in the order of its matrix: (line, synapse).
+    """
 
     target: IntArray
-    source: IntArray
     memory: IntArray
     value: FloatArray
+    present: BoolArray
     lsb: FloatArray
     mean: FloatArray
     variance: FloatArray
+    lines: tuple[tuple[IntArray, ...], ...]
 
 
 def quantise_neurons(
     row: str,
     parameters: NeuronParameters,
     memories: Sequence[MemoryWeights],
-    peak: FloatArray | None,
+    swing: StateSwing | None,
     bits: Bits,
     max_shift_difference: int,
+    *,
+    has_bias: bool,
 ) -> QuantisedNeurons:
     """Quantise a row of neurons and the weights onto it.
 
@@ -80,30 +90,90 @@ def quantise_neurons(
         row: ``hidden`` or ``outputs``, for the names of tensors.
         parameters: trained parameters.
         memories: weights by memory kind.
-        peak: largest states seen on calibration data; None without.
+        swing: states seen on calibration data; None without.
         bits: widths of the chip.
         max_shift_difference: how far the memories' shifts may be apart.
+        has_bias: whether the neurons have a bias, which can make up for the drift of integer decays.
     """
     decays = code_decays(parameters, bits)
+    responses = _Responses(decays)
     demands = [_measure_demand(memory, decays) for memory in memories]
     bias = parameters.bias * decays.bias_factor
-    scaling = choose_scaling(demands, parameters.threshold, bias, peak, decays.dash_mem, bits, max_shift_difference)
+    peak = None if swing is None else swing.peak
+    scaling = choose_scaling(
+        demands, parameters.threshold, bias, peak, decays.dash_mem, responses.power(), bits, max_shift_difference
+    )
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
-    synapses = [_list_entries(memories, decays, scale, scaling, s) for s in range(parameters.alpha.shape[0])]
-    rounded = [_round_entries(entries, bits) for entries in synapses]
-    bias_code = np.clip(np.rint(bias * scale), *bits.bias_range).astype(np.int64)
+    entries = _list_entries(memories, decays, scale, scaling)
+    rounded = _round_entries(entries, responses, bits)
+    used = _find_used(parameters, memories)
+    wanted_bias = bias * scale
+    if has_bias:
+        currents = _current_levels(entries, rounded, decays, swing, scale)
+        potentials = np.linspace(0.0, 1.0, N_LEVELS)[:, np.newaxis] * threshold
+        if swing is not None:
+            potentials = swing.potential_levels * scale
+        wanted_bias = wanted_bias + find_bias(decays.dash_syn, decays.dash_mem, currents, potentials)
+    bias_code = np.clip(np.rint(wanted_bias), *bits.bias_range).astype(np.int64)
     codes = NeuronCodes(dash_syn=decays.dash_syn, dash_mem=decays.dash_mem, threshold=threshold, bias=bias_code)
     return QuantisedNeurons(
         codes=codes,
-        weights=tuple(_collect(memories, number, synapses, rounded) for number in range(len(memories))),
+        weights=tuple(_collect(memory, lines, rounded) for memory, lines in zip(memories, entries.lines, strict=True)),
         shifts=scaling.shifts,
         scale=scale,
-        input_error=_input_error(synapses, rounded, threshold, parameters.threshold, scale, demands),
+        input_error=_potential_error(entries, rounded, responses, threshold, parameters.threshold, scale, demands),
         errors=(
-            *_weight_errors(memories, synapses, rounded, scale, bits),
-            *_parameter_errors(row, parameters, codes, bias, scale, bits, _find_used(parameters, synapses)),
+            *_weight_errors(memories, entries, rounded, responses, scale, bits),
+            *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, bits, used),
         ),
     )
+
+
+class _Responses:
+    """The response of each neuron, made once for neurons with the same codes."""
+
+    def __init__(self, decays: DecayCodes) -> None:
+        codes = np.vstack([decays.dash_syn, decays.dash_mem])
+        kinds, self.kind = np.unique(codes, axis=1, return_inverse=True)
+        self.kind = self.kind.reshape(-1)
+        self.responses: list[Response] = [_respond(kind[:-1], int(kind[-1])) for kind in kinds.T]
+
+    def of(self, neuron: int) -> Response:
+        return self.responses[int(self.kind[neuron])]
+
+    def power(self) -> FloatArray:
+        """Give the power of each neuron's strongest kernel, ``(n,)``."""
+        return np.array([response.power.max() for response in self.responses])[self.kind]
+
+
+def _respond(dash_syn: IntArray, dash_mem: int) -> Response:
+    """Give the response to a weight; the chip decays a current after its input arrives."""
+    codes, b = decay_factors(dash_syn), decay_factors(dash_mem)
+    power = [[one * other * kernel_product(one, b, other, b) for other in codes] for one in codes]
+    return Response(power=np.array(power), total=codes * kernel_sum(codes, b))
+
+
+def _current_levels(
+    entries: _Entries, rounded: IntArray, decays: DecayCodes, swing: StateSwing | None, scale: FloatArray
+) -> FloatArray:
+    """Give quantiles of the currents on the chip, ``(n_levels, n_synapses, n)`` in state units.
+
+    Measured ones hold where a neuron uses one synapse. Where weights are shared between two, or nothing was measured, a
+    current is taken to spread evenly about its mean, as mean and variance of the sources' counts make it.
+    """
+    weight = rounded * entries.lsb[:, np.newaxis]
+    n = scale.size
+    levels = np.zeros((N_LEVELS, decays.dash_syn.shape[0], n))
+    spread = np.sqrt(3.0) * np.linspace(-1.0, 1.0, N_LEVELS)[:, np.newaxis]
+    for synapse, decay in enumerate(decay_factors(decays.dash_syn)):
+        mean = np.bincount(entries.target, weights=entries.mean * weight[:, synapse], minlength=n) * decay / (1.0 - decay)
+        power = np.bincount(entries.target, weights=entries.variance * weight[:, synapse] ** 2, minlength=n)
+        levels[:, synapse] = mean + spread * np.sqrt(power * decay**2 / (1.0 - decay**2))
+    if swing is None:
+        return levels
+    shared = np.zeros(n, np.bool_)
+    shared[entries.target[entries.present.sum(axis=1) > 1]] = True
+    return np.where(shared, levels, swing.current_levels * scale)
 
 
 def _measure_demand(memory: MemoryWeights, decays: DecayCodes) -> MemoryDemand:
@@ -125,35 +195,45 @@ def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tu
     return code.astype(np.int64), exact
 
 
-def _list_entries(
-    memories: Sequence[MemoryWeights], decays: DecayCodes, scale: FloatArray, scaling: Scaling, synapse: int
-) -> _Entries:
-    matrices = [memory.matrices[synapse] for memory in memories]
-    target = np.concatenate([matrix.indices for matrix in matrices])
-    source = np.concatenate([matrix.rows for matrix in matrices])
-    number = np.repeat(np.arange(len(matrices)), [matrix.nnz for matrix in matrices])
-    order = np.lexsort((source, number, target))
-    value = np.concatenate([matrix.data for matrix in matrices]) * (decays.weight_factor[synapse] * scale)[target]
-    lsb = np.array([float(1 << shift) for shift in scaling.shifts])[number]
-    mean = np.concatenate([memory.mean[matrix.rows] for memory, matrix in zip(memories, matrices, strict=True)])
-    variance = np.concatenate([memory.variance[matrix.rows] for memory, matrix in zip(memories, matrices, strict=True)])
+def _list_entries(memories: Sequence[MemoryWeights], decays: DecayCodes, scale: FloatArray, scaling: Scaling) -> _Entries:
+    stored = [
+        (number, synapse, matrix) for number, memory in enumerate(memories) for synapse, matrix in enumerate(memory.matrices)
+    ]
+    places = np.concatenate([np.stack([m.indices, np.full(m.nnz, number), m.rows]) for number, _, m in stored], axis=1)
+    lines, where = np.unique(places, axis=1, return_inverse=True)
+    target, number, source = lines
+    n_synapses = decays.dash_syn.shape[0]
+    value, present = np.zeros((target.size, n_synapses)), np.zeros((target.size, n_synapses), np.bool_)
+    parts = np.split(where.reshape(-1), np.cumsum([matrix.nnz for *_, matrix in stored])[:-1])
+    for (_, synapse, matrix), part in zip(stored, parts, strict=True):
+        value[part, synapse] = matrix.data * (decays.weight_factor[synapse] * scale)[matrix.indices]
+        present[part, synapse] = True
+    means, variances = (np.concatenate([getattr(memory, name) for memory in memories]) for name in ("mean", "variance"))
+    first = np.cumsum([0, *(memory.mean.size for memory in memories)])[:-1]
+    per_memory = iter(parts)
     return _Entries(
-        target=target[order],
-        source=source[order],
-        memory=number[order],
-        value=value[order],
-        lsb=lsb[order],
-        mean=mean[order],
-        variance=variance[order],
+        target=target,
+        memory=number,
+        value=value,
+        present=present,
+        lsb=np.array([float(1 << shift) for shift in scaling.shifts])[number],
+        mean=means[first[number] + source],
+        variance=variances[first[number] + source],
+        lines=tuple(tuple(next(per_memory) for _ in memory.matrices) for memory in memories),
     )
 
 
-def _round_entries(entries: _Entries, bits: Bits) -> IntArray:
-    low, high = bits.weight_range
-    rounded = np.zeros(entries.target.size, np.int64)
+def _round_entries(entries: _Entries, responses: _Responses, bits: Bits) -> IntArray:
+    rounded = np.zeros(entries.value.shape, np.int64)
     for part in _by_target(entries.target):
         rounded[part] = round_weights(
-            entries.value[part], entries.lsb[part], entries.mean[part], entries.variance[part], low, high
+            entries.value[part],
+            entries.present[part],
+            entries.lsb[part],
+            entries.mean[part],
+            entries.variance[part],
+            responses.of(int(entries.target[part.start])),
+            *bits.weight_range,
         )
     return rounded
 
@@ -164,47 +244,54 @@ def _by_target(target: IntArray) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
 
 
-def _collect(
-    memories: Sequence[MemoryWeights], number: int, synapses: Sequence[_Entries], rounded: Sequence[IntArray]
-) -> tuple[CsrMatrix, ...]:
-    matrices = []
-    for matrix, entries, weights in zip(memories[number].matrices, synapses, rounded, strict=True):
-        mine = entries.memory == number
-        matrices.append(CsrMatrix.from_triplets(entries.source[mine], entries.target[mine], weights[mine], matrix.shape))
-    return tuple(matrices)
+def _collect(memory: MemoryWeights, lines: tuple[IntArray, ...], rounded: IntArray) -> tuple[CsrMatrix, ...]:
+    return tuple(
+        CsrMatrix.from_triplets(matrix.rows, matrix.indices, rounded[line, synapse], matrix.shape)
+        for synapse, (matrix, line) in enumerate(zip(memory.matrices, lines, strict=True))
+    )
 
 
-def _input_error(
-    synapses: Sequence[_Entries],
-    rounded: Sequence[IntArray],
+def _potential_error(
+    entries: _Entries,
+    rounded: IntArray,
+    responses: _Responses,
     threshold_code: IntArray,
     threshold: FloatArray,
     scale: FloatArray,
     demands: Sequence[MemoryDemand],
 ) -> FloatArray:
-    squared = np.zeros(threshold_code.size)
-    for entries, weights in zip(synapses, rounded, strict=True):
-        error = weights * entries.lsb - entries.value
-        for part in _by_target(entries.target):
-            squared[entries.target[part.start]] += expected_error(error[part], entries.mean[part], entries.variance[part]) ** 2
+    found = np.zeros(threshold_code.size)
+    error = rounded - entries.value / entries.lsb[:, np.newaxis]
+    for part in _by_target(entries.target):
+        neuron = int(entries.target[part.start])
+        found[neuron] = expected_error(
+            error[part], entries.lsb[part], entries.mean[part], entries.variance[part], responses.of(neuron)
+        )
     largest = np.maximum.reduce([demand.largest for demand in demands]) * scale
     reference = np.where(np.isfinite(threshold), threshold_code, np.maximum(largest, 1.0))
-    return np.asarray(np.sqrt(squared) / reference, np.float64)
+    return np.asarray(found / reference, np.float64)
 
 
 def _weight_errors(
-    memories: Sequence[MemoryWeights], synapses: Sequence[_Entries], rounded: Sequence[IntArray], scale: FloatArray, bits: Bits
+    memories: Sequence[MemoryWeights],
+    entries: _Entries,
+    rounded: IntArray,
+    responses: _Responses,
+    scale: FloatArray,
+    bits: Bits,
 ) -> list[TensorError]:
-    errors = []
+    """Measure each memory; two weights of a source onto one neuron are one value, in units of the first synapse."""
     low, high = bits.weight_range
+    share = np.stack([response.total / response.total[0] for response in responses.responses])[responses.kind[entries.target]]
+    unit = scale[entries.target]
+    trained = (entries.value * share).sum(axis=1) / unit
+    chip = (rounded * share).sum(axis=1) * entries.lsb / unit
+    nearest = np.rint(entries.value / entries.lsb[:, np.newaxis])
+    clipped = np.asarray(((nearest < low) | (nearest > high)).any(axis=1), np.bool_)
+    errors = []
     for number, memory in enumerate(memories):
-        for synapse, (entries, weights) in enumerate(zip(synapses, rounded, strict=True)):
-            mine = entries.memory == number
-            units = scale[entries.target[mine]]
-            clipped = np.rint(entries.value[mine] / entries.lsb[mine])
-            n_clipped = int(((clipped < low) | (clipped > high)).sum())
-            trained, chip = entries.value[mine] / units, weights[mine] * entries.lsb[mine] / units
-            errors.append(_measure(f"{memory.name}[{synapse}]", trained, chip, n_clipped))
+        mine = entries.memory == number
+        errors.append(_measure(memory.name, trained[mine], chip[mine], int(clipped[mine].sum())))
     return errors
 
 
@@ -225,11 +312,12 @@ def _parameter_errors(
     ]
 
 
-def _find_used(parameters: NeuronParameters, synapses: Sequence[_Entries]) -> BoolArray:
+def _find_used(parameters: NeuronParameters, memories: Sequence[MemoryWeights]) -> BoolArray:
     """Say which synapse of which neuron has weights, ``(n_synapses, n) bool``."""
     used = np.zeros(parameters.alpha.shape, np.bool_)
-    for synapse, entries in enumerate(synapses):
-        used[synapse, entries.target] = True
+    for memory in memories:
+        for synapse, matrix in enumerate(memory.matrices):
+            used[synapse, matrix.indices] = True
     return used
 
 

@@ -1,7 +1,7 @@
 """From a folded float network to the chip's integers."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,22 @@ from snnmap.chip import RelayCell, find_relay_cell
 from snnmap.errors import NetworkError
 from snnmap.ir import CsrMatrix, IntArray, MappedNetwork, NeuronCodes, Program, QuantisedNetwork
 from snnmap.quantise.calibrate import assume_statistics, measure_statistics
+from snnmap.quantise.match import SecondSynapse
 from snnmap.quantise.neurons import MemoryWeights, QuantisedNeurons, mask_targets, quantise_neurons
 
-__all__ = ["quantise_network"]
+__all__ = ["QuantiseOptions", "quantise_network"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantiseOptions:
+    """Choices of the quantisation.
+
+    Attributes:
+        second_synapse: see :func:`match_decays`: ``decays`` (use a free second synapse where decays cannot be coded),
+            ``always`` (also to round weights more finely) or ``never``.
+    """
+
+    second_synapse: SecondSynapse = "decays"
 
 
 def quantise_network(
@@ -49,8 +62,12 @@ def quantise_network(
     )
     output_memory = replace(recurrent_memory, name="output_weights", matrices=mapped.output_weights)
     apart = bits.shift_max if not _has_input_relays(mapped) else bits.weight - 3
-    hidden = quantise_neurons("hidden", mapped.hidden, (input_memory, recurrent_memory), statistics.hidden_peak, bits, apart)
-    outputs = quantise_neurons("outputs", mapped.outputs, (output_memory,), statistics.output_peak, bits, bits.shift_max)
+    hidden = quantise_neurons(
+        "hidden", mapped.hidden, (input_memory, recurrent_memory), statistics.hidden, bits, apart, has_bias=chip.hidden.bias
+    )
+    outputs = quantise_neurons(
+        "outputs", mapped.outputs, (output_memory,), statistics.outputs, bits, bits.shift_max, has_bias=chip.outputs.bias
+    )
     program = Program(
         chip=chip,
         input_weights=hidden.weights[0],

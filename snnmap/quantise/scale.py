@@ -50,6 +50,7 @@ def choose_scaling(
     bias: FloatArray,
     peak: FloatArray | None,
     dash_mem: IntArray,
+    kernel_power: FloatArray,
     bits: Bits,
     max_shift_difference: int,
 ) -> Scaling:
@@ -64,6 +65,7 @@ def choose_scaling(
         bias: ``(n,) float64``.
         peak: ``(n,) float64``, largest absolute state seen on calibration data; None without.
         dash_mem: ``(n,) int64``.
+        kernel_power: ``(n,) float64``, sum of the squared potentials that a weight of 1 leads to.
         bits: widths.
         max_shift_difference: how far the shifts may be apart (relays span two memories).
     """
@@ -79,7 +81,7 @@ def choose_scaling(
             scale = np.minimum(
                 scale, np.where(demand.largest > 0, fits / np.where(demand.largest > 0, demand.largest, 1.0), np.inf)
             )
-        error = _expected_error(demands, shifts, scale, reference, dash_mem)
+        error = _expected_error(demands, shifts, scale, reference, dash_mem, kernel_power)
         if best is None or error < best[0]:
             best = error, Scaling(scale=scale, shifts=shifts)
     if best is None:
@@ -103,13 +105,18 @@ def _state_ceiling(
 
 
 def _expected_error(
-    demands: Sequence[MemoryDemand], shifts: tuple[int, ...], scale: FloatArray, reference: FloatArray, dash_mem: IntArray
+    demands: Sequence[MemoryDemand],
+    shifts: tuple[int, ...],
+    scale: FloatArray,
+    reference: FloatArray,
+    dash_mem: IntArray,
+    kernel_power: FloatArray,
 ) -> float:
-    """Sum, over neurons, the squared error of input and membrane rounding as shares of the threshold."""
+    """Sum, over neurons, the squared error of the potential, from weights and decays, as shares of the threshold."""
     unit = 1.0 / (scale * reference)
     drift = 0.5 * np.ldexp(1.0, dash_mem) * unit  # half a unit a step, held for the membrane's time constant
     total = drift * drift
     for demand, shift in zip(demands, shifts, strict=True):
         lsb = float(1 << shift) * unit
-        total = total + demand.power * lsb * lsb / 12.0
+        total = total + demand.power * kernel_power * lsb * lsb / 12.0
     return math.fsum(total.tolist())

@@ -5,15 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from random_networks import random_network
 
 from snnmap.chip import decay_factors, load_chip
 from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, pack, unpack
 from snnmap.mapping import fold_network
 from snnmap.quantise import quantise_network
-from snnmap.quantise.rounding import expected_error, round_weights
 
 XYLO = load_chip("xylo-audio-3")
 
@@ -36,25 +33,6 @@ def dense_layer(weights: np.ndarray, **parameters: object) -> Network:
     )
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 200))
-def test_rounding_for_the_sum_is_never_worse_than_nearest(seed: int, n: int) -> None:
-    rng = np.random.default_rng(seed)
-    values, lsb = rng.normal(0, 40, n), rng.choice([1.0, 4.0], n)
-    mean, variance = rng.uniform(0.01, 2, n), rng.uniform(0.01, 2, n)
-    chosen = round_weights(values, lsb, mean, variance, -128, 127)
-    nearest = np.clip(np.rint(values / lsb), -128, 127)
-    assert (np.abs(chosen * lsb - values) <= lsb + np.maximum(0, np.abs(values) - 127 * lsb)).all()
-    ours = expected_error(chosen * lsb - values, mean, variance)
-    assert ours <= expected_error(nearest * lsb - values, mean, variance) * (1 + 1e-12)
-
-
-def test_rounding_keeps_the_sum_of_many_small_weights() -> None:
-    values, ones = np.full(100, 0.3), np.ones(100)
-    assert np.rint(values).sum() == 0
-    # each flip costs variance (0.7**2 - 0.3**2) and mends a bias of 30: nearly all of it is mended
-    assert abs(round_weights(values, ones, ones, 0.1 * ones, -128, 127).sum() - 30) <= 1
-
-
 @pytest.mark.parametrize("seed", range(10))
 def test_scales_are_exact_freedom_and_nothing_is_clipped(seed: int) -> None:
     mapped = fold_network(random_network(seed), XYLO)
@@ -75,15 +53,17 @@ def test_integer_weights_follow_scale_decay_and_shift(seed: int) -> None:
     mapped = fold_network(random_network(seed), XYLO)
     quantised = quantise_network(mapped)
     program = quantised.program
+    step = 1 << program.recurrent_shift
+    paired = np.logical_and(*(matrix.to_dense() != 0 for matrix in mapped.recurrent_weights))
     for synapse, (trained, coded) in enumerate(zip(mapped.recurrent_weights, program.recurrent_weights, strict=True)):
         real = (mapped.table.hidden_hop == 0)[trained.indices]
-        target = trained.indices[real]
+        source, target = trained.rows[real], trained.indices[real]
         exact = trained.data[real] / mapped.hidden.alpha[synapse][target] * quantised.hidden_scale[target]
-        stored = coded.to_dense()[trained.rows[real], target] * (1 << program.recurrent_shift)
-        assert (np.abs(stored - exact) < (1 << program.recurrent_shift)).all()
+        error = np.abs(coded.to_dense()[source, target] * step - exact)
+        assert (error < np.where(paired[source, target], 9, 1) * step).all()
 
 
-def test_a_decay_that_cannot_be_coded_keeps_the_gain() -> None:
+def test_an_output_decay_that_cannot_be_coded_keeps_the_gain() -> None:
     weights = np.full((3, 4), 0.7)
     quantised = quantise_network(fold_network(dense_layer(weights, alpha=0.6, beta=0.83), XYLO))
     codes, program = quantised.program.hidden, quantised.program

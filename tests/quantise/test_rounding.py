@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snnmap.chip import decay_factors
+from snnmap.quantise.neurons import _respond
+from snnmap.quantise.rounding import Response, expected_error, round_weights
+
+PLAIN = Response(power=np.ones((1, 1)), total=np.ones(1))
+
+
+def round_single(values: np.ndarray, lsb: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    column = values[:, np.newaxis]
+    return round_weights(column, np.ones(column.shape, np.bool_), lsb, mean, variance, PLAIN, -128, 127)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200))
+def test_rounding_for_the_sum_is_never_worse_than_nearest(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, lsb = rng.normal(0, 40, n), rng.choice([1.0, 4.0], n)
+    mean, variance = rng.uniform(0.01, 2, n), rng.uniform(0.01, 2, n)
+    chosen = round_single(values, lsb, mean, variance)[:, 0]
+    nearest = np.clip(np.rint(values / lsb), -128, 127)
+    assert (np.abs(chosen * lsb - values) <= lsb + np.maximum(0, np.abs(values) - 127 * lsb)).all()
+    errors = [expected_error((codes - values / lsb)[:, np.newaxis], lsb, mean, variance, PLAIN) for codes in (chosen, nearest)]
+    assert errors[0] <= errors[1] * (1 + 1e-12)
+
+
+def test_rounding_keeps_the_sum_of_many_small_weights() -> None:
+    values, ones = np.full(100, 0.3), np.ones(100)
+    assert np.rint(values).sum() == 0
+    # each flip costs variance (0.7**2 - 0.3**2) and mends a bias of 30: nearly all of it is mended
+    assert abs(round_single(values, ones, ones, 0.1 * ones).sum() - 30) <= 1
+
+
+def run_potential(weights: np.ndarray, spikes: np.ndarray, dash_syn: np.ndarray, dash_mem: int) -> np.ndarray:
+    """Run the chip's recursion without integers: currents decay after their input, the potential sums them."""
+    alpha, beta = decay_factors(dash_syn), float(decay_factors(dash_mem))
+    current, potential, course = np.zeros(dash_syn.size), 0.0, []
+    for counts in spikes:
+        current = alpha * (current + counts @ weights)
+        potential = beta * potential + current.sum()
+        course.append(potential)
+    return np.array(course)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_synapses_round_finer_than_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dash_syn, values = np.array([3, 2]), np.zeros((30, 2))
+    values[:, 0] = rng.normal(0, 40, 30)
+    ones, response = np.ones(30), _respond(dash_syn, 4)
+    both = np.ones(values.shape, np.bool_)
+    only_first = both & [True, False]
+    spikes = rng.poisson(1.0, (2000, 30))
+    exact = run_potential(values, spikes, dash_syn, 4)
+    pair, single = (
+        run_potential(round_weights(values, present, ones, ones, ones, response, -128, 127), spikes, dash_syn, 4) - exact
+        for present in (both, only_first)
+    )
+    # kernels of 7 and 3 units of gain: a lattice finer than either alone, but not by more than the shapes allow
+    assert np.sqrt(np.mean(pair**2)) < 0.8 * np.sqrt(np.mean(single**2))
+
+
+@pytest.mark.parametrize("dashes", [(3, 2, 4), (1, 5, 0), (4, 4, 4), (2, 7, 9)])
+def test_the_expected_error_is_what_random_input_shows(dashes: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    dash_syn, dash_mem, ones = np.array(dashes[:2]), dashes[2], np.ones(8)
+    error = rng.uniform(-0.5, 0.5, (8, 2))
+    course = run_potential(error, rng.poisson(1.0, (200_000, 8)), dash_syn, dash_mem)[5000:]
+    assert np.sqrt(np.mean(course**2)) == pytest.approx(
+        expected_error(error, ones, ones, ones, _respond(dash_syn, dash_mem)), rel=0.08
+    )
