@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.errors import InputError
-from snnmap.nn.surrogate import Surrogate, SurrogateName, count_spikes
+from snnmap.nn.dynamics import run_lif
+from snnmap.nn.surrogate import Surrogate, SurrogateName
 
 __all__ = ["LIF", "LeakyIntegrator"]
 
@@ -41,7 +42,7 @@ class _Membrane(nn.Module):
         return _keep_within(self.alpha, 0.0, _LARGEST_DECAY), _keep_within(self.beta, 0.0, _LARGEST_DECAY)
 
     def _split(self, x: Tensor) -> Tensor:
-        """Check the input and give ``(time, n_synapses, batch, size)``."""
+        """Check the input and give ``(batch, time, n_synapses, size)``."""
         wanted = self.n_synapses * self.size
         if x.ndim != 3 or x.shape[2] != wanted:
             raise InputError(
@@ -52,7 +53,7 @@ class _Membrane(nn.Module):
                 fix="give one column a neuron and synapse",
             )
         batch, time, _ = x.shape
-        return x.view(batch, time, self.n_synapses, self.size).permute(1, 2, 0, 3)
+        return x.reshape(batch, time, self.n_synapses, self.size)
 
 
 class LIF(_Membrane):
@@ -141,21 +142,10 @@ class LIF(_Membrane):
         Returns:
             ``(batch, time, size)`` spike counts.
         """
-        steps = self._split(x)
-        (alpha, beta), threshold = self.decays(), self.used_threshold()
-        current = torch.zeros_like(steps[0])
-        potential = count = torch.zeros_like(steps[0, 0])
-        counts = []
-        for arriving in steps:
-            if self.recurrent_weight is not None:
-                back = (count @ self.recurrent_weight).view(-1, self.n_synapses, self.size).transpose(0, 1)
-                arriving = arriving + back
-            current = alpha.unsqueeze(1) * current + arriving
-            potential = beta * potential + current.sum(dim=0) + self.bias
-            count = count_spikes(potential, threshold, self.max_count, self.surrogate)
-            potential = potential - count * threshold
-            counts.append(count)
-        return torch.stack(counts, dim=1)
+        alpha, beta = self.decays()
+        return run_lif(
+            self._split(x), alpha, beta, self.bias, self.used_threshold(), self.recurrent_weight, self.max_count, self.surrogate
+        )
 
     def extra_repr(self) -> str:
         """Say what the module prints of itself."""
@@ -220,12 +210,11 @@ class LeakyIntegrator(_Membrane):
         """
         steps = self._split(x)
         alpha, beta = self.decays()
-        current = torch.zeros_like(steps[0])
-        potential = torch.zeros_like(steps[0, 0])
+        current, potential = torch.zeros_like(steps[:, 0]), torch.zeros_like(steps[:, 0, 0])
         potentials = []
-        for arriving in steps:
-            current = alpha.unsqueeze(1) * current + arriving
-            potential = beta * potential + current.sum(dim=0) + self.bias
+        for arriving in steps.unbind(dim=1):
+            current = alpha * current + arriving
+            potential = beta * potential + current.sum(dim=1) + self.bias
             potentials.append(potential)
         return torch.stack(potentials, dim=1)
 

@@ -32,6 +32,16 @@ class Surrogate:
     slope: float = 2.0
     window: float = 0.0
 
+    @property
+    def kernel_kind(self) -> int:
+        """Number of the rule in the compiled kernels."""
+        return ("relu", "fast_sigmoid", "arctan").index(self.name)
+
+    @property
+    def kernel_slope(self) -> float:
+        """What the compiled kernels multiply the distance by."""
+        return torch.pi / 2 * self.slope if self.name == "arctan" else self.slope
+
     def derivative(self, x: Tensor) -> Tensor:
         """Give dn/dx at x = u / threshold."""
         if self.name == "relu":

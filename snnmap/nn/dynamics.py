@@ -1,0 +1,280 @@
+"""LIF neurons over all steps as one differentiable function, its gradients written out (back-propagation through time).
+
+One node of the autograd graph a layer, in place of a dozen a step. The loop over steps is compiled for CPU tensors and made of
+torch operations elsewhere; both give the same numbers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from snnmap.nn.surrogate import Surrogate
+
+__all__ = ["Course", "backward_through_time", "run_lif"]
+
+
+@dataclass(slots=True)
+class Course:
+    """What a forward pass leaves for the backward pass.
+
+    Attributes:
+        currents: ``(batch, time + 1, n_synapses, size)``, the state before the first step in front; None where no gradient
+            of a synaptic decay is asked for.
+        reached: ``(batch, time, size)``, potentials before the reset.
+        counts: ``(batch, time, size)``, spikes.
+    """
+
+    currents: Tensor | None
+    reached: Tensor
+    counts: Tensor
+
+
+def run_lif(
+    x: Tensor,
+    alpha: Tensor,
+    beta: Tensor,
+    bias: Tensor,
+    threshold: Tensor,
+    recurrent_weight: Tensor | None,
+    max_count: int,
+    surrogate: Surrogate,
+) -> Tensor:
+    """Run the equations of :class:`snnmap.nn.LIF` from zero states.
+
+    Args:
+        x: ``(batch, time, n_synapses, size)``.
+        alpha: ``(n_synapses, size)``.
+        beta: ``(size,)``.
+        bias: ``(size,)``.
+        threshold: ``(size,)``; infinite for neurons that never fire.
+        recurrent_weight: ``(size, n_synapses * size)`` or None.
+        max_count: the most spikes a step.
+        surrogate: derivative of the count.
+
+    Returns:
+        ``(batch, time, size)`` spike counts.
+    """
+    apply = cast(Callable[..., Tensor], _Lif.apply)
+    return apply(x, alpha, beta, bias, threshold, recurrent_weight, max_count, surrogate)
+
+
+class _Lif(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        alpha: Tensor,
+        beta: Tensor,
+        bias: Tensor,
+        threshold: Tensor,
+        recurrent_weight: Tensor | None,
+        max_count: int,
+        surrogate: Surrogate,
+    ) -> Tensor:
+        course = _forward(x, alpha, beta, bias, threshold, recurrent_weight, max_count, keep_currents=ctx.needs_input_grad[1])
+        ctx.save_for_backward(alpha, beta, threshold, recurrent_weight, course.currents, course.reached, course.counts)
+        ctx.surrogate = surrogate
+        return course.counts
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        alpha, beta, threshold, recurrent_weight, currents, reached, counts = ctx.saved_tensors
+        course = Course(currents=currents, reached=reached, counts=counts)
+        return (
+            *backward_through_time(
+                gradients[0], course, alpha, beta, threshold, recurrent_weight, ctx.surrogate, ctx.needs_input_grad
+            ),
+            None,
+            None,
+        )
+
+
+def _forward(
+    x: Tensor,
+    alpha: Tensor,
+    beta: Tensor,
+    bias: Tensor,
+    threshold: Tensor,
+    recurrent_weight: Tensor | None,
+    max_count: int,
+    *,
+    keep_currents: bool,
+) -> Course:
+    batch, n_steps, n_synapses, size = x.shape
+    x = x.contiguous() if recurrent_weight is None else x.clone(memory_format=torch.contiguous_format)
+    course = Course(
+        currents=x.new_zeros(batch, n_steps + 1, n_synapses, size) if keep_currents else None,
+        reached=x.new_empty(batch, n_steps, size),
+        counts=x.new_empty(batch, n_steps, size),
+    )
+    forward = (_CompiledForward if x.device.type == "cpu" else _TorchForward)(x, alpha, beta, bias, threshold, max_count, course)
+    if recurrent_weight is None:
+        forward.run(0, n_steps)
+        return course
+    for step in range(n_steps):
+        if step:
+            x[:, step] += (course.counts[:, step - 1] @ recurrent_weight).view(batch, n_synapses, size)
+        forward.run(step, step + 1)
+    return course
+
+
+class _TorchForward:
+    """The loop over steps in torch, on whatever device."""
+
+    def __init__(
+        self, x: Tensor, alpha: Tensor, beta: Tensor, bias: Tensor, threshold: Tensor, max_count: int, course: Course
+    ) -> None:
+        self.x, self.alpha, self.beta, self.bias, self.threshold = x, alpha, beta, bias, threshold
+        self.taken, self.max_count, self.course = threshold.nan_to_num(posinf=0.0), max_count, course
+        self.current, self.potential = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0, 0])
+
+    def run(self, start: int, stop: int) -> None:
+        course = self.course
+        for step in range(start, stop):
+            self.current = self.alpha * self.current + self.x[:, step]
+            if course.currents is not None:
+                course.currents[:, step + 1] = self.current
+            reached = self.beta * self.potential + self.current.sum(dim=1) + self.bias
+            fired = torch.floor(reached / self.threshold).clamp(0.0, float(self.max_count))
+            self.potential = reached - fired * self.taken
+            course.reached[:, step], course.counts[:, step] = reached, fired
+
+
+class _CompiledForward:
+    """The same on a CPU."""
+
+    def __init__(
+        self, x: Tensor, alpha: Tensor, beta: Tensor, bias: Tensor, threshold: Tensor, max_count: int, course: Course
+    ) -> None:
+        limits, taken = x.new_tensor([0.0, float(max_count)]), threshold.nan_to_num(posinf=0.0)
+        states = (torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0, 0]))
+        kept = course.currents if course.currents is not None else x.new_empty(0, *x.shape[1:])
+        tensors = (x, alpha, beta, bias, threshold, taken, limits, *states, kept, course.reached, course.counts)
+        self.arguments = tuple(map(_array, tensors))
+
+    def run(self, start: int, stop: int) -> None:
+        from snnmap.nn.kernels import advance
+
+        advance(start, stop, *self.arguments)
+
+
+def backward_through_time(
+    by_counts: Tensor,
+    course: Course,
+    alpha: Tensor,
+    beta: Tensor,
+    threshold: Tensor,
+    recurrent_weight: Tensor | None,
+    surrogate: Surrogate,
+    needed: tuple[bool, ...],
+) -> tuple[Tensor | None, ...]:
+    """Give the gradients by input, alpha, beta, bias, threshold and recurrent weights.
+
+    With ``s`` the surrogate's dn/dx at x = u / threshold, from the last step to the first::
+
+        g_v[t] = beta * g_u[t+1]
+        g_n[t] = given + g_x[t+1] @ recurrent_weight'
+        g_u[t] = g_v[t] + (g_n[t] - threshold * g_v[t]) * s[t] / threshold
+        g_i[t] = g_u[t] + alpha * g_i[t+1]        = g_x[t]
+    """
+    batch, n_steps, size = course.reached.shape
+    given = by_counts.contiguous() if recurrent_weight is None else by_counts.clone(memory_format=torch.contiguous_format)
+    by_x = given.new_empty(batch, n_steps, alpha.shape[0], size)
+    retreat = (_CompiledBackward if given.device.type == "cpu" else _TorchBackward)(
+        given, alpha, beta, threshold, surrogate, course, by_x, needed
+    )
+    if recurrent_weight is None:
+        retreat.run(0, n_steps)
+    else:
+        for step in range(n_steps - 1, -1, -1):
+            if step + 1 < n_steps:
+                given[:, step] += by_x[:, step + 1].flatten(1) @ recurrent_weight.t()
+            retreat.run(step, step + 1)
+    return (
+        by_x,
+        (by_x * course.currents[:, :-1]).sum(dim=(0, 1)) if course.currents is not None else None,
+        retreat.by_beta,
+        retreat.by_bias,
+        retreat.by_threshold,
+        _recurrent_gradient(course.counts, by_x) if recurrent_weight is not None and needed[5] else None,
+    )
+
+
+class _TorchBackward:
+    """The loop over steps, from the last, in torch."""
+
+    def __init__(
+        self,
+        given: Tensor,
+        alpha: Tensor,
+        beta: Tensor,
+        threshold: Tensor,
+        surrogate: Surrogate,
+        course: Course,
+        by_x: Tensor,
+        needed: tuple[bool, ...],
+    ) -> None:
+        self.given, self.alpha, self.beta, self.by_x, self.course = given, alpha, beta, by_x, course
+        self.ratio = course.reached / threshold
+        self.rate = surrogate.derivative(self.ratio) / threshold
+        self.taken = threshold.nan_to_num(posinf=0.0)
+        self.by_u, self.by_current = torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0])
+        self.by_beta, self.by_bias, self.by_threshold = (torch.zeros_like(beta) for _ in range(3))
+
+    def run(self, start: int, stop: int) -> None:
+        reached, counts = self.course.reached, self.course.counts
+        for step in range(stop - 1, start - 1, -1):
+            by_v = self.by_u * self.beta
+            pull = (self.given[:, step] - by_v * self.taken) * self.rate[:, step]
+            self.by_threshold -= (by_v * counts[:, step] + pull * self.ratio[:, step]).sum(dim=0)
+            self.by_u = by_v + pull
+            self.by_bias += self.by_u.sum(dim=0)
+            if step:
+                self.by_beta += (self.by_u * (reached[:, step - 1] - counts[:, step - 1] * self.taken)).sum(dim=0)
+            self.by_current = self.alpha * self.by_current + self.by_u.unsqueeze(1)
+            self.by_x[:, step] = self.by_current
+
+
+class _CompiledBackward:
+    """The same on a CPU."""
+
+    def __init__(
+        self,
+        given: Tensor,
+        alpha: Tensor,
+        beta: Tensor,
+        threshold: Tensor,
+        surrogate: Surrogate,
+        course: Course,
+        by_x: Tensor,
+        needed: tuple[bool, ...],
+    ) -> None:
+        sums = [torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]]
+        self.by_beta, self.by_bias, self.by_threshold = (
+            part if asked else None for part, asked in zip(sums, needed[2:5], strict=True)
+        )
+        taken = threshold.nan_to_num(posinf=0.0)
+        constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window])
+        states = (torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0]))
+        self.arguments = (
+            *map(_array, (given, alpha, beta, threshold, taken)),
+            surrogate.kernel_kind,
+            *map(_array, (constants, course.reached, course.counts, by_x, *states, *sums)),
+        )
+
+    def run(self, start: int, stop: int) -> None:
+        from snnmap.nn.kernels import retreat
+
+        retreat(start, stop, *self.arguments)
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
+
+
+def _recurrent_gradient(counts: Tensor, by_x: Tensor) -> Tensor:
+    """Sum, over all steps, the outer products of counts and what they led to a step later."""
+    return counts[:, :-1].flatten(0, 1).t() @ by_x[:, 1:].flatten(2).flatten(0, 1)

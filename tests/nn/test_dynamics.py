@@ -1,0 +1,97 @@
+"""The written gradients against autograd through a plain loop over steps."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from snnmap.nn import Surrogate, count_spikes, dynamics
+from snnmap.nn.dynamics import run_lif
+
+SURROGATES = [Surrogate(), Surrogate(window=0.6), Surrogate(name="fast_sigmoid"), Surrogate(name="arctan", slope=1.0)]
+
+
+def run_slowly(
+    x: Tensor,
+    alpha: Tensor,
+    beta: Tensor,
+    bias: Tensor,
+    threshold: Tensor,
+    weight: Tensor | None,
+    most: int,
+    surrogate: Surrogate,
+) -> Tensor:
+    batch, _, n_synapses, size = x.shape
+    current, potential, fired, counts = (
+        x.new_zeros(batch, n_synapses, size),
+        x.new_zeros(batch, size),
+        x.new_zeros(batch, size),
+        [],
+    )
+    for arriving in x.unbind(dim=1):
+        if weight is not None:
+            arriving = arriving + (fired @ weight).view(batch, n_synapses, size)
+        current = alpha * current + arriving
+        potential = beta * potential + current.sum(dim=1) + bias
+        fired = count_spikes(potential, threshold, most, surrogate)
+        potential = potential - fired * threshold
+        counts.append(fired)
+    return torch.stack(counts, dim=1)
+
+
+def draw(seed: int, n_synapses: int, *, recurrent: bool) -> list[Tensor | None]:
+    torch.manual_seed(seed)
+    size, kind = 7, {"dtype": torch.float64}
+    tensors = [
+        torch.randn(4, 20, n_synapses, size, **kind) * 0.8,
+        torch.rand(n_synapses, size, **kind),
+        torch.rand(size, **kind),
+        torch.randn(size, **kind) * 0.2,
+        torch.rand(size, **kind) + 0.5,
+        torch.randn(size, n_synapses * size, **kind) * 0.3 if recurrent else None,
+    ]
+    return [None if tensor is None else tensor.requires_grad_() for tensor in tensors]
+
+
+@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("n_synapses", [1, 2])
+def test_counts_and_gradients_are_autograds(n_synapses: int, recurrent: bool, surrogate: Surrogate) -> None:
+    tensors = draw(n_synapses, n_synapses, recurrent=recurrent)
+    weight = torch.randn(4, 20, 7, dtype=torch.float64)
+    results = []
+    for run in (run_lif, run_slowly):
+        counts = run(*tensors, 3, surrogate)
+        (counts * weight).sum().backward()
+        results.append([counts.detach(), *(tensor.grad.clone() for tensor in tensors if tensor is not None)])
+        for tensor in tensors:
+            if tensor is not None:
+                tensor.grad = None
+    assert results[0][0].max() == 3
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_only_gradients_that_are_asked_for() -> None:
+    tensors = draw(0, 1, recurrent=False)
+    for tensor in tensors[1:]:
+        if tensor is not None:
+            tensor.requires_grad_(False)
+    run_lif(*tensors, 31, Surrogate()).sum().backward()
+    assert tensors[0] is not None
+    assert tensors[0].grad is not None
+    assert tensors[1] is not None
+    assert tensors[1].grad is None
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_torch_and_compiled_loops_agree(recurrent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = draw(3, 2, recurrent=recurrent)
+    results = []
+    for _ in range(2):
+        counts = run_lif(*tensors, 3, Surrogate(name="arctan"))
+        gradients = torch.autograd.grad(counts.square().sum(), [tensor for tensor in tensors if tensor is not None])
+        results.append((counts.detach(), *gradients))
+        monkeypatch.setattr(dynamics, "_CompiledForward", dynamics._TorchForward)
+        monkeypatch.setattr(dynamics, "_CompiledBackward", dynamics._TorchBackward)
+    for compiled, plain in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, plain, rtol=1e-10, atol=1e-10)
