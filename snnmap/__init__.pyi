@@ -18,6 +18,7 @@ from .mapping import FoldOptions, fold_network, verify_fold
 from .pipeline import Artifacts, CompileOptions, check_model, compile_model, load_model
 from .quantise import QuantiseOptions, quantise_network
 from .simulator import simulate_image
+from .train import align_model, verify_model
 
 __all__ = [
     # the whole way in one call
@@ -49,6 +50,9 @@ __all__ = [
     "list_chips",
     "load_chip",
     "simulate_image",
+    # training in the chip's integers (needs torch)
+    "align_model",
+    "verify_model",
     # what goes wrong
     "SnnmapError",
 ]

@@ -245,7 +245,7 @@ def _fold(
     network: Network, chip: Chip, options: CompileOptions, calibration: Rasters | None
 ) -> tuple[Network, tuple[DecayMatch, ...], MappedNetwork, Report]:
     """Match decays and fold; a second synapse that does not fit the chip is done without."""
-    wanted = options.quantise.second_synapse
+    wanted = "never" if network.integers else options.quantise.second_synapse
     for choice in dict.fromkeys((wanted, "never")):
         matched, matches = match_decays(network, chip, second_synapse=choice, calibration=calibration)
         mapped = fold_network(matched, chip, options=options.fold)

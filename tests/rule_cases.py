@@ -145,6 +145,15 @@ def reads_potential(chip_reads: bool) -> Case:
     return network, limit(XYLO, "outputs", readouts=readouts)
 
 
+def integers(threshold: float) -> Network:
+    """The clean network with weights of whole numbers (over alpha), called the chip's own."""
+    network = replace(CLEAN, integers=True)
+    for projection in CLEAN.projections:
+        network = with_weights(projection.name, lambda weights: np.rint(100 * weights) / 2, network)
+    whole = tuple(replace(part, threshold=np.full(part.size, threshold)) for part in network.populations)
+    return replace(network, populations=whole)
+
+
 # rule id: (breaks it, at its limit and clean); rules on aliases and crashes have tests of their own
 CASES: dict[str, tuple[Case, Case]] = {
     "SNN101": ((edit("projections", "h1->h2", post="h9"), XYLO), (CLEAN, XYLO)),
@@ -215,6 +224,7 @@ CASES: dict[str, tuple[Case, Case]] = {
         (edit("populations", "h1", bias=np.full(5, 1e5)), XYLO),
         (edit("populations", "h1", bias=np.full(5, 1e4)), XYLO),
     ),
+    "SNN507": ((integers(99.5), XYLO), (integers(99.0), XYLO)),
     "SNN506": ((with_huge_weights(100.0), XYLO), (with_huge_weights(1.0), XYLO)),
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 from snnmap.chip import decay_factors, nearest_dashes
 from snnmap.diagnostics import Location, Severity
 from snnmap.drc.engine import Finding, Subject, find_runs, rule
-from snnmap.ir import BoolArray, FloatArray, Network, Population, QuantisedNetwork
+from snnmap.ir import BoolArray, FloatArray, MappedNetwork, Network, Population, QuantisedNetwork, find_integer_problems
 
 __all__: list[str] = []
 
@@ -201,6 +201,28 @@ def check_input_error(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
                 limit=f"{_INPUT_ERROR_LIMIT:.0%}",
                 unit="of the threshold",
                 fix="calibrate with data or train with smaller weights",
+            )
+
+
+@rule("SNN507", "not-the-chips-integer", MappedNetwork)
+def check_integers(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+    """What it does: checks that a network that was trained in the chip's integers consists of integers that the chip holds.
+
+    Why it matters: such a network is written as it is, without rounding; that is what makes it exact. All weights of a memory
+    share one weight shift.
+
+    Example: layers of one memory trained with shifts 0 and 7; a bias of 40,000.
+
+    How to fix: train all layers of a memory with one shift, and with the chip's own widths.
+    """
+    if subject.of.integers:
+        for place, measured, limit in find_integer_problems(subject.of):
+            yield Finding(
+                location=Location(block=place),
+                message="this is not an integer that the chip holds",
+                measured=measured,
+                limit=limit,
+                fix="train the layers of a memory with one shift and the chip's widths",
             )
 
 

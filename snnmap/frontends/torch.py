@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnmap.chip import Readout
+from snnmap.chip import Readout, decay_factors
 from snnmap.errors import FrontendError
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
@@ -39,6 +39,9 @@ def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name:
         import torch
     except ImportError as error:
         raise FrontendError("torch is not installed", fix="pip install 'snnmap[torch]'") from error
+    from snnmap.nn import LeadIn
+
+    module = module.model if isinstance(module, LeadIn) else module
     return _Reader(module, input_sizes, name or type(module).__name__, torch.__version__).read()
 
 
@@ -82,6 +85,7 @@ class _Reader:
         self.outputs: list[OutputPort] = []
         self.potentials: set[str] = set()
         self.dt_s = 0.0
+        self.integers: dict[str, bool] = {}
 
     def read(self) -> Network:
         graph = _trace(self.module)
@@ -96,6 +100,7 @@ class _Reader:
             outputs=tuple(self.outputs),
             sums=tuple(self.sums),
             dt_s=self.dt_s,
+            integers=self._all_integers(),
             provenance={
                 "framework": f"torch {self.version}",
                 "reset": "subtract",
@@ -135,9 +140,11 @@ class _Reader:
     def _read_module(self, path: str, arguments: list[Any]) -> object:
         from torch import nn
 
-        from snnmap.nn import LIF, LeakyIntegrator
+        from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator
 
         module = self.modules[path]
+        if isinstance(module, ChipLIF | ChipIntegrator):
+            return self._read_chip_neurons(path, module, arguments[0])
         if isinstance(module, nn.Linear):
             return self._read_linear(path, module, arguments[0])
         if isinstance(module, LIF | LeakyIntegrator):
@@ -178,13 +185,43 @@ class _Reader:
         alpha, beta = (_array(decay) for decay in module.decays())
         name = path or "neurons"
         self.populations.append(self._make_population(name, path, module, alpha, beta, currents.bias))
-        self.dt_s = module.dt_s
-        self.sizes[name] = module.size
+        self.dt_s, self.sizes[name], self.integers[name] = module.dt_s, module.size, False
         for term in currents.terms:
             self._project(term.counts.source, name, term.weights, module, 0, term.path)
         recurrent = getattr(module, "recurrent_weight", None)
         if recurrent is not None:
             self._project(name, name, _array(recurrent), module, 1, path)
+        return _Counts(name, module.size)
+
+    def _read_chip_neurons(self, path: str, module: Any, value: Any) -> _Counts:
+        """Read a layer in the chip's integers; a weight counts alpha times, since the chip decays after the input."""
+        from snnmap.nn import ChipLIF
+
+        if not isinstance(value, _Counts):
+            raise FrontendError(
+                "a chip layer takes spike counts", where=f"module '{path}'", fix="leave out the Linear layer before it"
+            )
+        self._learn_size(value.source, module.n_inputs, path)
+        codes, name, fires = module.codes(), path or "neurons", isinstance(module, ChipLIF)
+        alpha = decay_factors(np.rint(_array(codes.dash_syn)))
+        self.populations.append(
+            Population.create(
+                name,
+                module.size,
+                alpha=alpha,
+                beta=decay_factors(np.rint(_array(codes.dash_mem))),
+                threshold=_array(codes.threshold) if fires else np.inf,
+                bias=_array(codes.bias),
+                max_count=module.max_count if fires else 1,
+                source=path,
+            )
+        )
+        if not fires:
+            self.potentials.add(name)
+        self.dt_s, self.sizes[name], self.integers[name] = module.dt_s, module.size, True
+        self._project(value.source, name, _array(codes.weight).T * alpha.reshape(-1), module, 0, path)
+        if codes.recurrent_weight is not None:
+            self._project(name, name, _array(codes.recurrent_weight) * alpha.reshape(-1), module, 1, path)
         return _Counts(name, module.size)
 
     def _make_population(
@@ -272,6 +309,22 @@ class _Reader:
                 "a layer does not fit the size of its input", where=path, measured=str(size), limit=f"{known} ('{source}')"
             )
 
+    def _all_integers(self) -> bool:
+        """Say whether all layers are in the chip's integers.
+
+        Raises:
+            FrontendError: some are and some are not.
+        """
+        kinds = set(self.integers.values())
+        if len(kinds) > 1:
+            floats = [name for name, integer in self.integers.items() if not integer]
+            raise FrontendError(
+                "layers in the chip's integers and float layers are mixed",
+                where=f"module '{floats[0]}'",
+                fix="use ChipLIF and ChipIntegrator for all layers, or for none",
+            )
+        return kinds == {True}
+
     def _size_of_input(self, port: str) -> int:
         size = self.sizes[port]
         if size is None:
@@ -293,13 +346,15 @@ def _membrane_bias(path: str, alpha: FloatArray, bias: FloatArray) -> FloatArray
 def _trace(module: "nn.Module") -> "fx.Graph":
     from torch import fx, nn
 
-    from snnmap.nn import LIF, LeakyIntegrator
+    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator
+
+    neurons = LIF | LeakyIntegrator | ChipLIF | ChipIntegrator
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            return isinstance(m, LIF | LeakyIntegrator) or super().is_leaf_module(m, module_qualified_name)
+            return isinstance(m, neurons) or super().is_leaf_module(m, module_qualified_name)
 
-    if isinstance(module, LIF | LeakyIntegrator):
+    if isinstance(module, neurons):
         module = nn.Sequential(module)
     try:
         return Tracer().trace(module)

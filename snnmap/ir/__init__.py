@@ -11,6 +11,7 @@ from snnmap.ir.graph import (
     require_structure,
 )
 from snnmap.ir.image import Block, BlockKind, Image, pack, unpack
+from snnmap.ir.integers import find_integer_problems, read_integer_memories
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters, SlotTable
 from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
 from snnmap.ir.program import NeuronCodes, Program, find_program_defects
@@ -53,6 +54,8 @@ __all__ = [
     "projection_name",
     "rebuild_projections",
     "unfold_network",
+    "find_integer_problems",
+    "read_integer_memories",
     "QuantisedNetwork",
     "TensorError",
     "NeuronCodes",

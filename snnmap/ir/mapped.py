@@ -116,6 +116,7 @@ class MappedNetwork:
         stretched: extra delay given to projections at the user's request, by name, in steps.
         dt_s: length of a step in seconds, 0 where unknown.
         modules: path of the user's module behind each population, by name.
+        integers: whether the source network holds the chip's own integers.
     """
 
     name: str
@@ -132,6 +133,7 @@ class MappedNetwork:
     stretched: Mapping[str, int]
     dt_s: float
     modules: Mapping[str, str]
+    integers: bool = False
 
     def __post_init__(self) -> None:
         for name in ("lags", "stretched", "modules"):

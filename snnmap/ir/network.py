@@ -195,6 +195,7 @@ class Network:
         sums: spike sums.
         dt_s: length of a step in seconds, for reports; 0 where the model has none.
         provenance: framework, version, dt, integrator, reset and other choices of the frontend.
+        integers: whether weights (over alpha), thresholds and biases are a chip's own integers, to be kept as they are.
 
     Raises:
         NetworkError: when two parts share a name.
@@ -208,6 +209,7 @@ class Network:
     sums: tuple[SpikeSum, ...] = ()
     dt_s: float = 0.0
     provenance: Mapping[str, str] = field(default_factory=dict)
+    integers: bool = False
 
     def __post_init__(self) -> None:
         replace_array(self, "provenance", freeze_mapping(self.provenance))

@@ -104,6 +104,7 @@ class _Folding:
             stretched=self.stretched,
             dt_s=network.dt_s,
             modules={p.name: p.source for p in network.populations},
+            integers=network.integers,
         )
 
     def _list_hidden_rows(self) -> list[tuple[str, int, int]]:

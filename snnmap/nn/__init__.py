@@ -1,6 +1,7 @@
 """Torch modules to train with; the torch frontend turns them into networks, count for count."""
 
-from snnmap.nn.compose import Residual, record_counts
+from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF
+from snnmap.nn.compose import LeadIn, Residual, record_counts
 from snnmap.nn.lif import LIF, LeakyIntegrator
 from snnmap.nn.surrogate import Surrogate, SurrogateName, count_spikes
 
@@ -8,7 +9,12 @@ __all__ = [
     # neurons
     "LIF",
     "LeakyIntegrator",
+    # neurons in the chip's integers
+    "ChipCodes",
+    "ChipIntegrator",
+    "ChipLIF",
     # composition
+    "LeadIn",
     "Residual",
     "record_counts",
     # surrogate gradients

@@ -1,14 +1,15 @@
 """Composition beside ``torch.nn.Sequential``: residual blocks, and a look at every layer's counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
+from snnmap.nn.chip import ChipIntegrator, ChipLIF
 from snnmap.nn.lif import LIF
 
-__all__ = ["Residual", "record_counts"]
+__all__ = ["LeadIn", "Residual", "record_counts"]
 
 
 class Residual(nn.Module):
@@ -28,20 +29,46 @@ class Residual(nn.Module):
         return added
 
 
+class LeadIn(nn.Module):
+    """Runs a model of chip layers from the step at which the chip switches on, some steps before the input begins.
+
+    On the chip all neurons run from the first step on, but a folded population is some steps behind its source: with a bias
+    it has moved by the time its input begins. :func:`snnmap.align_model` makes such a model; without biases it changes nothing.
+
+    Args:
+        model: of :class:`ChipLIF` and :class:`ChipIntegrator` layers, one input and one output.
+        lags: steps by which each layer runs behind, by module path.
+    """
+
+    def __init__(self, model: nn.Module, lags: Mapping[str, int]) -> None:
+        super().__init__()
+        self.model, self.n_steps = model, max(lags.values(), default=0)
+        for path, module in model.named_modules():
+            if isinstance(module, ChipLIF | ChipIntegrator):
+                module.wake_step = self.n_steps - lags[path]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the model on ``(batch, time, n)`` counts, silent steps put before and taken away after."""
+        counts: Tensor = self.model(nn.functional.pad(x, (0, 0, self.n_steps, 0)))
+        return counts[:, self.n_steps :]
+
+
 @contextmanager
 def record_counts(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Keep the counts of every LIF layer of each forward pass within the block, by module path.
+    """Keep the counts of every spiking layer of each forward pass within the block, by module path.
 
     Yields:
-        Filled by each forward pass: ``(batch, time, size)`` counts by the path that :meth:`named_modules` gives.
+        Filled by each forward pass: ``(batch, time, size)`` counts by the path that :meth:`named_modules` gives (that of the
+        model within, for :class:`LeadIn`).
     """
     counts: dict[str, Tensor] = {}
     handles = []
+    lead, prefix = (model.n_steps, "model.") if isinstance(model, LeadIn) else (0, "")
     for path, module in model.named_modules():
-        if isinstance(module, LIF):
+        if isinstance(module, LIF | ChipLIF):
 
-            def keep(_module: nn.Module, _inputs: Any, output: Tensor, path: str = path) -> None:
-                counts[path] = output.detach()
+            def keep(_module: nn.Module, _inputs: Any, output: Tensor, path: str = path.removeprefix(prefix)) -> None:
+                counts[path] = output.detach()[:, lead:]
 
             handles.append(module.register_forward_hook(keep))
     try:

@@ -120,3 +120,52 @@ def retreat(
                 for n in range(size):
                     by_x[row, step, synapse, n] = alpha[synapse, n] * by_current[row, synapse, n] + by_u[row, n]
                 by_current[row, synapse] = by_x[row, step, synapse]
+
+
+@_compile
+def advance_chip(
+    start: int,
+    stop: int,
+    x: Array,
+    shift_syn: Array,
+    shift_mem: Array,
+    bias: Array,
+    threshold: Array,
+    limits: Array,
+    current: Array,
+    potential: Array,
+    currents: Array,
+    reached: Array,
+    counts: Array,
+) -> None:
+    """Run the steps of the chip's integer arithmetic (:mod:`snnmap.chip.arithmetic`) on integers held as floats.
+
+    ``shift_syn`` and ``shift_mem`` are ``2**-dash``, so that ``floor(state * shift)`` is the shift to the right; ``limits``
+    holds 0, 1, the most spikes and the lowest and highest state. ``currents`` keeps what the decay was applied to.
+    """
+    batch, n_synapses, size = current.shape
+    zero, one, most, low, high = limits[0], limits[1], limits[2], limits[3], limits[4]
+    for row in range(batch):
+        for step in range(start, stop):
+            for synapse in range(n_synapses):
+                for n in range(size):
+                    state = min(max(current[row, synapse, n] + x[row, step, synapse, n], low), high)
+                    lost = np.floor(state * shift_syn[synapse, n])
+                    if lost == zero and state != zero:
+                        lost = one if state > zero else -one
+                    currents[row, step, synapse, n] = state
+                    current[row, synapse, n] = state - lost
+            for n in range(size):
+                state = potential[row, n]
+                lost = np.floor(state * shift_mem[n])
+                if lost == zero and state != zero:
+                    lost = one if state > zero else -one
+                change = -lost
+                for synapse in range(n_synapses):
+                    change += current[row, synapse, n]
+                change = min(max(min(max(change, low), high) + bias[n], low), high)
+                u = min(max(state + change, low), high)
+                fired = min(max(np.floor(u / threshold[n]), zero), most)
+                reached[row, step, n] = u
+                counts[row, step, n] = fired
+                potential[row, n] = u - fired * threshold[n]

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.chip import RelayCell, find_relay_cell
-from snnmap.errors import NetworkError
-from snnmap.ir import CsrMatrix, IntArray, MappedNetwork, NeuronCodes, Program, QuantisedNetwork
+from snnmap.ir import MappedNetwork, Program, QuantisedNetwork
 from snnmap.quantise.calibrate import assume_statistics, measure_statistics
+from snnmap.quantise.exact import keep_integers
 from snnmap.quantise.match import SecondSynapse
 from snnmap.quantise.neurons import MemoryWeights, QuantisedNeurons, mask_targets, quantise_neurons
+from snnmap.quantise.relays import has_input_relays, insert_relays
 
 __all__ = ["QuantiseOptions", "quantise_network"]
 
@@ -36,7 +36,8 @@ def quantise_network(
     Args:
         mapped: folded float network.
         calibration: input rasters that show how often neurons fire and how far states swing; without, all sources are
-            taken to fire alike and states to stay within 16 thresholds.
+            taken to fire alike and states to stay within 16 thresholds. A network of the chip's own integers
+            (``integers``) is taken as it is, and needs none.
 
     Returns:
         Integers with the scales and errors. Capacities are judged by the design rules, not here.
@@ -45,6 +46,8 @@ def quantise_network(
         NetworkError: relays are needed and the chip has no relay cell.
         InputError: calibration rasters that do not suit the network.
     """
+    if mapped.integers:
+        return keep_integers(mapped)
     chip, bits = mapped.chip, mapped.chip.bits
     statistics = assume_statistics(mapped) if calibration is None else measure_statistics(mapped, calibration)
     neurons = mapped.table.hidden_hop == 0
@@ -61,7 +64,7 @@ def quantise_network(
         variance=statistics.hidden_variance,
     )
     output_memory = replace(recurrent_memory, name="output_weights", matrices=mapped.output_weights)
-    apart = bits.shift_max if not _has_input_relays(mapped) else bits.weight - 3
+    apart = bits.shift_max if not has_input_relays(mapped) else bits.weight - 3
     hidden = quantise_neurons(
         "hidden", mapped.hidden, (input_memory, recurrent_memory), statistics.hidden, bits, apart, has_bias=chip.hidden.bias
     )
@@ -80,7 +83,7 @@ def quantise_network(
         outputs=outputs.codes,
         alias=np.full(mapped.hidden.size, -1),
     )
-    return _assemble(mapped, _insert_relays(mapped, program), hidden, outputs)
+    return _assemble(mapped, insert_relays(mapped, program), hidden, outputs)
 
 
 def _assemble(mapped: MappedNetwork, program: Program, hidden: QuantisedNeurons, outputs: QuantisedNeurons) -> QuantisedNetwork:
@@ -93,56 +96,3 @@ def _assemble(mapped: MappedNetwork, program: Program, hidden: QuantisedNeurons,
         output_input_error=outputs.input_error,
         errors=(*hidden.errors, *outputs.errors),
     )
-
-
-def _has_input_relays(mapped: MappedNetwork) -> bool:
-    relays = mapped.table.hidden_hop > 0
-    return any(relays[matrix.indices].any() for matrix in mapped.input_weights)
-
-
-def _insert_relays(mapped: MappedNetwork, program: Program) -> Program:
-    """Give relay slots the chip's relay cell, its weights in the units of the memories they sit in."""
-    relays = np.flatnonzero(mapped.table.hidden_hop)
-    if relays.size == 0:
-        return program
-    input_shift, recurrent_shift = program.input_shift, program.recurrent_shift
-    unit = max(input_shift, recurrent_shift) if _has_input_relays(mapped) else recurrent_shift
-    cell = find_relay_cell(mapped.chip, unit_shift=unit)
-    if cell is None:
-        raise NetworkError(
-            "paths must be aligned but the chip has no neuron that repeats a count",
-            where=f"{relays.size} relays on chip '{mapped.chip.name}'",
-            fix="remove skip connections, or see snnmap explain SNN302",
-        )
-    is_relay = mapped.table.hidden_hop > 0
-    feeding = _relay_weights(mapped.input_weights[0], is_relay, cell.weight << (unit - input_shift) if unit >= input_shift else 0)
-    chained = _relay_weights(mapped.recurrent_weights[0], is_relay, cell.weight << (unit - recurrent_shift))
-    own = np.full(relays.size if cell.self_weight else 0, cell.self_weight * (1 << (unit - recurrent_shift)))
-    itself = CsrMatrix.from_triplets(relays[: own.size], relays[: own.size], own, chained.shape)
-    return replace(
-        program,
-        input_weights=(_add(program.input_weights[0], feeding), *program.input_weights[1:]),
-        recurrent_weights=(_add(program.recurrent_weights[0], chained, itself), *program.recurrent_weights[1:]),
-        hidden=_relay_codes(program.hidden, relays, cell, unit),
-    )
-
-
-def _relay_weights(wiring: CsrMatrix, is_relay: npt.NDArray[np.bool_], weight: int) -> CsrMatrix:
-    mine = is_relay[wiring.indices]
-    return CsrMatrix.from_triplets(wiring.rows[mine], wiring.indices[mine], np.full(int(mine.sum()), weight), wiring.shape)
-
-
-def _add(*matrices: CsrMatrix) -> CsrMatrix:
-    return CsrMatrix.from_triplets(
-        np.concatenate([matrix.rows for matrix in matrices]),
-        np.concatenate([matrix.indices for matrix in matrices]),
-        np.concatenate([matrix.data.astype(np.int64) for matrix in matrices]),
-        matrices[0].shape,
-    )
-
-
-def _relay_codes(codes: NeuronCodes, relays: IntArray, cell: RelayCell, unit_shift: int) -> NeuronCodes:
-    dash_syn, dash_mem, threshold, bias = (a.copy() for a in (codes.dash_syn, codes.dash_mem, codes.threshold, codes.bias))
-    dash_syn[:, relays], dash_mem[relays] = cell.dash_syn, cell.dash_mem
-    threshold[relays], bias[relays] = cell.threshold << unit_shift, 0
-    return NeuronCodes(dash_syn=dash_syn, dash_mem=dash_mem, threshold=threshold, bias=bias)

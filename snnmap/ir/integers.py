@@ -1,0 +1,89 @@
+"""Networks that hold a chip's own integers: reading them back, or saying why that fails."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from snnmap.chip import Bits, decay_factors, nearest_dashes
+from snnmap.ir.csr import CsrMatrix
+from snnmap.ir.mapped import MappedNetwork, NeuronParameters
+from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
+
+__all__ = ["IntegerMemory", "find_integer_problems", "read_integer_memories"]
+
+_TOLERANCE = 1e-6
+
+
+@record
+class IntegerMemory:
+    """Weights of one kind of memory, in state units, without those of relays.
+
+    Attributes:
+        name: such as ``recurrent_weights``.
+        matrices: ``(n_pre, n)`` integers a synapse.
+        shift: smallest weight shift at which all of them are stored words; -1 where none is.
+    """
+
+    name: str
+    matrices: tuple[CsrMatrix, ...]
+    shift: int
+
+
+def read_integer_memories(mapped: MappedNetwork) -> tuple[IntegerMemory, ...]:
+    """Read the integers of the three kinds of weight memory of a network that holds them."""
+    real = mapped.table.hidden_hop == 0
+    areas = (
+        ("input_weights", mapped.input_weights, mapped.hidden, real),
+        ("recurrent_weights", mapped.recurrent_weights, mapped.hidden, real),
+        ("output_weights", mapped.output_weights, mapped.outputs, np.ones(mapped.outputs.size, np.bool_)),
+    )
+    return tuple(_read_memory(mapped.chip.bits, *area) for area in areas)
+
+
+def find_integer_problems(mapped: MappedNetwork) -> Iterator[tuple[str, str, str]]:
+    """Give (place, measured, limit) of everything that is not the chip's integer."""
+    for memory in read_integer_memories(mapped):
+        if memory.shift < 0:
+            yield memory.name, "no common weight shift", f"words of {mapped.chip.bits.weight} bits at one shift"
+    bits, real = mapped.chip.bits, mapped.table.hidden_hop == 0
+    for row, parameters, kept in (("hidden", mapped.hidden, real), ("outputs", mapped.outputs, slice(None))):
+        beta = decay_factors(nearest_dashes(parameters.beta, dash_min=0, dash_max=bits.dash_max))
+        threshold = np.where(np.isposinf(parameters.threshold), bits.threshold_max, parameters.threshold)
+        checks: tuple[tuple[str, FloatArray, BoolArray], ...] = (
+            ("threshold", threshold, _is_whole(threshold) & (threshold >= 1) & (threshold <= bits.threshold_max)),
+            ("bias", parameters.bias, _is_whole(parameters.bias) & (np.abs(parameters.bias) <= bits.bias_range[1])),
+            ("beta", parameters.beta, np.abs(beta - parameters.beta) < _TOLERANCE),
+        )
+        for name, values, holds in checks:
+            wrong = np.asarray(values)[kept][~np.asarray(holds)[kept]]
+            if wrong.size:
+                yield f"{row}.{name}", f"{wrong[0]:.6g}", "an integer in range" if name != "beta" else "1 - 2**-dash"
+
+
+def _read_memory(
+    bits: Bits, name: str, matrices: tuple[CsrMatrix, ...], parameters: NeuronParameters, kept: BoolArray
+) -> IntegerMemory:
+    found, whole = [], True
+    for synapse, matrix in enumerate(matrices):
+        mine = kept[matrix.indices]
+        alpha = decay_factors(nearest_dashes(parameters.alpha[synapse], dash_min=1, dash_max=bits.dash_max))[matrix.indices[mine]]
+        values = matrix.data[mine] / alpha
+        whole &= bool((_is_whole(values) & (np.abs(alpha - parameters.alpha[synapse][matrix.indices[mine]]) < _TOLERANCE)).all())
+        found.append(
+            CsrMatrix.from_triplets(matrix.rows[mine], matrix.indices[mine], np.rint(values).astype(np.int64), matrix.shape)
+        )
+    everything = np.concatenate([matrix.data for matrix in found])
+    return IntegerMemory(name=name, matrices=tuple(found), shift=_find_shift(everything, bits) if whole else -1)
+
+
+def _find_shift(values: IntArray, bits: Bits) -> int:
+    low, high = bits.weight_range
+    for shift in range(bits.shift_max + 1):
+        words = values >> shift
+        if (words << shift == values).all() and words.min(initial=0) >= low and words.max(initial=0) <= high:
+            return shift
+    return -1
+
+
+def _is_whole(values: FloatArray) -> BoolArray:
+    return np.asarray(np.abs(values - np.rint(values)) < _TOLERANCE, np.bool_)

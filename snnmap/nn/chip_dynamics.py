@@ -1,0 +1,203 @@
+"""The chip's integer arithmetic over all steps, with the gradients of the float neuron that it stands for."""
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from snnmap.nn.dynamics import Course, backward_through_time
+from snnmap.nn.surrogate import Surrogate
+
+__all__ = ["run_chip_integrator", "run_chip_lif"]
+
+
+def run_chip_lif(
+    x: Tensor,
+    dash_syn: Tensor,
+    dash_mem: Tensor,
+    bias: Tensor,
+    threshold: Tensor,
+    recurrent_weight: Tensor | None,
+    max_count: int,
+    surrogate: Surrogate,
+    state_max: int,
+) -> Tensor:
+    """Run :mod:`snnmap.chip.arithmetic` from zero states, all tensors integers held as floats, in state units.
+
+    The backward pass takes a shift for the decay ``1 - 2**-dash`` that it rounds, a saturated state for itself, and a spike
+    count for its surrogate; a dash gets the gradient of that decay.
+
+    Args:
+        x: ``(batch, time, n_synapses, size)``, weights shifted and added.
+        dash_syn: ``(n_synapses, size)``.
+        dash_mem: ``(size,)``.
+        bias: ``(size,)``.
+        threshold: ``(size,)``.
+        recurrent_weight: ``(size, n_synapses * size)`` or None.
+        max_count: the most spikes a step.
+        surrogate: derivative of the count.
+        state_max: largest state; the lowest is ``-state_max - 1``.
+
+    Returns:
+        ``(batch, time, size)`` spike counts.
+    """
+    apply = cast(Callable[..., Tensor], _ChipLif.apply)
+    return apply(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, surrogate, state_max)
+
+
+def run_chip_integrator(
+    x: Tensor, dash_syn: Tensor, dash_mem: Tensor, bias: Tensor, threshold: Tensor, max_count: int, state_max: int
+) -> Tensor:
+    """Run a readout; give its potentials after the reset, ``(batch, time, size)``, in state units.
+
+    Its threshold is the highest that the chip has, so that it fires only where the potential saturates.
+    """
+    apply = cast(Callable[..., Tensor], _ChipIntegrator.apply)
+    return apply(x, dash_syn, dash_mem, bias, threshold, max_count, state_max)
+
+
+class _ChipLif(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        dash_syn: Tensor,
+        dash_mem: Tensor,
+        bias: Tensor,
+        threshold: Tensor,
+        recurrent_weight: Tensor | None,
+        max_count: int,
+        surrogate: Surrogate,
+        state_max: int,
+    ) -> Tensor:
+        currents, course = _forward(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, state_max)
+        ctx.save_for_backward(dash_syn, dash_mem, threshold, recurrent_weight, currents, course.reached, course.counts)
+        ctx.surrogate = surrogate
+        return course.counts
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        dash_syn, dash_mem, threshold, recurrent_weight, currents, reached, counts = ctx.saved_tensors
+        alpha, beta = 1.0 - torch.exp2(-dash_syn), 1.0 - torch.exp2(-dash_mem)
+        course = Course(currents=None, reached=reached, counts=counts)
+        # the chip decays a current after its input: a weight counts alpha times
+        scaled = None if recurrent_weight is None else recurrent_weight * alpha.flatten()
+        by_state, _, by_beta, by_bias, by_threshold, by_recurrent = backward_through_time(
+            gradients[0], course, alpha, beta, threshold, scaled, ctx.surrogate, ctx.needs_input_grad
+        )
+        if by_state is None:
+            raise RuntimeError("the backward pass gave no gradient of the states")
+        by_dash_syn = (by_state * currents).sum(dim=(0, 1)) * torch.exp2(-dash_syn) * math.log(2.0)
+        return (
+            by_state * alpha,
+            by_dash_syn if ctx.needs_input_grad[1] else None,
+            by_beta * torch.exp2(-dash_mem) * math.log(2.0) if by_beta is not None else None,
+            by_bias,
+            by_threshold,
+            by_recurrent * alpha.flatten() if by_recurrent is not None else None,
+            None,
+            None,
+            None,
+        )
+
+
+class _ChipIntegrator(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        dash_syn: Tensor,
+        dash_mem: Tensor,
+        bias: Tensor,
+        threshold: Tensor,
+        max_count: int,
+        state_max: int,
+    ) -> Tensor:
+        currents, course = _forward(x, dash_syn, dash_mem, bias, threshold, None, max_count, state_max)
+        potentials = course.reached - course.counts * threshold
+        ctx.save_for_backward(dash_syn, dash_mem, currents, potentials)
+        return potentials
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        dash_syn, dash_mem, currents, potentials = ctx.saved_tensors
+        alpha, beta = 1.0 - torch.exp2(-dash_syn), 1.0 - torch.exp2(-dash_mem)
+        by_state, by_u = torch.empty_like(currents), torch.zeros_like(potentials[:, 0])
+        by_current, by_beta, by_bias = torch.zeros_like(currents[:, 0]), torch.zeros_like(beta), torch.zeros_like(beta)
+        for step in range(potentials.shape[1] - 1, -1, -1):
+            by_u = gradients[0][:, step] + beta * by_u
+            by_current = alpha * by_current + by_u.unsqueeze(1)
+            by_state[:, step] = by_current
+            by_bias += by_u.sum(dim=0)
+            if step:
+                by_beta += (by_u * potentials[:, step - 1]).sum(dim=0)
+        by_alpha = (by_state * currents).sum(dim=(0, 1))
+        log = math.log(2.0)
+        return (
+            by_state * alpha,
+            by_alpha * torch.exp2(-dash_syn) * log,
+            by_beta * torch.exp2(-dash_mem) * log,
+            by_bias,
+            None,
+            None,
+            None,
+        )
+
+
+def _forward(
+    x: Tensor,
+    dash_syn: Tensor,
+    dash_mem: Tensor,
+    bias: Tensor,
+    threshold: Tensor,
+    recurrent_weight: Tensor | None,
+    max_count: int,
+    state_max: int,
+) -> tuple[Tensor, Course]:
+    """Run the steps; give the currents that decays were applied to, and the course of potentials and counts."""
+    batch, n_steps, n_synapses, size = x.shape
+    x = x.contiguous() if recurrent_weight is None else x.clone(memory_format=torch.contiguous_format)
+    course = Course(
+        currents=torch.empty_like(x), reached=x.new_empty(batch, n_steps, size), counts=x.new_empty(batch, n_steps, size)
+    )
+    limits = x.new_tensor([0.0, 1.0, float(max_count), -float(state_max) - 1.0, float(state_max)])
+    states = (x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size))
+    tensors = (x, torch.exp2(-dash_syn), torch.exp2(-dash_mem), bias, threshold, limits, *states)
+    kept = (cast(Tensor, course.currents), course.reached, course.counts)
+    advance = _advance_compiled if x.device.type == "cpu" else _advance
+    if recurrent_weight is None:
+        advance(0, n_steps, tensors, kept)
+    else:
+        for step in range(n_steps):
+            if step:
+                x[:, step] += (course.counts[:, step - 1] @ recurrent_weight).view(batch, n_synapses, size)
+            advance(step, step + 1, tensors, kept)
+    return kept[0], course
+
+
+def _advance_compiled(start: int, stop: int, tensors: tuple[Tensor, ...], kept: tuple[Tensor, ...]) -> None:
+    from snnmap.nn.kernels import advance_chip
+
+    advance_chip(start, stop, *(tensor.detach().contiguous().numpy() for tensor in (*tensors, *kept)))
+
+
+def _advance(start: int, stop: int, tensors: tuple[Tensor, ...], kept: tuple[Tensor, ...]) -> None:
+    """Do the same in torch, on whatever device."""
+    x, shift_syn, shift_mem, bias, threshold, limits, current, potential = tensors
+    currents, reached, counts = kept
+    _, _, most, low, high = limits.tolist()
+    for step in range(start, stop):
+        arrived = (current + x[:, step]).clamp(low, high)
+        currents[:, step] = arrived
+        current.copy_(arrived - _lost(arrived, shift_syn))
+        change = (current.sum(dim=1) - _lost(potential, shift_mem)).clamp(low, high)
+        reached[:, step] = (potential + (change + bias).clamp(low, high)).clamp(low, high)
+        counts[:, step] = torch.floor(reached[:, step] / threshold).clamp(0.0, most)
+        potential.copy_(reached[:, step] - counts[:, step] * threshold)
+
+
+def _lost(state: Tensor, shift: Tensor) -> Tensor:
+    lost = torch.floor(state * shift)
+    return torch.where((lost == 0) & (state != 0), torch.sign(state), lost)

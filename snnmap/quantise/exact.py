@@ -1,0 +1,70 @@
+"""Networks that were trained in the chip's integers: nothing is rounded."""
+
+import numpy as np
+
+from snnmap.chip import nearest_dashes
+from snnmap.errors import NetworkError
+from snnmap.ir import (
+    CsrMatrix,
+    MappedNetwork,
+    NeuronCodes,
+    NeuronParameters,
+    Program,
+    QuantisedNetwork,
+    find_integer_problems,
+    read_integer_memories,
+)
+from snnmap.quantise.relays import insert_relays
+
+__all__ = ["keep_integers"]
+
+
+def keep_integers(mapped: MappedNetwork) -> QuantisedNetwork:
+    """Take a folded network of the chip's own integers as it is.
+
+    Raises:
+        NetworkError: something in it is not an integer that the chip holds; the design rules say so first (SNN507).
+    """
+    problems = [f"{place}: {measured}, not {limit}" for place, measured, limit in find_integer_problems(mapped)]
+    if problems:
+        raise NetworkError(
+            "the network is not made of the chip's integers: " + "; ".join(problems), fix="check the design rules first"
+        )
+    memories = read_integer_memories(mapped)
+    words = [tuple(_to_words(matrix, memory.shift) for matrix in memory.matrices) for memory in memories]
+    program = Program(
+        chip=mapped.chip,
+        input_weights=words[0],
+        recurrent_weights=words[1],
+        output_weights=words[2],
+        input_shift=memories[0].shift,
+        recurrent_shift=memories[1].shift,
+        output_shift=memories[2].shift,
+        hidden=_to_codes(mapped.hidden, mapped),
+        outputs=_to_codes(mapped.outputs, mapped),
+        alias=np.full(mapped.hidden.size, -1),
+    )
+    return QuantisedNetwork(
+        mapped=mapped,
+        program=insert_relays(mapped, program),
+        hidden_scale=np.ones(mapped.hidden.size),
+        output_scale=np.ones(mapped.outputs.size),
+        hidden_input_error=np.zeros(mapped.hidden.size),
+        output_input_error=np.zeros(mapped.outputs.size),
+        errors=(),
+    )
+
+
+def _to_words(matrix: CsrMatrix, shift: int) -> CsrMatrix:
+    return matrix.with_data(matrix.data >> shift)
+
+
+def _to_codes(parameters: NeuronParameters, mapped: MappedNetwork) -> NeuronCodes:
+    bits = mapped.chip.bits
+    threshold = np.where(np.isposinf(parameters.threshold), bits.threshold_max, parameters.threshold)
+    return NeuronCodes(
+        dash_syn=nearest_dashes(parameters.alpha, dash_min=1, dash_max=bits.dash_max),
+        dash_mem=nearest_dashes(parameters.beta, dash_min=0, dash_max=bits.dash_max),
+        threshold=np.rint(threshold).astype(np.int64),
+        bias=np.rint(parameters.bias).astype(np.int64),
+    )

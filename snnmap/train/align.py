@@ -1,0 +1,31 @@
+"""Models with biases start on the chip before their input does."""
+
+from torch import nn
+
+from snnmap.chip import Chip
+from snnmap.errors import DesignRuleError
+from snnmap.nn import LeadIn
+from snnmap.pipeline import CompileOptions, check_model
+
+__all__ = ["align_model"]
+
+
+def align_model(model: nn.Module, chip: Chip | str, *, options: CompileOptions | None = None) -> LeadIn:
+    """Wrap a model of chip layers so that it starts as the chip does, each layer with its lag; biases need it.
+
+    Args:
+        model: of :class:`snnmap.nn.ChipLIF` and :class:`snnmap.nn.ChipIntegrator` layers.
+        chip: a chip record, catalog name or TOML path.
+        options: choices of the build, the same as later.
+
+    Returns:
+        A module to train, compile and verify in the model's place; it shares the model's parameters.
+
+    Raises:
+        DesignRuleError: the model cannot be folded.
+        FrontendError: the model cannot be read as a network.
+    """
+    checked = check_model(model, chip, options=options)
+    if checked.mapped is None:
+        raise DesignRuleError(checked.report.errors)
+    return LeadIn(model, checked.mapped.lags)
