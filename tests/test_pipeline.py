@@ -1,17 +1,25 @@
 """The order of the stages, from library calls."""
 
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from random_networks import random_network
-from rule_cases import CLEAN, chain, feedback, residual
+from rule_cases import CASES, CLEAN, XYLO, Case, chain, check, feedback, residual, set_first, with_weights
 
 import snnmap
-from snnmap.bitstream import decode
+from snnmap.bitstream import assemble, decode, export_readmemh
+from snnmap.chip import list_chips
+from snnmap.diagnostics import Severity
 from snnmap.drc import RULES
-from snnmap.errors import DesignRuleError, FrontendError, InputError
-from snnmap.ir import as_folded_network, simulate_network
-from snnmap.mapping import FoldOptions, folded_counts
-from snnmap.pipeline import CompileOptions, check_model, compile_model
+from snnmap.errors import ChipError, DesignRuleError, FormatError, FrontendError, InputError, NetworkError
+from snnmap.ir import Image, as_folded_network, load_network, parse_network, save_network, simulate_network
+from snnmap.mapping import FoldOptions, Verification, folded_counts
+from snnmap.pipeline import CompileOptions, check_model, compile_model, load_model
 
 
 def test_three_lines() -> None:
@@ -80,3 +88,171 @@ def test_every_rule_is_run_and_every_stage_is_told() -> None:
 def test_what_is_not_a_model(model: object) -> None:
     with pytest.raises(FrontendError, match=type(model).__name__):
         check_model(model, "toy-4")
+
+
+@pytest.mark.parametrize("chip", list_chips())
+def test_every_chip_is_built_for(chip: str) -> None:
+    artifacts = compile_model(chain(2, 2, 2, 2), chip)
+    assert artifacts.image.chip.name == chip
+    assert assemble(snnmap.bitstream.disassemble(artifacts.image)) == artifacts.image
+
+
+def test_a_chip_is_named_or_given() -> None:
+    assert compile_model(CLEAN, XYLO).bitstream == compile_model(CLEAN, "xylo-audio-3").bitstream
+    assert compile_model(CLEAN, replace(XYLO, chip_id=900)).image.chip.chip_id == 900
+    for run in (check_model, compile_model):
+        with pytest.raises(ChipError, match="no chip is called 'xylo'"):
+            run(CLEAN, "xylo")
+
+
+ERRORS = [(rule, case) for rule, (case, _) in CASES.items() if RULES[rule].severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize(("rule", "case"), ERRORS, ids=[rule for rule, _ in ERRORS])
+def test_a_build_refuses_with_all_that_the_check_finds(rule: str, case: Case) -> None:
+    network, chip = case
+    with pytest.raises(DesignRuleError) as refused:
+        compile_model(network, chip)
+    assert refused.value.diagnostics == check(case).errors
+    assert rule in {diagnostic.rule for diagnostic in refused.value.diagnostics}
+    assert all(str(diagnostic) in str(refused.value) for diagnostic in refused.value.diagnostics)
+
+
+def test_a_check_goes_as_far_as_the_network_lets_it() -> None:
+    reached = {
+        name: [stage for stage in ("matched", "mapped", "quantised") if getattr(check_model(network, chip), stage) is not None]
+        for name, (network, chip) in {
+            "broken": (replace(CLEAN, outputs=()), "xylo-audio-3"),
+            "too large": (CLEAN, "toy-4"),
+            "clean": (CLEAN, "xylo-audio-3"),
+        }.items()
+    }
+    assert reached == {"broken": [], "too large": ["mapped"], "clean": ["matched", "mapped", "quantised"]}
+
+
+def test_later_rules_still_measure_after_a_first_violation() -> None:
+    found = check_model(with_weights("h1->h2", set_first(np.nan), chain(3, 600, 600, 2)), "xylo-audio-3").report
+    assert {"SNN501", "SNN202"} <= {diagnostic.rule for diagnostic in found.errors}
+
+
+def test_stages_are_told_in_order_and_verification_only_where_asked_for() -> None:
+    stages: dict[bool, list[str]] = {True: [], False: []}
+    for verify, told in stages.items():
+        artifacts = compile_model(CLEAN, "xylo-audio-3", options=CompileOptions(verify=verify), on_stage=told.append)
+        assert (artifacts.verification is not None) == verify
+    assert [stage.split()[0] for stage in stages[True]] == ["checking", "folding", "quantising", "verifying", "writing"]
+    assert stages[False] == [stage for stage in stages[True] if not stage.startswith("verifying")]
+
+
+def test_a_folded_network_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    differs = Verification(n_compared=9, mismatches={"h1": 0, "h2": 3}, spikes={"h1": 5, "h2": 5})
+    monkeypatch.setattr("snnmap.pipeline.verify_fold", lambda *_: differs)
+    with pytest.raises(NetworkError, match="differs from its source") as refused:
+        compile_model(CLEAN, "xylo-audio-3")
+    assert (refused.value.measured, refused.value.limit) == ("{'h2': 3}", "0")
+    assert compile_model(CLEAN, "xylo-audio-3", options=CompileOptions(verify=False)).bitstream
+
+
+def test_a_bitstream_that_reads_back_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = compile_model(chain(3, 4, 4, 2), "xylo-audio-3").image
+
+    def misread(data: bytes, **_: object) -> Image:
+        return other
+
+    monkeypatch.setattr("snnmap.pipeline.decode", misread)
+    with pytest.raises(FormatError, match="does not decode to the image"):
+        compile_model(CLEAN, "xylo-audio-3")
+
+
+def test_files_are_what_the_artifacts_hold(tmp_path: Path) -> None:
+    artifacts = compile_model(residual(), "xylo-audio-3")
+    artifacts.write(tmp_path / "out")
+    memories = export_readmemh(artifacts.image)
+    assert {path.name for path in (tmp_path / "out" / "readmemh").iterdir()} == set(memories)
+    assert all((tmp_path / "out" / "readmemh" / name).read_bytes() == data for name, data in memories.items())
+    files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    assert set(files) == {"chain.bin", "chain.txt", "slots.csv", "network.json", "report.json"}
+    assert files["chain.bin"] == artifacts.bitstream
+    assert assemble(files["chain.txt"].decode()) == artifacts.image
+    assert parse_network(files["network.json"].decode()) == residual()
+    assert json.loads(files["report.json"]) == json.loads(json.dumps(artifacts.to_plain()))
+
+
+def test_the_slot_table_has_a_line_for_each_channel_and_neuron(tmp_path: Path) -> None:
+    artifacts = compile_model(residual(), "xylo-audio-3")
+    artifacts.write(str(tmp_path))
+    _, *rows = [line.split(",") for line in (tmp_path / "slots.csv").read_text().splitlines()]
+    program = artifacts.quantised.program
+    counted = {area: sum(row[0] == area for row in rows) for area in ("input", "hidden", "output")}
+    assert counted == {"input": program.n_inputs, "hidden": program.hidden.size, "output": program.outputs.size}
+    assert sum(row[4] != "0" for row in rows) == artifacts.mapped.n_relays == 5
+
+
+def test_a_failing_write_leaves_the_older_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_model(CLEAN, "xylo-audio-3").write(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for folder in (tmp_path, tmp_path / "new" / "folder"):
+        with pytest.raises(OSError, match="full"):
+            compile_model(chain(3, 6, 4, 2), "xylo-audio-3").write(folder)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("net", "net"),
+        ("my net.v2-a_b", "my_net.v2-a_b"),
+        ("../../etc/passwd", ".._.._etc_passwd"),
+        ("a/b\\c\0d", "a_b_c_d"),
+        ("Netz-ü", "Netz-ü"),
+        ("", "network"),
+    ],
+)
+def test_files_stay_in_their_folder_whatever_the_network_s_name(tmp_path: Path, name: str, stem: str) -> None:
+    artifacts = replace(compile_model(CLEAN, "xylo-audio-3"), network=replace(CLEAN, name=name))
+    assert artifacts.file_stem == stem
+    artifacts.write(tmp_path / "out")
+    assert (tmp_path / "out" / f"{stem}.bin").read_bytes() == artifacts.bitstream
+    assert load_network(tmp_path / "out" / "network.json").name == name
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_saved_network_is_loaded(tmp_path: Path) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    assert load_model(str(tmp_path / "model.json")) == residual()
+
+
+def test_a_function_s_network_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    text = f"import snnmap\nmake = lambda: snnmap.load_network({str(tmp_path / 'model.json')!r})\nother = None\n"
+    (tmp_path / "a:b.py").write_text(text)
+    assert load_model(f"{tmp_path / 'a:b.py'}:make") == residual()
+    monkeypatch.chdir(tmp_path)
+    assert load_model("a:b.py:make") == residual()
+    with pytest.raises(FrontendError, match="no function 'other'"):
+        load_model("a:b.py:other")
+
+
+def test_a_function_that_makes_a_torch_module(tmp_path: Path) -> None:
+    text = (
+        "import torch\nfrom snnmap.nn import LIF\n\n\ndef make():\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2, dash_syn=1, dash_mem=2))\n"
+    )
+    (tmp_path / "model.py").write_text(text)
+    network = load_model(f"{tmp_path / 'model.py'}:make")
+    assert [port.size for port in network.inputs] == [3]
+    assert [population.size for population in network.populations] == [2]
+
+
+def test_a_failure_in_the_user_s_file_keeps_its_cause(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("def make():\n    return inner()\n\n\ndef inner():\n    raise LookupError('lost')\n")
+    with pytest.raises(FrontendError, match="LookupError: lost") as refused:
+        load_model(f"{tmp_path / 'model.py'}:make")
+    assert refused.value.where == f"{tmp_path / 'model.py'}, line 6"
+    assert isinstance(refused.value.__cause__, LookupError)

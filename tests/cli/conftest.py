@@ -1,5 +1,6 @@
 """A folder with a small saved network and its build, shared by the tests of the command line."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from command_line import Run, make_runner
 from rule_cases import chain
 
 from snnmap.ir import save_network
+from snnmap.pipeline import compile_model
 
 
 @pytest.fixture
@@ -21,10 +23,17 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model.json"
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build of ``model``, made once."""
+    folder = tmp_path_factory.mktemp("built")
+    compile_model(chain(3, 5, 4, 2), "xylo-audio-3").write(folder)
+    return folder
+
+
 @pytest.fixture
-def bitstream(run: Run, model: Path, tmp_path: Path) -> Path:
-    assert run("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "build").code == 0
-    return tmp_path / "build" / "chain.bin"
+def bitstream(built: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(built, tmp_path / "build") / "chain.bin"
 
 
 @pytest.fixture

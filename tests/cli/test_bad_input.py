@@ -1,20 +1,22 @@
 """Bad input ends in a message that says what, where, against what limit and how to fix it; nothing is half-written."""
 
-import errno
-import os
-from collections.abc import Callable
-from dataclasses import replace
+import json
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import Result, Run
-from rule_cases import CLEAN, chain, set_first, with_weights
+from rule_cases import CASES, CLEAN, XYLO, chain, set_first, with_weights
 
 from snnmap.chip import load_chip
+from snnmap.diagnostics import Severity
+from snnmap.drc import RULES
 from snnmap.ir import save_network
+from snnmap.pipeline import check_model
 
-CATALOG = Path(__import__("snnmap").__file__).parent / "chip" / "catalog"
+CHIP = (resources.files("snnmap.chip") / "catalog" / "xylo-audio-3.toml").read_text(encoding="utf-8")
+RANDOM = np.random.default_rng(0).bytes(4000)
 
 
 def require_message(result: Result, code: int, *parts: str) -> None:
@@ -37,6 +39,27 @@ def test_a_model_that_does_not_fit(run: Run, tmp_path: Path) -> None:
     require_message(result, 1, "SNN201", "measured 40 channels, limit 16 channels", "port 'in'")
 
 
+def test_all_that_does_not_fit_is_told_at_once(run: Run, tmp_path: Path) -> None:
+    save_network(chain(40, 5, 1000, 40), tmp_path / "large.json")
+    found = json.loads(run("check", tmp_path / "large.json", "--chip", "xylo-audio-3", "--format", "json").out)
+    assert {entry["rule"] for entry in found["diagnostics"]} >= {"SNN201", "SNN202", "SNN203"}
+    result = build(run, tmp_path / "large.json", tmp_path / "out")
+    require_message(result, 1, f"{found['errors']} design rule violations", "SNN201", "SNN202", "SNN203")
+    require_message(run("inspect", tmp_path / "large.json", "--chip", "xylo-audio-3"), 1, "SNN201", "SNN202", "SNN203")
+
+
+ERRORS = [rule for rule, ((_, chip), _) in CASES.items() if chip is XYLO and RULES[rule].severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize("rule", ERRORS)
+def test_a_network_that_breaks_a_rule_is_not_built(run: Run, tmp_path: Path, rule: str) -> None:
+    (network, chip), _ = CASES[rule]
+    findings = [finding for finding in check_model(network, chip).report.errors if finding.rule == rule]
+    assert findings
+    save_network(network, tmp_path / "bad.json")
+    require_message(build(run, tmp_path / "bad.json", tmp_path / "out"), 1, *map(str, findings))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_weight_that_is_not_finite(run: Run, tmp_path: Path, value: float) -> None:
     save_network(with_weights("h1->h2", set_first(value)), tmp_path / "bad.json")
@@ -52,19 +75,73 @@ def test_a_truncated_bitstream(run: Run, bitstream: Path, raster: Path, tmp_path
         require_message(run(*command), 2, "snnmap: ")
 
 
-def test_a_foreign_file(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "foreign.bin").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
-    require_message(run("inspect", tmp_path / "foreign.bin"), 2, "not a snnmap bitstream", "foreign.bin")
+@pytest.mark.parametrize("content", [b"", RANDOM, b"\x89PNG\r\n\x1a\n" + bytes(500), b"snnmap-image 1\n" * 40])
+def test_a_foreign_file(run: Run, raster: Path, tmp_path: Path, content: bytes) -> None:
+    foreign = tmp_path / "foreign.bin"
+    foreign.write_bytes(content)
+    said = f"where: {foreign}, byte 0"
+    for command in (("inspect", foreign), ("disasm", foreign, "-o", tmp_path / "x"), ("simulate", foreign, "-i", raster)):
+        require_message(run(*command), 2, "not a snnmap bitstream" if content else "too short", said)
+    assert not (tmp_path / "x").exists()
 
 
-def test_a_bitstream_for_another_chip(run: Run, bitstream: Path) -> None:
-    require_message(run("inspect", bitstream, "--chip", "toy-4"), 2, "toy-4")
+@pytest.mark.parametrize("place", [0.01, 0.1, 0.3, 0.6, 0.9, 0.999])
+def test_a_damaged_bitstream(run: Run, bitstream: Path, raster: Path, tmp_path: Path, place: float) -> None:
+    data = bytearray(bitstream.read_bytes())
+    data[int(place * len(data))] ^= 0x10
+    (tmp_path / "damaged.bin").write_bytes(data)
+    command = ("simulate", tmp_path / "damaged.bin", "-i", raster, "-o", tmp_path / "run.npz")
+    require_message(run(*command), 2, f"where: {tmp_path / 'damaged.bin'}")
+    assert not (tmp_path / "run.npz").exists()
+
+
+def test_a_longer_bitstream(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    size = bitstream.stat().st_size
+    (tmp_path / "long.bin").write_bytes(bitstream.read_bytes() + b"\0")
+    require_message(run("inspect", tmp_path / "long.bin"), 2, f"measured: {size + 1}   limit: {size}", "long.bin")
+
+
+@pytest.mark.parametrize("chip", ["toy-4", "xylo-audio-2"])
+def test_a_bitstream_for_another_chip(run: Run, bitstream: Path, raster: Path, tmp_path: Path, chip: str) -> None:
+    limit = f"measured: chip id 3   limit: chip id {load_chip(chip).chip_id} ('{chip}')"
+    text, output = bitstream.with_suffix(".txt"), ("-o", tmp_path / "x")
+    for command in (("inspect", bitstream), ("disasm", bitstream, *output), ("simulate", bitstream, "-i", raster, *output)):
+        require_message(run(*command, "--chip", chip), 2, "for another chip", f"where: {bitstream}", limit)
+    require_message(run("asm", text, "--chip", chip, *output), 2, "for another chip record", f"where: {text}", "chip 3")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_bitstream_for_another_record_of_its_chip(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    chip = change_chip(tmp_path, "max_count = 31", "max_count = 30")
+    require_message(run("inspect", bitstream, "--chip", chip), 2, "another record of chip 'xylo-audio-3'", f"where: {bitstream}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("snnmap-image 1", "snnmap-image 2", "line 1"),
+        ("inputs=3", "inputs=300", "measured"),
+        ("threshold=", "threshold=x", "line"),
+        ("outputs\n", "", "line"),
+    ],
+)
+def test_a_bad_text(run: Run, bitstream: Path, tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = bitstream.with_suffix(".txt").read_text()
+    assert old in text
+    (tmp_path / "bad.txt").write_text(text.replace(old, new, 1))
+    require_message(run("asm", tmp_path / "bad.txt", "-o", tmp_path / "x.bin"), 2, f"where: {tmp_path / 'bad.txt'}, ", said)
+    assert not (tmp_path / "x.bin").exists()
+
+
+def test_a_bitstream_where_text_belongs(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    result = run("asm", bitstream, "-o", tmp_path / "x.bin")
+    require_message(result, 2, "not UTF-8", f"where: {bitstream}", "measured: byte 0", "output of disasm")
+    assert not (tmp_path / "x.bin").exists()
 
 
 def change_chip(tmp_path: Path, old: str, new: str) -> Path:
-    text = (CATALOG / "xylo-audio-3.toml").read_text()
-    assert old in text
-    (tmp_path / "mine.toml").write_text(text.replace(old, new, 1))
+    assert old in CHIP
+    (tmp_path / "mine.toml").write_text(CHIP.replace(old, new, 1))
     return tmp_path / "mine.toml"
 
 
@@ -77,13 +154,39 @@ def change_chip(tmp_path: Path, old: str, new: str) -> Path:
         ("weight = 8", 'weight = "eight"', "weight"),
         ("weight = 8", "weight = 99", "bits.weight = 99 is outside 2..16"),
         ("max_words = 2048", "max_words = 20", "max_words = 20 is below 16 x 128 = 2048"),
-        ("weight = 8", "weight = = 8", "TOML"),
+        ("weight = 8", "weight = = 8", "not TOML"),
+        ("weight = 8", "weight = 8\nweight = 8", "not TOML"),
+        ("weight = 8", "weight = true", "bits.weight = True is not of type int"),
+        ('anchor = "first"', 'anchor = "middle"', "inputs.reach.anchor = 'middle' is not one of first, last"),
+        ('layout = "dense"', 'layout = "sparse"', "input_weights.layout = 'sparse' is not one of dense, rows_by_source"),
+        ('readouts = ["spikes"', 'readouts = ["spikes", "spikes"', "names a readout twice"),
+        ("chip_id = 3", "chip_id = 0", "chip_id = 0 is outside 1..65535"),
+        ("[bits]", "[bit]", "unknown field bit; missing field bits"),
     ],
 )
 def test_a_bad_chip_file(run: Run, model: Path, tmp_path: Path, old: str, new: str, said: str) -> None:
     chip = change_chip(tmp_path, old, new)
     for result in (build(run, model, tmp_path / "out", chip), run("chips", "show", chip), run("check", model, "--chip", chip)):
         require_message(result, 2, said, "mine.toml")
+
+
+def test_all_defects_of_a_chip_file_are_told_at_once(run: Run, tmp_path: Path) -> None:
+    text = CHIP.replace("weight = 8", "weight = 99").replace("chip_id = 3", "chip_id = -1")
+    (tmp_path / "mine.toml").write_text(text)
+    require_message(run("chips", "show", tmp_path / "mine.toml"), 2, "chip_id = -1 is outside", "bits.weight = 99 is outside")
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "missing field"), (b"\xff\xfe", "not UTF-8"), (RANDOM, "not UTF-8")])
+def test_a_chip_file_that_is_none(run: Run, model: Path, tmp_path: Path, content: bytes, said: str) -> None:
+    chip = tmp_path / "mine.toml"
+    chip.write_bytes(content)
+    for result in (build(run, model, tmp_path / "out", chip), run("chips", "show", chip), run("check", model, "--chip", chip)):
+        require_message(result, 2, said, f"where: {chip}")
+
+
+def test_a_folder_where_a_chip_file_belongs(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").mkdir()
+    require_message(run("chips", "show", tmp_path / "mine.toml"), 2, "Is a directory", f"where: {tmp_path / 'mine.toml'}")
 
 
 def test_an_unknown_chip_names_the_known_ones(run: Run, model: Path, tmp_path: Path) -> None:
@@ -94,8 +197,13 @@ def test_an_unknown_chip_names_the_known_ones(run: Run, model: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        (np.zeros((2, 10, 5), np.int64), "3"),
+        (np.zeros((2, 10, 5), np.int64), "measured: (2, 10, 5)   limit: (n_samples, n_steps, 3) or (n_steps, 3)"),
+        (np.zeros((10, 2), np.int64), "measured: (10, 2)   limit: (n_samples, n_steps, 3) or (n_steps, 3)"),
+        (np.zeros((1, 2, 10, 3), np.int64), "measured: (1, 2, 10, 3)"),
         (np.zeros(7, np.int64), "shape"),
+        (np.int64(4), "shape"),
+        (np.full((2, 10, 3), np.inf), "inf"),
+        (np.full((2, 10, 3), 1 + 2j), "complex128"),
         (np.full((2, 10, 3), -1), "-1"),
         (np.full((2, 10, 3), 0.5), "0.5"),
         (np.full((2, 10, 3), np.nan), "nan"),
@@ -111,15 +219,43 @@ def test_a_wrong_input_raster(run: Run, bitstream: Path, tmp_path: Path, counts:
 def test_a_raster_that_is_no_raster(run: Run, bitstream: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("one two three\n")
     (tmp_path / "bad.npy").write_bytes(b"nothing")
-    for name in ("bad.txt", "bad.npy", "absent.npy"):
+    np.save(tmp_path / "objects.npy", np.array([None]), allow_pickle=True)
+    np.savez(tmp_path / "several.npz", counts=np.zeros((2, 3)))
+    for name in ("bad.txt", "bad.npy", "objects.npy", "several.npz", "absent.npy", "."):
         require_message(run("simulate", bitstream, "-i", tmp_path / name), 2, name)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (np.zeros((2, 10, 5), np.int64), "measured: (2, 10, 5)   limit: (n_samples, n_steps, 3)"),
+        (np.full((2, 10, 3), -1), "measured: int64, smallest -1   limit: integers from 0"),
+        (np.full((2, 10, 3), 0.5), "measured: float64, smallest 0.5"),
+    ],
+)
+def test_a_wrong_calibration(run: Run, model: Path, tmp_path: Path, counts: np.ndarray, said: str) -> None:
+    np.save(tmp_path / "bad.npy", counts)
+    command = ("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "out", "--calibration")
+    require_message(run(*command, tmp_path / "bad.npy"), 2, said, "where: input port 'in'")
+    require_message(run(*command, tmp_path / "absent.npy"), 2, f"where: {tmp_path / 'absent.npy'}")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("text", "function", "said"),
     [
-        ("def make(): return 3\n", "make", "int"),
-        ("def make(): raise ValueError('boom')\n", "make", "boom"),
+        ("def make(): return 3\n", "make", "measured: int"),
+        ("def make(): pass\n", "make", "measured: NoneType"),
+        ("def make(): yield 3\n", "make", "measured: generator"),
+        ("import snnmap\ndef make(): return snnmap.Network\n", "make", "measured: type"),
+        ("def make(): return make\n", "make", "measured: function"),
+        ("def make(): return make()\n", "make", "RecursionError"),
+        ("\n\ndef make():\n    raise ValueError('boom')\n", "make", "bad_model.py, line 4"),
+        ("import snnmap\ndef make():\n    return snnmap.load_chip('none')\n", "make", "no chip is called 'none'"),
+        ("1 / 0\n", "make", "bad_model.py, line 1"),
+        ("def f(): pass\ndef g(): pass\n_h = f\n", "make", "limit: f, g\n"),
+        ("def f(): pass\n", "f()", "no function 'f()'"),
+        ("def f(): pass\n", "", "no function ''"),
         ("def make(argument): return 3\n", "make", "argument"),
         ("import no_such_module\n", "make", "no_such_module"),
         ("def make( return\n", "make", "SyntaxError"),
@@ -130,6 +266,37 @@ def test_a_raster_that_is_no_raster(run: Run, bitstream: Path, tmp_path: Path) -
 def test_a_bad_model_file(run: Run, tmp_path: Path, text: str, function: str, said: str) -> None:
     (tmp_path / "bad_model.py").write_text(text)
     require_message(build(run, f"{tmp_path / 'bad_model.py'}:{function}", tmp_path / "out"), 2, said, "bad_model.py")
+
+
+TORCH_MODELS = """
+import torch
+from snnmap.nn import LIF
+
+
+def relu(): return torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.ReLU())
+def nothing(): return torch.nn.Sequential()
+def no_neurons(): return torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False))
+def sizes(): return torch.nn.Sequential(torch.nn.Linear(3, 5, bias=False), LIF(2))
+def nan():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2, dash_syn=1, dash_mem=2))
+    torch.nn.init.constant_(model[0].weight, float("nan"))
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "said"),
+    [
+        ("relu", 2, ["module ReLU has no counterpart", "where: module '1'"]),
+        ("nothing", 2, ["not the output of neurons", "where: output 0"]),
+        ("no_neurons", 2, ["not the output of neurons", "where: output 0"]),
+        ("sizes", 2, ["do not fit the neurons", "measured: 5"]),
+        ("nan", 1, ["SNN501", "measured nan"]),
+    ],
+)
+def test_a_bad_torch_module(run: Run, tmp_path: Path, function: str, code: int, said: list[str]) -> None:
+    (tmp_path / "models.py").write_text(TORCH_MODELS)
+    require_message(build(run, f"{tmp_path / 'models.py'}:{function}", tmp_path / "out"), code, *said)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 9}', b"\xff\xfe", b'{"snnmap": 1}'])
@@ -143,38 +310,18 @@ def test_no_model_at_all(run: Run, tmp_path: Path) -> None:
         require_message(build(run, model, tmp_path / "out"), 2, str(model).partition(":")[0])
 
 
-def test_an_unwritable_directory(run: Run, model: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    result = run("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "file" / "out")
-    require_message(result, 2, "cannot be")
-    assert (tmp_path / "file").read_text() == "in the way"
-
-
-def fail_after(count: int, function: Callable[..., object]) -> Callable[..., object]:
-    """Stand in for a disk that is full after some calls."""
-    calls = iter(range(count))
-
-    def call(*arguments: object) -> object:
-        if next(calls, None) is None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some file")
-        return function(*arguments)
-
-    return call
-
-
-@pytest.mark.parametrize("count", [0, 3, 9])
-def test_a_full_disk_leaves_nothing(run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr(os, "fsync", fail_after(count, os.fsync))
-    require_message(build(run, model, tmp_path / "out"), 2, "No space left on device", "free space")
-    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
-
-
-def test_a_full_disk_keeps_the_old_build(run: Run, bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {path: path.read_bytes() for path in bitstream.parent.rglob("*") if path.is_file()}
-    save_network(replace(chain(3, 6, 4, 2), name="chain"), tmp_path / "other.json")
-    monkeypatch.setattr(os, "fsync", fail_after(4, os.fsync))
-    assert run("build", tmp_path / "other.json", "--chip", "xylo-audio-3", "-o", bitstream.parent).code == 2
-    assert {path: path.read_bytes() for path in bitstream.parent.rglob("*") if path.is_file()} == before
+def test_a_missing_file_is_named_by_every_verb(run: Run, raster: Path, tmp_path: Path) -> None:
+    absent, output = tmp_path / "absent.bin", ("-o", tmp_path / "x")
+    for command in (
+        ("inspect", absent),
+        ("disasm", absent, *output),
+        ("asm", absent, *output),
+        ("simulate", absent, "-i", raster, *output),
+        ("check", absent, "--chip", "xylo-audio-3"),
+        ("build", absent, "--chip", "xylo-audio-3", *output),
+    ):
+        require_message(run(*command), 2, "No such file or directory", f"where: {absent}")
+    assert not (tmp_path / "x").exists()
 
 
 def test_wrong_use(run: Run, bitstream: Path) -> None:
@@ -182,6 +329,17 @@ def test_wrong_use(run: Run, bitstream: Path) -> None:
         ("biuld",),
         ("build",),
         ("build", "x.json"),
+        ("build", "x.json", "--chip", "toy-4"),
+        ("build", "x.json", "--chip", "toy-4", "-o", "x", "--fast"),
+        ("build", "x.json", "--chip", "toy-4", "-o", bitstream),
+        ("check", "x.json", "--chip", "toy-4", "--format", "xml"),
+        ("simulate", bitstream),
+        ("simulate", bitstream, "-i", "x.npy", "--engine", "fast"),
+        ("simulate", bitstream, "-i", "x.npy", "-r", "inputs"),
+        ("asm", "x.txt"),
+        ("disasm",),
+        ("chips", "shown"),
+        ("chips", "show"),
         ("check", "x.json", "--chip"),
         ("inspect",),
         ("explain", "SNN999"),
@@ -191,17 +349,6 @@ def test_wrong_use(run: Run, bitstream: Path) -> None:
         assert result.err
     require_message(run("explain", "SNN999"), 2, "SNN999")
     require_message(run("inspect", "model.json"), 2, "model.json")
-
-
-def test_a_defect_of_ours_says_so_and_exits_3(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> object:
-        raise ZeroDivisionError("ours")
-
-    monkeypatch.setattr("snnmap.cli.check.check_model", fail)
-    result = run("check", model, "--chip", "toy-4")
-    assert result.code == 3
-    assert "internal error" in result.err
-    assert "ZeroDivisionError: ours" in result.err
 
 
 def test_the_clean_model_is_clean(run: Run, tmp_path: Path) -> None:

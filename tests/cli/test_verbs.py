@@ -3,19 +3,24 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Run
-from rule_cases import chain
+from command_line import Result, Run
+from rule_cases import CASES, chain, feedback, residual
 
-from snnmap.bitstream import decode
-from snnmap.chip import list_chips
+from snnmap.bitstream import decode, read_header
+from snnmap.chip import list_chips, load_chip
 from snnmap.drc import RULES, explain_rule
-from snnmap.ir import load_network
-from snnmap.pipeline import compile_model
+from snnmap.ir import IntArray, load_network, save_network, unpack
+from snnmap.pipeline import check_model, compile_model
+from snnmap.report import measure_occupancy
 from snnmap.simulator import simulate_image
+
+GOLDEN = sorted((Path(__file__).parents[2] / "bitstreams").glob("*.bin"))
 
 MODEL_FILE = """
 import torch
@@ -36,6 +41,22 @@ def make() -> torch.nn.Module:
 
 def files_below(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def table_rows(text: str) -> set[tuple[str, ...]]:
+    """Give each table line's words, without the rules between its cells."""
+    return {tuple(line.replace("│", " ").split()) for line in text.splitlines() if "│" in line}
+
+
+def printed_totals(result: Result) -> list[list[int]]:
+    lines = [line.split(": ") for line in result.out.splitlines()]
+    assert [number for number, _ in lines] == [str(k) for k in range(len(lines))]
+    return [[int(count) for count in counts.split()] for _, counts in lines]
+
+
+def output_totals(bitstream: Path, counts: IntArray) -> list[list[int]]:
+    totals: list[list[int]] = simulate_image(decode(bitstream.read_bytes()), counts).counts["outputs"].sum(axis=1).tolist()
+    return totals
 
 
 def test_build_writes_what_the_library_makes(run: Run, model: Path, tmp_path: Path) -> None:
@@ -65,9 +86,55 @@ def test_build_of_a_torch_module_over_an_older_build(run: Run, tmp_path: Path) -
     assert not list((tmp_path / "a").glob(".*"))
 
 
+def test_a_build_can_be_built_again_from_its_own_network_file(run: Run, tmp_path: Path) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    assert run("build", tmp_path / "model.json", "--chip", "xylo-imu", "-o", tmp_path / "a" / "new" / "folder").code == 0
+    first = tmp_path / "a" / "new" / "folder"
+    assert run("build", first / "network.json", "--chip", "xylo-imu", "-o", tmp_path / "b").code == 0
+    assert files_below(tmp_path / "b") == files_below(first)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.json", "a", "b"}
+
+
+def test_the_report_of_a_build_holds_what_was_printed(run: Run, tmp_path: Path) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    result = run("build", tmp_path / "model.json", "--chip", "xylo-audio-3", "-o", tmp_path / "a")
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    made, latency, folded = result.out.splitlines()
+    assert made == f"{tmp_path}/a/chain.bin: {(tmp_path / 'a' / 'chain.bin').stat().st_size} bytes for {report['chip']}"
+    assert latency == f"latency {report['latency_steps']} steps, {report['relays']} relays, {report['warnings']} warnings"
+    assert folded == f"folded against source: 0 of {report['verification']['compared']} spike counts differ"
+    assert (report["relays"], report["clean"], report["errors"]) == (5, True, 0)
+
+
+def test_without_verification_the_bytes_are_the_same(run: Run, bitstream: Path, model: Path, tmp_path: Path) -> None:
+    result = run("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "a", "--no-verify")
+    assert (result.code, "folded against source" in result.out, "verifying" in result.err) == (0, False, False)
+    assert (tmp_path / "a" / "chain.bin").read_bytes() == bitstream.read_bytes()
+    assert json.loads((tmp_path / "a" / "report.json").read_text())["verification"] is None
+
+
+def test_calibration_is_the_library(run: Run, model: Path, raster: Path, tmp_path: Path) -> None:
+    command = ("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "a", "--calibration", raster)
+    assert run(*command).code == 0
+    expected = compile_model(chain(3, 5, 4, 2), "xylo-audio-3", calibration=np.load(raster))
+    assert (tmp_path / "a" / "chain.bin").read_bytes() == expected.bitstream
+
+
+@pytest.mark.parametrize("rule", ["SNN105", "SNN106", "SNN107", "SNN503"])
+def test_a_warning_is_told_and_stops_nothing(run: Run, tmp_path: Path, rule: str) -> None:
+    (network, chip), _ = CASES[rule]
+    save_network(network, tmp_path / "model.json")
+    checked = run("check", tmp_path / "model.json", "--chip", chip.name)
+    built = run("build", tmp_path / "model.json", "--chip", chip.name, "-o", tmp_path / "a")
+    assert (checked.code, built.code) == (0, 0)
+    assert f"warning {rule} " in checked.out
+    assert f"warning {rule} " in built.err
+    assert (tmp_path / "a" / "chain.bin").is_file()
+
+
 def test_check_says_how_much_was_looked_at(run: Run, model: Path) -> None:
     result = run("check", model, "--chip", "xylo-audio-3")
-    assert (result.code, result.out) == (0, "0 errors, 0 warnings, 34 rules run\n")
+    assert (result.code, result.out) == (0, f"0 errors, 0 warnings, {len(RULES)} rules run\n")
 
 
 def test_check_lists_violations_as_text_and_json(run: Run, model: Path) -> None:
@@ -81,16 +148,55 @@ def test_check_lists_violations_as_text_and_json(run: Run, model: Path) -> None:
     assert "SNN201" in found["rules_run"]
 
 
+def test_check_is_the_library(run: Run, model: Path) -> None:
+    for chip in ("toy-4", "xylo-audio-3"):
+        report = check_model(chain(3, 5, 4, 2), chip).report
+        as_json, as_text = (run("check", model, "--chip", chip, "--format", form) for form in ("json", "text"))
+        assert json.loads(as_json.out) == json.loads(json.dumps(report.to_plain()))
+        assert as_text.out.startswith("\n".join(map(str, report.diagnostics)))
+        assert (as_json.code, as_text.code) == (len(report.errors) > 0, len(report.errors) > 0)
+
+
 def test_simulate_is_the_library(run: Run, bitstream: Path, raster: Path, tmp_path: Path) -> None:
     result = run("simulate", bitstream, "-i", raster, "-r", "hidden", "-o", tmp_path / "run.npz")
     expected = simulate_image(
         decode(bitstream.read_bytes()), np.load(raster), counts_of=("hidden", "outputs"), states_of=("hidden",)
     )
-    totals = expected.counts["outputs"].sum(axis=1)
-    assert result.out.splitlines() == [f"{k}: {' '.join(map(str, row))}" for k, row in enumerate(totals.tolist())]
-    saved = np.load(tmp_path / "run.npz")
-    assert any(np.array_equal(saved[name], expected.counts["hidden"]) for name in saved.files)
-    assert expected.counts["hidden"].any()
+    assert printed_totals(result) == expected.counts["outputs"].sum(axis=1).tolist()
+    with np.load(tmp_path / "run.npz") as saved:
+        found = dict(saved)
+    assert set(found) == {"outputs_counts", "hidden_counts", "hidden_potentials", "hidden_currents"}
+    for area in ("outputs", "hidden"):
+        assert np.array_equal(found[f"{area}_counts"], expected.counts[area])
+        assert expected.counts[area].any()
+    assert np.array_equal(found["hidden_potentials"], expected.potentials["hidden"])
+    assert np.array_equal(found["hidden_currents"], expected.currents["hidden"])
+
+
+def test_simulate_says_what_the_run_cost(run: Run, bitstream: Path, raster: Path) -> None:
+    profile = simulate_image(decode(bitstream.read_bytes()), np.load(raster)).profile
+    assert profile is not None
+    assert profile.input_spikes == np.load(raster).sum()
+    said = run("simulate", bitstream, "-i", raster).err
+    assert said.startswith("3 samples of 20 steps: ")
+    for count in (profile.input_spikes, profile.hidden_spikes, profile.output_spikes, profile.synaptic_operations):
+        assert f" {count} " in said
+
+
+def test_two_axes_are_one_sample(run: Run, bitstream: Path, raster: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.load(raster)[1])
+    assert printed_totals(run("simulate", bitstream, "-i", tmp_path / "one.npy")) == output_totals(
+        bitstream, np.load(raster)[1:2]
+    )
+
+
+@pytest.mark.parametrize("count", [16, 255, 2**40])
+def test_counts_above_a_channel_s_largest_are_clamped(run: Run, bitstream: Path, tmp_path: Path, count: int) -> None:
+    for name, value in (("largest", load_chip("xylo-audio-3").inputs.max_count), ("above", count)):
+        np.save(tmp_path / f"{name}.npy", np.full((1, 6, 3), value))
+    largest, above = (run("simulate", bitstream, "-i", tmp_path / f"{name}.npy") for name in ("largest", "above"))
+    assert above == largest
+    assert any(printed_totals(above)[0])
 
 
 def test_simulate_reads_text_and_both_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
@@ -109,6 +215,56 @@ def test_inspect_a_bitstream_and_a_model(run: Run, bitstream: Path, model: Path)
     assert (mapped.code, "h2" in mapped.out, "lag" in mapped.out) == (0, True, True)
 
 
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_inspect_shows_every_block_and_memory(run: Run, path: Path) -> None:
+    data = path.read_bytes()
+    header, rows = read_header(data), table_rows(run("inspect", path).out)
+    for block in header.blocks:
+        row = (block.kind.name.lower(), block.synapse, block.offset, block.n_words, block.word_bits, f"{block.crc:08x}")
+        assert tuple(map(str, row)) in rows
+    for entry in measure_occupancy(unpack(decode(data))):
+        found = [row for row in rows if " ".join(row).startswith(f"{entry.block} ")]
+        assert [row[len(entry.block.split()) :][:3] for row in found] == [
+            (str(entry.used), str(entry.capacity), f"{entry.share:.1%}")
+        ]
+
+
+def test_inspect_shows_where_each_population_went(run: Run, tmp_path: Path) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    result = run("inspect", tmp_path / "model.json", "--chip", "xylo-audio-3")
+    assert result.code == 0
+    assert {
+        ("in", "input", "3", "0", "0", "0..2"),
+        ("h1", "hidden", "5", "5", "0", "0..4", "model.h1"),
+        ("h2", "hidden", "5", "0", "1", "10..14", "model.h2"),
+        ("out", "output", "2", "0", "2", "0..1", "model.out"),
+    } <= table_rows(result.out)
+
+
+def test_inspect_shows_what_does_not_fit(run: Run, model: Path) -> None:
+    result = run("inspect", model, "--chip", "toy-4")
+    assert result.code == 1
+    assert any(row[:3] == ("h1", "hidden", "5") for row in table_rows(result.out))
+    assert "SNN202" in result.err
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_every_golden_bitstream_goes_round(run: Run, path: Path, tmp_path: Path) -> None:
+    (tmp_path / "twin.txt").write_text(run("disasm", path).out)
+    assert run("asm", tmp_path / "twin.txt", "-o", tmp_path / "again.bin").code == 0
+    assert (tmp_path / "again.bin").read_bytes() == path.read_bytes()
+
+
+def test_a_weight_changed_by_hand_is_changed_in_the_bitstream(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    weight = int(unpack(decode(bitstream.read_bytes())).input_weights[0].data[0])
+    text = bitstream.with_suffix(".txt").read_text()
+    assert f"0: 0={weight} " in text
+    (tmp_path / "edited.txt").write_text(text.replace(f"0: 0={weight} ", "0: 0=-7 ", 1))
+    assert run("asm", tmp_path / "edited.txt", "-o", tmp_path / "edited.bin").code == 0
+    edited = unpack(decode((tmp_path / "edited.bin").read_bytes()))
+    assert edited.input_weights[0].data[0] == -7
+
+
 def test_text_twin_goes_all_the_way_round(run: Run, bitstream: Path, tmp_path: Path) -> None:
     assert run("disasm", bitstream, "-o", tmp_path / "twin.txt").code == 0
     assert run("disasm", bitstream).out == (tmp_path / "twin.txt").read_text() == bitstream.with_suffix(".txt").read_text()
@@ -118,7 +274,32 @@ def test_text_twin_goes_all_the_way_round(run: Run, bitstream: Path, tmp_path: P
 
 def test_explain_one_rule_and_list_all(run: Run) -> None:
     assert run("explain", "SNN205").out == explain_rule("fan-out-exceeded")
-    assert [line.split()[0] for line in run("explain").out.splitlines()] == sorted(RULES)
+    assert [line.split() for line in run("explain").out.splitlines()] == [
+        [rule.id, str(rule.severity), rule.name] for _, rule in sorted(RULES.items())
+    ]
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_rule_is_explained_by_id_and_by_name(run: Run, rule: str) -> None:
+    by_id, by_name = run("explain", rule), run("explain", RULES[rule].name)
+    assert by_id == by_name == Result(0, explain_rule(rule), "")
+    assert by_id.out.startswith(f"{rule} {RULES[rule].name} ({RULES[rule].severity})\n")
+
+
+def test_the_list_of_chips_gives_their_shapes(run: Run) -> None:
+    rows = {row[0]: row[1:5] for row in table_rows(run("chips").out)}
+    for chip in map(load_chip, list_chips()):
+        assert rows[chip.name] == tuple(
+            map(str, (chip.inputs.count, chip.hidden.count, chip.outputs.count, chip.hidden.synapses))
+        )
+
+
+@pytest.mark.parametrize("name", list_chips())
+def test_a_chip_is_shown_with_every_field(run: Run, name: str) -> None:
+    shown = "\n" + run("chips", "show", name).out
+    for key, value in asdict(load_chip(name)).items():
+        lines = [f"[{key}]", *(f"{k} = {v}" for k, v in value.items())] if isinstance(value, dict) else [f"{key} = {value}"]
+        assert "\n" + "\n".join(lines) + "\n" in shown
 
 
 def test_chips_and_a_chip_of_ones_own(run: Run, model: Path, tmp_path: Path) -> None:
@@ -126,12 +307,17 @@ def test_chips_and_a_chip_of_ones_own(run: Run, model: Path, tmp_path: Path) -> 
     assert all(name in listed for name in list_chips())
     shown = run("chips", "show", "xylo-imu")
     assert (shown.code, "496" in shown.out) == (0, True)
-    own = Path(__import__("snnmap").__file__).parent / "chip" / "catalog" / "xylo-imu.toml"
-    text = own.read_text().replace("xylo-imu", "mine").replace("chip_id = 4", "chip_id = 900")
-    (tmp_path / "mine.toml").write_text(text)
+    own = (resources.files("snnmap.chip") / "catalog" / "xylo-imu.toml").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(own.replace("xylo-imu", "mine").replace("chip_id = 4", "chip_id = 900"))
     assert "mine" in run("chips", "show", tmp_path / "mine.toml").out
     assert run("build", model, "--chip", tmp_path / "mine.toml", "-o", tmp_path / "own").code == 0
-    assert run("inspect", tmp_path / "own" / "chain.bin", "--chip", tmp_path / "mine.toml").code == 0
+    stored, given = tmp_path / "own" / "chain.bin", ("--chip", tmp_path / "mine.toml")
+    assert run("inspect", stored, *given).code == 0
+    assert run("disasm", stored, *given, "-o", tmp_path / "own.txt").code == 0
+    assert run("asm", tmp_path / "own.txt", *given, "-o", tmp_path / "again.bin").code == 0
+    assert (tmp_path / "again.bin").read_bytes() == stored.read_bytes()
+    for verb in ("inspect", "disasm"):
+        assert "another chip" in run(verb, stored).err
 
 
 @pytest.mark.parametrize("verb", ["asm", "build", "check", "chips", "demo", "disasm", "explain", "inspect", "simulate"])
@@ -141,10 +327,6 @@ def test_help(run: Run, verb: str) -> None:
 
 
 def test_stretching_a_loop_is_asked_for(run: Run, tmp_path: Path) -> None:
-    from rule_cases import feedback
-
-    from snnmap.ir import save_network
-
     save_network(feedback(1), tmp_path / "loop.json")
     refused = run("build", tmp_path / "loop.json", "--chip", "xylo-audio-3", "-o", tmp_path / "a")
     assert (refused.code, "SNN301" in refused.err, (tmp_path / "a").exists()) == (1, True, False)

@@ -1,0 +1,82 @@
+"""What holds for every verb: exit codes, and data on stdout apart from progress and errors on stderr."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from command_line import Result, Run
+
+from snnmap import errors
+from snnmap.errors import DesignRuleError, SnnmapError
+
+STAGE = re.compile(r"\[ *\d+\.\d s\] [a-z ]+")
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, run: Run, model: Path, error: BaseException) -> Result:
+    def fail(*_: object, **__: object) -> object:
+        raise error
+
+    monkeypatch.setattr("snnmap.cli.check.check_model", fail)
+    return run("check", model, "--chip", "toy-4")
+
+
+def test_exit_codes_are_those_of_the_errors(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    for kind in kinds:
+        error = kind([]) if kind is DesignRuleError else kind("it is wrong", where="here", fix="mend it")
+        result = fail_with(monkeypatch, run, model, error)
+        assert (result.code, result.out) == (1 if kind is DesignRuleError else 2, "")
+        assert result.err.endswith(f"snnmap: {error}\n")
+
+
+def test_a_message_has_what_where_measured_limit_and_fix(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = SnnmapError("it is too large", where="block 'a'", measured="5", limit="4", fix="make it smaller")
+    said = fail_with(monkeypatch, run, model, error).err.splitlines()[-4:]
+    assert said == [
+        "snnmap: it is too large",
+        "  where: block 'a'",
+        "  measured: 5   limit: 4",
+        "  fix: make it smaller",
+    ]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("ours"), MemoryError(), KeyError("name"), AssertionError()])
+def test_a_defect_of_ours_says_so_and_exits_3(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    result = fail_with(monkeypatch, run, model, error)
+    assert (result.code, result.out) == (3, "")
+    assert "snnmap: internal error: please report this with the traceback below\nTraceback" in result.err
+    assert result.err.splitlines()[-1].startswith(type(error).__name__)
+
+
+def test_an_interruption_exits_130(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = fail_with(monkeypatch, run, model, KeyboardInterrupt())
+    assert (result.code, result.out) == (130, "")
+    assert result.err.endswith("snnmap: interrupted\n")
+
+
+def test_a_file_that_cannot_be_written_is_named(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = fail_with(monkeypatch, run, model, PermissionError(13, "Permission denied", "a/b.bin"))
+    assert result.code == 2
+    assert result.err.splitlines()[-3:] == [
+        "snnmap: a file cannot be read or written: Permission denied",
+        "  where: a/b.bin",
+        "  fix: check path, permissions and free space",
+    ]
+
+
+def test_stdout_is_data_alone(run: Run, model: Path, tmp_path: Path) -> None:
+    checked = run("check", model, "--chip", "toy-4", "--format", "json")
+    assert json.loads(checked.out)["clean"] is False
+    built = run("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "out")
+    inspected = run("inspect", model, "--chip", "xylo-audio-3")
+    for result in (checked, built, inspected):
+        assert not STAGE.search(result.out)
+        assert all(STAGE.fullmatch(line) for line in result.err.splitlines())
+        assert "reading the model" in result.err
+
+
+def test_version_and_usage(run: Run) -> None:
+    assert run("--version").out.startswith("snnmap, version ")
+    assert (run("--help").code, run("-h").code, run().code) == (0, 0, 2)
+    assert "Exit codes: 0 clean, 1 design rule violations, 2 wrong use or bad input" in run("--help").out
