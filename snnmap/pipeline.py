@@ -236,7 +236,7 @@ def _check(
     if report.errors:
         return CheckResult(report=report, matched=matched, matches=matches, mapped=mapped)
     on_stage("quantising")
-    quantised = quantise_network(mapped, calibration=calibration)
+    quantised = quantise_network(mapped, calibration=calibration, options=options.quantise)
     report = report.merge(check_quantised(quantised))
     return CheckResult(report=report, matched=matched, matches=matches, mapped=mapped, quantised=quantised)
 

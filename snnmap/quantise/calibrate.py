@@ -64,12 +64,15 @@ def assume_statistics(mapped: MappedNetwork) -> Statistics:
     return Statistics(input_mean=inputs, input_variance=inputs, hidden_mean=hidden, hidden_variance=hidden)
 
 
-def measure_statistics(mapped: MappedNetwork, calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Statistics:
+def measure_statistics(
+    mapped: MappedNetwork, calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, depth: float = np.inf
+) -> Statistics:
     """Run the folded float network on calibration rasters.
 
     Args:
         mapped: folded network.
         calibration: input rasters, as for simulation.
+        depth: thresholds below 0 beyond which a potential need not be held.
 
     Raises:
         InputError: rasters that do not suit the network.
@@ -79,7 +82,11 @@ def measure_statistics(mapped: MappedNetwork, calibration: npt.ArrayLike | Mappi
     run = simulate_network(as_folded_network(mapped), raster, counts_of=both, states_of=both)
     swings = {
         name: _measure_swing(
-            parameters, np.asarray(run.potentials[name], np.float64), np.asarray(run.currents[name], np.float64), run.counts[name]
+            parameters,
+            np.asarray(run.potentials[name], np.float64),
+            np.asarray(run.currents[name], np.float64),
+            run.counts[name],
+            depth,
         )
         for name, parameters in (("hidden", mapped.hidden), ("outputs", mapped.outputs))
     }
@@ -95,9 +102,13 @@ def measure_statistics(mapped: MappedNetwork, calibration: npt.ArrayLike | Mappi
     )
 
 
-def _measure_swing(parameters: NeuronParameters, potentials: FloatArray, currents: FloatArray, counts: IntArray) -> StateSwing:
+def _measure_swing(
+    parameters: NeuronParameters, potentials: FloatArray, currents: FloatArray, counts: IntArray, depth: float
+) -> StateSwing:
     finite = np.where(np.isfinite(parameters.threshold), parameters.threshold, 0.0)
-    reached = np.abs(potentials + counts * finite).max(axis=(0, 1), initial=0.0)
+    highest = (potentials + counts * finite).max(axis=(0, 1), initial=0.0)
+    lowest = np.where(np.isfinite(parameters.threshold), np.minimum(depth, 1e30) * finite, np.inf)
+    reached = np.maximum(highest, np.minimum(-potentials.min(axis=(0, 1), initial=0.0), lowest))
     shares = np.linspace(0.0, 1.0, N_LEVELS)
     return StateSwing(
         peak=np.maximum(reached, np.abs(currents).max(axis=(0, 1, 2), initial=0.0)),

@@ -1,5 +1,6 @@
 """From a folded float network to the chip's integers."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -23,13 +24,19 @@ class QuantiseOptions:
     Attributes:
         second_synapse: see :func:`match_decays`: ``decays`` (use a free second synapse where decays cannot be coded),
             ``always`` (also to round weights more finely) or ``never``.
+        depth: thresholds below 0 beyond which potentials may saturate. A ReLU that is off sinks ever lower, and holding all
+            of it would cost the weights' precision; a converted network takes 16.
     """
 
     second_synapse: SecondSynapse = "decays"
+    depth: float = math.inf
 
 
 def quantise_network(
-    mapped: MappedNetwork, *, calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None
+    mapped: MappedNetwork,
+    *,
+    calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+    options: QuantiseOptions | None = None,
 ) -> QuantisedNetwork:
     """Quantise a folded network: decay codes, a scale a neuron, weights rounded for the sum they make.
 
@@ -38,6 +45,7 @@ def quantise_network(
         calibration: input rasters that show how often neurons fire and how far states swing; without, all sources are
             taken to fire alike and states to stay within 16 thresholds. A network of the chip's own integers
             (``integers``) is taken as it is, and needs none.
+        options: choices; ``second_synapse`` has had its effect before folding.
 
     Returns:
         Integers with the scales and errors. Capacities are judged by the design rules, not here.
@@ -49,7 +57,10 @@ def quantise_network(
     if mapped.integers:
         return keep_integers(mapped)
     chip, bits = mapped.chip, mapped.chip.bits
-    statistics = assume_statistics(mapped) if calibration is None else measure_statistics(mapped, calibration)
+    options = options or QuantiseOptions()
+    statistics = assume_statistics(mapped)
+    if calibration is not None:
+        statistics = measure_statistics(mapped, calibration, depth=options.depth)
     neurons = mapped.table.hidden_hop == 0
     input_memory = MemoryWeights(
         name="input_weights",

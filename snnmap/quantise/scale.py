@@ -13,7 +13,7 @@ __all__ = ["MemoryDemand", "Scaling", "choose_scaling"]
 
 _HEADROOM = 16.0
 """Thresholds that a state may reach without calibration data before it saturates."""
-_PEAK_MARGIN = 2.0
+_PEAK_MARGIN = 1.25
 """Room above the largest state seen in calibration."""
 
 

@@ -1,0 +1,17 @@
+"""ANNs as LIF networks."""
+
+from snnmap.convert.ann import Ann, run_ann
+from snnmap.convert.convert import Conversion, ConvertOptions, LayerError, convert_ann
+from snnmap.convert.read import read_ann
+
+__all__ = [
+    # converting
+    "Conversion",
+    "ConvertOptions",
+    "LayerError",
+    "convert_ann",
+    # the ANN in between
+    "Ann",
+    "read_ann",
+    "run_ann",
+]
