@@ -1,6 +1,7 @@
 """Quantisation of one row of chip neurons: codes, scale, integer weights."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -83,6 +84,7 @@ def quantise_neurons(
     max_shift_difference: int,
     *,
     has_bias: bool,
+    compared: BoolArray | None = None,
 ) -> QuantisedNeurons:
     """Quantise a row of neurons and the weights onto it.
 
@@ -94,6 +96,7 @@ def quantise_neurons(
         bits: widths of the chip.
         max_shift_difference: how far the memories' shifts may be apart.
         has_bias: whether the neurons have a bias, which can make up for the drift of integer decays.
+        compared: ``(n,) bool``, readouts whose potentials are compared with each other, and so share one scale.
     """
     decays = code_decays(parameters, bits)
     responses = _Responses(decays)
@@ -103,6 +106,8 @@ def quantise_neurons(
     scaling = choose_scaling(
         demands, parameters.threshold, bias, peak, decays.dash_mem, responses.power(), bits, max_shift_difference
     )
+    if compared is not None and compared.any():
+        scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
     entries = _list_entries(memories, decays, scale, scaling)
     rounded = _round_entries(entries, responses, bits)

@@ -80,7 +80,14 @@ def quantise_network(
         "hidden", mapped.hidden, (input_memory, recurrent_memory), statistics.hidden, bits, apart, has_bias=chip.hidden.bias
     )
     outputs = quantise_neurons(
-        "outputs", mapped.outputs, (output_memory,), statistics.outputs, bits, bits.shift_max, has_bias=chip.outputs.bias
+        "outputs",
+        mapped.outputs,
+        (output_memory,),
+        statistics.outputs,
+        bits,
+        bits.shift_max,
+        has_bias=chip.outputs.bias,
+        compared=np.isposinf(mapped.outputs.threshold),
     )
     program = Program(
         chip=chip,
