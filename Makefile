@@ -3,8 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all lint bench accuracy clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -22,7 +23,13 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	for file in benchmarks/*.py; do PYTHONPATH=tests $(BIN)/python $$file || exit 1; done
+	$(BENCH)/python benchmarks/simulator.py
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	$(BENCH)/python benchmarks/training.py
+
+accuracy: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	$(BENCH)/python benchmarks/accuracy.py --readme
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """Findings: what a design rule, or any other check, has to say about one place."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = ["Diagnostic", "Location", "Severity"]
@@ -13,7 +13,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
     """Where a finding is, from coarse to fine; empty fields do not apply.
 
@@ -29,9 +29,14 @@ class Location:
     port: str = ""
     population: str = ""
     projection: str = ""
-    neurons: tuple[int, int] | None = field(default=None, compare=False)
+    neurons: tuple[int, int] | None = None
     block: str = ""
     source: str = ""
+
+    @property
+    def sort_key(self) -> tuple[object, ...]:
+        """By names, then by neuron; a place that names no neurons comes first."""
+        return (self.port, self.population, self.projection, self.block, self.source, self.neurons or (-1, -1))
 
     def __str__(self) -> str:
         named = [("port", self.port), ("population", self.population), ("projection", self.projection), ("block", self.block)]
@@ -72,9 +77,9 @@ class Diagnostic:
 
     @property
     def sort_key(self) -> tuple[object, ...]:
-        """Errors first, then by rule, place and neuron."""
-        place = self.location
-        return (self.severity is not Severity.ERROR, self.rule, place, place.neurons or (-1, -1), self.message)
+        """Errors first, then by rule, place and neuron, then by what is said."""
+        told = (self.message, self.measured, self.limit, self.unit, self.fix)
+        return (self.severity is not Severity.ERROR, self.rule, self.location.sort_key, *told)
 
     def __str__(self) -> str:
         lines = [f"{self.severity} {self.rule} [{self.name}] {self.location}: {self.message}"]

@@ -1,6 +1,7 @@
 """The errors a user can cause; every other exception is a defect of snnmap."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from snnmap.diagnostics import Diagnostic
 
@@ -47,6 +48,15 @@ class NetworkError(SnnmapError):
 
 class FrontendError(SnnmapError):
     """A model cannot be read as a network."""
+
+    @classmethod
+    def from_failure(cls, what: str, error: BaseException, *, where: str, fix: str) -> Self:
+        """Give the error for an exception of the user's own code, which may fail even at giving its text."""
+        try:
+            text = f"{type(error).__name__}: {error}"
+        except Exception:
+            text = f"{type(error).__name__}, which cannot be printed"
+        return cls(f"{what}: {text}", where=where, fix=fix)
 
 
 class InputError(SnnmapError):

@@ -2,28 +2,28 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 __all__ = ["write_file", "write_files"]
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write one file so that a crash or a full disk leaves the old one whole; a device or pipe is written to as it is.
+    """Write one file so that a crash or a full disk leaves the old one whole.
+
+    A device or pipe is written to as it is; of a symbolic link, the file that it points to is written.
 
     Raises:
         OSError: when the directory cannot be written or the disk is full; nothing is left behind.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        path.write_bytes(data)
-    else:
-        write_files(path.parent, {path.name: data})
+    write_files(path.parent, {path.name: data})
 
 
 def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write several files into a directory; none is renamed into place before all are safely on disk.
+    """Write several files into a directory, all or none: where one cannot be renamed into place, the old ones come back.
 
     Args:
         directory: made if absent (and removed again if the write fails).
@@ -32,50 +32,78 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         OSError: as for :func:`write_file`.
     """
-    made = _make_directories([directory, *((directory / name).parent for name in sorted(files))])
-    staged: list[tuple[Path, Path]] = []
-    try:
-        for name, data in files.items():
-            target = directory / name
-            staged.append((_stage(target, data), target))
+    targets = {_follow(directory / name): data for name, data in files.items()}
+    with ExitStack() as undo:
+        for folder in [_follow(directory), *(target.parent for target in sorted(targets))]:
+            _make_directories(folder, undo)
+        staged = [(_stage(target, data, undo), target) for target, data in targets.items() if not _is_stream(target)]
+        for target, data in targets.items():
+            if _is_stream(target):
+                target.write_bytes(data)
+        backups = [_back_up(temporary, target, undo) for temporary, target in staged if len(staged) > 1]
         for temporary, target in staged:
             temporary.replace(target)
-    except BaseException:
-        for temporary, _ in staged:
-            temporary.unlink(missing_ok=True)
-        for folder in reversed(made):
-            with suppress(OSError):
-                folder.rmdir()
-        raise
+        undo.pop_all()
+    for backup in backups:
+        backup.unlink(missing_ok=True)
     for folder in {target.parent for _, target in staged}:
         _sync_directory(folder)
 
 
-def _stage(target: Path, data: bytes) -> Path:
+def _follow(path: Path) -> Path:
+    """Give what symbolic links lead to; a stream keeps its name, for it may have no other."""
+    return path if _is_stream(path) else Path(os.path.realpath(path))
+
+
+def _is_stream(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _make_directories(folder: Path, undo: ExitStack) -> None:
+    missing = [parent for parent in [folder, *folder.parents] if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+        undo.callback(_remove_if_empty, parent)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _stage(target: Path, data: bytes, undo: ExitStack) -> Path:
+    """Write the data to a new file beside the target."""
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-    except BaseException:
-        temporary.unlink()
-        raise
+    undo.callback(temporary.unlink, missing_ok=True)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.chmod(0o666 & ~_umask())
     return temporary
 
 
-def _make_directories(folders: list[Path]) -> list[Path]:
-    made: list[Path] = []
-    for folder in folders:
-        missing = [parent for parent in [folder, *folder.parents] if not parent.exists()]
-        for parent in reversed(missing):
-            parent.mkdir()
-            made.append(parent)
-    return made
+def _back_up(temporary: Path, target: Path, undo: ExitStack) -> Path:
+    """Keep the old file, where there is one, under a second name, and let ``undo`` bring it back."""
+    backup = temporary.with_suffix(".old")
+    if not target.exists():
+        undo.callback(target.unlink, missing_ok=True)
+        return backup
+    undo.callback(backup.unlink, missing_ok=True)
+    try:
+        backup.hardlink_to(target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(target, backup)
+    undo.callback(_restore, backup, target)
+    return backup
+
+
+def _restore(backup: Path, target: Path) -> None:
+    if not (target.exists() and target.samefile(backup)):
+        backup.replace(target)
 
 
 def _umask() -> int:

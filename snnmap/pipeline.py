@@ -2,10 +2,13 @@
 
 import importlib.util
 import json
+import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias, cast
 
 import numpy.typing as npt
@@ -15,10 +18,10 @@ from snnmap.bitstream import decode, disassemble, encode, export_readmemh
 from snnmap.chip import Chip, load_chip
 from snnmap.diagnostics import Diagnostic
 from snnmap.drc import check_mapped, check_network, check_quantised
-from snnmap.errors import DesignRuleError, FormatError, FrontendError, NetworkError, SnnmapError
-from snnmap.ir import Image, MappedNetwork, Network, QuantisedNetwork, Report, format_network, load_network, pack
+from snnmap.errors import DesignRuleError, FormatError, FrontendError, InputError, NetworkError, SnnmapError
+from snnmap.ir import Image, MappedNetwork, Network, QuantisedNetwork, Report, format_network, load_network, pack, read_rasters
 from snnmap.mapping import FoldOptions, Verification, fold_network, format_slot_table, verify_fold
-from snnmap.quantise import DecayMatch, QuantiseOptions, match_decays, quantise_network
+from snnmap.quantise import DecayMatch, QuantiseOptions, SecondSynapse, match_decays, quantise_network
 
 __all__ = ["Artifacts", "CheckResult", "CompileOptions", "check_model", "compile_model", "load_model"]
 
@@ -140,7 +143,7 @@ def load_model(model: str) -> Network:
             torch module; or the path of a file written by ``save_network``.
 
     Raises:
-        FrontendError: no such file or function, or it gives something else.
+        FrontendError: no such file or function, or it fails, or it gives something else.
         NetworkError: a saved network that cannot be read.
     """
     path, separator, name = model.rpartition(":")
@@ -231,6 +234,7 @@ def _check(
     if report.errors:
         mapped = fold_network(network, chip, options=options.fold)
         return CheckResult(report=report.merge(check_mapped(mapped)), mapped=mapped)
+    _require_samples(network, calibration)
     matched, matches, mapped, found = _fold(network, chip, options, calibration)
     report = report.merge(found)
     if report.errors:
@@ -244,15 +248,29 @@ def _check(
 def _fold(
     network: Network, chip: Chip, options: CompileOptions, calibration: Rasters | None
 ) -> tuple[Network, tuple[DecayMatch, ...], MappedNetwork, Report]:
-    """Match decays and fold; a second synapse that does not fit the chip is done without."""
-    wanted = "never" if network.integers else options.quantise.second_synapse
-    for choice in dict.fromkeys((wanted, "never")):
+    """Match decays and fold; synapses that this adds and that do not fit the chip are done without."""
+    wanted: SecondSynapse = "unmatched" if network.integers else options.quantise.second_synapse
+    choices: tuple[SecondSynapse, ...] = ("always", "decays", "never", "unmatched")
+    for choice in choices[choices.index(wanted) :]:
         matched, matches = match_decays(network, chip, second_synapse=choice, calibration=calibration)
         mapped = fold_network(matched, chip, options=options.fold)
         report = check_mapped(mapped)
         if not report.errors:
             break
     return matched, matches, mapped, report
+
+
+def _require_samples(network: Network, calibration: Rasters | None) -> None:
+    """Refuse a calibration of which nothing can be measured."""
+    for name, raster in read_rasters(network.inputs, calibration).items() if calibration is not None else ():
+        if not raster.shape[0] or not raster.shape[1]:
+            raise InputError(
+                "the calibration holds no steps",
+                where=f"input port '{name}'",
+                measured=f"{raster.shape[0]} samples of {raster.shape[1]} steps",
+                limit="at least 1 sample of 1 step",
+                fix="give spike counts of typical inputs, or build without a calibration",
+            )
 
 
 def _forbids_folding(diagnostic: Diagnostic, options: CompileOptions) -> bool:
@@ -300,18 +318,38 @@ def _call_factory(path: Path, name: str) -> object:
     """Import a user's file under its own name and call the function."""
     if not path.is_file():
         raise FrontendError("the model file does not exist", where=str(path), fix="give the path of a Python file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    file = path.resolve()
+    known = file.stem in sys.modules
+    spec = importlib.util.spec_from_file_location(f"{file.stem}__model" if known else file.stem, file)
     if spec is None or spec.loader is None:
         raise FrontendError("the model file cannot be imported", where=str(path), fix="give a Python file")
-    module = importlib.util.module_from_spec(spec)
-    _run_user_code(path, lambda: spec.loader.exec_module(module) if spec.loader else None)
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    with _importable(module, file.parent):
+        _run_user_code(path, lambda: loader.exec_module(module))
+        return _run_user_code(path, _find_function(module, name, path))
+
+
+def _find_function(module: ModuleType, name: str, path: Path) -> Callable[[], object]:
     factory = getattr(module, name, None)
-    if not callable(factory):
-        functions = ", ".join(sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_")))
-        raise FrontendError(
-            f"the model file has no function '{name}'", where=str(path), limit=functions, fix="name a function of the file"
-        )
-    return _run_user_code(path, factory)
+    if callable(factory):
+        return cast("Callable[[], object]", factory)
+    functions = ", ".join(sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_")))
+    raise FrontendError(
+        f"the model file has no function '{name}'", where=str(path), limit=functions, fix="name a function of the file"
+    )
+
+
+@contextmanager
+def _importable(module: ModuleType, folder: Path) -> Iterator[None]:
+    """Let a user's module find itself among the modules and its neighbours on the path, as it does in Python alone."""
+    sys.modules[module.__name__] = module
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.modules.pop(module.__name__, None)
+        with suppress(ValueError):
+            sys.path.remove(str(folder))
 
 
 def _run_user_code(path: Path, call: Callable[[], object]) -> object:
@@ -320,9 +358,12 @@ def _run_user_code(path: Path, call: Callable[[], object]) -> object:
         return call()
     except SnnmapError as error:
         raise error.within(str(path)) from error
-    except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    except (Exception, SystemExit) as error:
+        file = str(path.resolve())
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        if isinstance(error, SyntaxError) and error.filename == file:
+            lines.append(error.lineno)
         where = f"{path}, line {lines[-1]}" if lines else str(path)
-        raise FrontendError(
-            f"the model file failed: {type(error).__name__}: {error}", where=where, fix="correct the file; run it in Python alone"
+        raise FrontendError.from_failure(
+            "the model file failed", error, where=where, fix="correct the file; run it in Python alone"
         ) from error

@@ -234,3 +234,87 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     reader.join(5)
     assert received == [b"through"]
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("with_links", [True, False])
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_a_later_name_that_cannot_be_changed_brings_the_old_files_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int, with_links: bool
+) -> None:
+    fsio.write_files(tmp_path, {"a": b"old a", "c": b"old c"})
+    replace, left = os.replace, iter(range(calls))
+
+    def fail_once(source: Path, target: Path) -> None:
+        if next(left, None) is None and Path(source).suffix == ".tmp":
+            raise OSError(errno.EIO, "broken")
+        replace(source, target)
+
+    def refuse_links(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "replace", fail_once)
+    if not with_links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    with pytest.raises(OSError, match="broken"):
+        fsio.write_files(tmp_path, {"a": b"new", "b": b"new", "c": b"new", "more/d": b"new"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old a", "c": b"old c"}
+
+
+def test_a_backup_that_cannot_be_made_leaves_old_files_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsio.write_files(tmp_path, {"a": b"old", "b": b"old"})
+
+    def copy_half(source: Path, target: Path) -> None:
+        target.write_bytes(b"ol")
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "link", lambda *_, **__: os.fstat(-1))
+    monkeypatch.setattr("shutil.copy2", copy_half)
+    with pytest.raises(OSError, match="full"):
+        fsio.write_files(tmp_path, {"a": b"new", "b": b"new"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old", "b": b"old"}
+
+
+def test_no_backup_is_left(tmp_path: Path) -> None:
+    for data in (b"1", b"2"):
+        fsio.write_files(tmp_path, dict.fromkeys("abc", data))
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys("abc", data)
+
+
+def test_a_folder_that_another_process_makes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mkdir = Path.mkdir
+
+    def lose_the_race(self: Path, *arguments: object, **options: object) -> None:
+        mkdir(self)
+        mkdir(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", lose_the_race)
+    fsio.write_file(tmp_path / "new" / "file", b"x")
+    assert (tmp_path / "new" / "file").read_bytes() == b"x"
+
+
+def test_folders_are_removed_where_a_deeper_one_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="too long"):
+        fsio.write_files(tmp_path / "new", {"a/b": b"x", f"z/{'n' * 300}/c": b"x"})
+    assert names_below(tmp_path) == set()
+
+
+@pytest.mark.parametrize("old", [b"old", None])
+def test_a_link_s_target_is_written(tmp_path: Path, old: bytes | None) -> None:
+    (tmp_path / "links").mkdir()
+    (tmp_path / "data").mkdir()
+    target, link = tmp_path / "data" / "file", tmp_path / "links" / "file"
+    link.symlink_to(Path("..") / "data" / "file")
+    if old is not None:
+        target.write_bytes(old)
+    for write in (lambda: fsio.write_file(link, b"one"), lambda: fsio.write_files(link.parent, {"file": b"two", "b": b"2"})):
+        write()
+        assert link.is_symlink()
+    assert target.read_bytes() == b"two"
+    assert names_below(tmp_path) == {"data", "data/file", "links", "links/file", "links/b"}
+
+
+def test_a_device_among_several_files_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "gone").symlink_to("/dev/null")
+    fsio.write_files(tmp_path, {"a": b"1", "gone": b"2"})
+    assert (tmp_path / "gone").is_char_device()
+    assert names_below(tmp_path) == {"a", "gone"}

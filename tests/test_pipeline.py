@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,3 +257,34 @@ def test_a_failure_in_the_user_s_file_keeps_its_cause(tmp_path: Path) -> None:
         load_model(f"{tmp_path / 'model.py'}:make")
     assert refused.value.where == f"{tmp_path / 'model.py'}, line 6"
     assert isinstance(refused.value.__cause__, LookupError)
+
+
+def test_a_failure_is_told_with_its_line_wherever_the_file_is_called_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.py").write_text("def make():\n    raise SystemExit(0)\n")
+    (tmp_path / "link.py").symlink_to("model.py")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    for name in ("../model.py", "../link.py"):
+        with pytest.raises(FrontendError, match="SystemExit: 0") as refused:
+            load_model(f"{name}:make")
+        assert refused.value.where == f"{name}, line 2"
+
+
+def test_a_model_file_may_use_its_neighbours_and_its_own_module(tmp_path: Path) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    (tmp_path / "neighbour_of_model.py").write_text(f"PATH = {str(tmp_path / 'model.json')!r}\n")
+    text = (
+        "from __future__ import annotations\n"
+        "from dataclasses import KW_ONLY, dataclass\nimport neighbour_of_model, snnmap\n\n\n"
+        "@dataclass\nclass Options:\n    _: KW_ONLY\n    path: str = neighbour_of_model.PATH\n\n\n"
+        "def make():\n    return snnmap.load_network(Options().path)\n"
+    )
+    before = list(sys.path)
+    for name in ("my_model.py", "json.py"):
+        (tmp_path / name).write_text(text)
+        assert load_model(f"{tmp_path / name}:make") == residual()
+    assert sys.path == before
+    assert "my_model" not in sys.modules
+    assert sys.modules["json"] is json

@@ -3,7 +3,7 @@
 from snnmap.chip.catalog import find_chip_by_id, list_chips, load_chip, read_chip
 from snnmap.chip.codes import decay_factors, nearest_dashes
 from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, Layout, OutputNeurons, Readout, SlotReach, WeightMemory
-from snnmap.chip.relay import RelayCell, find_relay_cell
+from snnmap.chip.relay import RelayCell, find_relay_cell, find_relay_cells
 
 __all__ = [
     # the record and its parts
@@ -27,4 +27,5 @@ __all__ = [
     # the relay cell
     "RelayCell",
     "find_relay_cell",
+    "find_relay_cells",
 ]

@@ -13,6 +13,8 @@ from snnmap.errors import ChipError
 
 __all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip"]
 
+_MAX_INTEGER = 2**31 - 1
+
 
 def list_chips() -> list[str]:
     """Give the names of the built-in chips, sorted."""
@@ -60,7 +62,7 @@ def read_chip(text: str, *, where: str) -> Chip:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # syntax, an integer of thousands of digits, or tables nested as deep
         raise ChipError(f"the chip file is not TOML: {error}", where=where, fix="correct the TOML syntax") from error
     problems: list[str] = []
     try:
@@ -109,6 +111,8 @@ def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
             problems.append(f"{name} is not a list")
             return None
         return tuple(_convert(get_args(kind)[0], item, name, problems) for item in value)
+    if type(value) is int and abs(value) > _MAX_INTEGER:
+        return _require(False, value, f"{name} is beyond {_MAX_INTEGER}", problems)
     expected = kind.__name__ if isinstance(kind, type | types.GenericAlias) else str(kind)
     return _require(type(value) is kind, value, f"{name} = {value!r} is not of type {expected}", problems)
 

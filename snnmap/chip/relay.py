@@ -7,7 +7,7 @@ from itertools import product
 from snnmap.chip.arithmetic import decay, deliver, fire, integrate
 from snnmap.chip.record import Chip
 
-__all__ = ["RelayCell", "find_relay_cell"]
+__all__ = ["RelayCell", "find_relay_cell", "find_relay_cells"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,12 @@ def find_relay_cell(chip: Chip, *, unit_shift: int = 0) -> RelayCell | None:
     """
     bits, hidden = chip.bits, chip.hidden
     return _search(hidden.max_count, bits.state, bits.dash_max, min(4, bits.weight_range[1]), unit_shift)
+
+
+def find_relay_cells(chip: Chip) -> dict[int, RelayCell]:
+    """Find the relay cell for each weight shift of the unit, leaving out shifts for which the chip has none."""
+    cells = {shift: find_relay_cell(chip, unit_shift=shift) for shift in range(chip.bits.shift_max + 1)}
+    return {shift: cell for shift, cell in cells.items() if cell is not None}
 
 
 @lru_cache(maxsize=64)

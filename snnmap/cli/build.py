@@ -5,7 +5,7 @@ import sys
 import click
 
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import chip_option, model_argument, read_array, stretch_option
+from snnmap.cli.options import chip_option, model_argument, naming_file, read_array, stretch_option
 from snnmap.mapping import FoldOptions
 from snnmap.pipeline import CompileOptions, compile_model, load_model
 
@@ -26,7 +26,8 @@ def command(model: str, chip: str, output: str, calibration: str | None, no_veri
     network = load_model(model)
     options = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops), verify=not no_verify)
     raster = None if calibration is None else read_array(calibration)
-    artifacts = compile_model(network, chip, options=options, calibration=raster, on_stage=on_stage)
+    with naming_file(calibration):
+        artifacts = compile_model(network, chip, options=options, calibration=raster, on_stage=on_stage)
     artifacts.write(output)
     for warning in artifacts.report.warnings:
         sys.stderr.write(f"{warning}\n")

@@ -1,5 +1,7 @@
 """Progress and errors on stderr, data on stdout."""
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,9 +11,16 @@ from rich.console import Console
 __all__ = ["out", "print_error", "report_stages"]
 
 
+class _Console(Console):
+    """Leaves a reader that has gone away to the command line."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def out() -> Console:
-    """Give a console on stdout; wide where stdout is not a terminal, so that tables are not cut."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    """Give a console on stdout that prints names as they are; wide where that is no terminal, so that tables are not cut."""
+    return _Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
 
 
 def print_error(message: str) -> None:

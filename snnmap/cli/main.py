@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
+    stdout = sys.stdout
     try:
         result = program.main(args=arguments, prog_name="snnmap", standalone_mode=False)
     except SnnmapError as error:
@@ -54,9 +55,9 @@ def _run(arguments: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         print_error("interrupted")
         return _INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    except SystemExit as stopped:
+        reader_is_gone = sys.stdout is not stdout  # click then puts one in its place that can be flushed, and exits with 1
+        return 0 if reader_is_gone or not isinstance(stopped.code, int) else stopped.code
     except OSError as error:
         print_error(_describe(error))
         return _USAGE

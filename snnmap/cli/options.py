@@ -1,6 +1,7 @@
 """Arguments that several verbs take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ from snnmap.chip import load_chip
 from snnmap.errors import FormatError, InputError
 from snnmap.ir import Image, IntArray
 
-__all__ = ["bitstream_chip_option", "chip_option", "model_argument", "read_array", "read_bytes", "read_image", "stretch_option"]
+__all__ = [
+    "bitstream_chip_option",
+    "chip_option",
+    "model_argument",
+    "naming_file",
+    "read_array",
+    "read_bytes",
+    "read_image",
+    "stretch_option",
+]
 
 model_argument: Callable[..., Any] = click.argument("model")
 chip_option: Callable[..., Any] = click.option("--chip", "-c", required=True, help="Name of a chip, or path of its TOML file.")
@@ -60,10 +70,28 @@ def read_array(path: str) -> IntArray:
     Raises:
         InputError: it cannot be read as an array.
     """
+    fix = "give a .npy file, or text with one line a step"
     try:
-        loaded = np.load(path, allow_pickle=False) if path.endswith(".npy") else np.loadtxt(path, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"the input raster cannot be read: {error}", where=path, fix="give a .npy file, or text with one line a step"
-        ) from error
+        loaded = _load(path)
+    except Exception as error:  # numpy lets through whatever the bytes lead its readers to
+        raise InputError(f"the input raster cannot be read: {error}", where=path, fix=fix) from error
+    if not isinstance(loaded, np.ndarray):
+        loaded.close()
+        raise InputError("the file holds an archive of arrays", where=path, measured="zip", limit="one .npy array", fix=fix)
     return np.asarray(loaded)
+
+
+def _load(path: str) -> Any:
+    if not path.endswith(".npy"):
+        return np.loadtxt(path, ndmin=2)
+    with Path(path).open("rb") as stream:  # numpy leaves a damaged file open
+        return np.load(stream, allow_pickle=False)
+
+
+@contextmanager
+def naming_file(path: str | None) -> Iterator[None]:
+    """Let errors of an input raster say which file it came from."""
+    try:
+        yield
+    except InputError as error:
+        raise (error if path is None else error.within(path)) from error

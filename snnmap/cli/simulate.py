@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from snnmap import fsio
-from snnmap.cli.options import bitstream_chip_option, read_array, read_image
+from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, read_image
 from snnmap.ir import Recording
 from snnmap.simulator import Engine, simulate_image
 
@@ -31,7 +31,9 @@ def command(bitstream: str, raster: str, record: tuple[str, ...], engine: str, c
     image = read_image(bitstream, chip)
     counts_of = tuple(dict.fromkeys(("outputs", *record)))
     chosen: Engine = "reference" if engine == "reference" else "batch"
-    recording = simulate_image(image, read_array(raster), counts_of=counts_of, states_of=record, engine=chosen)
+    counts = read_array(raster)
+    with naming_file(raster):
+        recording = simulate_image(image, counts, counts_of=counts_of, states_of=record, engine=chosen)
     for number, sample in enumerate(recording.counts["outputs"].sum(axis=1).tolist()):
         click.echo(f"{number}: {' '.join(map(str, sample))}")
     profile = recording.profile

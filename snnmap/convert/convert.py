@@ -25,7 +25,7 @@ class ConvertOptions:
 
     Attributes:
         n_steps: T, steps in which an input is presented.
-        settle_steps: silent steps after it, in which currents and late spikes arrive.
+        settle_steps: silent steps after it, in which currents and late spikes arrive; 0 takes 4 and one a ReLU layer.
         percentile: of a layer's activations that stands for its largest rate; 100 is the maximum (Diehl et al. 2015), less is
             robust to outliers (Rueckauer et al. 2017, section 3.2.1).
         max_rate: spikes a step that stand for that activation.
@@ -38,7 +38,7 @@ class ConvertOptions:
     """
 
     n_steps: int = 8
-    settle_steps: int = 6
+    settle_steps: int = 0
     percentile: float = 99.9
     max_rate: float = 8.0
     input_max: float = 1.0
@@ -133,6 +133,8 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
             fix="give some hundred inputs",
         )
     ann = read_ann(model, data.shape[1:])
+    if not options.settle_steps:
+        options = replace(options, settle_steps=4 + len(ann.layers))
     activations = run_ann(ann, data)
     units = {INPUT: options.input_max / (options.input_rate * options.n_steps)}
     for layer in ann.layers:

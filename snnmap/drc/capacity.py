@@ -1,10 +1,11 @@
 """Family 2: does the network fit the chip?"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from snnmap.chip import WeightMemory
+from snnmap.chip import WeightMemory, find_relay_cells
 from snnmap.diagnostics import Location
 from snnmap.drc.engine import Finding, Subject, find_runs, rule
 from snnmap.ir import BoolArray, CsrMatrix, IntArray, MappedNetwork, Network, QuantisedNetwork
@@ -13,12 +14,26 @@ __all__ = ["memories_of"]
 
 
 def memories_of(mapped: MappedNetwork) -> tuple[tuple[str, WeightMemory, tuple[CsrMatrix, ...]], ...]:
-    """Give name, record and matrices of the three kinds of weight memory."""
+    """Give name, record and matrices of the three kinds of weight memory, with relays' synapses onto themselves."""
     chip = mapped.chip
+    recurrent = (_with_own_synapses(mapped), *mapped.recurrent_weights[1:])
     return (
         ("input_weights", chip.input_weights, mapped.input_weights),
-        ("recurrent_weights", chip.recurrent_weights, mapped.recurrent_weights),
+        ("recurrent_weights", chip.recurrent_weights, recurrent),
         ("output_weights", chip.output_weights, mapped.output_weights),
+    )
+
+
+def _with_own_synapses(mapped: MappedNetwork) -> CsrMatrix:
+    """Add what the quantiser will add to the first recurrent matrix: each relay's synapse onto itself, where its cell has one."""
+    matrix, relays = mapped.recurrent_weights[0], np.flatnonzero(mapped.table.hidden_hop)
+    if not any(cell.self_weight for cell in find_relay_cells(mapped.chip).values()):
+        return matrix
+    return CsrMatrix.from_triplets(
+        np.concatenate([matrix.rows, relays]),
+        np.concatenate([matrix.indices, relays]),
+        np.concatenate([matrix.data, np.ones(relays.size)]),
+        matrix.shape,
     )
 
 
@@ -144,7 +159,7 @@ def check_fan_out(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN206", "memory-words-exceeded", MappedNetwork)
 def check_words(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: counts the weights in each list memory.
+    """What it does: counts the weights in each list memory, those of relays included.
 
     Why it matters: all neurons share one pool of words.
 
@@ -236,14 +251,11 @@ def check_bias(subject: Subject[Network]) -> Iterator[Finding]:
     network, chip = subject.of, subject.chip
     for population in network.populations:
         has_bias = chip.outputs.bias if population.name in network.output_populations else chip.hidden.bias
-        if not has_bias and (population.bias != 0).any():
-            used = np.flatnonzero(population.bias != 0)
+        for start, stop in () if has_bias else find_runs(population.bias != 0):
             yield Finding(
-                location=Location(
-                    population=population.name, neurons=(int(used[0]), int(used[-1]) + 1), source=population.source
-                ),
+                location=Location(population=population.name, neurons=(start, stop), source=population.source),
                 message="the chip's neurons have no bias",
-                measured=f"{np.nanmax(np.abs(population.bias)):.4g}",
+                measured=f"{np.abs(population.bias[start:stop]).max():.4g}",
                 limit="0",
                 fix="train without biases or choose another chip",
             )
@@ -305,9 +317,9 @@ def _report(
     by_output: bool = False,
 ) -> Iterator[Finding]:
     """Report neurons whose count is above a limit, grouped into runs of one population."""
-    for name, neurons, chosen in _group(mapped, counts > limit, by_input=by_input, by_output=by_output):
+    for location, chosen in _group(mapped, counts > limit, by_input=by_input, by_output=by_output):
         yield Finding(
-            location=Location(population=name, neurons=neurons, block=block, source=mapped.modules.get(name, "")),
+            location=replace(location, block=block),
             message=message,
             measured=str(int(counts[chosen].max())),
             limit=str(limit),
@@ -320,9 +332,9 @@ def _report_reach(mapped: MappedNetwork, slots: IntArray, reach: range, what: st
     wrong = np.zeros(mapped.hidden.size, np.bool_)
     wrong[slots] = True
     wrong[reach.start : reach.stop] = False
-    for name, neurons, chosen in _group(mapped, wrong):
+    for location, chosen in _group(mapped, wrong):
         yield Finding(
-            location=Location(population=name, neurons=neurons, source=mapped.modules.get(name, "")),
+            location=location,
             message=f"a neuron {what} in a slot out of reach ({slots.size} neurons need one of {len(reach)} slots)",
             measured=f"slot {int(chosen[0])}",
             limit=f"{reach.start}..{reach.stop - 1}",
@@ -332,8 +344,8 @@ def _report_reach(mapped: MappedNetwork, slots: IntArray, reach: range, what: st
 
 def _group(
     mapped: MappedNetwork, wrong: BoolArray, *, by_input: bool = False, by_output: bool = False
-) -> Iterator[tuple[str, tuple[int, int], IntArray]]:
-    """Give source name, neuron range and slots of each run of wrong slots of one population (relays apart)."""
+) -> Iterator[tuple[Location, IntArray]]:
+    """Give place and slots of each run of wrong slots of one population or port (relays apart)."""
     table = mapped.table
     if by_input:
         source, neuron, hop = table.channel_source, table.channel_neuron, np.zeros_like(table.channel_source)
@@ -344,6 +356,14 @@ def _group(
     for index, step in sorted(set(zip(source[wrong].tolist(), hop[wrong].tolist(), strict=True))):
         slots = np.flatnonzero((source == index) & (hop == step))
         slots = slots[np.argsort(neuron[slots], kind="stable")]
-        name = table.sources[index] + (f" (relay {step})" if step else "")
+        place = _locate(mapped, table.sources[index], step)
         for start, stop in find_runs(wrong[slots]):
-            yield name, (start, stop), slots[start:stop]
+            yield replace(place, neurons=(start, stop)), slots[start:stop]
+
+
+def _locate(mapped: MappedNetwork, source: str, hop: int) -> Location:
+    """Give the place of a population or port, or of its relays at one hop."""
+    name, module = f"{source} (relay {hop})" if hop else source, mapped.modules.get(source, "")
+    if source in {port.name for port in mapped.inputs}:
+        return Location(port=name, source=module)
+    return Location(population=name, source=module)

@@ -140,21 +140,20 @@ def _run(subject_type: type, subject: Subject[_SubjectT]) -> Report:
     return Report(diagnostics=tuple(ordered), rules_run=tuple(sorted(entry.id for entry in rules)))
 
 
-def _run_rule(entry: Rule, subject: Subject[_SubjectT]) -> list[Diagnostic]:
-    """Run one rule; a rule that crashes is itself a finding, and the others still run (design, section 10)."""
+def _run_rule(entry: Rule, subject: Subject[_SubjectT]) -> Iterator[Diagnostic]:
+    """Run one rule; a crash is itself a finding, beside those made before it and those of other rules (design, section 10)."""
     try:
-        return [_to_diagnostic(entry, finding) for finding in entry.check(subject)]
+        for finding in entry.check(subject):
+            yield _to_diagnostic(entry, finding)
     except Exception as error:
-        return [
-            Diagnostic(
-                rule=_CRASH_ID,
-                name=_CRASH_NAME,
-                severity=Severity.ERROR,
-                location=Location(),
-                message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
-                fix="report this as a defect of snnmap",
-            )
-        ]
+        yield Diagnostic(
+            rule=_CRASH_ID,
+            name=_CRASH_NAME,
+            severity=Severity.ERROR,
+            location=Location(),
+            message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
+            fix="report this as a defect of snnmap",
+        )
 
 
 def _to_diagnostic(entry: Rule, finding: Finding) -> Diagnostic:

@@ -45,10 +45,10 @@ def check_decay(subject: Subject[Network]) -> Iterator[Finding]:
     How to fix: give positive time constants.
     """
     for population in subject.of.populations:
-        for name, values in (("alpha", population.alpha), ("beta", population.beta[np.newaxis])):
-            for row in values:
-                wrong = (row < 0) | (row > 1)
-                yield from _runs(population, row, wrong, "0..1", f"{name} is not a decay factor", "give positive time constants")
+        rows = {f"alpha[{synapse}]": row for synapse, row in enumerate(population.alpha)} | {"beta": population.beta}
+        for name, row in rows.items():
+            wrong = (row < 0) | (row > 1)
+            yield from _runs(population, row, wrong, "0..1", f"{name} is not a decay factor", "give positive time constants")
 
 
 @rule("SNN403", "reset-not-subtract", Network)
@@ -77,7 +77,7 @@ def check_spike_counts(subject: Subject[Network]) -> Iterator[Finding]:
     """What it does: compares the most spikes a neuron sends in a step with the chip's.
 
     Why it matters: a model that sends more is cut off on the chip (error); a model that sends fewer may be outdone by the
-    chip, which sends a spike for each threshold reached (warning).
+    chip, which sends a spike for each threshold reached (warning). No neuron sends fewer than none (error).
 
     Example: an output layer with multiple spikes where the chip's outputs send one; a single-spike model on a multi-spike chip.
 
@@ -86,19 +86,26 @@ def check_spike_counts(subject: Subject[Network]) -> Iterator[Finding]:
     network, chip = subject.of, subject.chip
     for population in network.populations:
         limit = chip.outputs.max_count if population.name in network.output_populations else chip.hidden.max_count
-        finite = np.isfinite(population.threshold)
-        for start, stop in find_runs(finite & (population.max_count != limit)):
-            worst = int(population.max_count[start:stop].max())
+        yield from _compare_counts(population, limit)
+
+
+def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
+    counts, finite = population.max_count, np.isfinite(population.threshold)
+    for wrong, message, severity in (
+        (counts > limit, "the model sends more spikes a step than the chip", Severity.ERROR),
+        (counts < 0, "the model's most spikes a step are negative", Severity.ERROR),
+        ((counts >= 0) & (counts < limit), "the chip may send more spikes a step than the model", Severity.WARNING),
+    ):
+        for start, stop in find_runs(finite & wrong):
+            part = counts[start:stop]
             yield Finding(
                 location=Location(population=population.name, neurons=(start, stop), source=population.source),
-                message="the model sends more spikes a step than the chip"
-                if worst > limit
-                else "the chip may send more spikes a step than the model",
-                measured=str(worst),
+                message=message,
+                measured=str(int(part[np.argmax(np.abs(part - limit))])),
                 limit=str(limit),
                 unit="spikes a step",
                 fix=f"train with max_count={limit}",
-                severity=Severity.ERROR if worst > limit else Severity.WARNING,
+                severity=severity,
             )
 
 
@@ -106,5 +113,5 @@ def _runs(population: Population, values: FloatArray, wrong: BoolArray, limit: s
     for start, stop in find_runs(wrong):
         part = values[start:stop]
         location = Location(population=population.name, neurons=(start, stop), source=population.source)
-        measured = f"{part[np.argmax(np.abs(part))]:.6g}"
+        measured = str(float(part[np.argmax(np.abs(part))]))
         yield Finding(location=location, message=message, measured=measured, limit=limit, fix=fix)

@@ -71,7 +71,7 @@ def check_current(subject: Subject[Network]) -> Iterator[Finding]:
     """What it does: finds synapses that forget faster than the chip can code.
 
     Why it matters: the chip decays a current before the membrane sees it. With a bit shift of 0 the current is gone before it is
-    used, so the shortest usable synapse keeps half of its current a step (alpha 0.5).
+    used, so the shortest usable synapse keeps half of its current a step (alpha 0.5). An alpha of 0.25 or more is taken for that.
 
     Example: a model without synaptic memory (alpha 0), as plain LIF layers are.
 
@@ -84,8 +84,8 @@ def check_current(subject: Subject[Network]) -> Iterator[Finding]:
                 yield Finding(
                     location=_at(population, start, stop),
                     message=f"the current of synapse {synapse} would be gone before it is used",
-                    measured=f"{row[start:stop].min():.4g}",
-                    limit="0.5",
+                    measured=str(float(row[start:stop].min())),
+                    limit=str(_SMALLEST_ALPHA),
                     unit="of the current kept a step",
                     fix="train with alpha of 0.5 or more",
                 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from snnmap.chip import find_relay_cell
+from snnmap.chip import find_relay_cells
 from snnmap.diagnostics import Location
 from snnmap.drc.engine import Finding, Subject, rule
 from snnmap.drc.topology import is_sound
@@ -13,7 +13,8 @@ __all__: list[str] = []
 
 @rule("SNN301", "loop-too-short", Network)
 def check_loops(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: finds loops of populations whose delays add up to less than the chip needs around them.
+    """What it does: finds loops of populations whose delays add up to less than the chip needs around them. Of populations that
+    feed each other one loop is told; once it is mended, another may be.
 
     Why it matters: on the chip every hop between hidden neurons takes one step. Relays can add steps, nothing can take any away.
 
@@ -47,7 +48,7 @@ def check_relays(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
     How to fix: remove skip connections and delays, or choose another chip.
     """
     mapped = subject.of
-    if mapped.n_relays and find_relay_cell(subject.chip) is None:
+    if mapped.n_relays and not find_relay_cells(subject.chip):
         yield Finding(
             location=Location(),
             message="paths must be aligned, but the chip has no neuron that repeats a count",

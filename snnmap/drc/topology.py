@@ -207,14 +207,12 @@ def check_not_empty(subject: Subject[Network]) -> Iterator[Finding]:
     network = subject.of
     hidden = [p.name for p in network.populations if p.name not in network.output_populations]
     for what, parts in (
-        ("input port", network.inputs),
-        ("hidden population", hidden),
-        ("output population", network.output_populations),
+        ("an input port", network.inputs),
+        ("a hidden population", hidden),
+        ("an output population", network.output_populations),
     ):
         if not parts:
-            yield Finding(
-                location=Location(), message=f"the network has no {what}", measured="0", limit="1", fix=f"add an {what}"
-            )
+            yield Finding(location=Location(), message=f"the network lacks {what}", measured="0", limit="1", fix=f"add {what}")
 
 
 def _at(projection: Projection) -> Location:

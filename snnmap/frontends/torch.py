@@ -1,14 +1,16 @@
 """From a torch module made of snnmap.nn layers, Linear layers and additions to a network."""
 
 import operator
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snnmap.chip import Readout, decay_factors
-from snnmap.errors import FrontendError
+from snnmap.errors import FrontendError, SnnmapError
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
 if TYPE_CHECKING:
@@ -358,12 +360,24 @@ def _trace(module: "nn.Module") -> "fx.Graph":
         module = nn.Sequential(module)
     try:
         return Tracer().trace(module)
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise FrontendError(
-            f"the module's forward cannot be followed: {error}",
-            where=type(module).__name__,
+    except SnnmapError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FrontendError.from_failure(
+            "the module's forward cannot be followed",
+            error,
+            where=f"{type(module).__name__}{_user_line(error)}",
             fix="write forward without branches or loops over data",
         ) from error
+
+
+def _user_line(error: BaseException) -> str:
+    """Give the last line of the user's own code that an exception came through."""
+    import torch
+
+    ours = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    return f", {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
 
 
 def _where(node: "fx.Node") -> str:

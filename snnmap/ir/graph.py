@@ -1,7 +1,8 @@
 """Questions about a network's graph: order, loops, who reaches whom."""
 
 from collections.abc import Iterator
-from itertools import pairwise
+from graphlib import TopologicalSorter
+from itertools import chain, pairwise
 
 import networkx as nx
 
@@ -25,12 +26,15 @@ def expand_terms(network: Network, source: str) -> tuple[str, ...]:
     """Give the input ports and populations whose counts a source adds up; a name may occur more than once.
 
     Raises:
-        RecursionError: when sums contain each other; :func:`find_structure_problems` reports that first.
+        CycleError: when sums contain each other; :func:`find_structure_problems` reports that first.
     """
     terms = {addition.name: addition.terms for addition in network.sums}
     if source not in terms:
         return (source,)
-    return tuple(leaf for term in terms[source] for leaf in expand_terms(network, term))
+    leaves: dict[str, tuple[str, ...]] = {}
+    for name in TopologicalSorter(terms).static_order():
+        leaves[name] = tuple(chain.from_iterable(leaves[term] for term in terms[name])) if name in terms else (name,)
+    return leaves[source]
 
 
 def order_populations(network: Network) -> list[str]:
@@ -41,10 +45,16 @@ def order_populations(network: Network) -> list[str]:
 
 
 def find_zero_delay_loops(network: Network) -> list[list[str]]:
-    """Give the sets of populations that wait for each other within one step, each sorted."""
+    """Give, for each set of populations that wait for each other within one step, a shortest loop through its first, in order."""
     graph = _zero_delay_graph(network)
-    components = [sorted(component) for component in nx.strongly_connected_components(graph)]
-    return sorted(c for c in components if len(c) > 1 or graph.has_edge(c[0], c[0]))
+    components = sorted(sorted(component) for component in nx.strongly_connected_components(graph))
+    return [_loop_through(c[0], sorted(graph.subgraph(c).edges)) for c in components if graph.subgraph(c).edges]
+
+
+def _loop_through(name: str, edges: list[tuple[str, str]]) -> list[str]:
+    graph: nx.DiGraph[str] = nx.DiGraph(edges)
+    ways_back = [nx.shortest_path(graph, successor, name) for successor in sorted(graph.successors(name))]
+    return [name, *min(ways_back, key=len)[:-1]]
 
 
 def _zero_delay_graph(network: Network) -> "nx.DiGraph[str]":
@@ -236,28 +246,33 @@ def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
     """Find loops that no choice of lags can fold: sum of delays below sum of the chip's delays (design, section 5).
 
     Args:
-        network: well-formed.
+        network: well-formed. Projections without weights count for nothing, as in folding.
         hop_steps: what one hidden-to-hidden hop takes on the chip.
 
     Returns:
         The loops of one population, then one loop for each set of populations that feed each other; empty exactly when
         the network can be folded.
     """
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    names = {population.name for population in network.populations}
-    for projection in network.projections:
-        for leaf in expand_terms(network, projection.pre):
-            if leaf in names:
-                known = graph.get_edge_data(leaf, projection.post, {"delay": projection.delay_steps})["delay"]
-                delay = min(known, projection.delay_steps)
-                graph.add_edge(leaf, projection.post, delay=delay, slack=delay - hop_steps)
-    found = [_short_loop(graph, [name, name], hop_steps) for name in sorted(names) if _is_short_self_loop(graph, name)]
+    graph = _slack_graph(network, hop_steps)
+    found = [_short_loop(graph, [name, name], hop_steps) for name in sorted(graph) if _is_short_self_loop(graph, name)]
     graph.remove_edges_from(list(nx.selfloop_edges(graph)))  # networkx 3.6 fails on them in find_negative_cycle
     for component in sorted(nx.strongly_connected_components(graph), key=min):
         part = graph.subgraph(sorted(component)).copy()
         if nx.negative_edge_cycle(part, weight="slack"):
             found.append(_short_loop(graph, nx.find_negative_cycle(part, min(component), weight="slack"), hop_steps))
     return found
+
+
+def _slack_graph(network: Network, hop_steps: int) -> "nx.DiGraph[str]":
+    """Give the hidden connections that have weights, each with its shortest delay and what that leaves beyond a hop."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    names = {population.name for population in network.populations}
+    for projection in (wired for wired in network.projections if wired.weights.data.any()):
+        for leaf in sorted(names.intersection(expand_terms(network, projection.pre))):
+            known = graph.get_edge_data(leaf, projection.post, {"delay": projection.delay_steps})["delay"]
+            delay = min(known, projection.delay_steps)
+            graph.add_edge(leaf, projection.post, delay=delay, slack=delay - hop_steps)
+    return graph
 
 
 def _is_short_self_loop(graph: "nx.DiGraph[str]", name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ from snnmap.ir.network import InputPort
 from snnmap.ir.record import FloatArray, IntArray, freeze_mapping, record, replace_array
 
 __all__ = ["Profile", "Recording", "join_rasters", "read_raster", "read_rasters"]
+
+_MAX_COUNT = 2**31 - 1
+"""So that sums and products of counts stay exact in int64."""
 
 
 @record
@@ -107,7 +111,7 @@ def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
         ``(n_samples, n_steps, size) int64``.
 
     Raises:
-        InputError: wrong shape, negative counts, or values that are not integers.
+        InputError: wrong shape, counts that are negative or beyond 2**31 - 1, or values that are not integers.
     """
     given = np.asarray(raster)
     if given.ndim == 2:
@@ -120,12 +124,19 @@ def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
             limit=f"(n_samples, n_steps, {size}) or (n_steps, {size})",
             fix="give spike counts, one column a channel",
         )
-    if given.dtype.kind not in "iubf" or not np.isfinite(given).all() or (given != np.rint(given)).any() or (given < 0).any():
+    if not _are_counts(given):
+        seen = f", smallest {given.min()}, largest {given.max()}" if given.size and given.dtype.kind in "iuf" else ""
         raise InputError(
             "spike counts must be non-negative integers",
             where=where,
-            measured=f"{given.dtype}" + (f", smallest {given.min()}" if given.size and given.dtype.kind in "iuf" else ""),
-            limit="integers from 0",
+            measured=f"{given.dtype}{seen}",
+            limit=f"integers from 0 to {_MAX_COUNT}",
             fix="encode the signal as spike counts a step",
         )
     return given.astype(np.int64)
+
+
+def _are_counts(given: npt.NDArray[Any]) -> bool:
+    if given.dtype.kind not in "iubf" or not np.isfinite(given).all():
+        return False
+    return bool((given == np.rint(given)).all() and (given >= 0).all() and (given <= _MAX_COUNT).all())

@@ -47,9 +47,9 @@ class Report:
         }
 
     def merge(self, other: "Report") -> "Report":
-        """Give one report of both."""
-        both = {(str(d.rule), d.sort_key): d for d in (*self.diagnostics, *other.diagnostics)}
+        """Give one report of both; what both found is told once."""
+        both = {*self.diagnostics, *other.diagnostics}
         return Report(
-            diagnostics=tuple(sorted(both.values(), key=lambda diagnostic: diagnostic.sort_key)),
+            diagnostics=tuple(sorted(both, key=lambda diagnostic: diagnostic.sort_key)),
             rules_run=tuple(sorted({*self.rules_run, *other.rules_run})),
         )

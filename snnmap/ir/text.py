@@ -1,16 +1,19 @@
 """The canonical text form of a network: JSON, one line an array, that round-trips exactly."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 
 from snnmap import fsio
+from snnmap.chip import Readout
 from snnmap.errors import NetworkError
 from snnmap.ir.csr import CsrMatrix
-from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
+from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
 
 __all__ = ["format_network", "load_network", "parse_network", "save_network"]
 
@@ -28,6 +31,16 @@ _ARRAYS = {
     },
     CsrMatrix: {"indptr": np.int64, "indices": np.int64, "data": np.float64},
 }
+_SCALARS: dict[Any, tuple[type, ...]] = {
+    str: (str,),
+    Reset: (str,),
+    Readout: (str,),
+    int: (int,),
+    float: (float, int),
+    bool: (bool,),
+}
+_MAX_DELAY_STEPS, _MAX_INTEGER = 10_000, 2**31 - 1
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError)
 
 
 def format_network(network: Network) -> str:
@@ -49,12 +62,12 @@ def parse_network(text: str, *, where: str = "text") -> Network:
     try:
         return _read_network(_take_header(json.loads(text)))
     except NetworkError as error:
+        raise error.within(where) from error
+    except _MALFORMED as error:
         raise NetworkError(
-            error.what, where=error.where or where, measured=error.measured, limit=error.limit, fix=error.fix
-        ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NetworkError(
-            f"the network file is malformed: {error}", where=where, fix="give a file written by save_network"
+            f"the network file is malformed: {str(error) or type(error).__name__}",
+            where=where,
+            fix="give a file written by save_network",
         ) from error
 
 
@@ -132,19 +145,52 @@ def _read_network(document: dict[str, Any]) -> Network:
     parts: dict[str, Any] = {
         "inputs": tuple(_read(InputPort, item) for item in document.pop("inputs")),
         "populations": tuple(_read(Population, item) for item in document.pop("populations")),
-        "projections": tuple(
-            _read(Projection, {**item, "weights": _read(CsrMatrix, item["weights"])}) for item in document.pop("projections")
-        ),
+        "projections": tuple(_read_projection(item) for item in document.pop("projections")),
         "outputs": tuple(_read(OutputPort, item) for item in document.pop("outputs")),
         "sums": tuple(_read(SpikeSum, item) for item in document.pop("sums")),
     }
     return _read(Network, {**document, **parts})
 
 
+def _read_projection(item: dict[str, Any]) -> Projection:
+    projection = _read(Projection, {**item, "weights": _read(CsrMatrix, item["weights"])})
+    if not 0 <= projection.delay_steps <= _MAX_DELAY_STEPS:
+        raise NetworkError(
+            "a delay is out of range",
+            where=f"projection '{projection.name}'",
+            measured=f"{projection.delay_steps} steps",
+            limit=f"0 to {_MAX_DELAY_STEPS} steps",
+            fix="correct the delay",
+        )
+    return projection
+
+
 def _read(cls: type[T], item: dict[str, Any]) -> T:
-    arrays = _ARRAYS.get(cls, {})
+    arrays, hints = _ARRAYS.get(cls, {}), get_type_hints(cls)
     values = {
-        key: np.asarray(value, arrays[key]) if key in arrays else tuple(value) if isinstance(value, list) else value
+        key: _read_array(value, arrays[key], key) if key in arrays else _read_value(value, hints.get(key), key)
         for key, value in item.items()
     }
     return cls(**values)
+
+
+def _read_array(value: Any, dtype: type, key: str) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.asarray(value, dtype)
+    if dtype is np.int64 and not np.array_equal(array, np.asarray(value)):
+        raise ValueError(f"{key} holds what is not an integer")
+    return array
+
+
+def _read_value(value: Any, hint: Any, key: str) -> Any:
+    """Check a scalar, or the texts of a list or mapping, against the field's type."""
+    if hint in _SCALARS and type(value) not in _SCALARS[hint]:
+        raise TypeError(f"{key} = {value!r:.80} is not of type {_SCALARS[hint][0].__name__}")
+    if hint is int and not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+        raise ValueError(f"{key} is beyond {_MAX_INTEGER}")
+    if hint == Mapping[str, str]:
+        return {_read_value(name, str, key): _read_value(text, str, key) for name, text in value.items()}
+    if hint == tuple[str, ...]:
+        return tuple(_read_value(text, str, key) for text in value)
+    if isinstance(value, str):
+        value.encode()
+    return tuple(value) if isinstance(value, list) else value

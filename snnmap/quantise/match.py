@@ -19,7 +19,7 @@ from snnmap.quantise.response import kernel_product, kernel_sum, tail_product, t
 
 __all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
 
-SecondSynapse = Literal["decays", "always", "never"]
+SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 
 _CODABLE = 1e-9
 _AMPLIFICATION_COST = 0.005
@@ -74,19 +74,22 @@ def match_decays(
         network: well-formed.
         chip: gives the codes and whether neurons have two synapses.
         second_synapse: ``decays`` uses a free second synapse where decays cannot be coded; ``always`` also where they can,
-            so that two integers share the rounding of each weight; ``never`` keeps to one. Each use doubles the
-            population's weights.
+            so that two integers share the rounding of each weight; ``never`` keeps to one, with a synapse of each neuron onto
+            itself; ``unmatched`` changes nothing, so that rounding the decays keeps no more than the gain. A second synapse
+            doubles the population's weights.
         calibration: input rasters on which a bias a population brings back the mean spike count that remains off.
 
     Returns:
         The network, and what was matched how well.
     """
+    if second_synapse == "unmatched":
+        return network, ()
     matches: list[DecayMatch] = []
     matched, outputs = network, set(network.output_populations)
     for population in network.populations:
         if population.name in outputs or population.reset != "subtract":
             continue
-        free = population.n_synapses == 1 and chip.hidden.synapses == 2
+        free = population.n_synapses == 1 and chip.hidden.synapses == 2 and chip.bits.dash_max > 1  # two codes to choose from
         if not _is_codable(population, chip):
             matched, match = _rebuild(matched, population, chip, pair=free and second_synapse != "never")
             matches.append(match)

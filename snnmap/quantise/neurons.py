@@ -81,7 +81,7 @@ def quantise_neurons(
     memories: Sequence[MemoryWeights],
     swing: StateSwing | None,
     bits: Bits,
-    max_shift_difference: int,
+    shifts: Sequence[tuple[int, ...]],
     *,
     has_bias: bool,
     compared: BoolArray | None = None,
@@ -94,7 +94,7 @@ def quantise_neurons(
         memories: weights by memory kind.
         swing: states seen on calibration data; None without.
         bits: widths of the chip.
-        max_shift_difference: how far the memories' shifts may be apart.
+        shifts: weight shifts of the memories between which to choose.
         has_bias: whether the neurons have a bias, which can make up for the drift of integer decays.
         compared: ``(n,) bool``, readouts whose potentials are compared with each other, and so share one scale.
     """
@@ -103,9 +103,7 @@ def quantise_neurons(
     demands = [_measure_demand(memory, decays) for memory in memories]
     bias = parameters.bias * decays.bias_factor
     peak = None if swing is None else swing.peak
-    scaling = choose_scaling(
-        demands, parameters.threshold, bias, peak, decays.dash_mem, responses.power(), bits, max_shift_difference
-    )
+    scaling = choose_scaling(demands, parameters.threshold, bias, peak, decays.dash_mem, responses.power(), bits, shifts)
     if compared is not None and compared.any():
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
@@ -118,7 +116,10 @@ def quantise_neurons(
         potentials = np.linspace(0.0, 1.0, N_LEVELS)[:, np.newaxis] * threshold
         if swing is not None:
             potentials = swing.potential_levels * scale
-        wanted_bias = wanted_bias + find_bias(decays.dash_syn, decays.dash_mem, currents, potentials)
+        low, high = bits.bias_range
+        lacking = find_bias(decays.dash_syn, decays.dash_mem, currents, potentials)
+        # as much of it as there is room for beside the trained bias
+        wanted_bias = wanted_bias + np.clip(lacking, np.minimum(low - wanted_bias, 0), np.maximum(high - wanted_bias, 0))
     bias_code = np.clip(np.rint(wanted_bias), *bits.bias_range).astype(np.int64)
     codes = NeuronCodes(dash_syn=decays.dash_syn, dash_mem=decays.dash_mem, threshold=threshold, bias=bias_code)
     return QuantisedNeurons(

@@ -12,7 +12,7 @@ from snnmap.quantise.calibrate import assume_statistics, measure_statistics
 from snnmap.quantise.exact import keep_integers
 from snnmap.quantise.match import SecondSynapse
 from snnmap.quantise.neurons import MemoryWeights, QuantisedNeurons, mask_targets, quantise_neurons
-from snnmap.quantise.relays import has_input_relays, insert_relays
+from snnmap.quantise.relays import insert_relays, list_shifts
 
 __all__ = ["QuantiseOptions", "quantise_network"]
 
@@ -23,7 +23,8 @@ class QuantiseOptions:
 
     Attributes:
         second_synapse: see :func:`match_decays`: ``decays`` (use a free second synapse where decays cannot be coded),
-            ``always`` (also to round weights more finely) or ``never``.
+            ``always`` (also to round weights more finely), ``never`` or ``unmatched``. Where what this adds does not fit
+            the chip, the next less is taken.
         depth: thresholds below 0 beyond which potentials may saturate. A ReLU that is off sinks ever lower, and holding all
             of it would cost the weights' precision; a converted network takes 16.
     """
@@ -75,9 +76,14 @@ def quantise_network(
         variance=statistics.hidden_variance,
     )
     output_memory = replace(recurrent_memory, name="output_weights", matrices=mapped.output_weights)
-    apart = bits.shift_max if not has_input_relays(mapped) else bits.weight - 3
     hidden = quantise_neurons(
-        "hidden", mapped.hidden, (input_memory, recurrent_memory), statistics.hidden, bits, apart, has_bias=chip.hidden.bias
+        "hidden",
+        mapped.hidden,
+        (input_memory, recurrent_memory),
+        statistics.hidden,
+        bits,
+        list_shifts(mapped),
+        has_bias=chip.hidden.bias,
     )
     outputs = quantise_neurons(
         "outputs",
@@ -85,7 +91,7 @@ def quantise_network(
         (output_memory,),
         statistics.outputs,
         bits,
-        bits.shift_max,
+        [(shift,) for shift in range(bits.shift_max + 1)],
         has_bias=chip.outputs.bias,
         compared=np.isposinf(mapped.outputs.threshold),
     )

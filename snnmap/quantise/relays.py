@@ -1,21 +1,52 @@
 """Relay slots in the chip's integers."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.chip import RelayCell, find_relay_cell
+from snnmap.chip import Chip, RelayCell, find_relay_cells
 from snnmap.errors import NetworkError
 from snnmap.ir import CsrMatrix, IntArray, MappedNetwork, NeuronCodes, Program
 
-__all__ = ["has_input_relays", "insert_relays"]
+__all__ = ["insert_relays", "list_shifts"]
 
 
-def has_input_relays(mapped: MappedNetwork) -> bool:
-    """Say whether a relay repeats an input channel, and so has weights in two memories."""
+def list_shifts(mapped: MappedNetwork) -> list[tuple[int, ...]]:
+    """List the weight shifts of input and recurrent memory that may be chosen: all, or those at which relays can be built.
+
+    Raises:
+        NetworkError: relays are needed and the chip has no relay cell.
+    """
+    pairs = list(product(range(mapped.chip.bits.shift_max + 1), repeat=2))
+    if mapped.n_relays == 0:
+        return list(pairs)
+    allowed = [pair for pair in pairs if _has_cell(mapped.chip, _relay_shifts(mapped, *pair))]
+    if not allowed:
+        raise _missing_cell(mapped)
+    return list(allowed)
+
+
+def _has_cell(chip: Chip, shifts: tuple[int, ...]) -> bool:
+    """Say whether there is a relay cell for the coarsest of some memories whose weights fit the words of the finest."""
+    cell = find_relay_cells(chip).get(max(shifts))
+    return cell is not None and max(cell.weight, -cell.self_weight) << (max(shifts) - min(shifts)) <= chip.bits.weight_range[1]
+
+
+def _relay_shifts(mapped: MappedNetwork, input_shift: int, recurrent_shift: int) -> tuple[int, ...]:
+    """Give the weight shifts of the memories that relays have weights in: two, where one repeats an input channel."""
     relays = mapped.table.hidden_hop > 0
-    return any(relays[matrix.indices].any() for matrix in mapped.input_weights)
+    from_input = any(relays[matrix.indices].any() for matrix in mapped.input_weights)
+    return (input_shift, recurrent_shift) if from_input else (recurrent_shift,)
+
+
+def _missing_cell(mapped: MappedNetwork) -> NetworkError:
+    return NetworkError(
+        "paths must be aligned but the chip has no neuron that repeats a count",
+        where=f"{mapped.n_relays} relays on chip '{mapped.chip.name}'",
+        fix="remove skip connections, or see snnmap explain SNN302",
+    )
 
 
 def insert_relays(mapped: MappedNetwork, program: Program) -> Program:
@@ -24,14 +55,10 @@ def insert_relays(mapped: MappedNetwork, program: Program) -> Program:
     if relays.size == 0:
         return program
     input_shift, recurrent_shift = program.input_shift, program.recurrent_shift
-    unit = max(input_shift, recurrent_shift) if has_input_relays(mapped) else recurrent_shift
-    cell = find_relay_cell(mapped.chip, unit_shift=unit)
+    unit = max(_relay_shifts(mapped, input_shift, recurrent_shift))
+    cell = find_relay_cells(mapped.chip).get(unit)
     if cell is None:
-        raise NetworkError(
-            "paths must be aligned but the chip has no neuron that repeats a count",
-            where=f"{relays.size} relays on chip '{mapped.chip.name}'",
-            fix="remove skip connections, or see snnmap explain SNN302",
-        )
+        raise _missing_cell(mapped)
     is_relay = mapped.table.hidden_hop > 0
     feeding = _relay_weights(mapped.input_weights[0], is_relay, cell.weight << (unit - input_shift) if unit >= input_shift else 0)
     chained = _relay_weights(mapped.recurrent_weights[0], is_relay, cell.weight << (unit - recurrent_shift))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 
@@ -52,12 +51,12 @@ def choose_scaling(
     dash_mem: IntArray,
     kernel_power: FloatArray,
     bits: Bits,
-    max_shift_difference: int,
+    choices: Sequence[tuple[int, ...]],
 ) -> Scaling:
     """Choose shifts and scales with the smallest expected error (a LIF neuron is free to be scaled as a whole).
 
     A larger scale makes the chip's roundings smaller beside the threshold, until a weight, threshold, bias or state no
-    longer fits. A larger shift admits a larger scale at coarser weights. All shifts are tried.
+    longer fits. A larger shift admits a larger scale at coarser weights. All choices are tried.
 
     Args:
         demands: one a memory kind.
@@ -67,14 +66,12 @@ def choose_scaling(
         dash_mem: ``(n,) int64``.
         kernel_power: ``(n,) float64``, sum of the squared potentials that a weight of 1 leads to.
         bits: widths.
-        max_shift_difference: how far the shifts may be apart (relays span two memories).
+        choices: shifts of the memories between which to choose; not all are open to relays.
     """
     ceiling = _state_ceiling(demands, threshold, bias, peak, bits)
     reference = np.where(np.isfinite(threshold), threshold, 1.0)
     best: tuple[float, Scaling] | None = None
-    for shifts in product(range(bits.shift_max + 1), repeat=len(demands)):
-        if max(shifts) - min(shifts) > max_shift_difference:
-            continue
+    for shifts in choices:
         scale = ceiling
         for demand, shift in zip(demands, shifts, strict=True):
             fits = bits.weight_range[1] * float(1 << shift)

@@ -162,6 +162,9 @@ def change_chip(tmp_path: Path, old: str, new: str) -> Path:
         ('readouts = ["spikes"', 'readouts = ["spikes", "spikes"', "names a readout twice"),
         ("chip_id = 3", "chip_id = 0", "chip_id = 0 is outside 1..65535"),
         ("[bits]", "[bit]", "unknown field bit; missing field bits"),
+        ("chip_id = 3", f"chip_id = {'9' * 5000}", "not TOML"),
+        ("chip_id = 3", f"chip_id = 0x{'f' * 5000}", "chip_id is beyond 2147483647"),
+        ("chip_id = 3", f"chip_id = {'[' * 5000}", "not TOML"),
     ],
 )
 def test_a_bad_chip_file(run: Run, model: Path, tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -207,13 +210,57 @@ def test_an_unknown_chip_names_the_known_ones(run: Run, model: Path, tmp_path: P
         (np.full((2, 10, 3), -1), "-1"),
         (np.full((2, 10, 3), 0.5), "0.5"),
         (np.full((2, 10, 3), np.nan), "nan"),
+        (np.full((2, 10, 3), 1e300), "largest 1e+300   limit: integers from 0 to 2147483647"),
+        (np.full((2, 10, 3), 2**63, np.uint64), "measured: uint64, smallest 9223372036854775808"),
+        (np.full((2, 10, 3), 2**31), "largest 2147483648"),
         (np.array([["a", "b", "c"]]), "raster"),
     ],
 )
 def test_a_wrong_input_raster(run: Run, bitstream: Path, tmp_path: Path, counts: np.ndarray, said: str) -> None:
     np.save(tmp_path / "bad.npy", counts)
-    require_message(run("simulate", bitstream, "-i", tmp_path / "bad.npy", "-o", tmp_path / "run.npz"), 2, said, "where")
+    require_message(
+        run("simulate", bitstream, "-i", tmp_path / "bad.npy", "-o", tmp_path / "run.npz"),
+        2,
+        said,
+        f"where: {tmp_path / 'bad.npy'}",
+    )
     assert not (tmp_path / "run.npz").exists()
+
+
+HEADER = b"{'descr': '<i8', 'fortran_order': False, 'shape': (%s), }"
+
+
+def npy(shape: bytes) -> bytes:
+    header = (HEADER % shape).ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"PK\x03\x04" + RANDOM,
+        npy(b"2, 10, 3"),
+        npy(b"10**9"),
+        npy(b"1000000000000, 1000000000000, 3"),
+        npy(b"1000000000000000, 3"),
+        npy(b"("),
+        npy(b"-1, 3"),
+        npy(b"'a'"),
+    ],
+)
+def test_a_damaged_npy_file(run: Run, bitstream: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.npy").write_bytes(content)
+    require_message(run("simulate", bitstream, "-i", tmp_path / "bad.npy"), 2, f"where: {tmp_path / 'bad.npy'}")
+
+
+def test_an_archive_under_the_name_of_an_array(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "several.npz", counts=np.zeros((2, 3)))
+    (tmp_path / "several.npz").rename(tmp_path / "bad.npy")
+    require_message(
+        run("simulate", bitstream, "-i", tmp_path / "bad.npy"), 2, "archive of arrays", f"where: {tmp_path / 'bad.npy'}"
+    )
 
 
 def test_a_raster_that_is_no_raster(run: Run, bitstream: Path, tmp_path: Path) -> None:
@@ -229,14 +276,16 @@ def test_a_raster_that_is_no_raster(run: Run, bitstream: Path, tmp_path: Path) -
     ("counts", "said"),
     [
         (np.zeros((2, 10, 5), np.int64), "measured: (2, 10, 5)   limit: (n_samples, n_steps, 3)"),
-        (np.full((2, 10, 3), -1), "measured: int64, smallest -1   limit: integers from 0"),
+        (np.full((2, 10, 3), -1), "measured: int64, smallest -1, largest -1   limit: integers from 0 to 2147483647"),
         (np.full((2, 10, 3), 0.5), "measured: float64, smallest 0.5"),
+        (np.zeros((0, 10, 3), np.int64), "measured: 0 samples of 10 steps   limit: at least 1 sample of 1 step"),
+        (np.zeros((2, 0, 3), np.int64), "measured: 2 samples of 0 steps"),
     ],
 )
 def test_a_wrong_calibration(run: Run, model: Path, tmp_path: Path, counts: np.ndarray, said: str) -> None:
     np.save(tmp_path / "bad.npy", counts)
     command = ("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "out", "--calibration")
-    require_message(run(*command, tmp_path / "bad.npy"), 2, said, "where: input port 'in'")
+    require_message(run(*command, tmp_path / "bad.npy"), 2, said, f"where: {tmp_path / 'bad.npy'}, input port 'in'")
     require_message(run(*command, tmp_path / "absent.npy"), 2, f"where: {tmp_path / 'absent.npy'}")
     assert not (tmp_path / "out").exists()
 
@@ -260,6 +309,10 @@ def test_a_wrong_calibration(run: Run, model: Path, tmp_path: Path, counts: np.n
         ("import no_such_module\n", "make", "no_such_module"),
         ("def make( return\n", "make", "SyntaxError"),
         ("x = 1\n", "make", "make"),
+        ("import sys\nsys.exit('enough')\n", "make", "SystemExit: enough"),
+        ("def make():\n    raise SystemExit\n", "make", "bad_model.py, line 2"),
+        ("class E(Exception):\n    def __str__(self): return 1 / 0\ndef make(): raise E\n", "make", "E, which cannot be printed"),
+        ("x = 1\ndef make( return\n", "make", "bad_model.py, line 2"),
         ("make = 1\n", "make", "make"),
     ],
 )
@@ -277,6 +330,14 @@ def relu(): return torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.
 def nothing(): return torch.nn.Sequential()
 def no_neurons(): return torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False))
 def sizes(): return torch.nn.Sequential(torch.nn.Linear(3, 5, bias=False), LIF(2))
+class Failing(torch.nn.Module):
+    def forward(self, x):
+        raise LookupError("lost")
+class Leaving(torch.nn.Module):
+    def forward(self, x):
+        raise SystemExit(0)
+def failing(): return torch.nn.Sequential(Failing())
+def leaving(): return Leaving()
 def nan():
     model = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2, dash_syn=1, dash_mem=2))
     torch.nn.init.constant_(model[0].weight, float("nan"))
@@ -291,6 +352,8 @@ def nan():
         ("nothing", 2, ["not the output of neurons", "where: output 0"]),
         ("no_neurons", 2, ["not the output of neurons", "where: output 0"]),
         ("sizes", 2, ["do not fit the neurons", "measured: 5"]),
+        ("failing", 2, ["cannot be followed: LookupError: lost", "models.py, line 12"]),
+        ("leaving", 2, ["cannot be followed: SystemExit: 0", "models.py, line 15"]),
         ("nan", 1, ["SNN501", "measured nan"]),
     ],
 )
@@ -299,7 +362,7 @@ def test_a_bad_torch_module(run: Run, tmp_path: Path, function: str, code: int, 
     require_message(build(run, f"{tmp_path / 'models.py'}:{function}", tmp_path / "out"), code, *said)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 9}', b"\xff\xfe", b'{"snnmap": 1}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 9}', b"\xff\xfe", b'{"snnmap": 1}', b"[" * 100_000])
 def test_a_bad_saved_network(run: Run, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.json").write_bytes(content)
     require_message(build(run, tmp_path / "bad.json", tmp_path / "out"), 2, "bad.json")

@@ -1,14 +1,19 @@
 """What holds for every verb: exit codes, and data on stdout apart from progress and errors on stderr."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from command_line import Result, Run
+from rule_cases import chain
 
 from snnmap import errors
 from snnmap.errors import DesignRuleError, SnnmapError
+from snnmap.ir import format_network
 
 STAGE = re.compile(r"\[ *\d+\.\d s\] [a-z ]+")
 
@@ -80,3 +85,22 @@ def test_version_and_usage(run: Run) -> None:
     assert run("--version").out.startswith("snnmap, version ")
     assert (run("--help").code, run("-h").code, run().code) == (0, 0, 2)
     assert "Exit codes: 0 clean, 1 design rule violations, 2 wrong use or bad input" in run("--help").out
+
+
+@pytest.mark.parametrize("arguments", [("explain",), ("explain", "SNN101"), ("chips",), ("--help",)])
+def test_a_reader_that_goes_away_is_no_error(arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "snnmap", *arguments]
+    finished = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (finished.returncode, finished.stderr) == (0, b"")
+
+
+def test_names_are_printed_as_they_are(run: Run, tmp_path: Path) -> None:
+    odd = "[/red]h1 [bold] :smile:"
+    text = format_network(chain(3, 5, 4, 2)).replace('"h1"', json.dumps(odd))
+    (tmp_path / "model.json").write_text(text)
+    result = run("inspect", tmp_path / "model.json", "--chip", "xylo-audio-3")
+    assert result.code == 0
+    assert odd in result.out

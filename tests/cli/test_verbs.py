@@ -190,7 +190,7 @@ def test_two_axes_are_one_sample(run: Run, bitstream: Path, raster: Path, tmp_pa
     )
 
 
-@pytest.mark.parametrize("count", [16, 255, 2**40])
+@pytest.mark.parametrize("count", [16, 255, 2**31 - 1])
 def test_counts_above_a_channel_s_largest_are_clamped(run: Run, bitstream: Path, tmp_path: Path, count: int) -> None:
     for name, value in (("largest", load_chip("xylo-audio-3").inputs.max_count), ("above", count)):
         np.save(tmp_path / f"{name}.npy", np.full((1, 6, 3), value))

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_cases import CASES, CLEAN, XYLO, check, edit, extend, make_projection
 
-from snnmap.diagnostics import Diagnostic, Location
+from snnmap.diagnostics import Diagnostic, Location, Severity
 from snnmap.drc import RULES, Rule, check_network
 from snnmap.drc.engine import Finding
 from snnmap.errors import DesignRuleError
-from snnmap.ir import Network
+from snnmap.ir import Network, Report
 from snnmap.pipeline import compile_model
 
 ABOUT_THE_WHOLE = {"SNN110", "SNN202", "SNN302"}
 ABOUT_SEVERAL = {"SNN103", "SNN104", "SNN203", "SNN301"}
+
+FOUND = Diagnostic(rule="SNN402", name="decay-out-of-range", severity=Severity.ERROR, location=Location(), message="found")
 
 
 def crash(_: Any) -> Iterable[Finding]:
@@ -151,6 +153,25 @@ def test_a_place_is_written_from_coarse_to_fine() -> None:
     assert str(place) == "port 'p' population 'h' projection 'w' block 'b' neurons 2..4 (module model.h)"
     assert str(Location(neurons=(3, 4))) == "neuron 3"
     assert str(Location()) == "network"
+
+
+def test_places_of_other_neurons_differ() -> None:
+    assert Location(population="h1", neurons=(0, 1)) != Location(population="h1", neurons=(3, 4))
+
+
+def test_a_crash_keeps_what_was_found_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash_late(_: Any) -> Iterator[Finding]:
+        yield Finding(location=Location(population="h1"), message="found before")
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(RULES, "SNN402", replace(RULES["SNN402"], check=crash_late))
+    assert [diagnostic.rule for diagnostic in check_network(CLEAN, XYLO).diagnostics] == ["SNN001", "SNN402"]
+
+
+def test_merging_reports_keeps_findings_that_differ_and_tells_equal_ones_once() -> None:
+    one, other = (Report(diagnostics=(replace(FOUND, measured=value),), rules_run=("SNN402",)) for value in ("2", "3"))
+    assert one.merge(one) == one
+    assert [found.measured for found in other.merge(one).diagnostics] == ["2", "3"]
 
 
 @settings(deadline=None, max_examples=50)

@@ -96,6 +96,18 @@ def test_sums_of_sums_keep_every_summand() -> None:
     assert expand_terms(make_network([], sums=sums), "t") == ("a", "b", "a")
 
 
+def test_sums_may_be_nested_deeply() -> None:
+    sums = tuple(SpikeSum(name=f"s{k}", terms=(f"s{k - 1}" if k else "a", "b")) for k in range(2000))
+    assert expand_terms(make_network([], sums=sums), "s1999") == ("a", *["b"] * 2000)
+
+
+def test_zero_delay_loops_are_told_in_their_order() -> None:
+    edges = [("a", "c", 0), ("c", "b", 0), ("b", "a", 0), ("c", "d", 0), ("d", "c", 0)]
+    assert find_zero_delay_loops(make_network(edges)) == [["a", "c", "b"]]
+    assert find_zero_delay_loops(make_network(edges[::-1])) == [["a", "c", "b"]]
+    assert find_zero_delay_loops(make_network([("b", "b", 0)])) == [["b"]]
+
+
 def test_circular_sums_are_reported_and_nothing_hangs() -> None:
     sums = (SpikeSum(name="s", terms=("t",)), SpikeSum(name="t", terms=("s",)))
     problems = list(find_structure_problems(make_network([("s", "a", 0)], sums=sums)))

@@ -1,5 +1,7 @@
 """Decays that no bit shift gives, rebuilt: kernels against brute force, rates and spikes against the source."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from rule_cases import chain, edit
 from snnmap.chip import decay_factors, load_chip
 from snnmap.drc import check_network
 from snnmap.ir import Network, simulate_network
-from snnmap.quantise import match_decays
+from snnmap.quantise import SecondSynapse, match_decays
 from snnmap.quantise.response import kernel_product, kernel_sum, tail_product, tail_sum
 
 decays = st.floats(0.0, 0.99)
@@ -63,6 +65,15 @@ def test_rates_are_kept(chip: object) -> None:
     ]
     assert found[1] / found[0] == pytest.approx(1.0, abs=0.03)
     assert found[2] / found[0] == pytest.approx(1.0, abs=0.005)
+
+
+@pytest.mark.parametrize("choice", ["decays", "always"])
+def test_a_chip_that_codes_one_synaptic_decay_gets_one_synapse(choice: SecondSynapse) -> None:
+    narrow = replace(TWO, bits=replace(TWO.bits, decay=1))
+    matched, matches = match_decays(uncodable(0.9, 0.8), narrow, second_synapse=choice)
+    assert matches[0].n_synapses == 1
+    assert {population.n_synapses for population in matched.populations} == {1}
+    assert np.array_equal(matched.population("h1").alpha, np.full((1, 24), 0.5))
 
 
 def test_codable_populations_and_outputs_stay_as_they_are() -> None:

@@ -1,0 +1,262 @@
+"""What is lost between training and chip, on random networks and real data; written to the README with ``--readme``.
+
+Run with ``make accuracy``. Every figure is measured here; a row says what it is held against.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import read_fashion_mnist, read_japanese_vowels
+from random_float_networks import draw_network, draw_raster, run_peer
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+from snnmap.chip import Chip, load_chip
+from snnmap.convert import Conversion, ConvertOptions, convert_ann
+from snnmap.ir import FloatArray, IntArray, Network, simulate_network
+from snnmap.mapping import fold_network
+from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator, Residual, Surrogate
+from snnmap.pipeline import CompileOptions, compile_model
+from snnmap.quantise import QuantiseOptions, match_decays, quantise_network
+from snnmap.simulator import simulate_image, simulate_quantised
+from snnmap.train import limit_fan_in, settle_fan_in, verify_model
+
+Row = tuple[str, str, str]
+GENERIC, CONVERTED = load_chip("generic-4096"), CompileOptions(quantise=QuantiseOptions(depth=16.0))
+
+
+def measure_chip_exact() -> Iterator[Row]:
+    """Compare recurrent residual chip-exact models with their bitstreams, counts and readout potentials."""
+    compared = differing = 0
+    for seed in range(5):
+        torch.manual_seed(seed)
+        model = nn.Sequential(ChipLIF(16, 48), ChipLIF(48, 32, recurrent=True), Residual(ChipLIF(32, 32)), ChipIntegrator(32, 4))
+        seen = verify_model(model, compile_model(model, "xylo-audio-3"), draw_raster(seed, 8))
+        compared, differing = compared + seen.n_compared, differing + seen.n_mismatches
+    yield "chip-exact models against their bitstreams, values that differ", f"{differing} of {compared}", "0"
+
+
+def count_on_chip(network: Network, calibration: IntArray, raster: IntArray, names: list[str]) -> dict[str, IntArray]:
+    matched, _ = match_decays(network, GENERIC, calibration=calibration, second_synapse="always")
+    quantised = quantise_network(fold_network(matched, GENERIC), calibration=calibration)
+    return dict(simulate_quantised(quantised, raster, counts_of=names).counts)
+
+
+def measure_rates() -> Iterator[Row]:
+    """Compare the last layer's rate on the chip with the float model's, for decays that no bit shift gives."""
+    names = [f"h{number}" for number in range(4)]
+    for tau_mem_ms, tau_syn_ms in ((16.0, 8.0), (23.0, 11.3), (4.0, 2.0)):
+        ratios = []
+        for seed in range(3):
+            network = draw_network(seed, (48,) * 4, np.exp(-1 / tau_syn_ms), np.exp(-1 / tau_mem_ms))
+            raster = draw_raster(seed, 16)
+            wanted = simulate_network(network, raster, counts_of=names).counts
+            found = count_on_chip(network, draw_raster(seed + 50, 16), raster, names)
+            ratios += [found[name].mean() / wanted[name].mean() for name in names]
+        what = f"rate on the chip / float, 4 layers of 48, tau {tau_mem_ms:g}/{tau_syn_ms:g} ms, worst of 12 layers"
+        yield what, f"{max(ratios, key=lambda ratio: abs(ratio - 1)):.3f}", "0.98..1.02"
+
+
+def measure_against_peer() -> Iterator[Row]:
+    """Compare differing active pairs and spike counts with Rockpool's channel quantisation, on the same networks."""
+    names = ["h0", "h1", "h2"]
+    modes = {"bitshifts": (0.875, 0.9375, 3.0, 4.0), "taus 20/10 ms": (np.exp(-0.1), np.exp(-0.05), np.log2(10), np.log2(20))}
+    for mode, (alpha, beta, dash_syn, dash_mem) in modes.items():
+        pairs, errors = np.zeros((2, 3)), np.zeros((2, 3))
+        for seed in range(3):
+            network, raster = draw_network(seed, (48,) * 3, alpha, beta), draw_raster(seed, 8)
+            wanted = simulate_network(network, raster, counts_of=names).counts
+            runs = (
+                count_on_chip(network, draw_raster(seed + 50, 8), raster, names),
+                run_peer(network, raster, dash_mem, dash_syn),
+            )
+            for who, run in enumerate(runs):
+                for layer, name in enumerate(names):
+                    active = (run[name] > 0) | (wanted[name] > 0)
+                    pairs[who, layer] += (run[name] != wanted[name])[active].mean() / 3
+                    errors[who, layer] += abs(run[name].sum() / wanted[name].sum() - 1) / 3
+        for layer in range(3):
+            what = f"differing active pairs / error of the spike count, {mode}, layer {layer + 1}"
+            peer = f"Rockpool {pairs[1, layer]:.0%} / {errors[1, layer]:.1%}"
+            yield what, f"{pairs[0, layer]:.0%} / {errors[0, layer]:.2%}", peer
+
+
+def train(model: nn.Module, inputs: Tensor, labels: Tensor, n_epochs: int, rate: float) -> None:
+    optimiser = torch.optim.Adam(model.parameters(), rate)
+    for _ in range(n_epochs):
+        for batch in torch.randperm(len(inputs)).split(128):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(inputs[batch]), labels[batch]).backward()
+            optimiser.step()
+
+
+def score(model: nn.Module, inputs: FloatArray, labels: IntArray) -> float:
+    with torch.no_grad():
+        return float((model(torch.tensor(inputs, dtype=torch.float32)).argmax(1).numpy() == labels).mean())
+
+
+def score_on_chip(conversion: Conversion, chip: Chip, calibration: FloatArray, inputs: FloatArray, labels: IntArray) -> float:
+    """Build the bitstream of a conversion, run it on all inputs, give the share read right."""
+    raster = conversion.encode(calibration)
+    ports = {"input": raster[:, :, :-1], "clock": raster[:, :, -1:]}
+    artifacts = compile_model(conversion.network, chip, options=CONVERTED, calibration=ports)
+    counts = np.pad(conversion.encode(inputs), ((0, 0), (0, artifacts.mapped.latency_steps), (0, 0)))
+    run = simulate_image(artifacts.image, counts, states_of=("outputs",))
+    return float((conversion.read(run.potentials["outputs"]) == labels).mean())
+
+
+def make_mlp(seed: int, *sizes: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for n_pre, n_post in pairwise(sizes):
+        layers += [nn.Linear(n_pre, n_post), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def without_fan_in_limit(chip: Chip) -> Chip:
+    memories = {
+        name: replace(getattr(chip, name), max_fan_in=chip.hidden.count, max_words=2**24)
+        for name in ("input_weights", "recurrent_weights", "output_weights")
+    }
+    return replace(chip, **memories)
+
+
+def measure_fashion_mnist() -> Iterator[Row]:
+    (inputs, labels), (test, test_labels) = read_fashion_mnist("train"), read_fashion_mnist("t10k")
+    model, data, classes = make_mlp(0, 784, 512, 256, 10), torch.tensor(inputs, dtype=torch.float32), torch.tensor(labels)
+    train(model, data, classes, 5, 1e-3)
+    train(model, data, classes, 2, 2e-4)
+    trained = score(model, test, test_labels)
+    free = without_fan_in_limit(GENERIC)
+    for n_steps, rate, limit in ((4, 8.0, 0.4), (8, 4.0, 0.25), (16, 4.0, 0.15)):
+        conversion = convert_ann(model, inputs[:500], options=ConvertOptions(n_steps=n_steps, max_rate=rate))
+        found = score_on_chip(conversion, free, inputs[:256], test, test_labels)
+        what = f"Fashion-MNIST 784-512-256-10 ReLU ({trained:.2%}), chip without fan-in limit, T = {n_steps}: points lost"
+        yield what, f"{100 * (trained - found):.2f}", f"<= {limit}"
+    limit_fan_in(model, 250, calibration=data[:2000])
+    train(model, data, classes, 2, 3e-4)
+    settle_fan_in(model)
+    conversion = convert_ann(model, inputs[:500], options=ConvertOptions(n_steps=8, max_rate=4.0))
+    found = score_on_chip(conversion, GENERIC, inputs[:256], test, test_labels)
+    what = f"the same inside N_F = 256 ({score(model, test, test_labels):.2%} after training on), bitstream, T = 8: points lost"
+    yield what, f"{100 * (trained - found):.2f}", "<= 0.6"
+
+
+def measure_digits() -> Iterator[Row]:
+    digits = load_digits()
+    lost, trained = [], []
+    for seed in range(3):
+        split = train_test_split(digits.data / 16.0, digits.target, test_size=0.2, random_state=seed, stratify=digits.target)
+        inputs, test, labels, test_labels = split
+        model = make_mlp(seed, 64, 128, 64, 10)
+        train(model, torch.tensor(inputs, dtype=torch.float32), torch.tensor(labels), 60, 1e-3)
+        conversion = convert_ann(model, inputs[:500], options=ConvertOptions(n_steps=8))
+        trained.append(score(model, test, test_labels))
+        lost.append(100 * (trained[-1] - score_on_chip(conversion, GENERIC, inputs[:256], test, test_labels)))
+    what = f"digits 64-128-64-10 ReLU ({np.mean(trained):.2%}), bitstream, T = 8: points lost, mean of 3"
+    yield what, f"{np.mean(lost):.2f}", "<= 0.3"
+
+
+SETTLE, LONGEST = 3, 29
+
+
+def make_vowel_model(seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    surrogate = Surrogate(window=0.5)
+    gains, sizes = (0.3, 0.6, 0.3), (12, 128, 120, 9)
+    linear = [nn.Linear(n_pre, n_post, bias=False) for n_pre, n_post in pairwise(sizes)]
+    for layer, gain in zip(linear, gains, strict=True):
+        nn.init.normal_(layer.weight, std=gain / layer.in_features**0.5)
+    recurrent = LIF(120, dash_syn=1, dash_mem=3, surrogate=surrogate, recurrent=True)
+    nn.init.normal_(recurrent.recurrent_weight, std=0.02)
+    first = [linear[0], LIF(128, dash_syn=1, dash_mem=2, surrogate=surrogate), nn.Dropout(0.3)]
+    return nn.Sequential(*first, linear[1], recurrent, nn.Dropout(0.3), linear[2], LeakyIntegrator(9, dash_syn=1, dash_mem=5))
+
+
+def vary_vowels(counts: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Cut pieces out of utterances, shift their level, add noise."""
+    counts, lengths = counts.clone(), lengths.clone()
+    for row in range(len(counts)):
+        cut = int(torch.rand(1, generator=generator) * 0.4 * lengths[row])
+        start = int(torch.randint(0, cut + 1, (1,), generator=generator))
+        lengths[row] -= cut
+        counts[row] = nn.functional.pad(counts[row, start : start + lengths[row]], (0, 0, 0, counts.shape[1] - int(lengths[row])))
+    spoken = (torch.arange(counts.shape[1])[None] < lengths[:, None])[:, :, None]
+    noise = torch.randn(counts.shape, generator=generator) + 0.5 * torch.randn(
+        len(counts), 1, counts.shape[2], generator=generator
+    )
+    return (counts + noise).round().clamp(0, 15) * spoken, lengths
+
+
+def train_vowels(model: nn.Sequential, counts: Tensor, lengths: Tensor, labels: Tensor, seed: int, n_epochs: int = 150) -> None:
+    generator, rows = torch.Generator().manual_seed(seed), 32
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, 3e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=n_epochs * -(-len(counts) // rows))
+    for _ in range(n_epochs):
+        for batch in torch.randperm(len(counts), generator=generator).split(rows):
+            varied, spoken = vary_vowels(counts[batch], lengths[batch], generator)
+            optimiser.zero_grad()
+            scores = model(varied)[torch.arange(len(batch)), spoken + SETTLE - 1]
+            nn.functional.cross_entropy(scores, labels[batch], label_smoothing=0.1).backward()
+            optimiser.step()
+            schedule.step()
+
+
+def measure_japanese_vowels() -> Iterator[Row]:
+    (utterances, speakers), (test, test_speakers) = read_japanese_vowels("TRAIN"), read_japanese_vowels("TEST")
+    low, high = (function(np.concatenate(utterances), axis=0) for function in (np.min, np.max))
+
+    def encode(parts: list[FloatArray]) -> tuple[IntArray, IntArray]:
+        lengths = np.array([len(part) for part in parts])
+        counts = np.zeros((len(parts), LONGEST + SETTLE, 12), np.int64)
+        for row, part in enumerate(parts):
+            counts[row, : len(part)] = np.rint(15 * np.clip((part - low) / (high - low), 0, 1))
+        return counts, lengths
+
+    (counts, lengths), (test_counts, test_lengths) = encode(utterances), encode(test)
+    torch.set_num_threads(1)
+    found = []
+    for seed in range(3):
+        model = make_vowel_model(seed)
+        train_vowels(model, torch.tensor(counts, dtype=torch.float32), torch.tensor(lengths), torch.tensor(speakers), seed)
+        artifacts = compile_model(model.double().eval(), "xylo-audio-3", calibration=counts)
+        lag = artifacts.mapped.latency_steps
+        run = simulate_image(artifacts.image, np.pad(test_counts, ((0, 0), (0, lag), (0, 0))), states_of=("outputs",))
+        last = run.potentials["outputs"][np.arange(len(test)), test_lengths + SETTLE - 1 + lag]
+        found.append(float((last.argmax(axis=1) == test_speakers).mean()))
+    yield "JapaneseVowels, 12-128-120r-9 on XyloAudio 3, from the bitstream, mean of 3", f"{np.mean(found):.2%}", ">= 97%"
+
+
+MEASURES = {
+    "exact": measure_chip_exact,
+    "rates": measure_rates,
+    "peer": measure_against_peer,
+    "digits": measure_digits,
+    "vowels": measure_japanese_vowels,
+    "fashion": measure_fashion_mnist,
+}
+MARKS = ("<!-- accuracy: written by make accuracy -->\n", "<!-- end -->")
+
+
+def main(words: list[str]) -> None:
+    chosen = [word for word in words if word in MEASURES] or list(MEASURES)
+    lines = ["| what | measured | held against |", "| --- | --- | --- |"]
+    for name in chosen:
+        for row in MEASURES[name]():
+            lines.append(f"| {' | '.join(row)} |")
+            print(lines[-1], flush=True)
+    if "--readme" in words:
+        readme = Path("README.md")
+        before, _, rest = readme.read_text().partition(MARKS[0])
+        readme.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + rest.partition(MARKS[1])[2])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
