@@ -5,7 +5,10 @@ torch operations elsewhere; both give the same numbers.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -14,6 +17,9 @@ from torch import Tensor
 from snnmap.nn.surrogate import Surrogate
 
 __all__ = ["Course", "backward_through_time", "run_lif"]
+
+_WORTH_SHARING = 1 << 18
+"""Values of a layer, over all samples and steps, from which on threads are worth their start."""
 
 
 @dataclass(slots=True)
@@ -25,11 +31,13 @@ class Course:
             of a synaptic decay is asked for.
         reached: ``(batch, time, size)``, potentials before the reset.
         counts: ``(batch, time, size)``, spikes.
+        all_at_once: whether steps follow each other without matrix products between, so that samples can be shared out.
     """
 
     currents: Tensor | None
     reached: Tensor
     counts: Tensor
+    all_at_once: bool = False
 
 
 def run_lif(
@@ -82,7 +90,7 @@ class _Lif(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         alpha, beta, threshold, recurrent_weight, currents, reached, counts = ctx.saved_tensors
-        course = Course(currents=currents, reached=reached, counts=counts)
+        course = Course(currents=currents, reached=reached, counts=counts, all_at_once=recurrent_weight is None)
         return (
             *backward_through_time(
                 gradients[0], course, alpha, beta, threshold, recurrent_weight, ctx.surrogate, ctx.needs_input_grad
@@ -109,6 +117,7 @@ def _forward(
         currents=x.new_zeros(batch, n_steps + 1, n_synapses, size) if keep_currents else None,
         reached=x.new_empty(batch, n_steps, size),
         counts=x.new_empty(batch, n_steps, size),
+        all_at_once=recurrent_weight is None,
     )
     forward = (_CompiledForward if x.device.type == "cpu" else _TorchForward)(x, alpha, beta, bias, threshold, max_count, course)
     if recurrent_weight is None:
@@ -150,15 +159,16 @@ class _CompiledForward:
         self, x: Tensor, alpha: Tensor, beta: Tensor, bias: Tensor, threshold: Tensor, max_count: int, course: Course
     ) -> None:
         limits, taken = x.new_tensor([0.0, float(max_count)]), threshold.nan_to_num(posinf=0.0)
-        states = (torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0, 0]))
+        parameters = tuple(map(_array, (alpha, beta, bias, threshold, taken, limits)))
         kept = course.currents if course.currents is not None else x.new_empty(0, *x.shape[1:])
-        tensors = (x, alpha, beta, bias, threshold, taken, limits, *states, kept, course.reached, course.counts)
-        self.arguments = tuple(map(_array, tensors))
+        states = (torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0, 0]), kept, course.reached, course.counts)
+        rows = tuple(map(_array, (x, *states)))
+        self.parts = [(rows[0][part], *parameters, *(array[part] for array in rows[1:])) for part in _share_rows(course)]
 
     def run(self, start: int, stop: int) -> None:
         from snnmap.nn.kernels import advance
 
-        advance(start, stop, *self.arguments)
+        _run_parts([partial(advance, start, stop, *part) for part in self.parts])
 
 
 def backward_through_time(
@@ -252,23 +262,56 @@ class _CompiledBackward:
         by_x: Tensor,
         needed: tuple[bool, ...],
     ) -> None:
-        sums = [torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]]
-        self.by_beta, self.by_bias, self.by_threshold = (
-            part if asked else None for part, asked in zip(sums, needed[2:5], strict=True)
-        )
-        taken = threshold.nan_to_num(posinf=0.0)
         constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window])
+        parameters = tuple(map(_array, (alpha, beta, threshold, threshold.nan_to_num(posinf=0.0))))
         states = (torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0]))
-        self.arguments = (
-            *map(_array, (given, alpha, beta, threshold, taken)),
-            surrogate.kernel_kind,
-            *map(_array, (constants, course.reached, course.counts, by_x, *states, *sums)),
-        )
+        rows = tuple(map(_array, (given, course.reached, course.counts, by_x, *states)))
+        self.parts, self.sums = [], []
+        for part in _share_rows(course):
+            sums = [torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]]
+            kernel = (surrogate.kernel_kind, _array(constants), *(array[part] for array in rows[1:]), *map(_array, sums))
+            self.parts.append((rows[0][part], *parameters, *kernel))
+            self.sums.append(sums)
 
     def run(self, start: int, stop: int) -> None:
         from snnmap.nn.kernels import retreat
 
-        retreat(start, stop, *self.arguments)
+        _run_parts([partial(retreat, start, stop, *part) for part in self.parts])
+
+    @property
+    def by_beta(self) -> Tensor | None:
+        return self._add(0)
+
+    @property
+    def by_bias(self) -> Tensor | None:
+        return self._add(1)
+
+    @property
+    def by_threshold(self) -> Tensor | None:
+        return self._add(2)
+
+    def _add(self, number: int) -> Tensor | None:
+        total = torch.stack([sums[number] for sums in self.sums]).sum(dim=0)
+        return total if total.numel() else None
+
+
+def _share_rows(course: Course) -> list[slice]:
+    """Share the samples of a batch among torch's threads, where there is enough to do."""
+    batch = course.counts.shape[0]
+    is_worth_it = course.all_at_once and course.counts.numel() >= _WORTH_SHARING
+    n_parts = min(torch.get_num_threads(), batch) if is_worth_it else 1
+    edges = [batch * number // n_parts for number in range(n_parts + 1)]
+    return [slice(first, last) for first, last in pairwise(edges)]
+
+
+def _run_parts(parts: list[Callable[[], None]]) -> None:
+    """Run compiled loops side by side; they hold no interpreter lock."""
+    if len(parts) == 1:
+        parts[0]()
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:
+        for finished in [pool.submit(part) for part in parts]:
+            finished.result()
 
 
 def _array(tensor: Tensor) -> Any:

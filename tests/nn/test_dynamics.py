@@ -95,3 +95,18 @@ def test_torch_and_compiled_loops_agree(recurrent: bool, monkeypatch: pytest.Mon
         monkeypatch.setattr(dynamics, "_CompiledBackward", dynamics._TorchBackward)
     for compiled, plain in zip(*results, strict=True):
         torch.testing.assert_close(compiled, plain, rtol=1e-10, atol=1e-10)
+
+
+def test_threads_share_the_samples_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = draw(4, 2, recurrent=False)
+    asked = [tensor for tensor in tensors if tensor is not None]
+    n_threads = torch.get_num_threads()
+    results = []
+    for threads, worth in ((1, 1 << 60), (3, 1)):
+        torch.set_num_threads(threads)
+        monkeypatch.setattr(dynamics, "_WORTH_SHARING", worth)
+        counts = run_lif(*tensors, 3, Surrogate(window=0.3))
+        results.append((counts.detach(), *torch.autograd.grad(counts.square().sum(), asked)))
+    torch.set_num_threads(n_threads)
+    for alone, shared in zip(*results, strict=True):
+        torch.testing.assert_close(alone, shared, rtol=1e-10, atol=1e-10)
