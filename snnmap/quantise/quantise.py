@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.ir import MappedNetwork, Program, QuantisedNetwork
-from snnmap.quantise.calibrate import assume_statistics, measure_statistics
+from snnmap.quantise.calibrate import Statistics, assume_statistics, measure_statistics
 from snnmap.quantise.exact import keep_integers
 from snnmap.quantise.match import SecondSynapse
 from snnmap.quantise.neurons import MemoryWeights, QuantisedNeurons, mask_targets, quantise_neurons
@@ -57,46 +57,12 @@ def quantise_network(
     """
     if mapped.integers:
         return keep_integers(mapped)
-    chip, bits = mapped.chip, mapped.chip.bits
-    options = options or QuantiseOptions()
     statistics = assume_statistics(mapped)
     if calibration is not None:
-        statistics = measure_statistics(mapped, calibration, depth=options.depth)
-    neurons = mapped.table.hidden_hop == 0
-    input_memory = MemoryWeights(
-        name="input_weights",
-        matrices=mask_targets(mapped.input_weights, neurons),
-        mean=statistics.input_mean,
-        variance=statistics.input_variance,
-    )
-    recurrent_memory = MemoryWeights(
-        name="recurrent_weights",
-        matrices=mask_targets(mapped.recurrent_weights, neurons),
-        mean=statistics.hidden_mean,
-        variance=statistics.hidden_variance,
-    )
-    output_memory = replace(recurrent_memory, name="output_weights", matrices=mapped.output_weights)
-    hidden = quantise_neurons(
-        "hidden",
-        mapped.hidden,
-        (input_memory, recurrent_memory),
-        statistics.hidden,
-        bits,
-        list_shifts(mapped),
-        has_bias=chip.hidden.bias,
-    )
-    outputs = quantise_neurons(
-        "outputs",
-        mapped.outputs,
-        (output_memory,),
-        statistics.outputs,
-        bits,
-        [(shift,) for shift in range(bits.shift_max + 1)],
-        has_bias=chip.outputs.bias,
-        compared=np.isposinf(mapped.outputs.threshold),
-    )
+        statistics = measure_statistics(mapped, calibration, depth=(options or QuantiseOptions()).depth)
+    hidden, outputs = _quantise_hidden(mapped, statistics), _quantise_outputs(mapped, statistics)
     program = Program(
-        chip=chip,
+        chip=mapped.chip,
         input_weights=hidden.weights[0],
         recurrent_weights=hidden.weights[1],
         output_weights=outputs.weights[0],
@@ -107,16 +73,60 @@ def quantise_network(
         outputs=outputs.codes,
         alias=np.full(mapped.hidden.size, -1),
     )
-    return _assemble(mapped, insert_relays(mapped, program), hidden, outputs)
-
-
-def _assemble(mapped: MappedNetwork, program: Program, hidden: QuantisedNeurons, outputs: QuantisedNeurons) -> QuantisedNetwork:
     return QuantisedNetwork(
         mapped=mapped,
-        program=program,
+        program=insert_relays(mapped, program),
         hidden_scale=hidden.scale,
         output_scale=outputs.scale,
         hidden_input_error=hidden.input_error,
         output_input_error=outputs.input_error,
         errors=(*hidden.errors, *outputs.errors),
+    )
+
+
+def _quantise_hidden(mapped: MappedNetwork, statistics: Statistics) -> QuantisedNeurons:
+    """Quantise the hidden neurons; relays get their integers later."""
+    neurons = mapped.table.hidden_hop == 0
+    inputs = MemoryWeights(
+        name="input_weights",
+        matrices=mask_targets(mapped.input_weights, neurons),
+        mean=statistics.input_mean,
+        variance=statistics.input_variance,
+    )
+    recurrent = MemoryWeights(
+        name="recurrent_weights",
+        matrices=mask_targets(mapped.recurrent_weights, neurons),
+        mean=statistics.hidden_mean,
+        variance=statistics.hidden_variance,
+    )
+    chip = mapped.chip
+    return quantise_neurons(
+        "hidden",
+        mapped.hidden,
+        (inputs, recurrent),
+        statistics.hidden,
+        chip.bits,
+        list_shifts(mapped),
+        has_bias=chip.hidden.bias,
+    )
+
+
+def _quantise_outputs(mapped: MappedNetwork, statistics: Statistics) -> QuantisedNeurons:
+    """Quantise the output neurons; those that never fire are read by their potentials, which are compared."""
+    chip = mapped.chip
+    memory = MemoryWeights(
+        name="output_weights",
+        matrices=mapped.output_weights,
+        mean=statistics.hidden_mean,
+        variance=statistics.hidden_variance,
+    )
+    return quantise_neurons(
+        "outputs",
+        mapped.outputs,
+        (memory,),
+        statistics.outputs,
+        chip.bits,
+        [(shift,) for shift in range(chip.bits.shift_max + 1)],
+        has_bias=chip.outputs.bias,
+        compared=np.isposinf(mapped.outputs.threshold),
     )
