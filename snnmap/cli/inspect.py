@@ -8,7 +8,7 @@ from snnmap.cli.options import read_image, stretch_option
 from snnmap.errors import DesignRuleError, InputError
 from snnmap.ir import unpack
 from snnmap.mapping import FoldOptions
-from snnmap.report import error_table, lag_table, make_table, measure_occupancy, occupancy_table
+from snnmap.report import decay_table, error_table, lag_table, make_table, measure_occupancy, occupancy_table
 
 __all__ = ["command"]
 
@@ -50,5 +50,7 @@ def _show_model(model: str, chip: str, stretch_loops: bool) -> None:
     if checked.quantised is not None:
         console.print(occupancy_table(measure_occupancy(checked.quantised.program)))
         console.print(error_table(checked.quantised.errors))
+    if checked.matches:
+        console.print(decay_table(checked.matches))
     if checked.report.errors:
         raise DesignRuleError(checked.report.errors)

@@ -2,7 +2,7 @@
 
 from snnmap.report.occupancy import Occupancy, measure_occupancy
 from snnmap.report.picture import draw_run
-from snnmap.report.tables import chip_table, error_table, lag_table, make_table, occupancy_table
+from snnmap.report.tables import chip_table, decay_table, error_table, lag_table, make_table, occupancy_table
 
 __all__ = [
     # measures
@@ -12,6 +12,7 @@ __all__ = [
     "draw_run",
     # tables
     "chip_table",
+    "decay_table",
     "error_table",
     "lag_table",
     "make_table",

@@ -6,9 +6,10 @@ from rich.table import Table
 
 from snnmap.chip import Chip
 from snnmap.ir import MappedNetwork, TensorError
+from snnmap.quantise import DecayMatch
 from snnmap.report.occupancy import Occupancy
 
-__all__ = ["chip_table", "error_table", "lag_table", "make_table", "occupancy_table"]
+__all__ = ["chip_table", "decay_table", "error_table", "lag_table", "make_table", "occupancy_table"]
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -39,6 +40,12 @@ def lag_table(mapped: MappedNetwork) -> Table:
         span = f"{slots.min()}..{slots.max()}" if slots.size else "-"
         rows.append((name, kind, slots.size, relays, mapped.lags.get(name, 0), span, mapped.modules.get(name, "")))
     return make_table("populations", ("name", "kind", "neurons#", "relays#", "lag (steps)#", "slots", "module"), rows)
+
+
+def decay_table(matches: Iterable[DecayMatch]) -> Table:
+    """Show how well neurons were rebuilt whose decays the chip does not code."""
+    rows = [(m.population, m.n_synapses, f"{m.input_error:.2%}", f"{m.reset_error:.2%}") for m in matches]
+    return make_table("decays that are not coded", ("population", "synapses#", "error after an input#", "after a spike#"), rows)
 
 
 def error_table(errors: Iterable[TensorError]) -> Table:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 
@@ -332,3 +332,13 @@ def test_stretching_a_loop_is_asked_for(run: Run, tmp_path: Path) -> None:
     assert (refused.code, "SNN301" in refused.err, (tmp_path / "a").exists()) == (1, True, False)
     assert run("build", tmp_path / "loop.json", "--chip", "xylo-audio-3", "-o", tmp_path / "a", "--stretch-loops").code == 0
     assert json.loads((tmp_path / "a" / "report.json").read_text())["stretched"]
+
+
+def test_inspect_says_how_decays_were_rebuilt(run: Run, tmp_path: Path) -> None:
+    network = chain(3, 5, 4, 2)
+    first = replace(network.populations[0], beta=np.full(5, 0.94))
+    save_network(replace(network, populations=(first, *network.populations[1:])), tmp_path / "slow.json")
+    result = run("inspect", tmp_path / "slow.json", "--chip", "xylo-audio-3")
+    assert (result.code, "decays that are not coded" in result.out) == (0, True)
+    (line,) = [line for line in result.out.splitlines() if line.strip().startswith("h1") and "%" in line]
+    assert line.split("│")[1].strip() == "2"
