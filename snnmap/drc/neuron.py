@@ -91,10 +91,10 @@ def check_spike_counts(subject: Subject[Network]) -> Iterator[Finding]:
 
 def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
     counts, finite = population.max_count, np.isfinite(population.threshold)
-    for wrong, message, severity in (
-        (counts > limit, "the model sends more spikes a step than the chip", Severity.ERROR),
-        (counts < 0, "the model's most spikes a step are negative", Severity.ERROR),
-        ((counts >= 0) & (counts < limit), "the chip may send more spikes a step than the model", Severity.WARNING),
+    for wrong, bound, message, severity in (
+        (counts > limit, limit, "the model sends more spikes a step than the chip", Severity.ERROR),
+        (counts < 0, 0, "the model's most spikes a step are negative", Severity.ERROR),
+        ((counts >= 0) & (counts < limit), limit, "the chip may send more spikes a step than the model", Severity.WARNING),
     ):
         for start, stop in find_runs(finite & wrong):
             part = counts[start:stop]
@@ -102,7 +102,7 @@ def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
                 location=Location(population=population.name, neurons=(start, stop), source=population.source),
                 message=message,
                 measured=str(int(part[np.argmax(np.abs(part - limit))])),
-                limit=str(limit),
+                limit=str(bound),
                 unit="spikes a step",
                 fix=f"train with max_count={limit}",
                 severity=severity,

@@ -18,6 +18,7 @@ from snnmap.ir.program import NeuronCodes, Program, find_program_defects
 from snnmap.ir.quantised import QuantisedNetwork, TensorError
 from snnmap.ir.raster import Profile, Recording, join_rasters, read_raster, read_rasters
 from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
+from snnmap.ir.relays import fits_relay_cell, relay_shifts
 from snnmap.ir.report import Report
 from snnmap.ir.simulate import simulate_network
 from snnmap.ir.text import format_network, load_network, parse_network, save_network
@@ -55,6 +56,8 @@ __all__ = [
     "rebuild_projections",
     "unfold_network",
     "find_integer_problems",
+    "fits_relay_cell",
+    "relay_shifts",
     "read_integer_memories",
     "QuantisedNetwork",
     "TensorError",

@@ -8,6 +8,7 @@ from snnmap.chip import Bits, decay_factors, nearest_dashes
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters
 from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
+from snnmap.ir.relays import fits_relay_cell, relay_shifts
 
 __all__ = ["IntegerMemory", "find_integer_problems", "read_integer_memories"]
 
@@ -42,9 +43,13 @@ def read_integer_memories(mapped: MappedNetwork) -> tuple[IntegerMemory, ...]:
 
 def find_integer_problems(mapped: MappedNetwork) -> Iterator[tuple[str, str, str]]:
     """Give (place, measured, limit) of everything that is not the chip's integer."""
-    for memory in read_integer_memories(mapped):
+    memories = read_integer_memories(mapped)
+    for memory in memories:
         if memory.shift < 0:
             yield memory.name, "no common weight shift", f"words of {mapped.chip.bits.weight} bits at one shift"
+    shifts = relay_shifts(mapped, memories[0].shift, memories[1].shift)
+    if mapped.n_relays and min(shifts) >= 0 and not fits_relay_cell(mapped.chip, shifts):
+        yield "relays", f"weight shifts {', '.join(map(str, shifts))}", "shifts at which a relay cell fits"
     bits, real = mapped.chip.bits, mapped.table.hidden_hop == 0
     for row, parameters, kept in (("hidden", mapped.hidden, real), ("outputs", mapped.outputs, slice(None))):
         beta = decay_factors(nearest_dashes(parameters.beta, dash_min=0, dash_max=bits.dash_max))

@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.chip import Chip, RelayCell, find_relay_cells
+from snnmap.chip import RelayCell, find_relay_cells
 from snnmap.errors import NetworkError
-from snnmap.ir import CsrMatrix, IntArray, MappedNetwork, NeuronCodes, Program
+from snnmap.ir import CsrMatrix, IntArray, MappedNetwork, NeuronCodes, Program, fits_relay_cell, relay_shifts
 
 __all__ = ["insert_relays", "list_shifts"]
 
@@ -22,23 +22,10 @@ def list_shifts(mapped: MappedNetwork) -> list[tuple[int, ...]]:
     pairs = list(product(range(mapped.chip.bits.shift_max + 1), repeat=2))
     if mapped.n_relays == 0:
         return list(pairs)
-    allowed = [pair for pair in pairs if _has_cell(mapped.chip, _relay_shifts(mapped, *pair))]
+    allowed = [pair for pair in pairs if fits_relay_cell(mapped.chip, relay_shifts(mapped, *pair))]
     if not allowed:
         raise _missing_cell(mapped)
     return list(allowed)
-
-
-def _has_cell(chip: Chip, shifts: tuple[int, ...]) -> bool:
-    """Say whether there is a relay cell for the coarsest of some memories whose weights fit the words of the finest."""
-    cell = find_relay_cells(chip).get(max(shifts))
-    return cell is not None and max(cell.weight, -cell.self_weight) << (max(shifts) - min(shifts)) <= chip.bits.weight_range[1]
-
-
-def _relay_shifts(mapped: MappedNetwork, input_shift: int, recurrent_shift: int) -> tuple[int, ...]:
-    """Give the weight shifts of the memories that relays have weights in: two, where one repeats an input channel."""
-    relays = mapped.table.hidden_hop > 0
-    from_input = any(relays[matrix.indices].any() for matrix in mapped.input_weights)
-    return (input_shift, recurrent_shift) if from_input else (recurrent_shift,)
 
 
 def _missing_cell(mapped: MappedNetwork) -> NetworkError:
@@ -55,7 +42,7 @@ def insert_relays(mapped: MappedNetwork, program: Program) -> Program:
     if relays.size == 0:
         return program
     input_shift, recurrent_shift = program.input_shift, program.recurrent_shift
-    unit = max(_relay_shifts(mapped, input_shift, recurrent_shift))
+    unit = max(relay_shifts(mapped, input_shift, recurrent_shift))
     cell = find_relay_cells(mapped.chip).get(unit)
     if cell is None:
         raise _missing_cell(mapped)

@@ -183,6 +183,30 @@ def test_integers_that_do_not_fit_are_told() -> None:
         compile_model(model, XYLO)
 
 
+class InputSkip(nn.Module):
+    """The input again behind two layers, so that relays repeat it; its memory is finer than the hidden one."""
+
+    def __init__(self, recurrent_shift: int) -> None:
+        super().__init__()
+        coarse = {"shift": recurrent_shift, "scale": 60.0 * 2**recurrent_shift}
+        self.first, self.readout = ChipLIF(5, 5, shift=0, scale=60.0), ChipIntegrator(4, 2)
+        self.second, self.third = ChipLIF(5, 5, **coarse), ChipLIF(5, 4, **coarse)
+        for layer in (self.second, self.third):
+            layer.weight.data = torch.sign(layer.weight.data) * 101 / 60  # words of 101: no smaller shift would do
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.readout(self.third(self.second(self.first(x)) + x))
+        return out
+
+
+def test_relays_that_no_shift_of_a_fixed_network_lets_be_built_are_told() -> None:
+    torch.manual_seed(0)
+    model = InputSkip(3)
+    assert verify_model(model, compile_model(model, XYLO), draw_counts(0)).n_mismatches == 0
+    with pytest.raises(DesignRuleError, match=r"SNN507.*'relays'"):
+        compile_model(InputSkip(7), XYLO)
+
+
 def test_mixed_layers_and_wrong_inputs_are_told() -> None:
     with pytest.raises(FrontendError, match="mixed"):
         load(nn.Sequential(ChipLIF(5, 6), nn.Linear(6, 3, bias=False), LIF(3)))
