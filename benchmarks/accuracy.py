@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from snnmap.chip import Chip, load_chip
-from snnmap.convert import Conversion, ConvertOptions, convert_ann
+from snnmap.convert import Conversion, ConvertOptions, convert_ann, split_ports
 from snnmap.ir import FloatArray, IntArray, Network, simulate_network
 from snnmap.mapping import fold_network
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator, Residual, Surrogate
@@ -103,8 +103,7 @@ def score(model: nn.Module, inputs: FloatArray, labels: IntArray) -> float:
 
 def score_on_chip(conversion: Conversion, chip: Chip, calibration: FloatArray, inputs: FloatArray, labels: IntArray) -> float:
     """Build the bitstream of a conversion, run it on all inputs, give the share read right."""
-    raster = conversion.encode(calibration)
-    ports = {"input": raster[:, :, :-1], "clock": raster[:, :, -1:]}
+    ports = split_ports(conversion.encode(calibration))
     artifacts = compile_model(conversion.network, chip, options=CONVERTED, calibration=ports)
     counts = np.pad(conversion.encode(inputs), ((0, 0), (0, artifacts.mapped.latency_steps), (0, 0)))
     run = simulate_image(artifacts.image, counts, states_of=("outputs",))

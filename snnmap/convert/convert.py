@@ -11,7 +11,7 @@ from snnmap.convert.read import read_ann
 from snnmap.errors import InputError
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, IntArray, Network, OutputPort, Population, Projection, simulate_network
 
-__all__ = ["Conversion", "ConvertOptions", "LayerError", "convert_ann"]
+__all__ = ["Conversion", "ConvertOptions", "LayerError", "convert_ann", "split_ports"]
 
 CLOCK = "clock"
 _REPEAT = "clock repeat"
@@ -47,6 +47,11 @@ class ConvertOptions:
     dash_mem: int = 15
     start: Literal["half", "zero"] = "half"
     calibrate: bool = True
+
+    @property
+    def gain(self) -> float:
+        """Share of a spike's charge that its current carries in its first step: what makes its sum over all steps 1."""
+        return 2.0**-self.dash_syn
 
     @property
     def clock_count(self) -> int:
@@ -165,6 +170,11 @@ def encode_counts(inputs: npt.ArrayLike, n_inputs: int, options: ConvertOptions)
     return np.pad(counts, ((0, 0), (0, options.settle_steps), (0, 0)))
 
 
+def split_ports(counts: IntArray) -> dict[str, IntArray]:
+    """Give encoded counts by input port, as simulation and calibration of the network take them."""
+    return {INPUT: counts[:, :, :-1], CLOCK: counts[:, :, -1:]}
+
+
 def _largest(activations: FloatArray, percentile: float) -> float:
     active = activations[activations > 0]
     return float(np.percentile(active, percentile)) if active.size else 1.0
@@ -201,8 +211,7 @@ def _repeat_clock() -> Affine:
 def _make_layer(
     name: str, affine: Affine, units: dict[str, float], options: ConvertOptions
 ) -> tuple[Population, list[Projection]]:
-    alpha, beta = 1.0 - 2.0**-options.dash_syn, 1.0 - 2.0**-options.dash_mem
-    gain = 1.0 - alpha  # a spike's current adds up to 1 / (1 - alpha)
+    beta, gain = 1.0 - 2.0**-options.dash_mem, options.gain
     spikes = name != "output"
     charge = affine.bias / units[name]
     if spikes and options.start == "half":
@@ -217,7 +226,7 @@ def _make_layer(
     population = Population.create(
         name,
         affine.size,
-        alpha=alpha,
+        alpha=1.0 - gain,
         beta=beta,
         threshold=1.0 if spikes else np.inf,
         bias=leak,
@@ -234,8 +243,7 @@ def _to_csr(matrix: Any) -> CsrMatrix:
 
 def _run(network: Network, inputs: FloatArray, options: ConvertOptions, names: list[str]) -> dict[str, FloatArray]:
     """Run the network on inputs; give each layer's total counts."""
-    raster = encode_counts(inputs, network.inputs[0].size, options)
-    ports = {INPUT: raster[:, :, :-1], CLOCK: raster[:, :, -1:]}
+    ports = split_ports(encode_counts(inputs, network.inputs[0].size, options))
     counts = simulate_network(network, ports, counts_of=names).counts
     return {name: values.sum(axis=1).astype(np.float64) for name, values in counts.items()}
 
@@ -244,7 +252,6 @@ def _calibrate(
     network: Network, ann: Ann, activations: dict[str, FloatArray], units: dict[str, float], options: ConvertOptions
 ) -> Network:
     """Layer by layer, add to the clock's weights what the mean count is short of."""
-    gain = 2.0**-options.dash_syn
     for layer in ann.layers:
         name = layer.name
         found = _run(network, activations[INPUT], options, [name])[name]
@@ -253,7 +260,7 @@ def _calibrate(
         projections = []
         for projection in network.projections:
             if projection.name == f"{CLOCK}->{name}":
-                charge = projection.weights.to_dense()[0] + lacking * gain / options.clock_count
+                charge = projection.weights.to_dense()[0] + lacking * options.gain / options.clock_count
                 projection = replace(projection, weights=CsrMatrix.from_dense(charge[np.newaxis]))
             projections.append(projection)
         network = replace(network, projections=tuple(projections))

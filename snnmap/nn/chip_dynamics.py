@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from snnmap.nn.dynamics import Course, backward_through_time
+from snnmap.nn.dynamics import Course, backward_through_time, own_input, run_steps
 from snnmap.nn.surrogate import Surrogate
 
 __all__ = ["run_chip_integrator", "run_chip_lif"]
@@ -87,8 +88,6 @@ class _ChipLif(torch.autograd.Function):
         by_state, _, by_beta, by_bias, by_threshold, by_recurrent = backward_through_time(
             gradients[0], course, alpha, beta, threshold, scaled, ctx.surrogate, ctx.needs_input_grad
         )
-        if by_state is None:
-            raise RuntimeError("the backward pass gave no gradient of the states")
         by_dash_syn = (by_state * currents).sum(dim=(0, 1)) * torch.exp2(-dash_syn) * math.log(2.0)
         return (
             by_state * alpha,
@@ -158,32 +157,25 @@ def _forward(
 ) -> tuple[Tensor, Course]:
     """Run the steps; give the currents that decays were applied to, and the course of potentials and counts."""
     batch, n_steps, n_synapses, size = x.shape
-    x = x.contiguous() if recurrent_weight is None else x.clone(memory_format=torch.contiguous_format)
-    course = Course(
-        currents=torch.empty_like(x), reached=x.new_empty(batch, n_steps, size), counts=x.new_empty(batch, n_steps, size)
-    )
+    x = own_input(x, recurrent_weight)
+    currents = torch.empty_like(x)
+    course = Course(currents=None, reached=x.new_empty(batch, n_steps, size), counts=x.new_empty(batch, n_steps, size))
     limits = x.new_tensor([0.0, 1.0, float(max_count), -float(state_max) - 1.0, float(state_max)])
     states = (x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size))
     tensors = (x, torch.exp2(-dash_syn), torch.exp2(-dash_mem), bias, threshold, limits, *states)
-    kept = (cast(Tensor, course.currents), course.reached, course.counts)
+    kept = (currents, course.reached, course.counts)
     advance = _advance_compiled if x.device.type == "cpu" else _advance
-    if recurrent_weight is None:
-        advance(0, n_steps, tensors, kept)
-    else:
-        for step in range(n_steps):
-            if step:
-                x[:, step] += (course.counts[:, step - 1] @ recurrent_weight).view(batch, n_synapses, size)
-            advance(step, step + 1, tensors, kept)
-    return kept[0], course
+    run_steps(partial(advance, tensors, kept), x, course.counts, recurrent_weight)
+    return currents, course
 
 
-def _advance_compiled(start: int, stop: int, tensors: tuple[Tensor, ...], kept: tuple[Tensor, ...]) -> None:
+def _advance_compiled(tensors: tuple[Tensor, ...], kept: tuple[Tensor, ...], start: int, stop: int) -> None:
     from snnmap.nn.kernels import advance_chip
 
     advance_chip(start, stop, *(tensor.detach().contiguous().numpy() for tensor in (*tensors, *kept)))
 
 
-def _advance(start: int, stop: int, tensors: tuple[Tensor, ...], kept: tuple[Tensor, ...]) -> None:
+def _advance(tensors: tuple[Tensor, ...], kept: tuple[Tensor, ...], start: int, stop: int) -> None:
     """Do the same in torch, on whatever device."""
     x, shift_syn, shift_mem, bias, threshold, limits, current, potential = tensors
     currents, reached, counts = kept

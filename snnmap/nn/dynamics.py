@@ -16,7 +16,7 @@ from torch import Tensor
 
 from snnmap.nn.surrogate import Surrogate
 
-__all__ = ["Course", "backward_through_time", "run_lif"]
+__all__ = ["Course", "backward_through_time", "own_input", "run_lif", "run_steps"]
 
 _WORTH_SHARING = 1 << 18
 """Values of a layer, over all samples and steps, from which on threads are worth their start."""
@@ -112,7 +112,7 @@ def _forward(
     keep_currents: bool,
 ) -> Course:
     batch, n_steps, n_synapses, size = x.shape
-    x = x.contiguous() if recurrent_weight is None else x.clone(memory_format=torch.contiguous_format)
+    x = own_input(x, recurrent_weight)
     course = Course(
         currents=x.new_zeros(batch, n_steps + 1, n_synapses, size) if keep_currents else None,
         reached=x.new_empty(batch, n_steps, size),
@@ -120,14 +120,31 @@ def _forward(
         all_at_once=recurrent_weight is None,
     )
     forward = (_CompiledForward if x.device.type == "cpu" else _TorchForward)(x, alpha, beta, bias, threshold, max_count, course)
-    if recurrent_weight is None:
-        forward.run(0, n_steps)
-        return course
-    for step in range(n_steps):
-        if step:
-            x[:, step] += (course.counts[:, step - 1] @ recurrent_weight).view(batch, n_synapses, size)
-        forward.run(step, step + 1)
+    run_steps(forward.run, x, course.counts, recurrent_weight)
     return course
+
+
+def own_input(x: Tensor, recurrent_weight: Tensor | None) -> Tensor:
+    """Give the input as one piece of memory, a copy where :func:`run_steps` will add to it."""
+    return x.contiguous() if recurrent_weight is None else x.clone(memory_format=torch.contiguous_format)
+
+
+def run_steps(run: Callable[[int, int], None], x: Tensor, counts: Tensor, recurrent_weight: Tensor | None) -> None:
+    """Run all steps at once, or one by one with what the counts of the last one send back added to the input.
+
+    Args:
+        run: runs the steps from one number to before another.
+        x: ``(batch, time, n_synapses, size)``, from :func:`own_input`.
+        counts: ``(batch, time, size)``, filled by ``run``.
+        recurrent_weight: ``(size, n_synapses * size)`` or None.
+    """
+    if recurrent_weight is None:
+        run(0, x.shape[1])
+        return
+    for step in range(x.shape[1]):
+        if step:
+            x[:, step] += (counts[:, step - 1] @ recurrent_weight).view_as(x[:, step])
+        run(step, step + 1)
 
 
 class _TorchForward:
@@ -180,7 +197,7 @@ def backward_through_time(
     recurrent_weight: Tensor | None,
     surrogate: Surrogate,
     needed: tuple[bool, ...],
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
     """Give the gradients by input, alpha, beta, bias, threshold and recurrent weights.
 
     With ``s`` the surrogate's dn/dx at x = u / threshold, from the last step to the first::

@@ -156,10 +156,8 @@ def _rewire(network: Network, population: Population, factor: FloatArray, self_w
             neurons = np.arange(population.size)
             diagonal = CsrMatrix.from_triplets(neurons, neurons, weights, (population.size, population.size))
             name = f"{population.name} reset[{synapse}]"
-            own = Projection(
-                name=name, pre=population.name, post=population.name, weights=diagonal, synapse=synapse, delay_steps=1
-            )
-            projections.append(replace(own, source=population.source))
+            own = {"pre": population.name, "post": population.name, "source": population.source}
+            projections.append(Projection(name=name, weights=diagonal, synapse=synapse, delay_steps=1, **own))
     kept = tuple(population if other.name == population.name else other for other in network.populations)
     return replace(network, populations=kept, projections=tuple(projections))
 
@@ -208,19 +206,19 @@ def _fit_single(alpha: FloatArray, beta: FloatArray, dash_max: int) -> _Fit:
     top = _largest_dash(np.vstack([alpha, beta]), dash_max)
     for dash_mem in range(top + 1):
         b = float(decay_factors(dash_mem))
-        chosen = [_least_error([_solve_single(row, beta, b, dash) for dash in range(1, top + 1)]) for row in alpha]
+        others = [_least_error([_solve_single(row, beta, b, dash) for dash in range(1, top + 1)]) for row in alpha[1:]]
         for first in range(1, top + 1):
             code = float(decay_factors(first))
             factor, input_error = _match_input(alpha[0], beta, b, [code])
             self_weight, reset_error = _match_reset(beta, b, [code])
-            others = chosen[1:]
+            input_error = np.maximum.reduce([input_error, *(error for _, _, error in others)])
             fit = _Fit(
-                cost=np.maximum.reduce([input_error, *(error for _, _, error in others)]) + reset_error,
+                cost=input_error + reset_error,
                 dash_mem=np.full(beta.size, dash_mem),
                 dash_syn=np.stack([np.full(beta.size, first), *(dash for dash, _, _ in others)]),
                 factor=np.stack([factor[0], *(value for _, value, _ in others)]),
                 self_weight=self_weight,
-                input_error=np.maximum.reduce([input_error, *(error for _, _, error in others)]),
+                input_error=input_error,
                 reset_error=reset_error,
             )
             best = fit if best is None else _better(best, fit)

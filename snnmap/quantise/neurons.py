@@ -61,8 +61,8 @@ class QuantisedNeurons:
 class _Entries:
     """All weights onto a row of neurons, a line for each source of each target; values in state units.
 
-    ``value`` and ``present`` are ``(n, n_synapses)``; ``rank`` is the place of each stored weight, memory by memory and
-    synapse by synapse, in the order of its matrix: (line, synapse).
+    ``value`` and ``present`` are ``(n, n_synapses)``; ``lines`` gives the line of each stored weight, in the order of its
+    matrix, memory by memory and synapse by synapse.
     """
 
     target: IntArray
@@ -112,14 +112,13 @@ def quantise_neurons(
     used = _find_used(parameters, memories)
     wanted_bias = bias * scale
     if has_bias:
-        currents = _current_levels(entries, rounded, decays, swing, scale)
         potentials = np.linspace(0.0, 1.0, N_LEVELS)[:, np.newaxis] * threshold
         if swing is not None:
             potentials = swing.potential_levels * scale
-        low, high = bits.bias_range
-        lacking = find_bias(decays.dash_syn, decays.dash_mem, currents, potentials)
-        # as much of it as there is room for beside the trained bias
-        wanted_bias = wanted_bias + np.clip(lacking, np.minimum(low - wanted_bias, 0), np.maximum(high - wanted_bias, 0))
+        currents = _current_levels(entries, rounded, decays, swing, scale)
+        wanted_bias = _add_within(
+            wanted_bias, find_bias(decays.dash_syn, decays.dash_mem, currents, potentials), *bits.bias_range
+        )
     bias_code = np.clip(np.rint(wanted_bias), *bits.bias_range).astype(np.int64)
     codes = NeuronCodes(dash_syn=decays.dash_syn, dash_mem=decays.dash_mem, threshold=threshold, bias=bias_code)
     return QuantisedNeurons(
@@ -133,6 +132,11 @@ def quantise_neurons(
             *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, bits, used),
         ),
     )
+
+
+def _add_within(bias: FloatArray, more: FloatArray, low: int, high: int) -> FloatArray:
+    """Add to a bias as much as there is room for beside it."""
+    return np.asarray(bias + np.clip(more, np.minimum(low - bias, 0), np.maximum(high - bias, 0)), np.float64)
 
 
 class _Responses:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.chip import load_chip
-from snnmap.convert import ConvertOptions, convert_ann, read_ann, run_ann
+from snnmap.convert import ConvertOptions, convert_ann, read_ann, run_ann, split_ports
 from snnmap.drc import check_network
 from snnmap.errors import FrontendError, InputError
 from snnmap.pipeline import CompileOptions, compile_model
@@ -115,8 +115,7 @@ def test_a_bitstream_reads_digits_as_the_ann_does() -> None:
         nn.functional.cross_entropy(model(inputs), labels).backward()
         optimiser.step()
     conversion = convert_ann(model, inputs[:300].numpy())
-    ports = conversion.encode(inputs[:200].numpy())
-    calibration = {"input": ports[:, :, :-1], "clock": ports[:, :, -1:]}
+    calibration = split_ports(conversion.encode(inputs[:200].numpy()))
     options = CompileOptions(quantise=QuantiseOptions(depth=16.0))
     artifacts = compile_model(conversion.network, "generic-4096", calibration=calibration, options=options)
     counts = np.pad(conversion.encode(inputs.numpy()), ((0, 0), (0, artifacts.mapped.latency_steps), (0, 0)))
