@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from snnmap import fsio
@@ -19,9 +20,24 @@ from snnmap.chip import Chip, load_chip
 from snnmap.diagnostics import Diagnostic
 from snnmap.drc import check_mapped, check_network, check_quantised
 from snnmap.errors import DesignRuleError, FormatError, FrontendError, InputError, NetworkError, SnnmapError
-from snnmap.ir import Image, MappedNetwork, Network, QuantisedNetwork, Report, format_network, load_network, pack, read_rasters
-from snnmap.mapping import FoldOptions, Verification, fold_network, format_slot_table, verify_fold
+from snnmap.ir import (
+    FloatArray,
+    Image,
+    MappedNetwork,
+    Network,
+    OutputPort,
+    QuantisedNetwork,
+    Recording,
+    Report,
+    format_network,
+    join_rasters,
+    load_network,
+    pack,
+    read_rasters,
+)
+from snnmap.mapping import FoldOptions, Verification, fold_network, folded_counts, format_slot_table, verify_fold
 from snnmap.quantise import DecayMatch, QuantiseOptions, SecondSynapse, match_decays, quantise_network
+from snnmap.simulator import simulate_image
 
 __all__ = ["Artifacts", "CheckResult", "CompileOptions", "check_model", "compile_model", "load_model"]
 
@@ -105,6 +121,36 @@ class Artifacts:
             **{f"readmemh/{name}": data for name, data in export_readmemh(self.image).items()},
         }
         fsio.write_files(Path(directory), files)
+
+    def run(self, inputs: Rasters) -> dict[str, FloatArray]:
+        """Run the bitstream on the chip's simulator; each output port's lag is taken away, so that its steps are the input's.
+
+        Args:
+            inputs: ``(n_samples, n_steps, n_inputs)`` spike counts, or such arrays by input port.
+
+        Returns:
+            ``(n_samples, n_steps, n)`` by output port: spike counts, or potentials in the model's units (a model in the
+            chip's integers: in units of the state).
+
+        Raises:
+            InputError: wrong raster.
+        """
+        raster = np.asarray(join_rasters(self.mapped.inputs, inputs) if isinstance(inputs, Mapping) else inputs)
+        raster = raster[np.newaxis] if raster.ndim == 2 else raster
+        padded = np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
+        found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
+        return {port.name: self._read_port(port, found, raster.shape[1]) for port in self.mapped.output_ports}
+
+    def _read_port(self, port: OutputPort, found: Recording, n_steps: int) -> FloatArray:
+        parts = []
+        for name in port.populations:
+            if port.readout == "spikes":
+                parts.append(folded_counts(found, self.mapped, name)[:, :n_steps].astype(np.float64))
+                continue
+            slots, lag = self.mapped.table.output_slots(name), self.mapped.lags[name]
+            potentials = found.potentials["outputs"][:, lag : lag + n_steps, slots]
+            parts.append(potentials / self.quantised.output_scale[slots])
+        return np.concatenate(parts, axis=2)
 
     @property
     def file_stem(self) -> str:

@@ -3,6 +3,7 @@
 from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF
 from snnmap.nn.compose import LeadIn, Residual, record_counts
 from snnmap.nn.lif import LIF, LeakyIntegrator
+from snnmap.nn.readout import Readout, ReadoutName, collate_sequences
 from snnmap.nn.surrogate import Surrogate, SurrogateName, count_spikes
 
 __all__ = [
@@ -17,6 +18,10 @@ __all__ = [
     "LeadIn",
     "Residual",
     "record_counts",
+    # readouts
+    "Readout",
+    "ReadoutName",
+    "collate_sequences",
     # surrogate gradients
     "Surrogate",
     "SurrogateName",

@@ -2,16 +2,38 @@
 
 from snnmap.train.activity import ActivityRecorder, count_fan_out
 from snnmap.train.align import align_model
-from snnmap.train.fan_in import FanInLoss, limit_fan_in, settle_fan_in
+from snnmap.train.exact import to_chip_exact
+from snnmap.train.fan_in import (
+    FanInLimiter,
+    FanInLoss,
+    PruningCost,
+    limit_fan_in,
+    prune_fan_in,
+    regrowth_fraction,
+    settle_fan_in,
+)
+from snnmap.train.loop import Batches, TrainOptions, score_model, train_model
+from snnmap.train.progress import EpochResult
 from snnmap.train.verify import verify_model
 
 __all__ = [
+    # the loop
+    "Batches",
+    "EpochResult",
+    "TrainOptions",
+    "score_model",
+    "train_model",
     # what the chip does, and where it starts
     "align_model",
+    "to_chip_exact",
     "verify_model",
     # within its limits
+    "FanInLimiter",
     "FanInLoss",
+    "PruningCost",
     "limit_fan_in",
+    "prune_fan_in",
+    "regrowth_fraction",
     "settle_fan_in",
     # and with few spikes
     "ActivityRecorder",

@@ -1,0 +1,110 @@
+"""Files from which a training goes on; of this model and these options, or refused."""
+
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from snnmap import fsio
+from snnmap.errors import InputError
+from snnmap.train.progress import EpochResult
+
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+_VERSION = 1
+_ABSENT = "nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What is saved and brought back.
+
+    Attributes:
+        model: its parameters and buffers; its modules' classes and settings are compared.
+        optimiser: its state.
+        schedule: its state.
+        options: a frozen dataclass of plain values that must be the same.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    options: Any
+
+
+def save_checkpoint(kept: Checkpoint, history: list[EpochResult], path: Path) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; an older one stays.
+    """
+    buffer = io.BytesIO()
+    content = {
+        "version": _VERSION,
+        "layout": _describe(kept.model),
+        "options": asdict(kept.options),
+        "history": [asdict(result) for result in history],
+        "model": kept.model.state_dict(),
+        "optimiser": kept.optimiser.state_dict(),
+        "schedule": kept.schedule.state_dict(),
+    }
+    torch.save(content, buffer)
+    fsio.write_file(path, buffer.getvalue())
+
+
+def load_checkpoint(kept: Checkpoint, path: Path) -> list[EpochResult]:
+    """Bring back what a checkpoint holds, in place; nothing is changed where it is refused.
+
+    Returns:
+        The epochs that it was trained for.
+
+    Raises:
+        InputError: it is damaged, or of another model or other options.
+    """
+    content = _read(path)
+    _require_same("of another model", content["layout"], _describe(kept.model), path, "module or parameter")
+    _require_same("of a training with other options", content["options"], asdict(kept.options), path, "option")
+    kept.model.load_state_dict(content["model"])
+    kept.optimiser.load_state_dict(content["optimiser"])
+    kept.schedule.load_state_dict(content["schedule"])
+    return [EpochResult(**result) for result in content["history"]]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(io.BytesIO(path.read_bytes()), weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch.load lets many kinds of exception through
+        raise InputError("the checkpoint is damaged", where=str(path), fix="remove it to train from the start") from error
+    if not isinstance(content, dict) or content.get("version") != _VERSION:
+        raise InputError(
+            "the file is not a checkpoint of this version",
+            where=str(path),
+            measured=str(content.get("version") if isinstance(content, dict) else type(content).__name__),
+            limit=str(_VERSION),
+            fix="name another file, or remove it to train from the start",
+        )
+    return content
+
+
+def _describe(model: nn.Module) -> dict[str, str]:
+    """Say what the model is made of: class and settings by module path, shape by parameter."""
+    modules = {path or "(model)": f"{type(module).__name__}({module.extra_repr()})" for path, module in model.named_modules()}
+    tensors = {name: f"shape {tuple(tensor.shape)}" for name, tensor in model.state_dict().items()}
+    return modules | tensors
+
+
+def _require_same(what: str, saved: dict[str, Any], wanted: dict[str, Any], path: Path, kind: str) -> None:
+    for name in wanted | saved:
+        if saved.get(name, _ABSENT) != wanted.get(name, _ABSENT):
+            raise InputError(
+                f"the checkpoint is {what}",
+                where=f"{path}, {kind} '{name}'",
+                measured=f"{saved.get(name, _ABSENT)} in the checkpoint",
+                limit=f"{wanted.get(name, _ABSENT)}",
+                fix="give the checkpoint's own model and options, or name another file",
+            )

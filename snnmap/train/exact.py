@@ -1,0 +1,166 @@
+"""From a float model to one in the chip's integers, to train on with: it starts as the quantiser leaves it."""
+
+import copy
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from snnmap.chip import Chip
+from snnmap.errors import FrontendError
+from snnmap.ir import CsrMatrix, IntArray, Population, Projection, expand_terms
+from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, LeakyIntegrator
+from snnmap.pipeline import Artifacts, CompileOptions, Rasters, compile_model
+
+__all__ = ["to_chip_exact"]
+
+
+def to_chip_exact(
+    model: nn.Module, chip: Chip | str, *, calibration: Rasters | None = None, options: CompileOptions | None = None
+) -> nn.Module:
+    """Give a copy of a float model whose layers compute in the chip's integers, as quantising the model makes them.
+
+    Each :class:`snnmap.nn.LIF` or :class:`snnmap.nn.LeakyIntegrator` and the Linear layer before it become a
+    :class:`snnmap.nn.ChipLIF` or :class:`snnmap.nn.ChipIntegrator` in the former's place, second synapses and synapses of a
+    neuron onto itself included where they stand for decays that the chip does not code. The copy does at once what the
+    bitstream of the model does, up to weights behind a residual sum, which the copy holds once and the chip once a summand.
+    Training it is quantisation-aware training; what is trained is what its bitstream does.
+
+    Args:
+        model: float layers, such as the torch frontend reads.
+        chip: a chip record, catalog name or TOML path.
+        calibration: input rasters, ``(n_samples, n_steps, n_inputs)``, for the quantiser.
+        options: choices of the build.
+
+    Returns:
+        The copy; aligned with the chip (:func:`snnmap.align_model`) where it has biases.
+
+    Raises:
+        DesignRuleError: the model breaks design rules.
+        FrontendError: it cannot be read, or neurons take the currents of several Linear layers, or of one that others share.
+    """
+    model = nn.Sequential(model) if isinstance(model, LIF | LeakyIntegrator) else model
+    for path, module in model.named_modules():
+        if isinstance(module, ChipLIF | ChipIntegrator):
+            raise FrontendError("the model holds chip layers already", where=f"module '{path}'", fix="train it as it is")
+    options = replace(options or CompileOptions(), verify=False)
+    artifacts = compile_model(model, chip, options=options, calibration=calibration)
+    exact, lags = copy.deepcopy(model), artifacts.mapped.lags
+    linears: set[str] = set()
+    for population in artifacts.network.populations:
+        feed = _find_feed(artifacts, population.name, linears)
+        linears.add(feed.source)
+        module = cast("LIF | LeakyIntegrator", model.get_submodule(population.source))
+        neurons = _make_layer(module, _Reading(artifacts, population, feed))
+        if feed.source != population.source:
+            _put(exact, feed.source, nn.Identity())
+        _put(exact, population.source, neurons)
+    biases = [module.bias for module in exact.modules() if isinstance(module, ChipLIF | ChipIntegrator)]
+    return LeadIn(exact, lags) if any((bias != 0).any() or bias.requires_grad for bias in biases) else exact
+
+
+def _find_feed(artifacts: Artifacts, name: str, taken: set[str]) -> Projection:
+    """Give the projection that stands for the Linear layer in front of a population."""
+    into = [p for p in artifacts.network.projections if p.post == name and p.delay_steps == 0]
+    sources = sorted({projection.source for projection in into})
+    if len(sources) != 1 or sources[0] in taken:
+        raise FrontendError(
+            "a chip layer has its own weights from one value",
+            where=f"module '{name}'",
+            measured=f"currents of {', '.join(sources) or 'nothing'}" + (", also used elsewhere" if len(sources) == 1 else ""),
+            limit="one Linear layer, not shared",
+            fix="give each LIF layer one Linear layer; add spike counts instead of currents",
+        )
+    return into[0]
+
+
+class _Reading:
+    """The integers of one population of a build."""
+
+    def __init__(self, artifacts: Artifacts, population: Population, feed: Projection) -> None:
+        self.artifacts, self.population, self.feed = artifacts, population, feed
+        self.mapped, self.program = artifacts.mapped, artifacts.quantised.program
+        slots = self.mapped.table.output_slots(population.name)
+        self.is_output = bool(slots.size)
+        self.slots = slots if self.is_output else self.mapped.table.hidden_slots(population.name)
+        self.codes = self.program.outputs if self.is_output else self.program.hidden
+        quantised = artifacts.quantised
+        self.scale = (quantised.output_scale if self.is_output else quantised.hidden_scale)[self.slots]
+        self.shift, words = self._read_words()
+        own = np.zeros(0, np.int64) if self.is_output else self.slots
+        loops = [_block(matrix, own, self.slots) for matrix in self.program.recurrent_weights] if own.size else []
+        self.n_synapses = max([1, *(n + 1 for blocks in (words, loops) for n, block in enumerate(blocks) if block.any())])
+        self.weight = np.concatenate(words[: self.n_synapses], axis=1).T << self.shift
+        self.recurrent = np.concatenate(loops[: self.n_synapses], axis=1) << self.program.recurrent_shift if loops else None
+
+    def _read_words(self) -> tuple[int, list[IntArray]]:
+        """Give the weight shift and the stored words, ``(n_inputs, size)`` a synapse, from the source or its relays."""
+        table, chip = self.mapped.table, self.mapped.chip
+        leaf = expand_terms(self.artifacts.network, self.feed.pre)[0]
+        lag = self.mapped.lags[self.population.name] - self.mapped.lags.get(leaf, 0)
+        rows = table.channels(leaf)
+        if rows.size and lag == chip.input_weights.delay_steps and not self.is_output:
+            return self.program.input_shift, [_block(matrix, rows, self.slots) for matrix in self.program.input_weights]
+        memory = chip.output_weights if self.is_output else chip.recurrent_weights
+        rows = table.hidden_slots(leaf, hop=lag - memory.delay_steps + (1 if rows.size else 0))
+        matrices = self.program.output_weights if self.is_output else self.program.recurrent_weights
+        shift = self.program.output_shift if self.is_output else self.program.recurrent_shift
+        return shift, [_block(matrix, rows, self.slots) for matrix in matrices]
+
+
+def _make_layer(module: LIF | LeakyIntegrator, read: _Reading) -> ChipLIF | ChipIntegrator:
+    """Make the chip layer of float neurons; what was trained in them is trained in it."""
+    bits, n_inputs = read.mapped.chip.bits, read.weight.shape[1]
+    layer: ChipLIF | ChipIntegrator
+    if isinstance(module, LIF):
+        layer = ChipLIF(
+            n_inputs,
+            module.size,
+            n_synapses=read.n_synapses,
+            shift=read.shift,
+            recurrent=read.recurrent is not None and bool(read.recurrent.any()),
+            recurrent_shift=read.program.recurrent_shift,
+            max_count=read.mapped.chip.outputs.max_count if read.is_output else read.mapped.chip.hidden.max_count,
+            surrogate=module.surrogate,
+            bits=bits,
+            train_threshold=module.threshold.requires_grad,
+            train_bias=module.bias.requires_grad,
+            train_decays=module.alpha.requires_grad or module.beta.requires_grad,
+            dt_s=module.dt_s,
+        )
+        _set(layer.threshold, read.codes.threshold[read.slots] / read.scale)
+        if layer.recurrent_weight is not None and read.recurrent is not None:
+            _set(layer.recurrent_weight, read.recurrent / np.tile(read.scale, read.n_synapses))
+    else:
+        layer = ChipIntegrator(
+            n_inputs,
+            module.size,
+            shift=read.shift,
+            bits=bits,
+            train_bias=module.bias.requires_grad,
+            train_decays=module.alpha.requires_grad or module.beta.requires_grad,
+            dt_s=module.dt_s,
+        )
+    _set(layer.scale, read.scale)
+    _set(layer.weight, read.weight / np.tile(read.scale, read.n_synapses)[:, np.newaxis])
+    _set(layer.bias, read.codes.bias[read.slots] / read.scale)
+    _set(layer.dash_syn, read.codes.dash_syn[: read.n_synapses, read.slots])
+    _set(layer.dash_mem, read.codes.dash_mem[read.slots])
+    return layer.to(module.bias)
+
+
+def _block(matrix: CsrMatrix, rows: IntArray, columns: IntArray) -> IntArray:
+    """Give some rows and columns of a sparse matrix as an array."""
+    return np.asarray(matrix.to_scipy()[rows][:, columns].toarray(), np.int64)
+
+
+def _set(tensor: Tensor, values: np.ndarray) -> None:
+    with torch.no_grad():
+        tensor.copy_(torch.as_tensor(np.ascontiguousarray(values)))
+
+
+def _put(model: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, module)

@@ -1,0 +1,41 @@
+"""What a training run says of itself, while it runs and afterwards."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import track
+
+if TYPE_CHECKING:
+    from snnmap.train.loop import Batches
+
+__all__ = ["EpochResult", "track_batches"]
+
+
+@dataclass(slots=True, kw_only=True)
+class EpochResult:
+    """One pass over the training data.
+
+    Attributes:
+        epoch: number, from 0.
+        loss: mean over the samples, penalties included.
+        accuracy: share of the training samples read right, while the model changed; 0 where labels are not classes.
+        validation_accuracy: share of the validation samples read right after the epoch.
+        seconds: it took, validation not included.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_accuracy: float | None = None
+    seconds: float = 0.0
+
+
+def track_batches(batches: "Batches", epoch: int, n_epochs: int, *, show: bool) -> Iterator[Any]:
+    """Give the batches of an epoch, with a progress bar on a terminal's stderr."""
+    console = Console(stderr=True)
+    if not (show and console.is_terminal):
+        yield from batches
+        return
+    yield from track(batches, f"epoch {epoch + 1} of {n_epochs}", total=len(batches), console=console, transient=True)

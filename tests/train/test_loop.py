@@ -1,0 +1,153 @@
+"""The training loop: what it learns, what a resumed run is, which checkpoints it refuses."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from snnmap.errors import InputError
+from snnmap.nn import LIF, LeakyIntegrator, Readout, collate_sequences
+from snnmap.train import ActivityRecorder, TrainOptions, score_model, train_model
+
+FEW = TrainOptions(n_epochs=4, learning_rate=1e-2, seed=3)
+
+
+def make_model(size: int = 16) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Linear(4, size, bias=False), LIF(size), nn.Dropout(0.2), nn.Linear(size, 2, bias=False), LeakyIntegrator(2)
+    )
+
+
+def make_sequences(n: int = 48) -> list[tuple[Tensor, int]]:
+    """Draw samples of 5 to 12 steps in which the first two or the last two channels are busier."""
+    generator = torch.Generator().manual_seed(0)
+    samples = []
+    for number in range(n):
+        label, length = number % 2, int(torch.randint(5, 13, (1,), generator=generator))
+        rates = torch.tensor([2.0, 2.0, 1.0, 1.0] if label else [1.0, 1.0, 2.0, 2.0]).expand(length, 4)
+        samples.append((torch.poisson(rates, generator=generator), label))
+    return samples
+
+
+def make_loader(batch_size: int = 16) -> DataLoader[tuple[Tensor, int]]:
+    return DataLoader(make_sequences(), batch_size, shuffle=True, collate_fn=collate_sequences(2))  # type: ignore[arg-type]
+
+
+def equal(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_samples_of_mixed_lengths_are_learnt() -> None:
+    model, readout = make_model(), Readout("mean", settle_steps=2)
+    before = score_model(model, make_loader(), readout=readout)
+    history = train_model(
+        model,
+        make_loader(),
+        readout=readout,
+        options=replace(FEW, n_epochs=20),
+        validation=make_loader(),
+        progress=False,
+    )
+    assert before < 0.9
+    assert [result.epoch for result in history] == list(range(20))
+    assert history[-1].validation_accuracy == score_model(model, make_loader(), readout=readout) > 0.95
+    assert history[-1].loss < 0.7 * history[0].loss
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    whole, parts = make_model(), make_model()
+    readout, path = Readout("last", settle_steps=2), tmp_path / "model.ckpt"
+    wanted = train_model(whole, make_loader(), readout=readout, options=FEW, progress=False)
+
+    def stop(done: float) -> None:
+        if done > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(parts, make_loader(), readout=readout, options=FEW, checkpoint=path, on_gradients=stop, progress=False)
+    fresh = make_model()
+    found = train_model(fresh, make_loader(), readout=readout, options=FEW, checkpoint=path, progress=False)
+    assert equal(fresh, whole)
+    assert [result.loss for result in found] == [result.loss for result in wanted]
+
+
+def test_the_users_random_numbers_are_left_alone() -> None:
+    model, before = make_model(), torch.get_rng_state()
+    train_model(model, make_loader(), readout=Readout(settle_steps=2), options=FEW, progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "said"),
+    [
+        (make_model(17), FEW, "module or parameter '0'"),
+        (make_model()[:2].append(nn.Linear(16, 2, bias=False)).append(LeakyIntegrator(2)), FEW, "'2'"),
+        (make_model(), replace(FEW, learning_rate=1e-3), "option 'learning_rate'"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, model: nn.Module, options: TrainOptions, said: str) -> None:
+    path, readout = tmp_path / "model.ckpt", Readout(settle_steps=2)
+    train_model(make_model(), make_loader(), readout=readout, options=replace(FEW, n_epochs=4), checkpoint=path, progress=False)
+    before = copy.deepcopy(model)
+    with pytest.raises(InputError, match=said):
+        train_model(model, make_loader(), readout=readout, options=options, checkpoint=path, progress=False)
+    assert equal(model, before)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: b"x" + data, lambda _: b"", lambda _: b"hello"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
+    path, readout = tmp_path / "model.ckpt", Readout(settle_steps=2)
+    train_model(make_model(), make_loader(), readout=readout, options=FEW, checkpoint=path, progress=False)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match="damaged"):
+        train_model(make_model(), make_loader(), readout=readout, options=FEW, checkpoint=path, progress=False)
+
+
+def test_no_batches() -> None:
+    with pytest.raises(InputError, match="no batches"):
+        train_model(make_model(), [], progress=False)
+
+
+def test_a_teacher_is_imitated() -> None:
+    """Without labels' share in the loss, the student learns what the teacher says, be it wrong."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand(64, 4, generator=generator)
+    teacher, student = nn.Linear(4, 2), nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
+    taught = teacher(inputs).argmax(1)
+    loader = DataLoader(TensorDataset(inputs, 1 - taught), 16)  # type: ignore[arg-type]
+    options = replace(FEW, n_epochs=40, distil_weight=1.0)
+    train_model(student, loader, options=options, teacher=teacher, progress=False)
+    assert (student(inputs).argmax(1) == taught).float().mean() > 0.95
+
+
+def test_penalties_pull_on_activity() -> None:
+    def operations(options: TrainOptions) -> float:
+        model = make_model()
+        train_model(model, make_loader(), readout=Readout(settle_steps=2), options=options, progress=False)
+        with ActivityRecorder(model) as activity:
+            model.eval()(collate_sequences(2)(make_sequences())[0])
+            return activity.synaptic_operations().item()
+
+    free = operations(replace(FEW, n_epochs=10))
+    assert operations(replace(FEW, n_epochs=10, operations_weight=0.05)) < 0.8 * free
+    assert operations(replace(FEW, n_epochs=10, rate_weight=5.0, rate=0.0)) < 0.9 * free
+
+
+def test_gradients_can_be_looked_at() -> None:
+    model, seen = make_model(), []
+    loader = make_loader()
+
+    def look(done: float) -> None:
+        seen.append(done)
+        assert model[0].weight.grad is not None
+
+    train_model(model, loader, readout=Readout(settle_steps=2), options=FEW, on_gradients=look, progress=False)
+    assert len(seen) == 4 * len(loader)
+    assert seen == sorted(seen)
+    assert 0 == seen[0] < seen[-1] < 1
