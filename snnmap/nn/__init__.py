@@ -2,7 +2,9 @@
 
 from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF
 from snnmap.nn.compose import LeadIn, Residual, record_counts
+from snnmap.nn.events import EventLinear
 from snnmap.nn.lif import LIF, LeakyIntegrator
+from snnmap.nn.quantised import QuantisedReLU, step_from_data
 from snnmap.nn.readout import Readout, ReadoutName, collate_sequences
 from snnmap.nn.surrogate import Surrogate, SurrogateName, count_spikes
 
@@ -10,6 +12,8 @@ __all__ = [
     # neurons
     "LIF",
     "LeakyIntegrator",
+    # weights
+    "EventLinear",
     # neurons in the chip's integers
     "ChipCodes",
     "ChipIntegrator",
@@ -22,6 +26,9 @@ __all__ = [
     "Readout",
     "ReadoutName",
     "collate_sequences",
+    # activations to convert
+    "QuantisedReLU",
+    "step_from_data",
     # surrogate gradients
     "Surrogate",
     "SurrogateName",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from snnmap.chip import Bits
 from snnmap.errors import InputError
 from snnmap.nn.chip_dynamics import run_chip_integrator, run_chip_lif
+from snnmap.nn.events import multiply_counts
 from snnmap.nn.surrogate import Surrogate, SurrogateName
 
 __all__ = ["ChipCodes", "ChipIntegrator", "ChipLIF"]
@@ -100,7 +101,7 @@ class _ChipNeurons(nn.Module):
                 limit=f"(batch, time, {self.n_inputs})",
                 fix="give spike counts, one column an input",
             )
-        arrived = counts[:, self.wake_step :] @ weight.t()
+        arrived = multiply_counts(counts[:, self.wake_step :], weight)
         return arrived.view(*arrived.shape[:2], self.n_synapses, self.size)
 
     def _fill(self, values: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from snnmap.nn.dynamics import Course, backward_through_time, own_input, run_steps
+from snnmap.nn.dynamics import Course, backward_through_time, own_input, run_parts, run_steps, share_rows
 from snnmap.nn.surrogate import Surrogate
 
 __all__ = ["run_chip_integrator", "run_chip_lif"]
@@ -82,7 +82,7 @@ class _ChipLif(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         dash_syn, dash_mem, threshold, recurrent_weight, currents, reached, counts = ctx.saved_tensors
         alpha, beta = 1.0 - torch.exp2(-dash_syn), 1.0 - torch.exp2(-dash_mem)
-        course = Course(currents=None, reached=reached, counts=counts)
+        course = Course(currents=None, reached=reached, counts=counts, all_at_once=recurrent_weight is None)
         # the chip decays a current after its input: a weight counts alpha times
         scaled = None if recurrent_weight is None else recurrent_weight * alpha.flatten()
         by_state, _, by_beta, by_bias, by_threshold, by_recurrent = backward_through_time(
@@ -159,26 +159,37 @@ def _forward(
     batch, n_steps, n_synapses, size = x.shape
     x = own_input(x, recurrent_weight)
     currents = torch.empty_like(x)
-    course = Course(currents=None, reached=x.new_empty(batch, n_steps, size), counts=x.new_empty(batch, n_steps, size))
+    course = Course(
+        currents=None,
+        reached=x.new_empty(batch, n_steps, size),
+        counts=x.new_empty(batch, n_steps, size),
+        all_at_once=recurrent_weight is None,
+    )
     limits = x.new_tensor([0.0, 1.0, float(max_count), -float(state_max) - 1.0, float(state_max)])
-    states = (x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size))
-    tensors = (x, torch.exp2(-dash_syn), torch.exp2(-dash_mem), bias, threshold, limits, *states)
-    kept = (currents, course.reached, course.counts)
-    advance = _advance_compiled if x.device.type == "cpu" else _advance
-    run_steps(partial(advance, tensors, kept), x, course.counts, recurrent_weight)
+    parameters = (torch.exp2(-dash_syn), torch.exp2(-dash_mem), bias, threshold, limits)
+    rows = (x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, course.reached, course.counts)
+    if x.device.type == "cpu":
+        advance = _compile_advance(rows, parameters, share_rows(course))
+    else:
+        advance = partial(_advance, rows, parameters)
+    run_steps(advance, x, course.counts, recurrent_weight)
     return currents, course
 
 
-def _advance_compiled(tensors: tuple[Tensor, ...], kept: tuple[Tensor, ...], start: int, stop: int) -> None:
+def _compile_advance(rows: tuple[Tensor, ...], parameters: tuple[Tensor, ...], shares: list[slice]) -> Callable[[int, int], None]:
+    """Give the compiled loop over some steps, the samples shared among threads."""
     from snnmap.nn.kernels import advance_chip
 
-    advance_chip(start, stop, *(tensor.detach().contiguous().numpy() for tensor in (*tensors, *kept)))
+    x, *states = (tensor.detach().numpy() for tensor in rows)
+    shared = [tensor.detach().contiguous().numpy() for tensor in parameters]
+    parts = [(x[share], *shared, *(state[share] for state in states)) for share in shares]
+    return lambda start, stop: run_parts([partial(advance_chip, start, stop, *part) for part in parts])
 
 
-def _advance(tensors: tuple[Tensor, ...], kept: tuple[Tensor, ...], start: int, stop: int) -> None:
+def _advance(rows: tuple[Tensor, ...], parameters: tuple[Tensor, ...], start: int, stop: int) -> None:
     """Do the same in torch, on whatever device."""
-    x, shift_syn, shift_mem, bias, threshold, limits, current, potential = tensors
-    currents, reached, counts = kept
+    x, current, potential, currents, reached, counts = rows
+    shift_syn, shift_mem, bias, threshold, limits = parameters
     _, _, most, low, high = limits.tolist()
     for step in range(start, stop):
         arrived = (current + x[:, step]).clamp(low, high)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from snnmap.nn.surrogate import Surrogate
 
-__all__ = ["Course", "backward_through_time", "own_input", "run_lif", "run_steps"]
+__all__ = ["Course", "backward_through_time", "own_input", "run_lif", "run_parts", "run_steps", "share_rows", "split_evenly"]
 
 _WORTH_SHARING = 1 << 18
 """Values of a layer, over all samples and steps, from which on threads are worth their start."""
@@ -180,12 +180,12 @@ class _CompiledForward:
         kept = course.currents if course.currents is not None else x.new_empty(0, *x.shape[1:])
         states = (torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0, 0]), kept, course.reached, course.counts)
         rows = tuple(map(_array, (x, *states)))
-        self.parts = [(rows[0][part], *parameters, *(array[part] for array in rows[1:])) for part in _share_rows(course)]
+        self.parts = [(rows[0][part], *parameters, *(array[part] for array in rows[1:])) for part in share_rows(course)]
 
     def run(self, start: int, stop: int) -> None:
         from snnmap.nn.kernels import advance
 
-        _run_parts([partial(advance, start, stop, *part) for part in self.parts])
+        run_parts([partial(advance, start, stop, *part) for part in self.parts])
 
 
 def backward_through_time(
@@ -284,7 +284,7 @@ class _CompiledBackward:
         states = (torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0]))
         rows = tuple(map(_array, (given, course.reached, course.counts, by_x, *states)))
         self.parts, self.sums = [], []
-        for part in _share_rows(course):
+        for part in share_rows(course):
             sums = [torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]]
             kernel = (surrogate.kernel_kind, _array(constants), *(array[part] for array in rows[1:]), *map(_array, sums))
             self.parts.append((rows[0][part], *parameters, *kernel))
@@ -293,7 +293,7 @@ class _CompiledBackward:
     def run(self, start: int, stop: int) -> None:
         from snnmap.nn.kernels import retreat
 
-        _run_parts([partial(retreat, start, stop, *part) for part in self.parts])
+        run_parts([partial(retreat, start, stop, *part) for part in self.parts])
 
     @property
     def by_beta(self) -> Tensor | None:
@@ -312,16 +312,21 @@ class _CompiledBackward:
         return total if total.numel() else None
 
 
-def _share_rows(course: Course) -> list[slice]:
+def share_rows(course: Course) -> list[slice]:
     """Share the samples of a batch among torch's threads, where there is enough to do."""
     batch = course.counts.shape[0]
     is_worth_it = course.all_at_once and course.counts.numel() >= _WORTH_SHARING
-    n_parts = min(torch.get_num_threads(), batch) if is_worth_it else 1
-    edges = [batch * number // n_parts for number in range(n_parts + 1)]
+    return split_evenly(batch, torch.get_num_threads() if is_worth_it else 1)
+
+
+def split_evenly(n_rows: int, n_parts: int) -> list[slice]:
+    """Give at most so many slices of rows, none of them empty where there are rows."""
+    n_parts = max(min(n_parts, n_rows), 1)
+    edges = [n_rows * number // n_parts for number in range(n_parts + 1)]
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
-def _run_parts(parts: list[Callable[[], None]]) -> None:
+def run_parts(parts: list[Callable[[], None]]) -> None:
     """Run compiled loops side by side; they hold no interpreter lock."""
     if len(parts) == 1:
         parts[0]()

@@ -13,10 +13,25 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["advance", "retreat"]
+__all__ = ["advance", "advance_chip", "gather_rows", "list_events", "retreat", "scatter_rows"]
 
 Array = npt.NDArray[Any]
 _compile: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_compile
+def _limit(value: Any, low: Any, high: Any) -> Any:
+    """Clamp; written so that it becomes vector instructions."""
+    value = low if value < low else value
+    return high if value > high else value
+
+
+@_compile
+def _lost(state: Any, shift: Any, zero: Any, one: Any) -> Any:
+    """Give what a shift to the right takes from a state: at least one unit, 0 of 0."""
+    least = one if state > zero else (-one if state < zero else zero)
+    taken = np.floor(state * shift)
+    return least if taken == zero else taken
 
 
 @_compile
@@ -50,14 +65,42 @@ def advance(
             if currents.shape[0]:
                 currents[row, step + 1] = current[row]
             for n in range(size):
-                u = beta[n] * potential[row, n]
-                for synapse in range(n_synapses):
-                    u += current[row, synapse, n]
-                u += bias[n]
-                fired = min(max(np.floor(u / threshold[n]), least), most)
+                potential[row, n] *= beta[n]
+            for synapse in range(n_synapses):
+                for n in range(size):
+                    potential[row, n] += current[row, synapse, n]
+            for n in range(size):
+                u = potential[row, n] + bias[n]
+                fired = _limit(np.floor(u / threshold[n]), least, most)
                 reached[row, step, n] = u
                 counts[row, step, n] = fired
                 potential[row, n] = u - fired * taken[n]
+
+
+@_compile
+def _apply_rule(kind: int, rate: Array, zero: Any, one: Any) -> None:
+    """Turn distances times slope to dn/dx; kinds as :class:`snnmap.nn.Surrogate` numbers its names."""
+    half = one / (one + one)
+    if kind == 1:
+        for n in range(rate.size):
+            spread = one + np.abs(rate[n])
+            rate[n] = one / (spread * spread)
+    elif kind == 2:
+        for n in range(rate.size):
+            rate[n] = one / (one + rate[n] * rate[n])
+    elif kind == 3:
+        for n in range(rate.size):
+            spread = half * (np.exp(half * rate[n]) + np.exp(-half * rate[n]))
+            rate[n] = one / (spread * spread)
+    elif kind == 4:
+        for n in range(rate.size):
+            rate[n] = _limit(one - np.abs(rate[n]), zero, one)
+    elif kind == 5:
+        for n in range(rate.size):
+            rate[n] = one if np.abs(rate[n]) < half else zero
+    else:
+        for n in range(rate.size):
+            rate[n] = np.exp(-np.abs(rate[n]))
 
 
 @_compile
@@ -94,14 +137,12 @@ def retreat(
             if kind == 0:
                 for n in range(size):
                     rate[n] = one if ratio[n] > one - window else zero
-            elif kind == 1:
-                for n in range(size):
-                    distance = one + abs(slope * (ratio[n] - max(np.rint(ratio[n]), one)))
-                    rate[n] = one / (distance * distance)
             else:
                 for n in range(size):
-                    distance = slope * (ratio[n] - max(np.rint(ratio[n]), one))
-                    rate[n] = one / (one + distance * distance)
+                    nearest = np.rint(ratio[n])
+                    nearest = nearest if nearest > one else one
+                    rate[n] = slope * (ratio[n] - nearest)
+                _apply_rule(kind, rate, zero, one)
             for n in range(size):
                 by_v[n] = beta[n] * by_u[row, n]
                 pull[n] = (given[row, step, n] - taken[n] * by_v[n]) * rate[n] / threshold[n]
@@ -118,8 +159,9 @@ def retreat(
                     by_beta[n] += by_u[row, n] * (reached[row, step - 1, n] - counts[row, step - 1, n] * taken[n])
             for synapse in range(n_synapses):
                 for n in range(size):
-                    by_x[row, step, synapse, n] = alpha[synapse, n] * by_current[row, synapse, n] + by_u[row, n]
-                by_current[row, synapse] = by_x[row, step, synapse]
+                    change = alpha[synapse, n] * by_current[row, synapse, n] + by_u[row, n]
+                    by_current[row, synapse, n] = change
+                    by_x[row, step, synapse, n] = change
 
 
 @_compile
@@ -145,27 +187,63 @@ def advance_chip(
     """
     batch, n_synapses, size = current.shape
     zero, one, most, low, high = limits[0], limits[1], limits[2], limits[3], limits[4]
+    change = np.empty_like(threshold)
     for row in range(batch):
         for step in range(start, stop):
             for synapse in range(n_synapses):
                 for n in range(size):
-                    state = min(max(current[row, synapse, n] + x[row, step, synapse, n], low), high)
-                    lost = np.floor(state * shift_syn[synapse, n])
-                    if lost == zero and state != zero:
-                        lost = one if state > zero else -one
+                    state = _limit(current[row, synapse, n] + x[row, step, synapse, n], low, high)
                     currents[row, step, synapse, n] = state
-                    current[row, synapse, n] = state - lost
+                    current[row, synapse, n] = state - _lost(state, shift_syn[synapse, n], zero, one)
             for n in range(size):
-                state = potential[row, n]
-                lost = np.floor(state * shift_mem[n])
-                if lost == zero and state != zero:
-                    lost = one if state > zero else -one
-                change = -lost
-                for synapse in range(n_synapses):
-                    change += current[row, synapse, n]
-                change = min(max(min(max(change, low), high) + bias[n], low), high)
-                u = min(max(state + change, low), high)
-                fired = min(max(np.floor(u / threshold[n]), zero), most)
+                change[n] = -_lost(potential[row, n], shift_mem[n], zero, one)
+            for synapse in range(n_synapses):
+                for n in range(size):
+                    change[n] += current[row, synapse, n]
+            for n in range(size):
+                moved = _limit(_limit(change[n], low, high) + bias[n], low, high)
+                u = _limit(potential[row, n] + moved, low, high)
+                fired = _limit(np.floor(u / threshold[n]), zero, most)
                 reached[row, step, n] = u
                 counts[row, step, n] = fired
                 potential[row, n] = u - fired * threshold[n]
+
+
+@_compile
+def list_events(counts: Array, n_active: int) -> tuple[Array, Array, Array]:
+    """List the values that are not 0: where each row starts in the list, their columns and the values."""
+    n_rows, n_columns = counts.shape
+    starts, columns = np.zeros(n_rows + 1, np.int64), np.empty(n_active, np.int64)
+    values = np.empty(n_active, counts.dtype)
+    found = 0
+    for row in range(n_rows):
+        for column in range(n_columns):
+            if counts[row, column] != 0:
+                columns[found], values[found] = column, counts[row, column]
+                found += 1
+        starts[row + 1] = found
+    return starts, columns, values
+
+
+@_compile
+def gather_rows(first: int, last: int, starts: Array, columns: Array, values: Array, rows: Array, total: Array) -> None:
+    """Give ``total[row] = sum(value * rows[column])`` over the events of each row from ``first`` to before ``last``."""
+    width = rows.shape[1]
+    for row in range(first, last):
+        for n in range(width):
+            total[row, n] = 0
+        for event in range(starts[row], starts[row + 1]):
+            column, value = columns[event], values[event]
+            for n in range(width):
+                total[row, n] += value * rows[column, n]
+
+
+@_compile
+def scatter_rows(first: int, last: int, starts: Array, columns: Array, values: Array, rows: Array, total: Array) -> None:
+    """Add ``value * rows[row]`` to ``total[column]`` for the events of each row from ``first`` to before ``last``."""
+    width = rows.shape[1]
+    for row in range(first, last):
+        for event in range(starts[row], starts[row + 1]):
+            column, value = columns[event], values[event]
+            for n in range(width):
+                total[column, n] += value * rows[row, n]

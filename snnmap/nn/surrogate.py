@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 
 __all__ = ["Surrogate", "SurrogateName", "count_spikes"]
 
-SurrogateName = Literal["relu", "fast_sigmoid", "arctan"]
+SurrogateName = Literal["relu", "fast_sigmoid", "arctan", "sigmoid", "triangle", "boxcar", "exponential"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,10 @@ class Surrogate:
         relu          dn/dx = 1 where x > 1, else 0             the derivative of max(v - threshold, 0)
         fast_sigmoid  dn/dx = 1 / (1 + slope |d|)**2            Zenke & Ganguli 2018, eq. 5
         arctan        dn/dx = 1 / (1 + (pi slope d / 2)**2)     Fang et al. 2021, eq. 17
+        sigmoid       dn/dx = 4 s(slope d) (1 - s(slope d))     s the logistic function: Zenke & Vogels 2021, with its peak at 1
+        triangle      dn/dx = max(0, 1 - slope |d|)             Bellec et al. 2018
+        boxcar        dn/dx = 1 where slope |d| < 1/2, else 0   Wu et al. 2018, h1
+        exponential   dn/dx = exp(-slope |d|)                   Shrestha & Orchard 2018
 
     Attributes:
         name: which.
@@ -35,7 +39,7 @@ class Surrogate:
     @property
     def kernel_kind(self) -> int:
         """Number of the rule in the compiled kernels."""
-        return ("relu", "fast_sigmoid", "arctan").index(self.name)
+        return get_args(SurrogateName).index(self.name)
 
     @property
     def kernel_slope(self) -> float:
@@ -47,9 +51,18 @@ class Surrogate:
         if self.name == "relu":
             return (x > 1.0 - self.window).to(x.dtype)
         distance = x - torch.clamp(torch.round(x), min=1.0)
-        if self.name == "fast_sigmoid":
-            return 1.0 / (1.0 + self.slope * distance.abs()) ** 2
-        return 1.0 / (1.0 + (torch.pi / 2 * self.slope * distance) ** 2)
+        return _RULES[self.name](self.kernel_slope * distance)
+
+
+_RULES: dict[str, Callable[[Tensor], Tensor]] = {
+    "fast_sigmoid": lambda d: 1.0 / (1.0 + d.abs()) ** 2,
+    "arctan": lambda d: 1.0 / (1.0 + d**2),
+    "sigmoid": lambda d: 4.0 * torch.sigmoid(d) * torch.sigmoid(-d),
+    "triangle": lambda d: (1.0 - d.abs()).clamp(min=0.0),
+    "boxcar": lambda d: (d.abs() < 0.5).to(d.dtype),
+    "exponential": lambda d: torch.exp(-d.abs()),
+}
+"""dn/dx of every rule but relu, of the distance times the slope."""
 
 
 class _CountSpikes(torch.autograd.Function):

@@ -1,5 +1,7 @@
 """Layers in the chip's integers, against the chip: what is trained is what the bitstream does."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 from snnmap.chip import arithmetic, load_chip
 from snnmap.errors import DesignRuleError, FrontendError, InputError
 from snnmap.frontends.torch import load
-from snnmap.nn import LIF, ChipIntegrator, ChipLIF, Residual, chip_dynamics
+from snnmap.nn import LIF, ChipIntegrator, ChipLIF, Residual, chip_dynamics, dynamics
 from snnmap.pipeline import compile_model
 from snnmap.train import align_model, verify_model
 
@@ -109,8 +111,23 @@ def test_torch_and_compiled_loops_agree(recurrent: bool, monkeypatch: pytest.Mon
     layer = ChipLIF(5, 7, n_synapses=2, recurrent=recurrent, train_decays=True, train_bias=True, train_threshold=True)
     counts = torch.tensor(draw_counts(2), dtype=torch.float32)
     compiled = run_with(layer, counts)
-    monkeypatch.setattr(chip_dynamics, "_advance_compiled", chip_dynamics._advance)
+    monkeypatch.setattr(
+        chip_dynamics, "_compile_advance", lambda rows, parameters, _: partial(chip_dynamics._advance, rows, parameters)
+    )
     for one, other in zip(compiled, run_with(layer, counts), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
+
+
+def test_sharing_samples_among_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    layer = ChipLIF(5, 7, n_synapses=2, train_bias=True)
+    counts = torch.tensor(draw_counts(2), dtype=torch.float32)
+    alone = run_with(layer, counts)
+    monkeypatch.setattr(dynamics, "_WORTH_SHARING", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    shared = run_with(layer, counts)
+    assert torch.equal(alone[0], shared[0])
+    for one, other in zip(alone[1:], shared[1:], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
 
 

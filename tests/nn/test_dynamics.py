@@ -1,13 +1,19 @@
 """The written gradients against autograd through a plain loop over steps."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
 
-from snnmap.nn import Surrogate, count_spikes, dynamics
+from snnmap.nn import Surrogate, SurrogateName, count_spikes, dynamics
 from snnmap.nn.dynamics import run_lif
 
-SURROGATES = [Surrogate(), Surrogate(window=0.6), Surrogate(name="fast_sigmoid"), Surrogate(name="arctan", slope=1.0)]
+SURROGATES = [
+    Surrogate(),
+    Surrogate(window=0.6),
+    *(Surrogate(name=name, slope=1.5) for name in get_args(SurrogateName)[1:]),
+]
 
 
 def run_slowly(

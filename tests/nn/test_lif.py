@@ -1,10 +1,12 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from snnmap.errors import InputError
-from snnmap.nn import LIF, LeakyIntegrator, Surrogate, count_spikes, record_counts
+from snnmap.nn import LIF, LeakyIntegrator, Surrogate, SurrogateName, count_spikes, record_counts
 
 
 def derivative_of_counts(surrogate: Surrogate, u: list[float], threshold: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,6 +33,10 @@ def test_the_relu_rule_is_the_derivative_of_the_excess() -> None:
     [
         ("fast_sigmoid", lambda d: 1 / (1 + 2 * abs(d)) ** 2),
         ("arctan", lambda d: 1 / (1 + (np.pi * d) ** 2)),
+        ("sigmoid", lambda d: 1 / np.cosh(d) ** 2),
+        ("triangle", lambda d: max(0.0, 1 - 2 * abs(d))),
+        ("boxcar", lambda d: float(abs(d) < 0.25)),
+        ("exponential", lambda d: np.exp(-2 * abs(d))),
     ],
 )
 def test_bells_are_centred_on_every_count(name: str, written: object) -> None:
@@ -88,7 +94,7 @@ def test_an_integrator_never_fires() -> None:
     assert layer(torch.tensor([[[2.0], [0.0], [4.0]]]))[0, :, 0].tolist() == [2.0, 1.0, 4.5]
 
 
-@pytest.mark.parametrize("name", ["relu", "fast_sigmoid", "arctan"])
+@pytest.mark.parametrize("name", get_args(SurrogateName))
 def test_a_small_network_learns(name: str) -> None:
     """Which of two channels is busier: from chance to almost always right."""
     torch.manual_seed(0)
