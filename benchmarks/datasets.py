@@ -1,6 +1,7 @@
 """Real labelled data that installs as a package; fetched once into build/data.
 
-JapaneseVowels (Kudo et al. 1999, UCI) from the wheel of ``aeon``, Fashion-MNIST (Xiao et al. 2017, MIT licence) from Debian's
+JapaneseVowels (Kudo et al. 1999, UCI) from the wheel of ``aeon``, smart-watch exercises (Burns et al. 2018) from that of
+``seglearn``, Fashion-MNIST (Xiao et al. 2017, MIT licence) from Debian's
 ``dataset-fashion-mnist``, digits from scikit-learn.
 """
 
@@ -40,6 +41,14 @@ def read_japanese_vowels(part: str) -> tuple[list[FloatArray], IntArray]:
             utterances.append(np.array([channel.split(",") for channel in channels], np.float64).T)
             speakers.append(int(speaker) - 1)
     return utterances, np.array(speakers)
+
+
+def read_watch() -> tuple[list[FloatArray], IntArray, IntArray]:
+    """Give recordings ``(length, 6)`` at 50 Hz (acceleration in g, rotation in rad/s), exercises 0..6 and people 1..10."""
+    path = fetch_wheel("seglearn==1.2.5", "seglearn/data/watch_dataset.npy")
+    content = np.load(path, allow_pickle=True).item()
+    recordings = [np.asarray(recording, np.float64) for recording in content["X"]]
+    return recordings, np.asarray(content["y"], np.int64), np.asarray(content["subject"], np.int64)
 
 
 def read_fashion_mnist(part: str) -> tuple[FloatArray, IntArray]:

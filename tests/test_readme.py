@@ -25,7 +25,9 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     (tmp_path / "model.py").write_text(model_file)
     mlp = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 5))
     images = np.random.default_rng(0).uniform(0, 1, (40, 20))
-    return {"model": found["make"](), "raster": np.ones((2, 20, 12), np.int64), "mlp": mlp, "images": images}
+    samples = [(torch.ones(10 + number, 12), number % 4) for number in range(8)]
+    raster = np.ones((2, 20, 12), np.int64)
+    return {"model": found["make"](), "raster": raster, "samples": samples, "mlp": mlp, "images": images}
 
 
 def test_there_is_python_to_run() -> None:

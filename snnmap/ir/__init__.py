@@ -3,6 +3,7 @@
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.graph import (
     ShortLoop,
+    count_fan_out,
     expand_terms,
     find_short_loops,
     find_structure_problems,
@@ -35,6 +36,7 @@ __all__ = [
     "Reset",
     "SpikeSum",
     # what they mean, and their text form
+    "count_fan_out",
     "expand_terms",
     "ShortLoop",
     "find_short_loops",

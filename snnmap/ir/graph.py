@@ -5,14 +5,16 @@ from graphlib import TopologicalSorter
 from itertools import chain, pairwise
 
 import networkx as nx
+import numpy as np
 
 from snnmap.diagnostics import Diagnostic, Location, Severity
 from snnmap.errors import DesignRuleError
 from snnmap.ir.network import Network
-from snnmap.ir.record import record
+from snnmap.ir.record import FloatArray, record
 
 __all__ = [
     "ShortLoop",
+    "count_fan_out",
     "expand_terms",
     "find_short_loops",
     "find_structure_problems",
@@ -35,6 +37,15 @@ def expand_terms(network: Network, source: str) -> tuple[str, ...]:
     for name in TopologicalSorter(terms).static_order():
         leaves[name] = tuple(chain.from_iterable(leaves[term] for term in terms[name])) if name in terms else (name,)
     return leaves[source]
+
+
+def count_fan_out(network: Network) -> dict[str, FloatArray]:
+    """Give the weights that leave each neuron, ``(size,)`` by source; a spike sum passes on its summands' spikes."""
+    fan_out = {name: np.zeros(size) for name, size in network.source_sizes.items()}
+    for projection in network.projections:
+        for leaf in expand_terms(network, projection.pre):
+            fan_out[leaf] = fan_out[leaf] + projection.weights.row_lengths
+    return fan_out
 
 
 def order_populations(network: Network) -> list[str]:

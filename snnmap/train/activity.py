@@ -3,13 +3,12 @@
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from snnmap.errors import InputError
 from snnmap.frontends.torch import load
-from snnmap.ir import Network, expand_terms
+from snnmap.ir import count_fan_out
 from snnmap.nn import LIF, ChipLIF, LeadIn
 
 __all__ = ["ActivityRecorder", "count_fan_out"]
@@ -75,12 +74,3 @@ class ActivityRecorder:
             raise InputError(
                 "no activity was recorded", where=type(self.model).__name__, fix="run the model within the with block first"
             )
-
-
-def count_fan_out(network: Network) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Give the weights that leave each neuron, ``(size,)`` by source; a spike sum passes on its summands' spikes."""
-    fan_out = {name: np.zeros(size) for name, size in network.source_sizes.items()}
-    for projection in network.projections:
-        for leaf in expand_terms(network, projection.pre):
-            fan_out[leaf] = fan_out[leaf] + projection.weights.row_lengths
-    return fan_out

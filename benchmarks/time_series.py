@@ -1,0 +1,188 @@
+"""Recurrent LIF networks for two real time series: spoken vowels, and exercises seen by a watch."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from datasets import read_japanese_vowels, read_watch
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from snnmap.ir import FloatArray, IntArray
+from snnmap.nn import LIF, LeakyIntegrator, Readout, Surrogate
+from snnmap.pipeline import compile_model
+from snnmap.train import TrainOptions, train_model
+
+CHIP = "xylo-audio-3"
+MOST = 15
+"""Counts a channel and step."""
+
+
+def make_model(seed: int, n_inputs: int, n_classes: int, dash_mem: int) -> nn.Sequential:
+    """Make two LIF layers, the second recurrent, that fill XyloAudio 3's reach of inputs and its recurrent words."""
+    torch.manual_seed(seed)
+    surrogate, sizes = Surrogate(window=0.5), (n_inputs, 128, 120, n_classes)
+    linear = [nn.Linear(n_pre, n_post, bias=False) for n_pre, n_post in pairwise(sizes)]
+    for layer, gain in zip(linear, (0.3, 0.6, 0.3), strict=True):
+        nn.init.normal_(layer.weight, std=gain / layer.in_features**0.5)
+    recurrent = LIF(120, dash_syn=1, dash_mem=dash_mem, surrogate=surrogate, recurrent=True)
+    nn.init.normal_(recurrent.recurrent_weight, std=0.02)
+    first = [linear[0], LIF(128, dash_syn=1, dash_mem=2, surrogate=surrogate), nn.Dropout(0.3)]
+    return nn.Sequential(
+        *first, linear[1], recurrent, nn.Dropout(0.3), linear[2], LeakyIntegrator(n_classes, dash_syn=1, dash_mem=5)
+    )
+
+
+def load_batches(
+    samples: Sequence[tuple[Tensor, int]], size: int, vary: Callable[[Sequence[tuple[Tensor, int]]], tuple[Tensor, ...]]
+) -> DataLoader[tuple[Tensor, int]]:
+    return DataLoader(samples, size, shuffle=True, collate_fn=vary)  # type: ignore[arg-type]
+
+
+def score_bitstream(
+    model: nn.Module, readout: Readout, calibration: IntArray, counts: IntArray, labels: IntArray, lengths: IntArray
+) -> float:
+    """Build, run the bitstream on all samples, give the share read right."""
+    artifacts = compile_model(model.double().eval(), CHIP, calibration=calibration)
+    read = readout(torch.tensor(artifacts.run(counts)["output"]), torch.tensor(lengths))
+    return float((read.argmax(dim=1).numpy() == labels).mean())
+
+
+VOWELS_SETTLE, VOWELS_LONGEST = 3, 29
+
+
+def vary_vowels(samples: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, ...]:
+    """Cut pieces out of utterances, shift their level, add noise."""
+    n_steps = VOWELS_LONGEST + VOWELS_SETTLE
+    counts, lengths = torch.zeros(len(samples), n_steps, samples[0][0].shape[1]), []
+    for row, (utterance, _) in enumerate(samples):
+        cut = int(torch.rand(1) * 0.4 * len(utterance))
+        start, length = int(torch.randint(0, cut + 1, (1,))), len(utterance) - cut
+        noise = torch.randn(length, utterance.shape[1]) + 0.5 * torch.randn(utterance.shape[1])
+        counts[row, :length] = (utterance[start : start + length] + noise).round().clamp(0, MOST)
+        lengths.append(length)
+    return counts, torch.tensor([speaker for _, speaker in samples]), torch.tensor(lengths)
+
+
+def encode_vowels(utterances: list[FloatArray], low: FloatArray, high: FloatArray) -> list[Tensor]:
+    scaled = [np.rint(MOST * np.clip((utterance - low) / (high - low), 0, 1)) for utterance in utterances]
+    return [torch.tensor(utterance, dtype=torch.float32) for utterance in scaled]
+
+
+def train_vowels(seed: int) -> float:
+    """Give the accuracy of the bitstream."""
+    (utterances, speakers), (test, test_speakers) = read_japanese_vowels("TRAIN"), read_japanese_vowels("TEST")
+    bounds = [function(np.concatenate(utterances), axis=0) for function in (np.min, np.max)]
+    samples = list(zip(encode_vowels(utterances, *bounds), speakers.tolist(), strict=True))
+    model, readout = make_model(seed, 12, 9, 3), Readout("last", settle_steps=VOWELS_SETTLE)
+    options = TrainOptions(n_epochs=150, learning_rate=3e-3, weight_decay=1e-2, label_smoothing=0.1, seed=seed)
+    train_model(model, load_batches(samples, 32, vary_vowels), readout=readout, options=options, progress=False)
+    known, unknown = (pad(encode_vowels(part, *bounds), VOWELS_LONGEST + VOWELS_SETTLE) for part in (utterances, test))
+    return score_bitstream(model, readout, known, unknown, test_speakers, np.array([len(part) for part in test]))
+
+
+def pad(sequences: list[Tensor], n_steps: int) -> IntArray:
+    padded = [nn.functional.pad(sequence, (0, 0, 0, n_steps - len(sequence))) for sequence in sequences]
+    return np.asarray(torch.stack(padded).numpy(), np.int64)
+
+
+WATCH_WINDOW, WATCH_BIN = 200, 2
+"""Samples at 50 Hz, and how many of them make a step."""
+WATCH_SPARE = 60
+"""More samples, of which a training window is taken faster or slower."""
+WATCH_SCALE = torch.tensor([1.5, 1.5, 1.5, 4.0, 4.0, 4.0])
+"""Acceleration in g and rotation in rad/s that are 15 counts."""
+OTHER_WRIST = torch.tensor([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
+"""Signs of acceleration and rotation seen in a mirror across the forearm."""
+UNSEEN = (1, 2, 3, 4, 5, 6)
+
+
+def encode_watch(windows: Tensor) -> Tensor:
+    """Give each channel's positive and negative part as counts, ``(n, steps, 12)``."""
+    n, length, channels = windows.shape
+    means = windows.reshape(n, length // WATCH_BIN, WATCH_BIN, channels).mean(dim=2) / WATCH_SCALE
+    return (MOST * torch.cat([means, -means], dim=2)).round().clamp(0, MOST)
+
+
+def vary_watch(samples: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, ...]:
+    """Turn the watch a little on the wrist, change wrists, speed and strength of the movement."""
+    windows = torch.stack([window for window, _ in samples])
+    n = len(windows)
+    turn = turn_about(torch.randn(n, 3), 0.3 * torch.randn(n))
+    windows = torch.cat([windows[:, :, :3] @ turn, windows[:, :, 3:] @ turn], dim=2)
+    windows = torch.where(torch.rand(n, 1, 1) < 0.5, windows * OTHER_WRIST, windows)
+    speed = 0.8 + 0.4 * torch.rand(n)
+    windows = resample(windows, speed)
+    windows = torch.cat([windows[:, :, :3], windows[:, :, 3:] * speed.view(n, 1, 1)], dim=2)
+    return encode_watch(windows * (1 + 0.15 * torch.randn(n, 1, 1))), torch.tensor([label for _, label in samples])
+
+
+def turn_about(axis: Tensor, angle: Tensor) -> Tensor:
+    """Give rotation matrices ``(n, 3, 3)`` about axes ``(n, 3)`` by angles ``(n,)`` in radians."""
+    x, y, z = (angle.unsqueeze(1) * nn.functional.normalize(axis, dim=1)).unbind(dim=1)
+    zero = torch.zeros_like(x)
+    generator = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1)
+    return torch.linalg.matrix_exp(generator.view(-1, 3, 3))
+
+
+def resample(windows: Tensor, speed: Tensor) -> Tensor:
+    """Take a window out of a longer one at another speed, from somewhere in it, between samples linearly."""
+    n, length, channels = windows.shape
+    spare = (length - 1 - WATCH_WINDOW * speed).clamp(min=0)
+    places = (torch.rand(n) * spare).unsqueeze(1) + torch.arange(WATCH_WINDOW) * speed.unsqueeze(1)
+    places = places.clamp(max=length - 1.001)
+    before = places.long().unsqueeze(2).expand(n, WATCH_WINDOW, channels)
+    share = (places - places.floor()).unsqueeze(2)
+    return windows.gather(1, before) * (1 - share) + windows.gather(1, before + 1) * share
+
+
+def cut_windows(recordings: list[FloatArray], labels: IntArray, length: int, step: int) -> tuple[Tensor, IntArray]:
+    """Cut recordings to windows, ``(n, length, channels)``, with their labels."""
+    windows, found = [], []
+    for recording, label in zip(recordings, labels, strict=True):
+        cut = sliding_window_view(recording, length, axis=0)[::step].transpose(0, 2, 1)
+        windows.append(cut)
+        found += [label] * len(cut)
+    return torch.tensor(np.concatenate(windows), dtype=torch.float32), np.array(found)
+
+
+def split_watch() -> tuple[tuple[list[FloatArray], IntArray], tuple[list[FloatArray], IntArray]]:
+    """Give recordings and labels of four people, and of six others."""
+    recordings, labels, people = read_watch()
+    unseen = np.isin(people, UNSEEN)
+    return tuple(
+        ([recording for recording, chosen in zip(recordings, part, strict=True) if chosen], labels[part])
+        for part in (~unseen, unseen)
+    )
+
+
+def train_watch(seed: int) -> float:
+    """Give the accuracy of the bitstream on windows of 4 s, half of each in the one before it."""
+    known, unknown = split_watch()
+    windows, labels = cut_windows(*known, WATCH_WINDOW + WATCH_SPARE, WATCH_WINDOW // 4)
+    model, readout = make_model(seed, 12, 7, 4), Readout("mean", skip_steps=20)
+    options = TrainOptions(n_epochs=25, learning_rate=3e-3, weight_decay=1e-2, label_smoothing=0.1, seed=seed)
+    samples = list(zip(windows, labels.tolist(), strict=True))
+    train_model(model, load_batches(samples, 32, vary_watch), readout=readout, options=options, progress=False)
+    test, test_labels = cut_windows(*unknown, WATCH_WINDOW, WATCH_WINDOW // 2)
+    calibration, counts = (encode_watch(part).numpy().astype(np.int64) for part in (windows[::8, :WATCH_WINDOW], test))
+    return score_bitstream(model, readout, calibration, counts, test_labels, np.full(len(test), WATCH_WINDOW // WATCH_BIN))
+
+
+def score_watch_svm() -> float:
+    """Give the accuracy of a support vector machine on summary statistics of the same windows."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    def summarise(windows: Tensor) -> FloatArray:
+        values = windows.numpy()
+        parts = [np.mean, np.std, np.min, np.max, np.median]
+        change = np.abs(np.diff(values, axis=1)).mean(axis=1)
+        return np.concatenate([*(part(values, axis=1) for part in parts), change], axis=1)
+
+    (known, known_labels), (unknown, labels) = (cut_windows(*part, WATCH_WINDOW, WATCH_WINDOW // 2) for part in split_watch())
+    machine = make_pipeline(StandardScaler(), SVC(C=10.0)).fit(summarise(known), known_labels)
+    return float(machine.score(summarise(unknown), labels))
