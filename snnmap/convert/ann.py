@@ -1,17 +1,32 @@
 """An ANN of ReLU layers with affine maps between them: what every conversion starts from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import FloatArray
+from snnmap.ir import BoolArray, FloatArray
 
-__all__ = ["INPUT", "Affine", "Ann", "ReluLayer", "run_ann"]
+__all__ = [
+    "INPUT",
+    "Affine",
+    "Ann",
+    "LayerKind",
+    "ReluLayer",
+    "Rounding",
+    "apply_affine",
+    "keep_neurons",
+    "measure_levels",
+    "run_ann",
+    "shift_input",
+]
 
 INPUT = "input"
+
+LayerKind = Literal["relu", "max", "excess"]
+Rounding = Literal["round", "floor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +56,17 @@ class ReluLayer:
     Attributes:
         name: unique.
         incoming: pre-activation.
+        kind: ``relu`` of the model; ``max``, of a maximum ``a + relu(b - a)``; or ``excess``, of a clip
+            ``relu(z) - relu(z - b)``, whose neurons are of use only where the clip is reached.
+        step: activation of one level, where the model's activation is quantised; an activation is a whole number of steps.
+        rounding: of ``pre-activation / step``, to the nearest whole number or to the one below.
     """
 
     name: str
     incoming: Affine
+    kind: LayerKind = "relu"
+    step: float | None = None
+    rounding: Rounding = "round"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +93,73 @@ def run_ann(ann: Ann, inputs: npt.ArrayLike) -> dict[str, FloatArray]:
     values = np.asarray(inputs, np.float64).reshape(len(np.asarray(inputs)), -1)
     activations = {INPUT: values}
     for layer in ann.layers:
-        activations[layer.name] = np.maximum(_apply(layer.incoming, activations), 0.0)
-    activations["output"] = _apply(ann.output, activations)
+        activations[layer.name] = _rectify(layer, apply_affine(layer.incoming, activations))
+    activations["output"] = apply_affine(ann.output, activations)
     return activations
 
 
-def _apply(affine: Affine, activations: Mapping[str, FloatArray]) -> FloatArray:
+def apply_affine(affine: Affine, activations: Mapping[str, FloatArray]) -> FloatArray:
+    """Give pre-activations ``(n, size)`` from activations ``(n, size)`` by source."""
     total = np.repeat(affine.bias[np.newaxis], len(activations[INPUT]), axis=0)
     for source, weights in affine.terms.items():
         total += activations[source] @ weights
     return total
+
+
+def shift_input(ann: Ann, offset: float) -> Ann:
+    """Give the ANN that does with ``x - offset`` what this one does with x: the shift goes into the biases, exactly."""
+    if not offset:
+        return ann
+    layers = tuple(replace(layer, incoming=_shift(layer.incoming, offset)) for layer in ann.layers)
+    return replace(ann, layers=layers, output=_shift(ann.output, offset))
+
+
+def keep_neurons(ann: Ann, kept: Mapping[str, BoolArray]) -> Ann:
+    """Leave out neurons, such as those that are 0 for every input; a layer without neurons goes altogether.
+
+    Args:
+        ann: to cut.
+        kept: ``(size,)`` by layer name; other layers stay whole.
+    """
+    layers = []
+    for layer in ann.layers:
+        mask = kept.get(layer.name, np.ones(layer.incoming.size, np.bool_))
+        if mask.any():
+            incoming = _select_sources(layer.incoming, kept)
+            terms = {source: weights[:, mask] for source, weights in incoming.terms.items()}
+            shape = incoming.shape if mask.all() else (int(mask.sum()),)
+            layers.append(replace(layer, incoming=Affine(terms=terms, bias=incoming.bias[mask], shape=shape)))
+    return replace(ann, layers=tuple(layers), output=_select_sources(ann.output, kept))
+
+
+def measure_levels(ann: Ann) -> dict[str, int]:
+    """Give each layer's level: 1 where it takes inputs only, else one more than the highest layer that it takes."""
+    levels = {INPUT: 0}
+    for layer in ann.layers:
+        levels[layer.name] = 1 + max((levels[source] for source in layer.incoming.terms), default=0)
+    return levels
+
+
+def _rectify(layer: ReluLayer, z: FloatArray) -> FloatArray:
+    if layer.step is None:
+        return np.maximum(z, 0.0)
+    levels = np.floor(z / layer.step + (0.5 if layer.rounding == "round" else 0.0))
+    return layer.step * np.maximum(levels, 0.0)
+
+
+def _shift(affine: Affine, offset: float) -> Affine:
+    if INPUT not in affine.terms:
+        return affine
+    moved = offset * np.asarray(affine.terms[INPUT].sum(axis=0)).ravel()
+    return replace(affine, bias=affine.bias + moved)
+
+
+def _select_sources(affine: Affine, kept: Mapping[str, BoolArray]) -> Affine:
+    terms = {}
+    for source, weights in affine.terms.items():
+        mask = kept.get(source)
+        if mask is None:
+            terms[source] = weights
+        elif mask.any():
+            terms[source] = weights[mask]
+    return replace(affine, terms=terms)

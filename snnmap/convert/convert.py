@@ -1,79 +1,25 @@
 """ReLU networks as LIF networks whose spike counts are the activations."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.convert.ann import INPUT, Affine, Ann, run_ann
+from snnmap.convert.ann import Ann, keep_neurons, measure_levels, run_ann, shift_input
+from snnmap.convert.balance import choose_units
+from snnmap.convert.build import join_layers
+from snnmap.convert.calibrate import Compensation, LayerError, calibrate_layers, measure_errors
+from snnmap.convert.encode import encode_control, encode_ports, split_ports
+from snnmap.convert.options import ConvertOptions
 from snnmap.convert.read import read_ann
 from snnmap.errors import InputError
-from snnmap.ir import CsrMatrix, FloatArray, InputPort, IntArray, Network, OutputPort, Population, Projection, simulate_network
+from snnmap.ir import BoolArray, FloatArray, IntArray, Network
 
-__all__ = ["Conversion", "ConvertOptions", "LayerError", "convert_ann", "split_ports"]
+__all__ = ["Conversion", "convert_ann", "read_data"]
 
-CLOCK = "clock"
-_REPEAT = "clock repeat"
-"""A hidden neuron that carries the clock to the outputs, which inputs do not reach."""
 _MEASURED = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConvertOptions:
-    """Choices of a conversion.
-
-    Attributes:
-        n_steps: T, steps in which an input is presented.
-        settle_steps: silent steps after it, in which currents and late spikes arrive; 0 takes 4 and one a ReLU layer.
-        percentile: of a layer's activations that stands for its largest rate; 100 is the maximum (Diehl et al. 2015), less is
-            robust to outliers (Rueckauer et al. 2017, section 3.2.1).
-        max_rate: spikes a step that stand for that activation.
-        input_max: input value that stands for ``input_rate`` spikes a step.
-        input_rate: the chip's most counts a step and channel.
-        dash_syn: bit shift of the synapses.
-        dash_mem: bit shift of the membranes; the largest that a chip codes leaks least.
-        start: ``half`` adds half a threshold over the presentation, so that counts are rounded and not floored (Deng & Gu 2021).
-        calibrate: shift each layer's charge by the mean error that calibration data show (Deng & Gu 2021; Li et al. 2021).
-    """
-
-    n_steps: int = 8
-    settle_steps: int = 0
-    percentile: float = 99.9
-    max_rate: float = 8.0
-    input_max: float = 1.0
-    input_rate: int = 15
-    dash_syn: int = 1
-    dash_mem: int = 15
-    start: Literal["half", "zero"] = "half"
-    calibrate: bool = True
-
-    @property
-    def gain(self) -> float:
-        """Share of a spike's charge that its current carries in its first step: what makes its sum over all steps 1."""
-        return 2.0**-self.dash_syn
-
-    @property
-    def clock_count(self) -> int:
-        """Spikes of the clock over the presentation."""
-        return self.n_steps * self.input_rate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerError:
-    """How well a layer's counts stand for its activations, on calibration data.
-
-    Attributes:
-        layer: its name.
-        relative_error: root mean square of (activation from counts - activation) over that of the activations.
-        mean_error: mean of that difference, over the mean activation.
-        spikes: mean spikes of the layer for an input.
-    """
-
-    layer: str
-    relative_error: float
-    mean_error: float
-    spikes: float
+"""Samples of the calibration data that are simulated; units are chosen on all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,30 +27,51 @@ class Conversion:
     """A converted network, and how to feed and read it.
 
     Attributes:
-        network: with input ports ``input`` and ``clock`` (the most spikes in each step of the presentation; it carries biases).
+        network: with input ports ``input`` and ``clock`` (the most spikes in each step of the presentation; it carries biases),
+            and where spikes are held back ``hold`` and a ``release`` for each level.
+        ann: the ANN that it stands for, of input values less ``input_min``, without neurons that clip nothing.
         options: of the conversion.
         units: activation that one spike count over the presentation stands for, by layer.
-        errors: a line a layer.
+        errors: a line a layer, on calibration data.
+        compensations: a line a layer.
     """
 
     network: Network
+    ann: Ann
     options: ConvertOptions
     units: dict[str, float]
     errors: tuple[LayerError, ...]
+    compensations: tuple[Compensation, ...]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Channels by input port, in the chip's order."""
+        return {port.name: port.size for port in self.network.inputs}
+
+    @property
+    def latency_steps(self) -> int:
+        """Steps from the first input to the answer: presentation and settling."""
+        return self.options.n_steps + self.options.settle_steps
 
     def encode(self, inputs: npt.ArrayLike) -> IntArray:
-        """Give spike counts for input values, spread evenly over the presentation.
+        """Give spike counts for input values, in the coding of the options.
 
         Args:
-            inputs: ``(n, ...)`` values from 0 to ``input_max``.
+            inputs: ``(n, ...)`` values from ``input_min`` to ``input_max``.
 
         Returns:
-            ``(n, n_steps + settle_steps, n_inputs + 1)``, the clock last.
+            ``(n, n_steps + settle_steps, n_inputs + n_control)``, the clock after the inputs; see :attr:`ports`.
 
         Raises:
-            InputError: negative or too large values, or a wrong number of them.
+            InputError: values out of range, or a wrong number of them.
         """
-        return encode_counts(inputs, self.network.inputs[0].size, self.options)
+        n_levels = max(measure_levels(self.ann).values())
+        ports = encode_ports(inputs, self.ann.n_inputs, n_levels, self.options)
+        return np.concatenate([ports[name] for name in self.ports], axis=2)
+
+    def split(self, counts: IntArray) -> dict[str, IntArray]:
+        """Give encoded counts by input port, as simulation and calibration of the network take them."""
+        return split_ports(counts, self.ports)
 
     def read(self, potentials: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """Give classes from the outputs' potentials ``(n, time, n_classes)`` of a run: the highest in the last step."""
@@ -117,170 +84,94 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
 
     Each ReLU becomes an integrate-and-fire neuron with reset by subtraction; its spike count over the presentation, times
     the layer's unit, is the activation. Weights are balanced so that the given percentile of the activations is the largest
-    rate. Biases are weights from a clock channel, so that they come exactly as long as the input does, however deep.
+    rate; a quantised activation's unit is its step. Biases are weights from a clock channel, so that they come exactly as long
+    as the input does, however deep.
 
     Args:
-        model: ``torch.nn.Module``, see :func:`snnmap.convert.read_ann`.
+        model: ``torch.nn.Module``, see :func:`snnmap.convert.read_ann`, or an :class:`Ann`.
         calibration: ``(n, ...)`` input values as the model takes them, some hundreds.
         options: choices.
 
     Raises:
         FrontendError: an operation has no counterpart.
-        InputError: calibration data that are empty, negative or of the wrong shape.
+        InputError: calibration data that are empty, out of range or of the wrong shape.
     """
-    options = options or ConvertOptions()
-    data = np.asarray(calibration, np.float64)
+    options, data = options or ConvertOptions(), read_data(calibration)
+    ann = model if isinstance(model, Ann) else read_ann(model, data.shape[1:])
+    _require_size(ann, data)
+    ann, activations = _prune_excess(shift_input(ann, options.input_min), data - options.input_min)
+    n_levels = max(measure_levels(ann).values())
+    options = _settle(options, len(ann.layers), n_levels)
+    units = choose_units(ann, activations, options)
+    few = {name: values[:_MEASURED] for name, values in activations.items()}
+    ports = encode_ports(data[:_MEASURED], ann.n_inputs, n_levels, options)
+    parts, compensations, spikes = calibrate_layers(ann, units, few, ports, options)
+    return Conversion(
+        network=join_layers(ann, parts, tuple(encode_control(n_levels, options)), units.values, options),
+        ann=ann,
+        options=options,
+        units=units.values,
+        errors=measure_errors(ann, units.values, few, spikes),
+        compensations=tuple(compensations),
+    )
+
+
+def read_data(values: npt.ArrayLike, what: str = "calibration data") -> FloatArray:
+    """Give values as float64.
+
+    Raises:
+        InputError: no batch, no samples, or values that are not finite.
+    """
+    data = np.asarray(values, np.float64)
     if data.ndim < 2 or not data.shape[0]:
         raise InputError(
-            "the calibration data are empty or have no batch",
-            measured=str(data.shape),
-            limit="(n, ...)",
-            fix="give some hundred inputs",
+            f"the {what} are empty or have no batch", measured=str(data.shape), limit="(n, ...)", fix="give some hundred inputs"
         )
-    ann = read_ann(model, data.shape[1:])
-    if not options.settle_steps:
-        options = replace(options, settle_steps=4 + len(ann.layers))
-    activations = run_ann(ann, data)
-    units = {INPUT: options.input_max / (options.input_rate * options.n_steps)}
-    for layer in ann.layers:
-        units[layer.name] = _largest(activations[layer.name], options.percentile) / (options.max_rate * options.n_steps)
-    units["output"] = float(np.abs(activations["output"]).max()) or 1.0
-    network = _make_network(ann, units, options)
-    few = {name: values[:_MEASURED] for name, values in activations.items()}
-    if options.calibrate:
-        network = _calibrate(network, ann, few, units, options)
-    return Conversion(network=network, options=options, units=units, errors=_measure(network, ann, few, units, options))
-
-
-def encode_counts(inputs: npt.ArrayLike, n_inputs: int, options: ConvertOptions) -> IntArray:
-    """Do the work of :meth:`Conversion.encode`."""
-    values = np.asarray(inputs, np.float64)
-    values = values.reshape(len(values), -1)
-    if values.shape[1] != n_inputs or not (values >= 0).all() or (values > options.input_max * (1 + 1e-9)).any():
+    if not np.isfinite(data).all():
+        sample = int(np.flatnonzero(~np.isfinite(data.reshape(len(data), -1)).all(axis=1))[0])
         raise InputError(
-            "input values cannot be coded as spike counts",
-            measured=f"{values.shape[1]} values from {values.min(initial=0):.4g} to {values.max(initial=0):.4g}",
-            limit=f"{n_inputs} values from 0 to {options.input_max:g}",
-            fix="scale the data before training, or set input_max",
+            f"the {what} are not finite",
+            where=f"sample {sample}",
+            measured=f"{np.count_nonzero(~np.isfinite(data))} values",
+            limit="0",
+            fix="mend or leave out these samples",
         )
-    steps = options.n_steps
-    total = np.rint(values / options.input_max * options.input_rate * steps).astype(np.int64)
-    edges = np.arange(steps + 1)[:, np.newaxis] * total[:, np.newaxis] // steps
-    counts = np.concatenate([np.diff(edges, axis=1), np.full((len(values), steps, 1), options.input_rate)], axis=2)
-    return np.pad(counts, ((0, 0), (0, options.settle_steps), (0, 0)))
+    return data
 
 
-def split_ports(counts: IntArray) -> dict[str, IntArray]:
-    """Give encoded counts by input port, as simulation and calibration of the network take them."""
-    return {INPUT: counts[:, :, :-1], CLOCK: counts[:, :, -1:]}
-
-
-def _largest(activations: FloatArray, percentile: float) -> float:
-    active = activations[activations > 0]
-    return float(np.percentile(active, percentile)) if active.size else 1.0
-
-
-def _make_network(ann: Ann, units: dict[str, float], options: ConvertOptions) -> Network:
-    """Balance the weights: a neuron's threshold is 1, a spike of a source brings its unit over the neuron's."""
-    populations, projections = [], []
-    layers = [(layer.name, layer.incoming) for layer in ann.layers]
-    units = {**units, _REPEAT: 1.0 / options.clock_count}
-    for name, affine in (*layers, (_REPEAT, _repeat_clock()), ("output", ann.output)):
-        population, incoming = _make_layer(name, affine, units, options)
-        populations.append(population)
-        projections += incoming
-    return Network(
-        name=ann.name,
-        inputs=(InputPort(name=INPUT, size=ann.n_inputs), InputPort(name=CLOCK, size=1)),
-        populations=tuple(populations),
-        projections=tuple(projections),
-        outputs=(OutputPort(name="output", populations=("output",), readout="potential"),),
-        provenance={
-            "framework": f"torch {ann.version}, converted",
-            "reset": "subtract",
-            "presentation": f"{options.n_steps} steps",
-        },
-    )
-
-
-def _repeat_clock() -> Affine:
-    """Give the pre-activation of a neuron that fires once for each spike of the clock."""
-    return Affine(terms={}, bias=np.ones(1), shape=(1,))
-
-
-def _make_layer(
-    name: str, affine: Affine, units: dict[str, float], options: ConvertOptions
-) -> tuple[Population, list[Projection]]:
-    beta, gain = 1.0 - 2.0**-options.dash_mem, options.gain
-    spikes = name != "output"
-    charge = affine.bias / units[name]
-    if spikes and options.start == "half":
-        charge = charge + 0.5
-    weights = {source: _to_csr(matrix * (units[source] / units[name] * gain)) for source, matrix in affine.terms.items()}
-    weights[CLOCK if spikes else _REPEAT] = CsrMatrix.from_dense(charge[np.newaxis] * (gain / options.clock_count))
-    projections = [
-        Projection(name=f"{source}->{name}", pre=source, post=name, weights=matrix, source=name)
-        for source, matrix in weights.items()
-    ]
-    leak = (1.0 - beta) / 2.0 if spikes else 0.0
-    population = Population.create(
-        name,
-        affine.size,
-        alpha=1.0 - gain,
-        beta=beta,
-        threshold=1.0 if spikes else np.inf,
-        bias=leak,
-        max_count=31 if spikes else 1,
-        source=name,
-    )
-    return population, projections
-
-
-def _to_csr(matrix: Any) -> CsrMatrix:
-    matrix = matrix.tocoo()
-    return CsrMatrix.from_triplets(matrix.row, matrix.col, matrix.data, matrix.shape)
-
-
-def _run(network: Network, inputs: FloatArray, options: ConvertOptions, names: list[str]) -> dict[str, FloatArray]:
-    """Run the network on inputs; give each layer's total counts."""
-    ports = split_ports(encode_counts(inputs, network.inputs[0].size, options))
-    counts = simulate_network(network, ports, counts_of=names).counts
-    return {name: values.sum(axis=1).astype(np.float64) for name, values in counts.items()}
-
-
-def _calibrate(
-    network: Network, ann: Ann, activations: dict[str, FloatArray], units: dict[str, float], options: ConvertOptions
-) -> Network:
-    """Layer by layer, add to the clock's weights what the mean count is short of."""
-    for layer in ann.layers:
-        name = layer.name
-        found = _run(network, activations[INPUT], options, [name])[name]
-        active = (found > 0) | (activations[name] > 0)
-        lacking = np.where(active, activations[name] / units[name] - found, 0.0).sum(axis=0) / np.maximum(active.sum(axis=0), 1)
-        projections = []
-        for projection in network.projections:
-            if projection.name == f"{CLOCK}->{name}":
-                charge = projection.weights.to_dense()[0] + lacking * options.gain / options.clock_count
-                projection = replace(projection, weights=CsrMatrix.from_dense(charge[np.newaxis]))
-            projections.append(projection)
-        network = replace(network, projections=tuple(projections))
-    return network
-
-
-def _measure(
-    network: Network, ann: Ann, activations: dict[str, FloatArray], units: dict[str, float], options: ConvertOptions
-) -> tuple[LayerError, ...]:
-    counts = _run(network, activations[INPUT], options, [layer.name for layer in ann.layers])
-    errors = []
-    for layer in ann.layers:
-        wanted, found = activations[layer.name], counts[layer.name] * units[layer.name]
-        size, mean = float(np.sqrt(np.mean(wanted**2))) or 1.0, float(wanted.mean()) or 1.0
-        errors.append(
-            LayerError(
-                layer=layer.name,
-                relative_error=float(np.sqrt(np.mean((found - wanted) ** 2))) / size,
-                mean_error=float((found - wanted).mean()) / mean,
-                spikes=float(counts[layer.name].sum(axis=1).mean()),
-            )
+def _require_size(ann: Ann, data: FloatArray) -> None:
+    size = int(np.prod(data.shape[1:]))
+    if size != ann.n_inputs:
+        raise InputError(
+            "the calibration data do not fit the ANN's input",
+            measured=str(size),
+            limit=str(ann.n_inputs),
+            fix="give one value an input",
         )
-    return tuple(errors)
+
+
+def _prune_excess(ann: Ann, data: FloatArray) -> tuple[Ann, dict[str, FloatArray]]:
+    """Leave out the neurons of clips that no sample reaches; give activations on the data too."""
+    activations = run_ann(ann, data)
+    kept: dict[str, BoolArray] = {}
+    for layer in ann.layers:
+        if layer.kind == "excess":
+            kept[layer.name] = np.greater(activations[layer.name].max(axis=0), 0.0)
+    for name, mask in kept.items():
+        activations[name] = activations[name][:, mask]
+    return keep_neurons(ann, kept), activations
+
+
+def _settle(options: ConvertOptions, n_layers: int, n_levels: int) -> ConvertOptions:
+    """Choose the silent steps where the user has not."""
+    least = options.hold_steps * (n_levels + 1) if options.overshoot == "hold" else 0
+    steps = options.settle_steps or least or 4 + n_layers
+    if steps < least:
+        raise InputError(
+            "held spikes come too late for the silent steps",
+            where="ConvertOptions.settle_steps",
+            measured=str(steps),
+            limit=f">= {least}: hold_steps {options.hold_steps} for each of {n_levels} levels and the readout",
+            fix="set settle_steps=0, which takes what is needed",
+        )
+    return replace(options, settle_steps=steps)

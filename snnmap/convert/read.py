@@ -2,22 +2,33 @@
 
 import operator
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from snnmap.convert.affine import apply_map, combine, make_identity, reshape, scale, select, to_array
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
-from snnmap.convert.spatial import lower_average_pool, lower_convolution, pool_windows
+from snnmap.convert.functional import as_module, clip_bounds
+from snnmap.convert.spatial import lower_adaptive_pool, lower_average_pool, lower_convolution, pool_windows
 from snnmap.errors import FrontendError
-from snnmap.ir import FloatArray
 
-__all__ = ["read_ann"]
+__all__ = ["RESERVED", "read_ann"]
 
-_FIX = "use Linear, Conv1d/2d, BatchNorm, AvgPool, MaxPool, Flatten, Dropout, ReLU and additions"
+RESERVED = (INPUT, "output", "clock", "clock repeat", "hold")
+"""Names of ports and of the readout, which no layer may take."""
+
+_FIX = (
+    "use Linear, Conv1d/2d, BatchNorm, AvgPool, MaxPool, Flatten, Dropout, ReLU, ReLU6, Hardtanh(0, b), QuantisedReLU, "
+    "additions, differences and products with numbers"
+)
+_SIGNS = {operator.add: 1.0, operator.iadd: 1.0, operator.sub: -1.0, operator.isub: -1.0}
+_METHODS: dict[str, Any] = {"add": operator.add, "add_": operator.add, "sub": operator.sub, "sub_": operator.sub}
+_METHODS |= {"mul": operator.mul, "mul_": operator.mul, "div": operator.truediv, "neg": operator.neg, "negative": operator.neg}
 
 
 def read_ann(module: Any, input_shape: Sequence[int]) -> Ann:
-    """Read a module by torch.fx; batch normalisation is folded, dropout removed, maxima become ReLUs.
+    """Read a module by torch.fx; batch normalisation is folded, dropout removed, maxima and clips become ReLUs.
 
     Args:
         module: ``torch.nn.Module`` with one input and one output, taken in evaluation mode.
@@ -31,11 +42,17 @@ def read_ann(module: Any, input_shape: Sequence[int]) -> Ann:
     """
     try:
         import torch
-        from torch import fx
+        from torch import fx, nn
     except ImportError as error:
         raise FrontendError("torch is not installed", fix="pip install 'snnmap[torch]'") from error
+    from snnmap.nn import QuantisedReLU
+
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+            return isinstance(m, QuantisedReLU) or super().is_leaf_module(m, module_qualified_name)
+
     try:
-        graph = fx.Tracer().trace(module)
+        graph = Tracer().trace(module)
     except (fx.proxy.TraceError, TypeError) as error:
         raise FrontendError(
             f"the module's forward cannot be followed: {error}",
@@ -52,160 +69,233 @@ class _Reader:
         self.module, self.input_shape = module, input_shape
         self.modules = dict(module.named_modules())
         self.layers: list[ReluLayer] = []
+        self.values: dict[Any, Affine] = {}
 
     def read(self, graph: Any, version: str) -> Ann:
-        values: dict[Any, Affine] = {}
         for node in graph.nodes:
-            arguments = [values[argument] for argument in node.all_input_nodes if argument in values]
             if node.op == "output":
-                output = values.get(node.args[0])
-                if output is None:
-                    raise FrontendError("the module has no single output", where="forward", fix="give one tensor back")
-                n_inputs = int(np.prod(self.input_shape))
-                name = type(self.module).__name__
-                return Ann(name=name, n_inputs=n_inputs, layers=tuple(self.layers), output=output, version=version)
-            values[node] = self._read_node(node, arguments)
-        raise FrontendError("the module has no output", where="forward")
+                return self._finish(node, version)
+            value = self._read_node(node)
+            if value is not None:
+                self.values[node] = value
+        raise FrontendError("the module has no output", where="forward", fix="give one tensor back")
 
-    def _read_node(self, node: Any, arguments: list[Affine]) -> Affine:
+    def _finish(self, node: Any, version: str) -> Ann:
+        output = self.values.get(node.args[0]) if isinstance(node.args[0], type(node)) else None
+        if output is None:
+            raise FrontendError("the module has no single output", where="forward", fix="give one tensor back")
+        n_inputs, name = int(np.prod(self.input_shape)), type(self.module).__name__
+        return Ann(name=name, n_inputs=n_inputs, layers=tuple(self.layers), output=output, version=version)
+
+    def _read_node(self, node: Any) -> Affine | None:
         if node.op == "placeholder":
-            return self._identity(INPUT, self.input_shape)
+            return self._read_input(node)
         if node.op == "call_module":
-            return self._read_module(str(node.target), arguments[0])
-        name = getattr(node.target, "__name__", str(node.target))
-        if node.target in (operator.add, operator.iadd) or name in ("add", "add_"):
-            return self._add(node, arguments)
-        if name in ("relu", "relu_"):
-            return self._rectify(node.name, arguments[0])
-        if name in ("flatten", "reshape", "view"):
-            return _reshape(arguments[0], (arguments[0].size,))
-        if name in ("dropout", "contiguous"):
-            return arguments[0]
-        raise FrontendError(f"operation '{name}' has no LIF counterpart", where=f"forward, {node.name}", fix=_FIX)
+            path = str(node.target)
+            return self._read_module(self.modules[path], path, f"module '{path}'", self._first(node))
+        name, where = getattr(node.target, "__name__", str(node.target)), f"forward, {node.name}"
+        if name in ("size", "getattr", "getitem") and node.op != "get_attr":
+            return None  # a shape, for a view
+        if name in ("reshape", "view"):
+            return _flatten(self._first(node), node.args[1:], where)
+        function = _METHODS.get(name, node.target)
+        if function in (*_SIGNS, operator.mul, operator.truediv, operator.neg):
+            return self._calculate(node, function)
+        module = as_module(name, node.args[1:], node.kwargs) if node.op != "get_attr" else None
+        if module is None:
+            raise FrontendError(f"operation '{name}' has no LIF counterpart", where=where, fix=_FIX)
+        return self._read_module(module, node.name, where, self._first(node))
 
-    def _read_module(self, path: str, value: Affine) -> Affine:
+    def _read_input(self, node: Any) -> Affine:
+        if self.values:
+            raise FrontendError(
+                "the module takes several inputs", where=f"forward, {node.name}", limit="1", fix="join them to one tensor"
+            )
+        return make_identity(INPUT, self.input_shape)
+
+    def _first(self, node: Any) -> Affine:
+        argument = node.args[0] if node.args else node.kwargs.get("input")
+        if argument not in self.values:
+            raise FrontendError("the operation takes no activation", where=f"forward, {node.name}", fix=_FIX)
+        return self.values[argument]
+
+    def _read_module(self, module: Any, path: str, where: str, value: Affine) -> Affine:
         from torch import nn
 
-        module = self.modules[path]
+        from snnmap.nn import QuantisedReLU
+
         if isinstance(module, nn.Linear):
-            bias = np.zeros(module.out_features) if module.bias is None else _array(module.bias)
-            return _through(value, _sparse(_array(module.weight).T), bias, (module.out_features,), path)
+            return _read_linear(module, value, where)
         if isinstance(module, nn.Conv1d | nn.Conv2d):
-            return _through(value, *lower_convolution(module, value.shape), path)
+            return apply_map(value, *lower_convolution(module, value.shape, where), where)
         if isinstance(module, nn.AvgPool1d | nn.AvgPool2d):
-            return _through(value, *lower_average_pool(module, value.shape), path)
+            return apply_map(value, *lower_average_pool(module, value.shape, where), where)
+        if isinstance(module, nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d):
+            return apply_map(value, *lower_adaptive_pool(module, value.shape, where), where)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            return self._normalise(path, module, value)
+            return _normalise(module, value, where)
         if isinstance(module, nn.MaxPool1d | nn.MaxPool2d):
-            return self._pool_maxima(path, module, value)
-        if isinstance(module, nn.ReLU):
-            return self._rectify(path, value)
+            return self._pool_maxima(path, module, value, where)
+        if isinstance(module, nn.ReLU | nn.Hardtanh | QuantisedReLU):
+            return self._activate(path, module, value, where)
         if isinstance(module, nn.Flatten):
-            return _reshape(value, (value.size,))
+            return _flatten_module(module, value, where)
         if isinstance(module, nn.Identity | nn.Dropout | nn.Dropout1d | nn.Dropout2d):
             return value
-        raise FrontendError(
-            f"module {type(module).__name__} has no LIF counterpart", where=f"module '{path}'", measured=str(module), fix=_FIX
-        )
+        raise FrontendError(f"module {type(module).__name__} has no LIF counterpart", where=where, measured=str(module), fix=_FIX)
 
-    def _normalise(self, path: str, module: Any, value: Affine) -> Affine:
-        """Fold a batch normalisation into the affine map before it."""
-        if module.running_mean is None:
+    def _activate(self, path: str, module: Any, value: Affine, where: str) -> Affine:
+        """Read a ReLU, clipped or quantised; a clip at b is exact as relu(z) - relu(z - b)."""
+        bounds = clip_bounds(module)
+        if bounds is None:
+            return self._quantise(path, module, value, where)
+        low, high = bounds
+        if low != 0.0 or not high > 0.0:
             raise FrontendError(
-                "the batch normalisation has no running statistics and cannot be folded",
-                where=f"module '{path}'",
-                fix="train it with track_running_stats=True",
+                "an activation whose least value is not 0 has no LIF counterpart",
+                where=where,
+                measured=f"{low:g} to {high:g}",
+                limit="0 to a positive number",
+                fix="clip from 0, as spike counts are",
             )
-        scale = 1.0 / np.sqrt(_array(module.running_var) + module.eps)
-        if module.affine:
-            scale = scale * _array(module.weight)
-        shift = -_array(module.running_mean) * scale + (_array(module.bias) if module.affine else 0.0)
-        if value.shape[0] != scale.size:
-            raise FrontendError(
-                "the batch normalisation has other channels than its input",
-                where=f"module '{path}'",
-                measured=str(value.shape[0]),
-                limit=str(scale.size),
-                fix="give it num_features of the layer before",
-            )
-        repeats = value.size // scale.size
-        factor = np.repeat(scale, repeats)
-        terms = {source: weights.multiply(factor).tocsr() for source, weights in value.terms.items()}
-        return Affine(terms=terms, bias=value.bias * factor + np.repeat(shift, repeats), shape=value.shape)
+        return self._rectify_and_clip(ReluLayer(name=path, incoming=value), high)
 
-    def _pool_maxima(self, path: str, module: Any, value: Affine) -> Affine:
+    def _quantise(self, path: str, module: Any, value: Affine, where: str) -> Affine:
+        if not module.is_ready:
+            raise FrontendError(
+                "the quantised ReLU has no step yet", where=where, fix="train the model, run a batch through it, or give step="
+            )
+        step = float(module.step.detach())
+        layer = ReluLayer(name=path, incoming=value, step=step, rounding=module.rounding)
+        return self._rectify_and_clip(layer, module.n_levels * step if module.clip else np.inf)
+
+    def _rectify_and_clip(self, layer: ReluLayer, high: float) -> Affine:
+        rectified = self._rectify(layer)
+        if not np.isfinite(high):
+            return rectified
+        z = layer.incoming
+        above = replace(z, bias=z.bias - high)
+        excess = self._rectify(replace(layer, name=f"{self.layers[-1].name}.excess", incoming=above, kind="excess"))
+        return combine(rectified, excess, -1.0)
+
+    def _pool_maxima(self, path: str, module: Any, value: Affine, where: str) -> Affine:
         """Write maxima as ReLUs, exactly: max(a, b) = a + relu(b - a), pair by pair."""
-        index, shape = pool_windows(module, value.shape)
+        index, shape = pool_windows(module, value.shape, where)
         if (index < 0).any():
-            raise FrontendError("a padded MaxPool has no LIF counterpart", where=f"module '{path}'", fix="pool without padding")
-        places = [_select(value, index[:, place].reshape(-1), shape) for place in range(index.shape[1])]
+            raise FrontendError("a padded MaxPool has no LIF counterpart", where=where, fix="pool without padding")
+        places = [select(value, index[:, place].reshape(-1), shape) for place in range(index.shape[1])]
         level = 0
         while len(places) > 1:
             pairs = []
             for number in range(0, len(places) - 1, 2):
-                difference = _combine(places[number + 1], places[number], -1.0)
-                more = self._rectify(f"{path}.max{level}.{number // 2}", difference)
-                pairs.append(_combine(places[number], more, 1.0))
+                difference = combine(places[number + 1], places[number], -1.0)
+                more = self._rectify(ReluLayer(name=f"{path}.max{level}.{number // 2}", incoming=difference, kind="max"))
+                pairs.append(combine(places[number], more, 1.0))
             places = pairs + places[2 * len(pairs) :]
             level += 1
         return places[0]
 
-    def _rectify(self, name: str, value: Affine) -> Affine:
-        self.layers.append(ReluLayer(name=name, incoming=value))
-        return self._identity(name, value.shape)
+    def _rectify(self, layer: ReluLayer) -> Affine:
+        """Add a layer; a module that is used again, or called like a port, gets a number behind its name."""
+        taken = {*RESERVED, *(other.name for other in self.layers)}
+        name, number = layer.name, 1
+        while name in taken or name.startswith("release "):
+            number += 1
+            name = f"{layer.name}.{number}"
+        self.layers.append(replace(layer, name=name))
+        return make_identity(name, layer.incoming.shape)
 
-    def _add(self, node: Any, values: list[Affine]) -> Affine:
-        if len(values) == 1 and len(node.all_input_nodes) == 1:
-            values = values * sum(argument is node.all_input_nodes[0] for argument in node.args)
-        if len(values) != 2 or values[0].size != values[1].size:
-            raise FrontendError(
-                "an addition of other things than two activations of one size",
-                where=f"forward, {node.name}",
-                measured=" and ".join(str(value.shape) for value in values),
-                fix="add activations of one shape",
-            )
-        return _combine(values[0], values[1], 1.0)
-
-    def _identity(self, source: str, shape: tuple[int, ...]) -> Affine:
-        from scipy.sparse import eye_array
-
-        size = int(np.prod(shape))
-        return Affine(terms={source: eye_array(size, format="csr")}, bias=np.zeros(size), shape=shape)
-
-
-def _through(value: Affine, weights: Any, bias: FloatArray, shape: tuple[int, ...], path: str) -> Affine:
-    if weights.shape[0] != value.size:
+    def _calculate(self, node: Any, function: Any) -> Affine:
+        """Read sums and differences of activations and numbers, and products with numbers."""
+        where = f"forward, {node.name}"
+        terms = [self.values.get(argument, argument) if isinstance(argument, type(node)) else argument for argument in node.args]
+        if node.kwargs or not all(isinstance(term, Affine | int | float) for term in terms):
+            raise FrontendError("arithmetic with other things than activations and numbers", where=where, fix=_FIX)
+        if function is operator.neg:
+            return _scale_by(terms[0], -1.0)
+        one, other = terms
+        if function in _SIGNS:
+            return _add(one, other, _SIGNS[function], where)
+        if isinstance(one, Affine) and not isinstance(other, Affine) and (other or function is operator.mul):
+            return _scale_by(one, float(other) if function is operator.mul else 1.0 / other)
+        if isinstance(other, Affine) and not isinstance(one, Affine) and function is operator.mul:
+            return _scale_by(other, float(one))
         raise FrontendError(
-            "the layer does not fit its input",
-            where=f"module '{path}'",
-            measured=f"{value.size} values",
-            limit=f"{weights.shape[0]}",
-            fix="give calibration data of the shape that the model was trained with",
+            "a product or quotient of activations has no LIF counterpart", where=where, fix="multiply activations by numbers only"
         )
-    terms = {source: (term @ weights).tocsr() for source, term in value.terms.items()}
-    return Affine(terms=terms, bias=value.bias @ weights + bias, shape=shape)
 
 
-def _combine(one: Affine, other: Affine, factor: float) -> Affine:
-    terms = dict(one.terms)
-    for source, weights in other.terms.items():
-        terms[source] = terms[source] + factor * weights if source in terms else factor * weights
-    return Affine(terms=terms, bias=one.bias + factor * other.bias, shape=one.shape)
-
-
-def _select(value: Affine, index: Any, shape: tuple[int, ...]) -> Affine:
-    return Affine(terms={source: term[:, index] for source, term in value.terms.items()}, bias=value.bias[index], shape=shape)
-
-
-def _reshape(value: Affine, shape: tuple[int, ...]) -> Affine:
-    return Affine(terms=value.terms, bias=value.bias, shape=shape)
-
-
-def _sparse(dense: FloatArray) -> Any:
+def _read_linear(module: Any, value: Affine, where: str) -> Affine:
     from scipy.sparse import csr_array
 
-    return csr_array(dense)
+    bias = np.zeros(module.out_features) if module.bias is None else to_array(module.bias)
+    return apply_map(value, csr_array(to_array(module.weight).T), bias, (module.out_features,), where)
 
 
-def _array(tensor: Any) -> FloatArray:
-    return np.asarray(tensor.detach().cpu().double().numpy(), np.float64)
+def _normalise(module: Any, value: Affine, where: str) -> Affine:
+    """Fold a batch normalisation into the affine map before it."""
+    if module.running_mean is None:
+        raise FrontendError(
+            "the batch normalisation has no running statistics and cannot be folded",
+            where=where,
+            fix="train it with track_running_stats=True",
+        )
+    factor = 1.0 / np.sqrt(to_array(module.running_var) + module.eps)
+    if module.affine:
+        factor = factor * to_array(module.weight)
+    shift = -to_array(module.running_mean) * factor + (to_array(module.bias) if module.affine else 0.0)
+    if value.shape[0] != factor.size:
+        raise FrontendError(
+            "the batch normalisation has other channels than its input",
+            where=where,
+            measured=str(value.shape[0]),
+            limit=str(factor.size),
+            fix="give it num_features of the layer before",
+        )
+    repeats = value.size // factor.size
+    return scale(value, np.repeat(factor, repeats), np.repeat(shift, repeats))
+
+
+def _flatten_module(module: Any, value: Affine, where: str) -> Affine:
+    if module.start_dim != 1 or module.end_dim not in (-1, len(value.shape)):
+        raise FrontendError(
+            "flattening other than of a whole sample",
+            where=where,
+            measured=f"dimensions {module.start_dim} to {module.end_dim}",
+            limit="1 to -1",
+            fix="use Flatten(), torch.flatten(x, 1) or x.flatten(1)",
+        )
+    return reshape(value, (value.size,))
+
+
+def _flatten(value: Affine, arguments: Sequence[Any], where: str) -> Affine:
+    """Read ``view(n, -1)`` and ``reshape(n, size)``, n the batch or -1."""
+    given = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
+    if len(given) != 2 or given[1] not in (-1, value.size) or given[1] == given[0]:
+        raise FrontendError(
+            "a change of shape other than flattening whole samples",
+            where=where,
+            measured=str(tuple(given)),
+            limit=f"(batch, {value.size})",
+            fix="use torch.flatten(x, 1)",
+        )
+    return reshape(value, (value.size,))
+
+
+def _add(one: Any, other: Any, sign: float, where: str) -> Affine:
+    if isinstance(one, Affine) and isinstance(other, Affine):
+        if one.shape != other.shape:
+            raise FrontendError(
+                "an addition of other things than two activations of one size",
+                where=where,
+                measured=f"{one.shape} and {other.shape}",
+                fix="add activations of one shape",
+            )
+        return combine(one, other, sign)
+    if isinstance(one, Affine):
+        return replace(one, bias=one.bias + sign * float(other))
+    return replace(_scale_by(other, sign), bias=sign * other.bias + float(one))
+
+
+def _scale_by(value: Affine, factor: float) -> Affine:
+    return scale(value, np.full(value.size, factor), np.zeros(value.size))

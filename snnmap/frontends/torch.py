@@ -354,7 +354,7 @@ def _trace(module: "nn.Module") -> "fx.Graph":
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            return isinstance(m, neurons) or super().is_leaf_module(m, module_qualified_name)
+            return isinstance(m, neurons | nn.Linear) or super().is_leaf_module(m, module_qualified_name)
 
     if isinstance(module, neurons):
         module = nn.Sequential(module)

@@ -1,5 +1,13 @@
 """What people look at: tables and pictures."""
 
+from snnmap.report.conversion import (
+    coding_table,
+    compensation_table,
+    draw_steps,
+    layer_error_table,
+    leak_table,
+    step_table,
+)
 from snnmap.report.occupancy import Occupancy, measure_occupancy
 from snnmap.report.picture import draw_run
 from snnmap.report.tables import chip_table, decay_table, error_table, lag_table, make_table, occupancy_table
@@ -10,11 +18,17 @@ __all__ = [
     "measure_occupancy",
     # pictures
     "draw_run",
+    "draw_steps",
     # tables
     "chip_table",
+    "coding_table",
+    "compensation_table",
     "decay_table",
     "error_table",
     "lag_table",
+    "layer_error_table",
+    "leak_table",
     "make_table",
     "occupancy_table",
+    "step_table",
 ]

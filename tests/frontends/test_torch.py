@@ -6,7 +6,7 @@ from torch import nn
 from snnmap.errors import FrontendError
 from snnmap.frontends.torch import load
 from snnmap.ir import simulate_network
-from snnmap.nn import LIF, LeakyIntegrator, Residual, record_counts
+from snnmap.nn import LIF, EventLinear, LeakyIntegrator, Residual, record_counts
 
 
 def random_lif(rng: np.random.Generator, size: int, **fixed: object) -> LIF:
@@ -31,7 +31,8 @@ def random_module(seed: int) -> nn.Sequential:
 
     def layer(n_pre: int, n_post: int) -> list[nn.Module]:
         neurons = random_lif(rng, n_post)
-        linear = nn.Linear(n_pre, neurons.n_synapses * n_post, bias=False)
+        kind = EventLinear if seed % 2 else nn.Linear
+        linear = kind(n_pre, neurons.n_synapses * n_post, bias=False)
         nn.init.uniform_(linear.weight, -0.5, 0.8)
         return [linear, neurons]
 
