@@ -77,7 +77,7 @@ def train_vowels(seed: int) -> float:
     bounds = [function(np.concatenate(utterances), axis=0) for function in (np.min, np.max)]
     samples = list(zip(encode_vowels(utterances, *bounds), speakers.tolist(), strict=True))
     model, readout = make_model(seed, 12, 9, 3), Readout("last", settle_steps=VOWELS_SETTLE)
-    options = TrainOptions(n_epochs=150, learning_rate=3e-3, weight_decay=1e-2, label_smoothing=0.1, seed=seed)
+    options = TrainOptions(n_epochs=300, learning_rate=3e-3, weight_decay=1e-2, label_smoothing=0.1, seed=seed)
     train_model(model, load_batches(samples, 32, vary_vowels), readout=readout, options=options, progress=False)
     known, unknown = (pad(encode_vowels(part, *bounds), VOWELS_LONGEST + VOWELS_SETTLE) for part in (utterances, test))
     return score_bitstream(model, readout, known, unknown, test_speakers, np.array([len(part) for part in test]))

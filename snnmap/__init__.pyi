@@ -14,8 +14,9 @@ from .ir import (
     save_network,
     simulate_network,
 )
+from .loading import load
 from .mapping import FoldOptions, fold_network, verify_fold
-from .pipeline import Artifacts, CompileOptions, check_model, compile_model, load_model
+from .pipeline import Artifacts, CompileOptions, check_model, compile_model
 from .quantise import QuantiseOptions, quantise_network
 from .simulator import simulate_image
 from .train import align_model, verify_model
@@ -35,7 +36,7 @@ __all__ = [
     "Population",
     "Projection",
     "SpikeSum",
-    "load_model",
+    "load",
     "load_network",
     "save_network",
     "simulate_network",

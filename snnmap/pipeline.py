@@ -1,15 +1,10 @@
 """The order of the stages: from a model to a bitstream, with everything in between to look at."""
 
-import importlib.util
 import json
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +14,7 @@ from snnmap.bitstream import decode, disassemble, encode, export_readmemh
 from snnmap.chip import Chip, load_chip
 from snnmap.diagnostics import Diagnostic
 from snnmap.drc import check_mapped, check_network, check_quantised
-from snnmap.errors import DesignRuleError, FormatError, FrontendError, InputError, NetworkError, SnnmapError
+from snnmap.errors import DesignRuleError, FormatError, InputError, NetworkError
 from snnmap.ir import (
     FloatArray,
     Image,
@@ -31,15 +26,15 @@ from snnmap.ir import (
     Report,
     format_network,
     join_rasters,
-    load_network,
     pack,
     read_rasters,
 )
+from snnmap.loading import load
 from snnmap.mapping import FoldOptions, Verification, fold_network, folded_counts, format_slot_table, verify_fold
 from snnmap.quantise import DecayMatch, QuantiseOptions, SecondSynapse, match_decays, quantise_network
 from snnmap.simulator import simulate_image
 
-__all__ = ["Artifacts", "CheckResult", "CompileOptions", "check_model", "compile_model", "load_model"]
+__all__ = ["Artifacts", "CheckResult", "CompileOptions", "Rasters", "check_model", "compile_model"]
 
 Rasters: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -181,32 +176,13 @@ class Artifacts:
         }
 
 
-def load_model(model: str) -> Network:
-    """Load a model from ``file.py:callable`` or from a saved network.
-
-    Args:
-        model: path of a Python file and the name of a function in it that takes no arguments and gives a network or a
-            torch module; or the path of a file written by ``save_network``.
-
-    Raises:
-        FrontendError: no such file or function, or it fails, or it gives something else.
-        NetworkError: a saved network that cannot be read.
-    """
-    path, separator, name = model.rpartition(":")
-    if separator and path.endswith(".py"):
-        return _read_model(_call_factory(Path(path), name), where=model)
-    if model.endswith(".py"):
-        raise FrontendError("a Python model needs the name of a function", where=model, fix=f"write {model}:FUNCTION")
-    return load_network(model)
-
-
 def check_model(
     model: object, chip: Chip | str, *, options: CompileOptions | None = None, on_stage: Callable[[str], None] = lambda _: None
 ) -> CheckResult:
     """Run all design rules: on the network, on the folded network and on the quantised one.
 
     Args:
-        model: a :class:`Network` or a torch module.
+        model: whatever :func:`snnmap.load` takes.
         chip: a chip record, catalog name or TOML path.
         options: choices of the build.
         on_stage: called with a line of text as each stage starts.
@@ -215,7 +191,7 @@ def check_model(
         FrontendError: the model cannot be read as a network.
         ChipError: unknown or malformed chip.
     """
-    return _check(_read_model(model), _read_chip(chip), options or CompileOptions(), None, on_stage)
+    return _check(load(model), _read_chip(chip), options or CompileOptions(), None, on_stage)
 
 
 def compile_model(
@@ -229,7 +205,7 @@ def compile_model(
     """Take a model to a bitstream: rules, folding, verification, quantisation, packing, encoding.
 
     Args:
-        model: a :class:`Network` or a torch module.
+        model: whatever :func:`snnmap.load` takes.
         chip: a chip record, catalog name or TOML path.
         options: choices of the build.
         calibration: input rasters for the quantiser, ``(n_samples, n_steps, n_channels)`` by port.
@@ -241,7 +217,7 @@ def compile_model(
         ChipError: unknown or malformed chip.
     """
     options = options or CompileOptions()
-    network, record = _read_model(model), _read_chip(chip)
+    network, record = load(model), _read_chip(chip)
     checked = _check(network, record, options, calibration, on_stage)
     if checked.report.errors or checked.matched is None or checked.mapped is None or checked.quantised is None:
         raise DesignRuleError(checked.report.errors)
@@ -343,73 +319,3 @@ def _require_match(verification: Verification) -> None:
 
 def _read_chip(chip: Chip | str) -> Chip:
     return load_chip(chip) if isinstance(chip, str) else chip
-
-
-def _read_model(model: object, *, where: str = "") -> Network:
-    if isinstance(model, Network):
-        return model
-    if any(cls.__module__.startswith("torch.nn") for cls in type(model).__mro__):
-        from snnmap.frontends.torch import load
-
-        return load(cast(Any, model))
-    raise FrontendError(
-        "the model is neither a network nor a torch module",
-        where=where,
-        measured=type(model).__name__,
-        fix="give a snnmap.Network or a torch.nn.Module",
-    )
-
-
-def _call_factory(path: Path, name: str) -> object:
-    """Import a user's file under its own name and call the function."""
-    if not path.is_file():
-        raise FrontendError("the model file does not exist", where=str(path), fix="give the path of a Python file")
-    file = path.resolve()
-    known = file.stem in sys.modules
-    spec = importlib.util.spec_from_file_location(f"{file.stem}__model" if known else file.stem, file)
-    if spec is None or spec.loader is None:
-        raise FrontendError("the model file cannot be imported", where=str(path), fix="give a Python file")
-    module, loader = importlib.util.module_from_spec(spec), spec.loader
-    with _importable(module, file.parent):
-        _run_user_code(path, lambda: loader.exec_module(module))
-        return _run_user_code(path, _find_function(module, name, path))
-
-
-def _find_function(module: ModuleType, name: str, path: Path) -> Callable[[], object]:
-    factory = getattr(module, name, None)
-    if callable(factory):
-        return cast("Callable[[], object]", factory)
-    functions = ", ".join(sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_")))
-    raise FrontendError(
-        f"the model file has no function '{name}'", where=str(path), limit=functions, fix="name a function of the file"
-    )
-
-
-@contextmanager
-def _importable(module: ModuleType, folder: Path) -> Iterator[None]:
-    """Let a user's module find itself among the modules and its neighbours on the path, as it does in Python alone."""
-    sys.modules[module.__name__] = module
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.modules.pop(module.__name__, None)
-        with suppress(ValueError):
-            sys.path.remove(str(folder))
-
-
-def _run_user_code(path: Path, call: Callable[[], object]) -> object:
-    """Call into the user's file; what goes wrong there is the user's to correct, and is told with file and line."""
-    try:
-        return call()
-    except SnnmapError as error:
-        raise error.within(str(path)) from error
-    except (Exception, SystemExit) as error:
-        file = str(path.resolve())
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-        if isinstance(error, SyntaxError) and error.filename == file:
-            lines.append(error.lineno)
-        where = f"{path}, line {lines[-1]}" if lines else str(path)
-        raise FrontendError.from_failure(
-            "the model file failed", error, where=where, fix="correct the file; run it in Python alone"
-        ) from error

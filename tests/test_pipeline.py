@@ -19,8 +19,9 @@ from snnmap.diagnostics import Severity
 from snnmap.drc import RULES
 from snnmap.errors import ChipError, DesignRuleError, FormatError, FrontendError, InputError, NetworkError
 from snnmap.ir import Image, as_folded_network, load_network, parse_network, save_network, simulate_network
+from snnmap.loading import load
 from snnmap.mapping import FoldOptions, Verification, folded_counts
-from snnmap.pipeline import CompileOptions, check_model, compile_model, load_model
+from snnmap.pipeline import CompileOptions, check_model, compile_model
 
 
 def test_three_lines() -> None:
@@ -85,7 +86,7 @@ def test_every_rule_is_run_and_every_stage_is_told() -> None:
     assert len(stages) == 5
 
 
-@pytest.mark.parametrize("model", [3, None, "model", object()])
+@pytest.mark.parametrize("model", [3, None, object()])
 def test_what_is_not_a_model(model: object) -> None:
     with pytest.raises(FrontendError, match=type(model).__name__):
         check_model(model, "toy-4")
@@ -226,18 +227,18 @@ def test_files_stay_in_their_folder_whatever_the_network_s_name(tmp_path: Path, 
 
 def test_a_saved_network_is_loaded(tmp_path: Path) -> None:
     save_network(residual(), tmp_path / "model.json")
-    assert load_model(str(tmp_path / "model.json")) == residual()
+    assert load(str(tmp_path / "model.json")) == residual()
 
 
 def test_a_function_s_network_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_network(residual(), tmp_path / "model.json")
     text = f"import snnmap\nmake = lambda: snnmap.load_network({str(tmp_path / 'model.json')!r})\nother = None\n"
     (tmp_path / "a:b.py").write_text(text)
-    assert load_model(f"{tmp_path / 'a:b.py'}:make") == residual()
+    assert load(f"{tmp_path / 'a:b.py'}:make") == residual()
     monkeypatch.chdir(tmp_path)
-    assert load_model("a:b.py:make") == residual()
+    assert load("a:b.py:make") == residual()
     with pytest.raises(FrontendError, match="no function 'other'"):
-        load_model("a:b.py:other")
+        load("a:b.py:other")
 
 
 def test_a_function_that_makes_a_torch_module(tmp_path: Path) -> None:
@@ -246,7 +247,7 @@ def test_a_function_that_makes_a_torch_module(tmp_path: Path) -> None:
         "    return torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2, dash_syn=1, dash_mem=2))\n"
     )
     (tmp_path / "model.py").write_text(text)
-    network = load_model(f"{tmp_path / 'model.py'}:make")
+    network = load(f"{tmp_path / 'model.py'}:make")
     assert [port.size for port in network.inputs] == [3]
     assert [population.size for population in network.populations] == [2]
 
@@ -254,7 +255,7 @@ def test_a_function_that_makes_a_torch_module(tmp_path: Path) -> None:
 def test_a_failure_in_the_user_s_file_keeps_its_cause(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("def make():\n    return inner()\n\n\ndef inner():\n    raise LookupError('lost')\n")
     with pytest.raises(FrontendError, match="LookupError: lost") as refused:
-        load_model(f"{tmp_path / 'model.py'}:make")
+        load(f"{tmp_path / 'model.py'}:make")
     assert refused.value.where == f"{tmp_path / 'model.py'}, line 6"
     assert isinstance(refused.value.__cause__, LookupError)
 
@@ -268,7 +269,7 @@ def test_a_failure_is_told_with_its_line_wherever_the_file_is_called_from(
     monkeypatch.chdir(tmp_path / "sub")
     for name in ("../model.py", "../link.py"):
         with pytest.raises(FrontendError, match="SystemExit: 0") as refused:
-            load_model(f"{name}:make")
+            load(f"{name}:make")
         assert refused.value.where == f"{name}, line 2"
 
 
@@ -284,7 +285,7 @@ def test_a_model_file_may_use_its_neighbours_and_its_own_module(tmp_path: Path) 
     before = list(sys.path)
     for name in ("my_model.py", "json.py"):
         (tmp_path / name).write_text(text)
-        assert load_model(f"{tmp_path / name}:make") == residual()
+        assert load(f"{tmp_path / name}:make") == residual()
     assert sys.path == before
     assert "my_model" not in sys.modules
     assert sys.modules["json"] is json

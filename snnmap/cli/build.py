@@ -6,8 +6,9 @@ import click
 
 from snnmap.cli.console import report_stages
 from snnmap.cli.options import chip_option, model_argument, naming_file, read_array, stretch_option
+from snnmap.loading import load
 from snnmap.mapping import FoldOptions
-from snnmap.pipeline import CompileOptions, compile_model, load_model
+from snnmap.pipeline import CompileOptions, compile_model
 
 __all__ = ["command"]
 
@@ -23,7 +24,7 @@ def command(model: str, chip: str, output: str, calibration: str | None, no_veri
     """Build the bitstream of MODEL (file.py:callable, or a saved network) and all that belongs to it."""
     on_stage = report_stages()
     on_stage("reading the model")
-    network = load_model(model)
+    network = load(model)
     options = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops), verify=not no_verify)
     raster = None if calibration is None else read_array(calibration)
     with naming_file(calibration):

@@ -7,8 +7,9 @@ import click
 from snnmap.cli.console import report_stages
 from snnmap.cli.options import chip_option, model_argument, stretch_option
 from snnmap.ir import Report
+from snnmap.loading import load
 from snnmap.mapping import FoldOptions
-from snnmap.pipeline import CompileOptions, check_model, load_model
+from snnmap.pipeline import CompileOptions, check_model
 
 __all__ = ["command"]
 
@@ -23,7 +24,7 @@ def command(model: str, chip: str, form: str, stretch_loops: bool) -> int:
     options = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops))
     on_stage = report_stages()
     on_stage("reading the model")
-    report = check_model(load_model(model), chip, options=options, on_stage=on_stage).report
+    report = check_model(load(model), chip, options=options, on_stage=on_stage).report
     click.echo(json.dumps(report.to_plain(), indent=2) if form == "json" else _format(report))
     return 0 if report.is_clean else 1
 

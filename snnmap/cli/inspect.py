@@ -38,11 +38,12 @@ def _show_bitstream(path: str, chip: str | None) -> None:
 
 
 def _show_model(model: str, chip: str, stretch_loops: bool) -> None:
-    from snnmap.pipeline import CompileOptions, check_model, load_model
+    from snnmap.loading import load
+    from snnmap.pipeline import CompileOptions, check_model
 
     options, on_stage = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops)), report_stages()
     on_stage("reading the model")
-    checked = check_model(load_model(model), chip, options=options, on_stage=on_stage)
+    checked = check_model(load(model), chip, options=options, on_stage=on_stage)
     console = out()
     if checked.mapped is None:
         raise DesignRuleError(checked.report.errors)

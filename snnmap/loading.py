@@ -1,0 +1,159 @@
+"""The one door: whatever a model is, and wherever it lies, to a network."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from snnmap.errors import FrontendError, InputError, SnnmapError
+from snnmap.ir import Network, load_network
+
+__all__ = ["load"]
+
+_BY_SUFFIX = {".nir": "nir", ".onnx": "onnx"}
+_BY_PACKAGE = {
+    "nir": "nir",
+    "nengo_dl": "nengo_dl",
+    "nengo": "nengo",
+    "rockpool": "rockpool",
+    "snntorch": "snntorch",
+    "torch": "torch",
+}
+"""Frontend by the package that a model's class, or that of a module in it, is from; the first that fits."""
+
+
+def load(model: object, **options: Any) -> Network:
+    """Read a model from any of the known frameworks and files.
+
+    ::
+
+        snnmap.load(module)                             # torch, snnTorch, Rockpool
+        snnmap.load("model.py:make")                    # a function that gives any of these
+        snnmap.load("graph.nir", preset="snntorch")     # options are those of the frontend
+        snnmap.load(nengo_network)
+
+    Args:
+        model: a :class:`Network`; a model object; ``FILE.py:FUNCTION``, a function without arguments that gives one; or the
+            path of a ``.nir`` file or of a network written by ``save_network``.
+        **options: of the frontend's own ``load``, in :mod:`snnmap.frontends`.
+
+    Returns:
+        A network that does what the model does, spike for spike where the source is deterministic.
+
+    Raises:
+        FrontendError: no such file or function, or it fails, or its package is missing, or the model cannot be read.
+        NetworkError: a saved network that cannot be read.
+        InputError: an option that the frontend does not have.
+    """
+    if isinstance(model, str | Path):
+        return _load_path(str(model), options)
+    return _load_object(model, options)
+
+
+def _load_object(model: object, options: dict[str, Any], where: str = "") -> Network:
+    if isinstance(model, Network):
+        return model
+    frontend = _find_frontend(model)
+    if frontend is None:
+        raise FrontendError(
+            "no frontend reads such a model",
+            where=where,
+            measured=type(model).__name__,
+            limit=f"a snnmap.Network, or a model of {', '.join(_BY_PACKAGE)}",
+            fix="give the model itself, or export it as NIR",
+        )
+    return _call_frontend(frontend, model, options)
+
+
+def _load_path(path: str, options: dict[str, Any]) -> Network:
+    file, separator, name = path.rpartition(":")
+    if separator and file.endswith(".py"):
+        return _load_object(_call_factory(Path(file), name), options, where=path)
+    if path.endswith(".py"):
+        raise FrontendError("a Python model needs the name of a function", where=path, fix=f"write {path}:FUNCTION")
+    frontend = _BY_SUFFIX.get(Path(path).suffix)
+    return load_network(path) if frontend is None else _call_frontend(frontend, Path(path), options)
+
+
+def _find_frontend(model: object) -> str | None:
+    """Name the frontend for a model's class or, within a torch module, for the classes of its modules."""
+    parts = [model]
+    if any(cls.__module__.startswith("torch.nn") for cls in type(model).__mro__):
+        parts = [*cast(Any, model).modules()]
+    packages = {cls.__module__.partition(".")[0] for part in parts for cls in type(part).__mro__}
+    return next((frontend for package, frontend in _BY_PACKAGE.items() if package in packages), None)
+
+
+def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Network:
+    reader = importlib.import_module(f"snnmap.frontends.{frontend}").load
+    known = list(inspect.signature(reader).parameters)[1:]
+    unknown = sorted(options.keys() - set(known))
+    if unknown:
+        raise InputError(
+            f"the {frontend} frontend has no such option",
+            measured=", ".join(unknown),
+            limit=", ".join(known) or "no options",
+            fix=f"see snnmap.frontends.{frontend}.load",
+        )
+    return cast(Network, reader(model, **options))
+
+
+def _call_factory(path: Path, name: str) -> object:
+    """Import a user's file under its own name and call the function."""
+    if not path.is_file():
+        raise FrontendError("the model file does not exist", where=str(path), fix="give the path of a Python file")
+    file = path.resolve()
+    known = file.stem in sys.modules
+    spec = importlib.util.spec_from_file_location(f"{file.stem}__model" if known else file.stem, file)
+    if spec is None or spec.loader is None:
+        raise FrontendError("the model file cannot be imported", where=str(path), fix="give a Python file")
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    with _importable(module, file.parent):
+        _run_user_code(path, lambda: loader.exec_module(module))
+        return _run_user_code(path, _find_function(module, name, path))
+
+
+def _find_function(module: ModuleType, name: str, path: Path) -> Callable[[], object]:
+    factory = getattr(module, name, None)
+    if callable(factory):
+        return cast("Callable[[], object]", factory)
+    functions = ", ".join(sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_")))
+    raise FrontendError(
+        f"the model file has no function '{name}'", where=str(path), limit=functions, fix="name a function of the file"
+    )
+
+
+@contextmanager
+def _importable(module: ModuleType, folder: Path) -> Iterator[None]:
+    """Let a user's module find itself among the modules and its neighbours on the path, as it does in Python alone."""
+    sys.modules[module.__name__] = module
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.modules.pop(module.__name__, None)
+        with suppress(ValueError):
+            sys.path.remove(str(folder))
+
+
+def _run_user_code(path: Path, call: Callable[[], object]) -> object:
+    """Call into the user's file; what goes wrong there is the user's to correct, and is told with file and line."""
+    try:
+        return call()
+    except SnnmapError as error:
+        raise error.within(str(path)) from error
+    except (Exception, SystemExit) as error:
+        file = str(path.resolve())
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        if isinstance(error, SyntaxError) and error.filename == file:
+            lines.append(error.lineno)
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise FrontendError.from_failure(
+            "the model file failed", error, where=where, fix="correct the file; run it in Python alone"
+        ) from error

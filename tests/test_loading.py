@@ -1,0 +1,45 @@
+"""The one door: which frontend a model goes to, and what is said where none takes it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from random_networks import random_network
+
+import snnmap
+from snnmap.errors import FrontendError, InputError, NetworkError
+from snnmap.ir import save_network
+from snnmap.nn import LIF
+
+
+def test_a_network_is_itself() -> None:
+    network = random_network(0)
+    assert snnmap.load(network) is network
+
+
+def test_a_saved_network_is_read(tmp_path: Path) -> None:
+    save_network(random_network(0), tmp_path / "net.json")
+    assert snnmap.load(tmp_path / "net.json") == snnmap.load(str(tmp_path / "net.json")) == random_network(0)
+
+
+def test_a_torch_module_goes_to_its_frontend_with_options() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2))
+    assert snnmap.load(module, name="mine").name == "mine"
+    with pytest.raises(InputError, match="the torch frontend has no such option") as error:
+        snnmap.load(module, dt=1)
+    assert "input_sizes, name" in str(error.value)
+
+
+def test_a_function_in_a_file_is_called(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("import torch\nfrom snnmap.nn import LIF\ndef make(): return torch.nn.Sequential(LIF(2))\n")
+    assert snnmap.load(f"{tmp_path}/net.py:make", name="mine").name == "mine"
+
+
+def test_a_missing_file() -> None:
+    with pytest.raises(NetworkError, match="cannot be read"):
+        snnmap.load("nothing.json")
+
+
+def test_what_no_frontend_reads() -> None:
+    with pytest.raises(FrontendError, match="measured: dict"):
+        snnmap.load({})
