@@ -19,13 +19,13 @@ from time_series import score_watch_svm, train_vowels, train_watch
 from torch import Tensor, nn
 
 from snnmap.chip import Chip, load_chip
-from snnmap.convert import Conversion, ConvertOptions, convert_ann, split_ports
+from snnmap.convert import Conversion, ConvertOptions, convert_ann
 from snnmap.ir import FloatArray, IntArray, Network, simulate_network
 from snnmap.mapping import fold_network
 from snnmap.nn import ChipIntegrator, ChipLIF, Residual
 from snnmap.pipeline import CompileOptions, compile_model
 from snnmap.quantise import QuantiseOptions, match_decays, quantise_network
-from snnmap.simulator import simulate_image, simulate_quantised
+from snnmap.simulator import simulate_quantised
 from snnmap.train import limit_fan_in, settle_fan_in, verify_model
 
 Row = tuple[str, str, str]
@@ -104,11 +104,9 @@ def score(model: nn.Module, inputs: FloatArray, labels: IntArray) -> float:
 
 def score_on_chip(conversion: Conversion, chip: Chip, calibration: FloatArray, inputs: FloatArray, labels: IntArray) -> float:
     """Build the bitstream of a conversion, run it on all inputs, give the share read right."""
-    ports = split_ports(conversion.encode(calibration))
+    ports = conversion.split(conversion.encode(calibration))
     artifacts = compile_model(conversion.network, chip, options=CONVERTED, calibration=ports)
-    counts = np.pad(conversion.encode(inputs), ((0, 0), (0, artifacts.mapped.latency_steps), (0, 0)))
-    run = simulate_image(artifacts.image, counts, states_of=("outputs",))
-    return float((conversion.read(run.potentials["outputs"]) == labels).mean())
+    return float((conversion.read(artifacts.run(conversion.encode(inputs))["output"]) == labels).mean())
 
 
 def make_mlp(seed: int, *sizes: int) -> nn.Sequential:

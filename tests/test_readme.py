@@ -27,7 +27,8 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     images = np.random.default_rng(0).uniform(0, 1, (40, 20))
     samples = [(torch.ones(10 + number, 12), number % 4) for number in range(8)]
     raster = np.ones((2, 20, 12), np.int64)
-    return {"model": found["make"](), "raster": raster, "samples": samples, "mlp": mlp, "images": images}
+    labels = np.arange(40) % 5
+    return {"model": found["make"](), "raster": raster, "samples": samples, "mlp": mlp, "images": images, "labels": labels}
 
 
 def test_there_is_python_to_run() -> None:

@@ -14,6 +14,9 @@ from snnmap.convert.measure import (
     score_conversion,
     sweep_steps,
 )
+from snnmap.convert.nengo_neurons import NENGO_NEURONS, NengoNeurons, explain_neurons
+from snnmap.convert.nengo_read import read_nengo
+from snnmap.convert.nengo_run import NengoRun, run_nengo
 from snnmap.convert.options import Coding, ConvertOptions
 from snnmap.convert.read import read_ann
 
@@ -37,6 +40,13 @@ __all__ = [
     "measure_leak",
     "score_conversion",
     "sweep_steps",
+    # nengo's rate neurons and spiking wrappers
+    "NENGO_NEURONS",
+    "NengoNeurons",
+    "NengoRun",
+    "explain_neurons",
+    "read_nengo",
+    "run_nengo",
     # the ANN in between
     "Ann",
     "read_ann",

@@ -71,13 +71,13 @@ class ReluLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ann:
-    """Layers in an order in which they can be computed, and the output's affine map."""
+    """Layers in an order in which they can be computed, and the output's affine map; ``framework`` is what it was read from."""
 
     name: str
     n_inputs: int
     layers: tuple[ReluLayer, ...]
     output: Affine
-    version: str
+    framework: str
 
 
 def run_ann(ann: Ann, inputs: npt.ArrayLike) -> dict[str, FloatArray]:

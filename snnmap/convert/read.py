@@ -49,7 +49,7 @@ def read_ann(module: Any, input_shape: Sequence[int]) -> Ann:
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            return isinstance(m, QuantisedReLU) or super().is_leaf_module(m, module_qualified_name)
+            return isinstance(m, QuantisedReLU | nn.Linear) or super().is_leaf_module(m, module_qualified_name)
 
     try:
         graph = Tracer().trace(module)
@@ -59,7 +59,7 @@ def read_ann(module: Any, input_shape: Sequence[int]) -> Ann:
             where=type(module).__name__,
             fix="write forward without branches or loops over data",
         ) from error
-    return _Reader(module, tuple(input_shape)).read(graph, torch.__version__)
+    return _Reader(module, tuple(input_shape)).read(graph, f"torch {torch.__version__}")
 
 
 class _Reader:
@@ -71,21 +71,21 @@ class _Reader:
         self.layers: list[ReluLayer] = []
         self.values: dict[Any, Affine] = {}
 
-    def read(self, graph: Any, version: str) -> Ann:
+    def read(self, graph: Any, framework: str) -> Ann:
         for node in graph.nodes:
             if node.op == "output":
-                return self._finish(node, version)
+                return self._finish(node, framework)
             value = self._read_node(node)
             if value is not None:
                 self.values[node] = value
         raise FrontendError("the module has no output", where="forward", fix="give one tensor back")
 
-    def _finish(self, node: Any, version: str) -> Ann:
+    def _finish(self, node: Any, framework: str) -> Ann:
         output = self.values.get(node.args[0]) if isinstance(node.args[0], type(node)) else None
         if output is None:
             raise FrontendError("the module has no single output", where="forward", fix="give one tensor back")
         n_inputs, name = int(np.prod(self.input_shape)), type(self.module).__name__
-        return Ann(name=name, n_inputs=n_inputs, layers=tuple(self.layers), output=output, version=version)
+        return Ann(name=name, n_inputs=n_inputs, layers=tuple(self.layers), output=output, framework=framework)
 
     def _read_node(self, node: Any) -> Affine | None:
         if node.op == "placeholder":

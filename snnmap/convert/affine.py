@@ -1,0 +1,73 @@
+"""What the reader does with affine maps: identity, products, sums, choices, other shapes."""
+
+from typing import Any
+
+import numpy as np
+
+from snnmap.convert.ann import Affine
+from snnmap.errors import FrontendError
+from snnmap.ir import FloatArray, IntArray
+
+__all__ = ["apply_map", "combine", "make_identity", "reshape", "scale", "select", "to_array"]
+
+
+def make_identity(source: str, shape: tuple[int, ...]) -> Affine:
+    """Give a source's own values."""
+    from scipy.sparse import eye_array
+
+    size = int(np.prod(shape))
+    return Affine(terms={source: eye_array(size, format="csr")}, bias=np.zeros(size), shape=shape)
+
+
+def apply_map(value: Affine, weights: Any, bias: FloatArray, shape: tuple[int, ...], where: str) -> Affine:
+    """Give ``value @ weights + bias``.
+
+    Args:
+        value: of ``(n_in,)`` values.
+        weights: ``(n_in, n_out)`` csr_array.
+        bias: ``(n_out,) float64``.
+        shape: of the result.
+        where: module that errors name.
+
+    Raises:
+        FrontendError: the weights take another number of values.
+    """
+    if weights.shape[0] != value.size:
+        raise FrontendError(
+            "the layer does not fit its input",
+            where=where,
+            measured=f"{value.size} values",
+            limit=f"{weights.shape[0]}",
+            fix="give calibration data of the shape that the model was trained with",
+        )
+    terms = {source: (term @ weights).tocsr() for source, term in value.terms.items()}
+    return Affine(terms=terms, bias=value.bias @ weights + bias, shape=shape)
+
+
+def combine(one: Affine, other: Affine, factor: float) -> Affine:
+    """Give ``one + factor * other``."""
+    terms = dict(one.terms)
+    for source, weights in other.terms.items():
+        terms[source] = terms[source] + factor * weights if source in terms else factor * weights
+    return Affine(terms=terms, bias=one.bias + factor * other.bias, shape=one.shape)
+
+
+def scale(value: Affine, factor: FloatArray, shift: FloatArray) -> Affine:
+    """Give ``value * factor + shift``, both ``(n,)``."""
+    terms = {source: weights.multiply(factor[np.newaxis]).tocsr() for source, weights in value.terms.items()}
+    return Affine(terms=terms, bias=value.bias * factor + shift, shape=value.shape)
+
+
+def select(value: Affine, index: IntArray, shape: tuple[int, ...]) -> Affine:
+    """Give the values at ``index``, ``(n,)``."""
+    return Affine(terms={source: term[:, index] for source, term in value.terms.items()}, bias=value.bias[index], shape=shape)
+
+
+def reshape(value: Affine, shape: tuple[int, ...]) -> Affine:
+    """Give the same values in another shape."""
+    return Affine(terms=value.terms, bias=value.bias, shape=shape)
+
+
+def to_array(tensor: Any) -> FloatArray:
+    """Give a torch tensor as float64."""
+    return np.asarray(tensor.detach().cpu().double().numpy(), np.float64)

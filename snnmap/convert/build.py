@@ -1,0 +1,146 @@
+"""LIF layers of the converted network: weights in thresholds, charges from the channels that carry time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
+from snnmap.convert.encode import CLOCK, HOLD, release_name
+from snnmap.convert.options import ConvertOptions
+from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection
+
+__all__ = ["LayerNetwork", "add_charge", "build_layer", "hold_charge", "join_layers", "leak_drive", "start_charge"]
+
+_REPEAT = "clock repeat"
+"""A hidden neuron that carries the clock to the outputs, which inputs do not reach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerNetwork:
+    """A population and what arrives at it."""
+
+    population: Population
+    projections: tuple[Projection, ...]
+
+
+def build_layer(layer: ReluLayer, units: Mapping[str, float], options: ConvertOptions) -> LayerNetwork:
+    """Give a ReLU layer's neurons: the threshold is 1, a spike of a source brings the source's unit over the neuron's.
+
+    The bias, and the half threshold that makes counts round and not floor, come through the clock, as long as the input does.
+    """
+    population = Population.create(
+        layer.name,
+        layer.incoming.size,
+        alpha=1.0 - options.gain,
+        beta=1.0 - options.leak,
+        bias=leak_drive(options),
+        max_count=31,
+        source=layer.name,
+    )
+    charge = layer.incoming.bias / units[layer.name] + start_charge(layer, options)
+    part = LayerNetwork(population=population, projections=_weigh(layer.name, layer.incoming, units, options))
+    return add_charge(part, CLOCK, charge / options.clock_count, options)
+
+
+def start_charge(layer: ReluLayer, options: ConvertOptions) -> float:
+    """Give the charge that makes counts round, 0.5 thresholds, or 0 where they are floored."""
+    rounds = options.start == "half" if layer.step is None else layer.rounding == "round"
+    return 0.5 if rounds else 0.0
+
+
+def leak_drive(options: ConvertOptions) -> float:
+    """Give the bias of each step, in thresholds, whose fixed point under the leak is half a threshold."""
+    return options.leak / 2.0 if options.compensate_leak else 0.0
+
+
+def add_charge(part: LayerNetwork, source: str, charge: FloatArray, options: ConvertOptions) -> LayerNetwork:
+    """Let each spike of a one-neuron source bring more charge.
+
+    Args:
+        part: layer.
+        source: port or population of one neuron.
+        charge: ``(size,)``, in thresholds, over all steps in which the spike's current flows.
+        options: of the conversion.
+    """
+    name = f"{source}->{part.population.name}"
+    given = [p for p in part.projections if p.name == name]
+    others = tuple(p for p in part.projections if p.name != name)
+    weights = options.gain * charge + (given[0].weights.to_dense()[0] if given else 0.0)
+    added = Projection(
+        name=name,
+        pre=source,
+        post=part.population.name,
+        weights=CsrMatrix.from_dense(weights[np.newaxis]),
+        source=part.population.name,
+    )
+    return replace(part, projections=(*others, added))
+
+
+def hold_charge(part: LayerNetwork, held: FloatArray, level: int, options: ConvertOptions) -> LayerNetwork:
+    """Take a charge ``(size,)`` in thresholds before the input comes, and give it back when the level's time has come."""
+    taken = add_charge(part, HOLD, -held / options.input_rate, options)
+    return add_charge(taken, release_name(level), held / options.input_rate, options)
+
+
+def join_layers(
+    ann: Ann, parts: Sequence[LayerNetwork], control: Sequence[str], units: Mapping[str, float], options: ConvertOptions
+) -> Network:
+    """Give the network of all layers and the readout.
+
+    Args:
+        ann: converted.
+        parts: its layers.
+        control: names of the ports that carry time.
+        units: by layer.
+        options: of the conversion.
+    """
+    ends = (_repeat_clock(units, options), _build_output(ann.output, units, options))
+    every = (*parts, *ends)
+    return Network(
+        name=ann.name,
+        inputs=(InputPort(name=INPUT, size=ann.n_inputs), *(InputPort(name=name, size=1) for name in control)),
+        populations=tuple(part.population for part in every),
+        projections=tuple(projection for part in every for projection in part.projections),
+        outputs=(OutputPort(name="output", populations=("output",), readout="potential"),),
+        provenance={
+            "framework": f"{ann.framework}, converted",
+            "reset": "subtract",
+            "presentation": f"{options.n_steps} steps",
+        },
+    )
+
+
+def _repeat_clock(units: Mapping[str, float], options: ConvertOptions) -> LayerNetwork:
+    """Give a neuron that fires once for each spike of the clock."""
+    each = Affine(terms={}, bias=np.full(1, float(options.clock_count)), shape=(1,))
+    return build_layer(ReluLayer(name=_REPEAT, incoming=each), {**units, _REPEAT: 1.0}, options)
+
+
+def _build_output(affine: Affine, units: Mapping[str, float], options: ConvertOptions) -> LayerNetwork:
+    """Give neurons that never fire, read by their potentials; their biases come through the repeated clock."""
+    population = Population.create(
+        "output",
+        affine.size,
+        alpha=1.0 - options.gain,
+        beta=1.0 - options.leak,
+        threshold=np.inf,
+        max_count=1,
+        source="output",
+    )
+    part = LayerNetwork(population=population, projections=_weigh("output", affine, units, options))
+    return add_charge(part, _REPEAT, affine.bias / units["output"] / options.clock_count, options)
+
+
+def _weigh(name: str, affine: Affine, units: Mapping[str, float], options: ConvertOptions) -> tuple[Projection, ...]:
+    factors = {source: units[source] / units[name] * options.gain for source in affine.terms}
+    return tuple(
+        Projection(name=f"{source}->{name}", pre=source, post=name, weights=_to_csr(matrix * factors[source]), source=name)
+        for source, matrix in affine.terms.items()
+    )
+
+
+def _to_csr(matrix: Any) -> CsrMatrix:
+    matrix = matrix.tocoo()
+    return CsrMatrix.from_triplets(matrix.row, matrix.col, matrix.data, matrix.shape)

@@ -1,0 +1,164 @@
+"""What the reader takes is computed as torch does; what it does not take is refused by name."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from snnmap.convert import read_ann, run_ann
+from snnmap.errors import FrontendError
+from snnmap.nn import QuantisedReLU
+
+
+class Calls(nn.Module):
+    """Two linear layers around any function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], n_between: int = 8) -> None:
+        super().__init__()
+        self.function, self.first, self.last = function, nn.Linear(6, 8), nn.Linear(n_between, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.last(self.function(self.first(x)))
+        return result
+
+
+class Images(nn.Module):
+    """A convolution, any function, and a readout of all that is left."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function, self.first = function, nn.Conv2d(2, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.flatten(self.function(torch.relu(self.first(x))), 1)
+
+
+class Reused(nn.Module):
+    """One ReLU module in two places, and modules that are called like ports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output, self.clock, self.first, self.second = nn.ReLU(), nn.ReLU6(), nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.output(self.first(x))
+        x = self.output(self.second(x))
+        x = self.clock(10 * x)
+        return x.view(x.size(0), -1)
+
+
+CALLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "clamp": lambda x: x.clamp(0, 0.4),
+    "clamp, keywords": lambda x: torch.clamp(x, min=0.0, max=0.3),
+    "clamp_min": lambda x: x.clamp_min(0),
+    "clip": lambda x: torch.clip(x, 0, 0.2),
+    "relu6": lambda x: F.relu6(20 * x),
+    "hardtanh": lambda x: F.hardtanh(x, 0.0, 0.3),
+    "dropout": lambda x: F.dropout(torch.relu(x), 0.5, training=False),
+    "difference": lambda x: torch.relu(x) - 0.5 * torch.relu(x + 1),
+    "numbers": lambda x: 1.5 - torch.relu(-x) / 4 + torch.relu(x.sub(0.1)) - 2,
+    "negative": lambda x: torch.neg(torch.relu(x)).add(torch.relu(2 * x)),
+    "same twice": lambda x: torch.relu(x) + torch.relu(x),
+}
+IMAGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "max_pool2d": lambda x: F.max_pool2d(x, (2, 3), stride=2),
+    "avg_pool2d": lambda x: F.avg_pool2d(x, 3, 2, 1, False, False),
+    "adaptive": lambda x: F.adaptive_avg_pool2d(x, 1),
+    "adaptive, part": lambda x: F.adaptive_avg_pool2d(x, (2, None)),
+    "reshape": lambda x: x.reshape(-1, 4 * 8 * 9),
+    "flatten": lambda x: x.flatten(1),
+}
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "even same": (nn.Conv2d(2, 3, (2, 4), padding="same"), (2, 7, 6)),
+    "even same, dilated": (nn.Conv2d(2, 3, (4, 2), padding="same", dilation=(1, 3)), (2, 9, 8)),
+    "even same, 1d": (nn.Conv1d(2, 3, 4, padding="same"), (2, 9)),
+    "valid": (nn.Conv1d(2, 3, 4, padding="valid"), (2, 9)),
+    "average, padded": (nn.AvgPool2d(3, 2, padding=1), (2, 7, 8)),
+    "average, padding not counted": (nn.AvgPool2d((3, 2), 2, padding=1, count_include_pad=False), (2, 7, 8)),
+    "average, 1d, padding not counted": (nn.AvgPool1d(3, 2, padding=1, count_include_pad=False), (2, 7)),
+    "average, divisor": (nn.AvgPool2d(2, divisor_override=3), (2, 6, 6)),
+    "adaptive": (nn.AdaptiveAvgPool2d((2, 3)), (2, 6, 9)),
+    "adaptive, 1d": (nn.AdaptiveAvgPool1d(3), (2, 9)),
+    "relu6": (nn.ReLU6(), (5,)),
+    "hardtanh": (nn.Hardtanh(0.0, 0.7), (5,)),
+    "levels": (QuantisedReLU(3, step=0.3), (5,)),
+    "levels, floor": (QuantisedReLU(3, step=0.3, rounding="floor"), (5,)),
+    "levels, no clip": (QuantisedReLU(3, step=0.1, clip=False), (5,)),
+    "maximum of levels": (nn.Sequential(QuantisedReLU(3, step=0.3), nn.MaxPool2d(2)), (2, 6, 6)),
+}
+
+
+def require_equal(model: nn.Module, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    model = model.double().eval()
+    for parameter in model.parameters():
+        if parameter.ndim:
+            nn.init.normal_(parameter)
+    inputs = torch.randn(9, *shape, dtype=torch.float64)
+    with torch.no_grad():
+        expected = model(inputs).reshape(9, -1).numpy()
+    ann = read_ann(model, shape)
+    assert np.allclose(run_ann(ann, inputs.numpy())["output"], expected, atol=1e-10)
+    names = [layer.name for layer in ann.layers]
+    assert len(set(names)) == len(names)
+    assert not {"input", "output", "clock", "hold"} & set(names)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_functions(name: str) -> None:
+    require_equal(Calls(CALLS[name]), (6,))
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_functions_of_images(name: str) -> None:
+    require_equal(Images(IMAGES[name]), (2, 8, 9))
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("name", LAYERS)
+def test_modules(name: str) -> None:
+    model, shape = LAYERS[name]
+    require_equal(nn.Sequential(model), shape)
+
+
+def test_modules_may_be_used_twice() -> None:
+    require_equal(Reused(), (6,))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "said"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular")), (1, 8, 8), "module '0'.*circular"),
+        (nn.Sequential(nn.AvgPool2d(2, ceil_mode=True)), (1, 7, 7), "module '0'.*ceil_mode"),
+        (nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), (1, 7, 7), "module '0'.*ceil_mode"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(3)), (1, 7, 7), "module '0'.*divides"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3)), (3, 8, 8), "module '0'.*1 channels first"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3)), (1, 8), "module '0'.*3 dimensions"),
+        (nn.Sequential(nn.Conv2d(1, 2, 5)), (1, 4, 4), "module '0'.*4 x 4"),
+        (nn.Sequential(nn.Flatten(0)), (1, 4), "module '0'.*1 to -1"),
+        (nn.Sequential(nn.Hardtanh()), (4,), "module '0'.*-1 to 1"),
+        (nn.Sequential(QuantisedReLU(4)), (4,), "module '0'.*step="),
+        (nn.Sequential(nn.Softmax(dim=1)), (4,), "module '0'.*fix"),
+        (Calls(lambda x: x * x), (6,), "forward, mul.*numbers only"),
+        (Calls(lambda x: x / 0), (6,), "forward, truediv"),
+        (Calls(lambda x: torch.add(x, x, alpha=2)), (6,), "forward, add"),
+        (Calls(torch.sigmoid), (6,), "'sigmoid'.*forward, sigmoid"),
+        (Calls(lambda x: torch.clamp(x, -1, 1)), (6,), "forward, clamp.*-1 to 1"),
+        (Calls(lambda x: x.view(-1, 4), 4), (6,), "forward, view"),
+    ],
+)
+def test_refusals_name_the_place(model: nn.Module, shape: tuple[int, ...], said: str) -> None:
+    with pytest.raises(FrontendError, match=f"(?s){said}"):
+        read_ann(model, shape)
+
+
+def test_one_input_only() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return x + y
+
+    with pytest.raises(FrontendError, match="forward, y"):
+        read_ann(Two(), (3,))
