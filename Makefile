@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all lint bench accuracy clean
+.PHONY: demo test test-all lint notebooks bench accuracy clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -17,10 +17,13 @@ test-all: lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(READY)
-	$(BIN)/ruff format --check snnmap tests benchmarks
-	$(BIN)/ruff check snnmap tests benchmarks
+	$(BIN)/ruff format --check snnmap tests benchmarks notebooks
+	$(BIN)/ruff check snnmap tests benchmarks notebooks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+notebooks: $(READY)
+	$(BIN)/python notebooks/_execute.py
 
 bench: $(READY)
 	$(BENCH)/python benchmarks/simulator.py
