@@ -208,7 +208,8 @@ def compile_model(
         model: whatever :func:`snnmap.load` takes.
         chip: a chip record, catalog name or TOML path.
         options: choices of the build.
-        calibration: input rasters for the quantiser, ``(n_samples, n_steps, n_channels)`` by port.
+        calibration: input rasters for the quantiser, ``(n_samples, n_steps, n_channels)``; by name where the network has several
+            input ports.
         on_stage: called with a line of text as each stage starts.
 
     Raises:

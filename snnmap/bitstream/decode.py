@@ -55,14 +55,13 @@ def decode(data: bytes, *, chip: Chip | None = None) -> Image:
         FormatError: any bit differs from what encoding writes, or the chip record is another one.
     """
     header = read_header(data)
+    blocks = tuple(_read_block(data, entry) for entry in header.blocks)
     _require(
         hashlib.sha256(data[:-SHA_BYTES]).digest() == data[-SHA_BYTES:],
         "the SHA-256 at the end does not fit the content",
         where=f"byte {len(data) - SHA_BYTES}",
     )
-    record = _find_chip(header, chip)
-    blocks = tuple(_read_block(data, entry) for entry in header.blocks)
-    image = Image(chip=record, blocks=blocks)
+    image = Image(chip=_find_chip(header, chip), blocks=blocks)
     unpack(image)
     return image
 

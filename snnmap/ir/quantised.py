@@ -42,7 +42,8 @@ class QuantisedNetwork:
     Attributes:
         mapped: the folded float network.
         program: the integers.
-        hidden_scale: ``(n_hidden,) float64``, chip state units per trained unit of each hidden neuron.
+        hidden_scale: ``(n_hidden,) float64``, chip state units per trained unit of each hidden neuron: a stored word is the
+            trained weight ``(word << shift) * alpha / scale``, alpha the synapse's decay, since the chip decays after the input.
         output_scale: ``(n_outputs,) float64``, the same for output neurons.
         hidden_input_error: ``(n_hidden,) float64``, expected error of the potential from rounded weights, as a share of the
             threshold.

@@ -30,11 +30,13 @@ class StateSwing:
         peak: ``(n,) float64``, largest absolute current or potential before the reset.
         current_levels: ``(n_levels, n_synapses, n) float64``, quantiles of the currents as the chip holds them.
         potential_levels: ``(n_levels, n) float64``, quantiles of the potentials after the reset.
+        n_steps: length of the runs.
     """
 
     peak: FloatArray
     current_levels: FloatArray
     potential_levels: FloatArray
+    n_steps: int
 
 
 @record
@@ -114,6 +116,7 @@ def _measure_swing(
         peak=np.maximum(reached, np.abs(currents).max(axis=(0, 1, 2), initial=0.0)),
         current_levels=np.quantile(currents, shares, axis=(0, 1)),
         potential_levels=np.quantile(potentials, shares, axis=(0, 1)),
+        n_steps=potentials.shape[1],
     )
 
 

@@ -1,5 +1,6 @@
 """Quantisation of one row of chip neurons: codes, scale, integer weights."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -100,6 +101,7 @@ def quantise_neurons(
     """
     decays = code_decays(parameters, bits)
     responses = _Responses(decays)
+    within_a_run = responses if swing is None else _Responses(decays, swing.n_steps)
     demands = [_measure_demand(memory, decays) for memory in memories]
     bias = parameters.bias * decays.bias_factor
     peak = None if swing is None else swing.peak
@@ -126,7 +128,7 @@ def quantise_neurons(
         weights=tuple(_collect(memory, lines, rounded) for memory, lines in zip(memories, entries.lines, strict=True)),
         shifts=scaling.shifts,
         scale=scale,
-        input_error=_potential_error(entries, rounded, responses, threshold, parameters.threshold, scale, demands),
+        input_error=_potential_error(entries, rounded, within_a_run, threshold, parameters.threshold, scale, demands),
         errors=(
             *_weight_errors(memories, entries, rounded, responses, scale, bits),
             *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, bits, used),
@@ -142,11 +144,11 @@ def _add_within(bias: FloatArray, more: FloatArray, low: int, high: int) -> Floa
 class _Responses:
     """The response of each neuron, made once for neurons with the same codes."""
 
-    def __init__(self, decays: DecayCodes) -> None:
+    def __init__(self, decays: DecayCodes, n_steps: float = math.inf) -> None:
         codes = np.vstack([decays.dash_syn, decays.dash_mem])
         kinds, self.kind = np.unique(codes, axis=1, return_inverse=True)
         self.kind = self.kind.reshape(-1)
-        self.responses: list[Response] = [_respond(kind[:-1], int(kind[-1])) for kind in kinds.T]
+        self.responses: list[Response] = [_respond(kind[:-1], int(kind[-1]), n_steps) for kind in kinds.T]
 
     def of(self, neuron: int) -> Response:
         return self.responses[int(self.kind[neuron])]
@@ -156,9 +158,12 @@ class _Responses:
         return np.array([response.power.max() for response in self.responses])[self.kind]
 
 
-def _respond(dash_syn: IntArray, dash_mem: int) -> Response:
-    """Give the response to a weight; the chip decays a current after its input arrives."""
-    codes, b = decay_factors(dash_syn), decay_factors(dash_mem)
+def _respond(dash_syn: IntArray, dash_mem: int, n_steps: float = math.inf) -> Response:
+    """Give the response to a weight in a run of some steps, longer than which no membrane remembers.
+
+    The chip decays a current after its input arrives.
+    """
+    codes, b = decay_factors(dash_syn), np.minimum(decay_factors(dash_mem), 1.0 - 1.0 / n_steps)
     power = [[one * other * kernel_product(one, b, other, b) for other in codes] for one in codes]
     return Response(power=np.array(power), total=codes * kernel_sum(codes, b))
 

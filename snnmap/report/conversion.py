@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from snnmap.convert import CodingRow, Compensation, LayerError, LeakRow, StepRow
@@ -112,11 +113,12 @@ def _draw_accuracy(axes: Any, rows: Sequence[StepRow]) -> None:
     """Draw accuracy, or without labels the agreement with the ANN, on the left scale and operations on the right."""
     steps, has_labels = [row.n_steps for row in rows], not math.isnan(rows[0].score.accuracy)
     shares = [row.score.accuracy if has_labels else row.score.agreement for row in rows]
-    axes.plot(steps, shares, "o-", color=_INK, label="converted" if has_labels else "same class as the ANN")
+    axes.plot(steps, np.multiply(shares, 100), "o-", color=_INK, label="converted" if has_labels else "same class as the ANN")
     if has_labels:
-        axes.axhline(rows[-1].score.ann_accuracy, color=_INK, linestyle=":", label="ANN")
-    axes.set(xlabel="T (steps of the presentation)", ylabel="accuracy" if has_labels else "agreement", xticks=steps)
-    axes.legend(loc="best", frameon=False)
+        axes.axhline(100 * rows[-1].score.ann_accuracy, color=_INK, linestyle=":", label="ANN")
+    what = "accuracy (%)" if has_labels else "agreement (%)"
+    axes.set(xlabel="T (steps of the presentation)", ylabel=what, xticks=steps)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     axes.margins(y=0.2)
     other = axes.twinx()
     other.plot(steps, [row.score.synaptic_operations for row in rows], "s--", color=_NOTE)
@@ -133,7 +135,7 @@ def _draw_errors(axes: Any, rows: Sequence[StepRow]) -> None:
     axes.set(xticks=range(len(layers)), ylabel="relative error of the layer", ylim=(0, None))
     axes.set_xticklabels(layers, rotation=30, ha="right")
     axes.spines["right"].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
 
 
 def _worst(errors: Sequence[LayerError]) -> float:
