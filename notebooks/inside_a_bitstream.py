@@ -151,8 +151,7 @@ print(f"weight {restored:.4f} on the chip, {weights[post, pre]:.4f} in the model
 # %%
 occupancy = measure_occupancy(unpack(image))
 rich.print(occupancy_table(occupancy))
-run = snnmap.simulate_image(image, raster, counts_of=("hidden", "outputs"))
-display(Image(draw_run(artifacts.mapped, raster[0], run.counts["hidden"][0], run.counts["outputs"][0], occupancy), width=900))
+display(Image(draw_run(artifacts, raster[0]), width=900))
 
 # %% [markdown]
 # ## Damage is refused
@@ -210,6 +209,7 @@ rich.print(make_table("bytes that differ", ("part", "from#", "to#", "differ#"), 
 # it what hears it: outputs, and nothing before it.
 
 # %%
+run = snnmap.simulate_image(image, raster, counts_of=("hidden", "outputs"))
 changed_run = snnmap.simulate_image(changed, raster, counts_of=("hidden", "outputs"))
 change = {area: changed_run.counts[area] - run.counts[area] for area in ("hidden", "outputs")}
 moved_slots = np.flatnonzero(np.any(change["hidden"], axis=(0, 1)))

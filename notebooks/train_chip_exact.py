@@ -34,9 +34,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import snnmap
-from snnmap.ir import unpack
 from snnmap.nn import LIF, LeakyIntegrator, Readout, Surrogate, collate_sequences
-from snnmap.report import draw_run, lag_table, make_table, measure_occupancy
+from snnmap.report import draw_run, lag_table, make_table
 from snnmap.train import TrainOptions, score_model, to_chip_exact, train_model
 
 torch.set_num_threads(1)  # the layers are small: a second thread would mostly wait
@@ -186,12 +185,7 @@ print(f"built from float, {from_float.n_mismatches / from_float.n_compared:.1%} 
 # population.
 
 # %%
-sample = counts[:1].numpy().astype(np.int64)
-padded = np.pad(sample, ((0, 0), (0, artifacts.mapped.latency_steps), (0, 0)))
-run = snnmap.simulate_image(artifacts.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
-rasters = [padded[0], run.counts["hidden"][0], run.counts["outputs"][0]]
-occupancy = measure_occupancy(unpack(artifacts.image))
-display(Image(draw_run(artifacts.mapped, *rasters, occupancy, potentials=run.potentials["outputs"][0]), width=900))
+display(Image(draw_run(artifacts, counts[0].numpy().astype(np.int64)), width=900))
 
 # %% [markdown]
 # ## What must hold

@@ -1,6 +1,6 @@
 """The demo's data and model: digits as spike counts, a deep residual recurrent network."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,14 @@ try:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
     from torch import Tensor, nn
+    from torch.utils.data import DataLoader
 except ImportError as error:
     raise SnnmapError("the demo needs torch, scikit-learn and matplotlib", fix="pip install 'snnmap[demo]'") from error
 
-from snnmap.nn import LIF, LeakyIntegrator, Residual, Surrogate
+from snnmap.nn import LIF, LeakyIntegrator, Readout, Residual, Surrogate
+from snnmap.train import TrainOptions, train_model
 
-__all__ = ["Digits", "make_model", "read_digits", "read_out", "train_model"]
+__all__ = ["Digits", "make_model", "read_digits", "train_digits"]
 
 _MAX_COUNT = 15
 _SETTLE_STEPS = 2
@@ -67,7 +69,7 @@ def make_model(seed: int) -> nn.Sequential:
     )
 
 
-def train_model(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: int, on_progress: Callable[[str], None]) -> None:
+def train_digits(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: int) -> None:
     """Train in place, on images with noise: some shifted by a pixel, counts jittered, a few dropped.
 
     Args:
@@ -75,44 +77,31 @@ def train_model(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: in
         digits: data.
         n_epochs: passes over the training data.
         seed: of shuffling and noise.
-        on_progress: called with a line of text now and then.
     """
     torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(seed)
-    raster, labels = torch.tensor(digits.train, dtype=torch.float32), torch.tensor(digits.train_labels)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=3e-3, weight_decay=1e-2)
-    n_batches = -(-len(raster) // _BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=n_epochs * n_batches)
-    for epoch in range(n_epochs):
-        total = 0.0
-        for batch in torch.split(torch.randperm(len(raster), generator=generator), _BATCH):
-            optimiser.zero_grad()
-            scores = read_out(model(_vary(raster[batch], generator)))
-            loss = nn.functional.cross_entropy(scores, labels[batch], label_smoothing=0.05)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimiser.step()
-            schedule.step()
-            total += float(loss.detach())
-        if epoch % 10 == 9:
-            on_progress(f"  epoch {epoch + 1} of {n_epochs}: loss {total / n_batches:.3f}")
+    samples = list(zip(torch.tensor(digits.train, dtype=torch.float32), digits.train_labels.tolist(), strict=True))
+    batches: DataLoader[tuple[Tensor, int]] = DataLoader(
+        samples,  # type: ignore[arg-type]
+        _BATCH,
+        shuffle=True,
+        collate_fn=_vary,
+    )
+    options = TrainOptions(
+        n_epochs=n_epochs, learning_rate=4e-3, weight_decay=1e-2, label_smoothing=0.05, clip_norm=1.0, seed=seed
+    )
+    train_model(model, batches, readout=Readout("last"), options=options)
 
 
-def read_out(potentials: Tensor) -> Tensor:
-    """Give class scores: the potentials of the last step, ``(batch, 10)``."""
-    return potentials[:, -1]
-
-
-def _vary(raster: Tensor, generator: torch.Generator) -> Tensor:
+def _vary(samples: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
     """Shift a third of the images by a column, jitter the counts and drop some."""
-    shift = torch.randint(0, 6, (len(raster), 1, 1), generator=generator)
+    raster = torch.stack([counts for counts, _ in samples])
+    shift = torch.randint(0, 6, (len(raster), 1, 1))
     moved = torch.where(
         shift == 0, torch.roll(raster, 1, dims=2), torch.where(shift == 1, torch.roll(raster, -1, dims=2), raster)
     )
-    noise = torch.randint(-1, 2, raster.shape, generator=generator) * (moved > 0)
-    kept = torch.rand(raster.shape, generator=generator) > 0.05
-    return (moved + noise).clamp(0, _MAX_COUNT) * kept
+    noise = torch.randint(-1, 2, raster.shape) * (moved > 0)
+    kept = torch.rand(raster.shape) > 0.05
+    return (moved + noise).clamp(0, _MAX_COUNT) * kept, torch.tensor([label for _, label in samples])
 
 
 def _linear(n_pre: int, n_post: int, gain: float) -> nn.Linear:

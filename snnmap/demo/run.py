@@ -13,7 +13,7 @@ from rich.table import Table
 
 from snnmap import fsio
 from snnmap.bitstream import decode
-from snnmap.demo.digits import Digits, make_model, read_digits, train_model
+from snnmap.demo.digits import Digits, make_model, read_digits, train_digits
 from snnmap.ir import IntArray, Recording, as_folded_network, simulate_network, unpack
 from snnmap.mapping import folded_counts
 from snnmap.nn import record_counts
@@ -83,7 +83,7 @@ def run_demo(directory: Path, *, seed: int, on_stage: Callable[[str], None]) -> 
     start = time.perf_counter()
     on_stage("reading the digits and training 8-96-64r-[64]-10")
     digits, model = read_digits(seed), make_model(seed)
-    train_model(model, digits, n_epochs=_N_EPOCHS, seed=seed, on_progress=on_stage)
+    train_digits(model, digits, n_epochs=_N_EPOCHS, seed=seed)
     model = model.double().eval()
     artifacts = compile_model(model, CHIP, calibration=digits.train[:_N_CALIBRATION], on_stage=on_stage)
     on_stage("running the held-out digits on every stage")
@@ -144,9 +144,7 @@ def _measure(model: torch.nn.Module, artifacts: Artifacts, digits: Digits, start
         synaptic_operations_per_sample=chip.profile.synaptic_operations / n,
         seconds=time.perf_counter() - start,
     )
-    counts, potentials = chip.counts, chip.potentials["outputs"][0]
-    picture = draw_run(mapped, padded[0], counts["hidden"][0], counts["outputs"][0], result.occupancy, potentials=potentials)
-    return result, picture
+    return result, draw_run(artifacts, raster[0])
 
 
 def _count_mismatches(trained: dict[str, torch.Tensor], folded: Recording, artifacts: Artifacts, n_steps: int) -> tuple[int, int]:

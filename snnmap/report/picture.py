@@ -6,59 +6,57 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from snnmap.errors import SnnmapError
-from snnmap.ir import IntArray, MappedNetwork
-from snnmap.report.occupancy import Occupancy
+from snnmap.ir import IntArray, MappedNetwork, read_raster
+from snnmap.pipeline import Artifacts
+from snnmap.report.occupancy import Occupancy, measure_occupancy
+from snnmap.simulator import simulate_image
 
 __all__ = ["draw_run"]
 
 _INK, _FILL, _NOTE = "#1f4e79", "#7aa6c2", "#b5541c"
 
 
-def draw_run(
-    mapped: MappedNetwork,
-    inputs: IntArray,
-    hidden: IntArray,
-    outputs: IntArray,
-    occupancy: Sequence[Occupancy],
-    *,
-    potentials: IntArray | None = None,
-) -> bytes:
-    """Draw one sample's spike counts over time and the occupancy of the chip.
+def draw_run(artifacts: Artifacts, inputs: npt.ArrayLike) -> bytes:
+    """Run one sample on the bitstream; draw its spike counts over time, the outputs' potentials, and how full the chip is.
 
     Args:
-        mapped: names of the hidden populations by slot.
-        inputs: ``(n_steps, n_inputs)`` spike counts.
-        hidden: ``(n_steps, n_hidden)``.
-        outputs: ``(n_steps, n_outputs)``.
-        occupancy: blocks of the chip.
-        potentials: ``(n_steps, n_outputs)`` membrane potentials, shaded behind the outputs' spikes where given.
+        artifacts: of the build.
+        inputs: ``(n_steps, n_inputs)`` spike counts; silent steps follow them, until the last output has answered.
 
     Returns:
         A PNG file.
 
     Raises:
         SnnmapError: matplotlib is not installed.
+        InputError: a wrong raster.
     """
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SnnmapError("pictures need matplotlib", fix="pip install 'snnmap[plot]'") from error
+    mapped = artifacts.mapped
+    raster = read_raster(inputs, mapped.table.channel_source.size, where="inputs")[0]
+    raster = np.pad(raster, ((0, mapped.latency_steps), (0, 0)))
+    run = simulate_image(artifacts.image, raster, counts_of=("hidden", "outputs"), states_of=("outputs",))
+    rasters = {"input": raster, "hidden": run.counts["hidden"][0], "output": run.counts["outputs"][0]}
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(10, 7), layout="constrained")
         grid = figure.add_gridspec(3, 2, width_ratios=(2.2, 1), height_ratios=(1, 4, 1.2))
-        for row, (title, raster) in enumerate((("input", inputs), ("hidden", hidden), ("output", outputs))):
+        for row, (title, counts) in enumerate(rasters.items()):
             axes = figure.add_subplot(grid[row, 0])
-            if title == "output" and potentials is not None:
-                shade = axes.imshow(potentials.T, aspect="auto", cmap="RdBu_r", norm=mpl.colors.CenteredNorm())
+            if title == "output":
+                potentials = run.potentials["outputs"][0].T
+                shade = axes.imshow(potentials, aspect="auto", cmap="RdBu_r", norm=mpl.colors.CenteredNorm())
                 figure.colorbar(shade, ax=axes, label="potential (LSB)", pad=0.01)
-            _draw_raster(axes, raster, title)
+            _draw_raster(axes, counts, title)
             if title == "hidden":
                 _mark_populations(axes, mapped)
         axes.set_xlabel("step")
-        _draw_occupancy(figure.add_subplot(grid[:, 1]), occupancy)
+        _draw_occupancy(figure.add_subplot(grid[:, 1]), measure_occupancy(artifacts.quantised.program))
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=130, metadata={"Software": None})
     return stream.getvalue()
