@@ -3,9 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NENGO_DL := .venv-nengo-dl
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all lint notebooks bench accuracy clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -15,6 +16,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-nengo-dl: $(NENGO_DL)/.ready
+	$(NENGO_DL)/bin/pytest tests/nengo_dl
 
 lint: $(READY)
 	$(BIN)/ruff format --check snnmap tests benchmarks notebooks
@@ -35,10 +39,18 @@ accuracy: $(READY)
 	$(BENCH)/python benchmarks/accuracy.py --readme
 
 clean:
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NENGO_DL) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+# TensorFlow and nengo-dl, 2 GB: nengo-dl and tf-keras without the older or larger TensorFlow that they ask for.
+$(NENGO_DL)/.ready: pyproject.toml constraints-nengo-dl.txt
+	$(PYTHON) -m venv $(NENGO_DL)
+	$(NENGO_DL)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-nengo-dl.txt \
+		tensorflow-cpu nengo jinja2 packaging progressbar2 scikit-learn hypothesis pytest --editable .
+	$(NENGO_DL)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-nengo-dl.txt --no-deps tf-keras nengo-dl
 	touch $@

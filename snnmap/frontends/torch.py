@@ -1,20 +1,19 @@
 """From a torch module made of snnmap.nn layers, Linear layers and additions to a network."""
 
 import operator
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snnmap.chip import Readout, decay_factors
-from snnmap.errors import FrontendError, SnnmapError
+from snnmap.errors import FrontendError
+from snnmap.frontends.torch_graph import as_array, locate, trace
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
 if TYPE_CHECKING:
-    from torch import Tensor, fx, nn
+    from torch import fx, nn
 
 __all__ = ["load"]
 
@@ -124,7 +123,7 @@ class _Reader:
             return self._add(node, arguments)
         raise FrontendError(
             f"operation '{getattr(node.target, '__name__', node.target)}' has no counterpart on the chip",
-            where=_where(node),
+            where=locate(node),
             fix="use Linear, LIF, LeakyIntegrator and additions; keep readouts such as sums over time outside the module",
         )
 
@@ -167,8 +166,8 @@ class _Reader:
                 fix="multiply their weights into one layer",
             )
         self._learn_size(value.source, module.in_features, path)
-        bias = np.zeros(module.out_features) if module.bias is None else _array(module.bias)
-        return _Currents((_Term(value, _array(module.weight).T, path),), bias)
+        bias = np.zeros(module.out_features) if module.bias is None else as_array(module.bias)
+        return _Currents((_Term(value, as_array(module.weight).T, path),), bias)
 
     def _read_neurons(self, path: str, module: Any, value: Any) -> _Counts:
         width = module.n_synapses * module.size
@@ -184,7 +183,7 @@ class _Reader:
                 limit=str(width),
                 fix="give one column a neuron and synapse",
             )
-        alpha, beta = (_array(decay) for decay in module.decays())
+        alpha, beta = (as_array(decay) for decay in module.decays())
         name = path or "neurons"
         self.populations.append(self._make_population(name, path, module, alpha, beta, currents.bias))
         self.dt_s, self.sizes[name], self.integers[name] = module.dt_s, module.size, False
@@ -192,7 +191,7 @@ class _Reader:
             self._project(term.counts.source, name, term.weights, module, 0, term.path)
         recurrent = getattr(module, "recurrent_weight", None)
         if recurrent is not None:
-            self._project(name, name, _array(recurrent), module, 1, path)
+            self._project(name, name, as_array(recurrent), module, 1, path)
         return _Counts(name, module.size)
 
     def _read_chip_neurons(self, path: str, module: Any, value: Any) -> _Counts:
@@ -205,15 +204,15 @@ class _Reader:
             )
         self._learn_size(value.source, module.n_inputs, path)
         codes, name, fires = module.codes(), path or "neurons", isinstance(module, ChipLIF)
-        alpha = decay_factors(np.rint(_array(codes.dash_syn)))
+        alpha = decay_factors(np.rint(as_array(codes.dash_syn)))
         self.populations.append(
             Population.create(
                 name,
                 module.size,
                 alpha=alpha,
-                beta=decay_factors(np.rint(_array(codes.dash_mem))),
-                threshold=_array(codes.threshold) if fires else np.inf,
-                bias=_array(codes.bias),
+                beta=decay_factors(np.rint(as_array(codes.dash_mem))),
+                threshold=as_array(codes.threshold) if fires else np.inf,
+                bias=as_array(codes.bias),
                 max_count=module.max_count if fires else 1,
                 source=path,
             )
@@ -221,9 +220,9 @@ class _Reader:
         if not fires:
             self.potentials.add(name)
         self.dt_s, self.sizes[name], self.integers[name] = module.dt_s, module.size, True
-        self._project(value.source, name, _array(codes.weight).T * alpha.reshape(-1), module, 0, path)
+        self._project(value.source, name, as_array(codes.weight).T * alpha.reshape(-1), module, 0, path)
         if codes.recurrent_weight is not None:
-            self._project(name, name, _array(codes.recurrent_weight) * alpha.reshape(-1), module, 1, path)
+            self._project(name, name, as_array(codes.recurrent_weight) * alpha.reshape(-1), module, 1, path)
         return _Counts(name, module.size)
 
     def _make_population(
@@ -239,8 +238,8 @@ class _Reader:
             module.size,
             alpha=alpha,
             beta=beta,
-            threshold=_array(module.used_threshold()) if fires else np.inf,
-            bias=_array(module.bias) + _membrane_bias(path, alpha, current_bias.reshape(module.n_synapses, module.size)),
+            threshold=as_array(module.used_threshold()) if fires else np.inf,
+            bias=as_array(module.bias) + _membrane_bias(path, alpha, current_bias.reshape(module.n_synapses, module.size)),
             max_count=module.max_count if fires else 1,
             source=path,
         )
@@ -263,22 +262,22 @@ class _Reader:
             values = values * len([argument for argument in node.args if argument is node.all_input_nodes[0]])
         if len(values) < 2:
             raise FrontendError(
-                "a constant is added to spike counts or currents", where=_where(node), fix="use a bias of the neurons"
+                "a constant is added to spike counts or currents", where=locate(node), fix="use a bias of the neurons"
             )
         if all(isinstance(value, _Counts) for value in values):
             name = f"sum{len(self.sums)}"
             sizes = {size for size in (self.sizes[value.source] for value in values) if size is not None}
             for value in values:
                 if sizes:
-                    self._learn_size(value.source, min(sizes), _where(node))
-            self.sums.append(SpikeSum(name=name, terms=tuple(value.source for value in values), source=_where(node)))
+                    self._learn_size(value.source, min(sizes), locate(node))
+            self.sums.append(SpikeSum(name=name, terms=tuple(value.source for value in values), source=locate(node)))
             self.sizes[name] = min(sizes, default=None) if sizes else None
             return _Counts(name, self.sizes[name])
         if all(isinstance(value, _Currents) for value in values):
             bias = np.sum([value.bias for value in values], axis=0)
             return _Currents(tuple(term for value in values for term in value.terms), bias)
         raise FrontendError(
-            "spike counts and currents are added", where=_where(node), fix="put a Linear layer on the counts first"
+            "spike counts and currents are added", where=locate(node), fix="put a Linear layer on the counts first"
         )
 
     def _read_output(self, node: "fx.Node", values: dict[Any, Any]) -> None:
@@ -346,45 +345,8 @@ def _membrane_bias(path: str, alpha: FloatArray, bias: FloatArray) -> FloatArray
 
 
 def _trace(module: "nn.Module") -> "fx.Graph":
-    from torch import fx, nn
+    from torch import nn
 
     from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator
 
-    neurons = LIF | LeakyIntegrator | ChipLIF | ChipIntegrator
-
-    class Tracer(fx.Tracer):
-        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            return isinstance(m, neurons | nn.Linear) or super().is_leaf_module(m, module_qualified_name)
-
-    if isinstance(module, neurons):
-        module = nn.Sequential(module)
-    try:
-        return Tracer().trace(module)
-    except SnnmapError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise FrontendError.from_failure(
-            "the module's forward cannot be followed",
-            error,
-            where=f"{type(module).__name__}{_user_line(error)}",
-            fix="write forward without branches or loops over data",
-        ) from error
-
-
-def _user_line(error: BaseException) -> str:
-    """Give the last line of the user's own code that an exception came through."""
-    import torch
-
-    ours = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
-    return f", {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
-
-
-def _where(node: "fx.Node") -> str:
-    stack = node.meta.get("nn_module_stack", {})
-    paths = [str(entry[0]) for entry in stack.values() if entry[0]]
-    return f"module '{paths[-1]}', {node.name}" if paths else f"forward, {node.name}"
-
-
-def _array(tensor: "Tensor") -> FloatArray:
-    return np.asarray(tensor.detach().cpu().double().numpy(), np.float64)
+    return trace(module, (LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear))
