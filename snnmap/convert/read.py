@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.convert.affine import apply_map, combine, make_identity, reshape, scale, select, to_array
+from snnmap.convert.affine import apply_map, combine, make_identity, reshape, scale, to_array
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
 from snnmap.convert.functional import as_module, clip_bounds
+from snnmap.convert.layers import LayerList
 from snnmap.convert.spatial import lower_adaptive_pool, lower_average_pool, lower_convolution, pool_windows
 from snnmap.errors import FrontendError
 
-__all__ = ["RESERVED", "read_ann"]
-
-RESERVED = (INPUT, "output", "clock", "clock repeat", "hold")
-"""Names of ports and of the readout, which no layer may take."""
+__all__ = ["read_ann"]
 
 _FIX = (
     "use Linear, Conv1d/2d, BatchNorm, AvgPool, MaxPool, Flatten, Dropout, ReLU, ReLU6, Hardtanh(0, b), QuantisedReLU, "
@@ -68,7 +66,7 @@ class _Reader:
     def __init__(self, module: Any, input_shape: tuple[int, ...]) -> None:
         self.module, self.input_shape = module, input_shape
         self.modules = dict(module.named_modules())
-        self.layers: list[ReluLayer] = []
+        self.layers = LayerList()
         self.values: dict[Any, Affine] = {}
 
     def read(self, graph: Any, framework: str) -> Ann:
@@ -85,7 +83,7 @@ class _Reader:
         if output is None:
             raise FrontendError("the module has no single output", where="forward", fix="give one tensor back")
         n_inputs, name = int(np.prod(self.input_shape)), type(self.module).__name__
-        return Ann(name=name, n_inputs=n_inputs, layers=tuple(self.layers), output=output, framework=framework)
+        return Ann(name=name, n_inputs=n_inputs, layers=self.layers.layers, output=output, framework=framework)
 
     def _read_node(self, node: Any) -> Affine | None:
         if node.op == "placeholder":
@@ -135,7 +133,7 @@ class _Reader:
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             return _normalise(module, value, where)
         if isinstance(module, nn.MaxPool1d | nn.MaxPool2d):
-            return self._pool_maxima(path, module, value, where)
+            return self.layers.pool_maxima(path, *pool_windows(module, value.shape, where), value, where)
         if isinstance(module, nn.ReLU | nn.Hardtanh | QuantisedReLU):
             return self._activate(path, module, value, where)
         if isinstance(module, nn.Flatten):
@@ -158,7 +156,7 @@ class _Reader:
                 limit="0 to a positive number",
                 fix="clip from 0, as spike counts are",
             )
-        return self._rectify_and_clip(ReluLayer(name=path, incoming=value), high)
+        return self.layers.rectify_and_clip(ReluLayer(name=path, incoming=value), high)
 
     def _quantise(self, path: str, module: Any, value: Affine, where: str) -> Affine:
         if not module.is_ready:
@@ -167,43 +165,7 @@ class _Reader:
             )
         step = float(module.step.detach())
         layer = ReluLayer(name=path, incoming=value, step=step, rounding=module.rounding)
-        return self._rectify_and_clip(layer, module.n_levels * step if module.clip else np.inf)
-
-    def _rectify_and_clip(self, layer: ReluLayer, high: float) -> Affine:
-        rectified = self._rectify(layer)
-        if not np.isfinite(high):
-            return rectified
-        z = layer.incoming
-        above = replace(z, bias=z.bias - high)
-        excess = self._rectify(replace(layer, name=f"{self.layers[-1].name}.excess", incoming=above, kind="excess"))
-        return combine(rectified, excess, -1.0)
-
-    def _pool_maxima(self, path: str, module: Any, value: Affine, where: str) -> Affine:
-        """Write maxima as ReLUs, exactly: max(a, b) = a + relu(b - a), pair by pair."""
-        index, shape = pool_windows(module, value.shape, where)
-        if (index < 0).any():
-            raise FrontendError("a padded MaxPool has no LIF counterpart", where=where, fix="pool without padding")
-        places = [select(value, index[:, place].reshape(-1), shape) for place in range(index.shape[1])]
-        level = 0
-        while len(places) > 1:
-            pairs = []
-            for number in range(0, len(places) - 1, 2):
-                difference = combine(places[number + 1], places[number], -1.0)
-                more = self._rectify(ReluLayer(name=f"{path}.max{level}.{number // 2}", incoming=difference, kind="max"))
-                pairs.append(combine(places[number], more, 1.0))
-            places = pairs + places[2 * len(pairs) :]
-            level += 1
-        return places[0]
-
-    def _rectify(self, layer: ReluLayer) -> Affine:
-        """Add a layer; a module that is used again, or called like a port, gets a number behind its name."""
-        taken = {*RESERVED, *(other.name for other in self.layers)}
-        name, number = layer.name, 1
-        while name in taken or name.startswith("release "):
-            number += 1
-            name = f"{layer.name}.{number}"
-        self.layers.append(replace(layer, name=name))
-        return make_identity(name, layer.incoming.shape)
+        return self.layers.rectify_and_clip(layer, module.n_levels * step if module.clip else np.inf)
 
     def _calculate(self, node: Any, function: Any) -> Affine:
         """Read sums and differences of activations and numbers, and products with numbers."""
