@@ -17,6 +17,7 @@ from snnmap.convert.measure import (
 from snnmap.convert.nengo_neurons import NENGO_NEURONS, NengoNeurons, explain_neurons
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.nengo_run import NengoRun, run_nengo
+from snnmap.convert.onnx_read import read_onnx
 from snnmap.convert.options import Coding, ConvertOptions
 from snnmap.convert.read import read_ann
 
@@ -50,5 +51,6 @@ __all__ = [
     # the ANN in between
     "Ann",
     "read_ann",
+    "read_onnx",
     "run_ann",
 ]

@@ -1,6 +1,8 @@
 """ReLU networks as LIF networks whose spike counts are the activations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,14 @@ from snnmap.convert.balance import choose_units
 from snnmap.convert.build import join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, calibrate_layers, measure_errors
 from snnmap.convert.encode import encode_control, encode_ports, split_ports
+from snnmap.convert.nengo_read import read_nengo
+from snnmap.convert.onnx_read import read_onnx
 from snnmap.convert.options import ConvertOptions
 from snnmap.convert.read import read_ann
 from snnmap.errors import InputError
 from snnmap.ir import BoolArray, FloatArray, IntArray, Network
 
-__all__ = ["Conversion", "convert_ann", "read_data"]
+__all__ = ["Conversion", "convert_ann", "read_data", "read_model"]
 
 _MEASURED = 256
 """Samples of the calibration data that are simulated; units are chosen on all."""
@@ -88,7 +92,8 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
     as the input does, however deep.
 
     Args:
-        model: ``torch.nn.Module``, see :func:`snnmap.convert.read_ann`, or an :class:`Ann`.
+        model: ``torch.nn.Module`` (:func:`read_ann`), path of an ONNX file or ``onnx.ModelProto`` (:func:`read_onnx`),
+            ``nengo.Network`` (:func:`read_nengo`), or an :class:`Ann`.
         calibration: ``(n, ...)`` input values as the model takes them, some hundreds.
         options: choices.
 
@@ -97,7 +102,7 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
         InputError: calibration data that are empty, out of range or of the wrong shape.
     """
     options, data = options or ConvertOptions(), read_data(calibration)
-    ann = model if isinstance(model, Ann) else read_ann(model, data.shape[1:])
+    ann = read_model(model, data.shape[1:])
     _require_size(ann, data)
     ann, activations = _prune_excess(shift_input(ann, options.input_min), data - options.input_min)
     n_levels = max(measure_levels(ann).values())
@@ -114,6 +119,16 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
         errors=measure_errors(ann, units.values, few, spikes),
         compensations=tuple(compensations),
     )
+
+
+def read_model(model: Any, input_shape: Sequence[int]) -> Ann:
+    """Read a model of any kind that :func:`convert_ann` takes; ``input_shape`` is of one sample."""
+    package = type(model).__module__.partition(".")[0]
+    if isinstance(model, Ann):
+        return model
+    if isinstance(model, str | Path) or package == "onnx":
+        return read_onnx(model, input_shape)
+    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape)
 
 
 def read_data(values: npt.ArrayLike, what: str = "calibration data") -> FloatArray:

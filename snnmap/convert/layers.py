@@ -47,6 +47,16 @@ class LayerList:
         name = f"{self._layers[-1].name}.excess"
         return combine(rectified, self.rectify(replace(layer, name=name, incoming=above, kind="excess")), -1.0)
 
+    def take_last(self, value: Affine) -> ReluLayer | None:
+        """Take the last layer out again, where a value is its plain output and it has no step yet."""
+        if not self._layers or list(value.terms) != [self._layers[-1].name]:
+            return None
+        layer, weights = self._layers[-1], value.terms[self._layers[-1].name]
+        plain = make_identity(layer.name, value.shape).terms[layer.name]
+        if layer.kind != "relu" or layer.step is not None or value.bias.any() or (weights != plain).nnz:
+            return None
+        return self._layers.pop()
+
     def pool_maxima(self, name: str, windows: IntArray, shape: tuple[int, ...], value: Affine, where: str) -> Affine:
         """Write maxima as ReLUs, exactly: max(a, b) = a + relu(b - a), pair by pair.
 
