@@ -34,7 +34,7 @@ from snnmap.mapping import FoldOptions, Verification, fold_network, folded_count
 from snnmap.quantise import DecayMatch, QuantiseOptions, SecondSynapse, match_decays, quantise_network
 from snnmap.simulator import simulate_image
 
-__all__ = ["Artifacts", "CheckResult", "CompileOptions", "Rasters", "check_model", "compile_model"]
+__all__ = ["Artifacts", "CheckResult", "CompileOptions", "Rasters", "check_model", "compile_model", "require_counts"]
 
 Rasters: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -128,10 +128,11 @@ class Artifacts:
             chip's integers: in units of the state).
 
         Raises:
-            InputError: wrong raster.
+            InputError: wrong raster, or counts beyond those of a channel of the chip.
         """
         raster = np.asarray(join_rasters(self.mapped.inputs, inputs) if isinstance(inputs, Mapping) else inputs)
         raster = raster[np.newaxis] if raster.ndim == 2 else raster
+        require_counts(raster, self.mapped.chip)
         padded = np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
         found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
         return {port.name: self._read_port(port, found, raster.shape[1]) for port in self.mapped.output_ports}
@@ -174,6 +175,22 @@ class Artifacts:
             "quantisation": [error.to_plain() for error in self.quantised.errors],
             **self.report.to_plain(),
         }
+
+
+def require_counts(raster: npt.NDArray[Any], chip: Chip) -> None:
+    """Refuse input counts that the chip would clamp, so that no model is compared on other inputs than the chip's.
+
+    Raises:
+        InputError: a count above the most that a channel carries in a step.
+    """
+    if raster.size and raster.max() > chip.inputs.max_count:
+        raise InputError(
+            "input counts are more than a channel carries in a step",
+            where=f"chip '{chip.name}'",
+            measured=f"{np.count_nonzero(raster > chip.inputs.max_count)} counts, largest {raster.max()}",
+            limit=str(chip.inputs.max_count),
+            fix="clamp them (np.minimum) where the model is trained, or spread them over more steps",
+        )
 
 
 def check_model(

@@ -1,6 +1,6 @@
 """What the chip is: its record, the catalog, its integer arithmetic and its relay cell."""
 
-from snnmap.chip.catalog import find_chip_by_id, list_chips, load_chip, read_chip
+from snnmap.chip.catalog import find_chip_by_id, list_chips, load_chip, read_chip, read_record
 from snnmap.chip.codes import decay_factors, nearest_dashes
 from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, Layout, OutputNeurons, Readout, SlotReach, WeightMemory
 from snnmap.chip.relay import RelayCell, find_relay_cell, find_relay_cells
@@ -21,6 +21,7 @@ __all__ = [
     "list_chips",
     "load_chip",
     "read_chip",
+    "read_record",
     # decay codes
     "decay_factors",
     "nearest_dashes",

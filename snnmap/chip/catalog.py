@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from snnmap.chip.record import Chip
 from snnmap.errors import ChipError
 
-__all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip"]
+__all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip", "read_record"]
 
 _MAX_INTEGER = 2**31 - 1
 
@@ -31,18 +31,26 @@ def load_chip(name: str) -> Chip:
     Raises:
         ChipError: unknown name, unreadable file, missing, unknown or contradictory field.
     """
+    return read_chip(read_record(name), where=name) if name.endswith(".toml") else _load_built_in(name)
+
+
+def read_record(name: str) -> str:
+    """Give the TOML text of a chip's record, from the catalog or from a file; :func:`load_chip` reads what it says.
+
+    Raises:
+        ChipError: unknown name, or unreadable file.
+    """
     if name.endswith(".toml"):
-        return read_chip(_read_text(Path(name)), where=name)
+        return _read_text(Path(name))
     if name not in list_chips():
         known = ", ".join(list_chips())
         raise ChipError(f"no chip is called '{name}'", limit=known, fix="use one of these names, or the path of a .toml file")
-    return _load_built_in(name)
+    return (resources.files("snnmap.chip") / "catalog" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=64)
 def _load_built_in(name: str) -> Chip:
-    text = (resources.files("snnmap.chip") / "catalog" / f"{name}.toml").read_text(encoding="utf-8")
-    return read_chip(text, where=f"catalog/{name}.toml")
+    return read_chip(read_record(name), where=f"catalog/{name}.toml")
 
 
 def find_chip_by_id(chip_id: int) -> Chip | None:

@@ -6,7 +6,6 @@ import click
 
 from snnmap.cli.console import report_stages
 from snnmap.cli.options import chip_option, model_argument, stretch_option
-from snnmap.ir import Report
 from snnmap.loading import load
 from snnmap.mapping import FoldOptions
 from snnmap.pipeline import CompileOptions, check_model
@@ -25,10 +24,5 @@ def command(model: str, chip: str, form: str, stretch_loops: bool) -> int:
     on_stage = report_stages()
     on_stage("reading the model")
     report = check_model(load(model), chip, options=options, on_stage=on_stage).report
-    click.echo(json.dumps(report.to_plain(), indent=2) if form == "json" else _format(report))
+    click.echo(json.dumps(report.to_plain(), indent=2) if form == "json" else str(report))
     return 0 if report.is_clean else 1
-
-
-def _format(report: Report) -> str:
-    summary = f"{len(report.errors)} errors, {len(report.warnings)} warnings, {len(report.rules_run)} rules run"
-    return "\n".join([*map(str, report.diagnostics), summary])

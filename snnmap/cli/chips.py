@@ -2,7 +2,7 @@
 
 import click
 
-from snnmap.chip import list_chips, load_chip
+from snnmap.chip import list_chips, load_chip, read_record
 from snnmap.cli.console import out
 
 __all__ = ["command"]
@@ -21,14 +21,6 @@ def command(context: click.Context) -> None:
 @command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
-    """Show the record of chip NAME (a catalog name, or the path of a TOML file)."""
-    from dataclasses import asdict
-
-    chip = load_chip(name)
-    for key, value in asdict(chip).items():
-        if isinstance(value, dict):
-            click.echo(f"\n[{key}]")
-            for field, entry in value.items():
-                click.echo(f"{field} = {entry}")
-        else:
-            click.echo(f"{key} = {value}")
+    """Print the TOML record of chip NAME (a catalog name, or the path of a file): a start for a chip of your own."""
+    load_chip(name)
+    click.echo(read_record(name), nl=False)

@@ -21,6 +21,10 @@ class Report:
     diagnostics: tuple[Diagnostic, ...]
     rules_run: tuple[str, ...]
 
+    def __str__(self) -> str:
+        summary = f"{len(self.errors)} errors, {len(self.warnings)} warnings, {len(self.rules_run)} rules run"
+        return "\n".join([*map(str, self.diagnostics), summary])
+
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         """Findings that stop a build."""

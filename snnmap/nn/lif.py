@@ -72,8 +72,8 @@ class LIF(_Membrane):
     Args:
         size: neurons.
         n_synapses: currents a neuron, each with its own decay and columns of the input.
-        dash_syn: bit shift of each synapse, one or one a synapse.
-        dash_mem: bit shift of the membrane.
+        dash_syn: bit shift of each synapse, one or one a synapse; 1 where no decay is given.
+        dash_mem: bit shift of the membrane; 2 where no decay is given.
         tau_syn_s: time constants in seconds instead.
         tau_mem_s: time constant in seconds instead.
         alpha: decay factors instead, scalar or ``(n_synapses, size)``.
@@ -82,7 +82,7 @@ class LIF(_Membrane):
         threshold: scalar or ``(size,)``.
         bias: scalar or ``(size,)``, added to the membrane in each step.
         recurrent: whether counts return to the same neurons one step later, through trainable weights.
-        max_count: the most spikes a neuron sends in one step.
+        max_count: the most spikes a neuron sends in one step: the chip's, 31 for hidden and 1 for output neurons on Xylo.
         surrogate: name or :class:`Surrogate` for the backward pass.
         train_alpha: train synaptic decays (kept in 0..1 - 2**-15 where used).
         train_beta: train membrane decays, likewise.

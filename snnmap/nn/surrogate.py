@@ -7,6 +7,8 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
+from snnmap.errors import InputError
+
 __all__ = ["Surrogate", "SurrogateName", "count_spikes"]
 
 SurrogateName = Literal["relu", "fast_sigmoid", "arctan", "sigmoid", "triangle", "boxcar", "exponential"]
@@ -30,11 +32,24 @@ class Surrogate:
         name: which.
         slope: steepness; unused by relu.
         window: thresholds below the first one at which relu already lets gradients through; 0 is the strict rule.
+
+    Raises:
+        InputError: an unknown name.
     """
 
     name: SurrogateName = "relu"
     slope: float = 2.0
     window: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(SurrogateName):
+            raise InputError(
+                "unknown surrogate",
+                where="Surrogate",
+                measured=str(self.name),
+                limit=", ".join(get_args(SurrogateName)),
+                fix="name one of them",
+            )
 
     @property
     def kernel_kind(self) -> int:

@@ -1,10 +1,13 @@
 """Files from which a training goes on; of this model and these options, or refused."""
 
 import io
+import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,13 +29,13 @@ class Checkpoint:
         model: its parameters and buffers; its modules' classes and settings are compared.
         optimiser: its state.
         schedule: its state.
-        options: a frozen dataclass of plain values that must be the same.
+        setting: plain values by name that must be the same.
     """
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
-    options: Any
+    setting: Mapping[str, object]
 
 
 def save_checkpoint(kept: Checkpoint, history: list[EpochResult], path: Path) -> None:
@@ -45,7 +48,7 @@ def save_checkpoint(kept: Checkpoint, history: list[EpochResult], path: Path) ->
     content = {
         "version": _VERSION,
         "layout": _describe(kept.model),
-        "options": asdict(kept.options),
+        "setting": dict(kept.setting),
         "history": [asdict(result) for result in history],
         "model": kept.model.state_dict(),
         "optimiser": kept.optimiser.state_dict(),
@@ -66,7 +69,7 @@ def load_checkpoint(kept: Checkpoint, path: Path) -> list[EpochResult]:
     """
     content = _read(path)
     _require_same("of another model", content["layout"], _describe(kept.model), path, "module or parameter")
-    _require_same("of a training with other options", content["options"], asdict(kept.options), path, "option")
+    _require_same("of a training with other options", content["setting"], dict(kept.setting), path, "option")
     kept.model.load_state_dict(content["model"])
     kept.optimiser.load_state_dict(content["optimiser"])
     kept.schedule.load_state_dict(content["schedule"])
@@ -92,9 +95,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _describe(model: nn.Module) -> dict[str, str]:
-    """Say what the model is made of: class and settings by module path, shape by parameter."""
+    """Say what the model is made of: class and settings by module path, shape by tensor, values of what is not trained."""
     modules = {path or "(model)": f"{type(module).__name__}({module.extra_repr()})" for path, module in model.named_modules()}
     tensors = {name: f"shape {tuple(tensor.shape)}" for name, tensor in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            values = parameter.detach().cpu().numpy()
+            tensors[name] += f", not trained, from {values.min(initial=np.inf):.6g} to {values.max(initial=-np.inf):.6g}"
+            tensors[name] += f", CRC {zlib.crc32(np.ascontiguousarray(values)):08x}"
     return modules | tensors
 
 
@@ -106,5 +114,5 @@ def _require_same(what: str, saved: dict[str, Any], wanted: dict[str, Any], path
                 where=f"{path}, {kind} '{name}'",
                 measured=f"{saved.get(name, _ABSENT)} in the checkpoint",
                 limit=f"{wanted.get(name, _ABSENT)}",
-                fix="give the checkpoint's own model and options, or name another file",
+                fix="give the checkpoint's own model and options, or another file (schedules depend on n_epochs, unless constant)",
             )

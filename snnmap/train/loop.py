@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,7 +14,7 @@ from snnmap.errors import InputError
 from snnmap.nn import Readout
 from snnmap.train.activity import ActivityRecorder
 from snnmap.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from snnmap.train.progress import EpochResult, track_batches
+from snnmap.train.progress import EpochResult, show_epoch, track_batches
 
 __all__ = ["Batches", "TrainOptions", "score_model", "train_model"]
 
@@ -113,26 +113,36 @@ def train_model(
         readout: takes one value a class out of the outputs.
         options: choices.
         loss: of the read values and the labels, the mean over the batch; cross entropy where left out.
-        teacher: an ANN, or any model, that takes the same inputs and gives ``(batch, n)``; used with ``distil_weight``.
+        teacher: an ANN, or any model, that takes the same ``(batch, time, n_inputs)`` inputs, padding included, and gives
+            ``(batch, n)``; used with ``distil_weight``. Wrap one that takes something else.
         validation: batches that are scored after each epoch.
-        checkpoint: file written after each epoch; where it exists, training goes on from it.
+        checkpoint: file written after each epoch; where it exists, training goes on from it, if model, options, readout and
+            number of batches are the same. What the data are is not known to it.
         on_gradients: called between the backward pass and the step with the share of the training that is done, 0..1: the
             place for a :class:`snnmap.train.FanInLimiter` to regrow weights.
-        progress: show it on stderr.
+        progress: show it on stderr. The first batch takes some seconds more, in which loops are compiled.
 
     Returns:
         A line an epoch, those before a resumption included.
 
     Raises:
-        InputError: no batches, or a checkpoint that is damaged or of another model or other options.
+        InputError: no batches, a teacher without ``distil_weight`` or the other way round, outputs that need a readout, or a
+            checkpoint that is damaged or of another model or other options.
     """
     options = options or TrainOptions()
+    if (teacher is None) != (options.distil_weight == 0.0):
+        raise InputError(
+            "a teacher and distil_weight belong together",
+            where="train_model",
+            measured=f"teacher {'given' if teacher is not None else 'missing'}, distil_weight {options.distil_weight:g}",
+            fix="give both, or neither",
+        )
     if not len(batches):
         raise InputError(
             "there are no batches to train on", where="train_model", measured="0", limit="1", fix="give some samples"
         )
     trainer = _make_trainer(model, batches, readout, options, loss, teacher, on_gradients)
-    kept = Checkpoint(model=model, optimiser=trainer.optimiser, schedule=trainer.schedule, options=options)
+    kept = Checkpoint(model=model, optimiser=trainer.optimiser, schedule=trainer.schedule, setting=_describe_setting(trainer))
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.history = load_checkpoint(kept, Path(checkpoint))
     with torch.random.fork_rng(devices=[]):
@@ -141,6 +151,8 @@ def train_model(
             result = _run_epoch(trainer, epoch, progress=progress)
             result.validation_accuracy = None if validation is None else score_model(model, validation, readout=readout)
             trainer.history.append(result)
+            if progress:
+                show_epoch(result, options.n_epochs)
             if checkpoint is not None:
                 save_checkpoint(kept, trainer.history, Path(checkpoint))
     return tuple(trainer.history)
@@ -185,6 +197,18 @@ def _make_trainer(
     )
 
 
+def _describe_setting(trainer: _Trainer) -> dict[str, object]:
+    """Give what a checkpoint must have been trained with to go on from."""
+    setting = asdict(trainer.options)
+    if trainer.options.schedule == "constant":
+        del setting["n_epochs"]
+    return setting | {
+        "readout": str(trainer.readout),
+        "teacher": type(trainer.teacher).__name__,
+        "batches": len(trainer.batches),
+    }
+
+
 def _make_schedule(optimiser: Any, options: TrainOptions, n_batches: int) -> torch.optim.lr_scheduler.LRScheduler:
     schedules = torch.optim.lr_scheduler
     if options.schedule == "one-cycle":
@@ -218,7 +242,7 @@ def _run_batch(trainer: _Trainer, batch: Batch, activity: ActivityRecorder | Non
     trainer.optimiser.zero_grad()
     read = _read(trainer.model(inputs), trainer.readout, lengths)
     loss = trainer.loss(read, labels)
-    if trainer.teacher is not None and options.distil_weight:
+    if trainer.teacher is not None:
         taught = _distil(read, _ask(trainer.teacher, inputs), options.temperature)
         loss = (1 - options.distil_weight) * loss + options.distil_weight * taught
     if activity is not None:
@@ -235,6 +259,14 @@ def _run_batch(trainer: _Trainer, batch: Batch, activity: ActivityRecorder | Non
 
 def _read(outputs: Tensor, readout: Readout | None, lengths: list[Tensor]) -> Tensor:
     read: Tensor = outputs if readout is None else readout(outputs, *lengths)
+    if readout is None and outputs.ndim == 3:
+        raise InputError(
+            "outputs over time need a readout",
+            where="train_model, score_model",
+            measured=str(tuple(outputs.shape)),
+            limit="(batch, n)",
+            fix="give readout=Readout('last')",
+        )
     return read
 
 

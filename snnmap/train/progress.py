@@ -10,7 +10,7 @@ from rich.progress import track
 if TYPE_CHECKING:
     from snnmap.train.loop import Batches
 
-__all__ = ["EpochResult", "track_batches"]
+__all__ = ["EpochResult", "show_epoch", "track_batches"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +30,13 @@ class EpochResult:
     accuracy: float
     validation_accuracy: float | None = None
     seconds: float = 0.0
+
+
+def show_epoch(result: EpochResult, n_epochs: int) -> None:
+    """Print a line of an epoch on stderr."""
+    validated = "" if result.validation_accuracy is None else f", validation {result.validation_accuracy:.2%}"
+    line = f"epoch {result.epoch + 1} of {n_epochs}: loss {result.loss:.4f}, accuracy {result.accuracy:.2%}{validated}"
+    Console(stderr=True, highlight=False).print(f"{line}, {result.seconds:.1f} s")
 
 
 def track_batches(batches: "Batches", epoch: int, n_epochs: int, *, show: bool) -> Iterator[Any]:

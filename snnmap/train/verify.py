@@ -10,7 +10,7 @@ from torch import nn
 from snnmap.ir import IntArray, Recording, read_raster
 from snnmap.mapping import Verification, folded_counts
 from snnmap.nn import ChipIntegrator, record_counts
-from snnmap.pipeline import Artifacts
+from snnmap.pipeline import Artifacts, require_counts
 from snnmap.simulator import simulate_image
 
 __all__ = ["verify_model"]
@@ -31,10 +31,11 @@ def verify_model(model: nn.Module, artifacts: Artifacts, raster: npt.ArrayLike) 
         Values compared and those that differ, by layer.
 
     Raises:
-        InputError: wrong raster.
+        InputError: wrong raster, or counts beyond those of a channel of the chip.
     """
     mapped = artifacts.mapped
-    counts = np.minimum(read_raster(raster, mapped.table.channel_source.size, where="raster"), mapped.chip.inputs.max_count)
+    counts = read_raster(raster, mapped.table.channel_source.size, where="raster")
+    require_counts(counts, mapped.chip)
     expected = _run_module(model, counts)
     padded = np.pad(counts, ((0, 0), (0, max(mapped.lags.values(), default=0)), (0, 0)))
     run = simulate_image(artifacts.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))

@@ -16,10 +16,14 @@ from snnmap.train import ActivityRecorder, TrainOptions, score_model, train_mode
 FEW = TrainOptions(n_epochs=4, learning_rate=1e-2, seed=3)
 
 
-def make_model(size: int = 16) -> nn.Sequential:
+def make_model(size: int = 16, dash_mem: int = 2) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Linear(4, size, bias=False), LIF(size), nn.Dropout(0.2), nn.Linear(size, 2, bias=False), LeakyIntegrator(2)
+        nn.Linear(4, size, bias=False),
+        LIF(size, dash_syn=1, dash_mem=dash_mem),
+        nn.Dropout(0.2),
+        nn.Linear(size, 2, bias=False),
+        LeakyIntegrator(2),
     )
 
 
@@ -89,6 +93,7 @@ def test_the_users_random_numbers_are_left_alone() -> None:
         (make_model(17), FEW, "module or parameter '0'"),
         (make_model()[:2].append(nn.Linear(16, 2, bias=False)).append(LeakyIntegrator(2)), FEW, "'2'"),
         (make_model(), replace(FEW, learning_rate=1e-3), "option 'learning_rate'"),
+        (make_model(dash_mem=5), FEW, "1.beta"),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, model: nn.Module, options: TrainOptions, said: str) -> None:
@@ -107,6 +112,51 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage) -> None:  # typ
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match="damaged"):
         train_model(make_model(), make_loader(), readout=readout, options=FEW, checkpoint=path, progress=False)
+
+
+def test_a_checkpoint_of_another_readout_or_other_batches_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    train_model(
+        make_model(), make_loader(), readout=Readout("last", settle_steps=2), options=FEW, checkpoint=path, progress=False
+    )
+    for readout, loader, said in (
+        (Readout("mean", settle_steps=2), make_loader(), "'readout'"),
+        (Readout("last", settle_steps=2), make_loader(8), "'batches'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            train_model(make_model(), loader, readout=readout, options=FEW, checkpoint=path, progress=False)
+
+
+def test_training_at_a_constant_rate_can_go_on_for_longer(tmp_path: Path) -> None:
+    options, readout = replace(FEW, schedule="constant"), Readout("last", settle_steps=2)
+    parts, whole = make_model(), make_model()
+    for n_epochs in (2, 4):
+        given = replace(options, n_epochs=n_epochs)
+        history = train_model(
+            parts, make_loader(), readout=readout, options=given, checkpoint=tmp_path / "model.ckpt", progress=False
+        )
+    train_model(whole, make_loader(), readout=readout, options=options, progress=False)
+    assert len(history) == 4
+    assert equal(parts, whole)
+
+
+def test_progress_is_told_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    train_model(make_model(), make_loader(), readout=Readout(settle_steps=2), options=FEW, validation=make_loader())
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert [line.split(":")[0] for line in told.err.splitlines()] == [f"epoch {number} of 4" for number in range(1, 5)]
+    assert "validation" in told.err
+
+
+def test_outputs_over_time_need_a_readout() -> None:
+    with pytest.raises(InputError, match="need a readout"):
+        score_model(make_model(), make_loader())
+
+
+def test_a_teacher_and_its_weight_belong_together() -> None:
+    for teacher, weight in ((nn.Linear(4, 2), 0.0), (None, 0.5)):
+        with pytest.raises(InputError, match="belong together"):
+            train_model(make_model(), make_loader(), options=replace(FEW, distil_weight=weight), teacher=teacher)
 
 
 def test_no_batches() -> None:

@@ -1,0 +1,294 @@
+"""From a Rockpool module or computational graph to a network, and from a chip's image to XyloSim's specification."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from snnmap.errors import FrontendError
+from snnmap.frontends.network_parts import NetworkParts
+from snnmap.frontends.rockpool_neurons import LifParameters, read_lif
+from snnmap.frontends.rockpool_specification import to_specification
+from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population
+
+__all__ = ["load", "to_specification"]
+
+
+def load(module_or_graph: Any, *, dt: float | None = None, name: str | None = None) -> Network:
+    """Turn a Rockpool module or graph into a network that gives the same spike counts, layer for layer.
+
+    Modules are read through ``as_graph()``: LIFTorch and LIF (recurrent, any number of synapses, any leak mode), LinearTorch
+    and Linear, Sequential, Residual, and what passes its input on. A graph may have any connections between neurons, weights
+    and aliases. Neither is changed. Rockpool's synapses decay after their input arrives, so that weights are multiplied by
+    the decay of the synapse they enter. The bias of a Linear layer becomes a neuron that fires in each step.
+
+    Weights from the outputs of neurons to their own inputs are their recurrent weights, a step late; they carry the neurons'
+    own spikes alone, also where a Residual adds its input at the same nodes.
+
+    Args:
+        module_or_graph: a module of ``rockpool.nn``, or a graph as ``as_graph()`` gives it.
+        dt: length of a step in seconds, for a graph whose neurons have none.
+        name: of the network; the module's class name where left out.
+
+    Returns:
+        The network: populations named by module path, in float64.
+
+    Raises:
+        FrontendError: Rockpool is missing, or a part or option has no counterpart; it says which and where.
+    """
+    try:
+        rockpool, graphs = importlib.import_module("rockpool"), importlib.import_module("rockpool.graph")
+    except ImportError as error:
+        raise FrontendError("Rockpool is not installed", fix="pip install 'snnmap[rockpool]'") from error
+    graph, root = _read_graph(module_or_graph, graphs)
+    reader = _Reader(graph, graphs, _find_paths(root), dt)
+    reader.read()
+    provenance = {
+        "framework": f"rockpool {rockpool.__version__}",
+        "dt": f"{reader.dt_s} s",
+        "integrator": "exponential Euler, synapses decay after their input",
+        "reset": "subtract",
+        "reset delay": "0 steps",
+        "input latency": "0 steps",
+    }
+    return reader.parts.to_network(name or type(graph if root is None else root).__name__, reader.dt_s, provenance)
+
+
+def _read_graph(given: Any, graphs: Any) -> tuple[Any, Any]:
+    """Give the graph, and the module that it was made of where that is known."""
+    if isinstance(given, graphs.GraphModuleBase):
+        return given, given.computational_module
+    if not hasattr(given, "as_graph"):
+        raise FrontendError(
+            "this is neither a Rockpool module nor a graph", measured=type(given).__name__, fix="give a module of rockpool.nn"
+        )
+    try:
+        return given.as_graph(), given
+    except Exception as error:
+        fix = "use Linear, LinearTorch, LIF, LIFTorch, Sequential and Residual"
+        raise FrontendError.from_failure("as_graph() of the module fails", error, where=type(given).__name__, fix=fix) from error
+
+
+def _find_paths(root: Any) -> dict[int, str]:
+    """Give the path of each module in the user's model, by ``id``."""
+    paths: dict[int, str] = {}
+    pending = [] if root is None else [("", root)]
+    while pending:
+        path, module = pending.pop()
+        paths[id(module)] = path
+        children = module.modules().items() if hasattr(module, "modules") and hasattr(module, "as_graph") else ()
+        pending += [(f"{path}.{key}" if path else key, child) for key, child in children]
+    return paths
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """What a row of nodes carries: counts of sources through weights, and a constant.
+
+    Attributes:
+        counts: ``(n_source, n_nodes)`` sparse float64, by source.
+        constant: ``(n_nodes,) float64``, in every step.
+    """
+
+    counts: dict[str, Any]
+    constant: FloatArray
+
+    def pick(self, columns: list[int], at: list[int], n: int) -> "_Signal":
+        """Give the signal of ``n`` nodes, of which node ``at[k]`` carries column ``columns[k]``."""
+        selection = csr_array((np.ones(len(at)), (columns, at)), shape=(self.constant.size, n))
+        return _Signal(
+            {source: matrix @ selection for source, matrix in self.counts.items()}, np.asarray(self.constant @ selection)
+        )
+
+    def add(self, other: "_Signal") -> "_Signal":
+        counts = dict(self.counts)
+        for source, matrix in other.counts.items():
+            counts[source] = counts[source] + matrix if source in counts else matrix
+        return _Signal(counts, self.constant + other.constant)
+
+
+class _Reader:
+    """Follows the nodes of a graph back from the inputs of each row of neurons."""
+
+    def __init__(self, graph: Any, graphs: Any, paths: dict[int, str], dt: float | None) -> None:
+        self.graph, self.graphs, self.paths, self.given_dt = graph, graphs, paths, dt
+        self.parts = NetworkParts()
+        modules = _find_modules(graph)
+        self.neurons = [module for module in modules if isinstance(module, graphs.GenericNeurons)]
+        self.entries = {id(node): k for k, node in enumerate(graph.input_nodes)}
+        self.positions = {id(m): {id(node): k for k, node in enumerate(m.output_nodes)} for m in modules}
+        self.own_weights = {id(w): n for n in self.neurons for w in modules if self._is_own_weight(w, n)}
+        self.names: dict[int, str] = {}
+        self.signals: dict[int, _Signal | None] = {}
+        self.dt_s = 0.0
+
+    def read(self) -> None:
+        self.parts.inputs.append(InputPort(name="input", size=len(self.graph.input_nodes)))
+        lifs = {id(module): read_lif(module, self._place(module), self.given_dt) for module in self.neurons}
+        self._agree_on_dt(list(lifs.values()))
+        for module in self.neurons:
+            self.names[id(module)] = self._add_population(module, lifs[id(module)])
+        for module in self.neurons:
+            self._connect(module, lifs[id(module)])
+        self._read_outputs(self.neurons)
+
+    def _is_own_weight(self, weights: Any, neurons: Any) -> bool:
+        return (
+            isinstance(weights, self.graphs.LinearWeights)
+            and list(map(id, weights.input_nodes)) == list(map(id, neurons.output_nodes))
+            and list(map(id, weights.output_nodes)) == list(map(id, neurons.input_nodes))
+        )
+
+    def _place(self, module: Any) -> str:
+        """Give the path of the user's module behind a part of the graph, or its class and name where it has none."""
+        maker = module.computational_module
+        if id(maker) in self.paths:
+            return self.paths[id(maker)] or type(maker).__name__
+        known = "" if maker is None else str(getattr(maker, "name", "")).strip("'")
+        return known or (str(module.name) if maker is None and module.name else type(maker or module).__name__)
+
+    def _agree_on_dt(self, lifs: list[LifParameters]) -> None:
+        found = sorted({lif.dt_s for lif in lifs})
+        if len(found) > 1:
+            raise FrontendError("the neurons differ in dt", measured=f"{found} s", limit="one dt", fix="give all modules one dt")
+        if not found:
+            raise FrontendError("the graph has no neurons", fix="add LIFTorch or LIF")
+        self.dt_s = found[0]
+
+    def _add_population(self, module: Any, lif: LifParameters) -> str:
+        name = self.parts.make_name(self._place(module))
+        self.parts.populations.append(
+            Population.create(
+                name, lif.threshold.size, alpha=lif.alpha, beta=lif.beta, threshold=lif.threshold, bias=lif.bias,
+                max_count=lif.max_count, source=self._place(module),
+            )
+        )  # fmt: skip
+        return name
+
+    def _connect(self, module: Any, lif: LifParameters) -> None:
+        """Add all that enters a row of neurons, each weight module on its own."""
+        name, held = self.names[id(module)], np.zeros_like(lif.alpha)
+        for source, columns, at in self._sources(module.input_nodes, module):
+            if id(source) in self.own_weights:
+                signal, delay = self._weigh(source, self._output(module)), 1
+            else:
+                signal = self._output(source)
+                delay = int(name in signal.counts and isinstance(source, self.graphs.LinearWeights))
+            arriving = signal.pick(columns, at, len(module.input_nodes))
+            self._project(arriving, name, lif.alpha, delay, "" if source is None else self._place(source))
+            held += arriving.constant.reshape(lif.alpha.T.shape).T * lif.alpha
+        self.parts.hold_currents(name, held, source=self._place(module))
+
+    def _project(self, arriving: _Signal, post: str, alpha: FloatArray, delay: int, path: str) -> None:
+        """Add one projection a synapse and source; sources with the same weights are added first."""
+        n_synapses = alpha.shape[0]
+        for synapse in range(n_synapses):
+            weights = {pre: _scale(matrix[:, synapse::n_synapses], alpha[synapse]) for pre, matrix in arriving.counts.items()}
+            matrices = list(weights.values())
+            if len(matrices) > 1 and all(matrix == matrices[0] for matrix in matrices):
+                weights = {self.parts.add_sum(tuple(weights), path): matrices[0]}
+            for pre, matrix in weights.items():
+                self.parts.project(pre, post, matrix, synapse=synapse, delay_steps=delay, source=path)
+
+    def _sources(self, nodes: Any, reader: Any = None) -> list[tuple[Any, list[int], list[int]]]:
+        """Give what feeds a row of nodes: the part (None for the input port), its outputs, and the nodes that they reach.
+
+        Recurrent weights reach no one but their own neurons, ``reader``.
+        """
+        found: dict[int, tuple[Any, list[int], list[int]]] = {}
+        for at, node in enumerate(nodes):
+            if id(node) in self.entries:
+                found.setdefault(0, (None, [], []))[1].append(self.entries[id(node)])
+                found[0][2].append(at)
+            for source in node.source_modules:
+                if self.own_weights.get(id(source), reader) is not reader:
+                    continue
+                group = found.setdefault(id(source), (source, [], []))
+                group[1].append(self.positions[id(source)][id(node)])
+                group[2].append(at)
+        return list(found.values())
+
+    def _output(self, module: Any) -> _Signal:
+        """Give what a part of the graph (None for the input port) sends, one column an output node."""
+        if module is None:
+            return _unit("input", len(self.graph.input_nodes))
+        if id(module) in self.names:
+            return _unit(self.names[id(module)], len(module.output_nodes))
+        if id(module) not in self.signals:
+            self.signals[id(module)] = None
+            entering = _Signal({}, np.zeros(len(module.input_nodes)))
+            for source, columns, at in self._sources(module.input_nodes):
+                entering = entering.add(self._output(source).pick(columns, at, len(module.input_nodes)))
+            self.signals[id(module)] = self._pass_through(module, entering)
+        signal = self.signals[id(module)]
+        if signal is None:
+            raise FrontendError("weights feed themselves without neurons between", where=self._place(module), fix="add neurons")
+        return signal
+
+    def _pass_through(self, module: Any, entering: _Signal) -> _Signal:
+        if isinstance(module, self.graphs.AliasConnection):
+            return entering
+        if isinstance(module, self.graphs.LinearWeights):
+            return self._weigh(module, entering)
+        raise FrontendError(
+            f"a graph part {type(module).__name__} has no counterpart on the chip",
+            where=self._place(module),
+            fix="use LinearWeights, AliasConnection and LIFNeuronWithSynsRealValue",
+        )
+
+    def _weigh(self, module: Any, entering: _Signal) -> _Signal:
+        weights = np.asarray(module.weights, np.float64)
+        constant = entering.constant @ weights
+        if module.biases is not None:
+            constant = constant + np.asarray(module.biases, np.float64)
+        sparse = csr_array(weights)
+        return _Signal({source: matrix @ sparse for source, matrix in entering.counts.items()}, constant)
+
+    def _read_outputs(self, neurons: list[Any]) -> None:
+        """Read the neurons whose outputs are the graph's, whole and in order."""
+        names: list[str] = []
+        nodes = list(self.graph.output_nodes)
+        owners = {id(module.output_nodes[0]): module for module in neurons if module.output_nodes}
+        while nodes:
+            module = owners.get(id(nodes[0]))
+            size = len(module.output_nodes) if module is not None else 1
+            parts = {id(source) for node in nodes[:size] for source, _, _ in self._sources([node])}
+            if module is None or parts != {id(module)} or list(map(id, nodes[:size])) != list(map(id, module.output_nodes)):
+                raise FrontendError(
+                    "an output of the graph is not the output of neurons alone",
+                    where=f"output node {len(self.graph.output_nodes) - len(nodes)}",
+                    fix="end the model with a layer of neurons outside a Residual block",
+                )
+            names.append(self.names[id(module)])
+            nodes = nodes[size:]
+        self.parts.outputs.append(OutputPort(name="output", populations=tuple(names)))
+
+
+def _find_modules(graph: Any) -> list[Any]:
+    """List the parts of a graph, from its inputs on; holders are left out."""
+    modules: dict[int, Any] = {}
+    seen: set[int] = set()
+    pending = [*graph.input_nodes, *graph.output_nodes]
+    while pending:
+        node = pending.pop(0)
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        for module in (*node.sink_modules, *node.source_modules):
+            if id(module) not in modules:
+                modules[id(module)] = module
+                pending += [*module.input_nodes, *module.output_nodes]
+    return list(modules.values())
+
+
+def _unit(source: str, size: int) -> _Signal:
+    return _Signal({source: csr_array((np.ones(size), (np.arange(size), np.arange(size))), shape=(size, size))}, np.zeros(size))
+
+
+def _scale(weights: Any, alpha: FloatArray) -> CsrMatrix:
+    """Multiply weights by the decay of the synapse they enter, ``(n_post,)``."""
+    triplets = weights.tocoo()
+    rows, columns = triplets.coords
+    return CsrMatrix.from_triplets(rows, columns, triplets.data * alpha[columns], weights.shape)

@@ -1,0 +1,396 @@
+"""From a torch module made of snnTorch neurons, Linear layers and additions to a network."""
+
+import importlib
+import operator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from snnmap.errors import FrontendError
+from snnmap.frontends.network_parts import NetworkParts
+from snnmap.frontends.snntorch_neurons import (
+    RETURNED_STATES,
+    STATES,
+    NeuronKind,
+    Neurons,
+    Overshoot,
+    WeightedCounts,
+    add_neurons,
+    read_neurons,
+)
+from snnmap.frontends.torch_graph import as_array, locate, trace
+from snnmap.ir import FloatArray, InputPort, Network, OutputPort
+
+if TYPE_CHECKING:
+    from torch import fx, nn
+
+__all__ = ["load"]
+
+_ONE_STEP = "give the function of one step, forward(x) or forward(x, mem1, ...), or the layers as nn.Sequential(fc1, lif1, ...)"
+
+
+def load(
+    module: "nn.Module",
+    *,
+    input_sizes: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
+    overshoot: Overshoot = "exact",
+    dt: float = 0.0,
+    name: str | None = None,
+) -> Network:
+    """Turn a module of snnTorch neurons into a network that gives the same spikes, layer for layer.
+
+    ``forward`` is one step: ``nn.Sequential`` of layers, or a module whose forward takes the inputs and, where neurons do not
+    keep their states themselves (``init_hidden=True``), the states, and returns spikes and states. Leaky, Synaptic, RLeaky,
+    RSynaptic, and Alpha without a reset are read, with Linear layers (a bias too) and additions; Dropout, Identity and
+    Flatten are passed over. States start at zero. The module is not changed.
+
+    A Linear bias in front of a synapse with memory becomes a neuron that fires in each step. Spikes that
+    ``graded_spikes_factor`` scales are counted as 1, and the weights behind them are scaled.
+
+    Args:
+        module: to read.
+        input_sizes: channels of each input of ``forward``, states left out; found from the first layers where left out.
+        outputs: paths of the neuron modules that are read; where left out, those whose spikes ``forward`` returns and no
+            other layer takes. A forward that returns membranes and no spikes is read by potential.
+        overshoot: what to do about a rule of ``reset_delay=False`` with reset "subtract": neurons whose membrane is above
+            the threshold even after the reset need twice the threshold in the next step. ``exact`` adds a second population
+            that watches for it, which no chip can fold; ``ignore`` leaves the rule out, which changes nothing as long as no
+            membrane reaches twice its threshold.
+        dt: length of a step in seconds, for reports; 0 where it has none.
+        name: of the network; the module's class name where left out.
+
+    Returns:
+        The network: populations named by module path, in float64.
+
+    Raises:
+        FrontendError: snnTorch is missing, or an operation or option has no counterpart; it says which and where.
+    """
+    try:
+        snntorch = importlib.import_module("snntorch")
+    except ImportError as error:
+        raise FrontendError("snnTorch is not installed", fix="pip install 'snnmap[snntorch]'") from error
+    if overshoot not in ("exact", "ignore"):
+        raise FrontendError("unknown choice of overshoot", measured=repr(overshoot), limit="exact, ignore")
+    from torch import nn
+
+    kinds = {getattr(snntorch, kind): kind for kind in STATES}
+    leaves = (nn.Linear, snntorch.SpikingNeuron)
+    title = name or type(module).__name__
+    module = nn.Sequential(module) if isinstance(module, leaves) else module
+    reader = _Reader(module, kinds, input_sizes, overshoot)
+    reader.read(leaves, outputs)
+    provenance = {
+        "framework": f"snntorch {snntorch.__version__}",
+        "dt": f"{dt} s" if dt else "none",
+        "integrator": "decay factors as given",
+        "reset": ", ".join(sorted({neurons.reset for neurons in reader.neurons.values()})),
+        "overshoot": overshoot,
+        "input latency": "0 steps",
+    }
+    return reader.parts.to_network(title, dt, provenance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """An argument of forward: spike counts or a state, whatever it is used as first."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """A sum of spike counts: sources by name, each with what a spike counts (None for 1)."""
+
+    terms: tuple[tuple[str, FloatArray | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Currents:
+    """A sum of weighted counts, and what Linear biases add to it in each step, ``(size,)``."""
+
+    terms: tuple[WeightedCounts, ...]
+    bias: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A state that a neuron module returns."""
+
+    population: str
+    name: str
+
+
+class _Reader:
+    """Walks the operations of one step in order and collects the parts of the network."""
+
+    def __init__(
+        self, module: "nn.Module", kinds: dict[Any, NeuronKind], sizes: Sequence[int] | None, overshoot: Overshoot
+    ) -> None:
+        self.module, self.kinds, self.overshoot = module, kinds, overshoot
+        self.modules = dict(module.named_modules())
+        self.given_sizes = None if sizes is None else list(sizes)
+        self.parts = NetworkParts()
+        self.neurons: dict[str, Neurons] = {}
+        self.populations: dict[str, str] = {}
+        self.sizes: dict[str, int | None] = {}
+        self.ports: list[str] = []
+        self.state_owners: dict[str, str] = {}
+
+    def read(self, leaves: tuple[type, ...], outputs: Sequence[str] | None) -> None:
+        with _kept_unchanged(self.module):
+            graph = trace(self.module, leaves, fix=_ONE_STEP)
+        values: dict[Any, Any] = {}
+        for node in graph.nodes:
+            if node.op == "output":
+                self._read_outputs(_flatten(node.args[0], values), outputs)
+            else:
+                values[node] = self._read_node(node, values)
+        for port in self.ports:
+            self.parts.inputs.append(InputPort(name=port, size=self._size_of_input(port)))
+
+    def _read_node(self, node: "fx.Node", values: dict[Any, Any]) -> object:
+        given: tuple[Any, ...] = (*node.args, *node.kwargs.values())
+        arguments = [values[argument] if isinstance(argument, type(node)) else argument for argument in given]
+        operation = getattr(node.target, "__name__", node.target)
+        if node.op == "placeholder":
+            return _Argument(str(node.target))
+        if node.op == "get_attr":
+            return None
+        if node.op == "call_module":
+            return self._read_module(str(node.target), arguments)
+        if operation == "getitem" and isinstance(arguments[0], tuple):
+            return arguments[0][arguments[1]]
+        if operation == "flatten" and arguments[1:] == [1]:
+            return arguments[0]
+        if node.target in (operator.add, operator.iadd) or operation == "add":
+            return self._add(node, arguments)
+        raise FrontendError(
+            f"operation '{operation}' has no counterpart on the chip",
+            where=locate(node),
+            fix=f"use Linear, snnTorch neurons and additions; {_ONE_STEP}",
+        )
+
+    def _read_module(self, path: str, arguments: list[Any]) -> object:
+        from torch import nn
+
+        module = self.modules[path]
+        kind = self.kinds.get(type(module))
+        if kind is not None:
+            return self._read_neurons(path, module, kind, arguments)
+        if isinstance(module, nn.Linear):
+            return self._read_linear(path, module, self._as_counts(arguments[0], path))
+        if isinstance(module, nn.Identity | nn.Dropout | nn.Flatten):
+            return arguments[0]
+        raise FrontendError(
+            f"module {type(module).__name__} has no counterpart on the chip",
+            where=f"module '{path}'",
+            fix=f"use Linear and snnTorch's {', '.join(STATES)}",
+        )
+
+    def _read_linear(self, path: str, module: "nn.Linear", value: object) -> _Currents:
+        if not isinstance(value, _Counts):
+            raise FrontendError(
+                "a Linear layer takes something else than spike counts",
+                where=f"module '{path}'",
+                fix="put neurons between two Linear layers, or multiply their weights into one",
+            )
+        bias = np.zeros(module.out_features) if module.bias is None else as_array(module.bias)
+        return _Currents(self._weigh(value, as_array(module.weight).T, path), bias)
+
+    def _weigh(self, counts: _Counts, weights: FloatArray, path: str) -> tuple[WeightedCounts, ...]:
+        """Put weights, ``(n_pre, n_post)``, behind counts; counts that nothing scales are added first."""
+        for source, _ in counts.terms:
+            self._learn_size(source, weights.shape[0], path)
+        if len(counts.terms) > 1 and all(scale is None for _, scale in counts.terms):
+            total = self.parts.add_sum(tuple(source for source, _ in counts.terms), path)
+            return (WeightedCounts(total, weights, path),)
+        return tuple(
+            WeightedCounts(source, weights if scale is None else scale[:, np.newaxis] * weights, path)
+            for source, scale in counts.terms
+        )
+
+    def _read_neurons(self, path: str, module: Any, kind: NeuronKind, arguments: list[Any]) -> object:
+        if path in self.neurons:
+            raise FrontendError(
+                "the neurons are run more than once: forward loops over steps", where=f"module '{path}'", fix=_ONE_STEP
+            )
+        self._own_states(path, kind, arguments[1:])
+        currents = self._as_counts(arguments[0], path)
+        if isinstance(currents, _Counts):
+            size = self._size_of_counts(currents, path, module)
+            currents = _Currents(self._weigh(currents, np.eye(size), path), np.zeros(size))
+        if not isinstance(currents, _Currents):
+            raise FrontendError(
+                "neurons take a state as their input", where=f"module '{path}'", fix="give them currents or spikes"
+            )
+        neurons = read_neurons(path, module, kind, currents.bias.size)
+        population = add_neurons(self.parts, neurons, currents.terms, currents.bias, self.overshoot)
+        self.neurons[path], self.populations[path], self.sizes[population] = neurons, population, neurons.size
+        spikes = _Counts(((population, None if (neurons.scale == 1).all() else neurons.scale),))
+        if module.init_hidden and not module.output:
+            return spikes
+        return (spikes, *(_State(population, state) for state in RETURNED_STATES[kind]))
+
+    def _own_states(self, path: str, kind: NeuronKind, states: list[Any]) -> None:
+        """Check that what a module takes as its states are arguments of forward that nothing else takes."""
+        for state, what in zip(states, STATES[kind], strict=False):
+            if not isinstance(state, _Argument):
+                raise FrontendError(
+                    f"the state '{what}' is made or taken from elsewhere inside forward, in every step",
+                    where=f"module '{path}'",
+                    fix="make it an argument of forward, or use init_hidden=True",
+                )
+            owner = f"{what} of '{path}'"
+            if state.name in self.ports or self.state_owners.setdefault(state.name, owner) != owner:
+                raise FrontendError(
+                    f"argument '{state.name}' of forward is used twice",
+                    where=f"module '{path}'",
+                    measured=f"as {owner} and {self.state_owners.get(state.name, 'as spike counts')}",
+                    fix="give each state its own argument",
+                )
+
+    def _as_counts(self, value: object, path: str) -> object:
+        """Take the spikes of what neurons return; an argument of forward that is used as counts is an input."""
+        if isinstance(value, tuple):
+            return value[0]
+        if not isinstance(value, _Argument):
+            return value
+        if value.name in self.state_owners:
+            raise FrontendError(
+                f"argument '{value.name}' of forward is both a state and an input",
+                where=f"module '{path}'",
+                measured=self.state_owners[value.name],
+                fix="use RLeaky or RSynaptic for recurrence",
+            )
+        port = "input" if value.name in ("x", "input", "input_", "data") else value.name
+        if port not in self.ports:
+            if self.given_sizes is not None and len(self.given_sizes) <= len(self.ports):
+                raise FrontendError("forward has more inputs than sizes were given", measured=port, limit=str(self.given_sizes))
+            self.sizes[port] = None if self.given_sizes is None else self.given_sizes[len(self.ports)]
+            self.ports.append(port)
+            self.parts.reserved.add(port)
+        return _Counts(((port, None),))
+
+    def _add(self, node: "fx.Node", arguments: list[Any]) -> object:
+        values = [self._as_counts(argument, locate(node)) for argument in arguments]
+        if all(isinstance(value, _Counts) for value in values):
+            return _Counts(tuple(term for value in values for term in cast(_Counts, value).terms))
+        if all(isinstance(value, _Currents) for value in values):
+            sums = [cast(_Currents, value) for value in values]
+            if len({value.bias.size for value in sums}) == 1:
+                return _Currents(tuple(t for v in sums for t in v.terms), np.sum([v.bias for v in sums], axis=0))
+        raise FrontendError(
+            "what is added are not spike counts of one size or currents of one size",
+            where=locate(node),
+            fix="put a Linear layer on counts before adding them to currents, and constants into its bias",
+        )
+
+    def _read_outputs(self, values: list[Any], wanted: Sequence[str] | None) -> None:
+        if wanted is not None:
+            unknown = [path for path in wanted if path not in self.populations]
+            if unknown:
+                known = ", ".join(self.populations)
+                raise FrontendError("outputs name a module that is not one of the neurons", measured=unknown[0], limit=known)
+            return self._add_outputs([self.populations[path] for path in wanted])
+        spikes = list(
+            dict.fromkeys(s for value in values if isinstance(value, _Counts) for s, _ in value.terms if s in self.sizes)
+        )
+        spikes = [source for source in spikes if source not in self.ports]
+        if any(isinstance(value, _Currents) or (isinstance(value, _Counts) and len(value.terms) > 1) for value in values):
+            raise FrontendError(
+                "an output of forward is a sum, not the output of neurons", where="output", fix="end the module with neurons"
+            )
+        heard = self._heard_by_others()
+        if spikes:
+            return self._add_outputs([name for name in spikes if name not in heard] or spikes)
+        membranes = list(dict.fromkeys(v.population for v in values if isinstance(v, _State) and v.name == "mem"))
+        if not membranes:
+            raise FrontendError("forward returns no spikes", where="output", fix="return the spikes of the last neurons")
+        return self._read_potentials([name for name in membranes if name not in heard] or membranes, heard)
+
+    def _heard_by_others(self) -> set[str]:
+        sums = {addition.name: addition.terms for addition in self.parts.sums}
+        sent = {(source, q.post) for q in self.parts.projections for source in sums.get(q.pre, (q.pre,))}
+        return {source for source, post in sent if post not in (source, f"{source}.above")}
+
+    def _add_outputs(self, populations: list[str]) -> None:
+        for number, population in enumerate(populations):
+            port = "output" if len(populations) == 1 else f"output{number}"
+            self.parts.outputs.append(OutputPort(name=port, populations=(population,)))
+
+    def _read_potentials(self, populations: list[str], heard: set[str]) -> None:
+        """Make neurons whose membrane alone is read into leaky integrators."""
+        by_population = {self.populations[path]: neurons for path, neurons in self.neurons.items()}
+        for population in populations:
+            neurons = by_population[population]
+            if neurons.reset != "none" or neurons.recurrent is not None or population in heard:
+                raise FrontendError(
+                    "the membrane of neurons is read that reset or whose spikes are used",
+                    where=f"module '{neurons.path}'",
+                    measured=f"reset '{neurons.reset}'",
+                    limit="reset 'none', spikes unused",
+                    fix="use reset_mechanism='none' for a readout, or return its spikes",
+                )
+            silent = [
+                replace(p, threshold=np.full(p.size, np.inf)) if p.name == population else p for p in self.parts.populations
+            ]
+            self.parts.populations = silent
+            self.parts.projections = [q for q in self.parts.projections if not q.pre == q.post == population]
+            port = "output" if len(populations) == 1 else f"output{populations.index(population)}"
+            self.parts.outputs.append(OutputPort(name=port, populations=(population,), readout="potential"))
+
+    def _learn_size(self, source: str, size: int, path: str) -> None:
+        if self.sizes[source] not in (None, size):
+            raise FrontendError(
+                "a layer does not fit the size of its input",
+                where=f"module '{path}'",
+                measured=str(size),
+                limit=f"{self.sizes[source]} ('{source}')",
+            )
+        self.sizes[source] = size
+
+    def _size_of_counts(self, counts: _Counts, path: str, module: Any) -> int:
+        """Give the size of neurons that take counts without a Linear layer."""
+        known = [size for source, _ in counts.terms if (size := self.sizes[source]) is not None]
+        own = [module.threshold.numel(), module.beta.numel()]
+        size = known[0] if known else max(own)
+        if not known and size == 1:
+            raise FrontendError("the number of neurons is unknown", where=f"module '{path}'", fix="give input_sizes")
+        return size
+
+    def _size_of_input(self, port: str) -> int:
+        size = self.sizes[port]
+        if size is None:
+            raise FrontendError(f"the size of input '{port}' is unknown", fix="give input_sizes")
+        return size
+
+
+def _flatten(value: Any, values: dict[Any, Any]) -> list[Any]:
+    """List what forward returns, whatever its nesting."""
+    found = values.get(value) if not isinstance(value, tuple | list | dict) else value
+    if isinstance(found, dict):
+        found = tuple(found.values())
+    if isinstance(found, tuple | list):
+        return [part for item in found for part in (_flatten(item, values) if not isinstance(item, _PARTS) else [item])]
+    return [found]
+
+
+_PARTS = (_Counts, _Currents, _State, _Argument)
+
+
+@contextmanager
+def _kept_unchanged(module: "nn.Module") -> Iterator[None]:
+    """Undo what running forward does to the states that modules keep, and what tracing adds to the module."""
+    buffers = [(part, dict(part._buffers)) for part in module.modules()]
+    attributes = set(vars(module))
+    try:
+        yield
+    finally:
+        for part, kept in buffers:
+            part._buffers.update(kept)
+        for added in set(vars(module)) - attributes:
+            delattr(module, added)

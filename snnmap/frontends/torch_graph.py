@@ -1,0 +1,73 @@
+"""Following the forward of a torch module with torch.fx: what the frontends of torch-based models share."""
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snnmap.errors import FrontendError, SnnmapError
+from snnmap.ir import FloatArray
+
+if TYPE_CHECKING:
+    from torch import Tensor, fx, nn
+
+__all__ = ["as_array", "locate", "trace"]
+
+
+def trace(
+    module: "nn.Module", leaves: tuple[type, ...], *, fix: str = "write forward without branches or loops over data"
+) -> "fx.Graph":
+    """Give the operations of a module's forward, in order.
+
+    Args:
+        module: to follow; one that is a leaf itself is followed as a ``Sequential`` of one.
+        leaves: classes whose own forward is not followed, beside those of torch itself.
+        fix: what the error tells the user to do.
+
+    Returns:
+        The graph; its leaf calls name the module's path.
+
+    Raises:
+        FrontendError: forward depends on data or fails; the error names the user's line.
+    """
+    from torch import fx, nn
+
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+            return isinstance(m, leaves) or super().is_leaf_module(m, module_qualified_name)
+
+    if isinstance(module, leaves):
+        module = nn.Sequential(module)
+    try:
+        return Tracer().trace(module)
+    except SnnmapError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FrontendError.from_failure(
+            "the module's forward cannot be followed",
+            error,
+            where=f"{type(module).__name__}{_user_line(error)}",
+            fix=fix,
+        ) from error
+
+
+def locate(node: "fx.Node") -> str:
+    """Say where in the user's module an operation is."""
+    stack = node.meta.get("nn_module_stack", {})
+    paths = [str(entry[0]) for entry in stack.values() if entry[0]]
+    return f"module '{paths[-1]}', {node.name}" if paths else f"forward, {node.name}"
+
+
+def as_array(tensor: "Tensor") -> FloatArray:
+    """Copy a tensor of any device and dtype to float64."""
+    return np.array(tensor.detach().cpu().double().numpy(), np.float64)
+
+
+def _user_line(error: BaseException) -> str:
+    """Give the last line of the user's own code that an exception came through."""
+    import torch
+
+    ours = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    return f", {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
