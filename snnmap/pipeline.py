@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from snnmap import fsio
 from snnmap.bitstream import decode, disassemble, encode, export_readmemh
 from snnmap.chip import Chip, load_chip
+from snnmap.convert.convert import Conversion
 from snnmap.diagnostics import Diagnostic
 from snnmap.drc import check_mapped, check_network, check_quantised
 from snnmap.errors import DesignRuleError, FormatError, InputError, NetworkError
@@ -222,7 +223,7 @@ def compile_model(
     """Take a model to a bitstream: rules, folding, verification, quantisation, packing, encoding.
 
     Args:
-        model: whatever :func:`snnmap.load` takes.
+        model: whatever :func:`snnmap.load` takes; or a :class:`snnmap.convert.Conversion`, which brings its calibration data.
         chip: a chip record, catalog name or TOML path.
         options: choices of the build.
         calibration: input rasters for the quantiser, ``(n_samples, n_steps, n_channels)``; by name where the network has several
@@ -235,6 +236,10 @@ def compile_model(
         ChipError: unknown or malformed chip.
     """
     options = options or CompileOptions()
+    if isinstance(model, Conversion):
+        calibration = model.calibration if calibration is None else calibration
+        depth = min(options.quantise.depth, model.depth)
+        model, options = model.network, replace(options, quantise=replace(options.quantise, depth=depth))
     network, record = load(model), _read_chip(chip)
     checked = _check(network, record, options, calibration, on_stage)
     if checked.report.errors or checked.matched is None or checked.mapped is None or checked.quantised is None:

@@ -1,6 +1,6 @@
 """ReLU networks as LIF networks whose spike counts are the activations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Conversion:
         units: activation that one spike count over the presentation stands for, by layer.
         errors: a line a layer, on calibration data.
         compensations: a line a layer.
+        calibration: ``(n, time, size)`` counts by input port, of the first calibration data: what the quantiser takes.
     """
 
     network: Network
@@ -46,6 +47,7 @@ class Conversion:
     units: dict[str, float]
     errors: tuple[LayerError, ...]
     compensations: tuple[Compensation, ...]
+    calibration: Mapping[str, IntArray]
 
     @property
     def ports(self) -> dict[str, int]:
@@ -76,6 +78,16 @@ class Conversion:
     def split(self, counts: IntArray) -> dict[str, IntArray]:
         """Give encoded counts by input port, as simulation and calibration of the network take them."""
         return split_ports(counts, self.ports)
+
+    @property
+    def depth(self) -> float:
+        """Thresholds below 0 that potentials should be able to reach on the chip: 16, or what is held and a quarter more."""
+        return max(16.0, 1.25 * max((row.held for row in self.compensations), default=0.0))
+
+    def read_logits(self, potentials: npt.ArrayLike) -> FloatArray:
+        """Give the ANN's outputs, ``(n, n_classes)``, from the outputs' potentials ``(n, time, n_classes)`` of a run."""
+        logits: FloatArray = np.asarray(potentials, np.float64)[:, -1] * self.units["output"]
+        return logits
 
     def read(self, potentials: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """Give classes from the outputs' potentials ``(n, time, n_classes)`` of a run: the highest in the last step."""
@@ -118,6 +130,7 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
         units=units.values,
         errors=measure_errors(ann, units.values, few, spikes),
         compensations=tuple(compensations),
+        calibration=ports,
     )
 
 

@@ -122,11 +122,13 @@ def _read_shares(inputs: npt.ArrayLike, n_inputs: int, options: ConvertOptions) 
     values = np.asarray(inputs, np.float64)
     values = values.reshape(len(values), -1) if values.ndim > 1 else values.reshape(1, -1)
     share = (values - options.input_min) / (options.input_max - options.input_min)
+    if options.clip_inputs:
+        share = np.clip(share, 0.0, 1.0)
     if values.shape[1] != n_inputs or not (share >= -1e-9).all() or not (share <= 1 + 1e-9).all():
         raise InputError(
             "input values cannot be coded as spike counts",
             measured=f"{values.shape[1]} values from {values.min(initial=np.inf):.4g} to {values.max(initial=-np.inf):.4g}",
             limit=f"{n_inputs} values from {options.input_min:g} to {options.input_max:g}",
-            fix="scale the data before training, or set input_min and input_max",
+            fix="set input_min and input_max, or clip_inputs=True; a BatchNorm in front of the model takes raw values",
         )
     return np.clip(share, 0.0, 1.0)

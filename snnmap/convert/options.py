@@ -29,9 +29,11 @@ class ConvertOptions:
             ``percentile``, or the one of least squared error if counts were rounded and ended there (Li et al. 2021).
         percentile: of a layer's activations that stands for its largest rate; 100 is the maximum (Diehl et al. 2015), less is
             robust to outliers (Rueckauer et al. 2017, section 3.2.1).
-        max_rate: spikes a step that stand for that activation.
+        max_rate: spikes a step that stand for that activation; T steps are ``max_rate * T`` levels, of which the literature's
+            one spike a step has T.
         input_min: input value that stands for no spikes; what it differs from 0 goes into the biases, exactly.
         input_max: input value that stands for ``input_rate`` spikes a step.
+        clip_inputs: move values beyond these two to them; otherwise they are refused.
         input_rate: the chip's most counts a step and channel.
         coding: of the inputs, see :func:`encode_values`.
         seed: of the draws of coding ``rate``.
@@ -58,6 +60,7 @@ class ConvertOptions:
     max_rate: float = 8.0
     input_min: float = 0.0
     input_max: float = 1.0
+    clip_inputs: bool = False
     input_rate: int = 15
     coding: Coding = "count"
     seed: int = 0
@@ -76,6 +79,8 @@ class ConvertOptions:
         self._require("balance", self.balance in ("percentile", "mse"), "percentile or mse")
         self._require("percentile", 0.0 < self.percentile <= 100.0, "0 < percentile <= 100")
         self._require("max_rate", self.max_rate > 0.0, "> 0")
+        self._require("input_min", isinstance(self.input_min, int | float), "one number for all channels")
+        self._require("input_max", isinstance(self.input_max, int | float), "one number for all channels")
         self._require("input_max", self.input_max > self.input_min, f"> input_min = {self.input_min:g}")
         self._require("input_rate", 1 <= self.input_rate <= 15, "1 to 15, the chip's counts")
         self._require("coding", self.coding in ("count", "direct", "rate", "latency"), "count, direct, rate or latency")

@@ -197,8 +197,8 @@ def check_input_error(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(population=name, neurons=span, source=quantised.mapped.modules.get(name, "")),
                 message=f"the potential of {chosen.size} neurons is far off after rounding weights",
-                measured=f"{errors[chosen].max():.0%}",
-                limit=f"{_INPUT_ERROR_LIMIT:.0%}",
+                measured=f"{errors[chosen].max():.1%}",
+                limit=f"{_INPUT_ERROR_LIMIT:.1%}",
                 unit="of the threshold",
                 fix="calibrate with data or train with smaller weights",
             )

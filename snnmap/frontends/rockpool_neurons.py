@@ -122,17 +122,14 @@ def _read_max_count(module: Any, path: str) -> int:
 
 
 def _read_dt(part: Any, path: str, given: float | None) -> float:
-    if part.dt is None and given is None:
+    own = None if part.dt is None else float(part.dt)
+    dt_s = given if own is None else own
+    if dt_s is None:
         raise FrontendError("the neurons have no dt", where=f"module '{path}'", fix="give dt")
-    if part.dt is not None and given is not None and not np.isclose(float(part.dt), given, rtol=1e-9, atol=0.0):
-        raise FrontendError(
-            "the given dt is not the one of the neurons",
-            where=f"module '{path}'",
-            measured=f"{given} s",
-            limit=f"{float(part.dt)} s",
-            fix="leave dt out",
-        )
-    return float(part.dt if part.dt is not None else given)
+    if given is not None and not np.isclose(dt_s, given, rtol=1e-9, atol=0.0):
+        what, measured, limit = "the given dt is not the one of the neurons", f"{given} s", f"{dt_s} s"
+        raise FrontendError(what, where=f"module '{path}'", measured=measured, limit=limit, fix="leave dt out")
+    return dt_s
 
 
 def _read_decays(part: Any, path: str, dt_s: float, n: int, n_synapses: int) -> tuple[FloatArray, FloatArray]:

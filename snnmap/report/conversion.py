@@ -120,6 +120,7 @@ def _draw_accuracy(axes: Any, rows: Sequence[StepRow]) -> None:
     axes.set(xlabel="T (steps of the presentation)", ylabel=what, xticks=steps)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     axes.margins(y=0.2)
+    axes.set_ylim(top=min(axes.get_ylim()[1], 100.5))
     other = axes.twinx()
     other.plot(steps, [row.score.synaptic_operations for row in rows], "s--", color=_NOTE)
     other.set_ylabel("synaptic operations a sample", color=_NOTE)
@@ -130,9 +131,9 @@ def _draw_errors(axes: Any, rows: Sequence[StepRow]) -> None:
     layers = [error.layer for error in rows[0].score.errors]
     for number, row in enumerate(rows):
         found = {error.layer: error.relative_error for error in row.score.errors}
-        errors = [found.get(layer, math.nan) for layer in layers]
+        errors = [100 * found.get(layer, math.nan) for layer in layers]
         axes.plot(errors, marker="o", linestyle=_STYLES[number % len(_STYLES)], label=f"T = {row.n_steps}")
-    axes.set(xticks=range(len(layers)), ylabel="relative error of the layer", ylim=(0, None))
+    axes.set(xticks=range(len(layers)), xlabel="layer", ylabel="relative error of the layer (%)", ylim=(0, None))
     axes.set_xticklabels(layers, rotation=30, ha="right")
     axes.spines["right"].set_visible(False)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)

@@ -102,7 +102,7 @@ def _describe(model: nn.Module) -> dict[str, str]:
         if not parameter.requires_grad:
             values = parameter.detach().cpu().numpy()
             tensors[name] += f", not trained, from {values.min(initial=np.inf):.6g} to {values.max(initial=-np.inf):.6g}"
-            tensors[name] += f", CRC {zlib.crc32(np.ascontiguousarray(values)):08x}"
+            tensors[name] += f", CRC {zlib.crc32(values.tobytes()):08x}"
     return modules | tensors
 
 
@@ -114,5 +114,5 @@ def _require_same(what: str, saved: dict[str, Any], wanted: dict[str, Any], path
                 where=f"{path}, {kind} '{name}'",
                 measured=f"{saved.get(name, _ABSENT)} in the checkpoint",
                 limit=f"{wanted.get(name, _ABSENT)}",
-                fix="give the checkpoint's own model and options, or another file (schedules depend on n_epochs, unless constant)",
+                fix="give the checkpoint's own model and options, or another file; schedules but the constant depend on n_epochs",
             )

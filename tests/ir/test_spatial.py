@@ -8,6 +8,7 @@ from torch.nn import functional
 from snnmap.errors import NetworkError
 from snnmap.ir.spatial import Window, lower_convolution, lower_pooling
 
+Pair = tuple[int, int]
 sides = st.integers(1, 3)
 
 
@@ -16,8 +17,8 @@ sides = st.integers(1, 3)
     pads=st.tuples(*[st.integers(0, 2)] * 4), size=st.tuples(st.integers(7, 9), st.integers(7, 9)),
 )  # fmt: skip
 def test_convolutions_are_those_of_torch(
-    groups: int, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], pads: tuple[int, ...], size: tuple[int, int]
-) -> None:  # fmt: skip
+    groups: int, kernel: Pair, stride: Pair, dilation: Pair, pads: tuple[int, ...], size: Pair
+) -> None:
     rng = np.random.default_rng(0)
     weight, x = rng.normal(size=(2 * groups, 2, *kernel)), rng.normal(size=(2 * groups, *size))
     window = Window(kernel=kernel, stride=stride, dilation=dilation, padding=((pads[0], pads[1]), (pads[2], pads[3])))
