@@ -40,23 +40,14 @@ def read_ann(module: Any, input_shape: Sequence[int]) -> Ann:
     """
     try:
         import torch
-        from torch import fx, nn
+        from torch import nn
     except ImportError as error:
         raise FrontendError("torch is not installed", fix="pip install 'snnmap[torch]'") from error
-    from snnmap.nn import QuantisedReLU
+    from snnmap.nn import EventLinear, QuantisedReLU
+    from snnmap.nn.tracing import trace_module
 
-    class Tracer(fx.Tracer):
-        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            return isinstance(m, QuantisedReLU | nn.Linear) or super().is_leaf_module(m, module_qualified_name)
-
-    try:
-        graph = Tracer().trace(module)
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise FrontendError(
-            f"the module's forward cannot be followed: {error}",
-            where=type(module).__name__,
-            fix="write forward without branches or loops over data",
-        ) from error
+    leaves = (QuantisedReLU, nn.Linear, EventLinear)
+    graph = trace_module(module, leaves, fix="write forward without branches or loops over data")
     return _Reader(module, tuple(input_shape)).read(graph, f"torch {torch.__version__}")
 
 

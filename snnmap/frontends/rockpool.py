@@ -1,6 +1,7 @@
 """From a Rockpool module or computational graph to a network, and from a chip's image to XyloSim's specification."""
 
 import importlib
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Pop
 __all__ = ["load", "to_specification"]
 
 
-def load(module_or_graph: Any, *, dt: float | None = None, name: str | None = None) -> Network:
+def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None = None, name: str | None = None) -> Network:
     """Turn a Rockpool module or graph into a network that gives the same spike counts, layer for layer.
 
     Modules are read through ``as_graph()``: LIFTorch and LIF (recurrent, any number of synapses, any leak mode), LinearTorch
@@ -30,6 +31,8 @@ def load(module_or_graph: Any, *, dt: float | None = None, name: str | None = No
     Args:
         module_or_graph: a module of ``rockpool.nn``, or a graph as ``as_graph()`` gives it.
         dt: length of a step in seconds, for a graph whose neurons have none.
+        max_count: the most spikes a neuron may send in a step, where its ``max_spikes_per_dt`` (65536 unless set) allows more
+            than the chip does; changes nothing as long as none sends more.
         name: of the network; the module's class name where left out.
 
     Returns:
@@ -42,8 +45,10 @@ def load(module_or_graph: Any, *, dt: float | None = None, name: str | None = No
         rockpool, graphs = importlib.import_module("rockpool"), importlib.import_module("rockpool.graph")
     except ImportError as error:
         raise FrontendError("Rockpool is not installed", fix="pip install 'snnmap[rockpool]'") from error
+    if max_count is not None and max_count < 1:
+        raise FrontendError("max_count lets no neuron fire", measured=str(max_count), limit="1 or more")
     graph, root = _read_graph(module_or_graph, graphs)
-    reader = _Reader(graph, graphs, _find_paths(root), dt)
+    reader = _Reader(graph, graphs, _find_paths(root), dt, max_count)
     reader.read()
     provenance = {
         "framework": f"rockpool {rockpool.__version__}",
@@ -51,6 +56,7 @@ def load(module_or_graph: Any, *, dt: float | None = None, name: str | None = No
         "integrator": "exponential Euler, synapses decay after their input",
         "reset": "subtract",
         "reset delay": "0 steps",
+        "largest count": "max_spikes_per_dt" if max_count is None else f"max_spikes_per_dt, at most {max_count}",
         "input latency": "0 steps",
     }
     return reader.parts.to_network(name or type(graph if root is None else root).__name__, reader.dt_s, provenance)
@@ -112,8 +118,8 @@ class _Signal:
 class _Reader:
     """Follows the nodes of a graph back from the inputs of each row of neurons."""
 
-    def __init__(self, graph: Any, graphs: Any, paths: dict[int, str], dt: float | None) -> None:
-        self.graph, self.graphs, self.paths, self.given_dt = graph, graphs, paths, dt
+    def __init__(self, graph: Any, graphs: Any, paths: dict[int, str], dt: float | None, max_count: int | None) -> None:
+        self.graph, self.graphs, self.paths, self.given_dt, self.max_count = graph, graphs, paths, dt, max_count
         self.parts = NetworkParts()
         modules = _find_modules(graph)
         self.neurons = [module for module in modules if isinstance(module, graphs.GenericNeurons)]
@@ -162,7 +168,7 @@ class _Reader:
         self.parts.populations.append(
             Population.create(
                 name, lif.threshold.size, alpha=lif.alpha, beta=lif.beta, threshold=lif.threshold, bias=lif.bias,
-                max_count=lif.max_count, source=self._place(module),
+                max_count=min(lif.max_count, self.max_count or lif.max_count), source=self._place(module),
             )
         )  # fmt: skip
         return name
@@ -270,16 +276,17 @@ def _find_modules(graph: Any) -> list[Any]:
     """List the parts of a graph, from its inputs on; holders are left out."""
     modules: dict[int, Any] = {}
     seen: set[int] = set()
-    pending = [*graph.input_nodes, *graph.output_nodes]
-    while pending:
-        node = pending.pop(0)
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        for module in (*node.sink_modules, *node.source_modules):
-            if id(module) not in modules:
-                modules[id(module)] = module
-                pending += [*module.input_nodes, *module.output_nodes]
+    for start in (graph.input_nodes, graph.output_nodes):
+        pending = deque(start)
+        while pending:
+            node = pending.popleft()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            for module in (*node.sink_modules, *node.source_modules):
+                if id(module) not in modules:
+                    modules[id(module)] = module
+                    pending.extend([*module.input_nodes, *module.output_nodes])
     return list(modules.values())
 
 

@@ -78,20 +78,25 @@ def load(
     from torch import nn
 
     kinds = {getattr(snntorch, kind): kind for kind in STATES}
-    leaves = (nn.Linear, snntorch.SpikingNeuron)
+    classes = [part for part in vars(snntorch).values() if isinstance(part, type)]
+    leaves = (nn.Linear, *(part for part in classes if issubclass(part, snntorch.SpikingNeuron)))
     title = name or type(module).__name__
     module = nn.Sequential(module) if isinstance(module, leaves) else module
     reader = _Reader(module, kinds, input_sizes, overshoot)
     reader.read(leaves, outputs)
-    provenance = {
-        "framework": f"snntorch {snntorch.__version__}",
+    return reader.parts.to_network(title, dt, _describe(snntorch.__version__, reader, dt))
+
+
+def _describe(version: str, reader: "_Reader", dt: float) -> dict[str, str]:
+    """Give the provenance: what was chosen in reading."""
+    return {
+        "framework": f"snntorch {version}",
         "dt": f"{dt} s" if dt else "none",
         "integrator": "decay factors as given",
         "reset": ", ".join(sorted({neurons.reset for neurons in reader.neurons.values()})),
-        "overshoot": overshoot,
+        "overshoot": reader.overshoot,
         "input latency": "0 steps",
     }
-    return reader.parts.to_network(title, dt, provenance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,13 @@ def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name:
         import torch
     except ImportError as error:
         raise FrontendError("torch is not installed", fix="pip install 'snnmap[torch]'") from error
-    from snnmap.nn import LeadIn
+    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, LeakyIntegrator
 
     module = module.model if isinstance(module, LeadIn) else module
-    return _Reader(module, input_sizes, name or type(module).__name__, torch.__version__).read()
+    name = name or type(module).__name__
+    if isinstance(module, LIF | LeakyIntegrator | ChipLIF | ChipIntegrator):
+        module = torch.nn.Sequential(module)
+    return _Reader(module, input_sizes, name, torch.__version__).read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +261,13 @@ class _Reader:
             )
 
     def _add(self, node: "fx.Node", values: list[Any]) -> object:
+        if node.kwargs or len(node.args) != 2:
+            raise FrontendError(
+                "an addition with more than two arguments",
+                where=locate(node),
+                measured=str({**node.kwargs}) if node.kwargs else f"{len(node.args)} arguments",
+                fix="write a + b; scale weights instead of using alpha",
+            )
         if len(values) == 1:
             values = values * len([argument for argument in node.args if argument is node.all_input_nodes[0]])
         if len(values) < 2:
@@ -347,6 +357,6 @@ def _membrane_bias(path: str, alpha: FloatArray, bias: FloatArray) -> FloatArray
 def _trace(module: "nn.Module") -> "fx.Graph":
     from torch import nn
 
-    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator
+    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, EventLinear, LeakyIntegrator
 
-    return trace(module, (LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear))
+    return trace(module, (LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear, EventLinear))

@@ -1,12 +1,9 @@
 """Following the forward of a torch module with torch.fx: what the frontends of torch-based models share."""
 
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snnmap.errors import FrontendError, SnnmapError
 from snnmap.ir import FloatArray
 
 if TYPE_CHECKING:
@@ -31,25 +28,11 @@ def trace(
     Raises:
         FrontendError: forward depends on data or fails; the error names the user's line.
     """
-    from torch import fx, nn
+    from torch import nn
 
-    class Tracer(fx.Tracer):
-        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            return isinstance(m, leaves) or super().is_leaf_module(m, module_qualified_name)
+    from snnmap.nn.tracing import trace_module
 
-    if isinstance(module, leaves):
-        module = nn.Sequential(module)
-    try:
-        return Tracer().trace(module)
-    except SnnmapError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise FrontendError.from_failure(
-            "the module's forward cannot be followed",
-            error,
-            where=f"{type(module).__name__}{_user_line(error)}",
-            fix=fix,
-        ) from error
+    return trace_module(nn.Sequential(module) if isinstance(module, leaves) else module, leaves, fix=fix)
 
 
 def locate(node: "fx.Node") -> str:
@@ -63,11 +46,3 @@ def as_array(tensor: "Tensor") -> FloatArray:
     """Copy a tensor of any device and dtype to float64."""
     return np.array(tensor.detach().cpu().double().numpy(), np.float64)
 
-
-def _user_line(error: BaseException) -> str:
-    """Give the last line of the user's own code that an exception came through."""
-    import torch
-
-    ours = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
-    return f", {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""

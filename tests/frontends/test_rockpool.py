@@ -162,6 +162,7 @@ def test_float32_modules_are_read_with_the_decays_that_they_use() -> None:
     assert shifted.beta.tolist() == [0.5, 0.75, 1 - 2.0**-5]
     assert shifted.alpha.tolist() == [[0.875, 0.9375, 0.0]]
     assert timed.max_count.tolist() == [65536] * 2
+    assert load(model, max_count=31).population("3_LIFTorch").max_count.tolist() == [31] * 2
     assert timed.beta.tolist() == [float(model[3].alpha.detach())] * 2
     assert {q.source: q.weights.shape for q in network.projections} == {"0_LinearTorch": (2, 3), "2_LinearTorch": (3, 2)}
 
@@ -264,6 +265,8 @@ def test_dt_must_be_known_and_one() -> None:
         load(hand_made_graph()[0])
     with pytest.raises(FrontendError, match="not the one of the neurons"):
         load(LIFTorch(2, dt=1e-3), dt=2e-3)
+    with pytest.raises(FrontendError, match="lets no neuron fire"):
+        load(LIFTorch(2), max_count=0)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,115 @@
+"""Following the forward of a user's torch module with torch.fx, refusing what would be read as something else than it does."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import fx, nn
+
+from snnmap.errors import FrontendError, SnnmapError
+
+__all__ = ["trace_module"]
+
+_ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
+
+
+def trace_module(module: nn.Module, leaves: tuple[type, ...], *, fix: str) -> fx.Graph:
+    """Give the operations of a module's forward in evaluation mode, in order; the module is left as it was.
+
+    Args:
+        module: to follow.
+        leaves: classes whose own forward is known and not followed, beside those of torch itself. A user's subclass with
+            another forward is followed.
+        fix: what the error tells the user to do.
+
+    Returns:
+        The graph; its leaf calls name the module's path.
+
+    Raises:
+        FrontendError: forward depends on data or fails, or hooks or operations in place make it another than it looks.
+    """
+
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+            if isinstance(m, leaves):
+                return any(type(m).forward is cls.forward for cls in leaves if isinstance(m, cls))
+            return super().is_leaf_module(m, module_qualified_name)
+
+    _refuse_hooks(module)
+    try:
+        with _evaluation_mode(module):
+            graph = Tracer().trace(module)
+    except SnnmapError:
+        raise
+    except (Exception, SystemExit) as error:
+        where = f"{type(module).__name__}{_user_line(error)}"
+        raise FrontendError.from_failure("the module's forward cannot be followed", error, where=where, fix=fix) from error
+    _refuse_stale_values(graph, module)
+    return graph
+
+
+@contextmanager
+def _evaluation_mode(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _refuse_hooks(module: nn.Module) -> None:
+    """Refuse hooks, which may change values or weights; our own only look on."""
+    for path, part in module.named_modules():
+        for hook in [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]:
+            if not (getattr(hook, "__module__", "") or "").startswith("snnmap."):
+                raise FrontendError(
+                    "a hook of the module may change what it computes",
+                    where=f"module '{path}'",
+                    measured=str(getattr(hook, "__qualname__", type(hook).__name__)),
+                    fix="remove it; settle weights first (torch.nn.utils.prune.remove, remove_weight_norm)",
+                )
+
+
+def _refuse_stale_values(graph: fx.Graph, module: nn.Module) -> None:
+    """Refuse operations in place on a value that is used again afterwards: there it is the changed one."""
+    order = {node: number for number, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        if not _works_in_place(node, module):
+            continue
+        value = node.args[0] if node.args else None
+        while isinstance(value, fx.Node):
+            if any(order[user] > order[node] for user in value.users):
+                raise FrontendError(
+                    "a value is changed in place and used again",
+                    where=f"forward, {node.name}",
+                    fix="use the operation that gives a new value (inplace=False, relu instead of relu_, a + b instead of +=)",
+                )
+            value = value.args[0] if _is_alias(value, module) and value.args else None
+
+
+def _works_in_place(node: fx.Node, module: nn.Module) -> bool:
+    if node.op == "call_module":
+        return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
+    name = getattr(node.target, "__name__", str(node.target))
+    is_sum = node.op == "call_function" and name in ("iadd", "isub", "imul", "itruediv")
+    ends_so = name.endswith("_") and not name.endswith("__")
+    return node.op in ("call_function", "call_method") and (is_sum or ends_so or bool(node.kwargs.get("inplace")))
+
+
+def _is_alias(node: fx.Node, module: nn.Module) -> bool:
+    if node.op == "call_module":
+        kind = type(module.get_submodule(str(node.target))).__name__
+        return kind in ("Flatten", "Identity", "Unflatten") or "Dropout" in kind
+    name = getattr(node.target, "__name__", str(node.target))
+    return node.op in ("call_function", "call_method") and name.startswith(_ALIASES)
+
+
+def _user_line(error: BaseException) -> str:
+    """Give the last line of the user's own code that an exception came through."""
+    ours = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    return f", {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
