@@ -28,6 +28,7 @@ from snnmap.ir import (
     format_network,
     join_rasters,
     pack,
+    read_raster,
     read_rasters,
 )
 from snnmap.loading import load
@@ -131,8 +132,10 @@ class Artifacts:
         Raises:
             InputError: wrong raster, or counts beyond those of a channel of the chip.
         """
-        raster = np.asarray(join_rasters(self.mapped.inputs, inputs) if isinstance(inputs, Mapping) else inputs)
-        raster = raster[np.newaxis] if raster.ndim == 2 else raster
+        if isinstance(inputs, Mapping):
+            raster = join_rasters(self.mapped.inputs, inputs)
+        else:
+            raster = read_raster(inputs, self.mapped.table.channel_source.size, where="inputs")
         require_counts(raster, self.mapped.chip)
         padded = np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
         found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))

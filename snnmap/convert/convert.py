@@ -1,5 +1,6 @@
 """ReLU networks as LIF networks whose spike counts are the activations."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -192,8 +193,9 @@ def _prune_excess(ann: Ann, data: FloatArray) -> tuple[Ann, dict[str, FloatArray
 
 def _settle(options: ConvertOptions, n_layers: int, n_levels: int) -> ConvertOptions:
     """Choose the silent steps where the user has not."""
+    options = replace(options, hold_steps=options.hold_steps or math.ceil(8 * options.slowness))
     least = options.hold_steps * (n_levels + 1) if options.overshoot == "hold" else 0
-    steps = options.settle_steps or least or 4 + n_layers
+    steps = options.settle_steps or least or math.ceil((4 + n_layers) * options.slowness)
     if steps < least:
         raise InputError(
             "held spikes come too late for the silent steps",

@@ -1,5 +1,6 @@
 """Choices of a conversion."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,8 +24,8 @@ class ConvertOptions:
 
     Attributes:
         n_steps: T, steps in which an input is presented.
-        settle_steps: silent steps after it, in which currents and late spikes arrive; 0 takes 4 and one a ReLU layer, or what
-            ``hold`` needs.
+        settle_steps: silent steps after it, in which currents and late spikes arrive; 0 takes 4 and one a ReLU layer, as many
+            times more as synapses of ``dash_syn`` are slower than those of 1, or what ``hold`` needs.
         balance: which activation stands for ``max_rate``, where the model's activation has no step of its own: the
             ``percentile``, or the one of least squared error if counts were rounded and ended there (Li et al. 2021).
         percentile: of a layer's activations that stands for its largest rate; 100 is the maximum (Diehl et al. 2015), less is
@@ -46,7 +47,8 @@ class ConvertOptions:
             an activation with a step is rounded as the model does.
         calibrate: shift each layer's charge by the mean error that calibration data show (Deng & Gu 2021; Li et al. 2021).
         overshoot: ``allow`` spikes that later input would have kept away, or ``hold`` them back.
-        hold_steps: steps from the end of the presentation to the first level's release, and from each level's to the next.
+        hold_steps: steps from the end of the presentation to the first level's release, and from each level's to the next; 0
+            takes 8, and more for slower synapses likewise.
         hold_margin: held charge over that which calibration data need.
 
     Raises:
@@ -70,15 +72,17 @@ class ConvertOptions:
     start: Literal["half", "zero"] = "half"
     calibrate: bool = True
     overshoot: Literal["allow", "hold"] = "allow"
-    hold_steps: int = 8
+    hold_steps: int = 0
     hold_margin: float = 1.25
 
     def __post_init__(self) -> None:
+        for name in ("n_steps", "settle_steps", "input_rate", "dash_syn", "hold_steps"):
+            self._require(name, isinstance(getattr(self, name), int), "a whole number")
         self._require("n_steps", self.n_steps >= 1, ">= 1")
         self._require("settle_steps", self.settle_steps >= 0, ">= 0")
         self._require("balance", self.balance in ("percentile", "mse"), "percentile or mse")
         self._require("percentile", 0.0 < self.percentile <= 100.0, "0 < percentile <= 100")
-        self._require("max_rate", self.max_rate > 0.0, "> 0")
+        self._require("max_rate", 0.0 < self.max_rate <= 31.0, "0 < max_rate <= 31, the most spikes a step")
         self._require("input_min", isinstance(self.input_min, int | float), "one number for all channels")
         self._require("input_max", isinstance(self.input_max, int | float), "one number for all channels")
         self._require("input_max", self.input_max > self.input_min, f"> input_min = {self.input_min:g}")
@@ -88,13 +92,18 @@ class ConvertOptions:
         self._require("dash_mem", self.dash_mem is None or 1 <= self.dash_mem <= 15, "1 to 15, or None")
         self._require("start", self.start in ("half", "zero"), "half or zero")
         self._require("overshoot", self.overshoot in ("allow", "hold"), "allow or hold")
-        self._require("hold_steps", self.hold_steps >= 1, ">= 1")
+        self._require("hold_steps", self.hold_steps >= 0, ">= 0")
         self._require("hold_margin", self.hold_margin >= 1.0, ">= 1")
 
     @property
     def gain(self) -> float:
         """Share of a spike's charge that its current carries in its first step: what makes its sum over all steps 1."""
         return 2.0**-self.dash_syn
+
+    @property
+    def slowness(self) -> float:
+        """How many times longer a current lasts than with ``dash_syn`` 1, by half-lives."""
+        return math.log(0.5) / math.log1p(-self.gain)
 
     @property
     def leak(self) -> float:

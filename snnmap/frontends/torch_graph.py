@@ -13,7 +13,7 @@ __all__ = ["as_array", "locate", "trace"]
 
 
 def trace(
-    module: "nn.Module", leaves: tuple[type, ...], *, fix: str = "write forward without branches or loops over data"
+    module: "nn.Module", leaves: tuple[type["nn.Module"], ...], *, fix: str = "write forward without branches or loops over data"
 ) -> "fx.Graph":
     """Give the operations of a module's forward, in order.
 
@@ -45,4 +45,3 @@ def locate(node: "fx.Node") -> str:
 def as_array(tensor: "Tensor") -> FloatArray:
     """Copy a tensor of any device and dtype to float64."""
     return np.array(tensor.detach().cpu().double().numpy(), np.float64)
-

@@ -78,7 +78,7 @@ class _ChipNeurons(nn.Module):
     def _code_weight(self, weight: Tensor, scale: Tensor, shift: int) -> Tensor:
         low, high = self.bits.weight_range
         unit = float(1 << shift)
-        return _round(weight * scale / unit).clamp(low, high) * unit
+        return _round_product(weight, scale, unit).clamp(low, high) * unit
 
     def _codes(self, threshold: Tensor, recurrent_weight: Tensor | None, recurrent_shift: int) -> ChipCodes:
         columns = self.scale.repeat(self.n_synapses)
@@ -89,7 +89,7 @@ class _ChipNeurons(nn.Module):
             dash_syn=_round(self.dash_syn).clamp(1.0, float(self.bits.dash_max)),
             dash_mem=_round(self.dash_mem).clamp(0.0, float(self.bits.dash_max)),
             threshold=threshold,
-            bias=_round(self.bias * self.scale).clamp(float(low), float(high)),
+            bias=_round_product(self.bias, self.scale).clamp(float(low), float(high)),
         )
 
     def _arrive(self, counts: Tensor, weight: Tensor) -> Tensor:
@@ -101,7 +101,15 @@ class _ChipNeurons(nn.Module):
                 limit=f"(batch, time, {self.n_inputs})",
                 fix="give spike counts, one column an input",
             )
-        arrived = multiply_counts(counts[:, self.wake_step :], weight)
+        if weight.dtype not in (torch.float32, torch.float64):
+            raise InputError(
+                "the chip's integers do not fit a float of 16 bits",
+                where=f"{type(self).__name__}({self.n_inputs}, {self.size})",
+                measured=str(weight.dtype),
+                limit="float32 or float64",
+                fix="use model.float()",
+            )
+        arrived = multiply_counts(counts[:, self.wake_step :].to(weight.dtype), weight)
         return arrived.view(*arrived.shape[:2], self.n_synapses, self.size)
 
     def _fill(self, values: Tensor) -> Tensor:
@@ -186,7 +194,7 @@ class ChipLIF(_ChipNeurons):
 
     def codes(self) -> ChipCodes:
         """Give the integers that the layer computes with."""
-        threshold = _round(self.threshold * self.scale).clamp(1.0, float(self.bits.threshold_max))
+        threshold = _round_product(self.threshold, self.scale).clamp(1.0, float(self.bits.threshold_max))
         return self._codes(threshold, self.recurrent_weight, self.recurrent_shift)
 
     def forward(self, counts: Tensor) -> Tensor:
@@ -214,8 +222,9 @@ class ChipLIF(_ChipNeurons):
 
     def extra_repr(self) -> str:
         """Say what the module prints of itself."""
-        kind = ", recurrent" if self.recurrent_weight is not None else ""
-        return f"{self.n_inputs}, {self.size}, n_synapses={self.n_synapses}, shift={self.shift}{kind}"
+        kind = f", recurrent_shift={self.recurrent_shift}" if self.recurrent_weight is not None else ""
+        rule = f"max_count={self.max_count}, surrogate={self.surrogate}, bits={self.bits}"
+        return f"{self.n_inputs}, {self.size}, n_synapses={self.n_synapses}, shift={self.shift}{kind}, {rule}"
 
 
 class ChipIntegrator(_ChipNeurons):
@@ -279,6 +288,13 @@ class ChipIntegrator(_ChipNeurons):
         x = self._arrive(counts, codes.weight)
         potentials = run_chip_integrator(x, codes.dash_syn, codes.dash_mem, codes.bias, codes.threshold, 1, self.bits.state_max)
         return self._fill(potentials) / self.scale
+
+
+def _round_product(values: Tensor, scale: Tensor, unit: float = 1.0) -> Tensor:
+    """Round ``values * scale / unit``, computed in float64, so that a model of either type has the same integers."""
+    exact = (values.detach().double() * scale.double() / unit).round().to(values.dtype)
+    product = values * scale / unit
+    return product + (exact - product).detach()
 
 
 def _round(values: Tensor) -> Tensor:

@@ -42,15 +42,23 @@ class LeadIn(nn.Module):
 
     def __init__(self, model: nn.Module, lags: Mapping[str, int]) -> None:
         super().__init__()
-        self.model, self.n_steps = model, max(lags.values(), default=0)
-        for path, module in model.named_modules():
-            if isinstance(module, ChipLIF | ChipIntegrator):
-                module.wake_step = self.n_steps - lags[path]
+        self.model, self.lags, self.n_steps = model, dict(lags), max(lags.values(), default=0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the model on ``(batch, time, n)`` counts, silent steps put before and taken away after."""
-        counts: Tensor = self.model(nn.functional.pad(x, (0, 0, self.n_steps, 0)))
+        layers = {path: part for path, part in self.model.named_modules() if isinstance(part, ChipLIF | ChipIntegrator)}
+        try:
+            for path, layer in layers.items():
+                layer.wake_step = self.n_steps - self.lags[path]
+            counts: Tensor = self.model(nn.functional.pad(x, (0, 0, self.n_steps, 0)))
+        finally:
+            for layer in layers.values():
+                layer.wake_step = 0
         return counts[:, self.n_steps :]
+
+    def extra_repr(self) -> str:
+        """Say what the module prints of itself."""
+        return f"lags={self.lags}"
 
 
 @contextmanager

@@ -16,7 +16,17 @@ from torch import Tensor
 
 from snnmap.nn.surrogate import Surrogate
 
-__all__ = ["Course", "backward_through_time", "own_input", "run_lif", "run_parts", "run_steps", "share_rows", "split_evenly"]
+__all__ = [
+    "Course",
+    "backward_through_time",
+    "is_compiled",
+    "own_input",
+    "run_lif",
+    "run_parts",
+    "run_steps",
+    "share_rows",
+    "split_evenly",
+]
 
 _WORTH_SHARING = 1 << 18
 """Values of a layer, over all samples and steps, from which on threads are worth their start."""
@@ -119,9 +129,14 @@ def _forward(
         counts=x.new_empty(batch, n_steps, size),
         all_at_once=recurrent_weight is None,
     )
-    forward = (_CompiledForward if x.device.type == "cpu" else _TorchForward)(x, alpha, beta, bias, threshold, max_count, course)
+    forward = (_CompiledForward if is_compiled(x) else _TorchForward)(x, alpha, beta, bias, threshold, max_count, course)
     run_steps(forward.run, x, course.counts, recurrent_weight)
     return course
+
+
+def is_compiled(tensor: Tensor) -> bool:
+    """Say whether the compiled loops take such a tensor."""
+    return tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64)
 
 
 def own_input(x: Tensor, recurrent_weight: Tensor | None) -> Tensor:
@@ -210,7 +225,7 @@ def backward_through_time(
     batch, n_steps, size = course.reached.shape
     given = by_counts.contiguous() if recurrent_weight is None else by_counts.clone(memory_format=torch.contiguous_format)
     by_x = given.new_empty(batch, n_steps, alpha.shape[0], size)
-    retreat = (_CompiledBackward if given.device.type == "cpu" else _TorchBackward)(
+    retreat = (_CompiledBackward if is_compiled(given) else _TorchBackward)(
         given, alpha, beta, threshold, surrogate, course, by_x, needed
     )
     if recurrent_weight is None:

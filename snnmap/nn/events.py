@@ -48,7 +48,8 @@ def multiply_counts(counts: Tensor, weight: Tensor) -> Tensor:
     Returns:
         ``(..., n)``.
     """
-    if counts.device.type != "cpu" or counts.dtype != weight.dtype or not counts.is_floating_point():
+    compiled = counts.dtype == weight.dtype and counts.dtype in (torch.float32, torch.float64)
+    if counts.device.type != "cpu" or not compiled or counts.shape[-1] != weight.shape[1] or torch.is_autocast_enabled("cpu"):
         return nn.functional.linear(counts, weight)
     return cast(Callable[..., Tensor], _MultiplyCounts.apply)(counts, weight)
 

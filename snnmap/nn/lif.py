@@ -53,6 +53,8 @@ class _Membrane(nn.Module):
                 fix="give one column a neuron and synapse",
             )
         batch, time, _ = x.shape
+        if not x.is_floating_point():
+            x = x.to(self.beta.dtype)
         return x.reshape(batch, time, self.n_synapses, self.size)
 
 
@@ -150,7 +152,7 @@ class LIF(_Membrane):
     def extra_repr(self) -> str:
         """Say what the module prints of itself."""
         kind = ", recurrent" if self.recurrent_weight is not None else ""
-        return f"{self.size}, n_synapses={self.n_synapses}, max_count={self.max_count}, surrogate={self.surrogate.name}{kind}"
+        return f"{self.size}, n_synapses={self.n_synapses}, max_count={self.max_count}, surrogate={self.surrogate}{kind}"
 
 
 class LeakyIntegrator(_Membrane):

@@ -1,9 +1,10 @@
 """From outputs over time to one value a class, for samples of different lengths."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from snnmap.errors import InputError
@@ -42,9 +43,17 @@ class Readout(nn.Module):
                 limit=", ".join(get_args(ReadoutName)),
                 fix="name one of them",
             )
+        if settle_steps < 0 or skip_steps < 0:
+            raise InputError(
+                "a negative number of steps",
+                where="Readout",
+                measured=f"{settle_steps}, {skip_steps}",
+                limit=">= 0",
+                fix="give 0 or more",
+            )
         self.kind, self.settle_steps, self.skip_steps = kind, settle_steps, skip_steps
 
-    def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, values: ArrayLike | Tensor, lengths: ArrayLike | Tensor | None = None) -> Tensor:
         """Read all samples.
 
         Args:
@@ -57,7 +66,9 @@ class Readout(nn.Module):
         Raises:
             InputError: a sample is longer than the values, or nothing of it is left to read.
         """
-        stops = self._stops(values, lengths)
+        values = torch.as_tensor(values)
+        values = values if values.is_floating_point() else values.to(torch.get_default_dtype())
+        stops = self._stops(values, None if lengths is None else torch.as_tensor(lengths))
         if self.kind == "last":
             return values[torch.arange(len(values), device=values.device), stops - 1]
         steps = torch.arange(values.shape[1], device=values.device)
@@ -76,6 +87,14 @@ class Readout(nn.Module):
         n_steps = values.shape[1]
         if lengths is None:
             stops = torch.full((len(values),), n_steps, device=values.device)
+        elif lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
+            raise InputError(
+                "lengths are whole numbers of steps",
+                where="Readout",
+                measured=str(lengths.dtype),
+                limit="int64",
+                fix="give integers",
+            )
         else:
             stops = lengths.to(values.device, torch.int64) + self.settle_steps
         if stops.shape != values.shape[:1] or (stops > n_steps).any() or (stops <= self.skip_steps).any():
@@ -89,20 +108,23 @@ class Readout(nn.Module):
         return stops
 
 
-def collate_sequences(settle_steps: int = 0) -> Callable[[Sequence[tuple[Tensor, int]]], tuple[Tensor, Tensor, Tensor]]:
-    """Give a ``collate_fn`` for ``torch.utils.data.DataLoader`` over samples of different lengths.
+class collate_sequences:  # noqa: N801 - used as the function that it makes
+    """A ``collate_fn`` for ``torch.utils.data.DataLoader`` over samples of different lengths.
 
     It turns ``[(counts (time, n), label), ...]`` to counts ``(batch, longest + settle_steps, n)`` with silence behind each
-    sample, labels ``(batch,)`` and lengths ``(batch,)``.
+    sample, labels ``(batch, ...)`` and lengths ``(batch,)``.
 
     Args:
         settle_steps: silent steps after the longest sample, as :class:`Readout` has them.
     """
 
-    def collate(samples: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
-        counts = nn.utils.rnn.pad_sequence([counts for counts, _ in samples], batch_first=True)
-        lengths = torch.tensor([len(counts) for counts, _ in samples])
-        labels = torch.tensor([int(label) for _, label in samples])
-        return nn.functional.pad(counts, (0, 0, 0, settle_steps)), labels, lengths
+    def __init__(self, settle_steps: int = 0) -> None:
+        self.settle_steps = settle_steps
 
-    return collate
+    def __call__(self, samples: Sequence[tuple[ArrayLike | Tensor, Any]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Give counts, labels and lengths of a batch."""
+        sequences = [torch.as_tensor(counts) for counts, _ in samples]
+        counts = nn.utils.rnn.pad_sequence(sequences, batch_first=True)
+        lengths = torch.tensor([len(sequence) for sequence in sequences])
+        labels = torch.stack([torch.as_tensor(label) for _, label in samples])
+        return nn.functional.pad(counts, (0, 0, 0, self.settle_steps)), labels, lengths

@@ -15,7 +15,7 @@ __all__ = ["trace_module"]
 _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
 
 
-def trace_module(module: nn.Module, leaves: tuple[type, ...], *, fix: str) -> fx.Graph:
+def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix: str) -> fx.Graph:
     """Give the operations of a module's forward in evaluation mode, in order; the module is left as it was.
 
     Args:

@@ -25,6 +25,7 @@ def align_model(model: nn.Module, chip: Chip | str, *, options: CompileOptions |
         DesignRuleError: the model cannot be folded.
         FrontendError: the model cannot be read as a network.
     """
+    model = model.model if isinstance(model, LeadIn) else model
     checked = check_model(model, chip, options=options)
     if checked.mapped is None:
         raise DesignRuleError(checked.report.errors)

@@ -1,6 +1,7 @@
 """Which weights share the words of a neuron in the chip's memories, and which of them fit: the count of rule SNN204."""
 
 import copy
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -148,6 +149,13 @@ def read_pools(model: nn.Module, limit: int | Chip | str, *, input_shape: Sequen
         ChipError: unknown or malformed chip.
         FrontendError: a model that cannot be read as a network, or not be converted.
     """
+    if not isinstance(limit, str | Chip):
+        try:
+            limit = operator.index(limit)
+        except TypeError as error:
+            raise InputError(
+                "the limit is neither a whole number nor a chip", measured=repr(limit), fix="give the chip's fan-in limit"
+            ) from error
     if isinstance(limit, int) and limit < 1:
         raise InputError("a neuron needs an input", measured=str(limit), limit="1", fix="give the chip's fan-in limit")
     model = unwrap(model)

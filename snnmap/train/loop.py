@@ -51,6 +51,9 @@ class TrainOptions:
         distil_weight: share of the loss that is the teacher's, 0..1.
         temperature: that softens both distributions for it (Hinton et al. 2015).
         seed: of the order of batches and of dropout, anew in each epoch, so that a resumed run is the uninterrupted one.
+
+    Raises:
+        InputError: a value out of its range.
     """
 
     n_epochs: int = 30
@@ -65,6 +68,29 @@ class TrainOptions:
     distil_weight: float = 0.0
     temperature: float = 2.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks = {
+            "n_epochs": (self.n_epochs >= 1, ">= 1"),
+            "learning_rate": (0.0 < self.learning_rate < float("inf"), "> 0"),
+            "weight_decay": (self.weight_decay >= 0.0, ">= 0"),
+            "schedule": (self.schedule in ("one-cycle", "cosine", "constant"), "one-cycle, cosine or constant"),
+            "label_smoothing": (0.0 <= self.label_smoothing <= 1.0, "0..1"),
+            "clip_norm": (self.clip_norm > 0.0, "> 0"),
+            "rate_weight": (self.rate_weight >= 0.0, ">= 0"),
+            "operations_weight": (self.operations_weight >= 0.0, ">= 0"),
+            "distil_weight": (0.0 <= self.distil_weight <= 1.0, "0..1"),
+            "temperature": (self.temperature > 0.0, "> 0"),
+        }
+        for name, (holds, limit) in checks.items():
+            if not holds:
+                raise InputError(
+                    "an option of the training is out of range",
+                    where=f"TrainOptions.{name}",
+                    measured=str(getattr(self, name)),
+                    limit=limit,
+                    fix=f"give {name} within its limit",
+                )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -248,6 +274,13 @@ def _run_batch(trainer: _Trainer, batch: Batch, activity: ActivityRecorder | Non
     if activity is not None:
         loss = loss + options.rate_weight * activity.rate_penalty(options.rate)
         loss = loss + options.operations_weight * activity.synaptic_operations()
+    if not loss.isfinite():
+        raise InputError(
+            "the loss is not finite; the last checkpoint is of the epoch before",
+            where="train_model",
+            measured=str(loss.item()),
+            fix="train with a lower learning_rate or a clip_norm, and look for NaN in the data",
+        )
     torch.autograd.backward(loss)
     trainer.on_gradients(done)
     if options.clip_norm < float("inf"):

@@ -1,15 +1,16 @@
 """What was trained against what the bitstream does."""
 
 import copy
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from snnmap.ir import IntArray, Recording, read_raster
+from snnmap.ir import IntArray, MappedNetwork, Recording, read_raster
 from snnmap.mapping import Verification, folded_counts
-from snnmap.nn import ChipIntegrator, record_counts
+from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, record_counts
 from snnmap.pipeline import Artifacts, require_counts
 from snnmap.simulator import simulate_image
 
@@ -36,7 +37,7 @@ def verify_model(model: nn.Module, artifacts: Artifacts, raster: npt.ArrayLike) 
     mapped = artifacts.mapped
     counts = read_raster(raster, mapped.table.channel_source.size, where="raster")
     require_counts(counts, mapped.chip)
-    expected = _run_module(model, counts)
+    expected = _run_module(model, _split(counts, mapped))
     padded = np.pad(counts, ((0, 0), (0, max(mapped.lags.values(), default=0)), (0, 0)))
     run = simulate_image(artifacts.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
     found = {name: _find_values(run, artifacts, name, counts.shape[1]) for name in expected}
@@ -47,17 +48,31 @@ def verify_model(model: nn.Module, artifacts: Artifacts, raster: npt.ArrayLike) 
     )
 
 
-def _run_module(model: nn.Module, counts: IntArray) -> dict[str, IntArray]:
-    """Give the counts of every spiking layer, and the integer potentials of a readout in the chip's integers."""
+def _split(counts: IntArray, mapped: MappedNetwork) -> list[IntArray]:
+    """Give the counts of each input port, in the order of the module's inputs."""
+    return [counts[:, :, mapped.table.channels(port.name)] for port in mapped.inputs]
+
+
+def _run_module(model: nn.Module, rasters: Sequence[IntArray]) -> dict[str, IntArray]:
+    """Give the counts of every spiking layer, and the integer potentials of readouts in the chip's integers."""
     model = copy.deepcopy(model).double().eval()
+    if isinstance(model, LIF | ChipLIF | ChipIntegrator):
+        model = nn.Sequential(model)
+    lead, prefix = (model.n_steps, "model.") if isinstance(model, LeadIn) else (0, "")
+    potentials: dict[str, Tensor] = {}
+
+    def keep(path: str) -> Callable[..., None]:
+        def hook(module: ChipIntegrator, _inputs: object, output: Tensor) -> None:
+            potentials[f"{path.removeprefix(prefix)} potential"] = (output * module.scale)[:, lead:]
+
+        return hook
+
+    for path, module in model.named_modules():
+        if isinstance(module, ChipIntegrator):
+            module.register_forward_hook(keep(path))
     with record_counts(model) as layers, torch.no_grad():
-        output = model(torch.tensor(counts, dtype=torch.float64))
-    expected = {name: tensor.numpy().astype(np.int64) for name, tensor in layers.items()}
-    readouts = [(path, module) for path, module in model.named_modules() if isinstance(module, ChipIntegrator)]
-    if len(readouts) == 1 and isinstance(output, torch.Tensor):
-        path, module = readouts[0]
-        expected[f"{path.removeprefix('model.')} potential"] = np.rint((output * module.scale).numpy()).astype(np.int64)
-    return expected
+        model(*(torch.tensor(raster, dtype=torch.float64) for raster in rasters))
+    return {name: np.rint(tensor.numpy()).astype(np.int64) for name, tensor in (layers | potentials).items()}
 
 
 def _find_values(run: Recording, artifacts: Artifacts, name: str, n_steps: int) -> IntArray:

@@ -166,3 +166,37 @@ def test_what_has_no_counterpart_is_named(model: nn.Module, shape: tuple[int, ..
 def test_bad_calibration_data(data: np.ndarray) -> None:
     with pytest.raises(InputError):
         convert_ann(MODELS["mlp"][0].float(), data)
+
+
+@pytest.mark.parametrize("dash_syn", [2, 3, 4])
+def test_slower_synapses_get_the_time_they_need(dash_syn: int) -> None:
+    model, shape = MODELS["mlp"]
+    settle(model, shape)
+    data = np.random.default_rng(0).uniform(0, 1, (100, *shape))
+    for overshoot in ("allow", "hold"):
+        conversion = convert_ann(model, data, options=ConvertOptions(dash_syn=dash_syn, overshoot=overshoot))
+        assert max(error.relative_error for error in conversion.errors) < 0.05
+    model.float()
+
+
+def test_a_conversion_brings_its_calibration_to_the_build() -> None:
+    model, shape = MODELS["mlp"]
+    settle(model, shape)
+    data = np.random.default_rng(0).uniform(0, 1, (100, *shape))
+    conversion = convert_ann(model, data)
+    found = compile_model(conversion, "generic-4096")
+    options = CompileOptions(quantise=QuantiseOptions(depth=16.0))
+    wanted = compile_model(
+        conversion.network, "generic-4096", calibration=conversion.split(conversion.encode(data)), options=options
+    )
+    assert found.bitstream == wanted.bitstream
+    logits = conversion.read_logits(found.run(conversion.encode(data))["output"])
+    ann = run_ann(read_ann(model, shape), data)["output"]
+    assert np.sqrt(np.mean((logits - ann) ** 2)) < 0.1 * np.sqrt(np.mean(ann**2))
+    model.float()
+
+
+def test_inputs_out_of_range_are_clipped_when_asked() -> None:
+    model, shape = MODELS["mlp"]
+    conversion = convert_ann(model, np.full((4, *shape), 2.0), options=ConvertOptions(clip_inputs=True))
+    assert np.array_equal(conversion.encode(np.full((1, *shape), 9.0)), conversion.encode(np.ones((1, *shape))))

@@ -83,7 +83,7 @@ def test_one_clock_by_default() -> None:
     "options",
     [
         {"n_steps": 0}, {"input_rate": 16}, {"input_max": 0.0}, {"dash_syn": 0}, {"dash_mem": 16}, {"percentile": 0.0},
-        {"coding": "phase"}, {"balance": "max"}, {"overshoot": "hald"}, {"max_rate": 0.0}, {"hold_steps": 0}, {"start": "full"},
+        {"coding": "phase"}, {"balance": "max"}, {"overshoot": "hald"}, {"max_rate": 0.0}, {"hold_steps": -1}, {"start": "full"},
     ],
 )  # fmt: skip
 def test_options_have_ranges(options: dict[str, object]) -> None:

@@ -231,3 +231,62 @@ def test_mixed_layers_and_wrong_inputs_are_told() -> None:
         load(nn.Sequential(nn.Linear(5, 5, bias=False), ChipLIF(5, 6)))
     with pytest.raises(InputError, match=r"\(batch, time, 5\)"):
         ChipLIF(5, 6)(torch.zeros(2, 3, 4))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_integers_do_not_depend_on_the_type(seed: int) -> None:
+    torch.manual_seed(seed)
+    layer = ChipLIF(9, 7, scale=torch.rand(7) * 300 + 50, threshold=3.0 * torch.rand(7), recurrent=True, train_bias=True)
+    nn.init.normal_(layer.bias)
+    single = layer.codes()
+    double = layer.double().codes()
+    for name in ("weight", "recurrent_weight", "threshold", "bias"):
+        assert torch.equal(getattr(single, name).double(), getattr(double, name)), name
+
+
+def test_rounding_that_depends_on_the_type_is_verified_as_trained() -> None:
+    model = nn.Sequential(ChipLIF(1, 1, scale=280.76093, threshold=3.0, dash_mem=6, dash_syn=1), ChipIntegrator(1, 1))
+    with torch.no_grad():
+        model[0].weight.fill_(0.48795965)
+        model[1].weight.fill_(1.0)
+    counts = np.random.default_rng(0).integers(0, 5, (3, 300, 1))
+    assert verify_model(model, compile_model(model, "xylo-audio-3"), counts).n_mismatches == 0
+
+
+class TwoReadouts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.h, self.a, self.b = ChipLIF(5, 8), ChipIntegrator(8, 2), ChipIntegrator(8, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        counts = self.h(x)
+        return self.a(counts), self.b(counts)
+
+
+def test_every_readout_is_compared() -> None:
+    torch.manual_seed(0)
+    model = TwoReadouts()
+    artifacts = compile_model(model, "xylo-audio-3")
+    seen = verify_model(model, artifacts, draw_counts(0))
+    assert set(seen.mismatches) == {"h", "a potential", "b potential"}
+    assert seen.n_mismatches == 0
+    with torch.no_grad():
+        model.a.weight *= -5
+    assert verify_model(model, artifacts, draw_counts(0)).mismatches["a potential"] > 0
+
+
+def test_aligning_leaves_the_model_as_it_is() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(ChipLIF(5, 8), ChipLIF(8, 8), ChipIntegrator(8, 2))
+    counts = torch.tensor(draw_counts(0), dtype=torch.float32)
+    before = model(counts)
+    aligned = align_model(align_model(model, "xylo-audio-3"), "xylo-audio-3")
+    assert torch.equal(aligned(counts), before)
+    assert torch.equal(model(counts), before)
+
+
+def test_counts_may_be_integers() -> None:
+    torch.manual_seed(0)
+    counts = torch.tensor(draw_counts(0))
+    for layer in (ChipLIF(5, 6), LIF(5, dash_syn=1, dash_mem=2)):
+        assert torch.equal(layer(counts), layer(counts.float()))

@@ -61,3 +61,11 @@ def test_it_is_a_linear_layer() -> None:
     counts = draw_counts(0.1, 3, 5, 6)
     torch.testing.assert_close(layer(counts), nn.functional.linear(counts, layer.weight, layer.bias))
     assert isinstance(layer, nn.Linear)
+
+
+@pytest.mark.parametrize("width", [5, 40])
+def test_another_width_is_refused(width: int) -> None:
+    counts = torch.zeros(2, 3, width)
+    counts[0, 0, -1] = 1
+    with pytest.raises(RuntimeError):
+        EventLinear(6, 4)(counts)

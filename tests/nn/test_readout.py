@@ -1,5 +1,8 @@
 """Readouts: what they read of padded samples is what they read of each sample alone."""
 
+import pickle
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -64,3 +67,20 @@ def test_bad_lengths(readout: Readout, lengths: list[int]) -> None:
 def test_unknown_kind() -> None:
     with pytest.raises(InputError, match="last, mean, max, count"):
         Readout("first")  # type: ignore[arg-type]
+
+
+def test_what_a_build_gives_is_read() -> None:
+    values = np.arange(24.0).reshape(2, 4, 3)
+    assert Readout("mean")(values).tolist() == values.mean(axis=1).tolist()
+    assert Readout("max")(values.astype(np.int64), [2, 4]).tolist() == [[3, 4, 5], [21, 22, 23]]
+
+
+def test_lengths_are_whole_numbers() -> None:
+    with pytest.raises(InputError, match="whole numbers"):
+        Readout("last")(torch.zeros(2, 5, 3), torch.tensor([2.5, 3.0]))
+
+
+def test_collating_can_be_sent_to_a_worker_and_keeps_labels() -> None:
+    collate = pickle.loads(pickle.dumps(collate_sequences(1)))
+    _, labels, _ = collate([(np.ones((3, 2)), 0.5), (np.ones((4, 2)), 1.5)])
+    assert labels.tolist() == [0.5, 1.5]

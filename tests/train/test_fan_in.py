@@ -271,3 +271,14 @@ def test_nothing_to_do_and_nonsense() -> None:
     normed = nn.Sequential(parametrizations.weight_norm(nn.Linear(20, 8)))
     with pytest.raises(InputError, match="parametrised already"):
         limit_fan_in(normed, 4)
+
+
+@pytest.mark.parametrize("limit", [2.5, float("nan"), None])
+def test_a_limit_that_is_no_number_of_words_is_refused(limit: object) -> None:
+    with pytest.raises(InputError, match="neither a whole number nor a chip"):
+        limit_fan_in(nn.Sequential(nn.Linear(9, 3)), limit)  # type: ignore[arg-type]
+
+
+def test_a_limit_may_be_numpys() -> None:
+    (loss,) = limit_fan_in(nn.Sequential(nn.Linear(9, 3)), np.int64(4))  # type: ignore[arg-type]
+    assert loss.n_removed == 15

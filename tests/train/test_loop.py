@@ -159,6 +159,28 @@ def test_a_teacher_and_its_weight_belong_together() -> None:
             train_model(make_model(), make_loader(), options=replace(FEW, distil_weight=weight), teacher=teacher)
 
 
+@pytest.mark.parametrize(
+    "options", [{"schedule": "onecycle"}, {"n_epochs": 0}, {"learning_rate": 0.0}, {"distil_weight": 2.0}, {"clip_norm": -1.0}]
+)
+def test_options_have_ranges(options: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"TrainOptions.{next(iter(options))}"):
+        TrainOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    path, readout = tmp_path / "model.ckpt", Readout("last", settle_steps=2)
+    train_model(make_model(), make_loader(), readout=readout, options=replace(FEW, schedule="constant"), checkpoint=path)
+    kept, model = path.read_bytes(), make_model()
+    more = replace(FEW, schedule="constant", n_epochs=6)
+
+    def spoil(_done: float) -> None:
+        model[0].weight.grad.fill_(torch.nan)
+
+    with pytest.raises(InputError, match="not finite"):
+        train_model(model, make_loader(), readout=readout, options=more, checkpoint=path, on_gradients=spoil)
+    assert path.read_bytes() == kept
+
+
 def test_no_batches() -> None:
     with pytest.raises(InputError, match="no batches"):
         train_model(make_model(), [], progress=False)
