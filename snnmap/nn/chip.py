@@ -125,8 +125,10 @@ class ChipLIF(_ChipNeurons):
     floats in trained units and rounded on their way (straight-through: the backward pass takes the rounding for nothing, Bengio
     et al. 2013); ``scale`` gives the state units for one trained unit. Exporting such a layer quantises nothing.
 
-    Sums of one step saturate once, after the last weight, where the chip saturates after each spike: the two differ only where
-    the absolute contributions of a step exceed the state's range; :func:`snnmap.verify_model` shows whether that occurs.
+    Sums of one step saturate once, after the last weight, where the chip saturates after each spike, in the order of its slots.
+    The two can differ only where what a current holds and the absolute contributions of a step leave the state's range
+    together. :func:`snnmap.train.to_chip_exact` with calibration data scales neurons so that this does not occur on these data;
+    :func:`snnmap.verify_model` shows whether it occurs.
 
     A model with biases must be aligned with the chip, see :func:`snnmap.align_model`.
 

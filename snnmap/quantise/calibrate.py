@@ -1,11 +1,14 @@
 """What calibration data tell the quantiser: how often sources fire, how far states swing."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.ir import (
+    CsrMatrix,
     FloatArray,
     IntArray,
     MappedNetwork,
@@ -27,7 +30,7 @@ class StateSwing:
     """How far the states of a row of neurons swing, in trained units.
 
     Attributes:
-        peak: ``(n,) float64``, largest absolute current or potential before the reset.
+        peak: ``(n,) float64``, largest absolute current, partial sum of a current in any order, or potential before the reset.
         current_levels: ``(n_levels, n_synapses, n) float64``, quantiles of the currents as the chip holds them.
         potential_levels: ``(n_levels, n) float64``, quantiles of the potentials after the reset.
         n_steps: length of the runs.
@@ -82,16 +85,16 @@ def measure_statistics(
     raster = join_rasters(mapped.inputs, calibration)
     both = ("hidden", "outputs")
     run = simulate_network(as_folded_network(mapped), raster, counts_of=both, states_of=both)
-    swings = {
-        name: _measure_swing(
-            parameters,
-            np.asarray(run.potentials[name], np.float64),
-            np.asarray(run.currents[name], np.float64),
-            run.counts[name],
-            depth,
-        )
-        for name, parameters in (("hidden", mapped.hidden), ("outputs", mapped.outputs))
+    hidden_counts = _delay(run.counts["hidden"])
+    sources = {
+        "hidden": (mapped.hidden, ((raster, mapped.input_weights), (hidden_counts, mapped.recurrent_weights))),
+        "outputs": (mapped.outputs, ((hidden_counts, mapped.output_weights),)),
     }
+    swings = {}
+    for name, (parameters, arriving) in sources.items():
+        currents = np.asarray(run.currents[name], np.float64)
+        swing = _measure_swing(parameters, np.asarray(run.potentials[name], np.float64), currents, run.counts[name], depth)
+        swings[name] = replace(swing, peak=np.maximum(swing.peak, _bound_sums(parameters, currents, arriving)))
     input_mean, input_variance = _moments(raster)
     hidden_mean, hidden_variance = _moments(run.counts["hidden"])
     return Statistics(
@@ -102,6 +105,29 @@ def measure_statistics(
         hidden=swings["hidden"],
         outputs=swings["outputs"],
     )
+
+
+def _delay(values: Any) -> Any:
+    """Give the values ``(n_samples, n_steps, n)`` of the step before, 0 before the first."""
+    return np.pad(values[:, :-1], ((0, 0), (1, 0), (0, 0)))
+
+
+def _bound_sums(
+    parameters: NeuronParameters, currents: FloatArray, arriving: tuple[tuple[IntArray, tuple[CsrMatrix, ...]], ...]
+) -> FloatArray:
+    """Bound the partial sums of a step in any order, ``(n,)``: what a current holds, and all that arrives, without signs.
+
+    Below the state's limit no sum saturates on its way, so that the order in which spikes arrive plays no part.
+    """
+    largest = np.zeros(parameters.size)
+    for synapse, alpha in enumerate(parameters.alpha):
+        total = np.abs(_delay(currents[:, :, synapse]))
+        for counts, matrices in arriving:
+            weights = abs(matrices[synapse].to_scipy())
+            added = (weights.T @ counts.reshape(-1, counts.shape[2]).T).T
+            total = total + np.asarray(added).reshape(total.shape) / np.maximum(alpha, 0.5)
+        largest = np.maximum(largest, total.max(axis=(0, 1), initial=0.0))
+    return largest
 
 
 def _measure_swing(

@@ -133,3 +133,15 @@ def test_other_processes_and_simd_levels_round_alike(environment: dict[str, str]
         return subprocess.run(command, env={**os.environ, **extra}, capture_output=True, text=True, check=True).stdout
 
     assert run(environment) == run({})
+
+
+def test_partial_sums_have_room_in_any_order() -> None:
+    """Large weights that cancel: their sum is small, what is added up on the way is not."""
+    weights = np.repeat([[30.0], [-30.0]], 8, axis=0) @ np.ones((1, 4))
+    network = dense_layer(weights)
+    raster = np.full((1, 20, 16), 15)
+    raster[0, :, 0] = np.arange(20) % 16  # so that something fires
+    program = quantise_network(fold_network(network, XYLO), calibration=raster).program
+    arriving = np.abs(program.input_weights[0].to_dense() << program.input_shift).T @ raster[0].max(axis=0)
+    assert (arriving <= 32767).all()
+    assert (arriving > 3000).all()
