@@ -45,6 +45,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps norse nirtorch  # no torchvision
 	touch $@
 
 # TensorFlow and nengo-dl, 2 GB: nengo-dl and tf-keras without the older or larger TensorFlow that they ask for.

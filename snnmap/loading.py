@@ -16,7 +16,7 @@ from snnmap.ir import Network, load_network
 
 __all__ = ["load"]
 
-_BY_SUFFIX = {".nir": "nir", ".onnx": "onnx"}
+_BY_SUFFIX = {".nir": "nir"}
 _BY_PACKAGE = {
     "nir": "nir",
     "nengo_dl": "nengo_dl",
@@ -40,7 +40,8 @@ def load(model: object, **options: Any) -> Network:
 
     Args:
         model: a :class:`Network`; a model object; ``FILE.py:FUNCTION``, a function without arguments that gives one; or the
-            path of a ``.nir`` file or of a network written by ``save_network``.
+            path of a ``.nir`` file or of a network written by ``save_network``. An ONNX graph is an ANN, for
+            :func:`snnmap.convert.convert_ann`.
         **options: of the frontend's own ``load``, in :mod:`snnmap.frontends`.
 
     Returns:
@@ -60,6 +61,8 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> Net
     if isinstance(model, Network):
         return model
     frontend = _find_frontend(model)
+    if type(model).__module__.startswith("onnx"):
+        raise _refuse_onnx(where or "ModelProto")
     if frontend is None:
         raise FrontendError(
             "no frontend reads such a model",
@@ -77,15 +80,26 @@ def _load_path(path: str, options: dict[str, Any]) -> Network:
         return _load_object(_call_factory(Path(file), name), options, where=path)
     if path.endswith(".py"):
         raise FrontendError("a Python model needs the name of a function", where=path, fix=f"write {path}:FUNCTION")
+    if path.endswith(".onnx"):
+        raise _refuse_onnx(path)
     frontend = _BY_SUFFIX.get(Path(path).suffix)
     return load_network(path) if frontend is None else _call_frontend(frontend, Path(path), options)
+
+
+def _refuse_onnx(where: str) -> FrontendError:
+    return FrontendError(
+        "an ONNX graph is an ANN and has no spikes of its own",
+        where=where,
+        fix="convert it: snnmap.convert.convert_ann(path, calibration_data)",
+    )
 
 
 def _find_frontend(model: object) -> str | None:
     """Name the frontend for a model's class or, within a torch module, for the classes of its modules."""
     parts = [model]
-    if any(cls.__module__.startswith("torch.nn") for cls in type(model).__mro__):
-        parts = [*cast(Any, model).modules()]
+    for cls in type(model).__mro__:
+        if cls.__module__ == "torch.nn.modules.module":  # Rockpool's modules have another modules()
+            parts += cast(Any, cls).modules(model)
     packages = {cls.__module__.partition(".")[0] for part in parts for cls in type(part).__mro__}
     return next((frontend for package, frontend in _BY_PACKAGE.items() if package in packages), None)
 

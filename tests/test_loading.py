@@ -40,6 +40,11 @@ def test_a_missing_file() -> None:
         snnmap.load("nothing.json")
 
 
+def test_an_onnx_graph_is_sent_to_the_conversion() -> None:
+    with pytest.raises(FrontendError, match="convert_ann"):
+        snnmap.load("net.onnx")
+
+
 def test_what_no_frontend_reads() -> None:
     with pytest.raises(FrontendError, match="measured: dict"):
         snnmap.load({})

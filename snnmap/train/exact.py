@@ -31,8 +31,8 @@ def to_chip_exact(
     Args:
         model: float layers, such as the torch frontend reads.
         chip: a chip record, catalog name or TOML path.
-        calibration: input rasters, ``(n_samples, n_steps, n_inputs)``, for the quantiser. Without, states are taken to stay within
-            16 thresholds; where they do not, the chip saturates, and in another order than the layers do.
+        calibration: input rasters, ``(n_samples, n_steps, n_inputs)``, for the quantiser. Without, states are taken to stay
+            within 16 thresholds; where they do not, the chip saturates, and in another order than the layers do.
         options: choices of the build.
 
     Returns:

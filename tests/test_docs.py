@@ -1,0 +1,60 @@
+"""The pages of docs/ run as shown."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from random_networks import random_network
+from torch import nn
+
+from snnmap.ir import Network
+
+PAGE = (Path(__file__).parents[1] / "docs" / "frontends.md").read_text()
+BLOCKS = dict(re.findall(r"## ([\w-]+)\n(?:(?!\n## ).)*?```python\n(.*?)```", PAGE, flags=re.DOTALL))
+
+
+def write_graph(path: str) -> None:
+    import nir
+
+    graph = nir.NIRGraph(
+        {
+            "in": nir.Input(np.array([3])),
+            "w": nir.Linear(np.ones((2, 3))),
+            "n": nir.LIF(tau=np.full(2, 0.01), r=np.ones(2), v_leak=np.zeros(2), v_threshold=np.ones(2), v_reset=np.zeros(2)),
+            "out": nir.Output(np.array([2])),
+        },
+        [("in", "w"), ("w", "n"), ("n", "out")],
+    )
+    nir.write(path, graph)
+
+
+@pytest.fixture
+def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the page takes for granted: a network, a NIR file of another tool, an ONNX file, images."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    write_graph("graph.nir")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlp = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 5))
+        torch.onnx.export(mlp, (torch.rand(2, 20),), "net.onnx", verbose=False)
+    images = np.random.default_rng(0).uniform(0, 1, (40, 20))
+    return {"network": random_network(3, n_synapses=1), "images": images}
+
+
+def test_every_source_has_a_page() -> None:
+    assert set(BLOCKS) >= {"snnTorch", "Rockpool", "NIR", "Nengo", "ONNX"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("source", sorted(BLOCKS))
+def test_it_runs_as_shown(source: str, names: dict[str, Any]) -> None:
+    exec(BLOCKS[source], names)
+    for name in ("network", "same", "other"):
+        assert isinstance(names.get(name, names["network"]), Network)
+    if "classes" in names:
+        assert names["classes"].shape == (40,)
