@@ -31,7 +31,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from snnmap import CompileOptions, QuantiseOptions, compile_model
+from snnmap import compile_model
 from snnmap.convert import ConvertOptions, convert_ann, sweep_steps
 from snnmap.ir import unpack
 from snnmap.report import draw_steps, layer_error_table, make_table, measure_occupancy, occupancy_table, step_table
@@ -84,27 +84,21 @@ display(Image(draw_steps(rows), width=900))
 # %% [markdown]
 # ## To the chip
 #
-# Eight steps are enough. `split` gives the encoded images by input port (the pixels, and a clock that carries the biases), by
-# which the quantiser sees how large potentials become. A ReLU that is off sinks ever lower; `depth=16` lets its potential
-# saturate 16 thresholds below zero, which leaves finer steps for the weights.
+# Eight steps are enough. The conversion brings its calibration images along, on which the quantiser sees how large potentials
+# become. A ReLU that is off sinks ever lower; the build lets its potential saturate 16 thresholds below zero, which leaves finer
+# steps for the weights.
 
 # %%
 conversion = convert_ann(model, train_images[:500], options=ConvertOptions(n_steps=8))
-artifacts = compile_model(
-    conversion.network,
-    "generic-4096",
-    calibration=conversion.split(conversion.encode(train_images[:256])),
-    options=CompileOptions(quantise=QuantiseOptions(depth=16.0)),
-)
+artifacts = compile_model(conversion, "generic-4096")
 rich.print(occupancy_table(measure_occupancy(unpack(artifacts.image))))
 print(f"{len(artifacts.bitstream)} bytes, {len(artifacts.report.errors)} violations of design rules; warnings:")
 warnings = sorted({(finding.rule, finding.name) for finding in artifacts.report.diagnostics})
 print("\n".join(" ".join(warning) for warning in warnings))
 
 # %% [markdown]
-# The two warnings say what rounding to 8 bits did. SNN504: some weights are less than half of the smallest stored one and
-# became 0. SNN506: rounding errors pile up in the potentials. It supposes input without end: these neurons hardly leak (2**-15
-# a step), so errors would add up over 32768 steps. An image lasts 14. What both cost is counted next.
+# Warnings say what rounding to 8 bits did. SNN504: some weights are less than half of the smallest stored one and became 0.
+# SNN506, where it appears: rounding errors pile up in a potential over the steps of an image. What they cost is counted next.
 
 # %% [markdown]
 # ## Run the bitstream
