@@ -28,8 +28,8 @@ __all__ = [
     "split_evenly",
 ]
 
-_WORTH_SHARING = 1 << 18
-"""Values of a layer, over all samples and steps, from which on threads are worth their start."""
+_WORTH_SHARING = 1 << 23
+"""Values of a layer, over all samples and steps, from which on threads are worth their start, and torch's own that still spin."""
 
 
 @dataclass(slots=True)

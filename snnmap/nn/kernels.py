@@ -232,7 +232,13 @@ def gather_rows(first: int, last: int, starts: Array, columns: Array, values: Ar
     for row in range(first, last):
         for n in range(width):
             total[row, n] = 0
-        for event in range(starts[row], starts[row + 1]):
+        start, stop = starts[row], starts[row + 1]
+        for event in range(start, stop - 3, 4):  # four at a time, since each pass reads and writes the total
+            a, b, c, d = columns[event], columns[event + 1], columns[event + 2], columns[event + 3]
+            p, q, r, s = values[event], values[event + 1], values[event + 2], values[event + 3]
+            for n in range(width):
+                total[row, n] += (p * rows[a, n] + q * rows[b, n]) + (r * rows[c, n] + s * rows[d, n])
+        for event in range(stop - (stop - start) % 4, stop):
             column, value = columns[event], values[event]
             for n in range(width):
                 total[row, n] += value * rows[column, n]
