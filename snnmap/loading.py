@@ -35,7 +35,7 @@ def load(model: object, **options: Any) -> Network:
 
         snnmap.load(module)                             # torch, snnTorch, Rockpool
         snnmap.load("model.py:make")                    # a function that gives any of these
-        snnmap.load("graph.nir", preset="snntorch")     # options are those of the frontend
+        snnmap.load("graph.nir", dt_s=1e-3, integrator="euler", reset="zero")  # options are those of the frontend
         snnmap.load(nengo_network)
 
     Args:
@@ -59,6 +59,7 @@ def load(model: object, **options: Any) -> Network:
 
 def _load_object(model: object, options: dict[str, Any], where: str = "") -> Network:
     if isinstance(model, Network):
+        _require_no_options(options)
         return model
     frontend = _find_frontend(model)
     if type(model).__module__.startswith("onnx"):
@@ -80,10 +81,20 @@ def _load_path(path: str, options: dict[str, Any]) -> Network:
         return _load_object(_call_factory(Path(file), name), options, where=path)
     if path.endswith(".py"):
         raise FrontendError("a Python model needs the name of a function", where=path, fix=f"write {path}:FUNCTION")
-    if path.endswith(".onnx"):
+    if path.lower().endswith(".onnx"):
         raise _refuse_onnx(path)
-    frontend = _BY_SUFFIX.get(Path(path).suffix)
-    return load_network(path) if frontend is None else _call_frontend(frontend, Path(path), options)
+    frontend = _BY_SUFFIX.get(Path(path).suffix.lower())
+    if frontend is not None:
+        return _call_frontend(frontend, Path(path), options)
+    _require_no_options(options)
+    return load_network(path)
+
+
+def _require_no_options(options: dict[str, Any]) -> None:
+    if options:
+        raise InputError(
+            "a network is read as it is and has no options", measured=", ".join(sorted(options)), fix="leave them out"
+        )
 
 
 def _refuse_onnx(where: str) -> FrontendError:
@@ -106,8 +117,10 @@ def _find_frontend(model: object) -> str | None:
 
 def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Network:
     reader = importlib.import_module(f"snnmap.frontends.{frontend}").load
-    known = list(inspect.signature(reader).parameters)[1:]
-    unknown = sorted(options.keys() - set(known))
+    parameters = inspect.signature(reader).parameters
+    known = list(parameters)[1:]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())  # and judges them itself
+    unknown = [] if takes_any else sorted(options.keys() - set(known))
     if unknown:
         raise InputError(
             f"the {frontend} frontend has no such option",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from random_networks import random_network
@@ -15,6 +16,24 @@ from snnmap.nn import LIF
 def test_a_network_is_itself() -> None:
     network = random_network(0)
     assert snnmap.load(network) is network
+
+
+def test_a_network_has_no_options(tmp_path: Path) -> None:
+    save_network(random_network(0), tmp_path / "net.json")
+    for model in (random_network(0), tmp_path / "net.json"):
+        with pytest.raises(InputError, match="no options"):
+            snnmap.load(model, dt_s=1)
+
+
+def test_choices_reach_the_nir_frontend(tmp_path: Path) -> None:
+    nir = pytest.importorskip("nir")
+    ones = np.ones(2)
+    neurons = nir.LIF(tau=0.01 * ones, r=ones, v_leak=0 * ones, v_threshold=ones, v_reset=0 * ones)
+    graph = nir.NIRGraph(
+        {"in": nir.Input(np.array([2])), "n": neurons, "out": nir.Output(np.array([2]))}, [("in", "n"), ("n", "out")]
+    )
+    network = snnmap.load(graph, dt_s=1e-3, time_unit="s", integrator="zoh", reset="zero")
+    assert network.populations[0].beta[0] == pytest.approx(np.exp(-0.1))
 
 
 def test_a_saved_network_is_read(tmp_path: Path) -> None:

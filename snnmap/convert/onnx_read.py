@@ -49,6 +49,8 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
     model, where = source, "ModelProto"
     if isinstance(source, str | Path):
         where = str(source)
+        if not Path(source).is_file():
+            raise FrontendError("there is no such ONNX file", where=where, fix="give the path of a .onnx file")
         try:
             model = onnx.load(str(source))
         except Exception as error:  # onnx lets protobuf's errors through
@@ -73,6 +75,7 @@ class OnnxNode:
     def __init__(self, node: Any, number: int) -> None:
         from onnx import helper
 
+        self.domain = node.domain
         self.kind, self.name = node.op_type, node.name or f"{node.op_type}{number}"
         self.inputs, self.outputs = tuple(node.input), tuple(node.output)
         self.attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -98,7 +101,9 @@ class _Reader:
         self.values: dict[str, Affine] = {}
         self.uses = Counter(name for node in graph.node for name in node.input)
         self.layers = LayerList()
-        self.batch = -1
+        self.batch, self.input = -1, ""
+        self.steps: dict[str, float] = {}
+        """Step of the values that are whole numbers of it, by name."""
 
     def read(self, input_shape: Sequence[int] | None) -> Ann:
         given = [entry for entry in self.graph.input if entry.name not in self.constants]
@@ -111,7 +116,8 @@ class _Reader:
                 fix="export the model with one of each",
             )
         shape = tuple(input_shape) if input_shape is not None else _read_shape(given[0])
-        self.values[given[0].name] = make_identity(INPUT, shape)
+        self.input = given[0].name
+        self.values[self.input] = make_identity(INPUT, shape)
         self.batch = given[0].type.tensor_type.shape.dim[0].dim_value or -1 if given[0].type.tensor_type.shape.dim else -1
         for number, node in enumerate(self.graph.node):
             self._read_node(OnnxNode(node, number))
@@ -124,8 +130,12 @@ class _Reader:
         return Ann(name=name, n_inputs=int(np.prod(shape)), layers=self.layers.layers, output=output, framework=self.framework)
 
     def _read_node(self, node: OnnxNode) -> None:
+        if node.domain not in ("", "ai.onnx"):
+            raise node.refuse(
+                "the operator is none of ONNX's own", f"domain '{node.domain}'", fix="export without custom operators"
+            )
         if node.kind in _CONSTANT and all(name in self.constants or not name for name in node.inputs):
-            self.constants[node.outputs[0]] = _CONSTANT[node.kind](node, [self.constants.get(name) for name in node.inputs])
+            self.constants[node.outputs[0]] = self._compute(node)
             return
         read = _READERS.get(node.kind)
         if read is None:
@@ -137,6 +147,16 @@ class _Reader:
             self.values[node.outputs[0]] = read(self, node)
         except NetworkError as error:
             raise node.refuse(error.what, error.measured, error.limit, error.fix) from error
+        if node.kind in _KEEP_LEVELS and node.inputs[0] in self.steps:
+            self.steps[node.outputs[0]] = self.steps[node.inputs[0]]
+
+    def _compute(self, node: OnnxNode) -> Any:
+        try:
+            return _CONSTANT[node.kind](node, [self.constants.get(name) for name in node.inputs])
+        except (ValueError, IndexError, TypeError) as error:
+            raise node.refuse(
+                "the node's constants do not fit each other", str(error), fix="check the file with onnx.checker"
+            ) from error
 
     def value(self, node: OnnxNode, place: int = 0) -> Affine:
         """Give an input that is an activation."""
@@ -148,7 +168,10 @@ class _Reader:
         """Give an input that is a constant, as float64."""
         name = node.inputs[place] if place < len(node.inputs) else ""
         if name in self.constants:
-            return np.asarray(self.constants[name], np.float64)
+            found = np.asarray(self.constants[name], np.float64)
+            if not np.isfinite(found).all() and node.kind != "Clip":
+                raise node.refuse("a constant is not finite", f"{np.count_nonzero(~np.isfinite(found))} values of '{name}'", "0")
+            return found
         if default is None or name:
             raise node.refuse("an operand is not constant", measured=name or "nothing")
         return default
@@ -198,6 +221,8 @@ class _Reader:
 
     def read_normalisation(self, node: OnnxNode) -> Affine:
         value = self.value(node)
+        if node.get("training_mode", 0):
+            raise node.refuse("the normalisation is in training mode", "training_mode=1", fix="export in evaluation mode")
         gamma, beta, mean, variance = (self.constant(node, place) for place in range(1, 5))
         factor = gamma / np.sqrt(variance + float(node.get("epsilon", 1e-5)))
         if value.shape[0] != factor.size:
@@ -236,6 +261,8 @@ class _Reader:
             raise node.refuse("a product or quotient of activations has no LIF counterpart", fix="multiply by constants only")
         value = self.value(node, place)
         factor = _spread(node, self.constant(node, 1 - place), value)
+        if node.kind == "Div" and not factor.all():
+            raise node.refuse("a division by 0")
         return scale(value, factor if node.kind == "Mul" else 1.0 / factor, np.zeros(value.size))
 
     def read_shape(self, node: OnnxNode) -> Affine:
@@ -255,13 +282,16 @@ class _Reader:
         zero = self.constants.get(node.inputs[2], np.zeros(1, np.uint8)) if len(node.inputs) > 2 else np.zeros(1, np.uint8)
         if step.size != 1 or np.asarray(zero).size != 1:
             raise node.refuse("an activation with a step a channel has no LIF counterpart", f"{step.size} steps", "1 step")
-        if set(value.terms) <= {INPUT} and not len(self.layers):
+        step_size = float(step.item())
+        if node.inputs[0] == self.input or self.steps.get(node.inputs[0]) == step_size:
+            self.steps[node.outputs[0]] = step_size
             return value
         if np.asarray(zero).dtype.kind == "u" and not np.asarray(zero).any():
             n_levels = int(np.iinfo(np.asarray(zero).dtype).max)
             alone = self.layers.take_last(value) if self.uses[node.inputs[0]] == 1 else None
             layer = alone or ReluLayer(name=node.name, incoming=value)
-            return self.layers.rectify_and_clip(replace(layer, step=float(step.item())), n_levels * float(step.item()))
+            self.steps[node.outputs[0]] = step_size
+            return self.layers.rectify_and_clip(replace(layer, step=step_size), n_levels * step_size)
         if self._leads_to_output(node):
             return value
         raise node.refuse(
@@ -270,6 +300,26 @@ class _Reader:
             limit="unsigned, zero point 0",
             fix="quantise activations behind their ReLU, to unsigned integers",
         )
+
+    def read_dequantise(self, node: OnnxNode) -> Affine:
+        """Give the activation that was quantised, if it comes back with its own scale."""
+        step, known = self.constant(node, 1), self.steps.get(node.inputs[0])
+        if known is not None and (step.size != 1 or not np.isclose(step.item(), known, rtol=1e-6)):
+            raise node.refuse("an activation comes back with another scale", f"{step.reshape(-1)[0]:.6g}", f"{known:.6g}")
+        return self.value(node)
+
+    def read_mean(self, node: OnnxNode) -> Affine:
+        """Read a mean over all places as a global pool."""
+        value = self.value(node)
+        given = node.get("axes", None)
+        axes = self.constant(node, 1, np.zeros(0)).reshape(-1).astype(int).tolist() if given is None else list(given)
+        rank = len(value.shape) + 1
+        if sorted(axis % rank for axis in axes) != list(range(2, rank)) or rank < 3:
+            raise node.refuse(
+                "a mean over other things than all places of a channel", f"axes {axes}", f"axes {list(range(2, rank))}"
+            )
+        pooled = self.read_global_average(node)
+        return pooled if node.get("keepdims", 1) else reshape(pooled, (value.shape[0],))
 
     def _leads_to_output(self, node: OnnxNode) -> bool:
         """Say whether nothing but dequantisation lies between a node and the graph's output."""
@@ -358,13 +408,30 @@ def _read_constant(node: OnnxNode, _: list[Any]) -> Any:
     raise node.refuse("a constant of an unknown kind", ", ".join(node.attributes))
 
 
+def _quantise(node: OnnxNode, inputs: list[Any]) -> Any:
+    zero = np.asarray(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else np.zeros((), np.uint8)
+    step, offset = _along_axis(node, np.asarray(inputs[0]), np.asarray(inputs[1], np.float64), zero.astype(np.float64))
+    limits = np.iinfo(zero.dtype)
+    return np.clip(np.rint(np.asarray(inputs[0], np.float64) / step) + offset, limits.min, limits.max).astype(zero.dtype)
+
+
+def _along_axis(node: OnnxNode, values: Any, step: FloatArray, zero: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give steps and zero points in the shape in which they are broadcast over the values."""
+    if node.get("block_size", 0):
+        raise node.refuse("quantisation by blocks", f"block_size {node.get('block_size', 0)}", "a step, or one a channel")
+    if step.size == 1:
+        return step.reshape(()), zero.reshape(-1)[:1].reshape(())
+    axis = int(node.get("axis", 1)) % values.ndim
+    if step.ndim != 1 or step.size != values.shape[axis]:
+        raise node.refuse("the steps do not fit the axis", f"{step.shape} on {values.shape}", f"({values.shape[axis]},)")
+    sides = [step.size if other == axis else 1 for other in range(values.ndim)]
+    return step.reshape(sides), np.broadcast_to(zero.reshape(-1), (step.size,)).reshape(sides)
+
+
 def _dequantise(node: OnnxNode, inputs: list[Any]) -> Any:
     words, step = np.asarray(inputs[0], np.float64), np.asarray(inputs[1], np.float64)
     zero = np.asarray(inputs[2], np.float64) if len(inputs) > 2 and inputs[2] is not None else np.zeros_like(step)
-    if step.size > 1:
-        sides = [1] * words.ndim
-        sides[int(node.get("axis", 1))] = step.size
-        step, zero = step.reshape(sides), zero.reshape(sides)
+    step, zero = _along_axis(node, words, step, zero)
     return (words - zero) * step
 
 
@@ -374,17 +441,22 @@ def _fold_shape(node: OnnxNode, inputs: list[Any]) -> Any:
         return array.transpose(node.get("perm", list(range(array.ndim))[::-1]))
     if node.kind == "Identity":
         return array
-    return array.reshape([int(number) for number in np.asarray(inputs[1]).reshape(-1)])
+    numbers = [int(number) for number in np.asarray(inputs[1]).reshape(-1)]
+    return array.reshape([array.shape[axis] if number == 0 else number for axis, number in enumerate(numbers)])
 
 
 _CONSTANT: Mapping[str, Callable[[OnnxNode, list[Any]], Any]] = {
     "Constant": _read_constant,
     "DequantizeLinear": _dequantise,
     "Identity": _fold_shape,
+    "QuantizeLinear": _quantise,
     "Reshape": _fold_shape,
     "Transpose": _fold_shape,
 }
 """Operators that are computed where all of their inputs are constants."""
+
+_KEEP_LEVELS = ("DequantizeLinear", "Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Unsqueeze")
+"""Operators whose values are whole numbers of a step where their input's are."""
 
 _READERS: Mapping[str, Callable[[_Reader, OnnxNode], Affine]] = {
     "Add": _Reader.read_sum,
@@ -392,7 +464,7 @@ _READERS: Mapping[str, Callable[[_Reader, OnnxNode], Affine]] = {
     "BatchNormalization": _Reader.read_normalisation,
     "Clip": _Reader.read_clip,
     "Conv": _Reader.read_conv,
-    "DequantizeLinear": _Reader.read_identity,
+    "DequantizeLinear": _Reader.read_dequantise,
     "Div": _Reader.read_product,
     "Dropout": _Reader.read_identity,
     "Flatten": _Reader.read_shape,
@@ -403,6 +475,7 @@ _READERS: Mapping[str, Callable[[_Reader, OnnxNode], Affine]] = {
     "MaxPool": _Reader.read_maxima,
     "Mul": _Reader.read_product,
     "QuantizeLinear": _Reader.read_quantise,
+    "ReduceMean": _Reader.read_mean,
     "Relu": _Reader.read_relu,
     "Reshape": _Reader.read_shape,
     "Squeeze": _Reader.read_shape,

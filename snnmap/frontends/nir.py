@@ -37,6 +37,10 @@ def load(source: Any, options: NirOptions | None = None, *, name: str | None = N
         NetworkError: a convolution or pooling does not fit its input.
     """
     import_nir()
+    if options is not None and not isinstance(options, NirOptions):
+        raise FrontendError(
+            "options are given as NirOptions", measured=type(options).__name__, fix='write NirOptions.like("norse", dt_s=...)'
+        )
     path = Path(source) if isinstance(source, str | Path) else None
     graph = source if path is None else read_file(path)
     if type_name(graph) != "NIRGraph":

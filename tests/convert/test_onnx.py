@@ -224,3 +224,104 @@ def test_a_missing_shape() -> None:
     with pytest.raises(FrontendError, match="input 'x'"):
         read_onnx(model)
     assert read_onnx(model, (6,)).n_inputs == 6
+
+
+class Batches:
+    """Calibration data as onnxruntime's quantiser asks for them."""
+
+    def __init__(self, name: str, shape: tuple[int, ...]) -> None:
+        self.rest = iter([{name: RNG.uniform(0, 1, (1, *shape)).astype(np.float32)} for _ in range(30)])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.rest, None)
+
+
+def small_conv() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4)
+    )
+
+
+QUANTISED = {
+    "mlp": (lambda: nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)), (6,), 2),
+    "conv": (small_conv, (1, 8, 8), 2),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("name", QUANTISED)
+def test_what_onnxruntime_quantises_keeps_its_relus(name: str, per_channel: bool, tmp_path: Path) -> None:
+    """Its tool takes a ReLU away in front of unsigned levels from 0, which rectify by themselves."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    make, shape, n_relus = QUANTISED[name]
+    torch.manual_seed(0)
+    torch.onnx.export(make().eval(), (torch.rand(1, *shape),), str(tmp_path / "net.onnx"), dynamo=False, verbose=False)
+    graph = onnx.load(str(tmp_path / "net.onnx")).graph
+    quantize_static(
+        str(tmp_path / "net.onnx"), str(tmp_path / "q.onnx"), Batches(graph.input[0].name, shape), quant_format=QuantFormat.QDQ,
+        per_channel=per_channel, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    ann = read_onnx(tmp_path / "q.onnx", shape)
+    assert len([layer for layer in ann.layers if layer.kind == "relu"]) == n_relus
+    inputs = RNG.uniform(0, 1, (20, *shape)).astype(np.float32)
+    wanted = np.concatenate([run_onnx(onnx.load(str(tmp_path / "q.onnx")), sample[np.newaxis])[0] for sample in inputs])
+    found = run_ann(ann, inputs)["output"]
+    assert np.abs(found - wanted).max() < 0.05 * np.ptp(wanted)
+
+
+MORE_REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
+    "not finite": (lambda: make_graph(one("MatMul", "w"), (6,), w=np.full((6, 4), np.nan)), "not finite"),
+    "zero": (lambda: make_graph(one("Div", "c"), (3,), c=np.zeros(3)), "division by 0"),
+    "domain": (lambda: chain(helper.make_node("Relu", ["x"], ["y"], domain="my.dom")), "none of ONNX's own"),
+    "training": (
+        lambda: make_graph(
+            one("BatchNormalization", "g", "b", "m", "v", training_mode=1), (3,),
+            g=np.ones(3), b=np.ones(3), m=np.ones(3), v=np.ones(3),
+        ),
+        "training mode",
+    ),
+    "blocks": (
+        lambda: chain(
+            helper.make_node("DequantizeLinear", ["w", "s"], ["f"], axis=0, block_size=2),
+            helper.make_node("MatMul", ["x", "f"], ["y"]),
+            w=np.ones((6, 2), np.int8), s=np.ones((3, 2), np.float32),
+        ),
+        "by blocks",
+    ),
+    "another scale": (
+        lambda: chain(
+            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "t", "z"], ["y"]),
+            s=np.float32(0.01), t=np.float32(0.02), z=np.uint8(0),
+        ),
+        "another scale",
+    ),
+    "axis": (
+        lambda: chain(
+            helper.make_node("DequantizeLinear", ["w", "s"], ["f"], axis=1), helper.make_node("MatMul", ["x", "f"], ["y"]),
+            w=np.ones((6, 2), np.int8), s=np.ones(3, np.float32),
+        ),
+        "do not fit the axis",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MORE_REFUSED)
+def test_what_would_be_read_wrongly_is_refused(name: str) -> None:
+    make, said = MORE_REFUSED[name]
+    model = make()
+    shape = tuple(dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim)[1:]
+    with pytest.raises(FrontendError, match=said):
+        read_onnx(model, shape)
+
+
+def test_a_mean_over_all_places_is_a_global_pool() -> None:
+    nodes = [helper.make_node("ReduceMean", ["x", "a"], ["y"], keepdims=0)]
+    assert_read(make_graph(nodes, (3, 4, 5), opset=18, a=np.array([-1, 2])), (3, 4, 5))
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FrontendError, match="no such ONNX file"):
+        read_onnx(tmp_path / "nothing.onnx")
