@@ -2,6 +2,19 @@
 
 from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF
 from snnmap.nn.compose import LeadIn, Residual, record_counts
+from snnmap.nn.delta import (
+    DeltaActivation,
+    DeltaNetwork,
+    DeltaSynapse,
+    delta_activation_layer,
+    differences,
+    insert_delta,
+    run_frames,
+    sparsity_penalty,
+    temporal_delta_layer,
+)
+from snnmap.nn.delta_counts import DeltaCounter, LayerCount
+from snnmap.nn.delta_quantisers import FixedPoint, StepQuantiser, count_integer_bits
 from snnmap.nn.events import EventLinear
 from snnmap.nn.lif import LIF, LeakyIntegrator
 from snnmap.nn.quantised import QuantisedReLU, step_from_data
@@ -29,6 +42,23 @@ __all__ = [
     # activations to convert
     "QuantisedReLU",
     "step_from_data",
+    # delta inference
+    "DeltaNetwork",
+    "DeltaSynapse",
+    # delta layers
+    "DeltaActivation",
+    "FixedPoint",
+    "StepQuantiser",
+    "count_integer_bits",
+    "delta_activation_layer",
+    "differences",
+    "insert_delta",
+    "run_frames",
+    "sparsity_penalty",
+    "temporal_delta_layer",
+    # counts of work
+    "DeltaCounter",
+    "LayerCount",
     # surrogate gradients
     "Surrogate",
     "SurrogateName",
