@@ -62,6 +62,29 @@ class FrontendError(SnnmapError):
 class InputError(SnnmapError):
     """An input raster does not suit the network, or an argument is out of range."""
 
+    @classmethod
+    def require_option(cls, options: object, name: str, holds: bool, limit: str, *, of: str) -> None:
+        """Refuse an option that is out of its range.
+
+        Args:
+            options: the record that holds it.
+            name: of its attribute.
+            holds: whether it is within its limit.
+            limit: in words.
+            of: what the options are of, such as ``the training``.
+
+        Raises:
+            InputError: it is not within its limit.
+        """
+        if not holds:
+            raise cls(
+                f"an option of {of} is out of range",
+                where=f"{type(options).__name__}.{name}",
+                measured=str(getattr(options, name)),
+                limit=limit,
+                fix=f"give {name} within its limit",
+            )
+
 
 class FormatError(SnnmapError):
     """A bitstream, its text twin or an image does not follow its specification."""

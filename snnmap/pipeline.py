@@ -32,7 +32,15 @@ from snnmap.ir import (
     read_rasters,
 )
 from snnmap.loading import load
-from snnmap.mapping import FoldOptions, Verification, fold_network, folded_counts, format_slot_table, verify_fold
+from snnmap.mapping import (
+    FoldOptions,
+    Verification,
+    fold_network,
+    folded_counts,
+    folded_potentials,
+    format_slot_table,
+    verify_fold,
+)
 from snnmap.quantise import DecayMatch, QuantiseOptions, SecondSynapse, match_decays, quantise_network
 from snnmap.simulator import simulate_image
 
@@ -147,9 +155,8 @@ class Artifacts:
             if port.readout == "spikes":
                 parts.append(folded_counts(found, self.mapped, name)[:, :n_steps].astype(np.float64))
                 continue
-            slots, lag = self.mapped.table.output_slots(name), self.mapped.lags[name]
-            potentials = found.potentials["outputs"][:, lag : lag + n_steps, slots]
-            parts.append(potentials / self.quantised.output_scale[slots])
+            scale = self.quantised.output_scale[self.mapped.table.output_slots(name)]
+            parts.append(folded_potentials(found, self.mapped, name)[:, :n_steps] / scale)
         return np.concatenate(parts, axis=2)
 
     @property

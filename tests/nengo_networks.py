@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from snnmap.frontends.nengo import encode_inputs, load
-from snnmap.frontends.nengo_build import import_nengo
 from snnmap.ir import Network, simulate_network
+from snnmap.packages import import_nengo
 
 nengo = import_nengo()
 nengo.rc.set("decoder_cache", "enabled", "False")  # which parallel runs would lock for each other

@@ -1,6 +1,5 @@
 """Nengo's neuron types: which of them can live on a deterministic chip of LIF neurons, and why the others cannot."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ __all__ = [
     "RateNetwork",
     "check_on_chip",
     "explain_neurons",
-    "import_nengo",
 ]
 
 WRAPPERS = {"regular": "RegularSpiking", "poisson": "PoissonSpiking", "stochastic": "StochasticSpiking"}
@@ -102,21 +100,6 @@ class RateNetwork:
     n_inputs: int
     layers: tuple[RateLayer, ...]
     output: Affine
-
-
-def import_nengo() -> Any:
-    """Give the package.
-
-    Raises:
-        FrontendError: it is not installed.
-    """
-    try:
-        with warnings.catch_warnings():  # nengo 4.1 uses names that numpy 2 deprecates
-            warnings.simplefilter("ignore", DeprecationWarning)
-            import nengo
-    except ImportError as error:
-        raise FrontendError("nengo is not installed", fix="pip install 'snnmap[nengo]'") from error
-    return nengo
 
 
 def check_on_chip(neuron_type: Any, where: str) -> None:

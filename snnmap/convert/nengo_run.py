@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.convert.ann import INPUT, Affine, Ann
-from snnmap.convert.nengo_neurons import WRAPPERS, RateLayer, RateNetwork, import_nengo
+from snnmap.convert.nengo_neurons import WRAPPERS, RateLayer, RateNetwork
 from snnmap.convert.nengo_read import read_rates
 from snnmap.convert.read import read_ann
 from snnmap.errors import FrontendError, InputError
 from snnmap.ir import FloatArray
+from snnmap.packages import import_nengo
 
 __all__ = ["NengoRun", "run_nengo"]
 

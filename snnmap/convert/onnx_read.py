@@ -15,6 +15,7 @@ from snnmap.convert.onnx_windows import read_window, require_no_ceil
 from snnmap.errors import FrontendError, NetworkError
 from snnmap.ir import FloatArray
 from snnmap.ir.spatial import index_windows, lower_convolution, lower_windows
+from snnmap.packages import import_package
 
 __all__ = ["OnnxNode", "read_onnx"]
 
@@ -42,10 +43,7 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
     Raises:
         FrontendError: onnx is missing, the file cannot be read, or a node has no counterpart; it says which and why.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise FrontendError("onnx is not installed", fix="pip install 'snnmap[onnx]'") from error
+    onnx = import_package("onnx")
     model, where = source, "ModelProto"
     if isinstance(source, str | Path):
         where = str(source)

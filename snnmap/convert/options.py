@@ -116,11 +116,4 @@ class ConvertOptions:
         return self.n_steps * self.input_rate
 
     def _require(self, name: str, holds: bool, limit: str) -> None:
-        if not holds:
-            raise InputError(
-                "an option of the conversion is out of range",
-                where=f"ConvertOptions.{name}",
-                measured=str(getattr(self, name)),
-                limit=limit,
-                fix=f"give {name} within its limit",
-            )
+        InputError.require_option(self, name, holds, limit, of="the conversion")

@@ -13,6 +13,7 @@ from snnmap.convert.functional import as_module, clip_bounds
 from snnmap.convert.layers import LayerList
 from snnmap.convert.spatial import lower_adaptive_pool, lower_average_pool, lower_convolution, pool_windows
 from snnmap.errors import FrontendError
+from snnmap.packages import import_package
 
 __all__ = ["read_ann"]
 
@@ -38,16 +39,11 @@ def read_ann(module: Any, input_shape: Sequence[int]) -> Ann:
     Raises:
         FrontendError: torch is missing, or an operation has no counterpart; it says which and where.
     """
-    try:
-        import torch
-        from torch import nn
-    except ImportError as error:
-        raise FrontendError("torch is not installed", fix="pip install 'snnmap[torch]'") from error
+    torch = import_package("torch")
     from snnmap.nn import EventLinear, QuantisedReLU
     from snnmap.nn.tracing import trace_module
 
-    leaves = (QuantisedReLU, nn.Linear, EventLinear)
-    graph = trace_module(module, leaves, fix="write forward without branches or loops over data")
+    graph = trace_module(module, (QuantisedReLU, torch.nn.Linear, EventLinear))
     return _Reader(module, tuple(input_shape)).read(graph, f"torch {torch.__version__}")
 
 

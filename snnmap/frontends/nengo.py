@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from snnmap.errors import FrontendError, InputError
 from snnmap.frontends.nengo_assemble import START, InitialVoltage, Options, assemble_network
-from snnmap.frontends.nengo_build import Built, build_network, import_nengo, read_simulator
+from snnmap.frontends.nengo_build import Built, build_network, read_simulator
 from snnmap.frontends.nengo_neurons import APPROXIMATIONS, Approximation
 from snnmap.ir import IntArray, Network
+from snnmap.packages import import_nengo
 
 __all__ = ["APPROXIMATIONS", "START", "Approximation", "encode_inputs", "load"]
 

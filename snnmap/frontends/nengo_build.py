@@ -11,22 +11,7 @@ import numpy as np
 from snnmap.errors import FrontendError
 from snnmap.ir import FloatArray
 
-__all__ = ["Built", "Names", "build_network", "import_nengo", "read_simulator", "require_finite", "unique_name"]
-
-
-def import_nengo() -> Any:
-    """Give the package.
-
-    Raises:
-        FrontendError: it is not installed.
-    """
-    try:
-        with warnings.catch_warnings():  # nengo 4.1 uses names that numpy 2 deprecates
-            warnings.simplefilter("ignore", DeprecationWarning)
-            import nengo
-    except ImportError as error:
-        raise FrontendError("nengo is not installed", fix="pip install 'snnmap[nengo]'") from error
-    return nengo
+__all__ = ["Built", "Names", "build_network", "read_simulator", "require_finite", "unique_name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,10 @@ from typing import Any
 
 from snnmap.errors import FrontendError
 from snnmap.frontends.nengo_assemble import InitialVoltage, Options, assemble_network
-from snnmap.frontends.nengo_build import Built, build_network, import_nengo, read_simulator
+from snnmap.frontends.nengo_build import Built, build_network, read_simulator
 from snnmap.frontends.nengo_neurons import Approximation
 from snnmap.ir import Network
+from snnmap.packages import import_nengo
 
 __all__ = ["import_nengo_dl", "load"]
 

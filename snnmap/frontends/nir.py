@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from snnmap.errors import FrontendError, SnnmapError
-from snnmap.frontends.nir_graph import flatten_graph, import_nir, read_file, type_name
+from snnmap.frontends.nir_graph import flatten_graph, read_file, type_name
 from snnmap.frontends.nir_options import NirOptions
 from snnmap.frontends.nir_read import read_graph
 from snnmap.frontends.nir_write import save, to_nir
 from snnmap.frontends.nir_written import read_options
 from snnmap.ir import Network
+from snnmap.packages import import_package
 
 __all__ = ["NirOptions", "load", "save", "to_nir"]
 
@@ -36,7 +37,7 @@ def load(source: Any, options: NirOptions | None = None, *, name: str | None = N
             counterpart; it says where.
         NetworkError: a convolution or pooling does not fit its input.
     """
-    import_nir()
+    import_package("nir")
     if options is not None and not isinstance(options, NirOptions):
         raise FrontendError(
             "options are given as NirOptions", measured=type(options).__name__, fix='write NirOptions.like("norse", dt_s=...)'

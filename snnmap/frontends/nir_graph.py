@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from snnmap.errors import FrontendError
+from snnmap.packages import import_package
 
-__all__ = ["FlatGraph", "flatten_graph", "import_nir", "read_file", "type_name"]
+__all__ = ["FlatGraph", "flatten_graph", "read_file", "type_name"]
 
 Edge = tuple[str, str]
 
@@ -32,19 +33,6 @@ class FlatGraph:
     metadata: Mapping[str, Any]
 
 
-def import_nir() -> Any:
-    """Give the nir package.
-
-    Raises:
-        FrontendError: it is not installed.
-    """
-    try:
-        import nir
-    except ImportError as error:
-        raise FrontendError("nir is not installed", fix="pip install 'snnmap[nir]'") from error
-    return nir
-
-
 def type_name(node: Any) -> str:
     """Give NIR's name of a node's type."""
     return type(node).__name__
@@ -56,7 +44,7 @@ def read_file(path: Path) -> Any:
     Raises:
         FrontendError: the file is not readable, is not NIR, or holds a node that cannot be built; it says which.
     """
-    nir = import_nir()
+    nir = import_package("nir")
     import h5py
 
     try:

@@ -10,7 +10,7 @@ from snnmap.chip import Readout
 from snnmap.errors import FrontendError
 from snnmap.frontends.nir_arrays import shape_of
 from snnmap.frontends.nir_build import Parts
-from snnmap.frontends.nir_graph import FlatGraph, import_nir, type_name
+from snnmap.frontends.nir_graph import FlatGraph, type_name
 from snnmap.frontends.nir_linear import LINEAR, apply_linear
 from snnmap.frontends.nir_loops import delay_loops
 from snnmap.frontends.nir_neurons import NEURONS, neuron_shape
@@ -19,6 +19,7 @@ from snnmap.frontends.nir_provenance import describe_choices
 from snnmap.frontends.nir_signal import Signal, add_signals, source_signal
 from snnmap.frontends.nir_written import written
 from snnmap.ir import InputPort, Network, OutputPort, Population, SpikeSum, order_populations
+from snnmap.packages import import_package
 
 __all__ = ["read_graph"]
 
@@ -70,7 +71,7 @@ class _Reader:
             sums=sums,
             dt_s=float(metadata.get("snnmap_dt_s", self.options.dt_s or 0.0)),
             integers=bool(metadata.get("snnmap_integers", 0)),
-            provenance=describe_choices(import_nir().version, self.options, recurrence, metadata),
+            provenance=describe_choices(import_package("nir").version, self.options, recurrence, metadata),
         )
         return self._with_ordered_populations(network)
 

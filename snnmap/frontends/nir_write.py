@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.errors import FrontendError
-from snnmap.frontends.nir_graph import import_nir
 from snnmap.frontends.nir_options import Integrator, NirOptions
 from snnmap.frontends.nir_written import graph_metadata, population_metadata
 from snnmap.fsio import write_file
 from snnmap.ir import FloatArray, Network, Population, Projection, SpikeSum, require_structure
+from snnmap.packages import import_package
 
 __all__ = ["save", "to_nir"]
 
@@ -37,7 +37,7 @@ def save(
     """
     graph = to_nir(network, integrator=integrator, precision=precision)
     content = io.BytesIO()
-    import_nir().write(content, graph)
+    import_package("nir").write(content, graph)
     write_file(Path(path), content.getvalue())
 
 
@@ -75,7 +75,7 @@ class _Writer:
     nodes: dict[str, Any] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
-    nir: Any = field(default_factory=import_nir)
+    nir: Any = field(default_factory=lambda: import_package("nir"))
 
     @property
     def step_s(self) -> float:

@@ -13,6 +13,7 @@ from snnmap.frontends.network_parts import NetworkParts
 from snnmap.frontends.rockpool_neurons import LifParameters, read_lif
 from snnmap.frontends.rockpool_specification import to_specification
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population
+from snnmap.packages import import_package
 
 __all__ = ["load", "to_specification"]
 
@@ -41,10 +42,8 @@ def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None
     Raises:
         FrontendError: Rockpool is missing, or a part or option has no counterpart; it says which and where.
     """
-    try:
-        rockpool, graphs = importlib.import_module("rockpool"), importlib.import_module("rockpool.graph")
-    except ImportError as error:
-        raise FrontendError("Rockpool is not installed", fix="pip install 'snnmap[rockpool]'") from error
+    rockpool = import_package("rockpool", called="Rockpool")
+    graphs = importlib.import_module("rockpool.graph")
     if max_count is not None and max_count < 1:
         raise FrontendError("max_count lets no neuron fire", measured=str(max_count), limit="1 or more")
     graph, root = _read_graph(module_or_graph, graphs)

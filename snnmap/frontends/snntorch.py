@@ -1,6 +1,5 @@
 """From a torch module made of snnTorch neurons, Linear layers and additions to a network."""
 
-import importlib
 import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +20,9 @@ from snnmap.frontends.snntorch_neurons import (
     add_neurons,
     read_neurons,
 )
-from snnmap.frontends.torch_graph import as_array, locate, trace
+from snnmap.frontends.torch_graph import as_array, locate
 from snnmap.ir import FloatArray, InputPort, Network, OutputPort
+from snnmap.packages import import_package
 
 if TYPE_CHECKING:
     from torch import fx, nn
@@ -69,10 +69,7 @@ def load(
     Raises:
         FrontendError: snnTorch is missing, or an operation or option has no counterpart; it says which and where.
     """
-    try:
-        snntorch = importlib.import_module("snntorch")
-    except ImportError as error:
-        raise FrontendError("snnTorch is not installed", fix="pip install 'snnmap[snntorch]'") from error
+    snntorch = import_package("snntorch", called="snnTorch")
     if overshoot not in ("exact", "ignore"):
         raise FrontendError("unknown choice of overshoot", measured=repr(overshoot), limit="exact, ignore")
     from torch import nn
@@ -145,9 +142,11 @@ class _Reader:
         self.ports: list[str] = []
         self.state_owners: dict[str, str] = {}
 
-    def read(self, leaves: tuple[type, ...], outputs: Sequence[str] | None) -> None:
+    def read(self, leaves: "tuple[type[nn.Module], ...]", outputs: Sequence[str] | None) -> None:
+        from snnmap.nn.tracing import trace_module
+
         with _kept_unchanged(self.module):
-            graph = trace(self.module, leaves, fix=_ONE_STEP)
+            graph = trace_module(self.module, leaves, fix=_ONE_STEP)
         values: dict[Any, Any] = {}
         for node in graph.nodes:
             if node.op == "output":

@@ -9,8 +9,9 @@ import numpy as np
 
 from snnmap.chip import Readout, decay_factors
 from snnmap.errors import FrontendError
-from snnmap.frontends.torch_graph import as_array, locate, trace
+from snnmap.frontends.torch_graph import as_array, locate
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
+from snnmap.packages import import_package
 
 if TYPE_CHECKING:
     from torch import fx, nn
@@ -36,16 +37,12 @@ def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name:
     Raises:
         FrontendError: torch is missing, or an operation has no counterpart; it says which, and where in the module.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise FrontendError("torch is not installed", fix="pip install 'snnmap[torch]'") from error
-    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, LeakyIntegrator
+    torch = import_package("torch")
+    from snnmap.nn import LeadIn
 
     module = module.model if isinstance(module, LeadIn) else module
     name = name or type(module).__name__
-    if isinstance(module, LIF | LeakyIntegrator | ChipLIF | ChipIntegrator):
-        module = torch.nn.Sequential(module)
+    module = torch.nn.Sequential(module) if isinstance(module, _leaves()) else module
     return _Reader(module, input_sizes, name, torch.__version__).read()
 
 
@@ -92,7 +89,9 @@ class _Reader:
         self.integers: dict[str, bool] = {}
 
     def read(self) -> Network:
-        graph = _trace(self.module)
+        from snnmap.nn.tracing import trace_module
+
+        graph = trace_module(self.module, _leaves())
         values: dict[Any, Any] = {}
         for node in graph.nodes:
             values[node] = self._read_node(node, values)
@@ -354,9 +353,10 @@ def _membrane_bias(path: str, alpha: FloatArray, bias: FloatArray) -> FloatArray
     return np.asarray(bias.sum(axis=0), np.float64)
 
 
-def _trace(module: "nn.Module") -> "fx.Graph":
+def _leaves() -> "tuple[type[nn.Module], ...]":
+    """Give the classes that are read as they are."""
     from torch import nn
 
     from snnmap.nn import LIF, ChipIntegrator, ChipLIF, EventLinear, LeakyIntegrator
 
-    return trace(module, (LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear, EventLinear))
+    return LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear, EventLinear

@@ -1,4 +1,4 @@
-"""Following the forward of a torch module with torch.fx: what the frontends of torch-based models share."""
+"""Places and tensors of torch modules: what the frontends of torch-based models share."""
 
 from typing import TYPE_CHECKING
 
@@ -7,32 +7,9 @@ import numpy as np
 from snnmap.ir import FloatArray
 
 if TYPE_CHECKING:
-    from torch import Tensor, fx, nn
+    from torch import Tensor, fx
 
-__all__ = ["as_array", "locate", "trace"]
-
-
-def trace(
-    module: "nn.Module", leaves: tuple[type["nn.Module"], ...], *, fix: str = "write forward without branches or loops over data"
-) -> "fx.Graph":
-    """Give the operations of a module's forward, in order.
-
-    Args:
-        module: to follow; one that is a leaf itself is followed as a ``Sequential`` of one.
-        leaves: classes whose own forward is not followed, beside those of torch itself.
-        fix: what the error tells the user to do.
-
-    Returns:
-        The graph; its leaf calls name the module's path.
-
-    Raises:
-        FrontendError: forward depends on data or fails; the error names the user's line.
-    """
-    from torch import nn
-
-    from snnmap.nn.tracing import trace_module
-
-    return trace_module(nn.Sequential(module) if isinstance(module, leaves) else module, leaves, fix=fix)
+__all__ = ["as_array", "locate"]
 
 
 def locate(node: "fx.Node") -> str:

@@ -4,7 +4,7 @@ from snnmap.mapping.fold import FoldOptions, fold_network
 from snnmap.mapping.lower import lower_network, stretch_network
 from snnmap.mapping.retime import Retiming, retime_network
 from snnmap.mapping.slots import format_slot_table
-from snnmap.mapping.verify import Verification, draw_rasters, folded_counts, verify_fold
+from snnmap.mapping.verify import Verification, draw_rasters, folded_counts, folded_potentials, verify_fold
 
 __all__ = [
     # folding
@@ -19,5 +19,6 @@ __all__ = [
     "Verification",
     "draw_rasters",
     "folded_counts",
+    "folded_potentials",
     "verify_fold",
 ]

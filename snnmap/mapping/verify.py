@@ -9,6 +9,7 @@ import numpy.typing as npt
 from snnmap.errors import NetworkError
 from snnmap.ir import (
     CsrMatrix,
+    FloatArray,
     IntArray,
     MappedNetwork,
     Network,
@@ -154,6 +155,11 @@ def folded_counts(folded: Recording, mapped: MappedNetwork, name: str) -> IntArr
     if not slots.size:
         slots = mapped.table.hidden_slots(name)
     return folded.counts[area][:, mapped.lags[name] :, slots]
+
+
+def folded_potentials(folded: Recording, mapped: MappedNetwork, name: str) -> FloatArray | IntArray:
+    """Give an output population's potentials from a folded run, as :func:`folded_counts`."""
+    return folded.potentials["outputs"][:, mapped.lags[name] :, mapped.table.output_slots(name)]
 
 
 def _require_equal_counts(left: Recording, right: Recording) -> None:

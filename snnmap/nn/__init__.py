@@ -1,7 +1,7 @@
 """Torch modules to train with; the torch frontend turns them into networks, count for count."""
 
 from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF
-from snnmap.nn.compose import LeadIn, Residual, record_counts
+from snnmap.nn.compose import LeadIn, Residual, record_counts, record_outputs
 from snnmap.nn.delta import (
     DeltaActivation,
     DeltaNetwork,
@@ -35,6 +35,7 @@ __all__ = [
     "LeadIn",
     "Residual",
     "record_counts",
+    "record_outputs",
     # readouts
     "Readout",
     "ReadoutName",

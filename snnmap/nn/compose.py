@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from snnmap.nn.chip import ChipIntegrator, ChipLIF
 from snnmap.nn.lif import LIF
 
-__all__ = ["LeadIn", "Residual", "record_counts"]
+__all__ = ["LeadIn", "Residual", "record_counts", "record_outputs"]
 
 
 class Residual(nn.Module):
@@ -62,25 +62,36 @@ class LeadIn(nn.Module):
 
 
 @contextmanager
-def record_counts(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Keep the counts of every spiking layer of each forward pass within the block, by module path.
+def record_outputs(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[dict[str, Tensor]]:
+    """Keep the outputs of every layer of some kinds of each forward pass within the block, by module path.
+
+    Args:
+        model: of layers with outputs ``(batch, time, size)``.
+        kinds: their classes.
 
     Yields:
-        Filled by each forward pass: ``(batch, time, size)`` counts by the path that :meth:`named_modules` gives (that of the
-        model within, for :class:`LeadIn`).
+        Filled by each forward pass: outputs by the path that :meth:`named_modules` gives (that of the model within, for
+        :class:`LeadIn`, whose silent steps are left out).
     """
-    counts: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     handles = []
     lead, prefix = (model.n_steps, "model.") if isinstance(model, LeadIn) else (0, "")
     for path, module in model.named_modules():
-        if isinstance(module, LIF | ChipLIF):
+        if isinstance(module, kinds):
 
             def keep(_module: nn.Module, _inputs: Any, output: Tensor, path: str = path.removeprefix(prefix)) -> None:
-                counts[path] = output.detach()[:, lead:]
+                outputs[path] = output.detach()[:, lead:]
 
             handles.append(module.register_forward_hook(keep))
     try:
-        yield counts
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def record_counts(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Keep the counts of every spiking layer, as :func:`record_outputs`."""
+    with record_outputs(model, (LIF, ChipLIF)) as counts:
+        yield counts

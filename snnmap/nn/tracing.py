@@ -12,10 +12,11 @@ from snnmap.errors import FrontendError, SnnmapError
 
 __all__ = ["trace_module"]
 
+_FIX = "write forward without branches or loops over data"
 _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
 
 
-def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix: str) -> fx.Graph:
+def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix: str = _FIX) -> fx.Graph:
     """Give the operations of a module's forward in evaluation mode, in order; the module is left as it was.
 
     Args:

@@ -1,6 +1,6 @@
 """Training for the chip: start from where the chip starts, and see that it does what was trained."""
 
-from snnmap.train.activity import ActivityRecorder, count_fan_out
+from snnmap.train.activity import ActivityRecorder
 from snnmap.train.align import align_model
 from snnmap.train.exact import to_chip_exact
 from snnmap.train.fan_in import (
@@ -37,5 +37,4 @@ __all__ = [
     "settle_fan_in",
     # and with few spikes
     "ActivityRecorder",
-    "count_fan_out",
 ]

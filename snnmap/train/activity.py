@@ -11,7 +11,7 @@ from snnmap.frontends.torch import load
 from snnmap.ir import count_fan_out
 from snnmap.nn import LIF, ChipLIF, LeadIn
 
-__all__ = ["ActivityRecorder", "count_fan_out"]
+__all__ = ["ActivityRecorder"]
 
 
 class ActivityRecorder:

@@ -83,14 +83,7 @@ class TrainOptions:
             "temperature": (self.temperature > 0.0, "> 0"),
         }
         for name, (holds, limit) in checks.items():
-            if not holds:
-                raise InputError(
-                    "an option of the training is out of range",
-                    where=f"TrainOptions.{name}",
-                    measured=str(getattr(self, name)),
-                    limit=limit,
-                    fix=f"give {name} within its limit",
-                )
+            InputError.require_option(self, name, holds, limit, of="the training")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,16 +1,17 @@
 """What was trained against what the bitstream does."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snnmap.ir import IntArray, MappedNetwork, Recording, read_raster
-from snnmap.mapping import Verification, folded_counts
-from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, record_counts
+from snnmap.mapping import Verification, folded_counts, folded_potentials
+from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, record_counts, record_outputs
 from snnmap.pipeline import Artifacts, require_counts
 from snnmap.simulator import simulate_image
 
@@ -40,7 +41,7 @@ def verify_model(model: nn.Module, artifacts: Artifacts, raster: npt.ArrayLike) 
     expected = _run_module(model, _split(counts, mapped))
     padded = np.pad(counts, ((0, 0), (0, max(mapped.lags.values(), default=0)), (0, 0)))
     run = simulate_image(artifacts.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
-    found = {name: _find_values(run, artifacts, name, counts.shape[1]) for name in expected}
+    found = {name: _find_values(run, mapped, name, counts.shape[1]) for name in expected}
     return Verification(
         n_compared=sum(values.size for values in expected.values()),
         mismatches={name: int((found[name] != values).sum()) for name, values in expected.items()},
@@ -58,27 +59,15 @@ def _run_module(model: nn.Module, rasters: Sequence[IntArray]) -> dict[str, IntA
     model = copy.deepcopy(model).double().eval()
     if isinstance(model, LIF | ChipLIF | ChipIntegrator):
         model = nn.Sequential(model)
-    lead, prefix = (model.n_steps, "model.") if isinstance(model, LeadIn) else (0, "")
-    potentials: dict[str, Tensor] = {}
-
-    def keep(path: str) -> Callable[..., None]:
-        def hook(module: ChipIntegrator, _inputs: object, output: Tensor) -> None:
-            potentials[f"{path.removeprefix(prefix)} potential"] = (output * module.scale)[:, lead:]
-
-        return hook
-
-    for path, module in model.named_modules():
-        if isinstance(module, ChipIntegrator):
-            module.register_forward_hook(keep(path))
-    with record_counts(model) as layers, torch.no_grad():
+    with record_counts(model) as found, record_outputs(model, (ChipIntegrator,)) as readouts, torch.no_grad():
         model(*(torch.tensor(raster, dtype=torch.float64) for raster in rasters))
-    return {name: np.rint(tensor.numpy()).astype(np.int64) for name, tensor in (layers | potentials).items()}
+    layers = dict((model.model if isinstance(model, LeadIn) else model).named_modules())
+    for path, potentials in readouts.items():
+        found[f"{path} potential"] = potentials * cast(ChipIntegrator, layers[path]).scale
+    return {name: np.rint(values.numpy()).astype(np.int64) for name, values in found.items()}
 
 
-def _find_values(run: Recording, artifacts: Artifacts, name: str, n_steps: int) -> IntArray:
-    mapped, population = artifacts.mapped, name.removesuffix(" potential")
-    if name == population:
-        return folded_counts(run, mapped, name)[:, :n_steps]
-    lag = mapped.lags[population]
-    potentials = np.asarray(run.potentials["outputs"], np.int64)
-    return potentials[:, lag : lag + n_steps, mapped.table.output_slots(population)]
+def _find_values(run: Recording, mapped: MappedNetwork, name: str, n_steps: int) -> IntArray:
+    population = name.removesuffix(" potential")
+    read = folded_counts if name == population else folded_potentials
+    return np.asarray(read(run, mapped, population)[:, :n_steps], np.int64)

@@ -200,6 +200,39 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         ),
         "negative levels",
     ),
+    "not finite": (lambda: make_graph(one("MatMul", "w"), (6,), w=np.full((6, 4), np.nan)), "not finite"),
+    "zero": (lambda: make_graph(one("Div", "c"), (3,), c=np.zeros(3)), "division by 0"),
+    "domain": (lambda: chain(helper.make_node("Relu", ["x"], ["y"], domain="my.dom")), "none of ONNX's own"),
+    "training": (
+        lambda: make_graph(
+            one("BatchNormalization", "g", "b", "m", "v", training_mode=1), (3,),
+            g=np.ones(3), b=np.ones(3), m=np.ones(3), v=np.ones(3),
+        ),
+        "training mode",
+    ),
+    "blocks": (
+        lambda: chain(
+            helper.make_node("DequantizeLinear", ["w", "s"], ["f"], axis=0, block_size=2),
+            helper.make_node("MatMul", ["x", "f"], ["y"]),
+            w=np.ones((6, 2), np.int8), s=np.ones((3, 2), np.float32),
+        ),
+        "by blocks",
+    ),
+    "another scale": (
+        lambda: chain(
+            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "t", "z"], ["y"]),
+            s=np.float32(0.01), t=np.float32(0.02), z=np.uint8(0),
+        ),
+        "another scale",
+    ),
+    "axis": (
+        lambda: chain(
+            helper.make_node("DequantizeLinear", ["w", "s"], ["f"], axis=1), helper.make_node("MatMul", ["x", "f"], ["y"]),
+            w=np.ones((6, 2), np.int8), s=np.ones(3, np.float32),
+        ),
+        "do not fit the axis",
+    ),
 }  # fmt: skip
 
 
@@ -269,52 +302,6 @@ def test_what_onnxruntime_quantises_keeps_its_relus(name: str, per_channel: bool
     wanted = np.concatenate([run_onnx(onnx.load(str(tmp_path / "q.onnx")), sample[np.newaxis])[0] for sample in inputs])
     found = run_ann(ann, inputs)["output"]
     assert np.abs(found - wanted).max() < 0.05 * np.ptp(wanted)
-
-
-MORE_REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
-    "not finite": (lambda: make_graph(one("MatMul", "w"), (6,), w=np.full((6, 4), np.nan)), "not finite"),
-    "zero": (lambda: make_graph(one("Div", "c"), (3,), c=np.zeros(3)), "division by 0"),
-    "domain": (lambda: chain(helper.make_node("Relu", ["x"], ["y"], domain="my.dom")), "none of ONNX's own"),
-    "training": (
-        lambda: make_graph(
-            one("BatchNormalization", "g", "b", "m", "v", training_mode=1), (3,),
-            g=np.ones(3), b=np.ones(3), m=np.ones(3), v=np.ones(3),
-        ),
-        "training mode",
-    ),
-    "blocks": (
-        lambda: chain(
-            helper.make_node("DequantizeLinear", ["w", "s"], ["f"], axis=0, block_size=2),
-            helper.make_node("MatMul", ["x", "f"], ["y"]),
-            w=np.ones((6, 2), np.int8), s=np.ones((3, 2), np.float32),
-        ),
-        "by blocks",
-    ),
-    "another scale": (
-        lambda: chain(
-            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
-            helper.make_node("DequantizeLinear", ["q", "t", "z"], ["y"]),
-            s=np.float32(0.01), t=np.float32(0.02), z=np.uint8(0),
-        ),
-        "another scale",
-    ),
-    "axis": (
-        lambda: chain(
-            helper.make_node("DequantizeLinear", ["w", "s"], ["f"], axis=1), helper.make_node("MatMul", ["x", "f"], ["y"]),
-            w=np.ones((6, 2), np.int8), s=np.ones(3, np.float32),
-        ),
-        "do not fit the axis",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", MORE_REFUSED)
-def test_what_would_be_read_wrongly_is_refused(name: str) -> None:
-    make, said = MORE_REFUSED[name]
-    model = make()
-    shape = tuple(dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim)[1:]
-    with pytest.raises(FrontendError, match=said):
-        read_onnx(model, shape)
 
 
 def test_a_mean_over_all_places_is_a_global_pool() -> None:

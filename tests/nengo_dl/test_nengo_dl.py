@@ -9,9 +9,9 @@ import pytest
 from snnmap.errors import FrontendError
 from snnmap.frontends.nengo import encode_inputs
 from snnmap.frontends.nengo import load as load_nengo
-from snnmap.frontends.nengo_build import import_nengo
 from snnmap.frontends.nengo_dl import import_nengo_dl, load
 from snnmap.ir import Network, simulate_network
+from snnmap.packages import import_nengo
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of TensorFlow and nengo-dl, in their own code
 PIXEL = 1 / 16

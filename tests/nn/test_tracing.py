@@ -126,3 +126,8 @@ def test_a_scaled_addition_is_refused() -> None:
 
 def test_bare_neurons_are_a_network() -> None:
     assert [population.name for population in load(LIF(3)).populations] == ["0"]
+
+
+def test_a_bare_linear_layer_is_no_network() -> None:
+    with pytest.raises(FrontendError, match="not the output of neurons"):
+        load(nn.Linear(3, 2))
