@@ -4,8 +4,13 @@ from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF
 from snnmap.nn.compose import LeadIn, Residual, record_counts, record_outputs
 from snnmap.nn.delta import (
     DeltaActivation,
+    DeltaCounter,
     DeltaNetwork,
     DeltaSynapse,
+    FixedPoint,
+    LayerCount,
+    StepQuantiser,
+    count_integer_bits,
     delta_activation_layer,
     differences,
     insert_delta,
@@ -13,9 +18,7 @@ from snnmap.nn.delta import (
     sparsity_penalty,
     temporal_delta_layer,
 )
-from snnmap.nn.delta_counts import DeltaCounter, LayerCount
-from snnmap.nn.delta_quantisers import FixedPoint, StepQuantiser, count_integer_bits
-from snnmap.nn.events import EventLinear
+from snnmap.nn.event_linear import EventLinear
 from snnmap.nn.lif import LIF, LeakyIntegrator
 from snnmap.nn.quantised import QuantisedReLU, step_from_data
 from snnmap.nn.readout import Readout, ReadoutName, collate_sequences

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snnmap.chip import Bits
 from snnmap.errors import InputError
 from snnmap.nn.chip_dynamics import run_chip_integrator, run_chip_lif
-from snnmap.nn.events import multiply_counts
+from snnmap.nn.event_linear import multiply_counts
 from snnmap.nn.surrogate import Surrogate, SurrogateName
 
 __all__ = ["ChipCodes", "ChipIntegrator", "ChipLIF"]

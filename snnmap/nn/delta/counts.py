@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.errors import InputError
-from snnmap.nn.delta import DeltaSynapse, SynapticLayer, differences
+from snnmap.nn.delta.activation import differences
+from snnmap.nn.delta.inference import DeltaSynapse, SynapticLayer
 
 __all__ = ["DeltaCounter", "LayerCount"]
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from snnmap.nn import EventLinear, events
-from snnmap.nn.events import multiply_counts
+from snnmap.nn import EventLinear, event_linear
+from snnmap.nn.event_linear import multiply_counts
 
 
 def draw_counts(rate: float, *shape: int) -> Tensor:
@@ -49,8 +49,8 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_silence_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few counts take the way over events, many do not."""
     taken = []
-    gather = events._Events.gather
-    monkeypatch.setattr(events._Events, "gather", lambda self, rows: taken.append(self.columns.size) or gather(self, rows))
+    gather = event_linear._Events.gather
+    monkeypatch.setattr(event_linear._Events, "gather", lambda self, rows: taken.append(self.columns.size) or gather(self, rows))
     multiply_counts(draw_counts(0.05, 4, 9, 20), torch.ones(3, 20, dtype=torch.float64))
     multiply_counts(draw_counts(3.0, 4, 9, 20), torch.ones(3, 20, dtype=torch.float64))
     assert taken == [int((draw_counts(0.05, 4, 9, 20) != 0).sum())]

@@ -1,0 +1,175 @@
+"""Delta inference: a layer's pre-activations from the change of its input, and whole networks so."""
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from snnmap.errors import InputError
+
+__all__ = ["DeltaNetwork", "DeltaSynapse", "SynapticLayer", "apply_weight", "require_time"]
+
+SynapticLayer = nn.Linear | nn.Conv1d | nn.Conv2d
+
+
+class DeltaSynapse(nn.Module):
+    """Compute a layer's pre-activations from the change of its input.
+
+    The delta inference of Vijayan et al. 2022, Temporal Delta Layer, eq. 3.3 to 3.5::
+
+        dY_t = W dX_t,    Y_t = Y_{t-1} + dY_t,    Y_0 = B
+
+    where dX_t = X_t - X_{t-1} is the previous layer's dZ_t = sigma(Y_t) - sigma(Y_{t-1}). X_0 = 0: a first step transmits its
+    input whole, without which the next layer would lack W sigma(B). Only products with non-zero dX are needed, and
+    :class:`DeltaCounter` counts those; this module computes them all.
+
+    Args:
+        layer: whose parameters it uses, not copied.
+
+    Attributes:
+        delta: dX of the last step, of the input's shape; None before the first step.
+        n_steps: steps since the last reset.
+    """
+
+    def __init__(self, layer: SynapticLayer) -> None:
+        super().__init__()
+        self.layer = layer
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream: the next step is a first one."""
+        self.n_steps = 0
+        self.delta: Tensor | None = None
+        self._previous: Tensor | None = None
+        self._total: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give Y_t of one step's input X_t.
+
+        Args:
+            x: ``(batch, ...)``, as the layer takes it.
+
+        Raises:
+            InputError: another shape than at the previous step.
+        """
+        if self._previous is not None and self._previous.shape != x.shape:
+            raise InputError(
+                "the input's shape changed within a stream",
+                where="DeltaSynapse",
+                measured=str(tuple(x.shape)),
+                limit=str(tuple(self._previous.shape)),
+                fix="reset() before another stream",
+            )
+        self.delta = x if self._previous is None else x - self._previous
+        change = apply_weight(self.layer, self.delta)
+        self._total = self._start(change) if self._total is None else self._total + change
+        self._previous = x.clone()  # what follows may write in place
+        self.n_steps += 1
+        return self._total.clone()
+
+    def _start(self, change: Tensor) -> Tensor:
+        bias = self.layer.bias
+        if bias is None:
+            return change
+        n_after = 0 if isinstance(self.layer, nn.Linear) else len(self.layer.kernel_size)
+        return change + bias.view(-1, *[1] * n_after)
+
+
+class DeltaNetwork(nn.Module):
+    """Run a network by delta inference: every Linear, Conv1d and Conv2d becomes a :class:`DeltaSynapse`.
+
+    All other modules stay as they are, so that at every step the output is the frame-by-frame network's, but for rounding.
+    It holds for any model, sequential or not, whose other modules keep no state between frames (batch normalisation and
+    dropout: in ``eval()``, which this sets) and which uses each layer once a frame. Run long streams within
+    ``torch.no_grad()``: the state keeps its gradients otherwise, and every step's graph with them.
+
+    Args:
+        model: of one frame ``(batch, ...)``; copied.
+
+    Raises:
+        InputError: the model has none of these layers.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = nn.Sequential(copy.deepcopy(model))
+        _replace_layers(self.model)
+        self.n_steps = 0
+        self.eval()
+        if not list(self.synapses()):
+            raise InputError(
+                "a delta network needs a layer of weights", where=type(model).__name__, fix="give Linear, Conv1d or Conv2d"
+            )
+
+    def synapses(self) -> Iterator[DeltaSynapse]:
+        """Go through the layers of weights, in the order of the model's modules."""
+        return (module for module in self.model.modules() if isinstance(module, DeltaSynapse))
+
+    def reset(self) -> None:
+        """Forget the stream: the next step is a first one."""
+        self.n_steps = 0
+        for synapse in self.synapses():
+            synapse.reset()
+
+    def step(self, x: Tensor) -> Tensor:
+        """Give the output of the stream's next frame.
+
+        Args:
+            x: ``(batch, ...)``.
+
+        Raises:
+            InputError: the shape changed within a stream, or the model uses a layer twice a frame.
+        """
+        y: Tensor = self.model(x)
+        self.n_steps += 1
+        if any(synapse.n_steps > self.n_steps for synapse in self.synapses()):
+            raise InputError(
+                "a layer is used more than once a frame: its state would mix two signals",
+                where=type(self.model[0]).__name__,
+                measured=f"{max(synapse.n_steps for synapse in self.synapses())} uses in {self.n_steps} frames",
+                limit=f"{self.n_steps}",
+                fix="give each use a layer of its own",
+            )
+        return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give the outputs of whole sequences, from and to a state of nothing.
+
+        Args:
+            x: ``(batch, time, ...)``.
+
+        Returns:
+            ``(batch, time, ...)``.
+        """
+        require_time(x)
+        self.reset()
+        outputs = [self.step(frame) for frame in x.unbind(1)]
+        self.reset()
+        return torch.stack(outputs, 1)
+
+
+def apply_weight(layer: SynapticLayer, x: Tensor) -> Tensor:
+    """Give the layer's output without its bias."""
+    if isinstance(layer, nn.Linear):
+        return nn.functional.linear(x, layer.weight)
+    change: Tensor = layer._conv_forward(x, layer.weight, None)  # the one place that knows the padding modes
+    return change
+
+
+def _replace_layers(model: nn.Module) -> None:
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, SynapticLayer):
+                parent.register_module(name, DeltaSynapse(child))
+
+
+def require_time(x: Tensor) -> None:
+    """Refuse what is no batch of sequences."""
+    if x.ndim < 2 or not x.numel():
+        raise InputError(
+            "a sequence has a batch and a time axis, and values",
+            measured=str(tuple(x.shape)),
+            limit="(batch, time, ...)",
+            fix="unsqueeze(1) a single frame",
+        )
