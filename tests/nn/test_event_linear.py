@@ -40,7 +40,7 @@ def test_integers_are_exact_in_any_order() -> None:
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     counts, weight = draw_counts(0.1, 5, 7, 6), torch.randint(-9, 9, (3, 6)).double()
     alone = run(multiply_counts, counts, weight)
-    monkeypatch.setattr(events, "_WORTH_SHARING", 0)
+    monkeypatch.setattr(event_linear, "_WORTH_SHARING", 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     for one, other in zip(alone, run(multiply_counts, counts, weight), strict=True):
         assert torch.equal(one, other)
