@@ -11,7 +11,11 @@ from snnmap.nn.delta.activation import (
 )
 from snnmap.nn.delta.counts import DeltaCounter, LayerCount
 from snnmap.nn.delta.inference import DeltaNetwork, DeltaSynapse
+from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear, mask_layers
+from snnmap.nn.delta.post_training import fit_steps, search_steps
 from snnmap.nn.delta.quantisers import FixedPoint, StepQuantiser, count_integer_bits
+from snnmap.nn.delta.sigma_delta import SigmaDeltaQuantiser
+from snnmap.nn.delta.synaptic_signal import EtaSchedule, SynapticSignals
 
 __all__ = [
     # delta inference
@@ -28,6 +32,16 @@ __all__ = [
     "run_frames",
     "sparsity_penalty",
     "temporal_delta_layer",
+    # sigma-delta networks and their masks
+    "EtaSchedule",
+    "MaskedConv1d",
+    "MaskedConv2d",
+    "MaskedLinear",
+    "SigmaDeltaQuantiser",
+    "SynapticSignals",
+    "fit_steps",
+    "mask_layers",
+    "search_steps",
     # counts of work
     "DeltaCounter",
     "LayerCount",

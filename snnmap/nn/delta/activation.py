@@ -75,7 +75,7 @@ def insert_delta(
     model: nn.Module,
     where: Collection[str] | Callable[[str, nn.Module], bool] | None = None,
     *,
-    make: Callable[[str], DeltaActivation] = lambda _path: temporal_delta_layer(),
+    make: Callable[[str], nn.Module] = lambda _path: temporal_delta_layer(),
     skip_first: bool = False,
     skip_last: bool = False,
 ) -> nn.Module:
@@ -88,7 +88,8 @@ def insert_delta(
     Args:
         model: copied, unchanged.
         where: paths of modules; or which of ``(path, module)``; None takes the activations of ``torch.nn`` and QuantisedReLU.
-        make: gives the delta layer of a path; with ``temporal_delta_layer(n_channels=...)`` one step a channel.
+        make: gives the delta layer of a path, or any other module to follow it, such as a SigmaDeltaQuantiser; with
+            ``temporal_delta_layer(n_channels=...)`` one step a channel.
         skip_first: leave the first one out, in the order in which the model registers its modules.
         skip_last: leave the last one out, likewise.
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.errors import InputError
+from snnmap.nn.delta.masked import MaskedSynapses
 
-__all__ = ["DeltaNetwork", "DeltaSynapse", "SynapticLayer", "apply_weight", "require_time"]
+__all__ = ["DeltaNetwork", "DeltaSynapse", "SynapticLayer", "apply_weight", "effective_weight", "require_time"]
 
 SynapticLayer = nn.Linear | nn.Conv1d | nn.Conv2d
 
@@ -151,10 +152,16 @@ class DeltaNetwork(nn.Module):
 
 def apply_weight(layer: SynapticLayer, x: Tensor) -> Tensor:
     """Give the layer's output without its bias."""
+    weight = effective_weight(layer)
     if isinstance(layer, nn.Linear):
-        return nn.functional.linear(x, layer.weight)
-    change: Tensor = layer._conv_forward(x, layer.weight, None)  # the one place that knows the padding modes
+        return nn.functional.linear(x, weight)
+    change: Tensor = layer._conv_forward(x, weight, None)  # the one place that knows the padding modes
     return change
+
+
+def effective_weight(layer: SynapticLayer) -> Tensor:
+    """Give the weights that a layer multiplies by: a masked layer's are not its parameter."""
+    return layer.effective_weight() if isinstance(layer, MaskedSynapses) else layer.weight
 
 
 def _replace_layers(model: nn.Module) -> None:

@@ -1,0 +1,141 @@
+"""Quantisers of sigma-delta networks, whose step is trained to grow where that saves work."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from snnmap.errors import InputError
+from snnmap.nn.quantised import step_from_data
+
+__all__ = ["SigmaDeltaQuantiser", "StepGradient"]
+
+StepGradient = Literal["macro", "lsq"]
+
+
+class _RoundByMacroGrad(torch.autograd.Function):
+    """Round to steps; backward by the step as if only the division were there."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, log_step: Tensor, gradient: StepGradient) -> Tensor:
+        step = log_step.exp()
+        rounded = torch.floor(z / step + 0.5) * step
+        ctx.save_for_backward(z if gradient == "macro" else z - rounded)
+        ctx.shape = log_step.shape
+        return rounded
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        (value,) = ctx.saved_tensors
+        return gradients[0], -(gradients[0] * value).sum_to_size(ctx.shape), None
+
+
+class SigmaDeltaQuantiser(nn.Module):
+    """Round to steps of a learned size, whose gradient tells what a larger step saves.
+
+    With x = z / step and ``round`` to the nearest, ties upwards::
+
+        y = step * round(x)
+        dy/dz    = 1
+        dy/dstep = -x               "macro": macro-grad (Sekikawa & Uto 2021, eq. 9)
+        dy/dstep = round(x) - x     "lsq": without its clip (Esser et al. 2019, eq. 3)
+
+    LSQ's gradient follows the rounding error and has no trend; macro-grad follows the number of levels, which a larger step
+    makes smaller, so that a penalty on differences of ``y`` makes the step grow. The parameter is the step's logarithm, as in
+    the authors' published code, so that the learning rate is relative to the step: dy/dlog_step = step * dy/dstep.
+
+    A sigma-delta neuron (O'Connor & Welling 2017; Sekikawa & Uto 2021, eq. 3 to 5) transmits multiples of its step: the
+    change of the rounded activation, carrying its rounding error on to the next step. The sum of what it has sent is then
+    the rounded activation itself, so that training sees this module and :class:`DeltaNetwork` runs it.
+
+    Args:
+        n_channels: a step for each of so many channels; None is one step for the layer.
+        channel_axis: which axis of the activations the channels are.
+        step: first value of every step, an activation; None takes :func:`step_from_data` of the first batch's magnitudes.
+        n_levels: levels that the first step is for, where it comes from data.
+        gradient: ``macro`` or ``lsq``.
+
+    Raises:
+        InputError: no channel, no level, or a step that is not positive.
+    """
+
+    log_step: nn.Parameter
+    is_ready: Tensor
+    clip = False
+    signed = False
+
+    def __init__(
+        self,
+        *,
+        n_channels: int | None = None,
+        channel_axis: int = 1,
+        step: float | None = None,
+        n_levels: int = 255,
+        gradient: StepGradient = "macro",
+    ) -> None:
+        super().__init__()
+        if (n_channels is not None and n_channels < 1) or n_levels < 1 or (step is not None and not 0.0 < step < math.inf):
+            raise InputError(
+                "a quantiser needs a positive step, a level and a channel",
+                where="SigmaDeltaQuantiser",
+                measured=f"step={step}, n_levels={n_levels}, n_channels={n_channels}",
+                limit="> 0, >= 1, >= 1 or None",
+                fix="give step=None to take it from data, n_channels=None for one step",
+            )
+        self.n_channels, self.channel_axis, self.n_levels, self.gradient = n_channels, channel_axis, n_levels, gradient
+        shape = () if n_channels is None else (n_channels,)
+        self.log_step = nn.Parameter(torch.full(shape, 0.0 if step is None else math.log(step)))
+        self.register_buffer("is_ready", torch.tensor(step is not None))
+
+    @property
+    def step(self) -> Tensor:
+        """The steps, ``()`` or ``(n_channels,)``, an activation; with their gradient."""
+        return self.log_step.exp()
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Give the rounded ``z``, of any shape ``(batch, ...)``; the first one sets the step, where none was given.
+
+        Raises:
+            InputError: ``z`` has other channels, or a first batch is zero everywhere or not finite.
+        """
+        if not self.is_ready:
+            self.calibrate(z)
+        apply = cast(Callable[..., Tensor], _RoundByMacroGrad.apply)
+        return apply(z, self._align(z), self.gradient)
+
+    def calibrate(self, values: Tensor) -> None:
+        """Set all steps to :func:`step_from_data` of activations.
+
+        Raises:
+            InputError: all are 0, or one is not finite.
+        """
+        self.set_step(step_from_data(values.detach().abs(), self.n_levels))
+
+    def set_step(self, step: float | Tensor) -> None:
+        """Set the steps, activations; a first batch then leaves them alone."""
+        with torch.no_grad():
+            self.log_step.copy_(torch.as_tensor(step).log())
+            self.is_ready.fill_(True)
+
+    def extra_repr(self) -> str:
+        """Give the choices, for ``print(model)``."""
+        return f"n_channels={self.n_channels}, gradient='{self.gradient}', step={self.step.mean().item():.4g}"
+
+    def _align(self, z: Tensor) -> Tensor:
+        """Shape the steps so that they broadcast along the channels of ``z``."""
+        if self.n_channels is None:
+            return self.log_step
+        axis = self.channel_axis
+        if not -z.ndim <= axis < z.ndim or z.shape[axis] != self.n_channels:
+            raise InputError(
+                "the activations have other channels than the quantiser",
+                where=f"SigmaDeltaQuantiser, axis {axis}",
+                measured=str(tuple(z.shape)),
+                limit=f"{self.n_channels} channels",
+                fix="give n_channels and channel_axis of these activations",
+            )
+        shape = [1] * z.ndim
+        shape[axis] = self.n_channels
+        return self.log_step.view(shape)
