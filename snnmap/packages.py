@@ -9,12 +9,13 @@ from snnmap.errors import FrontendError
 __all__ = ["import_nengo", "import_package"]
 
 
-def import_package(name: str, *, called: str = "") -> Any:
-    """Give a package whose extra has its name.
+def import_package(name: str, *, called: str = "", extra: str = "") -> Any:
+    """Give a package that an extra installs.
 
     Args:
         name: of the package.
         called: what its users call it, for the error.
+        extra: that installs it, where it has not the package's name.
 
     Raises:
         FrontendError: it is not installed.
@@ -22,7 +23,7 @@ def import_package(name: str, *, called: str = "") -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise FrontendError(f"{called or name} is not installed", fix=f"pip install 'snnmap[{name}]'") from error
+        raise FrontendError(f"{called or name} is not installed", fix=f"pip install 'snnmap[{extra or name}]'") from error
 
 
 def import_nengo() -> Any:
