@@ -14,7 +14,8 @@ from snnmap.nn.delta.synaptic_signal import SynapticSignals
 
 __all__ = ["fit_steps", "search_steps"]
 
-Measure = Callable[[nn.Module], float]
+Measure = Callable[[nn.Module], tuple[float, float]]
+"""Gives what a model costs and its error."""
 
 
 def fit_steps(
@@ -53,7 +54,7 @@ def fit_steps(
     return result
 
 
-def search_steps(model: nn.Module, cost: Measure, error: Measure, *, limit: float, factor: float = 2.0**0.5) -> nn.Module:
+def search_steps(model: nn.Module, measure: Measure, *, limit: float, factor: float = 2.0**0.5) -> nn.Module:
     """Enlarge one layer's steps after the other, greedily, while the error allows it: the simplest baseline.
 
     Each round tries every quantiser with its steps times ``factor`` and keeps the one of least cost whose error is not
@@ -61,8 +62,7 @@ def search_steps(model: nn.Module, cost: Measure, error: Measure, *, limit: floa
 
     Args:
         model: with :class:`SigmaDeltaQuantiser` modules that have their steps; copied, unchanged.
-        cost: what a model costs, such as its multiply-accumulates on some streams.
-        error: in the unit of ``limit``, on the same model.
+        measure: gives a model's cost, such as its multiply-accumulates on some streams, and its error there.
         limit: largest error allowed.
         factor: by which steps grow.
 
@@ -75,13 +75,14 @@ def search_steps(model: nn.Module, cost: Measure, error: Measure, *, limit: floa
         )
     result = copy.deepcopy(model)
     n_quantisers = len(_quantisers(result))
-    least = cost(result)
+    least, _ = measure(result)
     while True:
         trials = [_enlarge(result, number, factor) for number in range(n_quantisers)]
-        costs = [(cost(trial), number) for number, trial in enumerate(trials) if error(trial) <= limit]
-        if not costs or min(costs)[0] >= least:
+        measured = [measure(trial) for trial in trials]
+        allowed = [(cost, number) for number, (cost, error) in enumerate(measured) if error <= limit]
+        if not allowed or min(allowed)[0] >= least:
             return result
-        least, number = min(costs)
+        least, number = min(allowed)
         result = trials[number]
 
 

@@ -43,7 +43,8 @@ class SigmaDeltaQuantiser(nn.Module):
         dy/dstep = round(x) - x     "lsq": without its clip (Esser et al. 2019, eq. 3)
 
     LSQ's gradient follows the rounding error and has no trend; macro-grad follows the number of levels, which a larger step
-    makes smaller, so that a penalty on differences of ``y`` makes the step grow. The parameter is the step's logarithm, as in
+    makes smaller, so that a penalty on differences of ``y`` makes the step grow, and a task without one makes it shrink to
+    its bound. The parameter is the step's logarithm, as in
     the authors' published code, so that the learning rate is relative to the step: dy/dlog_step = step * dy/dstep.
 
     A sigma-delta neuron (O'Connor & Welling 2017; Sekikawa & Uto 2021, eq. 3 to 5) transmits multiples of its step: the
@@ -54,6 +55,7 @@ class SigmaDeltaQuantiser(nn.Module):
         n_channels: a step for each of so many channels; None is one step for the layer.
         channel_axis: which axis of the activations the channels are.
         step: first value of every step, an activation; None takes :func:`step_from_data` of the first batch's magnitudes.
+        least_step: bound of every step, which training does not cross; the default is about the published code's.
         n_levels: levels that the first step is for, where it comes from data.
         gradient: ``macro`` or ``lsq``.
 
@@ -72,19 +74,22 @@ class SigmaDeltaQuantiser(nn.Module):
         n_channels: int | None = None,
         channel_axis: int = 1,
         step: float | None = None,
+        least_step: float = 2.0**-10,
         n_levels: int = 255,
         gradient: StepGradient = "macro",
     ) -> None:
         super().__init__()
-        if (n_channels is not None and n_channels < 1) or n_levels < 1 or (step is not None and not 0.0 < step < math.inf):
+        is_positive = 0.0 < least_step <= (least_step if step is None else step) < math.inf
+        if (n_channels is not None and n_channels < 1) or n_levels < 1 or not is_positive:
             raise InputError(
                 "a quantiser needs a positive step, a level and a channel",
                 where="SigmaDeltaQuantiser",
-                measured=f"step={step}, n_levels={n_levels}, n_channels={n_channels}",
-                limit="> 0, >= 1, >= 1 or None",
+                measured=f"step={step}, least_step={least_step}, n_levels={n_levels}, n_channels={n_channels}",
+                limit="step >= least_step > 0, n_levels >= 1, n_channels >= 1 or None",
                 fix="give step=None to take it from data, n_channels=None for one step",
             )
         self.n_channels, self.channel_axis, self.n_levels, self.gradient = n_channels, channel_axis, n_levels, gradient
+        self.least_step = least_step
         shape = () if n_channels is None else (n_channels,)
         self.log_step = nn.Parameter(torch.full(shape, 0.0 if step is None else math.log(step)))
         self.register_buffer("is_ready", torch.tensor(step is not None))
@@ -92,7 +97,7 @@ class SigmaDeltaQuantiser(nn.Module):
     @property
     def step(self) -> Tensor:
         """The steps, ``()`` or ``(n_channels,)``, an activation; with their gradient."""
-        return self.log_step.exp()
+        return self.log_step.exp().clamp(min=self.least_step)
 
     def forward(self, z: Tensor) -> Tensor:
         """Give the rounded ``z``, of any shape ``(batch, ...)``; the first one sets the step, where none was given.
@@ -102,6 +107,7 @@ class SigmaDeltaQuantiser(nn.Module):
         """
         if not self.is_ready:
             self.calibrate(z)
+        self._bound_steps()
         apply = cast(Callable[..., Tensor], _RoundByMacroGrad.apply)
         return apply(z, self._align(z), self.gradient)
 
@@ -114,7 +120,7 @@ class SigmaDeltaQuantiser(nn.Module):
         self.set_step(step_from_data(values.detach().abs(), self.n_levels))
 
     def set_step(self, step: float | Tensor) -> None:
-        """Set the steps, activations; a first batch then leaves them alone."""
+        """Set the steps, activations of at least ``least_step``; a first batch then leaves them alone."""
         with torch.no_grad():
             self.log_step.copy_(torch.as_tensor(step).log())
             self.is_ready.fill_(True)
@@ -122,6 +128,11 @@ class SigmaDeltaQuantiser(nn.Module):
     def extra_repr(self) -> str:
         """Give the choices, for ``print(model)``."""
         return f"n_channels={self.n_channels}, gradient='{self.gradient}', step={self.step.mean().item():.4g}"
+
+    def _bound_steps(self) -> None:
+        """Take back what training has moved beyond the bound: the gradient may lead away from it again."""
+        with torch.no_grad():
+            self.log_step.clamp_(min=math.log(self.least_step))
 
     def _align(self, z: Tensor) -> Tensor:
         """Shape the steps so that they broadcast along the channels of ``z``."""

@@ -130,7 +130,7 @@ def test_greedy_search_stays_within_the_limit() -> None:
     wanted = run_frames(model, clips).detach()
 
     def search(limit: float) -> nn.Module:
-        return search_steps(model, lambda m: count_macs(m, clips), lambda m: distance(m, clips, wanted), limit=limit)
+        return search_steps(model, lambda m: (count_macs(m, clips), distance(m, clips, wanted)), limit=limit)
 
     some, more = search(1e-4), search(1e-2)
     assert distance(some, clips, wanted) <= 1e-4
@@ -146,6 +146,18 @@ def test_a_first_batch_sets_the_step() -> None:
     assert float(quantiser.step.detach()) == pytest.approx(1.0)
 
 
+def test_training_does_not_cross_the_least_step() -> None:
+    quantiser = SigmaDeltaQuantiser(step=0.25, least_step=0.2)
+    optimiser = torch.optim.SGD(quantiser.parameters(), lr=1.0)
+    for _ in range(5):
+        optimiser.zero_grad()
+        (-quantiser(torch.full((4,), 3.0))).sum().backward()
+        optimiser.step()
+    assert float(quantiser.log_step.detach().exp()) < 0.19
+    assert float(quantiser.step.detach()) == pytest.approx(0.2)
+    assert quantiser(torch.tensor(0.85)).item() == pytest.approx(0.8)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -154,8 +166,8 @@ def test_a_first_batch_sets_the_step() -> None:
         (lambda: SigmaDeltaQuantiser(n_channels=3, step=1.0)(torch.ones(2, 4)), "other channels"),
         (lambda: SigmaDeltaQuantiser()(torch.zeros(2, 4)), "no step suits"),
         (lambda: fit_steps(nn.Linear(2, 2), [], nn.functional.mse_loss, eta=1.0), "no steps to choose"),
-        (lambda: search_steps(nn.Sequential(SigmaDeltaQuantiser()), float, float, limit=0.0), "no steps to choose"),  # type: ignore[arg-type]
-        (lambda: search_steps(small_network(), float, float, limit=0.0, factor=1.0), "steps must grow"),  # type: ignore[arg-type]
+        (lambda: search_steps(nn.Sequential(SigmaDeltaQuantiser()), lambda _: (0.0, 0.0), limit=0.0), "no steps to choose"),
+        (lambda: search_steps(small_network(), lambda _: (0.0, 0.0), limit=0.0, factor=1.0), "steps must grow"),
     ],
 )
 def test_what_has_no_steps_is_refused(make: Any, message: str) -> None:
