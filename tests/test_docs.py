@@ -13,8 +13,9 @@ from torch import nn
 
 from snnmap.ir import Network
 
-PAGE = (Path(__file__).parents[1] / "docs" / "frontends.md").read_text()
-BLOCKS = dict(re.findall(r"## ([\w-]+)\n(?:(?!\n## ).)*?```python\n(.*?)```", PAGE, flags=re.DOTALL))
+PAGES = [(Path(__file__).parents[1] / "docs" / name).read_text() for name in ("frontends.md", "delta.md")]
+BLOCK = r"## ([\w-]+)\n(?:(?!\n## ).)*?```python\n(.*?)```"
+BLOCKS = {title: code for page in PAGES for title, code in re.findall(BLOCK, page, flags=re.DOTALL)}
 
 
 def write_graph(path: str) -> None:
@@ -47,7 +48,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_every_source_has_a_page() -> None:
-    assert set(BLOCKS) >= {"snnTorch", "Rockpool", "NIR", "Nengo", "ONNX"}
+    assert set(BLOCKS) >= {"snnTorch", "Rockpool", "NIR", "Nengo", "ONNX", "Convert", "Signs", "Changes"}
 
 
 @pytest.mark.filterwarnings("ignore")

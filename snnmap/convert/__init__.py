@@ -4,6 +4,7 @@ from snnmap.convert.ann import Ann, run_ann
 from snnmap.convert.calibrate import Compensation, LayerError
 from snnmap.convert.convert import Conversion, convert_ann
 from snnmap.convert.encode import encode_values, split_ports
+from snnmap.convert.held_changes import HeldRow, measure_held_changes
 from snnmap.convert.measure import (
     CodingRow,
     LeakRow,
@@ -18,7 +19,7 @@ from snnmap.convert.nengo_neurons import NENGO_NEURONS, NengoNeurons, explain_ne
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.nengo_run import NengoRun, run_nengo
 from snnmap.convert.onnx_read import read_onnx
-from snnmap.convert.options import Coding, ConvertOptions
+from snnmap.convert.options import Coding, ConvertOptions, Signed
 from snnmap.convert.read import read_ann
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Compensation",
     "Conversion",
     "ConvertOptions",
+    "Signed",
     "LayerError",
     "convert_ann",
     # feeding
@@ -34,10 +36,12 @@ __all__ = [
     "split_ports",
     # what it costs and loses
     "CodingRow",
+    "HeldRow",
     "LeakRow",
     "Score",
     "StepRow",
     "measure_codings",
+    "measure_held_changes",
     "measure_leak",
     "score_conversion",
     "sweep_steps",

@@ -17,6 +17,7 @@ __all__ = [
     "ReluLayer",
     "Rounding",
     "apply_affine",
+    "drop_unused",
     "keep_neurons",
     "measure_levels",
     "run_ann",
@@ -26,7 +27,7 @@ __all__ = [
 INPUT = "input"
 
 LayerKind = Literal["relu", "max", "excess"]
-Rounding = Literal["round", "floor"]
+Rounding = Literal["round", "half_down", "floor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,8 @@ class ReluLayer:
         kind: ``relu`` of the model; ``max``, of a maximum ``a + relu(b - a)``; or ``excess``, of a clip
             ``relu(z) - relu(z - b)``, whose neurons are of use only where the clip is reached.
         step: activation of one level, where the model's activation is quantised; an activation is a whole number of steps.
-        rounding: of ``pre-activation / step``, to the nearest whole number or to the one below.
+        rounding: of ``pre-activation / step``: to the nearest whole number, ties upwards or, with ``half_down``, downwards; or
+            to the one below.
     """
 
     name: str
@@ -132,6 +134,15 @@ def keep_neurons(ann: Ann, kept: Mapping[str, BoolArray]) -> Ann:
     return replace(ann, layers=tuple(layers), output=_select_sources(ann.output, kept))
 
 
+def drop_unused(ann: Ann) -> Ann:
+    """Leave out layers that neither the output nor a layer of use takes."""
+    used = set(ann.output.terms)
+    for layer in reversed(ann.layers):
+        if layer.name in used:
+            used |= set(layer.incoming.terms)
+    return replace(ann, layers=tuple(layer for layer in ann.layers if layer.name in used))
+
+
 def measure_levels(ann: Ann) -> dict[str, int]:
     """Give each layer's level: 1 where it takes inputs only, else one more than the highest layer that it takes."""
     levels = {INPUT: 0}
@@ -143,7 +154,10 @@ def measure_levels(ann: Ann) -> dict[str, int]:
 def _rectify(layer: ReluLayer, z: FloatArray) -> FloatArray:
     if layer.step is None:
         return np.maximum(z, 0.0)
-    levels = np.floor(z / layer.step + (0.5 if layer.rounding == "round" else 0.0))
+    if layer.rounding == "half_down":
+        levels = np.ceil(z / layer.step - 0.5)
+    else:
+        levels = np.floor(z / layer.step + (0.5 if layer.rounding == "round" else 0.0))
     return layer.step * np.maximum(levels, 0.0)
 
 

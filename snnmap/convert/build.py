@@ -11,8 +11,15 @@ from snnmap.convert.encode import CLOCK, HOLD, release_name
 from snnmap.convert.options import ConvertOptions
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection
 
-__all__ = ["LayerNetwork", "add_charge", "build_layer", "hold_charge", "join_layers", "leak_drive", "start_charge"]
+__all__ = ["MAX_COUNT", "LayerNetwork", "add_charge", "build_layer", "hold_charge", "join_layers", "leak_drive", "start_charge"]
 
+MAX_COUNT = 31
+"""The most spikes a neuron sends a step."""
+_MOST_PARTS = 128
+"""Parts of a threshold, above which what is left of currents is no smaller than a part."""
+_MOST_CHARGES = 4096
+"""Different charges, above which they are taken for no multiples of anything."""
+_WHOLE = 1e-9
 _REPEAT = "clock repeat"
 """A hidden neuron that carries the clock to the outputs, which inputs do not reach."""
 
@@ -36,18 +43,44 @@ def build_layer(layer: ReluLayer, units: Mapping[str, float], options: ConvertOp
         alpha=1.0 - options.gain,
         beta=1.0 - options.leak,
         bias=leak_drive(options),
-        max_count=31,
+        max_count=MAX_COUNT,
         source=layer.name,
     )
-    charge = layer.incoming.bias / units[layer.name] + start_charge(layer, options)
+    charge = layer.incoming.bias / units[layer.name] + start_charge(layer, units, options)
     part = LayerNetwork(population=population, projections=_weigh(layer.name, layer.incoming, units, options))
     return add_charge(part, CLOCK, charge / options.clock_count, options)
 
 
-def start_charge(layer: ReluLayer, options: ConvertOptions) -> float:
-    """Give the charge that makes counts round, 0.5 thresholds, or 0 where they are floored."""
-    rounds = options.start == "half" if layer.step is None else layer.rounding == "round"
-    return 0.5 if rounds else 0.0
+def start_charge(layer: ReluLayer, units: Mapping[str, float], options: ConvertOptions) -> float:
+    """Give the charge that makes counts round, about 0.5 thresholds, or be floored, about 0.
+
+    Where all charges that can come are multiples of ``1 / n`` thresholds, as of the mean of ``n`` levels of the same step, ties
+    are frequent, and what is left of a current at the end would decide them. There the threshold is put half way between two of
+    the multiples, on the side of the tie that the rounding says, which moves no other level::
+
+        round      0.5 + 1 / 2n (n even), 0.5 (n odd)
+        half_down  0.5 - 1 / 2n (n even), 0.5 (n odd)
+        floor      1 / 2n
+    """
+    if layer.step is None:
+        return 0.5 if options.start == "half" else 0.0
+    n_parts = _count_parts(layer, units)
+    margin = 0.5 / n_parts if n_parts else 0.0
+    if layer.rounding == "floor":
+        return margin
+    side = 0 if n_parts % 2 else 1 if layer.rounding == "round" else -1
+    return 0.5 + side * margin
+
+
+def _count_parts(layer: ReluLayer, units: Mapping[str, float]) -> int:
+    """Give the least n, up to ``_MOST_PARTS``, of which all charges are multiples of 1 / n thresholds; 0 where there is none."""
+    terms = layer.incoming.terms.items()
+    charges = [weights.data * (units[source] / units[layer.name]) for source, weights in terms]
+    rest = np.unique(np.concatenate([layer.incoming.bias / units[layer.name], *charges]))
+    for n_parts in range(1, _MOST_PARTS + 1 if rest.size <= _MOST_CHARGES else 1):
+        if np.abs(rest * n_parts - np.rint(rest * n_parts)).max(initial=0.0) < _WHOLE:
+            return n_parts
+    return 0
 
 
 def leak_drive(options: ConvertOptions) -> float:

@@ -43,7 +43,7 @@ class Compensation:
         layer: its name.
         unit: activation that a spike stands for.
         source: where the unit comes from: ``step``, ``percentile``, ``mse`` or, of maxima and excesses, ``inherited``.
-        start_charge: for rounding, 0.5 or 0.
+        start_charge: for rounding, 0.5 or 0, or near it where that decides ties.
         leak_drive: bias of each step.
         calibrated: root mean square of the charges that calibration added.
         held: largest charge that is held back.
@@ -85,7 +85,7 @@ def calibrate_layers(
         part, charges = _fit_layer(layer, units.values, activations, rasters, levels[name], options)
         counts, _ = _run(part, rasters)
         parts.append(part)
-        given.append(_describe(layer, units.values[name], units.origins[name], charges, options))
+        given.append(_describe(layer, units, charges, options))
         spikes[name] = counts.sum(axis=1)
         rasters = {source: raster for source, raster in rasters.items() if source in ports or last_use.get(source) != name}
         rasters[name] = counts
@@ -126,7 +126,7 @@ def _fit_layer(
         held = _measure_overshoot(part, rasters, level, options)
         part = hold_charge(part, held, level, options)
     if options.calibrate:
-        lacking = _measure_lack(layer, units[layer.name], activations, _run(part, rasters), options)
+        lacking = _measure_lack(layer, units, activations, _run(part, rasters), options)
         part = add_charge(part, CLOCK, lacking / options.clock_count, options)
     return part, (lacking, held)
 
@@ -142,7 +142,7 @@ def _run(part: LayerNetwork, rasters: Mapping[str, IntArray]) -> tuple[IntArray,
 
 def _measure_lack(
     layer: ReluLayer,
-    unit: float,
+    units: Mapping[str, float],
     activations: Mapping[str, FloatArray],
     run: tuple[IntArray, FloatArray],
     options: ConvertOptions,
@@ -153,11 +153,12 @@ def _measure_lack(
     are, counts and last potential are all the charge that came; it is compared with the pre-activation, free of the rounding.
     """
     counts, rest = run
+    unit = units[layer.name]
     found, wanted = counts.sum(axis=1).astype(np.float64), activations[layer.name] / unit
     active = (found > 0) | (wanted > 0)
     if options.overshoot == "hold":
         found = found + rest
-        wanted = apply_affine(layer.incoming, activations) / unit + start_charge(layer, options)
+        wanted = apply_affine(layer.incoming, activations) / unit + start_charge(layer, units, options)
     lacking: FloatArray = np.where(active, wanted - found, 0.0).sum(axis=0) / np.maximum(active.sum(axis=0), 1)
     return lacking
 
@@ -194,15 +195,13 @@ def _isolate(
         yield network, {name: raster[start : start + batch] for name, raster in sources.items()}
 
 
-def _describe(
-    layer: ReluLayer, unit: float, source: str, charges: tuple[FloatArray, FloatArray], options: ConvertOptions
-) -> Compensation:
+def _describe(layer: ReluLayer, units: Units, charges: tuple[FloatArray, FloatArray], options: ConvertOptions) -> Compensation:
     lacking, held = charges
     return Compensation(
         layer=layer.name,
-        unit=unit,
-        source=source,
-        start_charge=start_charge(layer, options),
+        unit=units.values[layer.name],
+        source=units.origins[layer.name],
+        start_charge=start_charge(layer, units.values, options),
         leak_drive=leak_drive(options),
         calibrated=float(np.sqrt(np.mean(lacking**2))),
         held=float(held.max(initial=0.0)),

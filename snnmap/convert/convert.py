@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from snnmap.convert.ann import Ann, keep_neurons, measure_levels, run_ann, shift_input
 from snnmap.convert.balance import choose_units
-from snnmap.convert.build import join_layers
+from snnmap.convert.build import MAX_COUNT, join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, calibrate_layers, measure_errors
 from snnmap.convert.encode import encode_control, encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.onnx_read import read_onnx
-from snnmap.convert.options import ConvertOptions
+from snnmap.convert.options import ConvertOptions, Signed
 from snnmap.convert.read import read_ann
 from snnmap.errors import InputError
 from snnmap.ir import BoolArray, FloatArray, IntArray, Network
@@ -115,11 +115,12 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
         InputError: calibration data that are empty, out of range or of the wrong shape.
     """
     options, data = options or ConvertOptions(), read_data(calibration)
-    ann = read_model(model, data.shape[1:])
+    ann = read_model(model, data.shape[1:], signed=options.signed)
     _require_size(ann, data)
     ann, activations = _prune_excess(shift_input(ann, options.input_min), data - options.input_min)
     n_levels = max(measure_levels(ann).values())
     options = _settle(options, len(ann.layers), n_levels)
+    _require_window(ann, activations, options)
     units = choose_units(ann, activations, options)
     few = {name: values[:_MEASURED] for name, values in activations.items()}
     ports = encode_ports(data[:_MEASURED], ann.n_inputs, n_levels, options)
@@ -135,14 +136,14 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
     )
 
 
-def read_model(model: Any, input_shape: Sequence[int]) -> Ann:
+def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refuse") -> Ann:
     """Read a model of any kind that :func:`convert_ann` takes; ``input_shape`` is of one sample."""
     package = type(model).__module__.partition(".")[0]
     if isinstance(model, Ann):
         return model
     if isinstance(model, str | Path) or package == "onnx":
         return read_onnx(model, input_shape)
-    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape)
+    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape, signed=signed)
 
 
 def read_data(values: npt.ArrayLike, what: str = "calibration data") -> FloatArray:
@@ -177,6 +178,21 @@ def _require_size(ann: Ann, data: FloatArray) -> None:
             limit=str(ann.n_inputs),
             fix="give one value an input",
         )
+
+
+def _require_window(ann: Ann, activations: Mapping[str, FloatArray], options: ConvertOptions) -> None:
+    """Refuse levels on calibration data that neurons cannot send as spikes in the time that they have."""
+    n_steps = options.hold_steps if options.overshoot == "hold" else options.n_steps + options.settle_steps
+    for layer in ann.layers:
+        highest = activations[layer.name].max(initial=0.0) / layer.step if layer.step is not None else 0.0
+        if highest > MAX_COUNT * n_steps:
+            raise InputError(
+                "a quantised activation has more levels than there is time to send as spikes",
+                where=f"layer '{layer.name}'",
+                measured=f"level {highest:.0f} on calibration data",
+                limit=f"{MAX_COUNT} spikes a step x {n_steps} steps",
+                fix="quantise with fewer bits or a larger step, or raise n_steps (with overshoot='hold': hold_steps)",
+            )
 
 
 def _prune_excess(ann: Ann, data: FloatArray) -> tuple[Ann, dict[str, FloatArray]]:

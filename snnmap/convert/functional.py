@@ -54,13 +54,13 @@ def as_module(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) 
     return make(**{key: value for key, value in given.items() if value is not None})
 
 
-def clip_bounds(module: Any) -> tuple[float, float] | None:
-    """Give the least and largest value of a ReLU, ReLU6 or Hardtanh, or None for another module."""
+def clip_bounds(module: Any) -> tuple[float, float]:
+    """Give the least and largest value of a ReLU, ReLU6 or Hardtanh."""
     from torch import nn
 
     if isinstance(module, nn.Hardtanh):  # ReLU6 is one
         return float(module.min_val), float(module.max_val)
-    return (0.0, np.inf) if isinstance(module, nn.ReLU) else None
+    return 0.0, np.inf
 
 
 def _clamp(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:

@@ -1,19 +1,31 @@
 """The ReLU layers that a reader finds, one after the other: rectified, clipped, quantised, and maxima written as ReLUs."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
 
-from snnmap.convert.affine import combine, make_identity, select
+from snnmap.convert.affine import combine, make_identity, reshape, scale, select
 from snnmap.convert.ann import INPUT, Affine, ReluLayer
 from snnmap.errors import FrontendError
-from snnmap.ir import IntArray
+from snnmap.ir import FloatArray, IntArray
 
-__all__ = ["RESERVED", "LayerList"]
+__all__ = ["RESERVED", "LayerList", "Pool"]
 
 RESERVED = (INPUT, "output", "clock", "clock repeat", "hold")
 """Names of ports and of the readout, which no layer may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Maxima as they were asked for: the arguments of :meth:`LayerList.pool_maxima` and its result."""
+
+    name: str
+    windows: IntArray
+    shape: tuple[int, ...]
+    value: Affine
+    result: Affine
 
 
 class LayerList:
@@ -21,6 +33,8 @@ class LayerList:
 
     def __init__(self) -> None:
         self._layers: list[ReluLayer] = []
+        self._highs: dict[str, float | FloatArray] = {}
+        self._pools: list[Pool] = []
 
     def __len__(self) -> int:
         return len(self._layers)
@@ -38,13 +52,14 @@ class LayerList:
         self._layers.append(replace(layer, name=name))
         return make_identity(name, layer.incoming.shape)
 
-    def rectify_and_clip(self, layer: ReluLayer, high: float) -> Affine:
-        """Add a layer that ends at ``high``: exactly ``relu(z) - relu(z - high)``."""
+    def rectify_and_clip(self, layer: ReluLayer, high: float | FloatArray) -> Affine:
+        """Add a layer that ends at ``high``, of all or ``(n,)``: exactly ``relu(z) - relu(z - high)``."""
         rectified = self.rectify(layer)
-        if not np.isfinite(high):
+        if not np.isfinite(high).all():
             return rectified
         above = replace(layer.incoming, bias=layer.incoming.bias - high)
         name = f"{self._layers[-1].name}.excess"
+        self._highs[self._layers[-1].name] = high
         return combine(rectified, self.rectify(replace(layer, name=name, incoming=above, kind="excess")), -1.0)
 
     def take_last(self, value: Affine) -> ReluLayer | None:
@@ -57,8 +72,34 @@ class LayerList:
             return None
         return self._layers.pop()
 
+    def find_rectified(self, value: Affine) -> tuple[Affine, float | FloatArray] | None:
+        """Give what a value is the plain ReLU of, without a step yet, and where that ends; None for another value."""
+        for layer in self._plain_layers(value):
+            high = self._highs.get(layer.name, np.inf)
+            plain = make_identity(layer.name, value.shape)
+            if np.isfinite(high).all():
+                plain = combine(plain, make_identity(f"{layer.name}.excess", value.shape), -1.0)
+            same = plain.terms.keys() == value.terms.keys() and not value.bias.any()
+            if same and all((weights != plain.terms[source]).nnz == 0 for source, weights in value.terms.items()):
+                return reshape(layer.incoming, value.shape), high
+        return None
+
+    def find_pool(self, value: Affine) -> Pool | None:
+        """Give the maxima that a value is, in whatever shape, None for another value."""
+        same = (pool for pool in self._pools if pool.result.terms is value.terms and pool.result.bias is value.bias)
+        return next(same, None)
+
+    def _plain_layers(self, value: Affine) -> Iterator[ReluLayer]:
+        for layer in self._layers:
+            if layer.name in value.terms and layer.kind == "relu" and layer.step is None and layer.incoming.size == value.size:
+                yield layer
+
     def pool_maxima(self, name: str, windows: IntArray, shape: tuple[int, ...], value: Affine, where: str) -> Affine:
         """Write maxima as ReLUs, exactly: max(a, b) = a + relu(b - a), pair by pair.
+
+        Values that are all multiples of one weight, such as a channel's levels, are compared as whole numbers::
+
+            max(a, b) = a + weight * relu((b - a) / weight)
 
         Args:
             name: of the layers.
@@ -78,8 +119,26 @@ class LayerList:
             pairs = []
             for number in range(0, len(places) - 1, 2):
                 difference = combine(places[number + 1], places[number], -1.0)
-                more = self.rectify(ReluLayer(name=f"{name}.max{level}.{number // 2}", incoming=difference, kind="max"))
-                pairs.append(combine(places[number], more, 1.0))
+                pairs.append(combine(places[number], self._rectify_maximum(f"{name}.max{level}.{number // 2}", difference), 1.0))
             places = pairs + places[2 * len(pairs) :]
             level += 1
+        self._pools.append(Pool(name=name, windows=windows, shape=shape, value=value, result=places[0]))
         return places[0]
+
+    def _rectify_maximum(self, name: str, difference: Affine) -> Affine:
+        weight, nothing = _common_weight(difference), np.zeros(difference.size)
+        if (weight == 1.0).all():
+            return self.rectify(ReluLayer(name=name, incoming=difference, kind="max"))
+        whole = scale(difference, 1.0 / weight, nothing)
+        return scale(self.rectify(ReluLayer(name=name, incoming=whole, kind="max")), weight, nothing)
+
+
+def _common_weight(value: Affine) -> FloatArray:
+    """Give the magnitude ``(n,)`` of all weights of a value where they have but one, else 1."""
+    low, high = np.full(value.size, np.inf), np.zeros(value.size)
+    for term in value.terms.values():
+        entries = term.tocoo()
+        kept, magnitude = entries.col[entries.data != 0], np.abs(entries.data[entries.data != 0])
+        np.minimum.at(low, kept, magnitude)
+        np.maximum.at(high, kept, magnitude)
+    return np.where(low == high, high, 1.0)

@@ -279,7 +279,10 @@ class _Reader:
         value, step = self.value(node), self.constant(node, 1)
         zero = self.constants.get(node.inputs[2], np.zeros(1, np.uint8)) if len(node.inputs) > 2 else np.zeros(1, np.uint8)
         if step.size != 1 or np.asarray(zero).size != 1:
-            raise node.refuse("an activation with a step a channel has no LIF counterpart", f"{step.size} steps", "1 step")
+            fix = "quantise activations by layer, or convert the torch module"
+            raise node.refuse(
+                "a quantised activation with a step a channel is not read from ONNX", f"{step.size} steps", "1 step", fix
+            )
         step_size = float(step.item())
         if node.inputs[0] == self.input or self.steps.get(node.inputs[0]) == step_size:
             self.steps[node.outputs[0]] = step_size

@@ -6,9 +6,10 @@ from typing import Literal
 
 from snnmap.errors import InputError
 
-__all__ = ["Coding", "ConvertOptions"]
+__all__ = ["Coding", "ConvertOptions", "Signed"]
 
 Coding = Literal["count", "direct", "rate", "latency"]
+Signed = Literal["refuse", "pairs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,8 @@ class ConvertOptions:
         hold_steps: steps from the end of the presentation to the first level's release, and from each level's to the next; 0
             takes 8, and more for slower synapses likewise.
         hold_margin: held charge over that which calibration data need.
+        signed: ``refuse`` quantised activations with negative levels, which a spike count cannot be, or give them ``pairs`` of
+            neurons, one for each sign.
 
     Raises:
         InputError: a value outside its range.
@@ -74,6 +77,7 @@ class ConvertOptions:
     overshoot: Literal["allow", "hold"] = "allow"
     hold_steps: int = 0
     hold_margin: float = 1.25
+    signed: Signed = "refuse"
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "settle_steps", "input_rate", "dash_syn", "hold_steps"):
@@ -93,6 +97,7 @@ class ConvertOptions:
         self._require("start", self.start in ("half", "zero"), "half or zero")
         self._require("overshoot", self.overshoot in ("allow", "hold"), "allow or hold")
         self._require("hold_steps", self.hold_steps >= 0, ">= 0")
+        self._require("signed", self.signed in ("refuse", "pairs"), "refuse or pairs")
         self._require("hold_margin", self.hold_margin >= 1.0, ">= 1")
 
     @property

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from snnmap.convert.affine import apply_map, combine, make_identity, reshape, scale, to_array
-from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
+from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer, drop_unused
 from snnmap.convert.functional import as_module, clip_bounds
 from snnmap.convert.layers import LayerList
+from snnmap.convert.levels import quantise_activation, read_levels
+from snnmap.convert.options import Signed
 from snnmap.convert.spatial import lower_adaptive_pool, lower_average_pool, lower_convolution, pool_windows
 from snnmap.errors import FrontendError
 from snnmap.packages import import_package
@@ -19,19 +21,23 @@ __all__ = ["read_ann"]
 
 _FIX = (
     "use Linear, Conv1d/2d, BatchNorm, AvgPool, MaxPool, Flatten, Dropout, ReLU, ReLU6, Hardtanh(0, b), QuantisedReLU, "
-    "additions, differences and products with numbers"
+    "delta layers, additions, differences and products with numbers"
 )
 _SIGNS = {operator.add: 1.0, operator.iadd: 1.0, operator.sub: -1.0, operator.isub: -1.0}
 _METHODS: dict[str, Any] = {"add": operator.add, "add_": operator.add, "sub": operator.sub, "sub_": operator.sub}
 _METHODS |= {"mul": operator.mul, "mul_": operator.mul, "div": operator.truediv, "neg": operator.neg, "negative": operator.neg}
 
 
-def read_ann(module: Any, input_shape: Sequence[int]) -> Ann:
+def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refuse") -> Ann:
     """Read a module by torch.fx; batch normalisation is folded, dropout removed, maxima and clips become ReLUs.
+
+    Delta layers are read as the frame by frame network that delta inference equals: quantisers as levels, a masked layer's
+    weights without those that its mask cuts, and a :class:`snnmap.nn.delta.DeltaNetwork` as the model that it runs.
 
     Args:
         module: ``torch.nn.Module`` with one input and one output, taken in evaluation mode.
-        input_shape: of one sample, without the batch.
+        input_shape: of one sample, one frame of a delta network's, without the batch.
+        signed: what to do about quantised activations with negative levels, as in :class:`ConvertOptions`.
 
     Returns:
         ReLU layers named by module path, and the output.
@@ -40,18 +46,30 @@ def read_ann(module: Any, input_shape: Sequence[int]) -> Ann:
         FrontendError: torch is missing, or an operation has no counterpart; it says which and where.
     """
     torch = import_package("torch")
-    from snnmap.nn import EventLinear, QuantisedReLU
+    from snnmap.nn import EventLinear
+    from snnmap.nn.delta import DeltaNetwork, DeltaSynapse, MaskedConv1d, MaskedConv2d, MaskedLinear
     from snnmap.nn.tracing import trace_module
 
-    graph = trace_module(module, (QuantisedReLU, torch.nn.Linear, EventLinear))
-    return _Reader(module, tuple(input_shape)).read(graph, f"torch {torch.__version__}")
+    module = module.model[0] if isinstance(module, DeltaNetwork) else module
+    module = module.layer if isinstance(module, DeltaSynapse) else module
+    layers = (torch.nn.Linear, EventLinear, MaskedLinear, MaskedConv1d, MaskedConv2d)
+    leaves = (*_quantisers(), *layers, DeltaSynapse, DeltaNetwork)
+    graph = trace_module(module, leaves)
+    return _Reader(module, tuple(input_shape), signed).read(graph, f"torch {torch.__version__}")
+
+
+def _quantisers() -> tuple[type, ...]:
+    from snnmap.nn import QuantisedReLU
+    from snnmap.nn.delta import FixedPoint, SigmaDeltaQuantiser, StepQuantiser
+
+    return QuantisedReLU, FixedPoint, SigmaDeltaQuantiser, StepQuantiser
 
 
 class _Reader:
     """Follows the graph with an affine map for each value."""
 
-    def __init__(self, module: Any, input_shape: tuple[int, ...]) -> None:
-        self.module, self.input_shape = module, input_shape
+    def __init__(self, module: Any, input_shape: tuple[int, ...], signed: Signed) -> None:
+        self.module, self.input_shape, self.signed = module, input_shape, signed
         self.modules = dict(module.named_modules())
         self.layers = LayerList()
         self.values: dict[Any, Affine] = {}
@@ -70,7 +88,8 @@ class _Reader:
         if output is None:
             raise FrontendError("the module has no single output", where="forward", fix="give one tensor back")
         n_inputs, name = int(np.prod(self.input_shape)), type(self.module).__name__
-        return Ann(name=name, n_inputs=n_inputs, layers=self.layers.layers, output=output, framework=framework)
+        ann = Ann(name=name, n_inputs=n_inputs, layers=self.layers.layers, output=output, framework=framework)
+        return drop_unused(ann)  # a ReLU that is one with the quantiser behind it
 
     def _read_node(self, node: Any) -> Affine | None:
         if node.op == "placeholder":
@@ -107,8 +126,12 @@ class _Reader:
     def _read_module(self, module: Any, path: str, where: str, value: Affine) -> Affine:
         from torch import nn
 
-        from snnmap.nn import QuantisedReLU
+        from snnmap.nn.delta import DeltaNetwork, DeltaSynapse
 
+        if isinstance(module, DeltaNetwork):
+            raise _refuse_sequences(where)
+        if isinstance(module, DeltaSynapse):
+            module = module.layer  # what it computes at every step, but for rounding
         if isinstance(module, nn.Linear):
             return _read_linear(module, value, where)
         if isinstance(module, nn.Conv1d | nn.Conv2d):
@@ -121,8 +144,11 @@ class _Reader:
             return _normalise(module, value, where)
         if isinstance(module, nn.MaxPool1d | nn.MaxPool2d):
             return self.layers.pool_maxima(path, *pool_windows(module, value.shape, where), value, where)
-        if isinstance(module, nn.ReLU | nn.Hardtanh | QuantisedReLU):
+        if isinstance(module, nn.ReLU | nn.Hardtanh):
             return self._activate(path, module, value, where)
+        if isinstance(module, _quantisers()):
+            levels = read_levels(module, value.shape, where)
+            return quantise_activation(self.layers, path, value, levels, where, signed=self.signed)
         if isinstance(module, nn.Flatten):
             return _flatten_module(module, value, where)
         if isinstance(module, nn.Identity | nn.Dropout | nn.Dropout1d | nn.Dropout2d):
@@ -130,11 +156,8 @@ class _Reader:
         raise FrontendError(f"module {type(module).__name__} has no LIF counterpart", where=where, measured=str(module), fix=_FIX)
 
     def _activate(self, path: str, module: Any, value: Affine, where: str) -> Affine:
-        """Read a ReLU, clipped or quantised; a clip at b is exact as relu(z) - relu(z - b)."""
-        bounds = clip_bounds(module)
-        if bounds is None:
-            return self._quantise(path, module, value, where)
-        low, high = bounds
+        """Read a ReLU, clipped or not; a clip at b is exact as relu(z) - relu(z - b)."""
+        low, high = clip_bounds(module)
         if low != 0.0 or not high > 0.0:
             raise FrontendError(
                 "an activation whose least value is not 0 has no LIF counterpart",
@@ -144,15 +167,6 @@ class _Reader:
                 fix="clip from 0, as spike counts are",
             )
         return self.layers.rectify_and_clip(ReluLayer(name=path, incoming=value), high)
-
-    def _quantise(self, path: str, module: Any, value: Affine, where: str) -> Affine:
-        if not module.is_ready:
-            raise FrontendError(
-                "the quantised ReLU has no step yet", where=where, fix="train the model, run a batch through it, or give step="
-            )
-        step = float(module.step.detach())
-        layer = ReluLayer(name=path, incoming=value, step=step, rounding=module.rounding)
-        return self.layers.rectify_and_clip(layer, module.n_levels * step if module.clip else np.inf)
 
     def _calculate(self, node: Any, function: Any) -> Affine:
         """Read sums and differences of activations and numbers, and products with numbers."""
@@ -177,8 +191,20 @@ class _Reader:
 def _read_linear(module: Any, value: Affine, where: str) -> Affine:
     from scipy.sparse import csr_array
 
+    from snnmap.nn.delta.inference import effective_weight
+
     bias = np.zeros(module.out_features) if module.bias is None else to_array(module.bias)
-    return apply_map(value, csr_array(to_array(module.weight).T), bias, (module.out_features,), where)
+    return apply_map(value, csr_array(to_array(effective_weight(module)).T), bias, (module.out_features,), where)
+
+
+def _refuse_sequences(where: str) -> FrontendError:
+    return FrontendError(
+        "a delta network within a model takes whole sequences, and its changes have no LIF counterpart",
+        where=where,
+        measured="(batch, time, ...), changes of both signs",
+        limit="frames (batch, ...), spike counts >= 0 on membranes that leak",
+        fix="convert the DeltaNetwork itself, or the model that it was made from: frame by frame they are the same network",
+    )
 
 
 def _normalise(module: Any, value: Affine, where: str) -> Affine:

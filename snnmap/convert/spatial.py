@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from snnmap.convert.affine import to_array
 from snnmap.errors import FrontendError, NetworkError
 from snnmap.ir import FloatArray, IntArray
 from snnmap.ir.spatial import Window, index_windows, lower_windows
@@ -29,9 +30,11 @@ def lower_convolution(module: Any, shape: Shape, where: str) -> tuple[Any, Float
     Raises:
         FrontendError: other padding than by zeros, or an input that the convolution does not take.
     """
+    from snnmap.nn.delta.inference import effective_weight
+
     if module.padding_mode != "zeros":
         raise _unsupported(module, where, f"padding_mode='{module.padding_mode}'", "pad with zeros")
-    weight = np.asarray(module.weight.detach().double().cpu().numpy())
+    weight = to_array(effective_weight(module))
     flat = weight.ndim == 3
     _require_shape(module, shape, 2 if flat else 3, where, channels=module.in_channels)
     kernel, stride, dilation = (_two(values, flat) for values in (module.kernel_size, module.stride, module.dilation))
@@ -39,7 +42,7 @@ def lower_convolution(module: Any, shape: Shape, where: str) -> tuple[Any, Float
     if flat:
         weight = weight[:, :, np.newaxis]
     matrix, out_shape = _fit(lower_kernel, weight, window, module.groups, _with_height(shape, flat), where)
-    bias = np.zeros(len(weight)) if module.bias is None else module.bias.detach().double().cpu().numpy()
+    bias = np.zeros(len(weight)) if module.bias is None else to_array(module.bias)
     return matrix, np.repeat(bias, int(np.prod(out_shape[1:]))), _without_height(out_shape, flat)
 
 
