@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import read_fashion_mnist
 from random_float_networks import draw_network, draw_raster, run_peer
+from readme_table import Row, print_rows, write_readme
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from time_series import score_watch_svm, train_vowels, train_watch
@@ -28,7 +28,6 @@ from snnmap.quantise import QuantiseOptions, match_decays, quantise_network
 from snnmap.simulator import simulate_quantised
 from snnmap.train import limit_fan_in, settle_fan_in, verify_model
 
-Row = tuple[str, str, str]
 GENERIC, CONVERTED = load_chip("generic-4096"), CompileOptions(quantise=QuantiseOptions(depth=16.0))
 
 
@@ -183,20 +182,13 @@ MEASURES = {
     "watch": measure_watch,
     "fashion": measure_fashion_mnist,
 }
-MARKS = ("<!-- accuracy: written by make accuracy -->\n", "<!-- end -->")
 
 
 def main(words: list[str]) -> None:
     chosen = [word for word in words if word in MEASURES] or list(MEASURES)
-    lines = ["| what | measured | held against |", "| --- | --- | --- |"]
-    for name in chosen:
-        for row in MEASURES[name]():
-            lines.append(f"| {' | '.join(row)} |")
-            print(lines[-1], flush=True)
+    lines = print_rows(row for name in chosen for row in MEASURES[name]())
     if "--readme" in words:
-        readme = Path("README.md")
-        before, _, rest = readme.read_text().partition(MARKS[0])
-        readme.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + rest.partition(MARKS[1])[2])
+        write_readme("accuracy", lines)
 
 
 if __name__ == "__main__":
