@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy delta clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -37,6 +37,10 @@ bench: $(READY)
 accuracy: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
 	$(BENCH)/python benchmarks/accuracy.py --readme
+
+delta: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	$(BENCH)/python benchmarks/delta.py --readme
 
 clean:
 	rm -rf $(VENV) $(NENGO_DL) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

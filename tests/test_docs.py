@@ -48,7 +48,8 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_every_source_has_a_page() -> None:
-    assert set(BLOCKS) >= {"snnTorch", "Rockpool", "NIR", "Nengo", "ONNX", "Convert", "Signs", "Changes"}
+    assert set(BLOCKS) >= {"snnTorch", "Rockpool", "NIR", "Nengo", "ONNX", "Layers", "Sigma-delta", "Counts", "Streams"}
+    assert set(BLOCKS) >= {"Convert", "Signs", "Changes"}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -28,7 +28,16 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     samples = [(torch.ones(10 + number, 12), number % 4) for number in range(8)]
     raster = np.ones((2, 20, 12), np.int64)
     labels = np.arange(40) % 5
-    return {"model": found["make"](), "raster": raster, "samples": samples, "mlp": mlp, "images": images, "labels": labels}
+    video = {"cnn": mlp, "clips": torch.rand(3, 16, 20), "targets": torch.rand(3, 16, 5), "criterion": nn.MSELoss()}
+    return {
+        "model": found["make"](),
+        "raster": raster,
+        "samples": samples,
+        "mlp": mlp,
+        "images": images,
+        "labels": labels,
+        **video,
+    }
 
 
 def test_there_is_python_to_run() -> None:

@@ -6,6 +6,7 @@ from snnmap.nn.delta import (
     DeltaActivation,
     DeltaCounter,
     DeltaNetwork,
+    DeltaStream,
     DeltaSynapse,
     EtaSchedule,
     FixedPoint,
@@ -57,6 +58,7 @@ __all__ = [
     "step_from_data",
     # delta inference
     "DeltaNetwork",
+    "DeltaStream",
     "DeltaSynapse",
     # delta layers
     "DeltaActivation",

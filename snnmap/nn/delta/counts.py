@@ -1,6 +1,7 @@
 """Count what temporal sparsity saves: values that stay, multiplications left, and the state that it costs."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,14 +10,20 @@ from torch import Tensor, nn
 
 from snnmap.errors import InputError
 from snnmap.nn.delta.activation import differences
-from snnmap.nn.delta.inference import DeltaSynapse, SynapticLayer
+from snnmap.nn.delta.inference import DeltaSynapse, SynapticLayer, effective_weight
 
-__all__ = ["DeltaCounter", "LayerCount"]
+__all__ = ["DeltaCounter", "LayerCount", "add_counts", "count_fan_out", "count_table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerCount:
     """What a layer of weights was given, summed over samples and steps, and the work that it makes.
+
+    Memory fetches are counted in the order of events (input stationary), without a cache or registers that keep a value: each
+    input value taken up is read, by delta inference with its previous value, and each multiply-accumulate reads a weight and
+    reads and writes a pre-activation. The same holds for all three kinds of inference, so that their ratios are fair; a
+    processor that reuses what it has read needs fewer, in dense inference above all. That nothing changed costs no fetch: the
+    layer before sends changes.
 
     Attributes:
         name: path of the layer in the model.
@@ -48,6 +55,42 @@ class LayerCount:
         """The fraction of input values that did not change."""
         return 1.0 - self.n_changed / self.n_values
 
+    @property
+    def n_fetches(self) -> int:
+        """Memory accesses of delta inference."""
+        return 2 * self.n_changed + 3 * self.n_macs
+
+    @property
+    def n_fetches_static(self) -> int:
+        """Memory accesses of frame-by-frame inference that skips zeros."""
+        return self.n_active + 3 * self.n_macs_static
+
+    @property
+    def n_fetches_dense(self) -> int:
+        """Memory accesses of inference that skips nothing."""
+        return self.n_values + 3 * self.n_macs_dense
+
+
+@dataclass(slots=True)
+class _FanOut:
+    """A layer's fan-out, kept while neither the input's shape nor the place of its zero weights changes."""
+
+    shape: torch.Size = field(default_factory=torch.Size)
+    mask: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    given: Tensor = field(default_factory=lambda: torch.empty(0))
+    n_dense: int = 0
+
+    def find(self, layer: SynapticLayer, x: Tensor) -> Tensor:
+        """Give the weights that are not 0 that each value of ``x``, ``(samples and steps, ...)``, meets."""
+        mask = effective_weight(layer).detach() != 0
+        if x.shape[1:] != self.shape:
+            dense = count_fan_out(layer, x[:1], torch.ones_like(mask))
+            self.n_dense = int(dense.expand(x[0].shape).sum())
+        elif torch.equal(mask, self.mask):
+            return self.given
+        self.shape, self.mask, self.given = x.shape[1:], mask, count_fan_out(layer, x[:1], mask)
+        return self.given
+
 
 class DeltaCounter:
     """Counts, for every Linear, Conv1d and Conv2d of a model that runs within a ``with`` block, what delta inference needs.
@@ -72,6 +115,7 @@ class DeltaCounter:
         self.model, self.n_steps = model, n_steps
         self._counts: dict[str, LayerCount] = {}
         self._handles: list[Any] = []
+        self._fan_outs: dict[str, _FanOut] = {}
 
     def __enter__(self) -> Self:
         for path, module in self.model.named_modules():
@@ -104,8 +148,15 @@ class DeltaCounter:
         Raises:
             InputError: nothing ran within the block.
         """
-        layers = self.layers()
-        return _add(layers, name="total", n_state=sum(layer.n_state for layer in layers))
+        return add_counts(self.layers())
+
+    def table(self) -> str:
+        """Give the counts as text, a line a layer and one in total; see :func:`count_table`.
+
+        Raises:
+            InputError: nothing ran within the block.
+        """
+        return count_table(self.layers())
 
     def _count(self, path: str) -> Any:
         def count(module: SynapticLayer | DeltaSynapse, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -119,7 +170,7 @@ class DeltaCounter:
     def _measure(self, path: str, module: SynapticLayer | DeltaSynapse, x: Tensor, output: Tensor) -> LayerCount:
         if isinstance(module, DeltaSynapse):
             delta = x if module.delta is None else module.delta.detach()  # never None: it has just run
-            return _measure_signals(path, module.layer, x, delta, output[0].numel())
+            return self._measure_signals(path, module.layer, x, delta, output[0].numel())
         if self.n_steps is None and (not isinstance(module, nn.Linear) or x.ndim < 3):
             raise InputError(
                 "which axis is time is not known",
@@ -130,35 +181,61 @@ class DeltaCounter:
             )
         delta = differences(x, self.n_steps)
         if self.n_steps is not None:
-            return _measure_signals(path, module, x, delta.flatten(0, 1), output[0].numel())
-        return _measure_signals(path, module, x.flatten(0, 1), delta.flatten(0, 1), output[0, 0].numel())
+            return self._measure_signals(path, module, x, delta.flatten(0, 1), output[0].numel())
+        return self._measure_signals(path, module, x.flatten(0, 1), delta.flatten(0, 1), output[0, 0].numel())
+
+    def _measure_signals(self, path: str, layer: SynapticLayer, x: Tensor, delta: Tensor, n_outputs: int) -> LayerCount:
+        """Count one pass of ``x`` and its change, both ``(samples and steps, ...)``."""
+        active, changed = (x != 0), (delta != 0)
+        fan_outs = self._fan_outs.setdefault(path, _FanOut())
+        fan_out = fan_outs.find(layer, x)
+        return LayerCount(
+            name=path,
+            n_values=x.numel(),
+            n_active=int(active.sum()),
+            n_changed=int(changed.sum()),
+            n_macs=int((changed.sum(0, dtype=torch.float64) * fan_out).sum()),
+            n_macs_static=int((active.sum(0, dtype=torch.float64) * fan_out).sum()),
+            n_macs_dense=fan_outs.n_dense * x.shape[0],
+            n_state=x[0].numel() + n_outputs,
+        )
 
 
-def _measure_signals(path: str, layer: SynapticLayer, x: Tensor, delta: Tensor, n_outputs: int) -> LayerCount:
-    """Count one pass of ``x`` and its change, both ``(samples and steps, ...)``."""
-    active, changed = (x != 0), (delta != 0)
-    fan_out = _fan_out(layer, x[:1], (layer.weight != 0).double())
-    dense = _fan_out(layer, x[:1], torch.ones_like(layer.weight, dtype=torch.float64))
-    return LayerCount(
-        name=path,
-        n_values=x.numel(),
-        n_active=int(active.sum()),
-        n_changed=int(changed.sum()),
-        n_macs=int((changed.sum(0, dtype=torch.float64) * fan_out).sum()),
-        n_macs_static=int((active.sum(0, dtype=torch.float64) * fan_out).sum()),
-        n_macs_dense=int(dense.expand(x[0].shape).sum()) * x.shape[0],
-        n_state=x[0].numel() + n_outputs,
-    )
+def add_counts(layers: Iterable[LayerCount]) -> LayerCount:
+    """Give the sums over layers, under the name ``total``."""
+    counts = tuple(layers)
+    return _add(counts, name="total", n_state=sum(count.n_state for count in counts))
 
 
-def _fan_out(layer: SynapticLayer, frame: Tensor, weight: Tensor) -> Tensor:
-    """Give how many of the weights each input value meets, of a weight of 0 and 1, float64 that broadcasts to one frame.
+def count_table(layers: Iterable[LayerCount]) -> str:
+    """Give counts as text, a line a layer and one in total: what is sparse, and what is left of dense inference's work."""
+    counts = tuple(layers)
+    rows = [f"{'layer':20}{'zeros':>8}{'still':>8}{'MACs':>16}{'dense / MACs':>14}{'fetches':>16}{'state':>10}"]
+    rows += [
+        f"{count.name:20}{count.activation_sparsity:8.2%}{count.delta_sparsity:8.2%}{count.n_macs:16,}"
+        f"{count.n_macs_dense / max(count.n_macs, 1):14.1f}{count.n_fetches:16,}{count.n_state:10,}"
+        for count in (*counts, add_counts(counts))
+    ]
+    return "\n".join(rows)
+
+
+def count_fan_out(layer: SynapticLayer, frame: Tensor, mask: Tensor) -> Tensor:
+    """Give how many of a layer's weights each input value meets.
 
     That is the gradient of the sum of the layer's outputs, whatever the stride, padding, dilation and groups.
+
+    Args:
+        layer: whose weights.
+        frame: ``(1, ...)``, of which the shape matters.
+        mask: of the weights' shape, bool: those to count.
+
+    Returns:
+        Whole numbers in float64, which broadcast to ``frame[0]``.
     """
     if isinstance(layer, nn.Linear):
-        return weight.sum(0)
-    with torch.enable_grad():
+        return mask.double().sum(0)
+    with torch.inference_mode(False), torch.enable_grad():
+        weight = mask.double()
         probe = torch.zeros_like(frame, dtype=torch.float64, requires_grad=True)
         (gradient,) = torch.autograd.grad(layer._conv_forward(probe, weight, None).sum(), probe)
     return gradient[0].round()

@@ -1,6 +1,7 @@
 """Counts of work: those of loops over every weight, whatever the layer."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from snnmap.errors import InputError
-from snnmap.nn import DeltaCounter, DeltaNetwork, LayerCount, run_frames
+from snnmap.nn import DeltaCounter, DeltaNetwork, LayerCount, mask_layers, run_frames
 
 
 def draw_video(*shape: int, rate: float = 0.3) -> Tensor:
@@ -43,7 +44,7 @@ def test_convolutions_are_counted_as_by_loops(stride: int, padding: int, groups:
         with torch.no_grad():
             layer.weight *= torch.rand_like(layer.weight) < 0.5
     x = draw_video(1, 3, 2, 5, 5)
-    with DeltaCounter(layer, n_steps=3) as counter:
+    with DeltaCounter(layer, n_steps=3) as counter, torch.inference_mode():
         run_frames(layer, x)
     (found,) = counter.layers()
     change = torch.cat([x[:, :1], x[:, 1:] - x[:, :-1]], 1)[0]
@@ -61,6 +62,12 @@ def test_a_layer_by_hand() -> None:
     expected = LayerCount(name="", n_values=8, n_active=6, n_changed=3, n_macs=9, n_macs_static=18, n_macs_dense=24, n_state=5)
     assert counter.layers() == (expected,)
     assert (expected.activation_sparsity, expected.delta_sparsity) == (0.25, 0.625)
+    assert (expected.n_fetches, expected.n_fetches_static, expected.n_fetches_dense) == (2 * 3 + 27, 6 + 54, 8 + 72)
+    assert counter.total() == replace(expected, name="total")
+    assert counter.table().splitlines()[1:] == [
+        "                      25.00%  62.50%               9           2.7              33         5",
+        "total                 25.00%  62.50%               9           2.7              33         5",
+    ]
 
 
 def small_net() -> nn.Sequential:
@@ -123,6 +130,31 @@ def test_passes_add_up_and_the_model_is_left_alone() -> None:
     assert counter.total().n_state == once.n_state
     assert [row.name for row in counter.layers()] == ["0", "2", "5"]
     assert all(not module._forward_hooks for module in model.modules())
+
+
+def test_weights_and_shapes_that_change_between_passes_are_counted_as_they_are() -> None:
+    layer = nn.Conv2d(1, 2, 3, bias=False)
+    x = torch.ones(1, 1, 1, 4, 4)
+    with DeltaCounter(layer, n_steps=1) as counter:
+        run_frames(layer, x)
+        layer.weight.data[0].zero_()  # which torch's own count of changes does not see
+        run_frames(layer, x)
+        run_frames(layer, torch.ones(1, 1, 1, 3, 3))
+    assert counter.total().n_macs == 2 * 36 + 36 + 9
+    assert counter.total().n_macs_dense == 2 * 72 + 18
+
+
+def test_a_masked_layer_counts_its_effective_weight() -> None:
+    layer = nn.Linear(2, 3, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.0], [2.0, 3.0]]))
+    masked = mask_layers(layer)
+    assert bool((masked.weight != 0).any())
+    with torch.no_grad():
+        masked.weight[0, 1] = 0.5 * masked.threshold  # cut, though the parameter is not 0
+    with DeltaCounter(masked) as counter:
+        masked(torch.ones(1, 1, 2))
+    assert (counter.total().n_macs, counter.total().n_macs_dense) == (3, 6)
 
 
 @pytest.mark.parametrize(

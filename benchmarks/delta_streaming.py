@@ -1,0 +1,258 @@
+"""Time a delta stream against dense torch, frame by frame, on one stream; both must compute the same before they are timed.
+
+A real video plays in a small window that moves over a still frame of another one; and, layer by layer, a part of the input
+changes: a square of a convolution's positions, or values at random places, the worst case. Dense torch runs with one and with two
+threads, of which the faster counts: the same model, which the ratio is to, and bare, without the quantisers, whose many small
+operations torch pays for. The stream has one thread. Networks have weights as drawn: training changes how much they skip, not
+how fast.
+Run with ``python benchmarks/delta_streaming.py``; it ends with exit status 1 where a stream of 95% temporal sparsity or more
+takes more than a fifth of dense torch's time on the video.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()  # so that the time of compilation is measured
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from video_data import read_clip
+
+from snnmap.nn import StepQuantiser
+from snnmap.nn.delta.counts import add_counts
+from snnmap.nn.delta.stream import DeltaStream
+from snnmap.report import make_table
+
+N_ROUNDS, N_FRAMES = 6, 10
+LEAST_SPARSITY, LEAST_RATIO = 0.95, 5.0
+Job = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement: medians over all frames but the first, which torch runs in either case."""
+
+    name: str
+    sparsity: float
+    mac_ratio: float
+    dense_ms: float
+    dense_threads: int
+    quantised_ms: float
+    stream_ms: float
+    error: float
+
+    @property
+    def ratio(self) -> float:
+        return self.quantised_ms / self.stream_ms
+
+
+def draw_convolutional(n_channels: int, n_layers: int = 3) -> nn.Sequential:
+    """Give 3x3 convolutions of RGB frames, with normalisation, ReLU and quantiser, and a head of ten classes."""
+    layers: list[nn.Module] = []
+    for layer in range(n_layers):
+        layers += [nn.Conv2d(n_channels if layer else 3, n_channels, 3, padding=1), nn.BatchNorm2d(n_channels), nn.ReLU()]
+        layers += [StepQuantiser(4, clip=False)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_channels, 10)).eval()
+
+
+def draw_perceptron(n_inputs: int, n_hidden: int = 1024) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Flatten()]
+    for size in (n_inputs, n_hidden):
+        layers += [nn.Linear(size, n_hidden), nn.ReLU(), StepQuantiser(3, clip=False)]
+    return nn.Sequential(*layers, nn.Linear(n_hidden, 10)).eval()
+
+
+def without_quantisers(model: nn.Sequential) -> nn.Sequential:
+    return nn.Sequential(*(module for module in model if not isinstance(module, StepQuantiser)))
+
+
+def play_in_window(size: int, window: int, n_frames: int) -> list[Tensor]:
+    """Give frames ``(1, 3, size, size)``: a clip in a window that moves every second frame, over another's first frame."""
+    still = _to_planes(read_clip("bikes", height=size, n_frames=1))[0, :, :, :size]
+    clip = _to_planes(read_clip("carphone", height=window, n_frames=n_frames))[:, :, :, :window]
+    frames = []
+    for step in range(n_frames):
+        frame, at = still.clone(), size // 4 + step // 2 % (size // 2 - window // 2)
+        frame[:, at : at + window, at : at + window] = clip[step]
+        frames.append(frame.unsqueeze(0))
+    return frames
+
+
+def change_square(shape: tuple[int, ...], sparsity: float, n_frames: int) -> list[Tensor]:
+    """Give frames ``(1, channels, height, width)`` of which all values change in a square, elsewhere at every step."""
+    generator = torch.Generator().manual_seed(0)
+    frames = [torch.randn(1, *shape, generator=generator)]
+    side = max(round(((1.0 - sparsity) * shape[1] * shape[2]) ** 0.5), 1)
+    for _ in range(n_frames - 1):
+        frame = frames[-1].clone()
+        y, x = (int(torch.randint(0, size - side + 1, (), generator=generator)) for size in shape[1:])
+        frame[..., y : y + side, x : x + side] = torch.randn(1, shape[0], side, side, generator=generator)
+        frames.append(frame)
+    return frames
+
+
+def change_at_random(shape: tuple[int, ...], sparsity: float, n_frames: int) -> list[Tensor]:
+    """Give frames of which each value stays with probability ``sparsity``."""
+    generator = torch.Generator().manual_seed(0)
+    frames = [torch.randn(1, *shape, generator=generator)]
+    for _ in range(n_frames - 1):
+        fresh = torch.randn(1, *shape, generator=generator)
+        frames.append(torch.where(torch.rand(1, *shape, generator=generator) < sparsity, frames[-1], fresh))
+    return frames
+
+
+def measure(name: str, model: nn.Sequential, frames: list[Tensor]) -> Row:
+    """Compare, count and time a model on a stream; the stream, dense torch and both numbers of threads in turn."""
+    with torch.inference_mode():
+        model(frames[0])  # sets the quantisers
+        stream = DeltaStream(model, frames[0])
+        error = max(_relative_error(stream.step(frame), model(frame)) for frame in frames[: N_FRAMES + 1])
+        stream.reset()
+        stream.step(frames[0])
+        first = add_counts(stream.counts())
+        times = _time_in_turn(stream.step, without_quantisers(model), model, frames[1:])
+    total = add_counts(stream.counts())
+    medians = {job: statistics.median(values) * 1e3 for job, values in times.items()}
+    n_threads = 1 if medians["dense 1"] <= medians["dense 2"] else 2
+    return Row(
+        name=name,
+        sparsity=1.0 - (total.n_changed - first.n_changed) / (total.n_values - first.n_values),
+        mac_ratio=(total.n_macs_dense - first.n_macs_dense) / max(total.n_macs - first.n_macs, 1),
+        dense_ms=medians[f"dense {n_threads}"],
+        dense_threads=n_threads,
+        quantised_ms=min(medians["quantised 1"], medians["quantised 2"]),
+        stream_ms=medians["stream"],
+        error=error,
+    )
+
+
+def _time_in_turn(step: Job, dense: Job, quantised: Job, frames: list[Tensor]) -> dict[str, list[float]]:
+    """Give the seconds of every frame: some frames by one, the same by the next, and so on."""
+    jobs = [
+        ("stream", 1, step),
+        *((f"{name} {n}", n, job) for n in (1, 2) for name, job in (("dense", dense), ("quantised", quantised))),
+    ]
+    times: dict[str, list[float]] = {name: [] for name, _, _ in jobs}
+    for start in range(0, len(frames), N_FRAMES):
+        for name, n_threads, job in jobs:
+            torch.set_num_threads(n_threads)
+            if name != "stream":
+                job(frames[start])  # wakes the threads
+            for frame in frames[start : start + N_FRAMES]:
+                begin = time.perf_counter()
+                job(frame)
+                times[name].append(time.perf_counter() - begin)
+    torch.set_num_threads(1)
+    return times
+
+
+def _relative_error(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+def _to_planes(frames: np.ndarray) -> Tensor:
+    return torch.from_numpy(frames).movedim(-1, 1).float() / 255.0
+
+
+def measure_video() -> list[Row]:
+    rows = []
+    n_frames = N_ROUNDS * N_FRAMES + 1
+    for size, window in ((34, 5), (64, 8)):
+        frames = play_in_window(size, window, n_frames)
+        for n_channels in (32, 64):
+            name = f"3 x conv {n_channels}, {size}x{size}"
+            rows.append(measure(name, draw_convolutional(n_channels), frames))
+        rows.append(measure(f"MLP {3 * size * size}-1024-1024-10", draw_perceptron(3 * size * size), frames))
+    return rows
+
+
+def measure_layers() -> list[Row]:
+    rows = []
+    cases: list[tuple[str, tuple[int, ...], nn.Module]] = [
+        (f"conv {n}-{n}, {size}x{size}", (n, size, size), nn.Conv2d(n, n, 3, padding=1))
+        for n, size in ((32, 34), (64, 34), (64, 64))
+    ]
+    for name, shape, layer in [*cases, ("linear 2048-2048", (2048,), nn.Linear(2048, 2048))]:
+        for sparsity in (0.5, 0.8, 0.95, 0.99, 0.999):
+            for change in (change_square, change_at_random) if len(shape) == 3 else (change_at_random,):
+                place = "square" if change is change_square else "random"
+                frames = change(shape, sparsity, 2 * N_FRAMES + 1)
+                rows.append(measure(f"{name}, {place}", nn.Sequential(layer, nn.ReLU()).eval(), frames))
+    return rows
+
+
+def measure_drift() -> list[tuple[str, str]]:
+    """Give the largest error in 1,000 steps of a network without quantisers, relative to its largest output."""
+    frames = play_in_window(16, 4, 60)
+    model = without_quantisers(draw_convolutional(16))
+    precise = DeltaStream(model, frames[0], dtype=torch.float64, refresh_every=1)
+    rows = []
+    for name, dtype, refresh_every in (
+        ("float32", torch.float32, None),
+        ("float32, refresh_every=100", torch.float32, 100),
+        ("float32, dense at every step", torch.float32, 1),
+        ("float64", torch.float64, None),
+    ):
+        stream = DeltaStream(model, frames[0], dtype=dtype, refresh_every=refresh_every)
+        precise.reset()
+        numbers = [n % 120 if n % 120 < 60 else 119 - n % 120 for n in range(1000)]
+        errors = [_relative_error(stream.step(frames[n]).double(), precise.step(frames[n])) for n in numbers]
+        rows.append((name, f"{max(errors):.1e}"))
+    return rows
+
+
+def measure_compilation() -> float:
+    frames = change_at_random((2, 6, 6), 0.5, 2)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
+    start = time.perf_counter()
+    stream = DeltaStream(model, frames[0])
+    for frame in frames:
+        stream.step(frame)
+    return time.perf_counter() - start
+
+
+def print_rows(title: str, rows: list[Row]) -> None:
+    columns = (
+        "network",
+        "still#",
+        "dense/MACs#",
+        "bare ms#",
+        "threads#",
+        "model ms#",
+        "stream ms#",
+        "model/stream#",
+        "error#",
+    )
+    cells = [
+        (
+            row.name, f"{row.sparsity:.1%}", f"{row.mac_ratio:.1f}", f"{row.dense_ms:.3f}", row.dense_threads,
+            f"{row.quantised_ms:.3f}", f"{row.stream_ms:.3f}", f"{row.ratio:.1f}", f"{row.error:.0e}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    Console(width=130).print(make_table(title, columns, cells))
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    seconds = measure_compilation()
+    video, layers = measure_video(), measure_layers()
+    print_rows("A real video in a window over a still real frame, one stream", video)
+    print_rows("One layer with ReLU", layers)
+    Console().print(make_table("Largest error in 1,000 steps without quantisers", ("states", "relative error#"), measure_drift()))
+    print(f"Compilation of all kernels, once a machine: {seconds:.1f} s")
+    missed = [row.name for row in video if row.sparsity < LEAST_SPARSITY or row.ratio < LEAST_RATIO]
+    if missed:
+        sys.exit(f"below {LEAST_SPARSITY:.0%} or {LEAST_RATIO}x: {', '.join(missed)}")
+
+
+if __name__ == "__main__":
+    main()
