@@ -1,0 +1,28 @@
+"""Every figure of delta networks, with the papers' beside it; written to the README with ``--readme``. About 40 minutes.
+
+Run with ``make delta``. Names of parts on the command line, such as ``streaming``, measure these alone.
+"""
+
+import sys
+
+import delta_events
+import delta_streaming
+import delta_video
+from readme_table import print_rows, write_readme
+
+MEASURES = {
+    "events": delta_events.measure_rows,
+    "video": delta_video.measure_rows,
+    "streaming": delta_streaming.measure_rows,
+}
+
+
+def main(words: list[str]) -> None:
+    chosen = [word for word in words if word in MEASURES] or list(MEASURES)
+    lines = print_rows(row for name in chosen for row in MEASURES[name]())
+    if "--readme" in words:
+        write_readme("delta", lines)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
