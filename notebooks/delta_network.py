@@ -68,9 +68,8 @@ print(f"{np.mean([len(stream) for stream in streams]):.0f} events a stream; clip
 
 figure, axes = plt.subplots(1, N_FRAMES, figsize=(12, 1.8))
 for axis, frame in zip(axes, clips[7], strict=True):
-    axis.imshow(frame[1] - frame[0], cmap="RdBu", vmin=-1, vmax=1)
+    axis.imshow((frame[1] - frame[0]).numpy(), cmap="RdBu", vmin=-1, vmax=1)
     axis.axis("off")
-plt.show()
 
 # %% [markdown]
 # ## A dense network
