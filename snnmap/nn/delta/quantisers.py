@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snnmap.errors import InputError
 from snnmap.nn.quantised import step_from_data
 
-__all__ = ["FixedPoint", "StepQuantiser", "count_integer_bits"]
+__all__ = ["FixedPoint", "StepQuantiser", "align_to_channels", "count_integer_bits"]
 
 
 class _RoundToStep(torch.autograd.Function):
@@ -163,22 +163,22 @@ class StepQuantiser(nn.Module):
         Raises:
             InputError: training has made a step 0, negative or NaN, or ``z`` has other channels.
         """
-        self._require_channels(z)
         if not self.is_ready:
             self.calibrate(z)
         self._require_steps()
         bottom, top = _level_bounds(self.width_bits, self.signed)
         n_features = max(z[:1].numel() // (self.n_channels or 1), 1)
         scale = (n_features * top) ** -0.5
-        step = self._align(self.step.detach() + (self.step - self.step.detach()) * scale, z.ndim)
+        step = align_to_channels(self.step.detach() + (self.step - self.step.detach()) * scale, z, self.channel_axis)
         return _round_to_step(z, step, *((bottom, top) if self.clip else (-math.inf, math.inf)))
 
     def calibrate(self, values: Tensor) -> None:
         """Set the steps from activations; a channel that is 0 everywhere gets the whole layer's step.
 
         Raises:
-            InputError: all activations are 0, or one is not finite.
+            InputError: all activations are 0, one is not finite, or they have other channels.
         """
+        align_to_channels(self.step, values, self.channel_axis)
         top = int(_level_bounds(self.width_bits, self.signed)[1])
         magnitudes = values.detach().abs()
         whole = step_from_data(magnitudes, top)
@@ -194,26 +194,6 @@ class StepQuantiser(nn.Module):
         """Give the choices, for ``print(model)``."""
         return f"width_bits={self.width_bits}, clip={self.clip}, signed={self.signed}, n_channels={self.n_channels}"
 
-    def _align(self, step: Tensor, n_axes: int) -> Tensor:
-        """Shape the steps so that they broadcast along the channels of ``n_axes``-dimensional activations."""
-        if self.n_channels is None:
-            return step
-        shape = [1] * n_axes
-        shape[self.channel_axis] = self.n_channels
-        return step.view(shape)
-
-    def _require_channels(self, z: Tensor) -> None:
-        if self.n_channels is None:
-            return
-        if not -z.ndim <= self.channel_axis < z.ndim or z.shape[self.channel_axis] != self.n_channels:
-            raise InputError(
-                "the activations have other channels than the quantiser",
-                where=f"StepQuantiser, axis {self.channel_axis}",
-                measured=str(tuple(z.shape)),
-                limit=f"{self.n_channels} channels",
-                fix="give n_channels and channel_axis of these activations",
-            )
-
     def _require_steps(self) -> None:
         lowest, highest = torch.aminmax(self.step.detach())
         if not (lowest.item() > 0.0 and highest.item() < math.inf):
@@ -224,6 +204,32 @@ class StepQuantiser(nn.Module):
                 limit="> 0",
                 fix="train the steps with a smaller learning rate, or give a positive step",
             )
+
+
+def align_to_channels(steps: Tensor, z: Tensor, channel_axis: int) -> Tensor:
+    """Shape steps so that they broadcast along the channels of activations.
+
+    Args:
+        steps: ``()``, one for all, or ``(n_channels,)``.
+        z: activations.
+        channel_axis: which axis of ``z`` the channels are.
+
+    Raises:
+        InputError: ``z`` has other channels.
+    """
+    if not steps.ndim:
+        return steps
+    if not -z.ndim <= channel_axis < z.ndim or z.shape[channel_axis] != len(steps):
+        raise InputError(
+            "the activations have other channels than the quantiser",
+            where=f"axis {channel_axis}",
+            measured=str(tuple(z.shape)),
+            limit=f"{len(steps)} channels",
+            fix="give n_channels and channel_axis of these activations",
+        )
+    shape = [1] * z.ndim
+    shape[channel_axis] = len(steps)
+    return steps.view(shape)
 
 
 def count_integer_bits(values: Tensor) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.errors import InputError
+from snnmap.nn.delta.quantisers import align_to_channels
 from snnmap.nn.quantised import step_from_data
 
 __all__ = ["SigmaDeltaQuantiser", "StepGradient"]
@@ -109,7 +110,7 @@ class SigmaDeltaQuantiser(nn.Module):
             self.calibrate(z)
         self._bound_steps()
         apply = cast(Callable[..., Tensor], _RoundByMacroGrad.apply)
-        return apply(z, self._align(z), self.gradient)
+        return apply(z, align_to_channels(self.log_step, z, self.channel_axis), self.gradient)
 
     def calibrate(self, values: Tensor) -> None:
         """Set all steps to :func:`step_from_data` of activations.
@@ -133,20 +134,3 @@ class SigmaDeltaQuantiser(nn.Module):
         """Take back what training has moved beyond the bound: the gradient may lead away from it again."""
         with torch.no_grad():
             self.log_step.clamp_(min=math.log(self.least_step))
-
-    def _align(self, z: Tensor) -> Tensor:
-        """Shape the steps so that they broadcast along the channels of ``z``."""
-        if self.n_channels is None:
-            return self.log_step
-        axis = self.channel_axis
-        if not -z.ndim <= axis < z.ndim or z.shape[axis] != self.n_channels:
-            raise InputError(
-                "the activations have other channels than the quantiser",
-                where=f"SigmaDeltaQuantiser, axis {axis}",
-                measured=str(tuple(z.shape)),
-                limit=f"{self.n_channels} channels",
-                fix="give n_channels and channel_axis of these activations",
-            )
-        shape = [1] * z.ndim
-        shape[axis] = self.n_channels
-        return self.log_step.view(shape)
