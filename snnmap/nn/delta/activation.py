@@ -22,7 +22,9 @@ __all__ = [
 ]
 
 _ACTIVATIONS = (
-    nn.ELU, nn.GELU, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.ReLU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Tanh, QuantisedReLU,
+    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid, nn.Mish,
+    nn.PReLU, nn.ReLU, nn.RReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink,
+    nn.Threshold, QuantisedReLU,
 )  # fmt: skip
 
 
@@ -87,7 +89,8 @@ def insert_delta(
 
     Args:
         model: copied, unchanged.
-        where: paths of modules; or which of ``(path, module)``; None takes the activations of ``torch.nn`` and QuantisedReLU.
+        where: paths of modules; or which of ``(path, module)``; None takes every elementwise
+            activation of ``torch.nn`` and QuantisedReLU.
         make: gives the delta layer of a path, or any other module to follow it, such as a SigmaDeltaQuantiser; with
             ``temporal_delta_layer(n_channels=...)`` one step a channel.
         skip_first: leave the first one out, in the order in which the model registers its modules.
@@ -125,9 +128,15 @@ def run_frames(model: nn.Module, x: Tensor) -> Tensor:
         ``(batch, time, ...)``.
     """
     require_time(x)
-    for layer in _delta_layers(model):
+    before = {layer: layer.n_steps for layer in _delta_layers(model)}
+    for layer in before:
         layer.n_steps = x.shape[1]
-    y: Tensor = model(x.flatten(0, 1))
+        layer.changes.clear()
+    try:
+        y: Tensor = model(x.flatten(0, 1))
+    finally:
+        for layer, n_steps in before.items():
+            layer.n_steps = n_steps
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
@@ -169,11 +178,11 @@ def differences(x: Tensor, n_steps: int | None = None) -> Tensor:
         InputError: no time axis, or not a whole number of sequences.
     """
     if n_steps is not None:
-        if x.shape[0] % n_steps or not x.numel():
+        if n_steps < 1 or x.shape[0] % n_steps or not x.numel():
             raise InputError(
                 "the frames are not a whole number of sequences",
                 measured=f"{x.shape[0]} frames",
-                limit=f"a multiple of {n_steps} steps",
+                limit=f"a multiple of {n_steps} steps, of one at least",
                 fix="run the model through run_frames, or set n_steps",
             )
         x = x.reshape(-1, n_steps, *x.shape[1:])
@@ -182,7 +191,7 @@ def differences(x: Tensor, n_steps: int | None = None) -> Tensor:
 
 
 def _choose_paths(model: nn.Module, where: Collection[str] | Callable[[str, nn.Module], bool] | None) -> list[str]:
-    modules = [(path, module) for path, module in model.named_modules(remove_duplicate=False) if path]
+    modules = _list_places(model)
     if where is None:
         return [path for path, module in modules if isinstance(module, _ACTIVATIONS)]
     if callable(where):
@@ -197,6 +206,17 @@ def _choose_paths(model: nn.Module, where: Collection[str] | Callable[[str, nn.M
             fix="name paths of model.named_modules()",
         )
     return [path for path, _ in modules if path in where]
+
+
+def _list_places(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """List modules by path; a module in several parents has as many places, one in a parent that is shared has one."""
+    places: dict[tuple[nn.Module, str], tuple[str, nn.Module]] = {}
+    for path, parent in model.named_modules():
+        for name, child in parent._modules.items():
+            if child is not None:
+                places.setdefault((parent, name), (f"{path}.{name}" if path else name, child))
+    order = [path for path, _ in model.named_modules(remove_duplicate=False)]
+    return sorted(places.values(), key=lambda place: order.index(place[0]))
 
 
 def _delta_layers(model: nn.Module) -> Iterator[DeltaActivation]:

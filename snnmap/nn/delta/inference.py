@@ -7,11 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.errors import InputError
-from snnmap.nn.delta.masked import MaskedSynapses
+from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear, MaskedSynapses
+from snnmap.nn.event_linear import EventLinear
 
 __all__ = ["DeltaNetwork", "DeltaSynapse", "SynapticLayer", "apply_weight", "effective_weight", "require_time"]
 
 SynapticLayer = nn.Linear | nn.Conv1d | nn.Conv2d
+
+_KNOWN = tuple(
+    layer.forward for layer in (nn.Linear, nn.Conv1d, nn.Conv2d, MaskedLinear, MaskedConv1d, MaskedConv2d, EventLinear)
+)
+"""What a layer of weights may do with its input for the change of its output to be the weights times the input's."""
 
 
 class DeltaSynapse(nn.Module):
@@ -37,6 +43,10 @@ class DeltaSynapse(nn.Module):
         super().__init__()
         self.layer = layer
         self.reset()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the stream out of copies and files: its state may belong to a graph."""
+        return {**self.__dict__, "n_steps": 0, "delta": None, "_previous": None, "_total": None}
 
     def reset(self) -> None:
         """Forget the stream: the next step is a first one."""
@@ -89,7 +99,7 @@ class DeltaNetwork(nn.Module):
         model: of one frame ``(batch, ...)``; copied.
 
     Raises:
-        InputError: the model has none of these layers.
+        InputError: the model has none of these layers, or one with another forward or with hooks, or attention.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -165,10 +175,36 @@ def effective_weight(layer: SynapticLayer) -> Tensor:
 
 
 def _replace_layers(model: nn.Module) -> None:
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
+    """Replace layers of weights; one that stands in several places is one synapse, whose second use a step refuses."""
+    synapses: dict[nn.Module, DeltaSynapse] = {}
+    for path, parent in list(model.named_modules()):
+        _require_plain(parent, path)
+        for name, child in list(parent._modules.items()):
             if isinstance(child, SynapticLayer):
-                parent.register_module(name, DeltaSynapse(child))
+                parent.register_module(name, synapses.setdefault(child, DeltaSynapse(child)))
+
+
+def _require_plain(module: nn.Module, path: str) -> None:
+    """Refuse what would run as something else than it is."""
+    is_synaptic = isinstance(module, SynapticLayer)
+    if is_synaptic and (type(module).forward not in _KNOWN or _foreign_hooks(module)):
+        what = "a layer's own forward or hooks would be left out of delta inference"
+    elif isinstance(module, nn.MultiheadAttention | DeltaNetwork | DeltaSynapse):
+        what = "the module uses its layers' weights itself, or runs by delta inference already"
+    else:
+        return
+    raise InputError(
+        what,
+        where=f"module '{path.removeprefix('0.')}'",
+        measured=type(module).__name__,
+        limit="Linear, Conv1d, Conv2d, their masked kinds and EventLinear, without hooks",
+        fix="put what the layer does beside its product into a module of its own",
+    )
+
+
+def _foreign_hooks(module: nn.Module) -> bool:
+    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    return any(not (getattr(hook, "__module__", "") or "").startswith("snnmap.") for hook in hooks)
 
 
 def require_time(x: Tensor) -> None:

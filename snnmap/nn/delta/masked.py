@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from snnmap.errors import InputError
 
@@ -20,9 +21,11 @@ class _Shrink(torch.autograd.Function):
     def forward(ctx: Any, parameter: Tensor, threshold: float) -> Tensor:
         ctx.save_for_backward(parameter)
         ctx.threshold = threshold
-        return nn.functional.softshrink(parameter, threshold)
+        is_kept = parameter.abs() > threshold  # softshrink alone leaves a rest where the threshold is rounded to half floats
+        return nn.functional.softshrink(parameter, threshold) * is_kept
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (parameter,) = ctx.saved_tensors
         return gradients[0] * (parameter.abs() / ctx.threshold).clamp(max=1.0), None
@@ -37,6 +40,7 @@ class _Mask(torch.autograd.Function):
         return (parameter.abs() > threshold).to(parameter.dtype)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (parameter,) = ctx.saved_tensors
         return gradients[0] * parameter.sign(), None
@@ -74,6 +78,14 @@ class MaskedSynapses(nn.Module):
             self.weight.uniform_(-bound, bound)
             if isinstance(self.bias, Tensor):
                 self.bias.zero_()
+
+    def get_extra_state(self) -> float:
+        """Give the threshold, so that a state dict tells a masked layer's parameters from a dense one's weights."""
+        return self.threshold
+
+    def set_extra_state(self, state: float) -> None:
+        """Take the threshold of a state dict."""
+        self.threshold = float(state)
 
     def extra_repr(self) -> str:
         """Give the dense layer's choices and the threshold, for ``print(model)``."""
@@ -131,16 +143,17 @@ def mask_layers(model: nn.Module, where: Collection[str] | None = None) -> nn.Mo
 
     Args:
         model: copied, unchanged; trained or not.
-        where: paths of the layers; None takes every Linear, Conv1d and Conv2d.
+        where: paths of the layers; None takes every Linear, Conv1d and Conv2d, but no subclass of them.
 
     Returns:
-        The copy, whose masks cut nothing but weights of 0.
+        The copy, whose masks cut only weights that are 0, or nothing beside the threshold in their type of number.
 
     Raises:
         InputError: a path at which no such layer is, or no layer at all.
     """
     result = nn.Sequential(copy.deepcopy(model))
-    dense = {path.partition(".")[2]: path for path, module in result.named_modules() if type(module) in _MASKED}
+    modules = result.named_modules(remove_duplicate=False)
+    dense = {path.partition(".")[2]: path for path, module in modules if type(module) in _MASKED}
     unknown = sorted(set(where or ()) - set(dense))
     if unknown or not dense:
         raise InputError(
@@ -150,9 +163,12 @@ def mask_layers(model: nn.Module, where: Collection[str] | None = None) -> nn.Mo
             limit=", ".join(dense) or "at least one",
             fix="name layers of weights by their paths in model.named_modules()",
         )
-    for path in (dense[name] for name in (dense if where is None else where)):
+    chosen = {dense[name]: result.get_submodule(dense[name]) for name in (dense if where is None else where)}
+    masked = {layer: _mask(layer) for layer in chosen.values()}  # one for all places of a layer
+    for path in dense.values():
         parent, _, name = path.rpartition(".")
-        result.get_submodule(parent).register_module(name, _mask(result.get_submodule(path)))
+        layer = result.get_submodule(path)
+        result.get_submodule(parent).register_module(name, masked.get(layer, layer))
     return result[0]
 
 
@@ -167,6 +183,7 @@ def _mask(layer: Any) -> MaskedSynapses:
         names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
         masked = _MASKED[type(layer)](**{name: getattr(layer, name) for name in names}, bias=has_bias, **place)
     masked.set_weight(layer.weight.detach())
+    masked.weight.requires_grad_(layer.weight.requires_grad)
     masked.bias = layer.bias
     masked.train(layer.training)
     return masked

@@ -1,6 +1,7 @@
 """Step sizes of sigma-delta quantisers for a network whose weights stay as they are."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -39,8 +40,15 @@ def fit_steps(
         learning_rate: of the steps' logarithms.
 
     Raises:
-        InputError: the model has no such quantiser, or a clip has one frame.
+        InputError: the model has no such quantiser, a clip has one frame, or the batches can be gone through only once.
     """
+    if iter(batches) is batches:
+        raise InputError(
+            "the batches are gone through once for each quantiser",
+            where="fit_steps",
+            measured=type(batches).__name__,
+            fix="give a list or a DataLoader",
+        )
     result = copy.deepcopy(model).eval()
     for quantiser in _quantisers(result):
         optimiser = torch.optim.Adam([quantiser.log_step], lr=learning_rate)
@@ -67,7 +75,7 @@ def search_steps(model: nn.Module, measure: Measure, *, limit: float, factor: fl
         factor: by which steps grow.
 
     Raises:
-        InputError: the model has no such quantiser, or the factor is not above 1.
+        InputError: the model has no such quantiser, the factor is not above 1, or the model itself is not within the limit.
     """
     if not factor > 1.0:
         raise InputError(
@@ -75,12 +83,20 @@ def search_steps(model: nn.Module, measure: Measure, *, limit: float, factor: fl
         )
     result = copy.deepcopy(model)
     n_quantisers = len(_quantisers(result))
-    least, _ = measure(result)
+    least, first_error = measure(result)
+    if not first_error <= limit or not math.isfinite(least):
+        raise InputError(
+            "the search must begin within the limit",
+            where="search_steps",
+            measured=f"cost {least:g}, error {first_error:g}",
+            limit=f"error <= {limit:g}",
+            fix="begin with smaller steps, or allow more",
+        )
     while True:
         trials = [_enlarge(result, number, factor) for number in range(n_quantisers)]
         measured = [measure(trial) for trial in trials]
-        allowed = [(cost, number) for number, (cost, error) in enumerate(measured) if error <= limit]
-        if not allowed or min(allowed)[0] >= least:
+        allowed = [(cost, number) for number, (cost, error) in enumerate(measured) if error <= limit and math.isfinite(cost)]
+        if not allowed or not min(allowed)[0] < least:
             return result
         least, number = min(allowed)
         result = trials[number]

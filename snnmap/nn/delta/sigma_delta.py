@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from snnmap.errors import InputError
 from snnmap.nn.delta.quantisers import align_to_channels
@@ -28,6 +29,7 @@ class _RoundByMacroGrad(torch.autograd.Function):
         return rounded
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         (value,) = ctx.saved_tensors
         return gradients[0], -(gradients[0] * value).sum_to_size(ctx.shape), None
@@ -81,12 +83,13 @@ class SigmaDeltaQuantiser(nn.Module):
     ) -> None:
         super().__init__()
         is_positive = 0.0 < least_step <= (least_step if step is None else step) < math.inf
-        if (n_channels is not None and n_channels < 1) or n_levels < 1 or not is_positive:
+        has_channels = n_channels is None or n_channels >= 1
+        if not (has_channels and n_levels >= 1 and is_positive and gradient in ("macro", "lsq")):
             raise InputError(
                 "a quantiser needs a positive step, a level and a channel",
                 where="SigmaDeltaQuantiser",
-                measured=f"step={step}, least_step={least_step}, n_levels={n_levels}, n_channels={n_channels}",
-                limit="step >= least_step > 0, n_levels >= 1, n_channels >= 1 or None",
+                measured=f"step={step}, least_step={least_step}, {n_levels=}, {n_channels=}, {gradient=}",
+                limit="step >= least_step > 0, n_levels >= 1, n_channels >= 1 or None, gradient 'macro' or 'lsq'",
                 fix="give step=None to take it from data, n_channels=None for one step",
             )
         self.n_channels, self.channel_axis, self.n_levels, self.gradient = n_channels, channel_axis, n_levels, gradient
@@ -104,7 +107,8 @@ class SigmaDeltaQuantiser(nn.Module):
         """Give the rounded ``z``, of any shape ``(batch, ...)``; the first one sets the step, where none was given.
 
         Raises:
-            InputError: ``z`` has other channels, or a first batch is zero everywhere or not finite.
+            InputError: ``z`` has other channels, a first batch is zero everywhere or not finite, or training has made a step
+                infinite or NaN.
         """
         if not self.is_ready:
             self.calibrate(z)
@@ -118,12 +122,31 @@ class SigmaDeltaQuantiser(nn.Module):
         Raises:
             InputError: all are 0, or one is not finite.
         """
-        self.set_step(step_from_data(values.detach().abs(), self.n_levels))
+        self.set_step(max(step_from_data(values.detach().abs(), self.n_levels), self.least_step))
 
     def set_step(self, step: float | Tensor) -> None:
-        """Set the steps, activations of at least ``least_step``; a first batch then leaves them alone."""
+        """Set the steps, activations; a first batch then leaves them alone.
+
+        Args:
+            step: of all channels, or ``(n_channels,)``; at least ``least_step``.
+
+        Raises:
+            InputError: a smaller one, or one that is not finite.
+        """
+        steps = torch.as_tensor(step, dtype=self.log_step.dtype, device=self.log_step.device)
+        if not bool(((steps >= self.least_step * 0.999) & steps.isfinite()).all()) or steps.shape not in (
+            (),
+            self.log_step.shape,
+        ):
+            raise InputError(
+                "the steps do not suit the quantiser",
+                where="SigmaDeltaQuantiser",
+                measured=f"{steps.min().item():.4g} to {steps.max().item():.4g}, shape {tuple(steps.shape)}",
+                limit=f"{self.least_step:.4g} to finite, shape () or {tuple(self.log_step.shape)}",
+                fix="give larger steps, or another least_step",
+            )
         with torch.no_grad():
-            self.log_step.copy_(torch.as_tensor(step).log())
+            self.log_step.copy_(steps.log())
             self.is_ready.fill_(True)
 
     def extra_repr(self) -> str:
@@ -131,6 +154,16 @@ class SigmaDeltaQuantiser(nn.Module):
         return f"n_channels={self.n_channels}, gradient='{self.gradient}', step={self.step.mean().item():.4g}"
 
     def _bound_steps(self) -> None:
-        """Take back what training has moved beyond the bound: the gradient may lead away from it again."""
-        with torch.no_grad():
-            self.log_step.clamp_(min=math.log(self.least_step))
+        """Take back what training has moved beyond the bound, from where the gradient may lead away again."""
+        lowest, highest = torch.aminmax(self.log_step.detach())
+        if not highest.item() < 88.0:  # exp(88) is about the largest float
+            raise InputError(
+                "a step of a quantiser is infinite or NaN",
+                where="SigmaDeltaQuantiser",
+                measured=f"{highest.exp().item():.4g}",
+                limit="finite",
+                fix="train the steps with a smaller learning rate or penalty",
+            )
+        if lowest.item() < math.log(self.least_step):
+            with torch.no_grad():
+                self.log_step.clamp_(min=math.log(self.least_step))

@@ -30,7 +30,7 @@ class SynapticSignals:
 
     of which a convolution has as many as positions times weights. Without unfolding them (eq. 15) that is the sum of the
     outputs of the same layer given ``|x_t - x_{t-1}|`` and weights M, which summed over output channels first costs a
-    C_out-th of the layer. First steps, which transmit whole, are left out.
+    C_out-th of the layer. First steps, which transmit whole, are left out; every use of a layer counts.
 
     Args:
         model: with Linear, Conv1d or Conv2d, masked or not (M = 1).
@@ -57,12 +57,13 @@ class SynapticSignals:
             )
         self.n_steps, self.n_sampled, self.generator = n_steps, n_sampled, generator
         self._layers = layers
-        self._inputs: dict[str, Tensor] = {}
+        self._inputs: dict[str, list[Tensor]] = {}
         self._n_synapses: dict[str, int] = {}
         self._handles: list[Any] = []
 
     def __enter__(self) -> Self:
         self._inputs.clear()
+        self._n_synapses.clear()
         for path, layer in self._layers.items():
             self._handles.append(layer.register_forward_hook(self._keep(path)))
         return self
@@ -93,37 +94,40 @@ class SynapticSignals:
 
     def _keep(self, path: str) -> Any:
         def keep(layer: SynapticLayer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._inputs[path] = inputs[0]
+            self._inputs.setdefault(path, []).append(inputs[0])
             n_positions = output[0].numel() // layer.weight.shape[0]
-            self._n_synapses[path] = layer.weight.numel() * n_positions
+            self._n_synapses[path] = self._n_synapses.get(path, 0) + layer.weight.numel() * n_positions
 
         return keep
 
     def _mean(self, *, is_masked: bool) -> Tensor:
-        paths = self._draw()
-        total = torch.stack([self._sum(path, is_masked) for path in paths]).sum()
-        return total / sum(self._n_synapses[path] for path in paths)
-
-    def _draw(self) -> list[str]:
+        """Give the sum over synapses by their number: of layers drawn in proportion to it, the mean of their means."""
         if not self._inputs:
             raise InputError("no signal was kept", where="SynapticSignals", fix="run the model within the with block first")
-        paths = list(self._inputs)
         if self.n_sampled is None:
-            return paths
+            return torch.stack([self._sum(path, is_masked) for path in self._inputs]).sum() / sum(self._n_synapses.values())
+        return torch.stack([self._sum(path, is_masked) / self._n_synapses[path] for path in self._draw(self.n_sampled)]).mean()
+
+    def _draw(self, n_sampled: int) -> list[str]:
+        paths = list(self._inputs)
         chances = torch.tensor([float(self._n_synapses[path]) for path in paths])
-        drawn = torch.multinomial(chances, self.n_sampled, replacement=True, generator=self.generator)
+        drawn = torch.multinomial(chances, n_sampled, replacement=True, generator=self.generator)
         return [paths[number] for number in drawn.tolist()]
 
     def _sum(self, path: str, is_masked: bool) -> Tensor:
         """Sum a layer's signals by sample and step, through the number of synapses kept of each input (eq. 15)."""
         layer = self._layers[path]
-        change = differences(self._inputs[path], self.n_steps)[:, 1:].flatten(0, 1).abs()
         mask = layer.mask() if is_masked and isinstance(layer, MaskedSynapses) else torch.ones_like(layer.weight)
-        if isinstance(layer, nn.Linear):
-            return (change @ mask.sum(0)).sum() / change.shape[0]
-        fan_out = mask.view(layer.groups, -1, *mask.shape[1:]).sum(1)
-        signals: Tensor = layer._conv_forward(change, fan_out, None)
-        return signals.sum() / change.shape[0]
+        return torch.stack([_sum_signals(layer, mask.float(), x, self.n_steps) for x in self._inputs[path]]).sum()
+
+
+def _sum_signals(layer: SynapticLayer, mask: Tensor, x: Tensor, n_steps: int) -> Tensor:
+    change = differences(x, n_steps)[:, 1:].flatten(0, 1).abs().to(mask.dtype)
+    if isinstance(layer, nn.Linear):
+        return (change @ mask.sum(0)).sum() / change.shape[0]
+    fan_out = mask.view(layer.groups, -1, *mask.shape[1:]).sum(1)
+    signals: Tensor = layer._conv_forward(change, fan_out, None)
+    return signals.sum() / change.shape[0]
 
 
 class EtaSchedule:
@@ -142,9 +146,14 @@ class EtaSchedule:
 
     Attributes:
         eta: the factor of the next epoch.
+
+    Raises:
+        InputError: no error counts.
     """
 
     def __init__(self, *, start: float, step: float, limit: float, n_averaged: int = 3) -> None:
+        if n_averaged < 1:
+            raise InputError("a mean needs an error", where="EtaSchedule", measured=f"{n_averaged=}", limit=">= 1", fix="give 3")
         self.start, self.step, self.limit, self.n_averaged = start, step, limit, n_averaged
         self.eta = start
         self._errors: list[float] = []

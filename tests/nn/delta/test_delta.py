@@ -223,6 +223,57 @@ def test_the_penalty_trains_temporal_sparsity_in() -> None:
     assert fine_tune(1.0) > fine_tune(0.0) + 0.1
 
 
+class Centred(nn.Linear):
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return nn.functional.linear(input, self.weight - self.weight.mean(), self.bias)
+
+
+def hooked() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    layer.register_forward_hook(lambda _module, _inputs, output: 2.0 * output)
+    return layer
+
+
+@pytest.mark.parametrize("model", [Centred(3, 3), hooked(), nn.TransformerEncoderLayer(4, 2, 8), DeltaNetwork(nn.Linear(2, 2))])
+def test_what_does_more_than_its_weights_is_refused(model: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"own forward or hooks|weights itself"):
+        DeltaNetwork(nn.Sequential(model))
+
+
+def test_a_layer_in_two_places_is_refused_at_its_second_use() -> None:
+    layer = nn.Linear(3, 3)
+    with pytest.raises(InputError, match="more than once a frame"):
+        DeltaNetwork(nn.Sequential(layer, nn.ReLU(), layer)).step(torch.ones(1, 3))
+
+
+def test_copies_leave_the_stream_behind() -> None:
+    network = DeltaNetwork(nn.Linear(3, 2))
+    network.step(torch.ones(1, 3, requires_grad=True))
+    assert next(copy.deepcopy(network).synapses()).n_steps == 0
+
+
+def test_a_block_in_two_places_gets_one_delta_layer() -> None:
+    block = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    assert inserted(insert_delta(nn.Sequential(block, block))) == ["0.1.1"]
+
+
+def test_running_frames_leaves_the_layers_as_they_were() -> None:
+    model = insert_delta(nn.Sequential(nn.ReLU()), make=lambda _path: DeltaActivation())
+    x = torch.rand(4, 3, 5)
+    model(x)
+    expected = sparsity_penalty(model)
+    run_frames(model, x[:, :2])
+    model(x)
+    torch.testing.assert_close(sparsity_penalty(model), expected)
+
+
+def test_a_part_of_the_model_may_be_trained_alone() -> None:
+    model = insert_delta(nn.Sequential(nn.Sequential(nn.Linear(5, 5), nn.ReLU()), nn.Linear(5, 2)))
+    for _ in range(2):
+        run_frames(model[0], torch.rand(4, 3, 5))
+        sparsity_penalty(model[0]).backward()
+
+
 @given(batch=st.integers(1, 3), n_steps=st.integers(1, 5))
 def test_differences_add_up_again(batch: int, n_steps: int) -> None:
     x = draw_video(batch, n_steps, 2, 3)

@@ -97,6 +97,30 @@ def test_a_weight_of_0_is_cut_at_once() -> None:
     assert masked.mask().sum() == 5
 
 
+def test_a_shared_layer_stays_shared_and_frozen_weights_frozen() -> None:
+    layer = nn.Linear(3, 3).requires_grad_(False)
+    masked = mask_layers(nn.Sequential(layer, nn.ReLU(), layer))
+    assert masked[0] is masked[2]
+    assert isinstance(masked[0], MaskedLinear)
+    assert not any(parameter.requires_grad for parameter in masked.parameters())
+
+
+def test_a_state_dict_keeps_the_threshold_and_a_dense_one_is_refused() -> None:
+    layer, other = MaskedLinear(3, 2), MaskedLinear(3, 2)
+    layer.threshold = 0.01
+    other.load_state_dict(layer.state_dict())
+    assert other.threshold == 0.01
+    with pytest.raises(RuntimeError, match="Missing key"):
+        other.load_state_dict(nn.Linear(3, 2).state_dict())
+
+
+def test_what_the_mask_cuts_is_0_in_half_floats_too() -> None:
+    layer = MaskedLinear(1, 1).to(torch.bfloat16)
+    with torch.no_grad():
+        layer.weight.fill_(layer.threshold)
+    assert layer.mask().item() == (layer.effective_weight().item() != 0.0)
+
+
 def test_where_chooses_layers() -> None:
     masked = mask_layers(small_network(), ["4"])
     assert isinstance(masked[4], MaskedLinear)

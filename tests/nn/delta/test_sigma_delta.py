@@ -158,11 +158,24 @@ def test_training_does_not_cross_the_least_step() -> None:
     assert quantiser(torch.tensor(0.85)).item() == pytest.approx(0.8)
 
 
+def explode(quantiser: SigmaDeltaQuantiser) -> None:
+    with torch.no_grad():
+        quantiser.log_step.fill_(float("nan"))
+    quantiser(torch.ones(2))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: SigmaDeltaQuantiser(step=0.0), "a positive step"),
         (lambda: SigmaDeltaQuantiser(n_channels=0), "a channel"),
+        (lambda: SigmaDeltaQuantiser(gradient="Macro"), "gradient"),  # type: ignore[arg-type]
+        (lambda: SigmaDeltaQuantiser(step=0.1).set_step(-1.0), "do not suit"),
+        (lambda: SigmaDeltaQuantiser(n_channels=3, step=1.0).set_step(torch.ones(2)), "do not suit"),
+        (lambda: explode(SigmaDeltaQuantiser(step=0.1)), "infinite or NaN"),
+        (lambda: fit_steps(small_network(), (pair for pair in ()), nn.functional.mse_loss, eta=1.0), "once for each"),
+        (lambda: search_steps(small_network(), lambda _: (float("nan"), 0.0), limit=1.0), "begin within the limit"),
+        (lambda: search_steps(small_network(), lambda _: (1.0, 2.0), limit=1.0), "begin within the limit"),
         (lambda: SigmaDeltaQuantiser(n_channels=3, step=1.0)(torch.ones(2, 4)), "other channels"),
         (lambda: SigmaDeltaQuantiser()(torch.zeros(2, 4)), "no step suits"),
         (lambda: fit_steps(nn.Linear(2, 2), [], nn.functional.mse_loss, eta=1.0), "no steps to choose"),

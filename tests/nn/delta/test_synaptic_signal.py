@@ -61,19 +61,38 @@ def test_gradients_reach_masks_and_inputs() -> None:
     assert torch.autograd.grad(signals.tdam(), layer.weight, allow_unused=True) == (None,)
 
 
-def test_sampled_layers_give_the_whole_in_the_mean() -> None:
+@pytest.mark.parametrize("n_sampled", [1, 2, 5])
+def test_sampled_layers_give_the_whole_in_the_mean(n_sampled: int) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(MaskedLinear(6, 9), nn.ReLU(), MaskedLinear(9, 4), nn.ReLU(), MaskedLinear(4, 2))
     x = torch.randn(5, 3, 6)
     with SynapticSignals(model, n_steps=3) as whole:
         run_frames(model, x)
     generator = torch.Generator().manual_seed(0)
-    with SynapticSignals(model, n_steps=3, n_sampled=1, generator=generator) as sampled:
+    with SynapticSignals(model, n_steps=3, n_sampled=n_sampled, generator=generator) as sampled:
         run_frames(model, x)
     draws = torch.stack([sampled.tdss().detach() for _ in range(2000)])
     error = float(draws.std()) / len(draws) ** 0.5
     assert float(draws.std()) > 0.0
     assert abs(float(draws.mean()) - float(whole.tdss().detach())) < 4.0 * error
+
+
+def test_every_use_of_a_layer_counts() -> None:
+    layer, x = nn.Linear(3, 3), torch.randn(2, 4, 3)
+    with SynapticSignals(layer, n_steps=4) as once:
+        run_frames(layer, x)
+    with SynapticSignals(layer, n_steps=4) as twice:
+        run_frames(layer, x)
+        run_frames(layer, 0.0 * x)
+    torch.testing.assert_close(twice.tdss(), once.tdss() / 2.0)
+
+
+def test_half_precision_is_summed_in_single() -> None:
+    layer, x = nn.Linear(64, 64).half(), torch.full((1, 2, 64), 30.0, dtype=torch.float16)
+    x[:, 1] = -30.0
+    with SynapticSignals(layer, n_steps=2) as signals:
+        run_frames(layer, x)
+    assert float(signals.tdss().detach()) == pytest.approx(60.0)
 
 
 def test_the_block_leaves_no_hook_behind() -> None:
