@@ -172,7 +172,8 @@ def _refuse_sign(levels: Levels, where: str) -> FrontendError:
     return FrontendError(
         "an activation with negative levels has no LIF counterpart: a spike count has no sign",
         where=where,
-        measured=f"levels {levels.bottom:g} to {levels.top:g} of values of both signs",
+        measured=f"levels {levels.bottom:g} to {levels.top:g} of values that may have both signs, as far as the model tells",
         limit="levels >= 0",
-        fix="quantise behind a ReLU, or give ConvertOptions(signed='pairs'), which takes two neurons an activation",
+        fix="quantise behind a ReLU (round an input before it is encoded, or give it a ReLU too where it is never negative), or "
+        "give ConvertOptions(signed='pairs'), which takes two neurons an activation",
     )

@@ -112,8 +112,10 @@ def _read_levels(frames: npt.ArrayLike, dark: float) -> FloatArray:
 
 def _read_times(times_us: npt.ArrayLike) -> FloatArray:
     times = np.asarray(times_us, np.float64)
-    if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise InputError("the times of frames do not ascend", where="times_us", limit="(n_frames,), each above the one before")
+    if times.ndim != 1 or not (np.abs(times) < 2.0**53).all() or (np.diff(times) <= 0).any():
+        raise InputError(
+            "the times of frames do not ascend", where="times_us", limit="(n_frames,), each above the one before, within 2**53"
+        )
     return times
 
 

@@ -76,7 +76,7 @@ def _refuse_hooks(module: nn.Module) -> None:
 
 
 def _refuse_stale_values(graph: fx.Graph, module: nn.Module) -> None:
-    """Refuse operations in place on a value that is used again afterwards: there it is the changed one."""
+    """Refuse operations in place on a value that is used again, afterwards or by the next call: there it is the changed one."""
     order = {node: number for number, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         if not _works_in_place(node, module):
@@ -88,6 +88,12 @@ def _refuse_stale_values(graph: fx.Graph, module: nn.Module) -> None:
                     "a value is changed in place and used again",
                     where=f"forward, {node.name}",
                     fix="use the operation that gives a new value (inplace=False, relu instead of relu_, a + b instead of +=)",
+                )
+            if value.op == "get_attr":
+                raise FrontendError(
+                    "a tensor that is made once is changed in place, and would be changed again by each call",
+                    where=f"forward, {node.name}",
+                    fix="use the operation that gives a new value (a + b instead of making zeros and adding to them)",
                 )
             value = value.args[0] if _is_alias(value, module) and value.args else None
 

@@ -12,6 +12,7 @@ from snnmap.convert import read_ann, run_ann
 from snnmap.errors import FrontendError
 from snnmap.frontends.torch import load
 from snnmap.nn import LIF, EventLinear
+from snnmap.nn.tracing import trace_module
 
 
 class Doubled(nn.Linear):
@@ -131,3 +132,21 @@ def test_bare_neurons_are_a_network() -> None:
 def test_a_bare_linear_layer_is_no_network() -> None:
     with pytest.raises(FrontendError, match="not the output of neurons"):
         load(nn.Linear(3, 2))
+
+
+class Summing(nn.Module):
+    """Adds to zeros that it makes: fx makes them once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.zeros(1, 3)
+        y += self.one(x)
+        return y
+
+
+def test_a_constant_changed_in_place_is_refused() -> None:
+    with pytest.raises(FrontendError, match="made once is changed in place"):
+        trace_module(Summing(), ())

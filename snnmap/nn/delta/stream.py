@@ -24,13 +24,14 @@ class DeltaStream:
     These skip: Linear (of ``(features,)`` a frame), Conv1d and Conv2d of zero padding, and their masked kinds; BatchNorm1d and
     2d, ReLU, the package's quantisers, Identity, Dropout, flattening, sums of two signals, average and maximum pooling, adaptive
     average pooling to one position. Every other node of the graph runs densely at every step, and its changes are found by
-    comparison: :attr:`dense_nodes`. A layer whose weights are mostly 0, or in groups, keeps lists of those that are not 0.
+    comparison: :attr:`dense_nodes`. A layer whose weights are mostly 0, or in groups, keeps lists of those that are not 0. Where
+    most of a large convolution's input changes in a step, torch computes its pre-activations anew in that step.
 
     Rounding: pre-activations are sums over all changes since the last dense pass, so that their rounding errors add up like a
     random walk. Over 1,000 steps of three convolutions and a head the largest error was 1.7e-6 of the largest output, and 3e-15
-    in float64 (``benchmarks/delta_streaming.py``). ``refresh_every`` bounds it, ``dtype=torch.float64`` makes it vanish at about
-    twice the time. A quantised value close to the middle between two levels may take another level than torch's sum, in another
-    order, gives it; exact sums (dyadic weights and steps) never drift.
+    in float64 (``benchmarks/delta_streaming.py``). ``refresh_every`` bounds it, ``dtype=torch.float64`` all but removes it and
+    takes longer, since vectors hold half as many values. A quantised value close to the middle between two levels may take
+    another level than torch's sum, in another order, gives it; exact sums (dyadic weights and steps) never drift.
 
     Args:
         model: of one frame ``(1, ...)``; copied, in evaluation, with its weights of now.
@@ -95,7 +96,8 @@ class DeltaStream:
 
         These are :class:`DeltaCounter`'s numbers for the same frames: ``n_macs`` counts a changed value's weights that are not
         0, while rows kept dense multiply their zeros too; a first frame, which torch runs densely, counts as the change from
-        nothing. A refresh and a layer among ``dense_nodes`` count densely.
+        nothing. A refresh and a layer among ``dense_nodes`` count densely; a step in which torch computes a layer, since most of
+        its input changed, counts the changes.
         """
         return tuple(tally.give() for tally in self._plan.tallies)
 

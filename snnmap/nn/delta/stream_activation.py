@@ -12,8 +12,8 @@ from torch import Tensor, fx, nn
 
 from snnmap.nn.delta.quantisers import FixedPoint, StepQuantiser
 from snnmap.nn.delta.sigma_delta import SigmaDeltaQuantiser
+from snnmap.nn.delta.stream_kernels import LANE_BYTES
 from snnmap.nn.delta.stream_signal import Array, allocate
-from snnmap.nn.delta.stream_vectors import LANE_BYTES
 from snnmap.nn.quantised import QuantisedReLU
 
 __all__ = ["QUANTISERS", "Activation", "is_kind", "is_silent"]

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from snnmap.nn.delta.counts import LayerCount, count_fan_out
 from snnmap.nn.delta.inference import SynapticLayer, effective_weight
 from snnmap.nn.delta.stream_activation import Activation
-from snnmap.nn.delta.stream_kernels import follow_map, follow_mean, follow_pool, follow_sum, follow_synapses
+from snnmap.nn.delta.stream_kernels import follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
 from snnmap.nn.delta.stream_signal import Array, Signal, allocate, flatten_last
 
 __all__ = ["Follower", "Tally", "follow_by_map", "follow_by_mean", "follow_by_pool", "follow_by_sum", "follow_by_synapses"]
 
 MAX_SPARSE_DENSITY = 1 / 16  # below it, lists of weights are faster than whole rows
+NEAR_BYTES = 48 * 1024  # of weights, a core's first cache: with fewer, following took no longer than a dense step and its upkeep
+MAX_CHANGED = 0.4  # of the input of a convolution with more: above it torch, with its blocks of positions, is faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +116,27 @@ def follow_by_synapses(layer: SynapticLayer, source: Signal, tally: Tally, activ
     n_channels, row_width = activation.n_channels, activation.tables.shape[1]
     n_positions = tally.n_outputs // n_channels
     geometry = _layer_geometry(layer, source, out)
+    ways = (*_list_reach(geometry[[1, 3, 5, 7, 9, 11]]), *_list_reach(geometry[[2, 4, 6, 8, 10, 12]]))
+    weights = _weight_rows(layer, source, geometry, row_width)
     total = allocate(n_positions * row_width, dtype)
-    arguments = (
-        source.changed,
-        tally.fan_out,
-        tally.totals,
-        geometry,
-        _weight_rows(layer, source, row_width),
-        total,
-        allocate(n_inputs, dtype),
-        np.zeros(n_inputs // geometry[0] + 1, np.int64),
-        np.zeros(n_positions, np.int64),
-        allocate(row_width, dtype),
-        activation.constants,
-        out.changed,
-    )
+    counted = (source.changed, tally.fan_out, tally.totals)
+    sums = (total, allocate(n_inputs, dtype), np.zeros(n_positions, np.bool_))
+    settling = (sums, allocate(row_width, dtype), activation.constants, out.changed)
+    is_near = isinstance(layer, nn.Linear) or weights[0].nbytes <= NEAR_BYTES
+    max_events = n_inputs if is_near else MAX_CHANGED * n_inputs
 
     def load(output: Tensor) -> None:
         flat = flatten_last(output, (n_channels, *output.shape[2:]))
         total.reshape(n_positions, row_width)[:, :n_channels] = flat.reshape(n_positions, n_channels)
 
-    return Follower(partial(follow_synapses, *arguments), load)
+    def run() -> None:
+        if source.count[0] <= max_events:
+            follow_synapses(*counted, geometry, ways, weights, *settling)
+        else:
+            load(layer(source.borrow()))
+            settle_all(*counted, *settling)
+
+    return Follower(run, load)
 
 
 def follow_by_map(source: Signal, activation: Activation, out: Signal) -> Follower:
@@ -156,7 +158,7 @@ def follow_by_mean(source: Signal, activation: Activation, out: Signal) -> Follo
     def load(_output: Tensor) -> None:
         total[:n_channels] = source.values.reshape(n_positions, n_channels).sum(0)
 
-    arguments = (source.changed, n_positions, total, means, np.zeros(1, np.int64), fresh)
+    arguments = (source.changed, n_positions, total, means, np.zeros(1, np.bool_), fresh)
     return Follower(partial(follow_mean, *arguments, activation.constants, out.changed), load)
 
 
@@ -172,27 +174,53 @@ def follow_by_pool(layer: Any, source: Signal, activation: Activation, out: Sign
     return Follower(partial(follow_pool, *arguments, activation.constants, out.changed))
 
 
-def _weight_rows(layer: SynapticLayer, source: Signal, row_width: int) -> tuple[Array, Array, Array, Array]:
-    """Give a layer's weights as rows, ``(kernel positions * input channels, row_width)``, or as lists, by what is faster."""
-    dtype = source.values.dtype
+def _weight_rows(layer: SynapticLayer, source: Signal, geometry: Array, row_width: int) -> tuple[Array, Array, Array, Array]:
+    """Give a layer's weights as rows, ``(input channels * kernel places, row_width)``, or as lists, by what is faster."""
+    dtype, nothing = source.values.dtype, np.zeros(0, np.int64)
     weight = effective_weight(layer).detach()
-    by_place = weight.flatten(2) if weight.ndim > 2 else weight.unsqueeze(2)
     if isinstance(layer, nn.Linear):
-        from_memory = flatten_last(torch.arange(weight.shape[1]), source.stored)
-        by_place = by_place[:, torch.from_numpy(from_memory)]
+        by_place = weight[:, torch.from_numpy(flatten_last(torch.arange(weight.shape[1]), source.stored))].unsqueeze(2)
+    else:
+        order_y, order_x = (torch.from_numpy(_order_places(*geometry[numbers])) for numbers in ([5, 7, 11], [6, 8, 12]))
+        by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])[:, :, order_y][..., order_x].flatten(2)
     n_outputs, n_group_inputs, n_places = by_place.shape
     n_groups = 1 if isinstance(layer, nn.Linear) else layer.groups
-    nothing = np.zeros(0, np.int64)
     if n_groups == 1 and int((weight != 0).sum()) >= MAX_SPARSE_DENSITY * weight.numel():
-        rows = allocate(n_places * n_group_inputs * row_width, dtype)
-        rows.reshape(n_places, n_group_inputs, row_width)[:, :, :n_outputs] = by_place.permute(2, 1, 0).numpy()
+        rows = allocate(n_group_inputs * n_places * row_width, dtype)
+        rows.reshape(n_group_inputs, n_places, row_width)[:, :, :n_outputs] = by_place.permute(1, 2, 0).numpy()
         return rows, nothing, nothing, np.zeros(0, dtype)
-    place, channel, target = by_place.permute(2, 1, 0).nonzero(as_tuple=True)
-    row = (place * n_groups + target // (n_outputs // n_groups)) * n_group_inputs + channel
+    channel, place, target = by_place.permute(1, 2, 0).nonzero(as_tuple=True)
+    row = (target // (n_outputs // n_groups) * n_group_inputs + channel) * n_places + place
     order = torch.argsort(row, stable=True)
     starts = np.zeros(n_places * n_groups * n_group_inputs + 1, np.int64)
     starts[1:] = np.cumsum(np.bincount(row.numpy(), minlength=starts.size - 1))
     return np.zeros(0, dtype), starts, target[order].numpy(), by_place[target, channel, place][order].numpy()
+
+
+def _order_places(n_places: int, stride: int, dilation: int) -> Array:
+    """Give a kernel's offsets along an axis in the order of places: so that neighbours reach neighbours, where they can."""
+    step = stride // dilation if stride % dilation == 0 else n_places
+    return np.concatenate([np.arange(start, n_places, step)[::-1] for start in range(min(step, n_places))])
+
+
+def _list_reach(axis: Array) -> tuple[Array, Array]:
+    """Give the starts and the runs of a reach, of an axis' input and output size, kernel, stride, padding and dilation."""
+    size, out_size, kernel, stride, padding, dilation = (int(number) for number in axis)
+    places = list(enumerate(_order_places(kernel, stride, dilation)))
+    starts: list[int] = [0]
+    runs: list[list[int]] = []
+    for place_in in range(size):
+        for place, offset in places:
+            target, rest = divmod(place_in + padding - int(offset) * dilation, stride)
+            if rest or not 0 <= target < out_size:
+                continue
+            follows = len(runs) > starts[-1] and [sum(runs[-1][::2]), sum(runs[-1][1:])] == [target, place]
+            if follows:
+                runs[-1][2] += 1
+            else:
+                runs.append([target, place, 1])
+        starts.append(len(runs))
+    return np.array(starts, np.int64), np.array(runs, np.int64).reshape(-1, 3)
 
 
 def _layer_geometry(layer: SynapticLayer, source: Signal, out: Signal) -> Array:

@@ -155,6 +155,8 @@ class Plan:
                 break
             absorbed.append(user)
             last = user
+        if all(user.op == "output" for user in last.users):
+            out = out.without_list()
         self._signals[last] = out
         self._followers[node] = make(activation, out)
         return absorbed

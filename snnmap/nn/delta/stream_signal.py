@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from snnmap.errors import InputError
-from snnmap.nn.delta.stream_kernels import find_changes
-from snnmap.nn.delta.stream_vectors import LANE_BYTES
+from snnmap.nn.delta.stream_kernels import LANE_BYTES, find_changes
 
 __all__ = ["Array", "Intake", "Signal", "allocate", "flatten_last"]
 
@@ -26,7 +25,7 @@ class Signal:
         shape: torch's, without the batch.
         stored: channels and positions; the values in memory are ``(*stored[1:], stored[0])``.
         values: flat.
-        indices: which changed in this step, the first ``count[0]``.
+        indices: which changed in this step, the first ``count[0]``; without room where nobody asks.
         olds: what they were.
         count: (1,).
     """
@@ -66,14 +65,21 @@ class Signal:
         own = type(self).make(self.stored, self.values.dtype)
         return replace(own, shape=self.shape)
 
+    def without_list(self) -> Self:
+        """Give the same memory for values whose changes nobody asks for, so that they are not listed."""
+        return replace(self, indices=self.indices[:0], olds=self.olds[:0])
+
     def view(self, shape: tuple[int, ...]) -> Self:
         """Give the same memory under another shape of torch."""
         return replace(self, shape=shape)
 
     def tensor(self) -> Tensor:
         """Give a copy as torch shapes it, ``(1, *shape)``."""
-        last = torch.from_numpy(self.values.copy()).reshape(*self.stored[1:], self.stored[0])
-        return last.movedim(-1, 0).reshape(1, *self.shape)
+        return _shape_as_torch(torch.from_numpy(self.values).clone(), self)
+
+    def borrow(self) -> Tensor:
+        """Give the values themselves as torch shapes them, to be read before the next step."""
+        return _shape_as_torch(torch.from_numpy(self.values), self)
 
     def load(self, values: Tensor) -> None:
         """Set the values, ``(1, *shape)``, without a change to follow."""
@@ -93,7 +99,8 @@ class Intake:
         self._signal, self._name = signal, name
         n_values, n_channels = signal.values.size, signal.stored[0]
         self._given = allocate(n_values, signal.values.dtype)
-        self._marks = np.zeros(n_values if n_values == n_channels else n_values // n_channels, np.bool_)
+        self._places = np.zeros(n_values, np.int64)
+        self._starts = np.zeros((n_values if n_values == n_channels else n_values // n_channels) + 1, np.int64)
 
     def load(self, values: Tensor) -> None:
         """Take ``(1, *shape)`` as the values of before."""
@@ -105,7 +112,8 @@ class Intake:
         Raises:
             InputError: a value is not finite; nothing is changed.
         """
-        if not find_changes(values.detach().reshape(-1).numpy(), self._given, self._marks, self._signal.changed):
+        new = values.detach().reshape(-1).numpy()
+        if not find_changes(new, self._given, self._places, self._starts, self._signal.changed):
             raise InputError(
                 "a value is not finite and would stay in the stream's states",
                 where=self._name,
@@ -113,6 +121,12 @@ class Intake:
                 limit="all finite",
                 fix="give finite frames; reset() where the network itself made it",
             )
+
+
+def _shape_as_torch(flat: Tensor, signal: Signal) -> Tensor:
+    """Give values that come flat, channels last, as ``(1, *shape)``."""
+    last = flat.reshape(*signal.stored[1:], signal.stored[0])
+    return last.movedim(-1, 0).reshape(1, *signal.shape)
 
 
 def flatten_last(values: Tensor, stored: tuple[int, ...]) -> Array:

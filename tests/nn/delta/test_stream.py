@@ -1,5 +1,6 @@
 """Streams: the frame-by-frame network at every step, the counts of DeltaCounter, and no product with what did not change."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from snnmap.nn import (
     mask_layers,
     run_frames,
 )
+from snnmap.nn.delta import stream_kernels, stream_layers
 from snnmap.nn.delta.stream import DeltaStream
 
 
@@ -260,13 +262,68 @@ def test_nothing_is_multiplied_with_what_stays() -> None:
         changed[0, 1, 3, 3] += 1.0
         expected = layer(changed)
         (follower,) = stream._plan._followers.values()
-        rows, starts, _, lists = follower.run.args[4]  # type: ignore[attr-defined]
-        for row in (row for row in range(27) if row % 3 != 1):
+        rows, starts, _, lists = inspect.getclosurevars(follower.run).nonlocals["weights"]
+        for row in (row for row in range(27) if row // 9 != 1):
             if starts.size:
                 lists[starts[row] : starts[row + 1]] = np.nan
             else:
                 rows.reshape(27, -1)[row] = np.nan
         torch.testing.assert_close(stream.step(changed), expected)
+
+
+def test_a_convolution_whose_input_mostly_changes_is_computed_anew_and_followed_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    convolutions = nn.Conv2d(24, 32, 3, padding=1), nn.Conv2d(32, 24, 3)
+    for convolution in convolutions:
+        nn.init.normal_(convolution.weight)
+    model = make_dyadic(nn.Sequential(convolutions[0], nn.ReLU(), convolutions[1], QuantisedReLU(7, step=2.0)))
+    assert all(convolution.weight.nbytes > stream_layers.NEAR_BYTES for convolution in convolutions)
+    frames = []
+    for n, frame in enumerate(draw_stream(24, 8, 8, n_steps=12, rate=0.002)):
+        frames.append(frame.roll(n // 4, 3) * (1 + n // 4))  # all changes at every fourth step
+    n_anew = 0
+
+    def settle_all(*arguments: Any) -> None:
+        nonlocal n_anew
+        n_anew += 1
+        stream_kernels.settle_all(*arguments)
+
+    monkeypatch.setattr(stream_layers, "settle_all", settle_all)
+    stream = require_equal(model, frames, atol=0.0)
+    assert n_anew == 4
+    with DeltaCounter(model, n_steps=len(frames)) as counter:
+        run_frames(model, torch.stack(frames, 1))
+    assert stream.counts() == counter.layers()
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 1), (2, 2), (1, 2), (2, 3), (4, 2)])
+def test_runs_reach_what_a_kernel_reaches(stride: int, dilation: int) -> None:
+    size, kernel, padding = 11, 5, 2
+    out_size = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    starts, runs = stream_layers._list_reach(np.array([size, out_size, kernel, stride, padding, dilation]))
+    order = stream_layers._order_places(kernel, stride, dilation)
+    found = {
+        (place_in, int(target + n), int(order[place + n]))
+        for place_in in range(size)
+        for target, place, n_runs in runs[starts[place_in] : starts[place_in + 1]]
+        for n in range(n_runs)
+    }
+    reached = {(target * stride - padding + i * dilation, target, i) for target in range(out_size) for i in range(kernel)}
+    assert found == {link for link in reached if 0 <= link[0] < size}
+    assert dilation > 1 or len(runs) <= min(stride, kernel) * size
+
+
+@pytest.mark.parametrize("n_channels", [1, 3, 16, 33, 200])
+def test_frames_and_rows_of_any_size(n_channels: int) -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(n_channels, n_channels, 3, padding=1), nn.ReLU(), nn.Conv2d(n_channels, 5, (2, 3), (1, 2)))
+    for dtype in (torch.float32, torch.float64):
+        frames = draw_stream(n_channels, 5, 7, rate=0.05)
+        require_equal(make_dyadic(nn.Sequential(*layers)), frames, atol=0.0)
+        stream = DeltaStream(nn.Sequential(*layers), frames[0], dtype=dtype)
+        outputs = [stream.step(frame.to(dtype)).double() for frame in frames]
+        expected = [nn.Sequential(*layers).double()(frame) for frame in frames]
+        torch.testing.assert_close(torch.stack(outputs), torch.stack(expected), rtol=0.0, atol=0.0)
 
 
 def test_a_still_picture_costs_its_first_frame() -> None:
