@@ -42,7 +42,8 @@ class HistogramOptions:
     def __post_init__(self) -> None:
         for name in ("tau_events", "nu_events", "first_events"):
             value = getattr(self, name)
-            holds = (name == "first_events" and value is None) or (isinstance(value, int | np.integer) and 1 <= value < 2**24)
+            is_count = isinstance(value, int | np.integer) and bool(1 <= value < 2**24)
+            holds = is_count or (name == "first_events" and value is None)
             InputError.require_option(self, name, holds, "an integer from 1 to 2**24 - 1", of="the histograms")
         holds = bool(np.isfinite(self.scale) and self.scale > 0)
         InputError.require_option(self, "scale", holds, "positive and finite", of="the histograms")

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from snnmap.errors import FrontendError, SnnmapError
 
-__all__ = ["trace_module"]
+__all__ = ["refuse_hooks", "trace_module"]
 
 _FIX = "write forward without branches or loops over data"
 _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
@@ -38,7 +38,7 @@ def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix:
                 return any(type(m).forward is cls.forward for cls in leaves if isinstance(m, cls))
             return super().is_leaf_module(m, module_qualified_name)
 
-    _refuse_hooks(module)
+    refuse_hooks(module)
     try:
         with _evaluation_mode(module):
             graph = Tracer().trace(module)
@@ -62,8 +62,12 @@ def _evaluation_mode(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def _refuse_hooks(module: nn.Module) -> None:
-    """Refuse hooks, which may change values or weights; our own only look on."""
+def refuse_hooks(module: nn.Module) -> None:
+    """Refuse hooks, which may change values or weights; our own only look on.
+
+    Raises:
+        FrontendError: one of another's.
+    """
     for path, part in module.named_modules():
         for hook in [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]:
             if not (getattr(hook, "__module__", "") or "").startswith("snnmap."):

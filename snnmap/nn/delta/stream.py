@@ -7,8 +7,9 @@ from torch import Tensor, fx, nn
 
 from snnmap.errors import InputError
 from snnmap.nn.delta.counts import LayerCount
+from snnmap.nn.delta.inference import DeltaNetwork
 from snnmap.nn.delta.stream_plan import LEAVES, Plan
-from snnmap.nn.tracing import trace_module
+from snnmap.nn.tracing import refuse_hooks, trace_module
 
 __all__ = ["DeltaStream"]
 
@@ -53,7 +54,8 @@ class DeltaStream:
         self.dtype = _choose_dtype(model, example_frame) if dtype is None else dtype
         self.refresh_every = refresh_every
         self._require_options(example_frame)
-        owner = nn.Sequential(copy.deepcopy(model)).eval().to(self.dtype)
+        _require_model(model)
+        owner = nn.Sequential(_copy_without_hooks(model)).eval().to(self.dtype)
         graph = trace_module(owner, LEAVES)
         self._plan = Plan(fx.GraphModule(owner, graph), example_frame.to(self.dtype))
         self.dense_nodes = tuple(self._plan.dense)
@@ -75,26 +77,43 @@ class DeltaStream:
             ``(1, ...)``, in the stream's dtype; the caller's to keep.
 
         Raises:
-            InputError: another shape, or a value that is not finite and would stay in the states.
+            InputError: another shape, or a value that is not finite and would stay in the states. If the network made it, the
+                stream is reset; a refused frame changes nothing.
         """
         self._require_frame(frame)
-        given = frame.detach().to(self.dtype)
+        try:
+            return self._step(frame.detach().to(self.dtype))
+        except BaseException:
+            self.reset()
+            raise
+
+    def _step(self, frame: Tensor) -> Tensor:
         with torch.inference_mode():
             if self.n_steps == 0:
-                self._plan.start(given)
+                self._plan.start(frame)
             else:
-                self._plan.follow(given)
+                self._plan.follow(frame)
             self.n_steps += 1
             if self.refresh_every is not None and self.n_steps % self.refresh_every == 0:
-                self._plan.refresh(given)
+                self._plan.refresh(frame)
             for tally in self._plan.tallies:
                 tally.n_frames = self.n_steps
-        return self._plan.give_output()
+        output = self._plan.give_output()
+        if not torch.isfinite(output).all():
+            raise InputError(
+                "the output is not finite, and would not become so again",
+                where=f"DeltaStream.step, frame {self.n_steps - 1}",
+                measured=f"largest value of the frame {float(frame.abs().max()):.4g}",
+                limit="finite",
+                fix="give smaller values; the stream was reset",
+            )
+        return output
 
     def counts(self) -> tuple[LayerCount, ...]:
         """Give the work of each layer of weights since the reset, in the order of the graph.
 
-        These are :class:`DeltaCounter`'s numbers for the same frames: ``n_macs`` counts a changed value's weights that are not
+        Where sums are exact these are :class:`DeltaCounter`'s numbers for the same frames (elsewhere a value that should come
+        back to 0 may miss it by a rounding error, and counts as active): ``n_macs`` counts a changed value's weights that are not
         0, while rows kept dense multiply their zeros too; a first frame, which torch runs densely, counts as the change from
         nothing. A refresh and a layer among ``dense_nodes`` count densely; a step in which torch computes a layer, since most of
         its input changed, counts the changes.
@@ -120,9 +139,9 @@ class DeltaStream:
             )
 
     def _require_frame(self, frame: Tensor) -> None:
-        """Refuse another shape, and a first frame with a value that is not finite; later ones are looked at where they change."""
+        """Refuse another shape, and values that are not finite."""
         shape = (1, *self._plan.input.shape)
-        if tuple(frame.shape) != shape or (self.n_steps == 0 and not torch.isfinite(frame).all()):
+        if tuple(frame.shape) != shape or not torch.isfinite(frame).all():
             raise InputError(
                 "the stream cannot take this frame",
                 where=f"DeltaStream.step, frame {self.n_steps}",
@@ -130,6 +149,26 @@ class DeltaStream:
                 limit=f"shape {shape}, all finite",
                 fix="give finite frames of the example's shape",
             )
+
+
+def _require_model(model: nn.Module) -> None:
+    refuse_hooks(model)
+    if isinstance(model, DeltaNetwork):
+        raise InputError(
+            "the model runs by delta inference already",
+            where="DeltaStream",
+            measured="DeltaNetwork",
+            fix="give the model it was made of",
+        )
+
+
+def _copy_without_hooks(model: nn.Module) -> nn.Module:
+    """Copy a model whose hooks are all our own, of counters and penalties, which have no part in a stream."""
+    result = copy.deepcopy(model)
+    for module in result.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return result
 
 
 def _choose_dtype(model: nn.Module, example: Tensor) -> torch.dtype:

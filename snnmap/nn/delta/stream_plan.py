@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from snnmap.errors import InputError
+from snnmap.errors import FrontendError, InputError
 from snnmap.nn.delta.inference import SynapticLayer
 from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear
 from snnmap.nn.delta.stream_activation import QUANTISERS, Activation, is_kind, is_silent
@@ -28,6 +28,7 @@ __all__ = ["LEAVES", "Plan"]
 
 _LINEAR: tuple[type[nn.Module], ...] = (nn.Linear, MaskedLinear)
 _CONVOLUTIONS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, MaskedConv1d, MaskedConv2d)
+_LINES: tuple[type[nn.Module], ...] = (nn.Conv1d, MaskedConv1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d)
 _POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d)
 _MEANS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 _SUMS: tuple[object, ...] = (operator.add, operator.iadd, torch.add, "add", "add_")
@@ -51,6 +52,7 @@ class Plan:
         dense: names of the nodes that skip nothing.
 
     Raises:
+        FrontendError: the model cannot run the example.
         InputError: the model does not take one tensor and give one.
     """
 
@@ -64,13 +66,29 @@ class Plan:
         self._results: dict[fx.Node, Any] = {}
         self._intakes: dict[fx.Node, Intake] = {}  # of signals that come from torch
         self._input_node, self._output = self._find_ends()
-        _Recorder(module, self._results.__setitem__).run(example.clone())
+        self._record(example)
         self.input = self._add_intake(self._input_node, example, "the frame")
         absorbed: set[fx.Node] = set()
         for node in module.graph.nodes:
             if node not in absorbed and node.op not in ("placeholder", "output"):
                 absorbed.update(self._add(node))
         self._results.clear()
+
+    def _record(self, example: Tensor) -> None:
+        try:
+            _Recorder(self._module, self._results.__setitem__).run(example.clone())
+        except RuntimeError as error:
+            fix = "give a frame (1, ...) that model(frame) takes"
+            raise FrontendError.from_failure("the model cannot run the example", error, where="DeltaStream", fix=fix) from error
+        output = self._results[self._output]
+        if not isinstance(output, Tensor):
+            raise InputError(
+                "a stream gives one tensor a frame",
+                where="DeltaStream",
+                measured=type(output).__name__,
+                limit="a tensor",
+                fix="wrap the model so that its forward gives one",
+            )
 
     def start(self, frame: Tensor) -> None:
         """Run a first frame densely and take over all states."""
@@ -164,7 +182,8 @@ class Plan:
     def _choose_follower(self, node: fx.Node, module: Any, sources: list[Signal], result: Tensor) -> Make | None:
         source = sources[0]
         is_linear = is_kind(module, *_LINEAR) and len(source.shape) == 1
-        is_plane = source.keeps_channels and len(source.shape) > 1
+        n_axes = 1 if is_kind(module, *_LINES) else 2
+        is_plane = source.keeps_channels and len(source.shape) == n_axes + 1  # else torch takes (1, height, width) for one frame
         if is_linear or (is_plane and is_kind(module, *_CONVOLUTIONS) and module.padding_mode == "zeros"):
             return partial(follow_by_synapses, module, source, self._add_tally(node, module, source))
         if is_plane and is_kind(module, *_POOLS) and not getattr(module, "return_indices", False):

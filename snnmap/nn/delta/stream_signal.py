@@ -103,7 +103,13 @@ class Intake:
         self._starts = np.zeros((n_values if n_values == n_channels else n_values // n_channels) + 1, np.int64)
 
     def load(self, values: Tensor) -> None:
-        """Take ``(1, *shape)`` as the values of before."""
+        """Take ``(1, *shape)`` as the values of before.
+
+        Raises:
+            InputError: a value is not finite.
+        """
+        if not torch.isfinite(values).all():
+            raise self._refuse(values)
         self._given[:] = values.detach().reshape(-1).numpy()
 
     def follow(self, values: Tensor) -> None:
@@ -114,13 +120,16 @@ class Intake:
         """
         new = values.detach().reshape(-1).numpy()
         if not find_changes(new, self._given, self._places, self._starts, self._signal.changed):
-            raise InputError(
-                "a value is not finite and would stay in the stream's states",
-                where=self._name,
-                measured=f"{int((~torch.isfinite(values)).sum())} of {values.numel()} values",
-                limit="all finite",
-                fix="give finite frames; reset() where the network itself made it",
-            )
+            raise self._refuse(values)
+
+    def _refuse(self, values: Tensor) -> InputError:
+        return InputError(
+            "a value is not finite and would stay in the stream's states",
+            where=self._name,
+            measured=f"{int((~torch.isfinite(values)).sum())} of {values.numel()} values",
+            limit="all finite",
+            fix="give finite frames; reset() where the network itself made it",
+        )
 
 
 def _shape_as_torch(flat: Tensor, signal: Signal) -> Tensor:
