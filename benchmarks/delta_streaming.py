@@ -190,11 +190,8 @@ def measure_rows() -> Iterator[tuple[str, str, str]]:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     try:
-        for size, window in ((64, 8), (64, 25)):
-            frames = play_in_window(size, window, N_ROUNDS * N_FRAMES + 1)
-            for n_channels in (32, 64):
-                row = measure(f"3 x conv {n_channels} at {size}x{size}, video", draw_convolutional(n_channels), frames)
-                yield describe_row(row)
+        for row in measure_video(((64, 8), (64, 25))):
+            yield describe_row(row)
         for change in (change_square, change_at_random):
             place = "a square changes" if change is change_square else "random places change"
             layer = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()).eval()
