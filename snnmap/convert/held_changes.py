@@ -57,14 +57,15 @@ def measure_held_changes(
         seed: of the streams.
 
     Raises:
-        InputError: a width or a share out of range.
+        InputError: an argument out of range.
     """
-    if not all(2 <= width <= 8 for width in width_bits) or not 0.0 <= change_share <= 1.0 or not 0 <= dash_mem <= 15:
+    has_steps = bool(n_steps) and min(n_steps) >= 1 and n_streams >= 1
+    if not (all(2 <= width <= 8 for width in width_bits) and 0.0 <= change_share <= 1.0 and 0 <= dash_mem <= 15 and has_steps):
         raise InputError(
             "held changes cannot be measured so",
             where="measure_held_changes",
-            measured=f"width_bits={tuple(width_bits)}, change_share={change_share}, dash_mem={dash_mem}",
-            limit="2 to 8 bits, a share of 0 to 1, dash_mem 0 to 15",
+            measured=f"width_bits={tuple(width_bits)}, {change_share=}, {dash_mem=}, n_steps={tuple(n_steps)}, {n_streams=}",
+            limit="2 to 8 bits, a share of 0 to 1, dash_mem 0 to 15, steps and streams from 1",
             fix="give values within the limits",
         )
     rows = []
@@ -81,10 +82,10 @@ def measure_held_changes(
 def _draw_levels(width_bits: int, n_steps: int, change_share: float, n_streams: int, seed: int) -> IntArray:
     """Give levels that walk and stop at their range, ``(n_streams, n_steps)``."""
     rng, half = np.random.default_rng(seed), 2 ** (width_bits - 1)
-    moves = rng.integers(-2, 3, (n_streams, n_steps)) * (rng.random((n_streams, n_steps)) < change_share)
     levels, now = np.zeros((n_streams, n_steps), np.int64), rng.integers(-half, half, n_streams)
-    for step in range(n_steps):
-        now = np.clip(now + moves[:, step], -half, half - 1)
+    for step in range(n_steps):  # drawn step by step, so that a longer stream begins as a shorter one
+        moves = rng.integers(-2, 3, n_streams) * (rng.random(n_streams) < change_share)
+        now = np.clip(now + moves, -half, half - 1)
         levels[:, step] = now
     return levels
 

@@ -215,8 +215,8 @@ def _list_places(model: nn.Module) -> list[tuple[str, nn.Module]]:
         for name, child in parent._modules.items():
             if child is not None:
                 places.setdefault((parent, name), (f"{path}.{name}" if path else name, child))
-    order = [path for path, _ in model.named_modules(remove_duplicate=False)]
-    return sorted(places.values(), key=lambda place: order.index(place[0]))
+    order = {path: number for number, (path, _) in enumerate(model.named_modules(remove_duplicate=False))}
+    return sorted(places.values(), key=lambda place: order[place[0]])
 
 
 def _delta_layers(model: nn.Module) -> Iterator[DeltaActivation]:
