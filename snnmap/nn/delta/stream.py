@@ -29,7 +29,7 @@ class DeltaStream:
     most of a large convolution's input changes in a step, torch computes its pre-activations anew in that step.
 
     Rounding: pre-activations are sums over all changes since the last dense pass, so that their rounding errors add up like a
-    random walk. Over 1,000 steps of three convolutions and a head the largest error was 1.7e-6 of the largest output, and 3e-15
+    random walk. Over 1,000 steps of three convolutions and a head the largest error was 2.7e-6 of the largest output, and 6e-15
     in float64 (``benchmarks/delta_streaming.py``). ``refresh_every`` bounds it, ``dtype=torch.float64`` all but removes it and
     takes longer, since vectors hold half as many values. A quantised value close to the middle between two levels may take
     another level than torch's sum, in another order, gives it; exact sums (dyadic weights and steps) never drift.
