@@ -56,13 +56,11 @@ def read_levels(module: Any, shape: tuple[int, ...], where: str) -> Levels:
         raise FrontendError(
             "the quantiser has no step yet", where=where, fix="train the model, run a batch through it, or give step="
         )
+    bottom, top = module.level_bounds
     if isinstance(module, QuantisedReLU):
-        top = float(module.n_levels) if module.clip else np.inf
-        return Levels(step=float(module.step.detach()), bottom=0.0, top=top, rounding=module.rounding)
+        return Levels(step=float(module.step.detach()), bottom=bottom, top=top, rounding=module.rounding)
     if isinstance(module, FixedPoint):
-        bottom, top = _bounds(module)
         return Levels(step=module.step, bottom=bottom, top=top)
-    bottom, top = _bounds(module) if module.clip else (-np.inf, np.inf)
     return Levels(step=_read_steps(module, shape, where), bottom=bottom, top=top)
 
 
@@ -122,14 +120,6 @@ def _level_of(high: float | FloatArray, levels: Levels) -> float | FloatArray:
     """Give the top level of an activation that ends at ``high`` before it is quantised."""
     top: FloatArray = np.floor(high / np.asarray(levels.step) + (0.5 if levels.rounding == "round" else 0.0))
     return np.minimum(levels.top, top) if np.ndim(top) else float(min(levels.top, float(top)))
-
-
-def _bounds(module: Any) -> tuple[float, float]:
-    """Give the lowest and the highest level of a width, in two's complement where signed."""
-    if module.signed:
-        half = 2.0 ** (module.width_bits - 1)
-        return -half, half - 1.0
-    return 0.0, 2.0**module.width_bits - 1.0
 
 
 def _read_steps(module: Any, shape: tuple[int, ...], where: str) -> float | FloatArray:

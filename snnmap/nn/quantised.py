@@ -77,6 +77,11 @@ class QuantisedReLU(nn.Module):
         self.register_buffer("is_ready", torch.tensor(step is not None))
         self._require_step()
 
+    @property
+    def level_bounds(self) -> tuple[float, float]:
+        """The lowest and the highest level, which may be infinite."""
+        return 0.0, float(self.n_levels) if self.clip else torch.inf
+
     def forward(self, z: Tensor) -> Tensor:
         """Give the quantised activation of ``z``, of any shape ``(batch, ...)``.
 
@@ -89,7 +94,7 @@ class QuantisedReLU(nn.Module):
         scale = (max(z[:1].numel(), 1) * self.n_levels) ** -0.5
         step = self.step.detach() + (self.step - self.step.detach()) * scale
         apply = cast(Callable[..., Tensor], _Quantise.apply)
-        return apply(z, step, float(self.n_levels) if self.clip else torch.inf, 0.5 if self.rounding == "round" else 0.0)
+        return apply(z, step, self.level_bounds[1], 0.5 if self.rounding == "round" else 0.0)
 
     def set_step(self, step: float) -> None:
         """Set the step, an activation; a first batch then leaves it alone."""

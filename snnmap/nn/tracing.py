@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from snnmap.errors import FrontendError, SnnmapError
 
-__all__ = ["refuse_hooks", "trace_module"]
+__all__ = ["foreign_hooks", "refuse_hooks", "trace_module"]
 
 _FIX = "write forward without branches or loops over data"
 _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
@@ -62,6 +62,12 @@ def _evaluation_mode(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
+def foreign_hooks(module: nn.Module) -> list[object]:
+    """List a module's own forward hooks that are another's than this package's."""
+    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    return [hook for hook in hooks if not (getattr(hook, "__module__", "") or "").startswith("snnmap.")]
+
+
 def refuse_hooks(module: nn.Module) -> None:
     """Refuse hooks, which may change values or weights; our own only look on.
 
@@ -69,14 +75,13 @@ def refuse_hooks(module: nn.Module) -> None:
         FrontendError: one of another's.
     """
     for path, part in module.named_modules():
-        for hook in [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]:
-            if not (getattr(hook, "__module__", "") or "").startswith("snnmap."):
-                raise FrontendError(
-                    "a hook of the module may change what it computes",
-                    where=f"module '{path}'",
-                    measured=str(getattr(hook, "__qualname__", type(hook).__name__)),
-                    fix="remove it; settle weights first (torch.nn.utils.prune.remove, remove_weight_norm)",
-                )
+        for hook in foreign_hooks(part):
+            raise FrontendError(
+                "a hook of the module may change what it computes",
+                where=f"module '{path}'",
+                measured=str(getattr(hook, "__qualname__", type(hook).__name__)),
+                fix="remove it; settle weights first (torch.nn.utils.prune.remove, remove_weight_norm)",
+            )
 
 
 def _refuse_stale_values(graph: fx.Graph, module: nn.Module) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from snnmap.errors import InputError
 from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear, MaskedSynapses
 from snnmap.nn.event_linear import EventLinear
+from snnmap.nn.tracing import foreign_hooks
 
 __all__ = ["DeltaNetwork", "DeltaSynapse", "SynapticLayer", "apply_weight", "effective_weight", "require_time"]
 
@@ -187,7 +188,7 @@ def _replace_layers(model: nn.Module) -> None:
 def _require_plain(module: nn.Module, path: str) -> None:
     """Refuse what would run as something else than it is."""
     is_synaptic = isinstance(module, SynapticLayer)
-    if is_synaptic and (type(module).forward not in _KNOWN or _foreign_hooks(module)):
+    if is_synaptic and (type(module).forward not in _KNOWN or foreign_hooks(module)):
         what = "a layer's own forward or hooks would be left out of delta inference"
     elif isinstance(module, nn.MultiheadAttention | DeltaNetwork | DeltaSynapse):
         what = "the module uses its layers' weights itself, or runs by delta inference already"
@@ -200,11 +201,6 @@ def _require_plain(module: nn.Module, path: str) -> None:
         limit="Linear, Conv1d, Conv2d, their masked kinds and EventLinear, without hooks",
         fix="put what the layer does beside its product into a module of its own",
     )
-
-
-def _foreign_hooks(module: nn.Module) -> bool:
-    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
-    return any(not (getattr(hook, "__module__", "") or "").startswith("snnmap.") for hook in hooks)
 
 
 def require_time(x: Tensor) -> None:

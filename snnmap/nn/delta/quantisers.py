@@ -71,6 +71,11 @@ class FixedPoint(nn.Module):
         """The distance of two levels, an activation."""
         return float(2.0 ** (int(self.n_integer_bits) - self.width_bits + int(self.signed)))
 
+    @property
+    def level_bounds(self) -> tuple[float, float]:
+        """The lowest and the highest level, which may be infinite."""
+        return _level_bounds(self.width_bits, self.signed)
+
     def forward(self, z: Tensor) -> Tensor:
         """Give the quantised activation of ``z``, of any shape; the first one sets the integer bits.
 
@@ -79,8 +84,7 @@ class FixedPoint(nn.Module):
         """
         if not self.is_ready:
             self.calibrate(z)
-        bottom, top = _level_bounds(self.width_bits, self.signed)
-        return _round_to_step(z, z.new_tensor(self.step), bottom, top)
+        return _round_to_step(z, z.new_tensor(self.step), *self.level_bounds)
 
     def calibrate(self, values: Tensor) -> None:
         """Set the integer bits from activations of any shape.
@@ -157,6 +161,11 @@ class StepQuantiser(nn.Module):
         self.register_buffer("is_ready", torch.tensor(step is not None))
         self._require_steps()
 
+    @property
+    def level_bounds(self) -> tuple[float, float]:
+        """The lowest and the highest level, which may be infinite."""
+        return _level_bounds(self.width_bits, self.signed) if self.clip else (-math.inf, math.inf)
+
     def forward(self, z: Tensor) -> Tensor:
         """Give the quantised activation of ``z``, of any shape ``(batch, ...)``.
 
@@ -166,11 +175,11 @@ class StepQuantiser(nn.Module):
         if not self.is_ready:
             self.calibrate(z)
         self._require_steps()
-        bottom, top = _level_bounds(self.width_bits, self.signed)
+        _, top = _level_bounds(self.width_bits, self.signed)
         n_features = max(z[:1].numel() // (self.n_channels or 1), 1)
         scale = (n_features * top) ** -0.5
         step = align_to_channels(self.step.detach() + (self.step - self.step.detach()) * scale, z, self.channel_axis)
-        return _round_to_step(z, step, *((bottom, top) if self.clip else (-math.inf, math.inf)))
+        return _round_to_step(z, step, *self.level_bounds)
 
     def calibrate(self, values: Tensor) -> None:
         """Set the steps from activations; a channel that is 0 everywhere gets the whole layer's step.

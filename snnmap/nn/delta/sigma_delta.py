@@ -103,6 +103,11 @@ class SigmaDeltaQuantiser(nn.Module):
         """The steps, ``()`` or ``(n_channels,)``, an activation; with their gradient."""
         return self.log_step.exp().clamp(min=self.least_step)
 
+    @property
+    def level_bounds(self) -> tuple[float, float]:
+        """The lowest and the highest level, which may be infinite."""
+        return -math.inf, math.inf
+
     def forward(self, z: Tensor) -> Tensor:
         """Give the rounded ``z``, of any shape ``(batch, ...)``; the first one sets the step, where none was given.
 

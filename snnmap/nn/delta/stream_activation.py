@@ -88,7 +88,7 @@ class Activation:
         if self.rounds or (by_channel and (not self.keeps_channels or module.channel_axis not in (1, 1 - n_axes))):
             return False
         self.tables[2, : self.n_channels] = torch.as_tensor(module.step).detach().numpy()
-        self.limits[1:] = 0.0 if getattr(module, "rounding", "round") == "floor" else 0.5, *_level_bounds(module)
+        self.limits[1:] = 0.0 if getattr(module, "rounding", "round") == "floor" else 0.5, *module.level_bounds
         self.rounds, self.is_empty = True, False
         return True
 
@@ -102,12 +102,3 @@ def is_kind(module: nn.Module | None, *kinds: type[nn.Module]) -> bool:
 def is_silent(module: nn.Module | None) -> bool:
     """Say whether a module in evaluation gives what it gets."""
     return is_kind(module, *_SILENT)
-
-
-def _level_bounds(quantiser: Any) -> tuple[float, float]:
-    if isinstance(quantiser, QuantisedReLU):
-        return 0.0, float(quantiser.n_levels) if quantiser.clip else math.inf
-    if not getattr(quantiser, "clip", True):
-        return -math.inf, math.inf
-    bottom = -(2.0 ** (quantiser.width_bits - 1)) if quantiser.signed else 0.0
-    return bottom, 2.0 ** (quantiser.width_bits - int(quantiser.signed)) - 1.0
