@@ -1,6 +1,16 @@
 """The types that flow between the stages, and what they mean."""
 
+from snnmap.ir.comparison import (
+    Agreement,
+    AgreementLimits,
+    Comparison,
+    Decision,
+    PopulationComparison,
+    PortComparison,
+    SourceOutputs,
+)
 from snnmap.ir.csr import CsrMatrix
+from snnmap.ir.draw import draw_inputs
 from snnmap.ir.graph import (
     ShortLoop,
     count_fan_out,
@@ -71,7 +81,16 @@ __all__ = [
     "Image",
     "pack",
     "unpack",
+    # the bitstream beside the model
+    "Agreement",
+    "AgreementLimits",
+    "Comparison",
+    "Decision",
+    "PopulationComparison",
+    "PortComparison",
+    "SourceOutputs",
     # what goes in and comes out
+    "draw_inputs",
     "Profile",
     "Recording",
     "Report",

@@ -4,7 +4,14 @@ from snnmap.mapping.fold import FoldOptions, fold_network
 from snnmap.mapping.lower import lower_network, stretch_network
 from snnmap.mapping.retime import Retiming, retime_network
 from snnmap.mapping.slots import format_slot_table
-from snnmap.mapping.verify import Verification, draw_rasters, folded_counts, folded_potentials, verify_fold
+from snnmap.mapping.verify import (
+    Verification,
+    draw_rasters,
+    folded_counts,
+    folded_currents,
+    folded_potentials,
+    verify_fold,
+)
 
 __all__ = [
     # folding
@@ -19,6 +26,7 @@ __all__ = [
     "Verification",
     "draw_rasters",
     "folded_counts",
+    "folded_currents",
     "folded_potentials",
     "verify_fold",
 ]

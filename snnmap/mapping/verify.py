@@ -162,6 +162,12 @@ def folded_potentials(folded: Recording, mapped: MappedNetwork, name: str) -> Fl
     return folded.potentials["outputs"][:, mapped.lags[name] :, mapped.table.output_slots(name)]
 
 
+def folded_currents(folded: Recording, mapped: MappedNetwork, name: str) -> FloatArray | IntArray:
+    """Give an output population's currents, summed over its synapses, from a folded run, as :func:`folded_counts`."""
+    currents: FloatArray | IntArray = folded.currents["outputs"].sum(axis=2)
+    return currents[:, mapped.lags[name] :, mapped.table.output_slots(name)]
+
+
 def _require_equal_counts(left: Recording, right: Recording) -> None:
     for name, counts in left.counts.items():
         if not np.array_equal(counts, right.counts[name]):

@@ -5,16 +5,14 @@ the nearest code. A second synapse with another decay lets two kernels add up to
 neuron onto itself, one step after each spike, mends the course of the reset.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from snnmap.chip import Chip, decay_factors, nearest_dashes
-from snnmap.ir import CsrMatrix, FloatArray, IntArray, Network, Population, Projection, record, simulate_network
+from snnmap.ir import CsrMatrix, FloatArray, IntArray, Network, Population, Projection, record
 from snnmap.quantise.response import kernel_product, kernel_sum, tail_product, tail_sum
 
 __all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
@@ -24,7 +22,6 @@ SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 _CODABLE = 1e-9
 _AMPLIFICATION_COST = 0.005
 """Cost of coefficients that nearly cancel: they make the weights' rounding errors larger."""
-_TUNING_ROUNDS, _TUNING_STEP = 4, 0.7
 _PLACE_HOLDER = 2.0**-24
 """A weight that does nothing but hold a word for the rounding to use."""
 
@@ -64,7 +61,6 @@ def match_decays(
     chip: Chip,
     *,
     second_synapse: SecondSynapse = "decays",
-    calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
 ) -> tuple[Network, tuple[DecayMatch, ...]]:
     """Rebuild hidden populations from decays that the chip codes; populations that are codable stay as they are.
 
@@ -77,7 +73,6 @@ def match_decays(
             so that two integers share the rounding of each weight; ``never`` keeps to one, with a synapse of each neuron onto
             itself; ``unmatched`` changes nothing, so that rounding the decays keeps no more than the gain. A second synapse
             doubles the population's weights.
-        calibration: input rasters on which a bias a population brings back the mean spike count that remains off.
 
     Returns:
         The network, and what was matched how well.
@@ -95,25 +90,7 @@ def match_decays(
             matches.append(match)
         elif free and second_synapse == "always":
             matched = _add_vernier(matched, population)
-    if matches and calibration is not None and chip.hidden.bias:
-        matched = _tune_rates(network, matched, [match.population for match in matches], calibration)
     return matched, tuple(matches)
-
-
-def _tune_rates(
-    source: Network, matched: Network, names: list[str], calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike]
-) -> Network:
-    """Shift the biases of each population until its mean spike count is the source's."""
-    wanted = simulate_network(source, calibration, counts_of=names).counts
-    for _ in range(_TUNING_ROUNDS):
-        found = simulate_network(matched, calibration, counts_of=names).counts
-        excess = {name: (found[name].sum() - wanted[name].sum()) / wanted[name].size for name in names}
-        tuned = tuple(
-            replace(part, bias=part.bias - _TUNING_STEP * excess[part.name] * part.threshold) if part.name in excess else part
-            for part in matched.populations
-        )
-        matched = replace(matched, populations=tuned)
-    return matched
 
 
 def _is_codable(population: Population, chip: Chip) -> bool:

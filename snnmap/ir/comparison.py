@@ -1,0 +1,192 @@
+"""What the bitstream did beside what the user's model did, on the same inputs."""
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from snnmap.chip import Readout
+from snnmap.ir.record import record
+
+__all__ = ["Agreement", "AgreementLimits", "Comparison", "Decision", "PopulationComparison", "PortComparison", "SourceOutputs"]
+
+Decision = Literal["count", "last", "mean", "max"]
+"""How a class is read from an output's course: most spikes, or the highest last, mean or largest value."""
+
+
+@record
+class AgreementLimits:
+    """How far a bitstream may be from the model before it is a finding.
+
+    Attributes:
+        rate_low: least spikes of a population on the chip, as a share of the model's.
+        rate_high: most.
+        excess_share: spikes in a step beyond what the model's neurons send, as a share of the population's.
+        decisions: least share of samples decided as the model does.
+        readout_error: largest error of a readout's values, as a share of their spread in the model.
+        saturated_share: steps of a neuron in which a state is at the chip's limit, as a share of all.
+        died_share: neurons that fire in the model and never on the chip, as a share of those that fire.
+        conversion_error: largest error of a converted network's outputs, as a share of the spread of the source's.
+    """
+
+    rate_low: float = 0.8
+    rate_high: float = 1.25
+    excess_share: float = 1e-3
+    decisions: float = 0.95
+    readout_error: float = 0.3
+    saturated_share: float = 1e-3
+    died_share: float = 0.1
+    conversion_error: float = 0.3
+
+
+@record
+class PopulationComparison:
+    """One population's spike counts, chip beside model, the lag taken away.
+
+    Attributes:
+        name: of the population.
+        source: path of the module in the user's model.
+        size: neurons.
+        fires: whether its neurons can fire at all; readouts of potentials cannot.
+        is_output: whether it is read by a port.
+        model_spikes: spikes of the model.
+        chip_spikes: spikes of the chip.
+        active: pairs of neuron and step with a spike on either side.
+        differing: those whose counts differ.
+        died: neurons that fire several times in the model and never on the chip.
+        woke: neurons that fire several times on the chip and never in the model.
+        firing: neurons that fire several times in the model.
+        max_count: the most spikes that a neuron of the model sends a step.
+        beyond: pairs in which the model's potential stayed above a further threshold, so that the chip would send more.
+        excess: spikes of the chip beyond ``max_count``.
+        saturated: pairs in which a state of the chip is at its limit.
+        pairs: neurons times samples times steps.
+    """
+
+    name: str
+    source: str
+    size: int
+    fires: bool
+    is_output: bool
+    model_spikes: int
+    chip_spikes: int
+    active: int
+    differing: int
+    died: int
+    woke: int
+    firing: int
+    max_count: int
+    beyond: int
+    excess: int
+    saturated: int
+    pairs: int
+
+    @property
+    def rate(self) -> float:
+        """Spikes of the chip over spikes of the model; 1 where neither has any."""
+        if not self.model_spikes:
+            return float("inf") if self.chip_spikes else 1.0
+        return self.chip_spikes / self.model_spikes
+
+
+@record
+class Agreement:
+    """Classes read in one way, chip beside model.
+
+    Attributes:
+        decision: how they are read.
+        agreeing: samples in which the chip's class is the model's (or among those that the model cannot tell apart).
+        undecided: samples in which all of the model's outputs are equal.
+        model_correct: samples that the model reads as labelled; None without labels.
+        chip_correct: likewise for the chip.
+    """
+
+    decision: Decision
+    agreeing: int
+    undecided: int
+    model_correct: int | None = None
+    chip_correct: int | None = None
+
+
+@record
+class PortComparison:
+    """One output port, chip beside model.
+
+    Attributes:
+        name: of the port.
+        readout: what is read.
+        size: outputs.
+        error: root mean square of (chip - model) over the standard deviation of the model's values; of spike counts: sums.
+        spikes: spikes of neurons that are read by potential or current, which reset what is read.
+        saturated: values at the limit of the chip's state.
+        agreements: of classes, a line for each way of reading; none where the port has one output.
+    """
+
+    name: str
+    readout: Readout
+    size: int
+    error: float
+    spikes: int
+    saturated: int
+    agreements: tuple[Agreement, ...]
+
+
+@record
+class SourceOutputs:
+    """A converted network's bitstream beside the network that it was converted from.
+
+    Attributes:
+        what: that network, in words.
+        error: root mean square of (bitstream - source) over the standard deviation of the source's outputs.
+        agreeing: samples of which the class is the same.
+        n_samples: samples compared.
+    """
+
+    what: str
+    error: float
+    agreeing: int
+    n_samples: int
+
+
+@record
+class Comparison:
+    """The image, decoded from the bytes, beside the network as the frontend read it.
+
+    Attributes:
+        drawn: whether the inputs were drawn, for want of calibration data.
+        n_given: samples of the calibration data (or drawn).
+        n_samples: samples compared: all, or as many, evenly chosen, as the bound on the work allows.
+        n_steps: of a sample.
+        input_spikes: spikes that entered.
+        is_constant: whether every input count was the same.
+        clamped: input counts above what a channel of the chip carries.
+        populations: a line each.
+        ports: a line each.
+        limits: beyond which there is a finding.
+        framework: that the model is of, in whose words fixes are told.
+        converted: beside the network that was converted; None where the model spikes itself.
+        labelled: whether there were labels.
+    """
+
+    drawn: bool
+    n_given: int
+    n_samples: int
+    n_steps: int
+    input_spikes: int
+    is_constant: bool
+    clamped: int
+    populations: tuple[PopulationComparison, ...]
+    ports: tuple[PortComparison, ...]
+    limits: AgreementLimits
+    framework: str
+    converted: SourceOutputs | None = None
+    labelled: bool = False
+
+    @property
+    def inputs(self) -> str:
+        """Say what it was measured on."""
+        kind = "drawn inputs" if self.drawn else "the calibration data"
+        part = f"{self.n_samples} of {self.n_given}" if self.n_samples < self.n_given else f"{self.n_samples}"
+        return f"{kind}, {part} samples of {self.n_steps} steps"
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the comparison as JSON values."""
+        return {"inputs": self.inputs, **asdict(self)}
