@@ -40,6 +40,8 @@ _NEURON_WORK = 20
 """What updating a neuron costs beside reading a weight."""
 _SEVERAL = 5
 """Spikes of a neuron, above which its silence on the other side is no accident."""
+_ENOUGH = 100
+"""Spikes of a population in a sample, from which on its rate in this sample tells something."""
 _MOST_VALUES = 4_000_000
 """Values of one kind that are kept at a time."""
 
@@ -89,7 +91,7 @@ def compare_image(
     n_samples, n_steps = next(iter(rasters.values())).shape[:2]
     outputs = network.output_populations
     populations = {p.name: _PopulationCount(p, p.name in outputs) for p in network.populations}
-    ports = [_PortCount(port) for port in network.outputs]
+    ports = [_PortCount(port, network) for port in network.outputs]
     lag, area_size = max(mapped.lags.values(), default=0), max(1, mapped.hidden.size + mapped.outputs.size)
     chunk = max(1, _MOST_VALUES // ((n_steps + lag) * area_size))
     for start in range(0, n_samples, chunk):
@@ -204,6 +206,7 @@ class _PopulationCount:
         self.population, self.is_output = population, is_output
         self.sums = dict.fromkeys(("model", "chip", "active", "differing", "beyond", "excess", "saturated", "pairs"), 0)
         self.spikes = np.zeros((2, population.size), np.int64)
+        self.rates: list[float] = []
 
     def add(self, model: Recording, chip: IntArray, saturated: BoolArray) -> None:
         name, threshold = self.population.name, self.population.threshold
@@ -222,6 +225,9 @@ class _PopulationCount:
         }
         for key, value in found.items():
             self.sums[key] += int(value)
+        in_model, on_chip = counts.sum(axis=(1, 2)), chip.sum(axis=(1, 2))
+        enough = in_model >= _ENOUGH
+        self.rates += (on_chip[enough] / in_model[enough]).tolist()
         self.spikes += np.stack([counts.sum(axis=(0, 1)), chip.sum(axis=(0, 1))])
 
     def finish(self) -> PopulationComparison:
@@ -244,14 +250,17 @@ class _PopulationCount:
             excess=sums["excess"],
             saturated=sums["saturated"],
             pairs=sums["pairs"],
+            lowest_rate=min(self.rates, default=1.0),
+            highest_rate=max(self.rates, default=1.0),
         )
 
 
 class _PortCount:
     """What one output port gives on both sides."""
 
-    def __init__(self, port: OutputPort) -> None:
+    def __init__(self, port: OutputPort, network: Network) -> None:
         self.port, self.error = port, SpreadError()
+        self.never = {name: np.isposinf(network.population(name).threshold) for name in port.populations}
         self.spikes = self.saturated = 0
         self.wanted: list[FloatArray] = []
         self.found: list[FloatArray] = []
@@ -264,8 +273,8 @@ class _PortCount:
             self.error.add(wanted.sum(axis=1), found.sum(axis=1))
         else:
             self.error.add(wanted, found)
-            self.spikes += sum(int(chip.counts(name).sum()) for name in names)
-            self.saturated += sum(int(chip.saturated(name).sum()) for name in names)
+            self.spikes += sum(int(chip.counts(name)[:, :, self.never[name]].sum()) for name in names)
+            self.saturated += sum(int(chip.saturated(name)[:, :, self.never[name]].sum()) for name in names)
         self.wanted.append(summarise_course(wanted))
         self.found.append(summarise_course(found))
 

@@ -19,7 +19,7 @@ _TIE = 1e-9
 
 
 def summarise_course(values: FloatArray) -> FloatArray:
-    """Give sum, last, mean and largest of ``(n_samples, n_steps, size)``, from which classes are read: ``(4, n_samples, size)``."""
+    """Give sum, last, mean and largest, ``(4, n_samples, size)``, of values ``(n_samples, n_steps, size)``."""
     if not values.shape[1]:
         return np.zeros((len(_WAYS), values.shape[0], values.shape[2]))
     return np.stack([values.sum(axis=1), values[:, -1], values.mean(axis=1), values.max(axis=1)])

@@ -23,7 +23,8 @@ def check_rates(subject: Subject[Comparison]) -> Iterator[Finding]:
     """What it does: compares the spikes of each population on the chip with the model's, and finds those outside 0.8 to 1.25.
 
     Why it matters: a layer that fires much more or less than it was trained to feeds the next one wrongly; deep networks die or
-    burst. A difference that few spikes can make is a warning.
+    burst. A difference that few spikes can make is a warning, and so is, on drawn inputs, which go from few spikes to many, one
+    that only some of the samples show.
 
     Example: time constants that the chip does not code, layer upon layer, on a chip without biases.
 
@@ -33,7 +34,10 @@ def check_rates(subject: Subject[Comparison]) -> Iterator[Finding]:
     comparison = subject.of
     limits = comparison.limits
     for population in comparison.populations:
-        if population.fires and not limits.rate_low <= population.rate <= limits.rate_high:
+        if not population.fires:
+            continue
+        lowest, highest = population.lowest_rate, population.highest_rate
+        if not limits.rate_low <= population.rate <= limits.rate_high:
             difference = abs(population.chip_spikes - population.model_spikes)
             accident = difference <= _DEVIATIONS * math.sqrt(population.chip_spikes + population.model_spikes)
             yield Finding(
@@ -43,6 +47,15 @@ def check_rates(subject: Subject[Comparison]) -> Iterator[Finding]:
                 limit=f"{limits.rate_low:g}..{limits.rate_high:g}",
                 fix=_advise(comparison),
                 severity=Severity.WARNING if accident else None,
+            )
+        elif comparison.drawn and not (limits.rate_low <= lowest and highest <= limits.rate_high):
+            yield Finding(
+                location=_at(population),
+                message=f"the population fires at other rates on the chip in some samples of {comparison.inputs}",
+                measured=f"{lowest:.3g} to {highest:.3g} times the model's",
+                limit=f"{limits.rate_low:g}..{limits.rate_high:g}",
+                fix=_CALIBRATE,
+                severity=Severity.WARNING,
             )
 
 

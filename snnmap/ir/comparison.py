@@ -1,5 +1,6 @@
 """What the bitstream did beside what the user's model did, on the same inputs."""
 
+import math
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ class AgreementLimits:
     excess_share: float = 1e-3
     decisions: float = 0.95
     readout_error: float = 0.3
-    saturated_share: float = 1e-3
+    saturated_share: float = 0.02
     died_share: float = 0.1
     conversion_error: float = 0.3
 
@@ -59,6 +60,8 @@ class PopulationComparison:
         excess: spikes of the chip beyond ``max_count``.
         saturated: pairs in which a state of the chip is at its limit.
         pairs: neurons times samples times steps.
+        lowest_rate: least spikes of the chip over the model's in one sample, of those with enough spikes to tell; 1 without.
+        highest_rate: most.
     """
 
     name: str
@@ -78,6 +81,8 @@ class PopulationComparison:
     excess: int
     saturated: int
     pairs: int
+    lowest_rate: float
+    highest_rate: float
 
     @property
     def rate(self) -> float:
@@ -115,8 +120,8 @@ class PortComparison:
         readout: what is read.
         size: outputs.
         error: root mean square of (chip - model) over the standard deviation of the model's values; of spike counts: sums.
-        spikes: spikes of neurons that are read by potential or current, which reset what is read.
-        saturated: values at the limit of the chip's state.
+        spikes: spikes on the chip of neurons that never fire in the model; they reset what is read.
+        saturated: values of such neurons at the limit of the chip's state.
         agreements: of classes, a line for each way of reading; none where the port has one output.
     """
 
@@ -187,6 +192,57 @@ class Comparison:
         part = f"{self.n_samples} of {self.n_given}" if self.n_samples < self.n_given else f"{self.n_samples}"
         return f"{kind}, {part} samples of {self.n_steps} steps"
 
+    def __str__(self) -> str:
+        """Say it in five lines."""
+        lines = [f"bitstream against the model, on {self.inputs}:", *self._describe_spikes(), self._describe_states()]
+        return "\n  ".join([*lines, *map(self._describe_port, self.ports), *self._describe_source()])
+
+    def _describe_spikes(self) -> list[str]:
+        fires = [p for p in self.populations if p.fires]
+        if not fires:
+            return ["spikes: no population fires"]
+        worst = max(fires, key=lambda p: abs(math.log((p.chip_spikes + 0.5) / (p.model_spikes + 0.5))))
+        chip, model = sum(p.chip_spikes for p in fires), sum(p.model_spikes for p in fires)
+        differing, active = sum(p.differing for p in fires), sum(p.active for p in fires)
+        silent = sum(not p.model_spikes for p in fires)
+        return [
+            f"spikes: {chip} of chip, {model} of model; by population {min(p.rate for p in fires):.2f} to"
+            f" {max(p.rate for p in fires):.2f} times the model's, furthest '{worst.name}' {worst.rate:.2f}"
+            + (f"; {silent} of {len(fires)} populations never fire in the model" if silent else ""),
+            f"counts: {differing / max(1, active):.1%} of the active pairs differ; {sum(p.died for p in fires)} of"
+            f" {sum(p.firing for p in fires)} neurons died; {sum(p.excess for p in fires)} spikes beyond the model's most a step",
+        ]
+
+    def _describe_states(self) -> str:
+        saturated, pairs = sum(p.saturated for p in self.populations), sum(p.pairs for p in self.populations)
+        return f"states: {saturated / max(1, pairs):.2%} at the chip's limit; {self.clamped} input counts clamped"
+
+    def _describe_port(self, port: PortComparison) -> str:
+        parts = [f"output '{port.name}', {port.readout}: error {port.error:.1%} of the spread"]
+        for a in port.agreements:
+            text = f"{a.decision}: same class in {a.agreeing / max(1, self.n_samples):.1%}"
+            if a.model_correct is not None and a.chip_correct is not None:
+                text += f" (right: model {a.model_correct / self.n_samples:.1%}, chip {a.chip_correct / self.n_samples:.1%})"
+            parts.append(text)
+        lost = f"; {port.spikes} spikes, {port.saturated} values at the limit" if port.spikes or port.saturated else ""
+        return "; ".join(parts) + lost
+
+    def _describe_source(self) -> list[str]:
+        if self.converted is None:
+            return []
+        c = self.converted
+        same = c.agreeing / max(1, c.n_samples)
+        return [f"against the network that was converted: error {c.error:.1%} of the spread; same class in {same:.1%}"]
+
     def to_plain(self) -> dict[str, Any]:
-        """Give the comparison as JSON values."""
-        return {"inputs": self.inputs, **asdict(self)}
+        """Give the comparison as JSON values; what is infinite is null."""
+        plain: dict[str, Any] = _to_finite({"inputs": self.inputs, **asdict(self)})
+        return plain
+
+
+def _to_finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,6 @@
 """Ways to quantise a network, and the choice between them by what the bitstream does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -97,8 +97,8 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
     data = _read_data(task, chip)
     best: tuple[tuple[float, ...], CheckResult] | None = None
     told = _once(on_stage)
-    for choice in _list_ways(task):
-        found = _try_way(task, chip, data, choice, told)
+    for way in _list_ways(task, data):
+        found = _try_way(task, chip, data, way, told)
         if best is None or _score(found) < best[0]:
             best = _score(found), found
         if found.comparison is not None and not found.report.errors and not _may_gain(found.report):
@@ -137,28 +137,45 @@ def _require_samples(rasters: Mapping[str, IntArray]) -> None:
             )
 
 
-def _list_ways(task: Task) -> tuple[SecondSynapse, ...]:
-    """Give ways to use second synapses: the one asked for, those that need less of the chip, and then more."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How to quantise: what second synapses are for, and whether rates are brought back."""
+
+    second_synapse: SecondSynapse
+    tuned: bool
+
+
+def _list_ways(task: Task, data: _Data) -> Iterator[_Way]:
+    """Give ways: the second synapses asked for, those that need less of the chip, and then more.
+
+    Rates are brought back at once on calibration data. Drawn inputs are of all rates, and what is right for some is wrong for
+    others, so that there it comes last.
+    """
     if task.network.integers:
-        return ("unmatched",)
+        yield _Way(second_synapse="unmatched", tuned=False)
+        return
     every: tuple[SecondSynapse, ...] = ("always", "decays", "never", "unmatched")
     first = every.index(task.options.quantise.second_synapse)
-    return (*every[first:], *every[:first])
+    for tuned in (False, True) if data.drawn else (True,):
+        for choice in (*every[first:], *every[:first]):
+            yield _Way(second_synapse=choice, tuned=tuned)
 
 
-def _try_way(task: Task, chip: Chip, data: _Data, choice: SecondSynapse, on_stage: Callable[[str], None]) -> CheckResult:
+def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, on_stage: Callable[[str], None]) -> CheckResult:
     options, network = task.options, task.network
     on_stage("folding into the hidden population")
-    matched, matches = match_decays(network, chip, second_synapse=choice)
+    matched, matches = match_decays(network, chip, second_synapse=way.second_synapse)
     mapped = fold_network(matched, chip, options=options.fold)
     report = check_mapped(mapped)
     reached = CheckResult(report=report, matched=matched, matches=matches, mapped=mapped)
     if report.errors:
         return reached
     on_stage("quantising")
-    quantised = quantise_network(mapped, calibration=data.rasters, options=options.quantise)
+    quantised = quantise_network(mapped, calibration=None if data.drawn else data.rasters, options=options.quantise)
     source = _stretch(network, mapped)
-    quantised, tunings = _tune(source, quantised, data)
+    tunings: tuple[RateTuning, ...] = ()
+    if way.tuned:
+        quantised, tunings = _tune(source, quantised, data)
     report = report.merge(check_quantised(quantised))
     reached = replace(reached, report=report, quantised=quantised, tunings=tunings)
     if report.errors:
@@ -192,9 +209,9 @@ def _stretch(network: Network, mapped: MappedNetwork) -> Network:
 
 
 def _tune(source: Network, quantised: QuantisedNetwork, data: _Data) -> tuple[QuantisedNetwork, tuple[RateTuning, ...]]:
-    """Bring the rates of populations back to the model's, where the network is not of the chip's own integers."""
+    """Bring the rates of populations back to the model's."""
     names = [p.name for p in source.populations if np.isfinite(p.threshold).any()]
-    if quantised.mapped.integers or not names:
+    if not names:
         return quantised, ()
     rasters = data.of(data.tuned)
     counts = simulate_network(source, rasters, counts_of=names).counts

@@ -23,6 +23,8 @@ __all__ = ["N_LEVELS", "StateSwing", "Statistics", "measure_statistics"]
 
 N_LEVELS = 33
 """Quantiles by which a distribution of states is known."""
+_MOST_THRESHOLDS = 256.0
+"""Thresholds beyond which potentials of a neuron that fires are not held: it fires in every step, or not for a long time."""
 
 
 @record
@@ -64,7 +66,11 @@ class Statistics:
 
 
 def measure_statistics(
-    mapped: MappedNetwork, calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, depth: float = np.inf
+    mapped: MappedNetwork,
+    calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike],
+    *,
+    depth: float = np.inf,
+    height: float = np.inf,
 ) -> Statistics:
     """Run the folded float network on rasters, and on for as long as its slowest population lags behind, as the chip runs.
 
@@ -72,6 +78,7 @@ def measure_statistics(
         mapped: folded network.
         calibration: input rasters, as for simulation; counts above what a channel carries are clamped, as on the chip.
         depth: thresholds below 0 beyond which a potential need not be held.
+        height: thresholds beyond which no state of a neuron that fires need be held, partial sums included.
 
     Raises:
         InputError: rasters that do not suit the network.
@@ -89,7 +96,8 @@ def measure_statistics(
     for name, (parameters, arriving) in sources.items():
         currents = np.asarray(run.currents[name], np.float64)
         swing = _measure_swing(parameters, np.asarray(run.potentials[name], np.float64), currents, run.counts[name], depth)
-        swings[name] = replace(swing, peak=np.maximum(swing.peak, _bound_sums(parameters, currents, arriving)))
+        peak = np.maximum(swing.peak, _bound_sums(parameters, currents, arriving))
+        swings[name] = replace(swing, peak=np.minimum(peak, height * parameters.threshold))
     input_mean, input_variance = _moments(raster)
     hidden_mean, hidden_variance = _moments(run.counts["hidden"])
     return Statistics(
@@ -132,6 +140,7 @@ def _measure_swing(
     highest = (potentials + counts * finite).max(axis=(0, 1), initial=0.0)
     lowest = np.where(np.isfinite(parameters.threshold), np.minimum(depth, 1e30) * finite, np.inf)
     reached = np.maximum(highest, np.minimum(-potentials.min(axis=(0, 1), initial=0.0), lowest))
+    reached = np.where(np.isfinite(parameters.threshold), np.minimum(reached, _MOST_THRESHOLDS * finite), reached)
     shares = np.linspace(0.0, 1.0, N_LEVELS)
     return StateSwing(
         peak=np.maximum(reached, np.abs(currents).max(axis=(0, 1, 2), initial=0.0)),

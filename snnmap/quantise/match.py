@@ -5,15 +5,29 @@ the nearest code. A second synapse with another decay lets two kernels add up to
 neuron onto itself, one step after each spike, mends the course of the reset.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from snnmap.chip import Chip, decay_factors, nearest_dashes
-from snnmap.ir import CsrMatrix, FloatArray, IntArray, Network, Population, Projection, record
+from snnmap.ir import (
+    CsrMatrix,
+    FloatArray,
+    IntArray,
+    Network,
+    Population,
+    Projection,
+    order_populations,
+    read_rasters,
+    record,
+    simulate_network,
+)
 from snnmap.quantise.response import kernel_product, kernel_sum, tail_product, tail_sum
+from snnmap.quantise.tune import Tuner
 
 __all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
 
@@ -61,6 +75,7 @@ def match_decays(
     chip: Chip,
     *,
     second_synapse: SecondSynapse = "decays",
+    calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
 ) -> tuple[Network, tuple[DecayMatch, ...]]:
     """Rebuild hidden populations from decays that the chip codes; populations that are codable stay as they are.
 
@@ -73,6 +88,8 @@ def match_decays(
             so that two integers share the rounding of each weight; ``never`` keeps to one, with a synapse of each neuron onto
             itself; ``unmatched`` changes nothing, so that rounding the decays keeps no more than the gain. A second synapse
             doubles the population's weights.
+        calibration: input rasters on which a bias a population brings back the mean spike count that remains off. A build
+            does without: it brings rates back on the chip.
 
     Returns:
         The network, and what was matched how well.
@@ -90,7 +107,29 @@ def match_decays(
             matches.append(match)
         elif free and second_synapse == "always":
             matched = _add_vernier(matched, population)
+    if matches and calibration is not None and chip.hidden.bias:
+        matched = _tune_rates(network, matched, [match.population for match in matches], calibration)
     return matched, tuple(matches)
+
+
+def _tune_rates(
+    source: Network, matched: Network, names: list[str], calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike]
+) -> Network:
+    """Shift the biases of populations that fire too much or too little, until their mean spike counts are the source's."""
+
+    def turn(network: Network, name: str, x: float) -> Network:
+        shifted = (replace(p, bias=p.bias + x * p.threshold) if p.name == name else p for p in network.populations)
+        return replace(network, populations=tuple(shifted))
+
+    def measure(network: Network) -> dict[str, int]:
+        counts = simulate_network(network, calibration, counts_of=names).counts
+        return {name: int(counts[name].sum()) for name in names}
+
+    size = np.prod(next(iter(read_rasters(source.inputs, calibration).values())).shape[:2])
+    n_pairs = {name: int(size * source.population(name).size) for name in names}
+    tuner: Tuner[Network] = Tuner(wanted=measure(source), n_pairs=n_pairs, measure=measure, turn=turn, knob=lambda _: "bias")
+    order = [name for name in order_populations(matched) if name in names]
+    return tuner.tune(matched, order)[0]
 
 
 def _is_codable(population: Population, chip: Chip) -> bool:

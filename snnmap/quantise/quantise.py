@@ -16,6 +16,9 @@ from snnmap.quantise.relays import insert_relays, list_shifts
 
 __all__ = ["QuantiseOptions", "quantise_network"]
 
+_DRAWN_HEIGHT = 512.0
+"""Thresholds that are given room for on drawn inputs, of which the bursts may never come."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantiseOptions:
@@ -57,9 +60,12 @@ def quantise_network(
     """
     if mapped.integers:
         return keep_integers(mapped)
+    depth = (options or QuantiseOptions()).depth
     if calibration is None:
-        calibration = draw_inputs(mapped.inputs, max_count=mapped.chip.inputs.max_count)
-    statistics = measure_statistics(mapped, calibration, depth=(options or QuantiseOptions()).depth)
+        drawn = draw_inputs(mapped.inputs, max_count=mapped.chip.inputs.max_count)
+        statistics = measure_statistics(mapped, drawn, depth=depth, height=_DRAWN_HEIGHT)
+    else:
+        statistics = measure_statistics(mapped, calibration, depth=depth)
     hidden, outputs = _quantise_hidden(mapped, statistics), _quantise_outputs(mapped, statistics)
     program = Program(
         chip=mapped.chip,

@@ -14,8 +14,8 @@ _PEAK_MARGIN = 1.25
 """Room above the largest state seen in calibration."""
 _READOUT_MARGIN = 2.0
 """The same for neurons that never fire: what is read of them is lost when it saturates, and a bit of 16 is spared easily."""
-_MOST_THRESHOLDS = 256.0
-"""Thresholds beyond which states of a neuron that fires are not held: it fires in every step, or not for a long time."""
+_LEAST_THRESHOLD = 2.0
+"""Threshold code below which no state is given room."""
 
 
 @record
@@ -94,8 +94,8 @@ def _state_ceiling(
     """Give the largest scale at which threshold, bias and states fit; of neurons that were never driven, their largest weight."""
     finite = np.isfinite(threshold)
     seen = np.where(peak > 0, peak, np.maximum.reduce([demand.largest for demand in demands]))
-    seen = np.where(finite, np.minimum(seen, _MOST_THRESHOLDS * np.where(finite, threshold, 0.0)), seen)
     expected = np.maximum(seen * np.where(finite, _PEAK_MARGIN, _READOUT_MARGIN), np.where(finite, threshold, 0.0))
+    expected = np.minimum(expected, np.where(finite, threshold * (bits.state_max / _LEAST_THRESHOLD), np.inf))
     expected = np.where(expected > 0, expected, 1.0)
     by_state = bits.state_max / expected
     by_threshold = np.where(finite, bits.threshold_max / np.where(finite, threshold, 1.0), np.inf)

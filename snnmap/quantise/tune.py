@@ -1,16 +1,16 @@
-"""Rates of populations on the chip, brought back to the model's: measured, one population after another, the best kept."""
+"""Rates of populations brought back to the model's: measured, one population after another, the best kept."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.ir import IntArray, MappedNetwork, NeuronCodes, Program, QuantisedNetwork
 
-__all__ = ["RateTuning", "tune_rates"]
+__all__ = ["RateTuning", "Tuner", "tune_rates"]
 
 _TOLERANCE = 0.01
 """Share by which a population's spikes may be off without a try."""
@@ -19,7 +19,8 @@ _DAMPING = 0.7
 _LARGEST = 0.25
 """The most that a knob is turned, in thresholds (of a bias) or as a share (of a threshold)."""
 
-Measure = Callable[[Program], Mapping[str, int]]
+Knob = Literal["bias", "threshold"]
+_State = TypeVar("_State")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +36,105 @@ class RateTuning:
     """
 
     population: str
-    knob: str
+    knob: Knob
     shift: float
     before: float
     after: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuner(Generic[_State]):
+    """How rates are measured and moved.
+
+    Attributes:
+        wanted: spikes of the model, by population.
+        n_pairs: neurons times samples times steps, by population.
+        measure: gives the spikes of a state, by population, on the inputs of ``wanted``.
+        turn: gives a state in which a population fires more by a shift of its knob.
+        knob: of a population.
+    """
+
+    wanted: Mapping[str, int]
+    n_pairs: Mapping[str, int]
+    measure: Callable[[_State], Mapping[str, int]]
+    turn: Callable[[_State, str, float], _State]
+    knob: Callable[[str], Knob]
+
+    def tune(self, start: _State, names: Sequence[str]) -> tuple[_State, tuple[RateTuning, ...]]:
+        """Tune populations one after another, each fed by those before it, and keep the best that was seen, none included.
+
+        The shift is found by the secant method on measured rates, damped at first.
+
+        Args:
+            start: to tune.
+            names: populations, those that feed others first.
+        """
+        first = found = self.measure(start)
+        state, tunings = start, []
+        for name in names:
+            wanted = self.wanted[name]
+            if not wanted or abs(_log_rate(found[name], wanted)) <= _TOLERANCE:
+                continue
+            shift, tuned, after = self._search(state, name, found)
+            if shift:
+                rates = {"before": found[name] / wanted, "after": after[name] / wanted}
+                tunings.append(RateTuning(population=name, knob=self.knob(name), shift=shift, **rates))
+                state, found = tuned, after
+        if not tunings or self._worst(found) >= self._worst(first):
+            return start, ()
+        return state, tuple(tunings)
+
+    def _search(self, state: _State, name: str, found: Mapping[str, int]) -> tuple[float, _State, Mapping[str, int]]:
+        """Give the best shift of one population (0 where none helps), its state and the spikes with it."""
+        best = 0.0, state, found
+        wanted = self.wanted[name]
+        tried = [(0.0, _log_rate(found[name], wanted))]
+        least = abs(tried[0][1])
+        excess = (found[name] - wanted) / self.n_pairs[name] if self.knob(name) == "bias" else tried[0][1]
+        x = -_DAMPING * excess
+        for _ in range(_TRIES):
+            x = min(_LARGEST, max(-_LARGEST, x))
+            if any(x == place for place, _ in tried):
+                break
+            candidate = self.turn(state, name, x)
+            seen = self.measure(candidate)
+            tried.append((x, _log_rate(seen[name], wanted)))
+            if abs(tried[-1][1]) < least:
+                least, best = abs(tried[-1][1]), (x, candidate, seen)
+            if least <= _TOLERANCE:
+                break
+            x = _next_place(tried)
+        return best
+
+    def _worst(self, found: Mapping[str, int]) -> float:
+        return max((abs(_log_rate(found[name], count)) for name, count in self.wanted.items() if count), default=0.0)
+
+
+def _next_place(tried: list[tuple[float, float]]) -> float:
+    """Give where to try next: between the nearest places on both sides of the aim, or on along the secant."""
+    low = max((point for point in tried if point[1] < 0), default=None, key=lambda point: point[1])
+    high = min((point for point in tried if point[1] >= 0), default=None, key=lambda point: point[1])
+    if low and high:
+        share = low[1] / (low[1] - high[1])
+        return low[0] + (high[0] - low[0]) * min(0.9, max(0.1, share))
+    (x0, y0), (x1, y1) = tried[-2:]
+    slope = (y1 - y0) / (x1 - x0)
+    if slope <= 0:
+        return x1 + 2.0 * (x1 - x0)
+    return x1 + min(4.0, max(0.25, -y1 / slope / (x1 - x0))) * (x1 - x0)
+
+
+def _log_rate(found: int, wanted: int) -> float:
+    return math.log((found + 0.5) / (wanted + 0.5))
+
+
 def tune_rates(
-    quantised: QuantisedNetwork, wanted: Mapping[str, int], n_pairs: Mapping[str, int], measure: Measure
+    quantised: QuantisedNetwork,
+    wanted: Mapping[str, int],
+    n_pairs: Mapping[str, int],
+    measure: Callable[[Program], Mapping[str, int]],
 ) -> tuple[QuantisedNetwork, tuple[RateTuning, ...]]:
     """Shift the biases (or thresholds) of each population that fires too much or too little on the chip.
-
-    Populations are tuned in the order of their lags, so that what feeds one is right before it is. The shift is found by the
-    secant method on measured rates, damped at first; of all that was tried, none included, the best is kept.
 
     Args:
         quantised: to start from.
@@ -58,103 +145,48 @@ def tune_rates(
     Returns:
         The tuned network, and what was tuned.
     """
-    mapped, tunings = quantised.mapped, []
-    found = measure(quantised.program)
-    start, program = found, quantised.program
-    for name in sorted(wanted, key=lambda name: (mapped.lags[name], name)):
-        if not wanted[name] or abs(_log_rate(found[name], wanted[name])) <= _TOLERANCE:
-            continue
-        knob = _Knob.of(mapped, name)
-        shift, tuned, after = _turn(knob, program, name, found, wanted[name], n_pairs[name], measure)
-        if tuned is not None:
-            before, program, found = found[name], tuned, after
-            rates = {"before": before / wanted[name], "after": found[name] / wanted[name]}
-            tunings.append(RateTuning(population=name, knob=knob.name, shift=shift, **rates))
-    if not tunings or _worst(found, wanted) >= _worst(start, wanted):
-        return quantised, ()
-    return replace(quantised, program=program), tuple(tunings)
-
-
-def _turn(
-    knob: "_Knob", program: Program, name: str, found: Mapping[str, int], wanted: int, n_pairs: int, measure: Measure
-) -> tuple[float, Program | None, Mapping[str, int]]:
-    """Give the best shift of one population, its program (None where none helps) and the spikes with it."""
-    best: tuple[float, Program | None, Mapping[str, int]] = (0.0, None, found)
-    x, y = 0.0, _log_rate(found[name], wanted)
-    least = abs(y)
-    guess = (wanted - found[name]) / n_pairs if knob.name == "bias" else -y
-    step = _DAMPING * guess
-    tried: list[tuple[float, float]] = [(x, y)]
-    for _ in range(_TRIES):
-        x = min(_LARGEST, max(-_LARGEST, x + step))
-        candidate = knob.turn(program, x)
-        seen = measure(candidate)
-        y = _log_rate(seen[name], wanted)
-        tried.append((x, y))
-        if abs(y) < least:
-            least, best = abs(y), (x, candidate, seen)
-        if least <= _TOLERANCE:
-            break
-        x, step = _next_step(tried)
-        if not step:
-            break
-    return best
-
-
-def _next_step(tried: list[tuple[float, float]]) -> tuple[float, float]:
-    """Give where to go from and how far: between the nearest points on both sides of the aim, or on along the secant."""
-    low = max((point for point in tried if point[1] < 0), default=None, key=lambda point: point[1])
-    high = min((point for point in tried if point[1] >= 0), default=None, key=lambda point: point[1])
-    if low and high:
-        share = low[1] / (low[1] - high[1])
-        return low[0], (high[0] - low[0]) * min(0.9, max(0.1, share))
-    (x0, y0), (x1, y1) = tried[-2:]
-    slope = (y1 - y0) / (x1 - x0) if x1 != x0 else 0.0
-    if slope <= 0:
-        return x1, 2.0 * (x1 - x0)
-    return x1, min(4.0, max(0.25, -y1 / slope / (x1 - x0))) * (x1 - x0)
-
-
-def _log_rate(found: int, wanted: int) -> float:
-    return math.log((found + 0.5) / (wanted + 0.5))
-
-
-def _worst(found: Mapping[str, int], wanted: Mapping[str, int]) -> float:
-    return max((abs(_log_rate(found[name], count)) for name, count in wanted.items() if count), default=0.0)
+    mapped = quantised.mapped
+    knobs = {name: _ChipKnob.of(mapped, name) for name in wanted}
+    tuner: Tuner[Program] = Tuner(
+        wanted=wanted,
+        n_pairs=n_pairs,
+        measure=measure,
+        turn=lambda program, name, x: knobs[name].turn(program, x),
+        knob=lambda name: knobs[name].kind,
+    )
+    program, tunings = tuner.tune(quantised.program, sorted(wanted, key=lambda name: (mapped.lags[name], name)))
+    return (replace(quantised, program=program), tunings) if tunings else (quantised, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Knob:
+class _ChipKnob:
     """What of a population's codes is shifted: biases, or thresholds where the chip has no biases."""
 
-    name: str
-    area: str
+    kind: Knob
+    is_output: bool
     slots: IntArray
     limit: tuple[int, int]
 
     @classmethod
-    def of(cls, mapped: MappedNetwork, population: str) -> "_Knob":
-        slots = mapped.table.output_slots(population)
-        area, neurons = ("outputs", mapped.chip.outputs) if slots.size else ("hidden", mapped.chip.hidden)
-        slots = slots if slots.size else mapped.table.hidden_slots(population)
-        bits = mapped.chip.bits
-        if neurons.bias:
-            return cls(name="bias", area=area, slots=slots, limit=bits.bias_range)
-        return cls(name="threshold", area=area, slots=slots, limit=(1, bits.threshold_max))
+    def of(cls, mapped: MappedNetwork, population: str) -> "_ChipKnob":
+        outputs, bits = mapped.table.output_slots(population), mapped.chip.bits
+        slots = outputs if outputs.size else mapped.table.hidden_slots(population)
+        if (mapped.chip.outputs if outputs.size else mapped.chip.hidden).bias:
+            return cls(kind="bias", is_output=bool(outputs.size), slots=slots, limit=bits.bias_range)
+        return cls(kind="threshold", is_output=bool(outputs.size), slots=slots, limit=(1, bits.threshold_max))
 
     def turn(self, program: Program, x: float) -> Program:
         """Make the population fire more by ``x``: thresholds a step onto each bias, or that share off each threshold."""
-        codes: NeuronCodes = getattr(program, self.area)
+        codes: NeuronCodes = program.outputs if self.is_output else program.hidden
         bias, threshold, mine = codes.bias.copy(), codes.threshold.copy(), self.slots
-        if self.name == "bias":
+        if self.kind == "bias":
             bias[mine] = np.clip(bias[mine] + _spread(x * threshold[mine]), *self.limit)
         else:
             threshold[mine] = np.clip(threshold[mine] - _spread(x * threshold[mine]), *self.limit)
         codes = replace(codes, bias=bias, threshold=threshold)
-        return replace(program, outputs=codes) if self.area == "outputs" else replace(program, hidden=codes)
+        return replace(program, outputs=codes) if self.is_output else replace(program, hidden=codes)
 
 
 def _spread(values: npt.NDArray[Any]) -> IntArray:
     """Round so that the sums of the first 1, 2, 3, ... values are right: small shifts reach some of the neurons."""
-    total = np.rint(np.cumsum(values))
-    return np.asarray(np.diff(total, prepend=0.0), np.int64)
+    return np.asarray(np.diff(np.rint(np.cumsum(values)), prepend=0.0), np.int64)

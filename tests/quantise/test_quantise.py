@@ -35,8 +35,11 @@ def dense_layer(weights: np.ndarray, **parameters: object) -> Network:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_scales_are_exact_freedom_and_nothing_is_clipped(seed: int) -> None:
-    mapped = fold_network(random_network(seed), XYLO)
-    quantised = quantise_network(mapped)
+    network = random_network(seed)
+    mapped = fold_network(network, XYLO)
+    rng = np.random.default_rng(seed)
+    usual = {port.name: rng.poisson(0.3, (4, 40, port.size)) for port in network.inputs}
+    quantised = quantise_network(mapped, calibration=usual)
     program = quantised.program
     neurons = mapped.table.hidden_hop == 0
     assert np.allclose(program.hidden.threshold[neurons], (mapped.hidden.threshold * quantised.hidden_scale)[neurons], rtol=1e-12)
