@@ -169,6 +169,10 @@ CASES: dict[str, tuple[Case, Case]] = {
     ),
     "SNN109": ((extend(make_projection("out", "h1", draw(2, 5), delay_steps=3)), XYLO), (feedback(3), XYLO)),
     "SNN110": ((replace(CLEAN, outputs=()), XYLO), (CLEAN, XYLO)),
+    "SNN111": (
+        (edit("projections", "h1->h2", delay_steps=10), limit(with_slots(6), "hidden", count=6)),
+        (edit("projections", "h1->h2", delay_steps=4), XYLO),
+    ),
     "SNN201": ((chain(17, 5, 4, 2), XYLO), (chain(16, 5, 4, 2), XYLO)),
     "SNN202": ((residual(5), with_slots(14)), (residual(5), with_slots(15))),
     "SNN203": ((chain(3, 5, 4, 33), XYLO), (chain(3, 5, 4, 32), XYLO)),

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_networks import odd_network
 from random_networks import random_network
 from rule_cases import GENERIC, XYLO, feedback, limit, with_reach
 
 from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.diagnostics import Severity
 from snnmap.errors import DesignRuleError
-from snnmap.ir import CsrMatrix, Network, Population, Projection
+from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection
 from snnmap.mapping import FoldOptions
 from snnmap.pipeline import CompileOptions, check_model, compile_model
 
@@ -139,6 +140,66 @@ def test_a_harmed_network_is_refused_as_checked_or_builds(harm: str) -> None:
 def test_any_harms_on_any_chip(seed: int, chip: str, harms: list[str]) -> None:
     harmed = reduce(lambda network, harm: HARMS[harm](network), harms, random_network(seed))
     require_agreement(harmed, CHIPS[chip])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_an_odd_network_is_refused_as_checked_or_builds(seed: int) -> None:
+    require_agreement(odd_network(seed), [XYLO, GENERIC][seed % 2])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(1000, 3000))
+def test_many_odd_networks_are_refused_as_checked_or_build(seed: int) -> None:
+    require_agreement(odd_network(seed), CHIPS[sorted(CHIPS)[seed % len(CHIPS)]])
+
+
+def renamed(names: dict[str, str]) -> Network:
+    """Two parallel branches of two populations each, under names of one's own; decays that no chip codes."""
+    parts = {name: names.get(name, name) for name in ("in", "a1", "a2", "b1", "b2", "out")}
+    sizes = dict.fromkeys(parts, 2)
+    populations = [Population.create(parts[name], 2, alpha=0.5, beta=0.9) for name in ("a1", "a2", "b1", "b2")]
+    wires = [("in", "a1"), ("in", "b1"), ("a1", "a2"), ("b1", "b2"), ("a2", "out"), ("b2", "out")]
+    return Network(
+        name="renamed",
+        inputs=(InputPort(name=parts["in"], size=2),),
+        populations=(*populations, Population.create(parts["out"], 2, alpha=0.5, beta=0.75, max_count=1)),
+        projections=tuple(
+            Projection(
+                name=names.get(f"{pre} to {post}", f"{pre} to {post}"),
+                pre=parts[pre],
+                post=parts[post],
+                weights=CsrMatrix.from_dense(np.full((sizes[pre], sizes[post]), 0.4)),
+            )
+            for pre, post in wires
+        ),
+        outputs=(OutputPort(name="y", populations=(parts["out"],)),),
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"a1": "x", "a2": "y->z", "b1": "x->y", "b2": "z"},
+        {"a1": "->", "a2": "", "b1": "->->", "b2": " "},
+        {"a1": '"x', "a2": "x", "b1": 'x"->"y', "b2": "y"},
+        {"in to a1": "w", "in to b1": "w[0]", "a1 to a2": "w[1]"},
+        {"in to a1": "a1 reset[0]", "in to b1": "a1 reset[0]'"},
+        {"in to a1": "w", "in to b1": "w[0]", "a1 to a2": "w[0]'", "b1 to b2": "w[0]''"},
+    ],
+)
+def test_names_that_look_like_others_joined_build_as_plain_ones_do(names: dict[str, str]) -> None:
+    assert compile_model(renamed(names), XYLO).bitstream == compile_model(renamed({}), XYLO).bitstream
+
+
+def test_an_empty_port_is_told() -> None:
+    network = random_network(0)
+    report = check_model(replace(network, inputs=(*network.inputs, InputPort(name="more", size=0))), XYLO).report
+    assert [(d.rule, d.location.port) for d in report.errors] == [("SNN110", "more")]
+
+
+def test_a_delay_beyond_all_bounds_is_told_at_once() -> None:
+    network = harm_projection(lambda projection: replace(projection, delay_steps=10**12))(random_network(0))
+    assert "SNN111" in {diagnostic.rule for diagnostic in check_model(network, XYLO).report.errors}
 
 
 @pytest.mark.parametrize("stretch_loops", [False, True])

@@ -20,6 +20,7 @@ from rule_cases import (
     edit,
     extend,
     limit,
+    make_population,
     make_projection,
     residual,
     with_weights,
@@ -29,7 +30,7 @@ from snnmap.chip import Chip, load_chip
 from snnmap.diagnostics import Diagnostic
 from snnmap.drc import RULES, explain_rule, format_rules
 from snnmap.errors import InputError
-from snnmap.ir import Network, OutputPort, Report, SpikeSum
+from snnmap.ir import InputPort, Network, OutputPort, Report, SpikeSum
 from snnmap.pipeline import compile_model
 
 MESSAGES = Path(__file__).parent / "messages"
@@ -72,7 +73,12 @@ VARIANTS: dict[str, tuple[Case, ...]] = {
             XYLO,
         ),
     ),
-    "SNN110": ((extend(inputs=()), XYLO),),
+    "SNN110": (
+        (extend(inputs=()), XYLO),
+        (extend(inputs=(*CLEAN.inputs, InputPort(name="none", size=0))), XYLO),
+        (extend(populations=(*CLEAN.populations, make_population("none", 0))), XYLO),
+        (extend(outputs=(*CLEAN.outputs, OutputPort(name="none", populations=()))), XYLO),
+    ),
     "SNN204": (
         (CLEAN, limit(GENERIC, "input_weights", max_fan_in=2)),
         (CLEAN, limit(GENERIC, "output_weights", max_fan_in=3)),
