@@ -50,6 +50,11 @@ def set_parameter(name: str, value: float, *, population: str = "h1") -> Network
     return edit("populations", population, **{name: values})
 
 
+def one_spike(network: Network) -> Network:
+    """Let no neuron send more than one spike a step."""
+    return replace(network, populations=tuple(replace(p, max_count=np.ones(p.size, int)) for p in network.populations))
+
+
 # further ways to break a rule that has more than one thing to say; all are in its golden file, behind the case
 VARIANTS: dict[str, tuple[Case, ...]] = {
     "SNN101": (
@@ -90,6 +95,7 @@ VARIANTS: dict[str, tuple[Case, ...]] = {
     ),
     "SNN207": ((edit("populations", "out", alpha=np.full((2, 2), 0.5)), XYLO),),
     "SNN210": ((edit("populations", "out", bias=np.array([0.0, -0.25])), limit(XYLO, "outputs", bias=False)),),
+    "SNN302": ((extend(make_projection("in", "h2", draw(3, 4)), network=one_spike(CLEAN)), load_chip("generic-4096-single")),),
     "SNN401": ((set_parameter("threshold", np.inf), XYLO),),
     "SNN402": ((set_parameter("alpha", -0.5), XYLO),),
     "SNN404": ((set_parameter("max_count", 1), XYLO), (set_parameter("max_count", -1), XYLO)),
@@ -183,6 +189,13 @@ def test_relays_count_as_neurons_and_as_targets() -> None:
 )
 def test_a_relays_own_synapse_is_counted(rule: str, network: Network, chip: Chip) -> None:
     assert find(network, rule, chip)
+
+
+def test_relays_of_neurons_and_of_inputs_that_send_as_few_are_no_matter() -> None:
+    single = load_chip("generic-4096-single")
+    require_silence(check((one_spike(residual()), single)), "SNN302")
+    waits = extend(make_projection("in", "h2", draw(3, 4)), network=one_spike(CLEAN))
+    require_silence(check((waits, limit(single, "inputs", max_count=1))), "SNN302")
 
 
 def test_words_of_relays_fit_exactly() -> None:
