@@ -14,7 +14,7 @@ from rule_cases import CASES, CLEAN, XYLO, Case, chain, check, feedback, residua
 
 import snnmap
 from snnmap.bitstream import assemble, decode, export_readmemh
-from snnmap.chip import list_chips
+from snnmap.chip import list_chips, load_chip
 from snnmap.diagnostics import Severity
 from snnmap.drc import RULES
 from snnmap.errors import ChipError, DesignRuleError, FormatError, FrontendError, InputError, NetworkError
@@ -94,7 +94,11 @@ def test_what_is_not_a_model(model: object) -> None:
 
 @pytest.mark.parametrize("chip", list_chips())
 def test_every_chip_is_built_for(chip: str) -> None:
-    artifacts = compile_model(chain(2, 2, 2, 2), chip)
+    most, network = load_chip(chip).hidden.max_count, chain(2, 2, 2, 2)
+    network = replace(
+        network, populations=tuple(replace(p, max_count=np.minimum(p.max_count, most)) for p in network.populations)
+    )
+    artifacts = compile_model(network, chip)
     assert artifacts.image.chip.name == chip
     assert assemble(snnmap.bitstream.disassemble(artifacts.image)) == artifacts.image
 
