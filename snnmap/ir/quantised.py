@@ -3,6 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from snnmap.chip import decay_factors
 from snnmap.ir.mapped import MappedNetwork
 from snnmap.ir.program import Program
 from snnmap.ir.record import FloatArray, freeze_float, record, replace_array
@@ -62,3 +65,14 @@ class QuantisedNetwork:
     def __post_init__(self) -> None:
         for name in ("hidden_scale", "output_scale", "hidden_input_error", "output_input_error"):
             replace_array(self, name, freeze_float(getattr(self, name)))
+
+    @property
+    def output_current_scale(self) -> FloatArray:
+        """Chip units of an output neuron's current per trained unit, ``(n_outputs,) float64``.
+
+        It is the neuron's scale, but for what the weights were changed by so that a membrane decay that no bit shift gives
+        keeps its gain: the potential wants that, the current has no membrane.
+        """
+        lost = 1.0 - self.mapped.outputs.beta
+        coded = 1.0 - decay_factors(self.program.outputs.dash_mem)
+        return np.asarray(self.output_scale * np.where(lost > 0, coded / np.where(lost > 0, lost, 1.0), 1.0), np.float64)

@@ -214,8 +214,8 @@ def folded_currents(folded: Recording, mapped: MappedNetwork, name: str) -> Floa
     """Give an output population's synaptic currents from a folded run, summed over its synapses, as :func:`folded_counts`.
 
     The sum is what the membrane sees in the step. A network's synapse decays before its input arrives, the chip's after,
-    with weights that are stored over alpha: after the step both currents are the same, the chip's times the neuron's scale
-    (:attr:`~snnmap.ir.QuantisedNetwork.output_scale`). No alpha is left to divide by.
+    with weights that are stored over alpha: after the step both currents are the same, the chip's times
+    :attr:`~snnmap.ir.QuantisedNetwork.output_current_scale`. No alpha is left to divide by.
 
     Args:
         folded: a run of the image, or of :func:`~snnmap.ir.as_folded_network`, that kept the states of ``outputs``.
