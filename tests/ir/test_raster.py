@@ -4,9 +4,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from random_networks import random_network
 
+from snnmap.chip import load_chip
 from snnmap.errors import InputError
-from snnmap.ir import InputPort, read_raster, read_rasters
+from snnmap.ir import InputPort, read_raster, read_rasters, simulate_network
+from snnmap.mapping import fold_network, verify_fold
+from snnmap.pipeline import compile_model
+from snnmap.simulator import simulate_image, simulate_quantised
 
 COUNTS = np.array([[[0, 1, 2], [3, 0, 1]], [[5, 0, 0], [0, 0, 9]]])
 
@@ -67,3 +72,22 @@ def test_rasters_of_other_ports_are_named(given: Any, measured: str) -> None:
     with pytest.raises(InputError, match="do not match") as caught:
         read_rasters(ports, given)
     assert (caught.value.measured, caught.value.limit) == (measured, "'', 'a'")
+
+
+def test_every_stage_takes_tensors_with_gradients_as_it_takes_arrays() -> None:
+    network = next(candidate for candidate in map(random_network, range(20)) if len(candidate.inputs) == 1)
+    counts = np.random.default_rng(0).poisson(0.5, (2, 12, network.inputs[0].size))
+    tensor = torch.tensor(counts, dtype=torch.float32, requires_grad=True) * 1.0
+    artifacts = compile_model(network, "xylo-audio-3", calibration=counts)
+    assert compile_model(network, "xylo-audio-3", calibration=tensor).bitstream == artifacts.bitstream
+    for run in (
+        lambda raster: simulate_network(network, raster).counts,
+        lambda raster: simulate_network(network, {network.inputs[0].name: raster}).counts,
+        lambda raster: simulate_image(artifacts.image, raster).counts,
+        lambda raster: simulate_quantised(artifacts.quantised, raster).counts,
+        lambda raster: {"compared": verify_fold(artifacts.network, fold_network(network, load_chip("xylo-imu")), raster)},
+        artifacts.run,
+    ):
+        expected, found = run(counts), run(tensor)
+        assert expected.keys() == found.keys()
+        assert all(np.array_equal(expected[name], found[name]) for name in expected)
