@@ -101,6 +101,9 @@ class DesignRuleError(SnnmapError):
         noun = "violation" if count == 1 else "violations"
         super().__init__("\n".join([f"{count} design rule {noun}", *map(str, self.diagnostics)]))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics,)
+
     def within(self, place: str) -> SnnmapError:
         """Give the same error: its diagnostics hold their own places."""
         return self

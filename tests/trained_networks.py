@@ -1,4 +1,4 @@
-"""Random float networks as training leaves them: layers that fire at usual rates, with everything that quantisation finds hard."""
+"""Random float networks as training leaves them: layers fire at usual rates, with all that quantisation finds hard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -40,4 +40,4 @@ def _to_plain(result: CheckResult) -> dict[str, Any]:
 
 
 def _to_text(result: CheckResult) -> str:
-    return str(result.report) if result.comparison is None else f"{result.comparison}\n{result.report}"
+    return str(result.report) if result.comparison is None else f"{result.report}\n{result.comparison}"

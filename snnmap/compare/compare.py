@@ -116,7 +116,7 @@ def compare_image(
         is_constant=len({value for r in rasters.values() if r.size for value in (int(r.min()), int(r.max()))}) <= 1,
         clamped=int(sum((raster > most).sum() for raster in rasters.values())),
         populations=tuple(count.finish() for count in populations.values()),
-        ports=tuple(port.finish(labels, decision) for port in ports),
+        ports=tuple(port.finish(labels, decision, drawn) for port in ports),
         limits=limits or AgreementLimits(),
         framework=network.provenance.get("framework", ""),
         converted=None if converted is None else compare_source(converted, np.concatenate(ports[0].found, axis=1)[LAST]),
@@ -177,7 +177,7 @@ def read_port(quantised: QuantisedNetwork, run: Recording, port: OutputPort) -> 
             parts.append(folded_counts(run, mapped, name).astype(np.float64))
             continue
         read = folded_potentials if port.readout == "potential" else folded_currents
-        parts.append(read(run, mapped, name) / quantised.output_scale[mapped.table.output_slots(name)])
+        parts.append(read(run, mapped, name) / quantised.readout_scale(port.readout)[mapped.table.output_slots(name)])
     return np.concatenate(parts, axis=2)
 
 
@@ -278,7 +278,7 @@ class _PortCount:
         self.wanted.append(summarise_course(wanted))
         self.found.append(summarise_course(found))
 
-    def finish(self, labels: IntArray | None, decision: Decision | None) -> PortComparison:
+    def finish(self, labels: IntArray | None, decision: Decision | None, drawn: bool) -> PortComparison:
         wanted, found = np.concatenate(self.wanted, axis=1), np.concatenate(self.found, axis=1)
         return PortComparison(
             name=self.port.name,
@@ -287,7 +287,7 @@ class _PortCount:
             error=self.error.finish(),
             spikes=self.spikes,
             saturated=self.saturated,
-            agreements=compare_decisions(self.port.readout, wanted, found, labels, decision),
+            agreements=compare_decisions(self.port.readout, wanted, found, labels, decision, drawn=drawn),
         )
 
 

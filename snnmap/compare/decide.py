@@ -6,7 +6,7 @@ import numpy as np
 
 from snnmap.chip import Readout
 from snnmap.errors import InputError
-from snnmap.ir import Agreement, Decision, FloatArray, IntArray
+from snnmap.ir import Agreement, BoolArray, Decision, FloatArray, IntArray
 
 __all__ = ["LAST", "SpreadError", "compare_decisions", "read_labels", "summarise_course"]
 
@@ -14,8 +14,8 @@ _WAYS: tuple[Decision, ...] = ("count", "last", "mean", "max")
 LAST = _WAYS.index("last")
 """Place of the values of the last step in what :func:`summarise_course` gives."""
 _USUAL: dict[Readout, tuple[Decision, ...]] = {"spikes": ("count",), "potential": _WAYS[1:], "current": _WAYS[1:]}
-_TIE = 1e-9
-"""Share of the largest value by which two may differ and still be a tie."""
+_TIE, _TIE_OF_DRAWN = 1e-9, 0.05
+"""Share of the largest value by which two may differ and still be a tie. On drawn inputs no class is meant, and near ties abound."""
 
 
 def summarise_course(values: FloatArray) -> FloatArray:
@@ -26,7 +26,7 @@ def summarise_course(values: FloatArray) -> FloatArray:
 
 
 def compare_decisions(
-    readout: Readout, wanted: FloatArray, found: FloatArray, labels: IntArray | None, decision: Decision | None
+    readout: Readout, wanted: FloatArray, found: FloatArray, labels: IntArray | None, decision: Decision | None, *, drawn: bool
 ) -> tuple[Agreement, ...]:
     """Compare classes in each way of reading, or in the one that is given.
 
@@ -36,18 +36,19 @@ def compare_decisions(
         found: of the chip.
         labels: ``(n_samples,)``, or None.
         decision: how classes are read; None is every usual way.
+        drawn: whether the inputs were drawn.
     """
     if wanted.shape[2] < 2:
         return ()
-    ways = (decision,) if decision else _USUAL[readout]
-    return tuple(_compare(way, wanted[_WAYS.index(way)], found[_WAYS.index(way)], labels) for way in ways)
+    ways, tie = (decision,) if decision else _USUAL[readout], _TIE_OF_DRAWN if drawn else _TIE
+    return tuple(_compare(way, wanted[_WAYS.index(way)], found[_WAYS.index(way)], labels, tie) for way in ways)
 
 
-def _compare(way: Decision, wanted: FloatArray, found: FloatArray, labels: IntArray | None) -> Agreement:
-    best = _find_best(wanted)
+def _compare(way: Decision, wanted: FloatArray, found: FloatArray, labels: IntArray | None, tie: float) -> Agreement:
+    best = _find_best(wanted, tie)
     chosen = found.argmax(axis=1)
-    undecided = best.all(axis=1)
-    agreeing = best[np.arange(len(chosen)), chosen] & ~undecided | undecided & _find_best(found).all(axis=1)
+    undecided = _find_best(wanted, _TIE).all(axis=1)
+    agreeing = best[np.arange(len(chosen)), chosen] & ~undecided | undecided & _find_best(found, tie).all(axis=1)
     return Agreement(
         decision=way,
         agreeing=int(agreeing.sum()),
@@ -57,10 +58,10 @@ def _compare(way: Decision, wanted: FloatArray, found: FloatArray, labels: IntAr
     )
 
 
-def _find_best(values: FloatArray) -> np.ndarray:
+def _find_best(values: FloatArray, tie: float) -> BoolArray:
     """Say which outputs are the highest of their sample, ties included."""
     highest = values.max(axis=1, keepdims=True)
-    return np.asarray(values >= highest - _TIE * np.abs(values).max(axis=1, keepdims=True), np.bool_)
+    return np.asarray(values >= highest - tie * np.abs(values).max(axis=1, keepdims=True), np.bool_)
 
 
 def read_labels(labels: object, n_samples: int) -> IntArray:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import BoolArray, FloatArray
+from snnmap.ir import BoolArray, FloatArray, record
 
 __all__ = [
     "INPUT",
@@ -30,7 +30,7 @@ LayerKind = Literal["relu", "max", "excess"]
 Rounding = Literal["round", "half_down", "floor"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Affine:
     """Sparse weights from ReLU layers or the input, and a bias: a pre-activation or an output.
 

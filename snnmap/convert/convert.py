@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from snnmap.convert.onnx_read import read_onnx
 from snnmap.convert.options import ConvertOptions, Signed
 from snnmap.convert.read import read_ann
 from snnmap.errors import InputError
-from snnmap.ir import BoolArray, FloatArray, IntArray, Network
+from snnmap.ir import BoolArray, FloatArray, IntArray, Network, record
 
 __all__ = ["Conversion", "convert_ann", "read_data", "read_model"]
 
@@ -27,7 +27,7 @@ _MEASURED = 256
 """Samples of the calibration data that are simulated; units are chosen on all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Conversion:
     """A converted network, and how to feed and read it.
 

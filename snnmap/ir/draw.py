@@ -35,5 +35,7 @@ def draw_inputs(ports: Sequence[InputPort], *, max_count: int, n_steps: int = 96
         halves = np.repeat(rates, (n_steps - n_steps // 2, n_steps // 2), axis=1)
         burst = np.zeros((1, n_steps, port.size), np.int64)
         burst[:, : int(_BURST * n_steps)] = max_count
-        drawn[port.name] = np.concatenate([generator.poisson(halves).clip(max=max_count), burst])
+        chances = (halves / max_count)[..., np.newaxis]  # of each spike that a channel can carry: no logarithm decides
+        spikes = generator.random((*halves.shape, max_count)) < chances
+        drawn[port.name] = np.concatenate([spikes.sum(axis=3), burst])
     return drawn

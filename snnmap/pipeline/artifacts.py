@@ -162,7 +162,7 @@ class Artifacts:
             "readout": port.readout,
             "neurons": slots.tolist(),
             "lag_steps": max(self.mapped.lags[name] for name in port.populations),
-            "units": self.quantised.output_scale[slots].tolist() if port.readout != "spikes" else [],
+            "units": self.quantised.readout_scale(port.readout)[slots].tolist() if port.readout != "spikes" else [],
         }
 
     def to_plain(self) -> dict[str, Any]:

@@ -159,23 +159,32 @@ def _rebuild(network: Network, population: Population, chip: Chip, *, pair: bool
 def _rewire(network: Network, population: Population, factor: FloatArray, self_weight: FloatArray, *, pair: bool) -> Network:
     """Put a population in the place of its namesake; scale the weights onto it, and add its synapses onto itself."""
     projections: list[Projection] = []
+    taken = {projection.name for projection in network.projections}
     for projection in network.projections:
         if projection.post != population.name:
             projections.append(projection)
             continue
         for synapse in range(population.n_synapses) if pair else (projection.synapse,):
             data = projection.weights.data * factor[synapse][projection.weights.indices]
-            name = f"{projection.name}[{synapse}]" if pair else projection.name
+            name = _take_name(f"{projection.name}[{synapse}]", taken) if pair else projection.name
             projections.append(replace(projection, name=name, synapse=synapse, weights=projection.weights.with_data(data)))
     for synapse, weights in enumerate(self_weight):
         if (weights != 0).any():
             neurons = np.arange(population.size)
             diagonal = CsrMatrix.from_triplets(neurons, neurons, weights, (population.size, population.size))
-            name = f"{population.name} reset[{synapse}]"
+            name = _take_name(f"{population.name} reset[{synapse}]", taken)
             own = {"pre": population.name, "post": population.name, "source": population.source}
             projections.append(Projection(name=name, weights=diagonal, synapse=synapse, delay_steps=1, **own))
     kept = tuple(population if other.name == population.name else other for other in network.populations)
     return replace(network, populations=kept, projections=tuple(projections))
+
+
+def _take_name(name: str, taken: set[str]) -> str:
+    """Give a projection's name, with as many marks behind it as it takes to be the only one, and note it as taken."""
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name
 
 
 def _add_vernier(network: Network, population: Population) -> Network:

@@ -299,8 +299,17 @@ def _weight_errors(
     errors = []
     for number, memory in enumerate(memories):
         mine = entries.memory == number
-        errors.append(_measure(memory.name, trained[mine], chip[mine], int(clipped[mine].sum())))
+        lost = _find_lost_share(trained[mine], chip[mine], entries.target[mine])
+        errors.append(replace(_measure(memory.name, trained[mine], chip[mine], int(clipped[mine].sum())), lost_share=lost))
     return errors
+
+
+def _find_lost_share(trained: FloatArray, chip: FloatArray, target: IntArray) -> float:
+    """Give the largest share of a neuron's sum of magnitudes that became 0."""
+    size = np.abs(trained)
+    everything = np.bincount(target, weights=size)
+    lost = np.bincount(target, weights=np.where(chip == 0, size, 0.0))
+    return float((lost / np.where(everything > 0, everything, 1.0)).max(initial=0.0))
 
 
 def _parameter_errors(
