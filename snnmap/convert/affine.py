@@ -8,7 +8,7 @@ from snnmap.convert.ann import Affine
 from snnmap.errors import FrontendError
 from snnmap.ir import FloatArray, IntArray
 
-__all__ = ["apply_map", "combine", "make_identity", "reshape", "scale", "select", "to_array"]
+__all__ = ["apply_map", "combine", "common_weight", "make_identity", "reshape", "scale", "select", "to_array"]
 
 
 def make_identity(source: str, shape: tuple[int, ...]) -> Affine:
@@ -50,6 +50,17 @@ def combine(one: Affine, other: Affine, factor: float) -> Affine:
     for source, weights in other.terms.items():
         terms[source] = terms[source] + factor * weights if source in terms else factor * weights
     return Affine(terms=terms, bias=one.bias + factor * other.bias, shape=one.shape)
+
+
+def common_weight(value: Affine) -> FloatArray:
+    """Give the magnitude ``(n,)`` of all weights of a value where they have but one, else 0."""
+    low, high = np.full(value.size, np.inf), np.zeros(value.size)
+    for term in value.terms.values():
+        entries = term.tocoo()
+        kept, magnitude = entries.col[entries.data != 0], np.abs(entries.data[entries.data != 0])
+        np.minimum.at(low, kept, magnitude)
+        np.maximum.at(high, kept, magnitude)
+    return np.where(low == high, high, 0.0)
 
 
 def scale(value: Affine, factor: FloatArray, shift: FloatArray) -> Affine:

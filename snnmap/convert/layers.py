@@ -6,7 +6,7 @@ from itertools import count
 
 import numpy as np
 
-from snnmap.convert.affine import combine, make_identity, reshape, scale, select
+from snnmap.convert.affine import combine, common_weight, make_identity, reshape, scale, select
 from snnmap.convert.ann import INPUT, Affine, ReluLayer
 from snnmap.errors import FrontendError
 from snnmap.ir import FloatArray, IntArray
@@ -126,19 +126,9 @@ class LayerList:
         return places[0]
 
     def _rectify_maximum(self, name: str, difference: Affine) -> Affine:
-        weight, nothing = _common_weight(difference), np.zeros(difference.size)
+        common, nothing = common_weight(difference), np.zeros(difference.size)
+        weight = np.where(common > 0.0, common, 1.0)
         if (weight == 1.0).all():
             return self.rectify(ReluLayer(name=name, incoming=difference, kind="max"))
         whole = scale(difference, 1.0 / weight, nothing)
         return scale(self.rectify(ReluLayer(name=name, incoming=whole, kind="max")), weight, nothing)
-
-
-def _common_weight(value: Affine) -> FloatArray:
-    """Give the magnitude ``(n,)`` of all weights of a value where they have but one, else 1."""
-    low, high = np.full(value.size, np.inf), np.zeros(value.size)
-    for term in value.terms.values():
-        entries = term.tocoo()
-        kept, magnitude = entries.col[entries.data != 0], np.abs(entries.data[entries.data != 0])
-        np.minimum.at(low, kept, magnitude)
-        np.maximum.at(high, kept, magnitude)
-    return np.where(low == high, high, 1.0)

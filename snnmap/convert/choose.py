@@ -1,0 +1,221 @@
+"""Ways to convert one ANN, and the choice among them by what each errs on calibration data."""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from snnmap.convert.ann import Ann, keep_neurons, measure_levels, run_ann
+from snnmap.convert.balance import choose_units
+from snnmap.convert.build import MAX_COUNT
+from snnmap.convert.calibrate import Calibrated, calibrate_layers
+from snnmap.convert.encode import encode_ports
+from snnmap.convert.equalise import equalise_channels
+from snnmap.convert.options import ConvertOptions
+from snnmap.errors import ConversionWarning, InputError
+from snnmap.ir import BoolArray, FloatArray, IntArray
+
+__all__ = ["Attempt", "Choice", "choose_attempt"]
+
+_MEASURED = 256
+"""Samples of the calibration data that are simulated; units are chosen on all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A way that was tried, measured on calibration data in float simulation.
+
+    Attributes:
+        overshoot: ``allow`` or ``hold``.
+        balance_by: ``layer`` or ``channel``.
+        n_steps: T, of the presentation.
+        latency_steps: until the answer.
+        spikes: mean of a sample's hidden neurons.
+        relative_error: root mean square of (output - the ANN's) over that of the ANN's outputs about their means.
+        agreement: share of samples whose largest output is the ANN's; of one output, whose sign is.
+        taken: whether the conversion is this one.
+    """
+
+    overshoot: Literal["allow", "hold"]
+    balance_by: Literal["layer", "channel"]
+    n_steps: int
+    latency_steps: int
+    spikes: float
+    relative_error: float
+    agreement: float
+    taken: bool
+
+    def __str__(self) -> str:
+        by = ", balance_by='channel'" if self.balance_by == "channel" else ""
+        return (
+            f"overshoot='{self.overshoot}'{by}, T = {self.n_steps}: relative error {self.relative_error:.3f}, "
+            f"{self.agreement:.1%} same decisions, {self.latency_steps} steps, {self.spikes:.0f} spikes"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A whole conversion before its network is joined.
+
+    Attributes:
+        ann: scaled as the way says.
+        options: every choice made.
+        units: by layer.
+        activations: ``(n, size)`` by layer name, of the samples that were simulated.
+        ports: ``(n, time, size)`` counts of them by input port.
+        calibrated: layers, and what they did.
+        choice: what it errs and costs.
+    """
+
+    ann: Ann
+    options: ConvertOptions
+    units: dict[str, float]
+    activations: Mapping[str, FloatArray]
+    ports: dict[str, IntArray]
+    calibrated: Calibrated
+    choice: Choice
+
+
+def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple[Attempt, tuple[Choice, ...]]:
+    """Convert in the way that the options name, or in those that may be needed, and take what errs least.
+
+    Args:
+        ann: of input values less ``input_min``.
+        data: ``(n, ...)`` calibration data as the model takes them.
+        options: of the conversion.
+
+    Returns:
+        What was taken, and a line a way that was tried.
+
+    Warns:
+        ConversionWarning: it errs by more than ``error_limit``.
+
+    Raises:
+        InputError: the only way has too little time, or values are out of range.
+    """
+    activations = run_ann(ann, data - options.input_min)
+    tried: list[Attempt] = []
+    for way, limit in _list_ways(options):
+        try:
+            tried.append(_try_way(ann, activations, data, way))
+        except InputError:
+            if not tried:
+                raise
+            continue  # no time to hold spikes in the steps that the user gave: the ways before it remain
+        if tried[-1].choice.relative_error <= limit:
+            break
+    best = min(tried, key=lambda attempt: attempt.choice.relative_error)
+    choices = tuple(replace(attempt.choice, taken=attempt is best) for attempt in tried)
+    if best.choice.relative_error > options.error_limit:
+        _warn(best.options, choices)
+    return best, choices
+
+
+def _list_ways(options: ConvertOptions) -> Iterator[tuple[ConvertOptions, float]]:
+    """Give ways from the cheapest on, each with the error up to which it will do."""
+    by = "layer" if options.balance_by == "auto" else options.balance_by
+    if options.overshoot != "auto":
+        yield replace(options, balance_by=by), np.inf
+        return
+    yield replace(options, overshoot="allow", balance_by=by), options.error_limit
+    yield replace(options, overshoot="hold", balance_by=by), options.error_limit / 2.0
+    if options.balance_by == "auto":
+        yield replace(options, overshoot="hold", balance_by="channel"), options.error_limit / 2.0
+
+
+def _try_way(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> Attempt:
+    if options.balance_by == "channel":
+        ann = equalise_channels(ann, activations, options.percentile)
+        activations = run_ann(ann, data - options.input_min)
+    ann, activations = _prune_excess(ann, activations)
+    n_levels = max(measure_levels(ann).values())
+    options = _settle(options, len(ann.layers), n_levels)
+    _require_window(ann, activations, options)
+    units = choose_units(ann, activations, options)
+    few = {name: values[:_MEASURED] for name, values in activations.items()}
+    ports = encode_ports(data[:_MEASURED], ann.n_inputs, n_levels, options)
+    calibrated = calibrate_layers(ann, units, few, ports, options)
+    return Attempt(
+        ann=ann,
+        options=options,
+        units=units.values,
+        activations=few,
+        ports=ports,
+        calibrated=calibrated,
+        choice=_measure(calibrated, few["output"], options),
+    )
+
+
+def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions) -> Choice:
+    found = calibrated.outputs
+    size = float(np.sqrt(np.mean((wanted - wanted.mean(axis=0)) ** 2))) or float(np.sqrt(np.mean(wanted**2))) or 1.0
+    same = found.argmax(axis=1) == wanted.argmax(axis=1) if wanted.shape[1] > 1 else (found > 0)[:, 0] == (wanted > 0)[:, 0]
+    return Choice(
+        overshoot="hold" if options.overshoot == "hold" else "allow",
+        balance_by="channel" if options.balance_by == "channel" else "layer",
+        n_steps=options.n_steps,
+        latency_steps=options.n_steps + options.settle_steps,
+        spikes=sum(float(counts.sum()) for counts in calibrated.spikes.values()) / len(wanted),
+        relative_error=float(np.sqrt(np.mean((found - wanted) ** 2))) / size,
+        agreement=float(np.mean(same)),
+        taken=True,
+    )
+
+
+def _warn(options: ConvertOptions, choices: Sequence[Choice]) -> None:
+    taken = next(choice for choice in choices if choice.taken)
+    other = "" if options.overshoot == "hold" else "overshoot='hold' (or 'auto', which tries it), "
+    lines = (
+        "the converted network's outputs are not the ANN's",
+        f"  measured: relative error {taken.relative_error:.3f}, {taken.agreement:.1%} same decisions on calibration data"
+        f"   limit: {options.error_limit:g}, ConvertOptions.error_limit",
+        *(f"  tried: {choice}" for choice in choices),
+        f"  fix: {other}a larger n_steps, or max_rate up to 31; Conversion.errors says in which layer it begins",
+    )
+    warnings.warn("\n".join(lines), ConversionWarning, stacklevel=4)
+
+
+def _require_window(ann: Ann, activations: Mapping[str, FloatArray], options: ConvertOptions) -> None:
+    """Refuse levels on calibration data that neurons cannot send as spikes in the time that they have."""
+    n_steps = options.hold_steps if options.overshoot == "hold" else options.n_steps + options.settle_steps
+    for layer in ann.layers:
+        highest = activations[layer.name].max(initial=0.0) / layer.step if layer.step is not None else 0.0
+        if highest > MAX_COUNT * n_steps:
+            raise InputError(
+                "a quantised activation has more levels than there is time to send as spikes",
+                where=f"layer '{layer.name}'",
+                measured=f"level {highest:.0f} on calibration data",
+                limit=f"{MAX_COUNT} spikes a step x {n_steps} steps",
+                fix="quantise with fewer bits or a larger step, or raise n_steps (with overshoot='hold': hold_steps)",
+            )
+
+
+def _prune_excess(ann: Ann, given: Mapping[str, FloatArray]) -> tuple[Ann, dict[str, FloatArray]]:
+    """Leave out the neurons of clips that no sample reaches, and their activations."""
+    activations = dict(given)
+    kept: dict[str, BoolArray] = {}
+    for layer in ann.layers:
+        if layer.kind == "excess":
+            kept[layer.name] = np.greater(activations[layer.name].max(axis=0), 0.0)
+    for name, mask in kept.items():
+        activations[name] = activations[name][:, mask]
+    return keep_neurons(ann, kept), activations
+
+
+def _settle(options: ConvertOptions, n_layers: int, n_levels: int) -> ConvertOptions:
+    """Choose the silent steps where the user has not."""
+    options = replace(options, hold_steps=options.hold_steps or math.ceil(8 * options.slowness))
+    least = options.hold_steps * (n_levels + 1) if options.overshoot == "hold" else 0
+    steps = options.settle_steps or least or math.ceil((4 + n_layers) * options.slowness)
+    if steps < least:
+        raise InputError(
+            "held spikes come too late for the silent steps",
+            where="ConvertOptions.settle_steps",
+            measured=str(steps),
+            limit=f">= {least}: hold_steps {options.hold_steps} for each of {n_levels} levels and the readout",
+            fix="set settle_steps=0, which takes what is needed",
+        )
+    return replace(options, settle_steps=steps)
