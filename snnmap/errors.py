@@ -1,11 +1,20 @@
-"""The errors a user can cause; every other exception is a defect of snnmap. And what a conversion that loses too much warns of."""
+"""The errors a user can cause, and a warning; every other exception is a defect of snnmap."""
 
 from collections.abc import Sequence
 from typing import Self
 
 from snnmap.diagnostics import Diagnostic
 
-__all__ = ["ChipError", "ConversionWarning", "DesignRuleError", "FormatError", "FrontendError", "InputError", "NetworkError", "SnnmapError"]
+__all__ = [
+    "ChipError",
+    "ConversionWarning",
+    "DesignRuleError",
+    "FormatError",
+    "FrontendError",
+    "InputError",
+    "NetworkError",
+    "SnnmapError",
+]
 
 
 class SnnmapError(Exception):

@@ -11,7 +11,17 @@ from snnmap.convert.encode import CLOCK, HOLD, release_name
 from snnmap.convert.options import ConvertOptions
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection
 
-__all__ = ["MAX_COUNT", "LayerNetwork", "add_charge", "build_ends", "build_layer", "hold_charge", "join_layers", "leak_drive", "start_charge"]
+__all__ = [
+    "MAX_COUNT",
+    "LayerNetwork",
+    "add_charge",
+    "build_ends",
+    "build_layer",
+    "hold_charge",
+    "join_layers",
+    "leak_drive",
+    "start_charge",
+]
 
 MAX_COUNT = 31
 """The most spikes a neuron sends a step."""

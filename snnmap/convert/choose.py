@@ -18,7 +18,7 @@ from snnmap.convert.options import ConvertOptions
 from snnmap.errors import ConversionWarning, InputError
 from snnmap.ir import BoolArray, FloatArray, IntArray
 
-__all__ = ["Attempt", "Choice", "choose_attempt"]
+__all__ = ["Attempt", "Choice", "choose_attempt", "warn_of_error"]
 
 _MEASURED = 256
 """Samples of the calibration data that are simulated; units are chosen on all."""
@@ -90,40 +90,54 @@ def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple
     Returns:
         What was taken, and a line a way that was tried.
 
-    Warns:
-        ConversionWarning: it errs by more than ``error_limit``.
-
     Raises:
         InputError: the only way has too little time, or values are out of range.
     """
     activations = run_ann(ann, data - options.input_min)
     tried: list[Attempt] = []
-    for way, limit in _list_ways(options):
+    for way in _list_ways(options):
         try:
             tried.append(_try_way(ann, activations, data, way))
         except InputError:
             if not tried:
                 raise
             continue  # no time to hold spikes in the steps that the user gave: the ways before it remain
-        if tried[-1].choice.relative_error <= limit:
+        if tried[-1].choice.relative_error <= options.error_limit:
             break
     best = min(tried, key=lambda attempt: attempt.choice.relative_error)
-    choices = tuple(replace(attempt.choice, taken=attempt is best) for attempt in tried)
-    if best.choice.relative_error > options.error_limit:
-        _warn(best.options, choices)
-    return best, choices
+    return best, tuple(replace(attempt.choice, taken=attempt is best) for attempt in tried)
 
 
-def _list_ways(options: ConvertOptions) -> Iterator[tuple[ConvertOptions, float]]:
-    """Give ways from the cheapest on, each with the error up to which it will do."""
+def warn_of_error(choices: Sequence[Choice], error_limit: float, *, stacklevel: int) -> None:
+    """Warn where what was taken errs by more than the limit.
+
+    Warns:
+        ConversionWarning: with what was tried, what each way measured, and what to change.
+    """
+    taken = next(choice for choice in choices if choice.taken)
+    if taken.relative_error <= error_limit:
+        return
+    other = "" if any(choice.overshoot == "hold" for choice in choices) else "overshoot='hold', "
+    lines = (
+        "the converted network's outputs are not the ANN's",
+        f"  measured: relative error {taken.relative_error:.3f}, {taken.agreement:.1%} same decisions on calibration data"
+        f"   limit: {error_limit:g}, ConvertOptions.error_limit",
+        *(f"  tried: {choice}" for choice in choices),
+        f"  fix: {other}a larger n_steps, or a larger max_rate (up to 31); Conversion.errors says in which layer it begins",
+    )
+    warnings.warn("\n".join(lines), ConversionWarning, stacklevel=stacklevel + 1)
+
+
+def _list_ways(options: ConvertOptions) -> Iterator[ConvertOptions]:
+    """Give ways from the cheapest on."""
     by = "layer" if options.balance_by == "auto" else options.balance_by
     if options.overshoot != "auto":
-        yield replace(options, balance_by=by), np.inf
+        yield replace(options, balance_by=by)
         return
-    yield replace(options, overshoot="allow", balance_by=by), options.error_limit
-    yield replace(options, overshoot="hold", balance_by=by), options.error_limit / 2.0
+    yield replace(options, overshoot="allow", balance_by=by)
+    yield replace(options, overshoot="hold", balance_by=by)
     if options.balance_by == "auto":
-        yield replace(options, overshoot="hold", balance_by="channel"), options.error_limit / 2.0
+        yield replace(options, overshoot="hold", balance_by="channel")
 
 
 def _try_way(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> Attempt:
@@ -163,19 +177,6 @@ def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions
         agreement=float(np.mean(same)),
         taken=True,
     )
-
-
-def _warn(options: ConvertOptions, choices: Sequence[Choice]) -> None:
-    taken = next(choice for choice in choices if choice.taken)
-    other = "" if options.overshoot == "hold" else "overshoot='hold' (or 'auto', which tries it), "
-    lines = (
-        "the converted network's outputs are not the ANN's",
-        f"  measured: relative error {taken.relative_error:.3f}, {taken.agreement:.1%} same decisions on calibration data"
-        f"   limit: {options.error_limit:g}, ConvertOptions.error_limit",
-        *(f"  tried: {choice}" for choice in choices),
-        f"  fix: {other}a larger n_steps, or max_rate up to 31; Conversion.errors says in which layer it begins",
-    )
-    warnings.warn("\n".join(lines), ConversionWarning, stacklevel=4)
 
 
 def _require_window(ann: Ann, activations: Mapping[str, FloatArray], options: ConvertOptions) -> None:

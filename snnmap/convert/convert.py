@@ -11,7 +11,7 @@ import numpy.typing as npt
 from snnmap.convert.ann import INPUT, Ann, measure_levels, shift_input
 from snnmap.convert.build import join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
-from snnmap.convert.choose import Choice, choose_attempt
+from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
 from snnmap.convert.encode import encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.onnx_read import read_onnx
@@ -20,7 +20,8 @@ from snnmap.convert.read import read_ann
 from snnmap.errors import InputError
 from snnmap.ir import FloatArray, IntArray, Network
 
-__all__ = ["Conversion", "convert_ann", "read_data", "read_model"]
+__all__ = ["Conversion", "convert_ann", "convert_model", "read_data", "read_model"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
@@ -118,7 +119,14 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
         FrontendError: an operation has no counterpart.
         InputError: calibration data that are empty, out of range or of the wrong shape.
     """
-    options, data = options or ConvertOptions(), read_data(calibration)
+    conversion = convert_model(model, calibration, options or ConvertOptions())
+    warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)
+    return conversion
+
+
+def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions) -> Conversion:
+    """Convert as :func:`convert_ann`, without a warning: for what reports the errors itself."""
+    data = read_data(calibration)
     ann = read_model(model, data.shape[1:], signed=options.signed)
     _require_size(ann, data)
     best, choices = choose_attempt(shift_input(ann, options.input_min), data, options)

@@ -1,4 +1,4 @@
-"""One layer by itself in float64, on what its sources send: :func:`snnmap.ir.simulate_network` of it, but for the time it takes."""
+"""One layer by itself, on what its sources send: as :func:`snnmap.ir.simulate_network` would run it, in less time."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,9 +33,7 @@ class LayerRun:
     rest: FloatArray
 
 
-def run_layer(
-    part: LayerNetwork, rasters: Mapping[str, Counts], *, fires: bool = True, n_kept: int = 0
-) -> Iterator[LayerRun]:
+def run_layer(part: LayerNetwork, rasters: Mapping[str, Counts], *, fires: bool = True, n_kept: int = 0) -> Iterator[LayerRun]:
     """Run a layer whose sources have fired already, some samples at a time.
 
     Args:
@@ -57,7 +55,7 @@ def _run_batch(
 ) -> LayerRun:
     population = part.population
     n_samples, n_steps = next(iter(sources.values())).shape[:2]
-    active = {source: counts.any(axis=(0, 2)) for source, counts in sources.items()}
+    active = {source: np.asarray(counts.any(axis=(0, 2))) for source, counts in sources.items()}
     current, v, sent = np.zeros((3, n_samples, population.size))
     counts = np.zeros((n_samples, n_steps if fires else 0, population.size), np.int8)
     potentials = np.zeros((n_samples, n_kept, population.size))

@@ -27,15 +27,15 @@ class ConvertOptions:
 
     Shallow networks lose next to nothing by early spikes, deep ones everything. ``overshoot="auto"`` measures: it allows them
     where the network's outputs on calibration data then err by no more than ``error_limit``, else holds them, and where that
-    alone leaves more than half of the limit also gives the channels of a layer one scale. It keeps what errs least;
-    :attr:`Conversion.choices` says what was tried, what it erred and what it costs.
+    does not suffice also balances each channel by itself. It keeps what errs least; :attr:`Conversion.choices` says what was
+    tried, what it erred and what it costs.
 
     Attributes:
         n_steps: T, steps in which an input is presented.
         settle_steps: silent steps after it, in which currents and late spikes arrive; 0 takes 4 and one a ReLU layer, as many
             times more as synapses of ``dash_syn`` are slower than those of 1, or what ``hold`` needs.
-        balance_by: ``layer``, whose largest activations stand for ``max_rate``, or ``channel``, each scaled to its own largest first:
-            the same function, of use where channels differ much, for more spikes. ``auto`` is ``layer``, or with
+        balance_by: ``layer``, whose largest activations stand for ``max_rate``, or ``channel``, each scaled to its own largest
+            first: the same function, of use where channels differ much, for more spikes. ``auto`` is ``layer``, or with
             ``overshoot="auto"`` what errs less.
         balance: which activation stands for ``max_rate``, where the model's activation has no step of its own: the
             ``percentile``, or the one of least squared error if counts were rounded and ended there (Li et al. 2021).

@@ -26,6 +26,8 @@ from snnmap.nn.delta import (
 )
 from snnmap.pipeline import check_model, compile_model
 
+pytestmark = pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of random networks
+
 T = 8
 EIGHTHS = np.random.default_rng(0).integers(0, 9, (400, 20)) / 8
 """Inputs that are coded exactly, and that hit ties between levels often."""

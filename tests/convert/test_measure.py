@@ -20,6 +20,8 @@ from snnmap.errors import InputError
 from snnmap.ir import simulate_network
 from snnmap.nn import QuantisedReLU
 
+pytestmark = pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of random networks
+
 DATA = np.random.default_rng(0).uniform(0, 1, (160, 6))
 
 
