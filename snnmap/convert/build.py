@@ -151,6 +151,7 @@ def join_layers(ann: Ann, parts: Sequence[LayerNetwork], control: Sequence[str],
             "framework": f"{ann.framework}, converted",
             "reset": "subtract",
             "presentation": f"{options.n_steps} steps",
+            **({"left out": f"{ann.left_out} at the end: outputs are logits"} if ann.left_out else {}),
         },
     )
 

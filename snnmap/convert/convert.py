@@ -12,6 +12,7 @@ from snnmap.convert.ann import INPUT, Ann, measure_levels, shift_input
 from snnmap.convert.build import join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
 from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
+from snnmap.convert.confirm import confirm_onnx
 from snnmap.convert.encode import encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.onnx_read import read_onnx
@@ -127,7 +128,7 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
 def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions) -> Conversion:
     """Convert as :func:`convert_ann`, without a warning: for what reports the errors itself."""
     data = read_data(calibration)
-    ann = read_model(model, data.shape[1:], signed=options.signed)
+    ann = read_model(model, data.shape[1:], signed=options.signed, samples=data)
     _require_size(ann, data)
     best, choices = choose_attempt(shift_input(ann, options.input_min), data, options)
     control = [name for name in best.ports if name != INPUT]
@@ -144,23 +145,45 @@ def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOption
     )
 
 
-def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refuse") -> Ann:
-    """Read a model of any kind that :func:`convert_ann` takes; ``input_shape`` is of one sample."""
+def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refuse", samples: FloatArray | None = None) -> Ann:
+    """Read a model of any kind that :func:`convert_ann` takes.
+
+    Args:
+        model: to read.
+        input_shape: of one sample.
+        signed: as in :class:`ConvertOptions`.
+        samples: ``(n, *input_shape)`` on which a torch module is compared with what was read.
+
+    Raises:
+        FrontendError: an operation has no counterpart, or there is no reader for such a model.
+    """
     package = type(model).__module__.partition(".")[0]
     if isinstance(model, Ann):
         return model
     if isinstance(model, str | Path) or package == "onnx":
-        return read_onnx(model, input_shape)
-    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape, signed=signed)
+        ann = read_onnx(model, input_shape)
+        if samples is not None:
+            confirm_onnx(ann, model, samples)
+        return ann
+    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape, signed=signed, samples=samples)
 
 
-def read_data(values: npt.ArrayLike, what: str = "calibration data") -> FloatArray:
+def read_data(values: Any, what: str = "calibration data") -> FloatArray:
     """Give values as float64.
 
     Raises:
         InputError: no batch, no samples, or values that are not finite.
     """
-    data = np.asarray(values, np.float64)
+    given = values.detach().cpu() if hasattr(values, "detach") else values
+    try:
+        data = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the {what} are no array of numbers",
+            measured=f"{type(values).__module__}.{type(values).__qualname__}",
+            limit="an array or tensor (n, ...)",
+            fix="give one array; of a DataLoader: torch.cat([batch[0] for batch in loader])",
+        ) from error
     if data.ndim < 2 or not data.shape[0]:
         raise InputError(
             f"the {what} are empty or have no batch", measured=str(data.shape), limit="(n, ...)", fix="give some hundred inputs"
