@@ -13,8 +13,8 @@ __all__ = ["LINEAR", "REARRANGING", "apply_linear", "rearrange"]
 
 REARRANGING = frozenset({
     "cat", "channel_shuffle", "chunk", "concat", "concatenate", "expand", "flatten", "flip", "getitem", "index_select",
-    "interpolate", "movedim", "narrow", "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "repeat", "reshape", "roll", "select",
-    "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unflatten", "unsqueeze", "upsample", "view",
+    "interpolate", "movedim", "narrow", "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "repeat", "reshape", "roll",
+    "select", "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unflatten", "unsqueeze", "upsample", "view",
 })  # fmt: skip
 """Operations whose results are their arguments' values in other places, or 0; interpolation only to the nearest."""
 

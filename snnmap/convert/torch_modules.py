@@ -20,7 +20,7 @@ def unwrap(module: Any) -> Any:
 
 
 def require_module(module: Any) -> None:
-    """Refuse what is no torch module, or one without values.
+    """Refuse what is no torch module, one without values, and one with layers that quantise as they run.
 
     Raises:
         FrontendError: it says what was given instead.
@@ -35,6 +35,15 @@ def require_module(module: Any) -> None:
             where=type(module).__name__,
             fix="give the torch module that it was made from, or export that with torch.onnx.export",
         )
+    for path, part in module.named_modules():
+        kind = type(part).__module__
+        if kind.startswith("torch.ao.") and not kind.startswith("torch.ao.nn.intrinsic.modules."):  # which are fused floats
+            raise FrontendError(
+                f"a layer {kind}.{type(part).__name__} quantises as it runs, and does not compute what its parameters say",
+                where=f"module '{path}'",
+                fix="give the float model, with QuantisedReLU of snnmap.nn where activations are quantised, or export that to "
+                "ONNX and quantise it with onnxruntime.quantization.quantize_static",
+            )
     for path, tensor in (*module.named_parameters(), *module.named_buffers()):
         if tensor.is_meta:
             raise FrontendError(
@@ -43,7 +52,7 @@ def require_module(module: Any) -> None:
 
 
 def require_own_forward(module: Any, where: str) -> None:
-    """Refuse a leaf that is a subclass of a known layer but computes something else, such as one that quantises as it runs.
+    """Refuse a leaf that is a subclass of a known layer but computes something else.
 
     Raises:
         FrontendError: its forward is none of torch's own layers.
@@ -51,15 +60,12 @@ def require_own_forward(module: Any, where: str) -> None:
     owner = next(cls for cls in type(module).__mro__ if "forward" in cls.__dict__)
     if owner.__module__.startswith(_OURS):
         return
-    quantised = owner.__module__.startswith("torch.ao.")
     raise FrontendError(
         f"a layer {owner.__module__}.{owner.__name__} does not compute what its parameters say",
         where=where,
-        measured="weights or activations that are quantised as it runs" if quantised else "a forward of its own",
+        measured="a forward of its own",
         limit="a forward of torch.nn's own layers",
-        fix="give its to_float(), with the rounded weights copied in, and quantise activations by snnmap.nn.QuantisedReLU"
-        if quantised
-        else "write it with layers of torch.nn",
+        fix="write it with layers of torch.nn",
     )
 
 

@@ -157,7 +157,7 @@ def test_input_codes_are_even_and_exact() -> None:
         (nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, track_running_stats=False)), (6,), "running statistics"),
         (nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(5)), (6,), "limit: 5"),
         (nn.Sequential(nn.Linear(5, 4), nn.ReLU()), (6,), "module '0'"),
-        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, padding=1)), (1, 8, 8), "padded MaxPool"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, ceil_mode=True)), (1, 7, 7), "ceil_mode"),
     ],
 )
 def test_what_has_no_counterpart_is_named(model: nn.Module, shape: tuple[int, ...], said: str) -> None:

@@ -122,6 +122,7 @@ def test_a_network_to_convert_leaves_room_for_clock_and_skips() -> None:
     assert int((model.c.weight != 0).sum(1).max()) == 2
 
 
+@pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of a random network
 def test_convolutions_stay_and_take_their_words() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 3))
