@@ -22,6 +22,8 @@ __all__ = ["Attempt", "Choice", "choose_attempt", "warn_of_error"]
 
 _MEASURED = 256
 """Samples of the calibration data that are simulated; units are chosen on all."""
+_CONSTANT = 1e-6
+"""Spread of the outputs, of their size, below which they are rounding errors about a constant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,13 @@ def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple
     return best, tuple(replace(attempt.choice, taken=attempt is best) for attempt in tried)
 
 
+def _relative_error(found: FloatArray, wanted: FloatArray) -> float:
+    """Give the error over the spread of the outputs; over their size where they are the same for all samples."""
+    spread = float(np.sqrt(np.mean((wanted - wanted.mean(axis=0)) ** 2)))
+    size = float(np.sqrt(np.mean(wanted**2)))
+    return float(np.sqrt(np.mean((found - wanted) ** 2))) / ((spread if spread > _CONSTANT * size else size) or 1.0)
+
+
 def warn_of_error(choices: Sequence[Choice], error_limit: float, *, stacklevel: int) -> None:
     """Warn where what was taken errs by more than the limit.
 
@@ -165,7 +174,6 @@ def _try_way(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, 
 
 def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions) -> Choice:
     found = calibrated.outputs
-    size = float(np.sqrt(np.mean((wanted - wanted.mean(axis=0)) ** 2))) or float(np.sqrt(np.mean(wanted**2))) or 1.0
     same = found.argmax(axis=1) == wanted.argmax(axis=1) if wanted.shape[1] > 1 else (found > 0)[:, 0] == (wanted > 0)[:, 0]
     return Choice(
         overshoot="hold" if options.overshoot == "hold" else "allow",
@@ -173,7 +181,7 @@ def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions
         n_steps=options.n_steps,
         latency_steps=options.n_steps + options.settle_steps,
         spikes=sum(float(counts.sum()) for counts in calibrated.spikes.values()) / len(wanted),
-        relative_error=float(np.sqrt(np.mean((found - wanted) ** 2))) / size,
+        relative_error=_relative_error(found, wanted),
         agreement=float(np.mean(same)),
         taken=True,
     )
