@@ -8,20 +8,24 @@ from typing import Literal
 
 import numpy as np
 
-from snnmap.convert.ann import Ann, keep_neurons, measure_levels, run_ann
+from snnmap.convert.ann import INPUT, Ann, keep_neurons, measure_levels, run_ann
 from snnmap.convert.balance import choose_units
-from snnmap.convert.build import MAX_COUNT
+from snnmap.convert.build import MAX_COUNT, join_layers
 from snnmap.convert.calibrate import Calibrated, calibrate_layers
 from snnmap.convert.encode import encode_ports
 from snnmap.convert.equalise import equalise_channels
 from snnmap.convert.options import ConvertOptions
 from snnmap.errors import ConversionWarning, InputError
-from snnmap.ir import BoolArray, FloatArray, IntArray
+from snnmap.ir import BoolArray, FloatArray, IntArray, simulate_network
 
 __all__ = ["Attempt", "Choice", "choose_attempt", "warn_of_error"]
 
 _MEASURED = 256
 """Samples of the calibration data that are simulated; units are chosen on all."""
+_NEAR = 2.0
+"""Deviations of an activation over calibration data that other data may go beyond them."""
+_FEWEST, _UNSEEN = 16, 64
+"""Samples from which on half of them may be left out of a calibration, and the most of those that are simulated."""
 _CONSTANT = 1e-6
 """Spread of the outputs, of their size, below which they are rounding errors about a constant."""
 
@@ -39,6 +43,8 @@ class Choice:
         relative_error: root mean square of (output - the ANN's) over that of the ANN's outputs about their means.
         agreement: share of samples whose largest output is the ANN's; of one output, whose sign is.
         taken: whether the conversion is this one.
+        unseen_error: of what is taken, where spikes are held and there are samples enough: the error on every other sample when
+            only the rest is calibrated on.
     """
 
     overshoot: Literal["allow", "hold"]
@@ -49,6 +55,7 @@ class Choice:
     relative_error: float
     agreement: float
     taken: bool
+    unseen_error: float | None = None
 
     def __str__(self) -> str:
         by = ", balance_by='channel'" if self.balance_by == "channel" else ""
@@ -107,7 +114,12 @@ def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple
         if tried[-1].choice.relative_error <= options.error_limit:
             break
     best = min(tried, key=lambda attempt: attempt.choice.relative_error)
-    return best, tuple(replace(attempt.choice, taken=attempt is best) for attempt in tried)
+    unseen = None
+    if best.options.overshoot == "hold" and best.choice.relative_error <= options.error_limit and len(data) >= _FEWEST:
+        way = replace(best.options, settle_steps=options.settle_steps)
+        unseen = _measure_unseen(ann, activations, data, way)
+    taken = replace(best.choice, unseen_error=unseen)
+    return best, tuple(taken if attempt is best else replace(attempt.choice, taken=False) for attempt in tried)
 
 
 def _relative_error(found: FloatArray, wanted: FloatArray) -> float:
@@ -118,13 +130,15 @@ def _relative_error(found: FloatArray, wanted: FloatArray) -> float:
 
 
 def warn_of_error(choices: Sequence[Choice], error_limit: float, *, stacklevel: int) -> None:
-    """Warn where what was taken errs by more than the limit.
+    """Warn where what was taken errs by more than the limit, or by more than twice the limit on what it was not calibrated on.
 
     Warns:
         ConversionWarning: with what was tried, what each way measured, and what to change.
     """
     taken = next(choice for choice in choices if choice.taken)
     if taken.relative_error <= error_limit:
+        if taken.unseen_error is not None and taken.unseen_error > 2.0 * error_limit:
+            warnings.warn(_describe_unseen(taken, error_limit), ConversionWarning, stacklevel=stacklevel + 1)
         return
     other = "" if any(choice.overshoot == "hold" for choice in choices) else "overshoot='hold', "
     lines = (
@@ -135,6 +149,15 @@ def warn_of_error(choices: Sequence[Choice], error_limit: float, *, stacklevel: 
         f"  fix: {other}a larger n_steps, or a larger max_rate (up to 31); Conversion.errors says in which layer it begins",
     )
     warnings.warn("\n".join(lines), ConversionWarning, stacklevel=stacklevel + 1)
+
+
+def _describe_unseen(taken: Choice, error_limit: float) -> str:
+    return "\n".join((
+        "the calibration data do not show what the converted network does on others",
+        f"  measured: relative error {taken.relative_error:.3f} on them, {taken.unseen_error:.3f} on every other sample when "
+        f"only the rest is calibrated on   limit: {2.0 * error_limit:g}, twice ConvertOptions.error_limit",
+        "  fix: give more calibration data, some hundreds of samples like those to come",
+    ))  # fmt: skip
 
 
 def _list_ways(options: ConvertOptions) -> Iterator[ConvertOptions]:
@@ -172,6 +195,19 @@ def _try_way(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, 
     )
 
 
+def _measure_unseen(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> float:
+    """Give the error on every other sample of a conversion that was calibrated on the rest."""
+    half = {name: values[::2] for name, values in activations.items()}
+    attempt = _try_way(ann, half, data[::2], options)
+    others = data[1::2][:_UNSEEN]
+    control = [name for name in attempt.ports if name != INPUT]
+    network = join_layers(attempt.ann, attempt.calibrated.parts, control, attempt.options)
+    ports = encode_ports(others, ann.n_inputs, max(measure_levels(attempt.ann).values()), attempt.options)
+    rest = simulate_network(network, ports, counts_of=[], states_of=["output"]).potentials["output"][:, -1]
+    wanted = run_ann(ann, others - options.input_min)["output"]
+    return _relative_error(np.asarray(rest * attempt.units["output"], np.float64), wanted)
+
+
 def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions) -> Choice:
     found = calibrated.outputs
     same = found.argmax(axis=1) == wanted.argmax(axis=1) if wanted.shape[1] > 1 else (found > 0)[:, 0] == (wanted > 0)[:, 0]
@@ -203,12 +239,19 @@ def _require_window(ann: Ann, activations: Mapping[str, FloatArray], options: Co
 
 
 def _prune_excess(ann: Ann, given: Mapping[str, FloatArray]) -> tuple[Ann, dict[str, FloatArray]]:
-    """Leave out the neurons of clips that no sample reaches, and their activations."""
-    activations = dict(given)
+    """Leave out the neurons of clips that nothing comes near, and their activations.
+
+    What calibration data do not reach other data may: a clip stays where the highest activation and ``_NEAR`` deviations more
+    would come to it.
+    """
+    activations, biases = dict(given), {layer.name: layer.incoming.bias for layer in ann.layers}
     kept: dict[str, BoolArray] = {}
     for layer in ann.layers:
         if layer.kind == "excess":
-            kept[layer.name] = np.greater(activations[layer.name].max(axis=0), 0.0)
+            of_clip = layer.name.removesuffix(".excess")
+            height = biases[of_clip] - layer.incoming.bias
+            reached = activations[of_clip].max(axis=0) + _NEAR * activations[of_clip].std(axis=0)
+            kept[layer.name] = np.greater(reached, height)
     for name, mask in kept.items():
         activations[name] = activations[name][:, mask]
     return keep_neurons(ann, kept), activations

@@ -12,7 +12,7 @@ from snnmap.ir import FloatArray
 __all__ = ["equalise_channels"]
 
 _FEWEST = 16
-"""Active values of a channel, below which its scale is not known and the layer's is taken."""
+"""Active values of a channel, below which its scale is taken larger in proportion, up to the layer's."""
 
 
 def equalise_channels(ann: Ann, activations: Mapping[str, FloatArray], percentile: float) -> Ann:
@@ -59,8 +59,8 @@ def _measure_channels(values: FloatArray, percentile: float) -> FloatArray:
     for channel in range(values.shape[1]):
         own = values[:, channel]
         own = own[own > 0]
-        if own.size >= _FEWEST:
-            scales[channel] = np.percentile(own, percentile)
+        if own.size:
+            scales[channel] = min(whole, max(1.0, _FEWEST / own.size) * float(np.percentile(own, percentile)))
     return np.repeat(scales, values.shape[2])
 
 

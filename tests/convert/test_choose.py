@@ -112,6 +112,18 @@ def test_what_errs_too_much_is_told() -> None:
         convert_ann(make_chain(7), DATA, options=ConvertOptions(overshoot="allow", error_limit=2.0))
 
 
+def test_data_that_do_not_show_it_are_told() -> None:
+    """A chain that few samples calibrate well for themselves, and for no others."""
+    few = np.random.default_rng(2).uniform(0, 1, (16, 10))
+    with pytest.warns(ConversionWarning, match="(?s)do not show.*limit: 0.2.*more calibration data"):
+        conversion = convert_ann(make_chain(9, 12, seed=3), few)
+    taken = next(choice for choice in conversion.choices if choice.taken)
+    assert taken.unseen_error is not None
+    assert taken.relative_error <= 0.1 < 0.2 < taken.unseen_error
+    fresh = np.random.default_rng(4).uniform(0, 1, (100, 10))
+    assert relative_error(run_outputs(conversion, fresh), run_ann(conversion.ann, fresh)["output"]) > 0.1
+
+
 def test_without_the_time_to_hold_spikes_they_are_allowed() -> None:
     with pytest.warns(ConversionWarning):
         conversion = convert_ann(make_chain(7), DATA, options=ConvertOptions(settle_steps=12))
@@ -207,6 +219,20 @@ def test_a_layer_alone_does_as_in_a_network(fires: bool) -> None:
     if fires:
         assert np.array_equal(found.counts, wanted.counts[name])
         assert found.counts.any()
+
+
+@pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")
+def test_clips_hold_on_data_that_go_further() -> None:
+    """Few samples miss what others reach: the neurons that clip them are there all the same."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 24), nn.Hardtanh(0.0, 0.7), nn.Linear(24, 4)).double()
+    few, more = DATA[:24], np.random.default_rng(1).uniform(0, 1, (400, 10))
+    activations = (model[0](torch.tensor(few)).numpy(force=True), model[0](torch.tensor(more)).numpy(force=True))
+    missed = (activations[0].max(axis=0) <= 0.7) & (activations[1].max(axis=0) > 0.7)
+    assert missed.any()
+    conversion = convert_ann(model, few)
+    wanted = model(torch.tensor(more)).numpy(force=True)
+    assert relative_error(run_ann(conversion.ann, more)["output"], wanted) < 1e-9
 
 
 def test_a_choice_says_what_it_costs() -> None:
