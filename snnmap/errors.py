@@ -1,11 +1,20 @@
-"""The errors a user can cause; every other exception is a defect of snnmap."""
+"""The errors a user can cause, and a warning; every other exception is a defect of snnmap."""
 
 from collections.abc import Sequence
 from typing import Self
 
 from snnmap.diagnostics import Diagnostic
 
-__all__ = ["ChipError", "DesignRuleError", "FormatError", "FrontendError", "InputError", "NetworkError", "SnnmapError"]
+__all__ = [
+    "ChipError",
+    "ConversionWarning",
+    "DesignRuleError",
+    "FormatError",
+    "FrontendError",
+    "InputError",
+    "NetworkError",
+    "SnnmapError",
+]
 
 
 class SnnmapError(Exception):
@@ -107,3 +116,7 @@ class DesignRuleError(SnnmapError):
     def within(self, place: str) -> SnnmapError:
         """Give the same error: its diagnostics hold their own places."""
         return self
+
+
+class ConversionWarning(UserWarning):
+    """A converted network gives other outputs than its ANN by more than the stated limit."""

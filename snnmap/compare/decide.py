@@ -15,7 +15,7 @@ LAST = _WAYS.index("last")
 """Place of the values of the last step in what :func:`summarise_course` gives."""
 _USUAL: dict[Readout, tuple[Decision, ...]] = {"spikes": ("count",), "potential": _WAYS[1:], "current": _WAYS[1:]}
 _TIE, _TIE_OF_DRAWN = 1e-9, 0.05
-"""Share of the largest value by which two may differ and still be a tie. On drawn inputs no class is meant, and near ties abound."""
+"""Share of the largest value by which two may differ and still be a tie. Drawn inputs are of no class: near ties abound."""
 
 
 def summarise_course(values: FloatArray) -> FloatArray:

@@ -227,7 +227,7 @@ def _tune(source: Network, quantised: QuantisedNetwork, data: _Data) -> tuple[Qu
 def _refer(task: Task, data: _Data) -> SourceReference | None:
     """Give the outputs of the network that was converted, on the samples that are compared."""
     conversion = task.conversion
-    if conversion is None or not hasattr(conversion, "expected"):
+    if conversion is None:
         return None
     return SourceReference(what=conversion.ann.framework, expected=conversion.expected[data.chosen], read=conversion.read_logits)
 

@@ -38,7 +38,7 @@ def test_scales_are_exact_freedom_and_nothing_is_clipped(seed: int) -> None:
     network = random_network(seed)
     mapped = fold_network(network, XYLO)
     rng = np.random.default_rng(seed)
-    usual = {port.name: rng.poisson(0.3, (4, 40, port.size)) for port in network.inputs}
+    usual = {port.name: rng.poisson(0.02, (4, 40, port.size)) for port in network.inputs}
     quantised = quantise_network(mapped, calibration=usual)
     program = quantised.program
     neurons = mapped.table.hidden_hop == 0
