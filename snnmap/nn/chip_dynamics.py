@@ -24,6 +24,7 @@ def run_chip_lif(
     max_count: int,
     surrogate: Surrogate,
     state_max: int,
+    delays: tuple[int, ...] = (1,),
 ) -> Tensor:
     """Run :mod:`snnmap.chip.arithmetic` from zero states, all tensors integers held as floats, in state units.
 
@@ -36,16 +37,17 @@ def run_chip_lif(
         dash_mem: ``(size,)``.
         bias: ``(size,)``.
         threshold: ``(size,)``.
-        recurrent_weight: ``(size, n_synapses * size)`` or None.
+        recurrent_weight: ``(size, n_synapses * size)``, for several delays one below the other, or None.
         max_count: the most spikes a step.
         surrogate: derivative of the count.
         state_max: largest state; the lowest is ``-state_max - 1``.
+        delays: after which counts return, in steps.
 
     Returns:
         ``(batch, time, size)`` spike counts.
     """
     apply = cast(Callable[..., Tensor], _ChipLif.apply)
-    return apply(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, surrogate, state_max)
+    return apply(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, surrogate, state_max, delays)
 
 
 def run_chip_integrator(
@@ -72,10 +74,11 @@ class _ChipLif(torch.autograd.Function):
         max_count: int,
         surrogate: Surrogate,
         state_max: int,
+        delays: tuple[int, ...],
     ) -> Tensor:
-        currents, course = _forward(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, state_max)
+        currents, course = _forward(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, state_max, delays)
         ctx.save_for_backward(dash_syn, dash_mem, threshold, recurrent_weight, currents, course.reached, course.counts)
-        ctx.surrogate = surrogate
+        ctx.surrogate, ctx.delays = surrogate, delays
         return course.counts
 
     @staticmethod
@@ -86,7 +89,7 @@ class _ChipLif(torch.autograd.Function):
         # the chip decays a current after its input: a weight counts alpha times
         scaled = None if recurrent_weight is None else recurrent_weight * alpha.flatten()
         by_state, _, by_beta, by_bias, by_threshold, by_recurrent = backward_through_time(
-            gradients[0], course, alpha, beta, threshold, scaled, ctx.surrogate, ctx.needs_input_grad
+            gradients[0], course, alpha, beta, threshold, scaled, ctx.surrogate, ctx.needs_input_grad, ctx.delays
         )
         by_dash_syn = (by_state * currents).sum(dim=(0, 1)) * torch.exp2(-dash_syn) * math.log(2.0)
         return (
@@ -96,9 +99,7 @@ class _ChipLif(torch.autograd.Function):
             by_bias,
             by_threshold,
             by_recurrent * alpha.flatten() if by_recurrent is not None else None,
-            None,
-            None,
-            None,
+            *(None,) * 4,
         )
 
 
@@ -154,6 +155,7 @@ def _forward(
     recurrent_weight: Tensor | None,
     max_count: int,
     state_max: int,
+    delays: tuple[int, ...] = (1,),
 ) -> tuple[Tensor, Course]:
     """Run the steps; give the currents that decays were applied to, and the course of potentials and counts."""
     batch, n_steps, n_synapses, size = x.shape
@@ -172,7 +174,7 @@ def _forward(
         advance = _compile_advance(rows, parameters, share_rows(course))
     else:
         advance = partial(_advance, rows, parameters)
-    run_steps(advance, x, course.counts, recurrent_weight)
+    run_steps(advance, x, course.counts, recurrent_weight, delays)
     return currents, course
 
 
