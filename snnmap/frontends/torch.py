@@ -147,9 +147,15 @@ class _Reader:
     def _read_module(self, path: str, arguments: list[Any]) -> object:
         from torch import nn
 
-        from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator
+        from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeakyIntegrator
 
         module = self.modules[path]
+        if isinstance(module, ChipNetwork):
+            raise FrontendError(
+                "a ChipNetwork is a whole network and no layer",
+                where=f"module '{path}'",
+                fix="compile it alone: give the ChipNetwork itself",
+            )
         if isinstance(module, ChipLIF | ChipIntegrator):
             return self._read_chip_neurons(path, module, arguments[0])
         if isinstance(module, nn.Linear):
@@ -361,6 +367,6 @@ def _leaves() -> "tuple[type[nn.Module], ...]":
     """Give the classes that are read as they are."""
     from torch import nn
 
-    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, EventLinear, LeakyIntegrator
+    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, EventLinear, LeakyIntegrator
 
-    return LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear, EventLinear
+    return LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear, EventLinear, ChipNetwork

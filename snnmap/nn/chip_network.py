@@ -1,4 +1,4 @@
-"""Any network in the chip's integers as one torch module: what was read from elsewhere is trained on with the chip's own spikes."""
+"""Any network in the chip's integers as one torch module: models from elsewhere are trained on with the chip's own spikes."""
 
 import copy
 from collections.abc import Mapping
@@ -150,7 +150,7 @@ class ChipNetwork(nn.Module):
         if len(inputs) == 1 and isinstance(first, Mapping):
             given = dict(first)
         elif len(inputs) == 1 and isinstance(first, Tensor) and first.ndim == 3 and first.shape[2] == sum(sizes):
-            given = dict(zip(names, first.split(sizes, dim=2), strict=True))
+            given = dict(zip(names, torch.split(first, sizes, dim=2), strict=True))
         else:
             given = dict(zip(names, cast("tuple[Tensor, ...]", inputs), strict=False)) if len(inputs) == len(names) else {}
         shapes = {tuple(raster.shape[:2]) for raster in given.values()}
@@ -212,7 +212,7 @@ class ChipNetwork(nn.Module):
         sources = [projection.sources + start[projection.pre] for projection, _ in inner]
         targets = [projection.targets + start[post.name] + projection.synapse * n_neurons for projection, post in inner]
         joined = [torch.cat(parts).cpu() for parts in (delays, sources, targets)]
-        return Wiring.create(*joined, n_neurons)
+        return Wiring.create(joined[0], joined[1], joined[2], n_neurons)
 
     def _run_group(
         self, group: _Group, sources: Mapping[str, tuple[int, Tensor]], start: int, stop: int
@@ -227,7 +227,7 @@ class ChipNetwork(nn.Module):
             scales = {projection: member.scale for member in group.members for projection in member.list_incoming()}
             weights = torch.cat([projection.codes(scales[projection]) for projection in group.inner])
             counts = run_wired_lif(x, *neurons, weights, group.wiring, most, self.surrogate, self.bits.state_max)
-            parts = counts.split([member.size for member in group.members], dim=2)
+            parts = torch.split(counts, [member.size for member in group.members], dim=2)
             return {member.name: (part, None) for member, part in zip(group.members, parts, strict=True)}
         potentials = fired = None
         if "potential" in first.readouts:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from snnmap.chip import Bits
 from snnmap.ir import (
-    CsrMatrix,
     FloatArray,
     IntArray,
     MappedNetwork,

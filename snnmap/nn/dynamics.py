@@ -4,7 +4,7 @@ One node of the autograd graph a layer, in place of a dozen a step. The loop ove
 torch operations elsewhere; both give the same numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -163,7 +163,7 @@ def run_steps(
     if recurrent_weight is None:
         run(0, x.shape[1])
         return
-    parts = recurrent_weight.split(counts.shape[2])
+    parts = torch.split(recurrent_weight, counts.shape[2])
     for step in range(x.shape[1]):
         for delay, weight in zip(delays, parts, strict=True):
             if step >= delay:
@@ -241,7 +241,7 @@ def backward_through_time(
     if recurrent_weight is None:
         retreat.run(0, n_steps)
     else:
-        parts = recurrent_weight.split(size)
+        parts = torch.split(recurrent_weight, size)
         for step in range(n_steps - 1, -1, -1):
             for delay, weight in zip(delays, parts, strict=True):
                 if step + delay < n_steps:
@@ -353,7 +353,7 @@ def split_evenly(n_rows: int, n_parts: int) -> list[slice]:
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
-def run_parts(parts: list[Callable[[], None]]) -> None:
+def run_parts(parts: Sequence[Callable[[], None]]) -> None:
     """Run compiled loops side by side; they hold no interpreter lock."""
     if len(parts) == 1:
         parts[0]()

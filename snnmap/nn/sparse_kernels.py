@@ -7,7 +7,6 @@
 from typing import Any
 
 import numba
-import numpy as np
 import numpy.typing as npt
 
 from snnmap.nn.kernels import advance_chip, retreat

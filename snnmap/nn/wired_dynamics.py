@@ -142,9 +142,7 @@ class _WiredLif(torch.autograd.Function):
             sums.append([torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]])
             arrays = _arrays(given[part], *(tensor[part] for tensor in rows), *sums[-1])
             kind = surrogate.kernel_kind
-            kernels.append(
-                partial(_retreat, *wiring.arrays(), shared[0], arrays[0], *shared[1:4], kind, shared[4], *arrays[1:])
-            )
+            kernels.append(partial(_retreat, *wiring.arrays(), shared[0], arrays[0], *shared[1:4], kind, shared[4], *arrays[1:]))
         run_parts(kernels)
         by_beta, by_bias, by_threshold = (
             torch.stack([part[number] for part in sums]).sum(dim=0) if needed[2 + number] else None for number in range(3)
