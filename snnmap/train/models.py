@@ -1,5 +1,7 @@
 """Which models the tools of training take as they are, and what to tell about the others."""
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from snnmap.convert import Conversion
@@ -32,13 +34,15 @@ def read_network(model: object) -> Network:
 
 
 def require_module(model: object, tool: str) -> None:
-    """Refuse what is no torch module.
+    """Refuse what is no torch module, or has other parameters than one.
 
     Raises:
         InputError: naming its class.
     """
     if not isinstance(model, nn.Module):
         raise _refuse(model, tool, "a torch module", _EXACT)
+    if isinstance(model.parameters(), Mapping):
+        raise _refuse(model, tool, "a torch module, with torch's parameters()", f"model.to_torch() is one; {_EXACT}")
 
 
 def require_layers(model: object, tool: str, *, network_fix: str = "") -> None:
@@ -49,12 +53,13 @@ def require_layers(model: object, tool: str, *, network_fix: str = "") -> None:
     Raises:
         InputError: naming the class.
     """
-    require_module(model, tool)
     if isinstance(model, ChipNetwork):
         if network_fix:
             raise _refuse(model, tool, "a torch module of LIF, ChipLIF or Linear layers", network_fix)
         return
-    for part in nn.Module.modules(model) if isinstance(model, nn.Module) else ():
+    if not isinstance(model, nn.Module):
+        raise _refuse(model, tool, "a torch module of snnmap.nn layers", _EXACT)
+    for part in nn.Module.modules(model):
         if type(part).__module__.partition(".")[0] in _FOREIGN and not has_layers(model):
             raise _refuse(part, tool, "a torch module of snnmap.nn layers", _EXACT)
 

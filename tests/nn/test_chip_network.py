@@ -134,11 +134,15 @@ def make_ports() -> Network:
             Population.create("alarm", 1, **lif, max_count=1),
         ),
         projections=(
-            project("left", "0.first", 3, 6), project("right", "second", 2, 6, delay_steps=1), project("0.first", "second", 6, 6),
-            project("second", "0.first", 6, 6, delay_steps=3, gain=0.3), project("both", "scores", 6, 3), project("second", "alarm", 6, 1),
+            project("left", "0.first", 3, 6), project("right", "second", 2, 6, delay_steps=1),
+            project("0.first", "second", 6, 6), project("second", "0.first", 6, 6, delay_steps=3, gain=0.3),
+            project("both", "scores", 6, 3), project("second", "alarm", 6, 1),
         ),
         sums=(SpikeSum(name="both", terms=("0.first", "second")),),
-        outputs=(OutputPort(name="scores", populations=("scores",), readout="potential"), OutputPort(name="alarm", populations=("alarm",))),
+        outputs=(
+            OutputPort(name="scores", populations=("scores",), readout="potential"),
+            OutputPort(name="alarm", populations=("alarm",)),
+        ),
     )  # fmt: skip
 
 
