@@ -11,7 +11,7 @@ from torch import Tensor
 from snnmap.nn.dynamics import Course, backward_through_time, own_input, run_parts, run_steps, share_rows
 from snnmap.nn.surrogate import Surrogate
 
-__all__ = ["run_chip_integrator", "run_chip_lif"]
+__all__ = ["retreat_integrator", "run_chip_integrator", "run_chip_lif"]
 
 
 def run_chip_lif(
@@ -122,28 +122,25 @@ class _ChipIntegrator(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        dash_syn, dash_mem, currents, potentials = ctx.saved_tensors
-        alpha, beta = 1.0 - torch.exp2(-dash_syn), 1.0 - torch.exp2(-dash_mem)
-        by_state, by_u = torch.empty_like(currents), torch.zeros_like(potentials[:, 0])
-        by_current, by_beta, by_bias = torch.zeros_like(currents[:, 0]), torch.zeros_like(beta), torch.zeros_like(beta)
-        for step in range(potentials.shape[1] - 1, -1, -1):
-            by_u = gradients[0][:, step] + beta * by_u
-            by_current = alpha * by_current + by_u.unsqueeze(1)
-            by_state[:, step] = by_current
-            by_bias += by_u.sum(dim=0)
-            if step:
-                by_beta += (by_u * potentials[:, step - 1]).sum(dim=0)
-        by_alpha = (by_state * currents).sum(dim=(0, 1))
-        log = math.log(2.0)
-        return (
-            by_state * alpha,
-            by_alpha * torch.exp2(-dash_syn) * log,
-            by_beta * torch.exp2(-dash_mem) * log,
-            by_bias,
-            None,
-            None,
-            None,
-        )
+        return (*retreat_integrator(gradients[0], *ctx.saved_tensors), *(None,) * 3)
+
+
+def retreat_integrator(
+    given: Tensor, dash_syn: Tensor, dash_mem: Tensor, currents: Tensor, potentials: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Give the gradients of a readout's potentials by input, both decay codes and bias."""
+    alpha, beta = 1.0 - torch.exp2(-dash_syn), 1.0 - torch.exp2(-dash_mem)
+    by_state, by_u = torch.empty_like(currents), torch.zeros_like(potentials[:, 0])
+    by_current, by_beta, by_bias = torch.zeros_like(currents[:, 0]), torch.zeros_like(beta), torch.zeros_like(beta)
+    for step in range(potentials.shape[1] - 1, -1, -1):
+        by_u = given[:, step] + beta * by_u
+        by_current = alpha * by_current + by_u.unsqueeze(1)
+        by_state[:, step] = by_current
+        by_bias += by_u.sum(dim=0)
+        if step:
+            by_beta += (by_u * potentials[:, step - 1]).sum(dim=0)
+    by_alpha, log = (by_state * currents).sum(dim=(0, 1)), math.log(2.0)
+    return by_state * alpha, by_alpha * torch.exp2(-dash_syn) * log, by_beta * torch.exp2(-dash_mem) * log, by_bias
 
 
 def _forward(
@@ -197,7 +194,9 @@ def _advance(rows: tuple[Tensor, ...], parameters: tuple[Tensor, ...], start: in
         arrived = (current + x[:, step]).clamp(low, high)
         currents[:, step] = arrived
         current.copy_(arrived - _lost(arrived, shift_syn))
-        change = (current.sum(dim=1) - _lost(potential, shift_mem)).clamp(low, high)
+        gained = -_lost(potential, shift_mem)
+        gained = torch.where(gained > high, low, gained)  # a word: what the lowest state loses whole wraps
+        change = (current.sum(dim=1) + gained).clamp(low, high)
         reached[:, step] = (potential + (change + bias).clamp(low, high)).clamp(low, high)
         counts[:, step] = torch.floor(reached[:, step] / threshold).clamp(0.0, most)
         potential.copy_(reached[:, step] - counts[:, step] * threshold)

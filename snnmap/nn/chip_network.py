@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Self, cast
 
 import networkx as nx
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 
 from snnmap.errors import InputError
 from snnmap.ir import OutputPort, QuantisedNetwork
-from snnmap.nn.chip_dynamics import run_chip_integrator, run_chip_lif
 from snnmap.nn.chip_parts import ChipPopulation, ChipProjection, NeuronTensors, read_populations
+from snnmap.nn.delivery import Delivery, DeliveryPlan
 from snnmap.nn.sparse_product import multiply_sparse
 from snnmap.nn.surrogate import Surrogate, SurrogateName
-from snnmap.nn.wired_dynamics import Wiring, run_wired_lif
+from snnmap.nn.wired_dynamics import WiredNeurons, Wiring, run_wired_integrator, run_wired_lif
 
 __all__ = ["ChipNetwork", "ChipRun"]
 
@@ -39,7 +40,9 @@ class _Group:
 
     members: tuple[ChipPopulation, ...]
     inner: tuple[ChipProjection, ...]
-    wiring: Wiring | None
+    wiring: Wiring
+    plan: DeliveryPlan
+    outside: tuple[str, ...]
     first_lag: int
     last_lag: int
 
@@ -54,7 +57,8 @@ class ChipNetwork(nn.Module):
     stored is not trained. Thresholds, biases and decays are frozen; ``requires_grad_()`` on such a parameter trains it.
 
     The forward pass is the chip's arithmetic, its start included: all neurons run from the chip's first step on, each
-    population its lag behind, so that biases need nothing else. Sums of a step saturate once, see :class:`snnmap.nn.ChipLIF`.
+    population its lag behind, so that biases need nothing else. On CPUs sums saturate as on the chip too, after each spike in the
+    order of its slots where that matters (as placed when the module was made); elsewhere once a step.
 
     Args:
         quantised: integers, such as ``compile_model(...).quantised``.
@@ -186,10 +190,12 @@ class ChipNetwork(nn.Module):
                 members=tuple(self._population(name) for name in names),
                 inner=tuple(projection for projection, _ in self._list_inner(names)),
                 wiring=wiring,
+                plan=plan,
+                outside=outside,
                 first_lag=min(self.lags[name] for name in names),
                 last_lag=max(self.lags[name] for name in names),
             )
-            for names, wiring in self._wirings
+            for names, wiring, plan, outside in self._wirings
         ]
 
     def _list_inner(self, names: tuple[str, ...]) -> list[tuple[ChipProjection, ChipPopulation]]:
@@ -197,68 +203,106 @@ class ChipNetwork(nn.Module):
         inner = [(part, member) for member in members for part in member.list_incoming()]
         return [(projection, member) for projection, member in inner if projection.pre in names]
 
-    def _make_wirings(self) -> list[tuple[tuple[str, ...], Wiring | None]]:
-        return [(names, self._wire(names)) for names in _order_groups(self.list_populations())]
+    def _make_wirings(self) -> list[tuple[tuple[str, ...], Wiring, DeliveryPlan, tuple[str, ...]]]:
+        return [(names, *self._wire(names)) for names in _order_groups(self.list_populations())]
 
-    def _wire(self, names: tuple[str, ...]) -> Wiring | None:
-        """Join the projections among the members of a group to one wiring of all their neurons."""
-        inner, members = self._list_inner(names), [self._population(name) for name in names]
-        if not inner:
-            return None
-        sizes = [member.size for member in members]
-        start = {name: sum(sizes[:number]) for number, name in enumerate(names)}
-        n_neurons = sum(sizes)
-        delays = [torch.full_like(projection.targets, self._steps(projection, post.name)) for projection, post in inner]
-        sources = [projection.sources + start[projection.pre] for projection, _ in inner]
-        targets = [projection.targets + start[post.name] + projection.synapse * n_neurons for projection, post in inner]
-        joined = [torch.cat(parts).cpu() for parts in (delays, sources, targets)]
-        return Wiring.create(joined[0], joined[1], joined[2], n_neurons)
+    def _wire(self, names: tuple[str, ...]) -> tuple[Wiring, DeliveryPlan, tuple[str, ...]]:
+        """Join the projections of a group: those among its members, all in the chip's order, and what comes from outside."""
+        members = [self._population(name) for name in names]
+        start = dict(zip(names, accumulate([0, *(member.size for member in members)]), strict=False))
+        n_neurons, n_synapses = sum(member.size for member in members), max(member.n_synapses for member in members)
+        wires = [(part, member.name) for member in members for part in member.list_incoming()]
+        outside = {part.pre: len(part.starts) - 1 for part, _ in wires if part.pre not in start}
+        n_outside = sum(outside.values())
+        column = dict(zip(outside, accumulate([0, *outside.values()]), strict=False))
+        column |= {name: n_outside + start[name] for name in names}
+        rows = torch.zeros(5, 0, dtype=torch.int64)
+        for part, post in wires:
+            delays = torch.full_like(part.targets, self._steps(part, post))
+            targets = part.targets + start[post] + part.synapse * n_neurons
+            is_inner = torch.full_like(part.targets, int(part.pre in start))
+            sources = part.sources
+            found = torch.stack([delays, sources + column[part.pre], targets, part.ranks[sources], is_inner])
+            rows = torch.cat([rows, found.cpu()], dim=1)
+        delays, sources, targets, ranks, is_inner = rows
+        inner = is_inner.bool()
+        wiring = Wiring.create(delays[inner], sources[inner] - n_outside, targets[inner], n_neurons)
+        plan = DeliveryPlan.create(targets, ranks, sources, delays, n_synapses * n_neurons, n_outside)
+        return wiring, plan, tuple(outside)
 
     def _run_group(
         self, group: _Group, sources: Mapping[str, tuple[int, Tensor]], start: int, stop: int
     ) -> dict[str, tuple[Tensor | None, Tensor | None]]:
         """Run a group from one step of the chip to before another; give counts and potentials by population."""
         n_synapses = max(member.n_synapses for member in group.members)
-        x = torch.cat([self._arrive(member, group, sources, start, stop, n_synapses) for member in group.members], dim=3)
-        codes = _join_codes([member.codes() for member in group.members], n_synapses)
-        neurons = (codes.dash_syn, codes.dash_mem, codes.bias, codes.threshold)
-        first, most = group.members[0], group.members[0].max_count
-        if group.wiring is not None:
-            scales = {projection: member.scale for member in group.members for projection in member.list_incoming()}
-            weights = torch.cat([projection.codes(scales[projection]) for projection in group.inner])
-            counts = run_wired_lif(x, *neurons, weights, group.wiring, most, self.surrogate, self.bits.state_max)
-            parts = torch.split(counts, [member.size for member in group.members], dim=2)
-            return {member.name: (part, None) for member, part in zip(group.members, parts, strict=True)}
-        potentials = fired = None
-        if "potential" in first.readouts:
-            potentials = run_chip_integrator(x, *neurons, most, self.bits.state_max)
-        if "spikes" in first.readouts or not first.readouts:
-            fired = run_chip_lif(x, *neurons, None, most, self.surrogate, self.bits.state_max)
-        return {first.name: (fired, potentials)}
+        codes = {part: part.codes(member.scale) for member in group.members for part in member.list_incoming()}
+        x = torch.cat([self._arrive(member, codes, group, sources, (start, stop)) for member in group.members], dim=3)
+        neurons = _join_codes([member.codes() for member in group.members], n_synapses)
+        wired = WiredNeurons(
+            dash_syn=neurons.dash_syn,
+            dash_mem=neurons.dash_mem,
+            bias=neurons.bias,
+            threshold=neurons.threshold,
+            max_count=group.members[0].max_count,
+            surrogate=self.surrogate,
+            state_max=self.bits.state_max,
+        )
+        delivery = _deliver(group, x, list(codes.values()), sources, (start, stop))
+        weights = torch.cat([x.new_zeros(0), *(codes[part] for part in group.inner)])
+        first = group.members[0]
+        potentials = run_wired_integrator(x, wired, group.wiring, delivery) if "potential" in first.readouts else None
+        if first.readouts == {"potential"}:
+            return {first.name: (None, potentials)}
+        counts = run_wired_lif(x, wired, weights, group.wiring, delivery)
+        parts = torch.split(counts, [member.size for member in group.members], dim=2)
+        return {member.name: (part, potentials) for member, part in zip(group.members, parts, strict=True)}
 
     def _arrive(
         self,
         member: ChipPopulation,
+        codes: Mapping[ChipProjection, Tensor],
         group: _Group,
         sources: Mapping[str, tuple[int, Tensor]],
-        start: int,
-        stop: int,
-        n_synapses: int,
+        window: tuple[int, int],
     ) -> Tensor:
         """Add up what comes from outside the group, ``(batch, stop - start, n_synapses, size)``."""
-        raster = sources[self.inputs[0].name][1] if self.inputs else member.threshold.new_zeros(1, 0, 0)
-        silence = member.threshold.new_zeros(raster.shape[0], stop - start, member.size)
-        arriving = [silence] * n_synapses
+        start, stop = window
+        n_samples = next(iter(sources.values()))[1].shape[0]
+        silence = member.threshold.new_zeros(n_samples, stop - start, member.size)
+        arriving = [silence] * max(other.n_synapses for other in group.members)
         for projection in member.list_incoming():
             if projection in group.inner:
                 continue
             began, counts = sources[projection.pre]
-            weights = projection.codes(member.scale)
-            product = multiply_sparse(counts, weights, projection.starts, projection.targets, member.size)
-            shift = began + self._steps(projection, member.name)
-            window = nn.functional.pad(product, (0, 0, shift - start, stop - shift - product.shape[1]))
-            arriving[projection.synapse] = arriving[projection.synapse] + window
+            product = multiply_sparse(counts, codes[projection], projection.starts, projection.targets, member.size)
+            shifted = _cut(product, began + self._steps(projection, member.name), start, stop)
+            arriving[projection.synapse] = arriving[projection.synapse] + shifted
         return torch.stack(arriving, dim=2)
+
+
+def _cut(values: Tensor, began: int, start: int, stop: int) -> Tensor:
+    """Give the steps from one to before another, ``(batch, stop - start, n)``, silence where there are none."""
+    return nn.functional.pad(values, (0, 0, began - start, stop - began - values.shape[1]))
+
+
+def _deliver(
+    group: _Group, x: Tensor, codes: list[Tensor], sources: Mapping[str, tuple[int, Tensor]], window: tuple[int, int]
+) -> Delivery:
+    """Tell what arrives at a group in the chip's order."""
+    start, stop = window
+    heard = [sources[name] for name in group.outside]
+    lead = int(group.plan.delays.max()) if group.plan.delays.numel() else 0
+    most = [counts.detach().amax(dim=(0, 1)) if counts.numel() else counts.new_zeros(counts.shape[2]) for _, counts in heard]
+
+    def give_history() -> Tensor:
+        parts = [_cut(counts.detach(), began, start - lead, stop) for began, counts in heard]
+        return torch.cat(parts, dim=2) if parts else x.new_zeros(x.shape[0], stop - start + lead, 0)
+
+    given = torch.cat([x.detach().new_zeros(0), *(part.detach() for part in codes)])
+    order = group.plan.order.to(given.device)
+    return Delivery(
+        plan=group.plan, weights=given[order], most=torch.cat([x.detach().new_zeros(0), *most]), give_history=give_history
+    )
 
 
 def _order_groups(populations: list[ChipPopulation]) -> list[tuple[str, ...]]:

@@ -50,18 +50,23 @@ class ChipProjection(nn.Module):
         weight: ``(n_weights,)`` in trained units, source by source.
         starts: ``(n_pre + 1,) int64``, where the weights of each source start.
         targets: ``(n_weights,) int64``, target of each.
+        ranks: ``(n_pre,) int64``, place of each source in the order in which the chip adds up.
     """
 
     starts: Tensor
     targets: Tensor
+    ranks: Tensor
 
-    def __init__(self, projection: Projection, words: IntArray, shift: int, scale: FloatArray, bits: Bits) -> None:
+    def __init__(
+        self, projection: Projection, words: IntArray, shift: int, ranks: IntArray, scale: FloatArray, bits: Bits
+    ) -> None:
         super().__init__()
         self.name, self.pre, self.synapse = projection.name, projection.pre, projection.synapse
         self.delay_steps, self.shift, self.bits = projection.delay_steps, shift, bits
         self.n_targets = projection.weights.shape[1]
         self.register_buffer("starts", torch.tensor(projection.weights.indptr))
         self.register_buffer("targets", torch.tensor(projection.weights.indices))
+        self.register_buffer("ranks", torch.tensor(ranks))
         values = (words << shift) / scale[projection.weights.indices]
         self.weight = nn.Parameter(torch.tensor(values, dtype=torch.get_default_dtype()))
 
@@ -117,7 +122,7 @@ class ChipPopulation(nn.Module):
         self.register_buffer("unit", _float(kind.unit))
         self.register_buffer("never_fires", torch.tensor(kind.never_fires))
         self.incoming = nn.ModuleList(
-            ChipProjection(projection, data, shift, scale, self.bits) for projection, data, shift in words
+            ChipProjection(projection, data, shift, read.ranks(projection), scale, self.bits) for projection, data, shift in words
         )
         self.threshold = _frozen(kind.threshold / scale)
         self.bias = _frozen(kind.bias / scale)
@@ -214,17 +219,27 @@ class _Reading:
         words = np.zeros(weights.nnz, np.int64)
         if stored is not None:
             words[:] = np.asarray(stored.to_scipy()[weights.rows, weights.indices]).reshape(-1)
-        return words, _find_shift(self.quantised, projection)
+        program = self.program
+        if self.mapped.table.output_slots(projection.post).size:
+            return words, program.output_shift
+        return words, program.input_shift if self._is_direct(projection) else program.recurrent_shift
 
+    def ranks(self, projection: Projection) -> IntArray:
+        """Give the place of each source in the chip's order: input channels, then hidden slots, its relays' where it has some."""
+        mapped, table = self.mapped, self.mapped.table
+        channels = table.channels(projection.pre)
+        if self._is_direct(projection):
+            return channels
+        is_output = table.output_slots(projection.post).size > 0
+        memory = mapped.chip.output_weights if is_output else mapped.chip.recurrent_weights
+        hop_steps = mapped.chip.input_weights.delay_steps if channels.size else memory.delay_steps
+        hop = steps_on_chip(mapped, projection) - hop_steps
+        return np.asarray(table.channel_source.size + table.hidden_slots(projection.pre, hop=hop), np.int64)
 
-def _find_shift(quantised: QuantisedNetwork, projection: Projection) -> int:
-    """Give the weight shift of the memory that holds a projection's weights."""
-    mapped, program = quantised.mapped, quantised.program
-    if mapped.table.output_slots(projection.post).size:
-        return program.output_shift
-    steps = steps_on_chip(mapped, projection)
-    is_direct = mapped.table.channels(projection.pre).size and steps == mapped.chip.input_weights.delay_steps
-    return program.input_shift if is_direct else program.recurrent_shift
+    def _is_direct(self, projection: Projection) -> bool:
+        """Say whether input channels reach the target without a relay."""
+        is_input = self.mapped.table.channels(projection.pre).size > 0
+        return is_input and steps_on_chip(self.mapped, projection) == self.mapped.chip.input_weights.delay_steps
 
 
 def steps_on_chip(mapped: MappedNetwork, projection: Projection) -> int:

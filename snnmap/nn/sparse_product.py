@@ -41,8 +41,7 @@ def multiply_sparse(counts: Tensor, weights: Tensor, starts: Tensor, targets: Te
 class _MultiplySparse(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, counts: Tensor, weights: Tensor, starts: Tensor, targets: Tensor, n_targets: int) -> Tensor:
-        from snnmap.nn.kernels import list_events
-        from snnmap.nn.sparse_kernels import gather_sparse
+        from snnmap.nn.kernels import gather_sparse, list_events
 
         ctx.save_for_backward(weights, starts, targets)
         ctx.shape = counts.shape
@@ -55,7 +54,7 @@ class _MultiplySparse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        from snnmap.nn.sparse_kernels import gather_back, scatter_sparse
+        from snnmap.nn.kernels import gather_back, scatter_sparse
 
         weights, starts, targets = ctx.saved_tensors
         rows = gradients[0].reshape(-1, gradients[0].shape[-1]).contiguous()

@@ -9,11 +9,12 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor
 
-from snnmap.nn.chip_dynamics import run_chip_lif
+from snnmap.nn.chip_dynamics import retreat_integrator, run_chip_integrator, run_chip_lif
+from snnmap.nn.delivery import Delivery
 from snnmap.nn.dynamics import is_compiled, run_parts, split_evenly
 from snnmap.nn.surrogate import Surrogate
 
-__all__ = ["Wiring", "run_wired_lif"]
+__all__ = ["WiredNeurons", "Wiring", "run_wired_integrator", "run_wired_lif"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,44 +56,102 @@ class Wiring:
         return self.delays.numpy(), self.starts.numpy(), self.targets.numpy()
 
 
-def run_wired_lif(
-    x: Tensor,
-    dash_syn: Tensor,
-    dash_mem: Tensor,
-    bias: Tensor,
-    threshold: Tensor,
-    weights: Tensor,
-    wiring: Wiring,
-    max_count: int,
-    surrogate: Surrogate,
-    state_max: int,
-) -> Tensor:
-    """Run :func:`snnmap.nn.chip_dynamics.run_chip_lif` with counts that return through a wiring.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WiredNeurons:
+    """What a run of neurons on the chip is made of, but for what arrives.
 
-    On CPUs all steps are compiled, and cost what the spikes and weights do; elsewhere the weights are matrices.
-
-    Args:
-        x: ``(batch, time, n_synapses, size)``, weights shifted and added.
+    Attributes:
         dash_syn: ``(n_synapses, size)``.
         dash_mem: ``(size,)``.
         bias: ``(size,)``.
         threshold: ``(size,)``.
-        weights: ``(n_weights,)``, shifted, in the order in which the wiring was given them.
-        wiring: where they lead.
         max_count: the most spikes a step.
         surrogate: derivative of the count.
         state_max: largest state.
+    """
+
+    dash_syn: Tensor
+    dash_mem: Tensor
+    bias: Tensor
+    threshold: Tensor
+    max_count: int
+    surrogate: Surrogate
+    state_max: int
+
+
+def run_wired_lif(x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wiring, delivery: Delivery) -> Tensor:
+    """Run :func:`snnmap.nn.chip_dynamics.run_chip_lif` with counts that return through a wiring, and in the chip's order.
+
+    On CPUs all steps are compiled, and cost what the spikes and weights do; elsewhere the weights are matrices, and sums are
+    clamped once a step.
+
+    Args:
+        x: ``(batch, time, n_synapses, size)``, weights shifted and added.
+        neurons: what they are.
+        weights: ``(n_weights,)``, shifted, in the order in which the wiring was given them.
+        wiring: where they lead.
+        delivery: all that arrives, in the chip's order.
 
     Returns:
         ``(batch, time, size)`` spike counts.
     """
-    ordered = weights[wiring.order.to(weights.device)]
+    ordered, parts = weights[wiring.order.to(weights.device)], _tensors(neurons)
     if is_compiled(x):
         apply = cast(Callable[..., Tensor], _WiredLif.apply)
-        return apply(x, dash_syn, dash_mem, bias, threshold, ordered, wiring, max_count, surrogate, state_max)
-    dense = wiring.to_dense(ordered, dash_syn.numel())
-    delays = tuple(wiring.delays.tolist())
-    return run_chip_lif(x, dash_syn, dash_mem, bias, threshold, dense, max_count, surrogate, state_max, delays)
+        return apply(x, *parts, ordered, wiring, delivery, neurons)
+    dense = wiring.to_dense(ordered, neurons.dash_syn.numel()) if weights.numel() else None
+    delays = tuple(wiring.delays.tolist()) or (1,)
+    return run_chip_lif(x, *parts, dense, neurons.max_count, neurons.surrogate, neurons.state_max, delays)
+
+
+def run_wired_integrator(x: Tensor, neurons: WiredNeurons, wiring: Wiring, delivery: Delivery) -> Tensor:
+    """Run :func:`snnmap.nn.chip_dynamics.run_chip_integrator` in the chip's order; arguments as :func:`run_wired_lif`.
+
+    Returns:
+        ``(batch, time, size)`` potentials in state units.
+    """
+    if is_compiled(x):
+        apply = cast(Callable[..., Tensor], _WiredIntegrator.apply)
+        return apply(x, *_tensors(neurons), wiring, delivery, neurons)
+    return run_chip_integrator(x, *_tensors(neurons), neurons.max_count, neurons.state_max)
+
+
+def _tensors(neurons: WiredNeurons) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return neurons.dash_syn, neurons.dash_mem, neurons.bias, neurons.threshold
+
+
+def _advance(
+    x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wiring, delivery: Delivery
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run all steps, again where the order of additions may matter; give currents, potentials before the reset and counts."""
+    flagged = torch.zeros(0, dtype=torch.int64)
+    while True:
+        currents, reached, counts = _advance_once(x, neurons, weights, wiring, delivery, flagged)
+        seen = torch.unique(torch.cat([flagged, delivery.find_flagged(currents, counts, neurons.state_max)]))
+        if len(seen) == len(flagged):
+            return currents, reached, counts
+        flagged = seen
+
+
+def _advance_once(
+    x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wiring, delivery: Delivery, flagged: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    from snnmap.nn.kernels import advance_wired
+
+    batch, n_steps, n_synapses, size = x.shape
+    x = x.detach().clone(memory_format=torch.contiguous_format)
+    currents, reached, counts = torch.empty_like(x), x.new_empty(batch, n_steps, size), x.new_empty(batch, n_steps, size)
+    limits = x.new_tensor([0.0, 1.0, float(neurons.max_count), -float(neurons.state_max) - 1.0, float(neurons.state_max)])
+    shifts = torch.exp2(-neurons.dash_syn), torch.exp2(-neurons.dash_mem)
+    shared = _arrays(weights, *shifts, neurons.bias, neurons.threshold, limits)
+    rows = (x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, reached, counts)
+    *entries, history = delivery.arrays(flagged, counts)
+    kernels = []
+    for part in _share(batch, n_steps):
+        first, *others = _arrays(*(tensor[part] for tensor in rows))
+        kernels.append(partial(advance_wired, *wiring.arrays(), shared[0], *entries, history[part], first, *shared[1:], *others))
+    run_parts(kernels)
+    return currents, reached, counts
 
 
 class _WiredLif(torch.autograd.Function):
@@ -102,29 +161,16 @@ class _WiredLif(torch.autograd.Function):
         x: Tensor,
         dash_syn: Tensor,
         dash_mem: Tensor,
-        bias: Tensor,
+        _bias: Tensor,
         threshold: Tensor,
         weights: Tensor,
         wiring: Wiring,
-        max_count: int,
-        surrogate: Surrogate,
-        state_max: int,
+        delivery: Delivery,
+        neurons: WiredNeurons,
     ) -> Tensor:
-        from snnmap.nn.sparse_kernels import advance_wired
-
-        batch, n_steps, n_synapses, size = x.shape
-        x = x.detach().clone(memory_format=torch.contiguous_format)
-        currents, reached, counts = torch.empty_like(x), x.new_empty(batch, n_steps, size), x.new_empty(batch, n_steps, size)
-        limits = x.new_tensor([0.0, 1.0, float(max_count), -float(state_max) - 1.0, float(state_max)])
-        shared = _arrays(weights, torch.exp2(-dash_syn), torch.exp2(-dash_mem), bias, threshold, limits)
-        rows = (x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, reached, counts)
-        kernels = []
-        for part in _share(batch, n_steps):
-            first, *others = _arrays(*(tensor[part] for tensor in rows))
-            kernels.append(partial(advance_wired, *wiring.arrays(), shared[0], first, *shared[1:], *others))
-        run_parts(kernels)
+        currents, reached, counts = _advance(x, neurons, weights, wiring, delivery)
         ctx.save_for_backward(dash_syn, dash_mem, threshold, weights, currents, reached, counts)
-        ctx.wiring, ctx.surrogate = wiring, surrogate
+        ctx.wiring, ctx.surrogate = wiring, neurons.surrogate
         return counts
 
     @staticmethod
@@ -155,18 +201,41 @@ class _WiredLif(torch.autograd.Function):
             by_bias,
             by_threshold,
             _collect(wiring, counts, by_state, weights) * kept if needed[5] else None,
-            *(None,) * 4,
+            *(None,) * 3,
         )
 
 
+class _WiredIntegrator(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        dash_syn: Tensor,
+        dash_mem: Tensor,
+        _bias: Tensor,
+        threshold: Tensor,
+        wiring: Wiring,
+        delivery: Delivery,
+        neurons: WiredNeurons,
+    ) -> Tensor:
+        currents, reached, counts = _advance(x, neurons, x.new_zeros(0), wiring, delivery)
+        potentials = reached - counts * threshold
+        ctx.save_for_backward(dash_syn, dash_mem, currents, potentials)
+        return potentials
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return (*retreat_integrator(gradients[0], *ctx.saved_tensors), *(None,) * 4)
+
+
 def _retreat(*arguments: Any) -> None:
-    from snnmap.nn.sparse_kernels import retreat_wired
+    from snnmap.nn.kernels import retreat_wired
 
     retreat_wired(*arguments)
 
 
 def _collect(wiring: Wiring, counts: Tensor, by_state: Tensor, weights: Tensor) -> Tensor:
-    from snnmap.nn.sparse_kernels import collect_wired
+    from snnmap.nn.kernels import collect_wired
 
     total = torch.zeros_like(weights)
     collect_wired(*wiring.arrays(), *_arrays(counts, by_state, total))
