@@ -10,8 +10,8 @@ import numpy as np
 from snnmap.ir import FloatArray, IntArray
 
 KINDS = ("normal", "premature ventricular", "premature atrial", "left bundle branch block")
-N_STEPS, LEVEL = 100, 0.12
-"""Steps of 8 ms, and millivolts."""
+N_STEPS, LEVEL = 64, 0.12
+"""Steps of 12 ms, and millivolts."""
 
 # place in radians from the R peak, height in mV, width in radians
 _WAVES: tuple[tuple[tuple[float, float, float], ...], ...] = (
@@ -40,7 +40,7 @@ def encode_changes(signal: FloatArray) -> IntArray:
 
 
 def _draw_beat(kind: int, rng: np.random.Generator) -> FloatArray:
-    time = np.arange(N_STEPS) * 8e-3
+    time = np.arange(N_STEPS) * 12e-3
     rate_hz = rng.normal(1.25, 0.12) * (1.2 if kind == 2 else 1.0)
     phase = 2 * np.pi * rate_hz * (time - rng.normal(0.32, 0.02))
     signal = 0.05 * np.sin(2 * np.pi * (rng.uniform(0.1, 0.4) * time + rng.random())) + rng.normal(0.0, 0.015, N_STEPS)

@@ -7,8 +7,8 @@ Arrays have the batch first: ``x`` is ``(batch, time, n_synapses, size)``, ``rea
 ``taken`` is what a spike subtracts: the threshold, 0 where it is infinite.
 
 Weights of which few exist are compressed rows, ``starts``, ``targets`` and ``weights``: those of source ``n`` are from
-``starts[n]`` to before ``starts[n + 1]``. Counts that return have such rows for each of some delays. All loops are in one file, since a
-compiled loop is kept until its own file changes.
+``starts[n]`` to before ``starts[n + 1]``. Counts that return have such rows for each of some delays. All loops are in one
+file, since a compiled loop is kept until its own file changes.
 """
 
 from typing import Any
