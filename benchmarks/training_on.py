@@ -213,7 +213,7 @@ def train_digits(seed: int) -> Trained:
     nn.init.normal_(first.weight, 0.05, 0.2)
     nn.init.normal_(second.weight, 0.02, 0.15)
     last = nn.Linear(108, 10, bias=False)
-    neurons = [Leaky(**kind), Leaky(**kind), Leaky(output=True, **kind)]
+    neurons = [Leaky(**kind), Leaky(**kind), Leaky(output=True, reset_delay=False, **kind)]
     picture, flat = nn.Unflatten(1, (2, 16, 16)), nn.Flatten()
     model = nn.Sequential(picture, first, neurons[0], second, neurons[1], flat, last, neurons[2])
     run = lambda inputs: run_snntorch(model, inputs).sum(dim=1)  # noqa: E731
@@ -222,7 +222,7 @@ def train_digits(seed: int) -> Trained:
     plain = nn.Sequential(write_out(first, 16, 16), neurons[0], write_out(second, 7, 7), neurons[1], last, neurons[2])
     forget(plain)
     return Trained(
-        network=carry_instant_synapses(snnmap.load(plain)),
+        network=carry_instant_synapses(snnmap.load(plain, overshoot="ignore")),
         data=data,
         accuracy=accuracy,
         readout=Readout("count"),
