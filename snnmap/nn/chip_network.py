@@ -82,7 +82,7 @@ class ChipNetwork(nn.Module):
         self.inputs, self.outputs, self.max_input = mapped.inputs, mapped.output_ports, mapped.chip.inputs.max_count
         self.surrogate = Surrogate(name=surrogate) if isinstance(surrogate, str) else surrogate
         self.populations = nn.ModuleList(read_populations(quantised))
-        self.lags = {population.name: mapped.lags[population.name] for population in self.list_populations()}
+        self.lags: dict[str, int] = {population.name: mapped.lags[population.name] for population in self.list_populations()}
         self._wirings = self._make_wirings()
 
     def forward(self, *inputs: Tensor | Mapping[str, Tensor]) -> Tensor | tuple[Tensor, ...]:
@@ -188,7 +188,7 @@ class ChipNetwork(nn.Module):
         return [
             _Group(
                 members=tuple(self._population(name) for name in names),
-                inner=tuple(projection for projection, _ in self._list_inner(names)),
+                inner=tuple(part for part, _ in self._list_wires(names) if part.pre in names),
                 wiring=wiring,
                 plan=plan,
                 outside=outside,
@@ -198,10 +198,11 @@ class ChipNetwork(nn.Module):
             for names, wiring, plan, outside in self._wirings
         ]
 
-    def _list_inner(self, names: tuple[str, ...]) -> list[tuple[ChipProjection, ChipPopulation]]:
-        members = [self._population(name) for name in names]
-        inner = [(part, member) for member in members for part in member.list_incoming()]
-        return [(projection, member) for projection, member in inner if projection.pre in names]
+    def _list_wires(self, names: tuple[str, ...]) -> list[tuple[ChipProjection, str]]:
+        """Give the projections onto populations, but those too short for the lags: they had lost all weights, and stay so."""
+        wires = [(part, name) for name in names for part in self._population(name).list_incoming()]
+        ports = {port.name for port in self.inputs}
+        return [(part, post) for part, post in wires if self._steps(part, post) >= (0 if part.pre in ports else 1)]
 
     def _make_wirings(self) -> list[tuple[tuple[str, ...], Wiring, DeliveryPlan, tuple[str, ...]]]:
         return [(names, *self._wire(names)) for names in _order_groups(self.list_populations())]
@@ -211,7 +212,7 @@ class ChipNetwork(nn.Module):
         members = [self._population(name) for name in names]
         start = dict(zip(names, accumulate([0, *(member.size for member in members)]), strict=False))
         n_neurons, n_synapses = sum(member.size for member in members), max(member.n_synapses for member in members)
-        wires = [(part, member.name) for member in members for part in member.list_incoming()]
+        wires = self._list_wires(names)
         outside = {part.pre: len(part.starts) - 1 for part, _ in wires if part.pre not in start}
         n_outside = sum(outside.values())
         column = dict(zip(outside, accumulate([0, *outside.values()]), strict=False))
@@ -235,7 +236,8 @@ class ChipNetwork(nn.Module):
     ) -> dict[str, tuple[Tensor | None, Tensor | None]]:
         """Run a group from one step of the chip to before another; give counts and potentials by population."""
         n_synapses = max(member.n_synapses for member in group.members)
-        codes = {part: part.codes(member.scale) for member in group.members for part in member.list_incoming()}
+        wires = self._list_wires(tuple(member.name for member in group.members))
+        codes = {part: part.codes(self._population(post).scale) for part, post in wires}
         x = torch.cat([self._arrive(member, codes, group, sources, (start, stop)) for member in group.members], dim=3)
         neurons = _join_codes([member.codes() for member in group.members], n_synapses)
         wired = WiredNeurons(
@@ -271,7 +273,7 @@ class ChipNetwork(nn.Module):
         silence = member.threshold.new_zeros(n_samples, stop - start, member.size)
         arriving = [silence] * max(other.n_synapses for other in group.members)
         for projection in member.list_incoming():
-            if projection in group.inner:
+            if projection in group.inner or projection not in codes:
                 continue
             began, counts = sources[projection.pre]
             product = multiply_sparse(counts, codes[projection], projection.starts, projection.targets, member.size)
