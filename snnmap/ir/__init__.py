@@ -22,6 +22,7 @@ from snnmap.ir.graph import (
     require_structure,
 )
 from snnmap.ir.image import Block, BlockKind, Image, pack, unpack
+from snnmap.ir.instant import carry_instant_synapses
 from snnmap.ir.integers import find_integer_problems, read_integer_memories
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters, SlotTable
 from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
@@ -55,6 +56,7 @@ __all__ = [
     "order_populations",
     "require_structure",
     "simulate_network",
+    "carry_instant_synapses",
     "format_network",
     "load_network",
     "parse_network",
