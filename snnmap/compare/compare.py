@@ -63,6 +63,7 @@ def compare_image(
     labels: IntArray | None = None,
     decision: Decision | None = None,
     limits: AgreementLimits | None = None,
+    classifies: bool = False,
     converted: SourceReference | None = None,
     drawn: bool = False,
     n_given: int | None = None,
@@ -78,6 +79,7 @@ def compare_image(
         warmup_steps: silent steps that a population of the model runs before its input, by name.
         labels: ``(n_samples,)`` classes.
         decision: how classes are read; None measures every usual way.
+        classifies: whether the user says that outputs are classes; labels say so too.
         limits: for the findings.
         converted: outputs of the network that the model was converted from, at its one output port.
         drawn: whether the inputs were drawn.
@@ -120,7 +122,7 @@ def compare_image(
         limits=limits or AgreementLimits(),
         framework=network.provenance.get("framework", ""),
         converted=None if converted is None else compare_source(converted, np.concatenate(ports[0].found, axis=1)[LAST]),
-        labelled=labels is not None,
+        classifies=classifies or labels is not None,
     )
 
 

@@ -124,7 +124,8 @@ def check_decisions(subject: Subject[Comparison]) -> Iterator[Finding]:
 
     Why it matters: it is what a classifier is for. Unless the way of reading is given (`CompileOptions.decision`, `--decision`),
     it is measured by the last, mean and largest potential (or by the count of spikes), and an error only where all of them
-    differ. Too few samples to be sure, or drawn inputs, on which classes mean little, are a warning.
+    differ. Too few samples to be sure, or drawn inputs, on which classes mean little, are a warning; and so are potentials whose
+    values are right within 30% of their spread, unless labels or a way of reading say that they are classes at all.
 
     Example: a network of time constants that the chip does not code, read by the last potential.
 
@@ -137,13 +138,14 @@ def check_decisions(subject: Subject[Comparison]) -> Iterator[Finding]:
         low = [a for a in port.agreements if a.agreeing < least * n]
         if low:
             sure = all(_chance(a.agreeing, n, least) < _SURE for a in port.agreements)
+            means = comparison.classifies or port.readout == "spikes" or port.error > comparison.limits.readout_error
             yield Finding(
                 location=Location(port=port.name),
                 message=f"the chip decides otherwise than the model, on {comparison.inputs}",
                 measured=", ".join(f"{_describe(a)} agrees on {a.agreeing} of {n}" for a in low),
                 limit=f"{least:.0%}",
                 fix=_advise(comparison),
-                severity=None if sure and not comparison.drawn else Severity.WARNING,
+                severity=None if sure and means and not comparison.drawn else Severity.WARNING,
             )
 
 

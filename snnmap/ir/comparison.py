@@ -168,7 +168,7 @@ class Comparison:
         limits: beyond which there is a finding.
         framework: that the model is of, in whose words fixes are told.
         converted: beside the network that was converted; None where the model spikes itself.
-        labelled: whether there were labels.
+        classifies: whether the user says that outputs are classes, by labels or by how they are read.
     """
 
     drawn: bool
@@ -183,7 +183,7 @@ class Comparison:
     limits: AgreementLimits
     framework: str
     converted: SourceOutputs | None = None
-    labelled: bool = False
+    classifies: bool = False
 
     @property
     def inputs(self) -> str:

@@ -110,7 +110,7 @@ def _open(model: object, options: CompileOptions | None, calibration: Rasters | 
         conversion = model if calibration is None else None
         calibration = model.calibration if calibration is None else calibration
         depth = min(options.quantise.depth, model.depth)
-        options = replace(options, quantise=replace(options.quantise, depth=depth), decision=options.decision or "last")
+        options = replace(options, quantise=replace(options.quantise, depth=depth))
         model = model.network
     return Task(network=load(model), options=options, calibration=calibration, labels=labels, conversion=conversion)
 

@@ -56,7 +56,7 @@ def to_chip_exact(
         FrontendError: it cannot be read, or neurons take the currents of several Linear layers, or of one that others share.
         InputError: a surrogate for layers of ours.
     """
-    options = replace(options or CompileOptions(), verify=False)
+    options = replace(options or CompileOptions(), verify=False, allow=("SNN6",))
     if isinstance(model, ChipNetwork):
         raise FrontendError("the model is in the chip's integers already", where="ChipNetwork", fix="train it as it is")
     if not isinstance(model, nn.Module) or not has_layers(model):

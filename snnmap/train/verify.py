@@ -73,7 +73,7 @@ def _run_model(model: object, mapped: MappedNetwork, rasters: dict[str, IntArray
     network = read_network(model)
     _require_ports([(port.name, port.size) for port in network.inputs], mapped)
     if network.integers:
-        built = compile_model(network, mapped.chip, options=CompileOptions(verify=False))
+        built = compile_model(network, mapped.chip, options=CompileOptions(verify=False, allow=("SNN6",)))
         return _run_chip_network(ChipNetwork(built.quantised), rasters), set()
     return _run_network(network, mapped, rasters)
 
