@@ -229,7 +229,7 @@ CASES: dict[str, tuple[Case, Case]] = {
         (edit("populations", "h1", bias=np.full(5, 1e4)), XYLO),
     ),
     "SNN507": ((integers(99.5), XYLO), (integers(99.0), XYLO)),
-    "SNN506": ((with_huge_weights(100.0), XYLO), (with_huge_weights(0.3), XYLO)),
+    "SNN506": ((with_huge_weights(100.0), XYLO), (with_huge_weights(0.05), XYLO)),
 }
 
 

@@ -15,7 +15,7 @@ from snnmap.errors import FrontendError, InputError
 from snnmap.ir import Network
 from snnmap.loading import load
 from snnmap.nn import LIF, ChipNetwork, Readout, Surrogate
-from snnmap.pipeline import compile_model
+from snnmap.pipeline import CompileOptions, compile_model
 from snnmap.train import (
     ActivityRecorder,
     FanInLimiter,
@@ -28,6 +28,7 @@ from snnmap.train import (
 )
 
 CHIP = "xylo-audio-3"
+ALLOW = CompileOptions(allow=("SNN6",))
 
 
 def draw_counts(seed: int, n_samples: int = 6, n_inputs: int = 8) -> np.ndarray:
@@ -100,7 +101,7 @@ def test_it_starts_as_the_bitstream_and_its_own_does_what_was_trained(make: Call
     exact = to_chip_exact(given, CHIP, calibration=rasters, surrogate=Surrogate(window=0.5))
     assert isinstance(exact, ChipNetwork)
     assert exact.surrogate.window == 0.5
-    built = compile_model(network, CHIP, calibration=rasters)
+    built = compile_model(network, CHIP, calibration=rasters, options=ALLOW)
     first = verify_model(exact, built, draw_counts(2))
     assert (first.n_mismatches, first.silent) == (0, ())
     labels = torch.arange(24) % 3
@@ -123,7 +124,7 @@ def test_it_starts_as_the_bitstream_and_its_own_does_what_was_trained(make: Call
 @pytest.mark.parametrize("make", [make_snntorch, make_rockpool, make_nir])
 def test_a_float_network_is_compared_population_by_population(make: Callable[[], Any]) -> None:
     network = read(make)
-    built = compile_model(network, CHIP, calibration=draw_counts(1))
+    built = compile_model(network, CHIP, calibration=draw_counts(1), options=ALLOW)
     seen = verify_model(network, built, torch.tensor(draw_counts(2)))
     assert set(seen.mismatches) == {population.name for population in network.populations}
     assert seen.n_compared == sum(population.size for population in network.populations) * 6 * 40
@@ -216,7 +217,7 @@ def test_train_model_names_what_it_cannot_train() -> None:
 
 
 def test_other_models_and_nonsense_are_named() -> None:
-    built = compile_model(read(make_nir), CHIP)
+    built = compile_model(read(make_nir), CHIP, options=ALLOW)
     with pytest.raises(InputError, match="another model"):
         verify_model(make_rockpool(), built, draw_counts(0))
     with pytest.raises(FrontendError, match="int"):
