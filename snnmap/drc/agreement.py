@@ -23,8 +23,8 @@ def check_rates(subject: Subject[Comparison]) -> Iterator[Finding]:
     """What it does: compares the spikes of each population on the chip with the model's, and finds those outside 0.8 to 1.25.
 
     Why it matters: a layer that fires much more or less than it was trained to feeds the next one wrongly; deep networks die or
-    burst. A difference that few spikes can make is a warning, and so is, on drawn inputs, which go from few spikes to many, one
-    that only some of the samples show.
+    burst. A difference that few spikes can make is a warning. Drawn inputs go from few spikes to many and are not those of use:
+    there half the difference (in logarithms, 0.89 to 1.12) in any sample is a warning.
 
     Example: time constants that the chip does not code, layer upon layer, on a chip without biases.
 
@@ -48,12 +48,12 @@ def check_rates(subject: Subject[Comparison]) -> Iterator[Finding]:
                 fix=_advise(comparison),
                 severity=Severity.WARNING if accident else None,
             )
-        elif comparison.drawn and not (limits.rate_low <= lowest and highest <= limits.rate_high):
+        elif comparison.drawn and not (math.sqrt(limits.rate_low) <= lowest and highest <= math.sqrt(limits.rate_high)):
             yield Finding(
                 location=_at(population),
                 message=f"the population fires at other rates on the chip in some samples of {comparison.inputs}",
                 measured=f"{lowest:.3g} to {highest:.3g} times the model's",
-                limit=f"{limits.rate_low:g}..{limits.rate_high:g}",
+                limit=f"{math.sqrt(limits.rate_low):.3g}..{math.sqrt(limits.rate_high):.3g}",
                 fix=_CALIBRATE,
                 severity=Severity.WARNING,
             )
