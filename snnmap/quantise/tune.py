@@ -14,7 +14,7 @@ __all__ = ["RateTuning", "Tuner", "tune_rates"]
 
 _TOLERANCE = 0.01
 """Share by which a population's spikes may be off without a try."""
-_TRIES = 5
+_TRIES = 7
 _DAMPING = 0.7
 _LARGEST = 0.25
 """The most that a knob is turned, in thresholds (of a bias) or as a share (of a threshold)."""
