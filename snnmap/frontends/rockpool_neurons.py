@@ -23,8 +23,8 @@ from snnmap.ir import FloatArray
 
 __all__ = ["NEVER_REACHED", "LifParameters", "is_filter", "make_filter_part", "read_lif"]
 
-_STEPS = {"LIF": "evolve", "LIFJax": "evolve", "LIFTorch": "forward"}
-"""Classes whose arithmetic is the one above, with the method that has it."""
+_NEURONS = ("LIF", "LIFJax", "LIFTorch")
+"""Classes whose arithmetic is the one above."""
 
 _FILTERS = ("ExpSynTorch", "ExpSyn")
 """Classes of exponential synapses, whose currents are their output."""
@@ -108,20 +108,18 @@ def read_lif(part: Any, path: str, dt: float | None) -> LifParameters:
 def _require_known_arithmetic(module: Any, path: str) -> None:
     """Refuse neurons that compute otherwise than the equations above."""
     if module is None:
-        return None
+        return
     require_known_forward(module, path)
+    _require_silence(module, path)
     if is_filter(module):
-        return _require_silence(module, path)
-    base = next((c for c in type(module).__mro__ if c.__name__ in _STEPS and c.__module__.startswith("rockpool.")), None)
-    step = "" if base is None else _STEPS[base.__name__]
-    if base is None or getattr(type(module), step) is not getattr(base, step):
+        return
+    if not any(c.__name__ in _NEURONS and c.__module__.startswith("rockpool.") for c in type(module).__mro__):
         raise FrontendError(
             f"the neurons of {type(module).__name__} compute otherwise than LIFTorch",
             where=f"module '{path}'",
-            limit=", ".join(_STEPS),
+            limit=", ".join(_NEURONS),
             fix="use LIFTorch or LIF, or a graph part whose computational_module is None",
         )
-    _require_silence(module, path)
     if hasattr(module, "spike_generation_fn"):
         _require_multiples(module, path)
 
