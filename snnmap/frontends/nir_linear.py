@@ -73,7 +73,7 @@ def _pass_linear(place: _Place, signal: Signal) -> Signal:
             fix="flatten the input first",
         )  # fmt: skip
     signal = replace(signal, shape=without_batch(signal.shape, 1))
-    fix = "check the shapes of both nodes; export without the batch (ignore_dims=[0] in nirtorch), and flatten images"
+    fix = "check both shapes; export a sample of one step without the batch (ignore_dims=[0] in nirtorch); flatten images"
     _require(
         signal.shape == (weight.shape[1],), "the input does not fit the weights", where, signal.shape, (weight.shape[1],), fix
     )

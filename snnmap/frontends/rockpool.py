@@ -76,6 +76,7 @@ def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None
         "largest count": "max_spikes_per_dt" if max_count is None else f"max_spikes_per_dt, at most {max_count}",
         "input latency": "0 steps",
         "readout": "; ".join(reader.readouts),
+        **reader.advise(),
     }
     return reader.parts.to_network(title, reader.dt_s, provenance)
 
@@ -151,6 +152,7 @@ class _Reader:
         self.read_by_membrane = _find_vmem_layers(root)
         self.parts = NetworkParts()
         self.readouts: list[str] = []
+        self.weighted: list[str] = []
         modules = _find_modules(graph)
         self.neurons = [module for module in modules if isinstance(module, graphs.GenericNeurons)]
         self.entries = {id(node): k for k, node in enumerate(graph.input_nodes)}
@@ -345,6 +347,12 @@ class _Reader:
         self.parts.projections = [q for q in self.parts.projections if not q.pre == q.post == name]
         return "potential"
 
+    def advise(self) -> dict[str, str]:
+        """Give, in Rockpool's words, what to do where the chip cannot do without a synapse."""
+        if not self.weighted:
+            return {}
+        return {"fix of synapses without memory": f"put ExpSynTorch or LIFTorch behind {', '.join(self.weighted)}"}
+
     def _count_weighted(self, nodes: list[Any]) -> int:
         """Count how many nodes, from the first on, nothing but the same weights feed."""
         first = [id(source) for source, _, _ in self._sources(nodes[:1])]
@@ -361,6 +369,7 @@ class _Reader:
             signal = signal.add(self._output(source).pick(columns, at, len(nodes)))
         path = self._place(sources[-1][0])
         name = self.parts.make_name(path)
+        self.weighted.append(name)
         self.parts.populations.append(
             Population.create(name, len(nodes), threshold=np.inf, bias=signal.constant, max_count=1, source=path)
         )
