@@ -48,6 +48,8 @@ def find_paths(root: Any) -> dict[int, str]:
 def require_known_forward(module: Any, path: str) -> None:
     """Refuse weights and neurons that compute otherwise than their class, of which the graph knows nothing.
 
+    One whose ``as_graph`` is the user's own too is left to a trial run.
+
     Raises:
         FrontendError: a transformation, a hook, or a forward of the user's own.
     """
@@ -61,10 +63,11 @@ def require_known_forward(module: Any, path: str) -> None:
             fix="remove it; settle weights first (torch.nn.utils.remove_weight_norm, torch.nn.utils.prune.remove)",
         )  # fmt: skip
     base = _known_class(module, _LEAVES)
-    if base is not None and (changed := _changed_method(module, base)):
+    changed = [] if base is None else _changed_methods(module, base)
+    if base is not None and changed and "as_graph" not in changed:
         raise FrontendError(
-            f"{type(module).__name__} computes otherwise than {base.__name__}: it has a {changed} of its own", where=where,
-            measured=f"another {changed}", limit=f"that of {base.__name__}",
+            f"{type(module).__name__} computes otherwise than {base.__name__}: it has a {changed[0]} of its own", where=where,
+            measured=f"another {changed[0]}", limit=f"that of {base.__name__}",
             fix=f"use {base.__name__} as it is, and write what the module adds into its weights",
         )  # fmt: skip
 
@@ -77,7 +80,7 @@ def find_own_forwards(root: Any) -> list[str]:
     found = []
     for path, module in walk_modules(root):
         base = _known_class(module, _LEAVES + _HOLDERS)
-        if base is None or _changed_method(module, base):
+        if base is None or _changed_methods(module, base):
             found.append(path or type(module).__name__)
     return sorted(found)
 
@@ -90,14 +93,15 @@ def _known_class(module: Any, names: tuple[str, ...]) -> type | None:
     return next((c for c in type(module).__mro__ if c.__name__ in names and _is_rockpools(c)), None)
 
 
-def _changed_method(module: Any, base: type) -> str:
-    """Name a method that the instance or a subclass has replaced; to_torch()'s own call is Rockpool's."""
+def _changed_methods(module: Any, base: type) -> list[str]:
+    """Name the methods that the instance or a subclass has replaced; to_torch()'s own call is Rockpool's."""
+    changed = []
     for name in _METHODS:
         own = vars(module).get("_call" if name == "__call__" else name)
         foreign = own is not None and not (getattr(own, "__module__", "") or "").startswith("rockpool.")
         if foreign or getattr(type(module), name, None) is not getattr(base, name, None):
-            return name
-    return ""
+            changed.append(name)
+    return changed
 
 
 def _hooks(module: Any) -> list[object]:

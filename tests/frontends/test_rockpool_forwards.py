@@ -17,6 +17,7 @@ from snnmap.loading import load
 
 pytest.importorskip("rockpool")
 import rockpool.transform.torch_transform as transform
+from rockpool.graph import LinearWeights
 from rockpool.nn.combinators import Sequential
 from rockpool.nn.modules import ExpSynTorch, LIFTorch, LinearTorch, TorchModule, from_nir, to_nir
 
@@ -85,6 +86,36 @@ def test_activations_changed_in_training_are_refused() -> None:
 class Doubled(LinearTorch):
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         return 2 * super().forward(data)
+
+
+class Quantised(LinearTorch):
+    """Rounds its weights in forward, and says so in its graph unless it forgets."""
+
+    honest = True
+
+    def rounded(self) -> torch.Tensor:
+        return torch.round(self.weight * 8) / 8
+
+    def forward(self, data: torch.Tensor) -> torch.Tensor:
+        return self._auto_batch(data)[0] @ self.rounded()
+
+    def as_graph(self) -> Any:
+        weight = self.rounded() if self.honest else self.weight
+        return LinearWeights._factory(self.size_in, self.size_out, "rounded", self, weight)
+
+
+class Forgetful(Quantised):
+    honest = False
+
+
+def test_a_layer_with_its_own_forward_and_graph_is_read_where_they_agree() -> None:
+    network = assert_same_spikes(layers(weights=Quantised))
+    (projection,) = (q for q in network.projections if q.pre == "input")
+    alpha = network.population("1_LIFTorch").alpha[0]
+    steps = projection.weights.to_dense() / alpha * 8
+    assert np.allclose(steps, np.rint(steps))
+    with pytest.raises(FrontendError, match="other outputs than the graph"):
+        load(layers(weights=Forgetful))
 
 
 def twice(module: Any, name: str) -> None:
