@@ -1,11 +1,20 @@
-"""The errors a user can cause; every other exception is a defect of snnmap."""
+"""The errors a user can cause, and a warning; every other exception is a defect of snnmap."""
 
 from collections.abc import Sequence
 from typing import Self
 
 from snnmap.diagnostics import Diagnostic
 
-__all__ = ["ChipError", "DesignRuleError", "FormatError", "FrontendError", "InputError", "NetworkError", "SnnmapError"]
+__all__ = [
+    "ChipError",
+    "ConversionWarning",
+    "DesignRuleError",
+    "FormatError",
+    "FrontendError",
+    "InputError",
+    "NetworkError",
+    "SnnmapError",
+]
 
 
 class SnnmapError(Exception):
@@ -101,6 +110,13 @@ class DesignRuleError(SnnmapError):
         noun = "violation" if count == 1 else "violations"
         super().__init__("\n".join([f"{count} design rule {noun}", *map(str, self.diagnostics)]))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics,)
+
     def within(self, place: str) -> SnnmapError:
         """Give the same error: its diagnostics hold their own places."""
         return self
+
+
+class ConversionWarning(UserWarning):
+    """A converted network gives other outputs than its ANN by more than the stated limit."""

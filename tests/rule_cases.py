@@ -126,11 +126,11 @@ def silence(weights: np.ndarray) -> np.ndarray:
     return np.where(np.arange(weights.shape[1]) == 2, -weights, weights)
 
 
-def spread_weights(share: int) -> Network:
-    """Make one weight in ``share`` too small to survive rounding."""
+def spread_weights(gain: float) -> Network:
+    """Make one weight onto each neuron so much larger than the others."""
 
     def change(weights: np.ndarray) -> np.ndarray:
-        return np.where(np.arange(weights.size).reshape(weights.shape) % share == 1, 1e-4, weights)
+        return np.where(np.arange(weights.shape[0])[:, np.newaxis] == 3, gain * weights, weights)
 
     return with_weights("h1->h2", change, chain(3, 20, 10, 2))
 
@@ -169,6 +169,10 @@ CASES: dict[str, tuple[Case, Case]] = {
     ),
     "SNN109": ((extend(make_projection("out", "h1", draw(2, 5), delay_steps=3)), XYLO), (feedback(3), XYLO)),
     "SNN110": ((replace(CLEAN, outputs=()), XYLO), (CLEAN, XYLO)),
+    "SNN111": (
+        (edit("projections", "h1->h2", delay_steps=10), limit(with_slots(6), "hidden", count=6)),
+        (edit("projections", "h1->h2", delay_steps=4), XYLO),
+    ),
     "SNN201": ((chain(17, 5, 4, 2), XYLO), (chain(16, 5, 4, 2), XYLO)),
     "SNN202": ((residual(5), with_slots(14)), (residual(5), with_slots(15))),
     "SNN203": ((chain(3, 5, 4, 33), XYLO), (chain(3, 5, 4, 32), XYLO)),
@@ -219,13 +223,13 @@ CASES: dict[str, tuple[Case, Case]] = {
         (edit("populations", "h1", beta=np.full(5, 0.94)), XYLO),
         (edit("populations", "h1", beta=np.full(5, 0.9375)), XYLO),
     ),
-    "SNN504": ((spread_weights(50), XYLO), (spread_weights(200), XYLO)),
+    "SNN504": ((spread_weights(300.0), XYLO), (spread_weights(60.0), XYLO)),
     "SNN505": (
         (edit("populations", "h1", bias=np.full(5, 1e5)), XYLO),
         (edit("populations", "h1", bias=np.full(5, 1e4)), XYLO),
     ),
     "SNN507": ((integers(99.5), XYLO), (integers(99.0), XYLO)),
-    "SNN506": ((with_huge_weights(100.0), XYLO), (with_huge_weights(1.0), XYLO)),
+    "SNN506": ((with_huge_weights(100.0), XYLO), (with_huge_weights(0.3), XYLO)),
 }
 
 

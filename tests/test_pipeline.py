@@ -14,7 +14,7 @@ from rule_cases import CASES, CLEAN, XYLO, Case, chain, check, feedback, residua
 
 import snnmap
 from snnmap.bitstream import assemble, decode, export_readmemh
-from snnmap.chip import list_chips
+from snnmap.chip import list_chips, load_chip
 from snnmap.diagnostics import Severity
 from snnmap.drc import RULES
 from snnmap.errors import ChipError, DesignRuleError, FormatError, FrontendError, InputError, NetworkError
@@ -83,7 +83,7 @@ def test_every_rule_is_run_and_every_stage_is_told() -> None:
     stages: list[str] = []
     artifacts = compile_model(chain(3, 5, 4, 2), "xylo-audio-3", on_stage=stages.append)
     assert set(artifacts.report.rules_run) == set(RULES)
-    assert len(stages) == 5
+    assert len(stages) == 6
 
 
 @pytest.mark.parametrize("model", [3, None, object()])
@@ -94,7 +94,11 @@ def test_what_is_not_a_model(model: object) -> None:
 
 @pytest.mark.parametrize("chip", list_chips())
 def test_every_chip_is_built_for(chip: str) -> None:
-    artifacts = compile_model(chain(2, 2, 2, 2), chip)
+    most, network = load_chip(chip).hidden.max_count, chain(2, 2, 2, 2)
+    network = replace(
+        network, populations=tuple(replace(p, max_count=np.minimum(p.max_count, most)) for p in network.populations)
+    )
+    artifacts = compile_model(network, chip)
     assert artifacts.image.chip.name == chip
     assert assemble(snnmap.bitstream.disassemble(artifacts.image)) == artifacts.image
 
@@ -142,13 +146,20 @@ def test_stages_are_told_in_order_and_verification_only_where_asked_for() -> Non
     for verify, told in stages.items():
         artifacts = compile_model(CLEAN, "xylo-audio-3", options=CompileOptions(verify=verify), on_stage=told.append)
         assert (artifacts.verification is not None) == verify
-    assert [stage.split()[0] for stage in stages[True]] == ["checking", "folding", "quantising", "verifying", "writing"]
+    assert [stage.split()[0] for stage in stages[True]] == [
+        "checking",
+        "folding",
+        "quantising",
+        "comparing",
+        "verifying",
+        "writing",
+    ]
     assert stages[False] == [stage for stage in stages[True] if not stage.startswith("verifying")]
 
 
 def test_a_folded_network_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     differs = Verification(n_compared=9, mismatches={"h1": 0, "h2": 3}, spikes={"h1": 5, "h2": 5})
-    monkeypatch.setattr("snnmap.pipeline.verify_fold", lambda *_: differs)
+    monkeypatch.setattr("snnmap.pipeline.build.verify_fold", lambda *_: differs)
     with pytest.raises(NetworkError, match="differs from its source") as refused:
         compile_model(CLEAN, "xylo-audio-3")
     assert (refused.value.measured, refused.value.limit) == ("{'h2': 3}", "0")
@@ -161,7 +172,7 @@ def test_a_bitstream_that_reads_back_differently_is_refused(monkeypatch: pytest.
     def misread(data: bytes, **_: object) -> Image:
         return other
 
-    monkeypatch.setattr("snnmap.pipeline.decode", misread)
+    monkeypatch.setattr("snnmap.pipeline.ways.decode", misread)
     with pytest.raises(FormatError, match="does not decode to the image"):
         compile_model(CLEAN, "xylo-audio-3")
 
@@ -173,10 +184,11 @@ def test_files_are_what_the_artifacts_hold(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out" / "readmemh").iterdir()} == set(memories)
     assert all((tmp_path / "out" / "readmemh" / name).read_bytes() == data for name, data in memories.items())
     files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
-    assert set(files) == {"chain.bin", "chain.txt", "slots.csv", "network.json", "report.json"}
+    assert set(files) == {"chain.bin", "chain.txt", "slots.csv", "network.json", "build.json", "report.json"}
     assert files["chain.bin"] == artifacts.bitstream
     assert assemble(files["chain.txt"].decode()) == artifacts.image
     assert parse_network(files["network.json"].decode()) == residual()
+    assert json.loads(files["build.json"]) == json.loads(json.dumps(artifacts.describe_build()))
     assert json.loads(files["report.json"]) == json.loads(json.dumps(artifacts.to_plain()))
 
 

@@ -13,6 +13,9 @@ __all__ = ["assemble", "disassemble"]
 
 _FIRST_LINE = "snnmap-image 1"
 _MEMORIES = ("input_weights", "recurrent_weights", "output_weights")
+_PAIR = r"\d{1,5}=-?\d{1,5}"
+_ROW = rf"(\d{{1,5}}): ({_PAIR}(?: {_PAIR})*)"
+"""Blanks part the pairs, so that a line can be read in one way only and in linear time."""
 
 
 def disassemble(image: Image) -> str:
@@ -115,7 +118,7 @@ class _Reader:
         columns: list[int] = []
         data: list[int] = []
         while self._at < len(self._lines) and re.fullmatch(r"\d+:.*", self._lines[self._at][1]):
-            (source, pairs) = self._expect(r"(\d{1,5}): ((?:\d{1,5}=-?\d{1,5} ?)+)")
+            (source, pairs) = self._expect(_ROW)
             for pair in pairs.split():
                 target, weight = map(int, pair.split("="))
                 if int(source) >= shape[0] or target >= shape[1] or weight == 0:

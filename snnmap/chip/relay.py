@@ -68,17 +68,25 @@ def _repeats_every_count(cell: RelayCell, max_count: int, bits: int, shift: int)
     """Walk all reachable states (current, potential, own last count) and try every count in each."""
     seen = {(0, 0, 0)}
     frontier = [(0, 0, 0)]
+    answers: dict[tuple[int, int], tuple[int, int, int]] = {}
     while frontier:
         current, potential, own = frontier.pop()
         for count in range(max_count + 1):
-            i = deliver(current, cell.weight, shift, count, bits)
-            i = deliver(i, cell.self_weight, shift, own, bits)
-            i -= decay(i, cell.dash_syn)
-            v = integrate(potential, cell.dash_mem, i, 0, bits)
-            sent, v = fire(v, cell.threshold << shift, 0, max_count, bits)
-            if sent != count:
+            arrived = deliver(deliver(current, cell.weight, shift, count, bits), cell.self_weight, shift, own, bits)
+            if (arrived, potential) not in answers:
+                answers[arrived, potential] = _evolve(cell, arrived, potential, max_count, bits, shift)
+            state = answers[arrived, potential]
+            if state[2] != count:
                 return False
-            if (i, v, sent) not in seen:
-                seen.add((i, v, sent))
-                frontier.append((i, v, sent))
+            if state not in seen:
+                seen.add(state)
+                frontier.append(state)
     return True
+
+
+def _evolve(cell: RelayCell, current: int, potential: int, max_count: int, bits: int, shift: int) -> tuple[int, int, int]:
+    """Give current, potential and count after a step, from the current that has all input: what many states come to share."""
+    current -= decay(current, cell.dash_syn)
+    potential = integrate(potential, cell.dash_mem, current, 0, bits)
+    sent, potential = fire(potential, cell.threshold << shift, 0, max_count, bits)
+    return current, potential, sent

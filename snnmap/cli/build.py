@@ -1,14 +1,14 @@
 """snnmap build: from a model to a bitstream."""
 
 import sys
+from typing import Any
 
 import click
 
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import chip_option, model_argument, naming_file, read_array, stretch_option
+from snnmap.cli.options import build_options, chip_option, model_argument, naming_file, read_data, read_options
 from snnmap.loading import load
-from snnmap.mapping import FoldOptions
-from snnmap.pipeline import CompileOptions, compile_model
+from snnmap.pipeline import compile_model
 
 __all__ = ["command"]
 
@@ -17,18 +17,19 @@ __all__ = ["command"]
 @model_argument
 @chip_option
 @click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
-@click.option("--calibration", type=click.Path(), help="Spike counts (.npy) that set scales and rounding.")
 @click.option("--no-verify", is_flag=True, help="Do not run source and folded network against each other.")
-@stretch_option
-def command(model: str, chip: str, output: str, calibration: str | None, no_verify: bool, stretch_loops: bool) -> None:
+@build_options
+def command(
+    model: str, chip: str, output: str, no_verify: bool, calibration: str | None, labels: str | None, **choices: Any
+) -> None:
     """Build the bitstream of MODEL (file.py:callable, or a saved network) and all that belongs to it."""
+    options = read_options(**choices, verify=not no_verify)
     on_stage = report_stages()
     on_stage("reading the model")
     network = load(model)
-    options = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops), verify=not no_verify)
-    raster = None if calibration is None else read_array(calibration)
+    raster, classes = read_data(calibration, labels)
     with naming_file(calibration):
-        artifacts = compile_model(network, chip, options=options, calibration=raster, on_stage=on_stage)
+        artifacts = compile_model(network, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
     artifacts.write(output)
     for warning in artifacts.report.warnings:
         sys.stderr.write(f"{warning}\n")
@@ -38,3 +39,4 @@ def command(model: str, chip: str, output: str, calibration: str | None, no_veri
     if artifacts.verification is not None:
         seen = artifacts.verification
         click.echo(f"folded against source: {seen.n_mismatches} of {seen.n_compared} spike counts differ")
+    click.echo(str(artifacts.comparison))

@@ -1,14 +1,14 @@
 """snnmap check: the design rules."""
 
 import json
+from typing import Any
 
 import click
 
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import chip_option, model_argument, stretch_option
+from snnmap.cli.options import build_options, chip_option, model_argument, naming_file, read_data, read_options
 from snnmap.loading import load
-from snnmap.mapping import FoldOptions
-from snnmap.pipeline import CompileOptions, check_model
+from snnmap.pipeline import CheckResult, check_model
 
 __all__ = ["command"]
 
@@ -17,12 +17,27 @@ __all__ = ["command"]
 @model_argument
 @chip_option
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the report.")
-@stretch_option
-def command(model: str, chip: str, form: str, stretch_loops: bool) -> int:
-    """Check MODEL (file.py:callable, or a saved network) against all design rules of a chip; exit 1 on violations."""
-    options = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops))
+@build_options
+def command(model: str, chip: str, form: str, calibration: str | None, labels: str | None, **choices: Any) -> int:
+    """Check MODEL (file.py:callable, or a saved network) against all design rules of a chip; exit 1 on violations.
+
+    The last of the rules compare what the bitstream does with the model.
+    """
+    options = read_options(**choices)
     on_stage = report_stages()
     on_stage("reading the model")
-    report = check_model(load(model), chip, options=options, on_stage=on_stage).report
-    click.echo(json.dumps(report.to_plain(), indent=2) if form == "json" else str(report))
-    return 0 if report.is_clean else 1
+    network = load(model)
+    raster, classes = read_data(calibration, labels)
+    with naming_file(calibration):
+        result = check_model(network, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
+    click.echo(json.dumps(_to_plain(result), indent=2) if form == "json" else _to_text(result))
+    return 0 if result.report.is_clean else 1
+
+
+def _to_plain(result: CheckResult) -> dict[str, Any]:
+    comparison = None if result.comparison is None else result.comparison.to_plain()
+    return {**result.report.to_plain(), "comparison": comparison}
+
+
+def _to_text(result: CheckResult) -> str:
+    return str(result.report) if result.comparison is None else f"{result.report}\n{result.comparison}"

@@ -1,7 +1,9 @@
 """Arguments that several verbs take."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,21 @@ import numpy as np
 from snnmap.bitstream import decode
 from snnmap.chip import load_chip
 from snnmap.errors import FormatError, InputError
-from snnmap.ir import Image, IntArray
+from snnmap.ir import AgreementLimits, Image, IntArray
+from snnmap.mapping import FoldOptions
+from snnmap.pipeline import CompileOptions
 
 __all__ = [
     "bitstream_chip_option",
+    "build_options",
     "chip_option",
     "model_argument",
     "naming_file",
     "read_array",
     "read_bytes",
+    "read_data",
     "read_image",
+    "read_options",
     "stretch_option",
 ]
 
@@ -32,6 +39,76 @@ bitstream_chip_option: Callable[..., Any] = click.option(
 stretch_option: Callable[..., Any] = click.option(
     "--stretch-loops", is_flag=True, help="Lengthen the delays of loops that are too short to fold."
 )
+_LIMITS = [field.name for field in fields(AgreementLimits)]
+
+
+def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that check and build share, so that both see the same numbers."""
+    for option in reversed(
+        [
+            click.option(
+                "--calibration",
+                type=click.Path(),
+                help="Spike counts (.npy) of typical use: they set scales and rounding, "
+                "and model and bitstream are compared on them; without, inputs are drawn.",
+            ),
+            click.option("--labels", type=click.Path(), help="Classes (.npy) of the calibration's samples, for the accuracy."),
+            click.option(
+                "--decision", type=click.Choice(["count", "last", "mean", "max"]), help="How classes are read from outputs."
+            ),
+            click.option(
+                "--allow",
+                multiple=True,
+                metavar="RULE",
+                help="Tell errors of a rule of family 6 (SNN601, or SNN6 for all) as warnings.",
+            ),
+            click.option(
+                "--limit", "limits", multiple=True, metavar="NAME=VALUE", help=f"Limit of agreement: {', '.join(_LIMITS)}."
+            ),
+            stretch_option,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def read_options(
+    *, stretch_loops: bool, decision: Any, allow: tuple[str, ...], limits: tuple[str, ...], verify: bool = True
+) -> CompileOptions:
+    """Give the choices of a build from the values of its options.
+
+    Raises:
+        InputError: an unknown limit or rule, or a value that is no number.
+    """
+    return CompileOptions(
+        fold=FoldOptions(stretch_loops=stretch_loops),
+        decision=decision,
+        allow=allow,
+        limits=AgreementLimits(**dict(map(_read_limit, limits))),
+        verify=verify,
+    )
+
+
+def _read_limit(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if name not in _LIMITS or math.isnan(number):
+        raise InputError(
+            "this is no limit of agreement",
+            where="--limit",
+            measured=text,
+            limit=", ".join(_LIMITS),
+            fix="give --limit rate_low=0.7",
+        )
+    return name, number
+
+
+def read_data(calibration: str | None, labels: str | None) -> tuple[IntArray | None, IntArray | None]:
+    """Read calibration data and labels, where they are given."""
+    return (None if calibration is None else read_array(calibration)), (None if labels is None else read_array(labels))
 
 
 def read_bytes(path: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from snnmap.convert.ann import Ann, run_ann
 from snnmap.convert.calibrate import Compensation, LayerError
+from snnmap.convert.choose import Choice
 from snnmap.convert.convert import Conversion, convert_ann
 from snnmap.convert.encode import encode_values, split_ports
 from snnmap.convert.held_changes import HeldRow, measure_held_changes
@@ -24,6 +25,7 @@ from snnmap.convert.read import read_ann
 
 __all__ = [
     # converting
+    "Choice",
     "Compensation",
     "Conversion",
     "ConvertOptions",

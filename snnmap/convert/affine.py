@@ -1,5 +1,6 @@
 """What the reader does with affine maps: identity, products, sums, choices, other shapes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,18 @@ from snnmap.convert.ann import Affine
 from snnmap.errors import FrontendError
 from snnmap.ir import FloatArray, IntArray
 
-__all__ = ["apply_map", "combine", "make_identity", "reshape", "scale", "select", "to_array"]
+__all__ = [
+    "apply_map",
+    "combine",
+    "common_weight",
+    "join",
+    "make_identity",
+    "require_finite",
+    "reshape",
+    "scale",
+    "select",
+    "to_array",
+]
 
 
 def make_identity(source: str, shape: tuple[int, ...]) -> Affine:
@@ -52,6 +64,17 @@ def combine(one: Affine, other: Affine, factor: float) -> Affine:
     return Affine(terms=terms, bias=one.bias + factor * other.bias, shape=one.shape)
 
 
+def common_weight(value: Affine) -> FloatArray:
+    """Give the magnitude ``(n,)`` of all weights of a value where they have but one, else 0."""
+    low, high = np.full(value.size, np.inf), np.zeros(value.size)
+    for term in value.terms.values():
+        entries = term.tocoo()
+        kept, magnitude = entries.col[entries.data != 0], np.abs(entries.data[entries.data != 0])
+        np.minimum.at(low, kept, magnitude)
+        np.maximum.at(high, kept, magnitude)
+    return np.where(low == high, high, 0.0)
+
+
 def scale(value: Affine, factor: FloatArray, shift: FloatArray) -> Affine:
     """Give ``value * factor + shift``, both ``(n,)``."""
     terms = {source: weights.multiply(factor[np.newaxis]).tocsr() for source, weights in value.terms.items()}
@@ -61,6 +84,39 @@ def scale(value: Affine, factor: FloatArray, shift: FloatArray) -> Affine:
 def select(value: Affine, index: IntArray, shape: tuple[int, ...]) -> Affine:
     """Give the values at ``index``, ``(n,)``."""
     return Affine(terms={source: term[:, index] for source, term in value.terms.items()}, bias=value.bias[index], shape=shape)
+
+
+def join(values: Sequence[Affine]) -> Affine:
+    """Give all values one behind the other, ``(n,)``."""
+    from scipy.sparse import csr_array, hstack
+
+    if len(values) == 1:
+        return reshape(values[0], (values[0].size,))
+    heights = {source: term.shape[0] for value in values for source, term in value.terms.items()}
+    terms = {
+        source: hstack([value.terms.get(source, csr_array((height, value.size))) for value in values], format="csr")
+        for source, height in heights.items()
+    }
+    bias = np.concatenate([value.bias for value in values])
+    return Affine(terms=terms, bias=bias, shape=(bias.size,))
+
+
+def require_finite(value: Affine, where: str) -> None:
+    """Refuse weights or biases that are no numbers.
+
+    Raises:
+        FrontendError: it names the layer that they come from.
+    """
+    n_wrong = sum(int(np.count_nonzero(~np.isfinite(term.data))) for term in value.terms.values())
+    n_wrong += int(np.count_nonzero(~np.isfinite(value.bias)))
+    if n_wrong:
+        raise FrontendError(
+            "weights or constants of the layer are not finite",
+            where=where,
+            measured=f"{n_wrong} NaN or infinite",
+            limit="0",
+            fix="train again with a lower rate, or load weights that are finite",
+        )
 
 
 def reshape(value: Affine, shape: tuple[int, ...]) -> Affine:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import BoolArray, FloatArray
+from snnmap.ir import BoolArray, FloatArray, record
 
 __all__ = [
     "INPUT",
@@ -30,7 +30,7 @@ LayerKind = Literal["relu", "max", "excess"]
 Rounding = Literal["round", "half_down", "floor"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Affine:
     """Sparse weights from ReLU layers or the input, and a bias: a pre-activation or an output.
 
@@ -73,13 +73,24 @@ class ReluLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ann:
-    """Layers in an order in which they can be computed, and the output's affine map; ``framework`` is what it was read from."""
+    """Layers in an order in which they can be computed, and the output's affine map.
+
+    Attributes:
+        name: of the model.
+        n_inputs: values of a sample.
+        layers: in an order in which they can be computed.
+        output: what is read.
+        framework: what it was read from.
+        left_out: function at the model's end that is not in ``output`` and keeps the order of its values, ``softmax`` or
+            ``log_softmax``: the outputs are logits.
+    """
 
     name: str
     n_inputs: int
     layers: tuple[ReluLayer, ...]
     output: Affine
     framework: str
+    left_out: str = ""
 
 
 def run_ann(ann: Ann, inputs: npt.ArrayLike) -> dict[str, FloatArray]:

@@ -11,7 +11,17 @@ from snnmap.convert.encode import CLOCK, HOLD, release_name
 from snnmap.convert.options import ConvertOptions
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection
 
-__all__ = ["MAX_COUNT", "LayerNetwork", "add_charge", "build_layer", "hold_charge", "join_layers", "leak_drive", "start_charge"]
+__all__ = [
+    "MAX_COUNT",
+    "LayerNetwork",
+    "add_charge",
+    "build_ends",
+    "build_layer",
+    "hold_charge",
+    "join_layers",
+    "leak_drive",
+    "start_charge",
+]
 
 MAX_COUNT = 31
 """The most spikes a neuron sends a step."""
@@ -117,30 +127,31 @@ def hold_charge(part: LayerNetwork, held: FloatArray, level: int, options: Conve
     return add_charge(taken, release_name(level), held / options.input_rate, options)
 
 
-def join_layers(
-    ann: Ann, parts: Sequence[LayerNetwork], control: Sequence[str], units: Mapping[str, float], options: ConvertOptions
-) -> Network:
+def build_ends(ann: Ann, units: Mapping[str, float], options: ConvertOptions) -> tuple[LayerNetwork, LayerNetwork]:
+    """Give the neuron that repeats the clock for the readout, and the readout."""
+    return _repeat_clock(units, options), _build_output(ann.output, units, options)
+
+
+def join_layers(ann: Ann, parts: Sequence[LayerNetwork], control: Sequence[str], options: ConvertOptions) -> Network:
     """Give the network of all layers and the readout.
 
     Args:
         ann: converted.
-        parts: its layers.
+        parts: its layers, the repeated clock and the readout.
         control: names of the ports that carry time.
-        units: by layer.
         options: of the conversion.
     """
-    ends = (_repeat_clock(units, options), _build_output(ann.output, units, options))
-    every = (*parts, *ends)
     return Network(
         name=ann.name,
         inputs=(InputPort(name=INPUT, size=ann.n_inputs), *(InputPort(name=name, size=1) for name in control)),
-        populations=tuple(part.population for part in every),
-        projections=tuple(projection for part in every for projection in part.projections),
+        populations=tuple(part.population for part in parts),
+        projections=tuple(projection for part in parts for projection in part.projections),
         outputs=(OutputPort(name="output", populations=("output",), readout="potential"),),
         provenance={
             "framework": f"{ann.framework}, converted",
             "reset": "subtract",
             "presentation": f"{options.n_steps} steps",
+            **({"left out": f"{ann.left_out} at the end: outputs are logits"} if ann.left_out else {}),
         },
     )
 

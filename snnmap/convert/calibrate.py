@@ -1,21 +1,19 @@
 """One pass over the layers: each is run alone, on what the layers before it really send."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from snnmap.convert.ann import Ann, ReluLayer, apply_affine, measure_levels
 from snnmap.convert.balance import Units
-from snnmap.convert.build import LayerNetwork, add_charge, build_layer, hold_charge, leak_drive, start_charge
+from snnmap.convert.build import LayerNetwork, add_charge, build_ends, build_layer, hold_charge, leak_drive, start_charge
 from snnmap.convert.encode import CLOCK, release_step
+from snnmap.convert.layer_run import Counts, run_layer
 from snnmap.convert.options import ConvertOptions
-from snnmap.ir import FloatArray, InputPort, IntArray, Network, simulate_network
+from snnmap.ir import FloatArray, IntArray
 
-__all__ = ["Compensation", "LayerError", "calibrate_layers", "measure_errors"]
-
-_LARGEST = 4_000_000
-"""Potentials (samples, steps, neurons) that are kept at a time."""
+__all__ = ["Calibrated", "Compensation", "LayerError", "calibrate_layers", "measure_errors"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +56,30 @@ class Compensation:
     held: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """All layers with their charges, and what they did on calibration data.
+
+    Attributes:
+        parts: the ANN's layers in its order, the repeated clock, the readout.
+        compensations: a line a layer of the ANN.
+        spikes: ``(n, size)`` by layer name.
+        outputs: ``(n, n_outputs)``, as the readout gives the ANN's.
+    """
+
+    parts: tuple[LayerNetwork, ...]
+    compensations: tuple[Compensation, ...]
+    spikes: Mapping[str, IntArray]
+    outputs: FloatArray
+
+
 def calibrate_layers(
     ann: Ann,
     units: Units,
     activations: Mapping[str, FloatArray],
     ports: Mapping[str, IntArray],
     options: ConvertOptions,
-) -> tuple[list[LayerNetwork], list[Compensation], dict[str, IntArray]]:
+) -> Calibrated:
     """Build all layers, each from the counts that those before it send on calibration data.
 
     Args:
@@ -73,13 +88,12 @@ def calibrate_layers(
         activations: ``(n, size)`` by layer name.
         ports: ``(n, time, size)`` counts of the input ports for the same data.
         options: of the conversion.
-
-    Returns:
-        Layers and what they were given, in the ANN's order, and the layers' spikes by name, ``(n, size)``.
     """
     levels = measure_levels(ann)
     last_use = {source: layer.name for layer in ann.layers for source in layer.incoming.terms}
-    rasters, parts, given, spikes = dict(ports), [], [], {}
+    last_use |= dict.fromkeys(ann.output.terms, "output")
+    rasters: dict[str, Counts] = dict(ports)
+    parts, given, spikes = [], [], {}
     for layer in ann.layers:
         name = layer.name
         part, charges = _fit_layer(layer, units.values, activations, rasters, levels[name], options)
@@ -89,7 +103,15 @@ def calibrate_layers(
         spikes[name] = counts.sum(axis=1)
         rasters = {source: raster for source, raster in rasters.items() if source in ports or last_use.get(source) != name}
         rasters[name] = counts
-    return parts, given, spikes
+    repeat, output = build_ends(ann, units.values, options)
+    rasters[repeat.population.name], _ = _run(repeat, rasters)
+    _, rest = _run(output, rasters, fires=False)
+    return Calibrated(
+        parts=(*parts, repeat, output),
+        compensations=tuple(given),
+        spikes=spikes,
+        outputs=rest * units.values["output"],
+    )
 
 
 def measure_errors(
@@ -115,7 +137,7 @@ def _fit_layer(
     layer: ReluLayer,
     units: Mapping[str, float],
     activations: Mapping[str, FloatArray],
-    rasters: Mapping[str, IntArray],
+    rasters: Mapping[str, Counts],
     level: int,
     options: ConvertOptions,
 ) -> tuple[LayerNetwork, tuple[FloatArray, FloatArray]]:
@@ -131,20 +153,17 @@ def _fit_layer(
     return part, (lacking, held)
 
 
-def _run(part: LayerNetwork, rasters: Mapping[str, IntArray]) -> tuple[IntArray, FloatArray]:
+def _run(part: LayerNetwork, rasters: Mapping[str, Counts], *, fires: bool = True) -> tuple[Counts, FloatArray]:
     """Run one layer on its sources' counts; give its own, ``(n, time, size)``, and the last potentials, ``(n, size)``."""
-    name, found = part.population.name, []
-    for alone, inputs in _isolate(part, rasters):
-        recording = simulate_network(alone, inputs, counts_of=[name], states_of=[name])
-        found.append((recording.counts[name], np.asarray(recording.potentials[name][:, -1], np.float64)))
-    return np.concatenate([counts for counts, _ in found]), np.concatenate([rest for _, rest in found])
+    runs = list(run_layer(part, rasters, fires=fires))
+    return np.concatenate([run.counts for run in runs]), np.concatenate([run.rest for run in runs])
 
 
 def _measure_lack(
     layer: ReluLayer,
     units: Mapping[str, float],
     activations: Mapping[str, FloatArray],
-    run: tuple[IntArray, FloatArray],
+    run: tuple[Counts, FloatArray],
     options: ConvertOptions,
 ) -> FloatArray:
     """Give the charge ``(size,)`` that neurons are short of, mean over samples in which the neuron or the activation is active.
@@ -163,7 +182,7 @@ def _measure_lack(
     return lacking
 
 
-def _measure_overshoot(part: LayerNetwork, rasters: Mapping[str, IntArray], level: int, options: ConvertOptions) -> FloatArray:
+def _measure_overshoot(part: LayerNetwork, rasters: Mapping[str, Counts], level: int, options: ConvertOptions) -> FloatArray:
     """Give the charge ``(size,)`` that keeps the potential from ever passing its last value (or 0, where that is below).
 
     Without spikes, the potential v[t] is the sum of all charge so far. Held back by h[t] H, where h is the share of the held
@@ -171,28 +190,13 @@ def _measure_overshoot(part: LayerNetwork, rasters: Mapping[str, IntArray], leve
 
         H = margin * max over samples and t of (v[t] - max(v[end], 0)) / h[t]
     """
-    name, until = part.population.name, release_step(level, options)
+    until = release_step(level, options)
     arrived = 1.0 - (1.0 - options.gain) ** np.arange(1, until + 1)[:, np.newaxis]
     held = np.zeros(part.population.size)
-    for alone, inputs in _isolate(part, rasters, fires=False):
-        v = simulate_network(alone, inputs, counts_of=[], states_of=[name]).potentials[name]
-        beyond = (v[:, :until] - np.maximum(v[:, -1:], 0.0)) / arrived
+    for run in run_layer(part, rasters, fires=False, n_kept=until):
+        beyond = (run.potentials - np.maximum(run.rest[:, np.newaxis], 0.0)) / arrived
         held = np.maximum(held, beyond.max(axis=(0, 1)))
     return options.hold_margin * held
-
-
-def _isolate(
-    part: LayerNetwork, rasters: Mapping[str, IntArray], *, fires: bool = True
-) -> Iterator[tuple[Network, dict[str, IntArray]]]:
-    """Give the network of one layer whose sources are input ports, and their counts, some samples at a time."""
-    population = part.population if fires else replace(part.population, threshold=np.full(part.population.size, np.inf))
-    sources = {projection.pre: rasters[projection.pre] for projection in part.projections}
-    ports = tuple(InputPort(name=name, size=raster.shape[2]) for name, raster in sources.items())
-    network = Network(name=population.name, inputs=ports, populations=(population,), projections=part.projections, outputs=())
-    n_samples, n_steps = next(iter(sources.values())).shape[:2]
-    batch = max(1, _LARGEST // (n_steps * population.size))
-    for start in range(0, n_samples, batch):
-        yield network, {name: raster[start : start + batch] for name, raster in sources.items()}
 
 
 def _describe(layer: ReluLayer, units: Units, charges: tuple[FloatArray, FloatArray], options: ConvertOptions) -> Compensation:

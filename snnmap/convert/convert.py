@@ -1,45 +1,45 @@
 """ReLU networks as LIF networks whose spike counts are the activations."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.convert.ann import Ann, keep_neurons, measure_levels, run_ann, shift_input
-from snnmap.convert.balance import choose_units
-from snnmap.convert.build import MAX_COUNT, join_layers
-from snnmap.convert.calibrate import Compensation, LayerError, calibrate_layers, measure_errors
-from snnmap.convert.encode import encode_control, encode_ports, split_ports
+from snnmap.convert.ann import INPUT, Ann, measure_levels, shift_input
+from snnmap.convert.build import join_layers
+from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
+from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
+from snnmap.convert.confirm import confirm_onnx
+from snnmap.convert.encode import encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.onnx_read import read_onnx
 from snnmap.convert.options import ConvertOptions, Signed
 from snnmap.convert.read import read_ann
 from snnmap.errors import InputError
-from snnmap.ir import BoolArray, FloatArray, IntArray, Network
+from snnmap.ir import FloatArray, IntArray, Network, record
 
-__all__ = ["Conversion", "convert_ann", "read_data", "read_model"]
-
-_MEASURED = 256
-"""Samples of the calibration data that are simulated; units are chosen on all."""
+__all__ = ["Conversion", "convert_ann", "convert_model", "read_data", "read_model"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Conversion:
     """A converted network, and how to feed and read it.
 
     Attributes:
         network: with input ports ``input`` and ``clock`` (the most spikes in each step of the presentation; it carries biases),
             and where spikes are held back ``hold`` and a ``release`` for each level.
-        ann: the ANN that it stands for, of input values less ``input_min``, without neurons that clip nothing.
-        options: of the conversion.
+        ann: the ANN that it stands for, of input values less ``input_min``, without neurons that clip nothing, its channels
+            scaled where they are balanced each by itself.
+        options: of the conversion, ``auto`` replaced by what was taken.
         units: activation that one spike count over the presentation stands for, by layer.
         errors: a line a layer, on calibration data.
         compensations: a line a layer.
         calibration: ``(n, time, size)`` counts by input port, of the first calibration data: what the quantiser takes.
+        expected: ``(n, n_outputs) float64``, the ANN's own outputs for the samples in ``calibration``, which
+            :meth:`read_logits` of a run of these should give.
+        choices: a line a way that was tried, with what it errs and costs; one is taken.
     """
 
     network: Network
@@ -49,6 +49,8 @@ class Conversion:
     errors: tuple[LayerError, ...]
     compensations: tuple[Compensation, ...]
     calibration: Mapping[str, IntArray]
+    expected: FloatArray
+    choices: tuple[Choice, ...]
 
     @property
     def ports(self) -> dict[str, int]:
@@ -110,49 +112,77 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
         calibration: ``(n, ...)`` input values as the model takes them, some hundreds.
         options: choices.
 
+    Warns:
+        ConversionWarning: the outputs on calibration data err by more than ``error_limit``, in every way that was tried.
+
     Raises:
         FrontendError: an operation has no counterpart.
         InputError: calibration data that are empty, out of range or of the wrong shape.
     """
-    options, data = options or ConvertOptions(), read_data(calibration)
-    ann = read_model(model, data.shape[1:], signed=options.signed)
+    conversion = convert_model(model, calibration, options or ConvertOptions())
+    warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)
+    return conversion
+
+
+def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions) -> Conversion:
+    """Convert as :func:`convert_ann`, without a warning: for what reports the errors itself."""
+    data = read_data(calibration)
+    ann = read_model(model, data.shape[1:], signed=options.signed, samples=data)
     _require_size(ann, data)
-    ann, activations = _prune_excess(shift_input(ann, options.input_min), data - options.input_min)
-    n_levels = max(measure_levels(ann).values())
-    options = _settle(options, len(ann.layers), n_levels)
-    _require_window(ann, activations, options)
-    units = choose_units(ann, activations, options)
-    few = {name: values[:_MEASURED] for name, values in activations.items()}
-    ports = encode_ports(data[:_MEASURED], ann.n_inputs, n_levels, options)
-    parts, compensations, spikes = calibrate_layers(ann, units, few, ports, options)
+    best, choices = choose_attempt(shift_input(ann, options.input_min), data, options)
+    control = [name for name in best.ports if name != INPUT]
     return Conversion(
-        network=join_layers(ann, parts, tuple(encode_control(n_levels, options)), units.values, options),
-        ann=ann,
-        options=options,
-        units=units.values,
-        errors=measure_errors(ann, units.values, few, spikes),
-        compensations=tuple(compensations),
-        calibration=ports,
+        network=join_layers(best.ann, best.calibrated.parts, control, best.options),
+        ann=best.ann,
+        options=best.options,
+        units=best.units,
+        errors=measure_errors(best.ann, best.units, best.activations, best.calibrated.spikes),
+        compensations=best.calibrated.compensations,
+        calibration=best.ports,
+        expected=best.activations["output"],
+        choices=choices,
     )
 
 
-def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refuse") -> Ann:
-    """Read a model of any kind that :func:`convert_ann` takes; ``input_shape`` is of one sample."""
+def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refuse", samples: FloatArray | None = None) -> Ann:
+    """Read a model of any kind that :func:`convert_ann` takes.
+
+    Args:
+        model: to read.
+        input_shape: of one sample.
+        signed: as in :class:`ConvertOptions`.
+        samples: ``(n, *input_shape)`` on which a torch module is compared with what was read.
+
+    Raises:
+        FrontendError: an operation has no counterpart, or there is no reader for such a model.
+    """
     package = type(model).__module__.partition(".")[0]
     if isinstance(model, Ann):
         return model
     if isinstance(model, str | Path) or package == "onnx":
-        return read_onnx(model, input_shape)
-    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape, signed=signed)
+        ann = read_onnx(model, input_shape)
+        if samples is not None:
+            confirm_onnx(ann, model, samples)
+        return ann
+    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape, signed=signed, samples=samples)
 
 
-def read_data(values: npt.ArrayLike, what: str = "calibration data") -> FloatArray:
+def read_data(values: Any, what: str = "calibration data") -> FloatArray:
     """Give values as float64.
 
     Raises:
         InputError: no batch, no samples, or values that are not finite.
     """
-    data = np.asarray(values, np.float64)
+    given = values.detach().cpu() if hasattr(values, "detach") else values
+    try:
+        data = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the {what} are no array of numbers",
+            measured=f"{type(values).__module__}.{type(values).__qualname__}",
+            limit="an array or tensor (n, ...)",
+            fix="give one array; of a DataLoader: torch.cat([batch[0] for batch in loader])",
+        ) from error
     if data.ndim < 2 or not data.shape[0]:
         raise InputError(
             f"the {what} are empty or have no batch", measured=str(data.shape), limit="(n, ...)", fix="give some hundred inputs"
@@ -178,46 +208,3 @@ def _require_size(ann: Ann, data: FloatArray) -> None:
             limit=str(ann.n_inputs),
             fix="give one value an input",
         )
-
-
-def _require_window(ann: Ann, activations: Mapping[str, FloatArray], options: ConvertOptions) -> None:
-    """Refuse levels on calibration data that neurons cannot send as spikes in the time that they have."""
-    n_steps = options.hold_steps if options.overshoot == "hold" else options.n_steps + options.settle_steps
-    for layer in ann.layers:
-        highest = activations[layer.name].max(initial=0.0) / layer.step if layer.step is not None else 0.0
-        if highest > MAX_COUNT * n_steps:
-            raise InputError(
-                "a quantised activation has more levels than there is time to send as spikes",
-                where=f"layer '{layer.name}'",
-                measured=f"level {highest:.0f} on calibration data",
-                limit=f"{MAX_COUNT} spikes a step x {n_steps} steps",
-                fix="quantise with fewer bits or a larger step, or raise n_steps (with overshoot='hold': hold_steps)",
-            )
-
-
-def _prune_excess(ann: Ann, data: FloatArray) -> tuple[Ann, dict[str, FloatArray]]:
-    """Leave out the neurons of clips that no sample reaches; give activations on the data too."""
-    activations = run_ann(ann, data)
-    kept: dict[str, BoolArray] = {}
-    for layer in ann.layers:
-        if layer.kind == "excess":
-            kept[layer.name] = np.greater(activations[layer.name].max(axis=0), 0.0)
-    for name, mask in kept.items():
-        activations[name] = activations[name][:, mask]
-    return keep_neurons(ann, kept), activations
-
-
-def _settle(options: ConvertOptions, n_layers: int, n_levels: int) -> ConvertOptions:
-    """Choose the silent steps where the user has not."""
-    options = replace(options, hold_steps=options.hold_steps or math.ceil(8 * options.slowness))
-    least = options.hold_steps * (n_levels + 1) if options.overshoot == "hold" else 0
-    steps = options.settle_steps or least or math.ceil((4 + n_layers) * options.slowness)
-    if steps < least:
-        raise InputError(
-            "held spikes come too late for the silent steps",
-            where="ConvertOptions.settle_steps",
-            measured=str(steps),
-            limit=f">= {least}: hold_steps {options.hold_steps} for each of {n_levels} levels and the readout",
-            fix="set settle_steps=0, which takes what is needed",
-        )
-    return replace(options, settle_steps=steps)

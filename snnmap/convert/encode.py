@@ -101,7 +101,8 @@ def split_ports(counts: IntArray, ports: Mapping[str, int] | None = None) -> dic
 
     Args:
         counts: ``(n, time, channels)``, of :meth:`Conversion.encode`.
-        ports: channels by port, as ``Conversion.ports``; None is inputs and one clock, as without ``overshoot="hold"``.
+        ports: channels by port, as ``Conversion.ports``; None is inputs and one clock, as where spikes are not held
+            (:meth:`Conversion.split` knows).
 
     Raises:
         InputError: other channels than the ports have.

@@ -16,6 +16,9 @@ _ARGUMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "relu6": ("ReLU6", ()),
     "hardtanh": ("Hardtanh", ("min_val", "max_val")),
     "hardtanh_": ("Hardtanh", ("min_val", "max_val")),
+    "hardsigmoid": ("Hardsigmoid", ()),
+    "leaky_relu": ("LeakyReLU", ("negative_slope",)),
+    "leaky_relu_": ("LeakyReLU", ("negative_slope",)),
     "dropout": ("Dropout", ()),
     "dropout1d": ("Dropout", ()),
     "dropout2d": ("Dropout", ()),
@@ -70,7 +73,11 @@ def _clamp(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> 
     given = dict(zip(names, arguments, strict=False)) | dict(keywords)
     low, high = given.get("min"), given.get("max")
     if not all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
-        raise FrontendError("a clamp to other bounds than numbers", where=name, fix="clamp from 0 to a number")
+        raise FrontendError("a clamp to other bounds than numbers", where=name, fix="clamp between numbers")
+    if low is not None and high is not None and low >= high:
+        raise FrontendError(
+            "a clamp whose bounds are in the wrong order", where=f"forward, {name}", measured=f"{low} to {high}", fix="swap them"
+        )
     if low == 0 and high is None:
         return nn.ReLU()
     return nn.Hardtanh(-np.inf if low is None else float(low), np.inf if high is None else float(high))

@@ -6,7 +6,7 @@ from itertools import count
 
 import numpy as np
 
-from snnmap.convert.affine import combine, make_identity, reshape, scale, select
+from snnmap.convert.affine import combine, common_weight, make_identity, reshape, scale, select
 from snnmap.convert.ann import INPUT, Affine, ReluLayer
 from snnmap.errors import FrontendError
 from snnmap.ir import FloatArray, IntArray
@@ -62,6 +62,29 @@ class LayerList:
         self._highs[self._layers[-1].name] = high
         return combine(rectified, self.rectify(replace(layer, name=name, incoming=above, kind="excess")), -1.0)
 
+    def rectify_leaky(self, name: str, value: Affine, slope: FloatArray) -> Affine:
+        """Add the layers of a ReLU that leaks by slopes ``(n,)``: exactly ``relu(z) - slope * relu(-z)``."""
+        nothing = np.zeros(value.size)
+        above = self.rectify(ReluLayer(name=name, incoming=value))
+        below = self.rectify(ReluLayer(name=f"{name}.negative", incoming=scale(value, nothing - 1.0, nothing)))
+        return combine(above, scale(below, slope, nothing), -1.0)
+
+    def clip(self, name: str, value: Affine, low: float, high: float) -> Affine:
+        """Add the layers of a clip between bounds, either of which may be infinite: exactly ``low + relu(z - low)``, clipped."""
+        ones = np.ones(value.size)
+        if np.isinf(low):
+            if np.isinf(high):
+                return value
+            below = self.rectify(ReluLayer(name=name, incoming=scale(value, -ones, high * ones)))
+            return scale(below, -ones, high * ones)
+        raised = scale(value, ones, -low * ones)
+        clipped = self.rectify_and_clip(ReluLayer(name=name, incoming=raised if low else value), high - low)
+        return scale(clipped, ones, low * ones) if low else clipped
+
+    def maximum(self, name: str, one: Affine, other: Affine) -> Affine:
+        """Add the layer of an elementwise maximum: exactly ``a + relu(b - a)``."""
+        return combine(one, self._rectify_maximum(name, combine(other, one, -1.0)), 1.0)
+
     def take_last(self, value: Affine) -> ReluLayer | None:
         """Take the last layer out again, where a value is its plain output and it has no step yet."""
         if not self._layers or list(value.terms) != [self._layers[-1].name]:
@@ -97,7 +120,8 @@ class LayerList:
     def pool_maxima(self, name: str, windows: IntArray, shape: tuple[int, ...], value: Affine, where: str) -> Affine:
         """Write maxima as ReLUs, exactly: max(a, b) = a + relu(b - a), pair by pair.
 
-        Values that are all multiples of one weight, such as a channel's levels, are compared as whole numbers::
+        Padding, which is below every value, is a window's own first value once more. Values that are all multiples of one
+        weight, such as a channel's levels, are compared as whole numbers::
 
             max(a, b) = a + weight * relu((b - a) / weight)
 
@@ -109,10 +133,9 @@ class LayerList:
             where: module or node that errors name.
 
         Raises:
-            FrontendError: a window reaches into padding.
+            FrontendError: a window holds nothing but padding.
         """
-        if (windows < 0).any():
-            raise FrontendError("a padded MaxPool has no LIF counterpart", where=where, fix="pool without padding")
+        windows = _without_padding(windows, where)
         places = [select(value, windows[:, place].reshape(-1), shape) for place in range(windows.shape[1])]
         level = 0
         while len(places) > 1:
@@ -126,19 +149,17 @@ class LayerList:
         return places[0]
 
     def _rectify_maximum(self, name: str, difference: Affine) -> Affine:
-        weight, nothing = _common_weight(difference), np.zeros(difference.size)
+        common, nothing = common_weight(difference), np.zeros(difference.size)
+        weight = np.where(common > 0.0, common, 1.0)
         if (weight == 1.0).all():
             return self.rectify(ReluLayer(name=name, incoming=difference, kind="max"))
         whole = scale(difference, 1.0 / weight, nothing)
         return scale(self.rectify(ReluLayer(name=name, incoming=whole, kind="max")), weight, nothing)
 
 
-def _common_weight(value: Affine) -> FloatArray:
-    """Give the magnitude ``(n,)`` of all weights of a value where they have but one, else 1."""
-    low, high = np.full(value.size, np.inf), np.zeros(value.size)
-    for term in value.terms.values():
-        entries = term.tocoo()
-        kept, magnitude = entries.col[entries.data != 0], np.abs(entries.data[entries.data != 0])
-        np.minimum.at(low, kept, magnitude)
-        np.maximum.at(high, kept, magnitude)
-    return np.where(low == high, high, 1.0)
+def _without_padding(windows: IntArray, where: str) -> IntArray:
+    valid = windows >= 0
+    if not valid.any(axis=1).all():
+        raise FrontendError("a window of a MaxPool holds nothing but padding", where=where, fix="pad by less than the kernel")
+    first = np.take_along_axis(windows, valid.argmax(axis=1)[:, np.newaxis], axis=1)
+    return np.where(valid, windows, first)

@@ -18,7 +18,7 @@ from snnmap.convert.options import Signed
 from snnmap.errors import FrontendError
 from snnmap.ir import FloatArray
 
-__all__ = ["Levels", "quantise_activation", "read_levels"]
+__all__ = ["Levels", "is_non_negative", "quantise_activation", "read_levels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def quantise_activation(
     if rectified is not None:
         incoming, high = rectified
         return _rise(layers, name, incoming, replace(levels, top=_level_of(high, levels)))
-    if levels.bottom == 0.0 or _is_non_negative(value):
+    if levels.bottom == 0.0 or is_non_negative(value):
         return _rise(layers, name, value, levels)
     if signed == "refuse":
         raise _refuse_sign(levels, where)
@@ -141,7 +141,7 @@ def _read_steps(module: Any, shape: tuple[int, ...], where: str) -> float | Floa
     return np.ascontiguousarray(np.broadcast_to(steps.reshape(sides), shape)).reshape(-1)
 
 
-def _is_non_negative(value: Affine) -> bool:
+def is_non_negative(value: Affine) -> bool:
     """Tell whether a value is never below 0 because all that it adds up is not, a clip ``relu(z) - relu(z - b)`` included."""
     if INPUT in value.terms or (value.bias < 0).any():
         return False

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from snnmap.convert.ann import INPUT, run_ann
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
-from snnmap.convert.convert import Conversion, convert_ann, read_data
+from snnmap.convert.convert import Conversion, convert_model, read_data
 from snnmap.convert.options import Coding, ConvertOptions
 from snnmap.errors import InputError
 from snnmap.ir import FloatArray, IntArray, Network, count_fan_out, simulate_network
@@ -128,10 +128,10 @@ def sweep_steps(
     n_steps: Sequence[int] = (4, 8, 16),
     options: ConvertOptions | None = None,
 ) -> tuple[StepRow, ...]:
-    """Convert with several T and score each, in float simulation.
+    """Convert with several T and score each, in float simulation; ``overshoot="auto"`` is one way for all, chosen at its own T.
 
     Args:
-        model: as :func:`convert_ann` takes it.
+        model: as :func:`snnmap.convert.convert_ann` takes it.
         calibration: ``(n, ...)`` input values.
         inputs: ``(n, ...)`` values to score on.
         labels: ``(n,)`` classes of them.
@@ -142,9 +142,9 @@ def sweep_steps(
         FrontendError: an operation has no counterpart.
         InputError: wrong data or labels.
     """
-    rows = []
+    rows, way = [], _choose_way(model, calibration, options)
     for steps in n_steps:
-        conversion = convert_ann(model, calibration, options=replace(options or ConvertOptions(), n_steps=steps))
+        conversion = convert_model(model, calibration, replace(way, n_steps=steps))
         rows.append(
             StepRow(
                 n_steps=steps,
@@ -166,9 +166,9 @@ def measure_codings(
     options: ConvertOptions | None = None,
 ) -> tuple[CodingRow, ...]:
     """Convert with several input codings and score each; arguments and errors as :func:`sweep_steps`."""
-    rows = []
+    rows, way = [], _choose_way(model, calibration, options)
     for coding in codings:
-        conversion = convert_ann(model, calibration, options=replace(options or ConvertOptions(), coding=coding))
+        conversion = convert_model(model, calibration, replace(way, coding=coding))
         rows.append(CodingRow(coding=coding, score=score_conversion(conversion, inputs, labels)))
     return tuple(rows)
 
@@ -182,7 +182,7 @@ def measure_leak(
     The chip's own leak is at least one unit of the state a step, which the float simulation does not have.
 
     Args:
-        model: as :func:`convert_ann` takes it.
+        model: as :func:`snnmap.convert.convert_ann` takes it.
         calibration: ``(n, ...)`` input values.
         dash_mem: bit shift of the leak.
         options: of the conversions, but for dash_mem, compensate_leak and calibrate.
@@ -191,9 +191,9 @@ def measure_leak(
         FrontendError: an operation has no counterpart.
         InputError: wrong calibration data.
     """
-    leaky = replace(options or ConvertOptions(), dash_mem=dash_mem, compensate_leak=True)
-    calibrated = convert_ann(model, calibration, options=replace(leaky, calibrate=True))
-    plain = convert_ann(model, calibration, options=replace(leaky, dash_mem=None, calibrate=False))
+    leaky = replace(_choose_way(model, calibration, options), dash_mem=dash_mem, compensate_leak=True)
+    calibrated = convert_model(model, calibration, replace(leaky, calibrate=True))
+    plain = convert_model(model, calibration, replace(leaky, dash_mem=None, calibrate=False))
     data = read_data(calibration)[:256]
     activations = run_ann(plain.ann, data - plain.options.input_min)
     leak = leaky.leak
@@ -216,6 +216,15 @@ def measure_leak(
         )
         for layer in plain.ann.layers
     )
+
+
+def _choose_way(model: Any, calibration: npt.ArrayLike, options: ConvertOptions | None) -> ConvertOptions:
+    """Replace ``overshoot="auto"`` by what a conversion with these options takes."""
+    options = options or ConvertOptions()
+    if options.overshoot != "auto":
+        return options
+    taken = convert_model(model, calibration, options).options
+    return replace(options, overshoot=taken.overshoot, balance_by=taken.balance_by)
 
 
 def _with_leak(network: Network, leak: float, drive: float) -> Network:

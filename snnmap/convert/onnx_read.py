@@ -11,6 +11,7 @@ import numpy as np
 from snnmap.convert.affine import apply_map, combine, make_identity, reshape, scale
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
 from snnmap.convert.layers import LayerList
+from snnmap.convert.levels import is_non_negative
 from snnmap.convert.onnx_windows import read_window, require_no_ceil
 from snnmap.errors import FrontendError, NetworkError
 from snnmap.ir import FloatArray
@@ -29,9 +30,10 @@ _FIX = (
 def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
     """Read an ONNX model of operator set 13 or later; consecutive linear operators become one affine map.
 
-    A quantised activation, ``QuantizeLinear`` to unsigned integers with zero point 0 and ``DequantizeLinear`` behind it,
-    becomes a ReLU with the scale as its step, as :class:`snnmap.nn.QuantisedReLU` is one. Around the input and the output, and
-    of weights, quantisation is computed or passed over: inputs are coded as spike counts anyway.
+    A quantised activation, ``QuantizeLinear`` with its zero point at the least integer, or of values that are never negative,
+    and ``DequantizeLinear`` behind it, becomes a ReLU with the scale as its step, as :class:`snnmap.nn.QuantisedReLU` is one.
+    Around the input and the output, and of weights, quantisation is computed or passed over: inputs are coded as spike counts
+    anyway.
 
     Args:
         source: path of a file, or ``onnx.ModelProto``.
@@ -102,6 +104,8 @@ class _Reader:
         self.batch, self.input = -1, ""
         self.steps: dict[str, float] = {}
         """Step of the values that are whole numbers of it, by name."""
+        self.zeros: dict[str, int] = {}
+        """Zero point of quantised values, by name."""
 
     def read(self, input_shape: Sequence[int] | None) -> Ann:
         given = [entry for entry in self.graph.input if entry.name not in self.constants]
@@ -147,6 +151,8 @@ class _Reader:
             raise node.refuse(error.what, error.measured, error.limit, error.fix) from error
         if node.kind in _KEEP_LEVELS and node.inputs[0] in self.steps:
             self.steps[node.outputs[0]] = self.steps[node.inputs[0]]
+        if node.kind in _KEEP_LEVELS and node.kind != "DequantizeLinear" and node.inputs[0] in self.zeros:
+            self.zeros[node.outputs[0]] = self.zeros[node.inputs[0]]
 
     def _compute(self, node: OnnxNode) -> Any:
         try:
@@ -284,11 +290,15 @@ class _Reader:
                 "a quantised activation with a step a channel is not read from ONNX", f"{step.size} steps", "1 step", fix
             )
         step_size = float(step.item())
+        if node.inputs[0] == self.input:
+            self.zeros[node.outputs[0]] = int(np.asarray(zero).item())
         if node.inputs[0] == self.input or self.steps.get(node.inputs[0]) == step_size:
             self.steps[node.outputs[0]] = step_size
             return value
-        if np.asarray(zero).dtype.kind == "u" and not np.asarray(zero).any():
-            n_levels = int(np.iinfo(np.asarray(zero).dtype).max)
+        words, offset = np.iinfo(np.asarray(zero).dtype), int(np.asarray(zero).item())
+        self.zeros[node.outputs[0]] = offset
+        if offset == words.min or is_non_negative(value):
+            n_levels = int(words.max) - offset
             alone = self.layers.take_last(value) if self.uses[node.inputs[0]] == 1 else None
             layer = alone or ReluLayer(name=node.name, incoming=value)
             self.steps[node.outputs[0]] = step_size
@@ -298,8 +308,8 @@ class _Reader:
         raise node.refuse(
             "a quantised activation with negative levels has no LIF counterpart",
             measured=f"{np.asarray(zero).dtype}, zero point {np.asarray(zero).item()}",
-            limit="unsigned, zero point 0",
-            fix="quantise activations behind their ReLU, to unsigned integers",
+            limit="a zero point at the least integer, or values that are never negative",
+            fix="quantise activations behind their ReLU",
         )
 
     def read_dequantise(self, node: OnnxNode) -> Affine:
@@ -307,6 +317,10 @@ class _Reader:
         step, known = self.constant(node, 1), self.steps.get(node.inputs[0])
         if known is not None and (step.size != 1 or not np.isclose(step.item(), known, rtol=1e-6)):
             raise node.refuse("an activation comes back with another scale", f"{step.reshape(-1)[0]:.6g}", f"{known:.6g}")
+        zero = self.constant(node, 2, np.zeros(1)) if len(node.inputs) > 2 else np.zeros(1)
+        wanted = self.zeros.get(node.inputs[0])
+        if wanted is not None and (zero != wanted).any():
+            raise node.refuse("an activation comes back with another zero point", f"{zero.reshape(-1)[0]:g}", f"{wanted}")
         return self.value(node)
 
     def read_mean(self, node: OnnxNode) -> Affine:

@@ -6,10 +6,12 @@ from typing import Literal
 
 from snnmap.errors import InputError
 
-__all__ = ["Coding", "ConvertOptions", "Signed"]
+__all__ = ["Balanced", "Coding", "ConvertOptions", "Overshoot", "Signed"]
 
 Coding = Literal["count", "direct", "rate", "latency"]
 Signed = Literal["refuse", "pairs"]
+Overshoot = Literal["auto", "allow", "hold"]
+Balanced = Literal["auto", "layer", "channel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +25,18 @@ class ConvertOptions:
     each level of the network and an input channel for each level and one more. The held charge must fit the state: where it
     exceeds 16 thresholds (:class:`Compensation` says), compile with a ``depth`` of at least as much.
 
+    Shallow networks lose next to nothing by early spikes, deep ones everything. ``overshoot="auto"`` measures: it allows them
+    where the network's outputs on calibration data then err by no more than ``error_limit``, else holds them, and where that
+    does not suffice also balances each channel by itself. It keeps what errs least; :attr:`Conversion.choices` says what was
+    tried, what it erred and what it costs.
+
     Attributes:
         n_steps: T, steps in which an input is presented.
         settle_steps: silent steps after it, in which currents and late spikes arrive; 0 takes 4 and one a ReLU layer, as many
             times more as synapses of ``dash_syn`` are slower than those of 1, or what ``hold`` needs.
+        balance_by: ``layer``, whose largest activations stand for ``max_rate``, or ``channel``, each scaled to its own largest
+            first: the same function, of use where channels differ much, for more spikes. ``auto`` is ``layer``, or with
+            ``overshoot="auto"`` what errs less.
         balance: which activation stands for ``max_rate``, where the model's activation has no step of its own: the
             ``percentile``, or the one of least squared error if counts were rounded and ended there (Li et al. 2021).
         percentile: of a layer's activations that stands for its largest rate; 100 is the maximum (Diehl et al. 2015), less is
@@ -47,7 +57,10 @@ class ConvertOptions:
         start: ``half`` adds half a threshold over the presentation, so that counts are rounded and not floored (Deng & Gu 2021);
             an activation with a step is rounded as the model does.
         calibrate: shift each layer's charge by the mean error that calibration data show (Deng & Gu 2021; Li et al. 2021).
-        overshoot: ``allow`` spikes that later input would have kept away, or ``hold`` them back.
+        overshoot: ``allow`` spikes that later input would have kept away, ``hold`` them back, or ``auto``: what calibration data
+            show to be needed.
+        error_limit: of the network's outputs on calibration data, relative to their spread over the samples; beyond it ``auto``
+            looks for another way, and every conversion warns.
         hold_steps: steps from the end of the presentation to the first level's release, and from each level's to the next; 0
             takes 8, and more for slower synapses likewise.
         hold_margin: held charge over that which calibration data need.
@@ -60,6 +73,7 @@ class ConvertOptions:
 
     n_steps: int = 8
     settle_steps: int = 0
+    balance_by: Balanced = "auto"
     balance: Literal["percentile", "mse"] = "percentile"
     percentile: float = 99.9
     max_rate: float = 8.0
@@ -74,7 +88,8 @@ class ConvertOptions:
     compensate_leak: bool = True
     start: Literal["half", "zero"] = "half"
     calibrate: bool = True
-    overshoot: Literal["allow", "hold"] = "allow"
+    overshoot: Overshoot = "auto"
+    error_limit: float = 0.1
     hold_steps: int = 0
     hold_margin: float = 1.25
     signed: Signed = "refuse"
@@ -95,7 +110,9 @@ class ConvertOptions:
         self._require("dash_syn", 1 <= self.dash_syn <= 15, "1 to 15; a current of dash 0 is gone before it is used")
         self._require("dash_mem", self.dash_mem is None or 1 <= self.dash_mem <= 15, "1 to 15, or None")
         self._require("start", self.start in ("half", "zero"), "half or zero")
-        self._require("overshoot", self.overshoot in ("allow", "hold"), "allow or hold")
+        self._require("overshoot", self.overshoot in ("auto", "allow", "hold"), "auto, allow or hold")
+        self._require("balance_by", self.balance_by in ("auto", "layer", "channel"), "auto, layer or channel")
+        self._require("error_limit", isinstance(self.error_limit, int | float) and self.error_limit > 0.0, "> 0")
         self._require("hold_steps", self.hold_steps >= 0, ">= 0")
         self._require("signed", self.signed in ("refuse", "pairs"), "refuse or pairs")
         self._require("hold_margin", self.hold_margin >= 1.0, ">= 1")

@@ -1,61 +1,76 @@
 """From a torch module of linear layers and ReLUs to an ANN of affine maps."""
 
-import operator
+import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from snnmap.convert.affine import apply_map, combine, make_identity, reshape, scale, to_array
-from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer, drop_unused
+from snnmap.convert.affine import apply_map, combine, make_identity, require_finite, scale, to_array
+from snnmap.convert.ann import INPUT, Affine, Ann, drop_unused
+from snnmap.convert.arithmetic import OPERATORS, calculate
+from snnmap.convert.confirm import confirm_reading
 from snnmap.convert.functional import as_module, clip_bounds
 from snnmap.convert.layers import LayerList
 from snnmap.convert.levels import quantise_activation, read_levels
 from snnmap.convert.options import Signed
+from snnmap.convert.probe import LINEAR, REARRANGING, apply_linear, rearrange
+from snnmap.convert.shapes import describe, is_shape_query, replace_batch
 from snnmap.convert.spatial import lower_adaptive_pool, lower_average_pool, lower_convolution, pool_windows
+from snnmap.convert.torch_modules import require_module, require_own_forward, unwrap
 from snnmap.errors import FrontendError
 from snnmap.packages import import_package
 
 __all__ = ["read_ann"]
 
 _FIX = (
-    "use Linear, Conv1d/2d, BatchNorm, AvgPool, MaxPool, Flatten, Dropout, ReLU, ReLU6, Hardtanh(0, b), QuantisedReLU, "
-    "delta layers, additions, differences and products with numbers"
+    "use Linear, Conv1d/2d, ConvTranspose, BatchNorm, AvgPool, MaxPool, Upsample, Flatten, Dropout, ReLU, ReLU6, LeakyReLU, "
+    "Hardtanh, Hardsigmoid, QuantisedReLU, delta layers, additions and differences, products with constants, cat, pad, slices "
+    "and means"
 )
-_SIGNS = {operator.add: 1.0, operator.iadd: 1.0, operator.sub: -1.0, operator.isub: -1.0}
-_METHODS: dict[str, Any] = {"add": operator.add, "add_": operator.add, "sub": operator.sub, "sub_": operator.sub}
-_METHODS |= {"mul": operator.mul, "mul_": operator.mul, "div": operator.truediv, "neg": operator.neg, "negative": operator.neg}
+_FINAL = {"LogSoftmax": "log_softmax", "Softmax": "softmax", "log_softmax": "log_softmax", "softmax": "softmax"}
+_CASTS = ("float", "double", "to", "type", "type_as", "clone", "detach", "cpu", "cuda", "requires_grad_")
 
 
-def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refuse") -> Ann:
+def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refuse", samples: npt.ArrayLike | None = None) -> Ann:
     """Read a module by torch.fx; batch normalisation is folded, dropout removed, maxima and clips become ReLUs.
 
     Delta layers are read as the frame by frame network that delta inference equals: quantisers as levels, a masked layer's
-    weights without those that its mask cuts, and a :class:`snnmap.nn.delta.DeltaNetwork` as the model that it runs.
+    weights without those that its mask cuts, and a :class:`snnmap.nn.delta.DeltaNetwork` as the model that it runs. A softmax
+    at the end is left out (:attr:`Ann.left_out`): it keeps the order of its inputs, the logits, which are the outputs then.
+
+    What was read is run beside the module itself at the end, and refused where the outputs differ.
 
     Args:
         module: ``torch.nn.Module`` with one input and one output, taken in evaluation mode.
         input_shape: of one sample, one frame of a delta network's, without the batch.
         signed: what to do about quantised activations with negative levels, as in :class:`ConvertOptions`.
+        samples: ``(n, *input_shape)`` inputs on which both are run; None draws some.
 
     Returns:
         ReLU layers named by module path, and the output.
 
     Raises:
-        FrontendError: torch is missing, or an operation has no counterpart; it says which and where.
+        FrontendError: torch is missing, an operation has no counterpart, or what was read gives other outputs than the module;
+            it says which and where.
     """
     torch = import_package("torch")
     from snnmap.nn import EventLinear
     from snnmap.nn.delta import DeltaNetwork, DeltaSynapse, MaskedConv1d, MaskedConv2d, MaskedLinear
     from snnmap.nn.tracing import trace_module
 
+    module = unwrap(module)
+    require_module(module)
     module = module.model[0] if isinstance(module, DeltaNetwork) else module
     module = module.layer if isinstance(module, DeltaSynapse) else module
+    module = torch.nn.Sequential(module) if "forward" in vars(module) else module  # within which its own forward is followed
     layers = (torch.nn.Linear, EventLinear, MaskedLinear, MaskedConv1d, MaskedConv2d)
     leaves = (*_quantisers(), *layers, DeltaSynapse, DeltaNetwork)
-    graph = trace_module(module, leaves)
-    return _Reader(module, tuple(input_shape), signed).read(graph, f"torch {torch.__version__}")
+    graph = trace_module(module, leaves, defaults=True)
+    ann = _Reader(module, tuple(input_shape), signed).read(graph, f"torch {torch.__version__}")
+    confirm_reading(ann, module, tuple(input_shape), None if samples is None else np.asarray(samples, np.float64))
+    return ann
 
 
 def _quantisers() -> tuple[type, ...]:
@@ -66,62 +81,139 @@ def _quantisers() -> tuple[type, ...]:
 
 
 class _Reader:
-    """Follows the graph with an affine map for each value."""
+    """Follows the graph with an affine map for each activation and a constant for each other value."""
 
     def __init__(self, module: Any, input_shape: tuple[int, ...], signed: Signed) -> None:
         self.module, self.input_shape, self.signed = module, input_shape, signed
         self.modules = dict(module.named_modules())
         self.layers = LayerList()
-        self.values: dict[Any, Affine] = {}
+        self.values: dict[Any, Any] = {}
+        self.left_out = ""
 
     def read(self, graph: Any, framework: str) -> Ann:
         for node in graph.nodes:
             if node.op == "output":
                 return self._finish(node, framework)
-            value = self._read_node(node)
-            if value is not None:
-                self.values[node] = value
+            if node.users or node.op == "call_module":
+                self.values[node] = self._read_node(node)
         raise FrontendError("the module has no output", where="forward", fix="give one tensor back")
 
     def _finish(self, node: Any, framework: str) -> Ann:
-        output = self.values.get(node.args[0]) if isinstance(node.args[0], type(node)) else None
-        if output is None:
+        output = self._settle(node.args[0])
+        if not isinstance(output, Affine):
             raise FrontendError("the module has no single output", where="forward", fix="give one tensor back")
         n_inputs, name = int(np.prod(self.input_shape)), type(self.module).__name__
-        ann = Ann(name=name, n_inputs=n_inputs, layers=self.layers.layers, output=output, framework=framework)
+        ann = Ann(
+            name=name,
+            n_inputs=n_inputs,
+            layers=self.layers.layers,
+            output=output,
+            framework=framework,
+            left_out=self.left_out,
+        )
         return drop_unused(ann)  # a ReLU that is one with the quantiser behind it
 
-    def _read_node(self, node: Any) -> Affine | None:
+    def _settle(self, arguments: Any) -> Any:
+        """Give arguments with the values that nodes have."""
+        from torch.fx.node import map_arg
+
+        return map_arg(arguments, lambda node: self.values[node])
+
+    def _read_node(self, node: Any) -> Any:
         if node.op == "placeholder":
             return self._read_input(node)
+        if node.op == "get_attr":
+            return _get_constant(self.module, str(node.target))
+        arguments, keywords = self._settle(tuple(node.args)), self._settle(dict(node.kwargs))
         if node.op == "call_module":
             path = str(node.target)
-            return self._read_module(self.modules[path], path, f"module '{path}'", self._first(node))
-        name, where = getattr(node.target, "__name__", str(node.target)), f"forward, {node.name}"
-        if name in ("size", "getattr", "getitem") and node.op != "get_attr":
-            return None  # a shape, for a view
-        if name in ("reshape", "view"):
-            return _flatten(self._first(node), node.args[1:], where)
-        function = _METHODS.get(name, node.target)
-        if function in (*_SIGNS, operator.mul, operator.truediv, operator.neg):
-            return self._calculate(node, function)
-        module = as_module(name, node.args[1:], node.kwargs) if node.op != "get_attr" else None
+            where = f"module '{path}'"
+            value = self._read_leaf(self.modules[path], path, where, _first(arguments, keywords, where), node)
+        else:
+            where = f"forward, {node.name}"
+            value = self._read_call(node, arguments, keywords, where)
+        if isinstance(value, Affine):
+            require_finite(value, where)
+        return value
+
+    def _read_input(self, node: Any) -> Any:
+        if not any(isinstance(value, Affine) for value in self.values.values()):
+            return make_identity(INPUT, self.input_shape)
+        if node.args:
+            return node.args[0]  # a default, which tracing has put in
+        raise FrontendError(
+            "the module takes several inputs", where=f"forward, {node.name}", limit="1", fix="join them to one tensor"
+        )
+
+    def _read_call(self, node: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], where: str) -> Any:
+        """Read a function or method, by what its arguments are."""
+        name = getattr(node.target, "__name__", str(node.target))
+        if is_shape_query(name, arguments) and isinstance(arguments[0], Affine):
+            return describe(arguments[0], arguments[1] if name == "getattr" else name, () if name == "getattr" else arguments[1:])
+        values = _find_activations((arguments, keywords))
+        if not values:
+            return _compute(node, arguments, keywords, where)
+        if name == "getitem" and not isinstance(arguments[0], Affine):
+            return arguments[0][arguments[1]]
+        if name in OPERATORS:
+            if keywords:
+                raise FrontendError("arithmetic with other things than activations and constants", where=where, fix=_FIX)
+            return calculate(OPERATORS[name], arguments, where)
+        if name in ("maximum", "minimum", "abs", "batch_norm"):
+            return self._read_function(name, node.name, arguments, keywords, where)
+        if name in _CASTS:
+            return _cast(name, arguments, keywords, where)
+        if name in _FINAL:
+            return self._leave_out(
+                _FINAL[name], values[0], keywords.get("dim", arguments[1] if len(arguments) > 1 else None), node
+            )
+        is_nearest = keywords.get("mode", "nearest") in (
+            "nearest",
+            "nearest-exact",
+            "constant",
+            "reflect",
+            "replicate",
+            "circular",
+        )
+        if name in REARRANGING and (is_nearest or name == "pad"):
+            return rearrange(_operation(node, arguments, keywords), values, where)
+        if name in LINEAR and len(values) == 1:
+            return apply_linear(_operation(node, arguments, keywords), values[0], where)
+        module = as_module(name, arguments[1:], keywords)
         if module is None:
             raise FrontendError(f"operation '{name}' has no LIF counterpart", where=where, fix=_FIX)
-        return self._read_module(module, node.name, where, self._first(node))
+        return self._read_leaf(module, node.name, where, _first(arguments, keywords, where), node)
 
-    def _read_input(self, node: Any) -> Affine:
-        if self.values:
+    def _read_function(self, name: str, path: str, arguments: tuple[Any, ...], keywords: dict[str, Any], where: str) -> Affine:
+        one = _first(arguments, keywords, where)
+        if name == "abs":
+            return self.layers.rectify_leaky(path, one, np.full(one.size, -1.0))
+        if name == "batch_norm":
+            return _normalise(_make_norm(arguments, keywords, where), one, where)
+        other = arguments[1] if len(arguments) == 2 else None
+        if not isinstance(other, Affine) or other.shape != one.shape:
+            raise FrontendError(f"a {name} of other things than two activations of one shape", where=where, fix=_FIX)
+        if name == "maximum":
+            return self.layers.maximum(path, one, other)
+        return combine(combine(one, other, 1.0), self.layers.maximum(path, one, other), -1.0)
+
+    def _leave_out(self, name: str, value: Affine, dim: Any, node: Any) -> Affine:
+        """Leave a softmax over the outputs away where nothing comes behind it."""
+        if len(value.shape) != 1 or dim not in (1, -1) or any(user.op != "output" for user in node.users):
             raise FrontendError(
-                "the module takes several inputs", where=f"forward, {node.name}", limit="1", fix="join them to one tensor"
+                f"a {name} has no LIF counterpart but at the end, over the outputs",
+                where=f"forward, {node.name}",
+                measured=f"over dimension {dim} of (batch, {', '.join(map(str, value.shape))})",
+                limit="over dimension 1 of (batch, outputs), as the last operation",
+                fix="give the logits to what follows",
             )
-        return make_identity(INPUT, self.input_shape)
+        self.left_out = name
+        return value
 
-    def _first(self, node: Any) -> Affine:
-        argument = node.args[0] if node.args else node.kwargs.get("input")
-        if argument not in self.values:
-            raise FrontendError("the operation takes no activation", where=f"forward, {node.name}", fix=_FIX)
-        return self.values[argument]
+    def _read_leaf(self, module: Any, path: str, where: str, value: Affine, node: Any) -> Affine:
+        require_own_forward(module, where)
+        final = _FINAL.get(type(module).__name__)
+        return self._leave_out(final, value, module.dim, node) if final else self._read_module(module, path, where, value)
 
     def _read_module(self, module: Any, path: str, where: str, value: Affine) -> Affine:
         from torch import nn
@@ -132,7 +224,7 @@ class _Reader:
             raise _refuse_sequences(where)
         if isinstance(module, DeltaSynapse):
             module = module.layer  # what it computes at every step, but for rounding
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear) and len(value.shape) == 1:
             return _read_linear(module, value, where)
         if isinstance(module, nn.Conv1d | nn.Conv2d):
             return apply_map(value, *lower_convolution(module, value.shape, where), where)
@@ -144,48 +236,156 @@ class _Reader:
             return _normalise(module, value, where)
         if isinstance(module, nn.MaxPool1d | nn.MaxPool2d):
             return self.layers.pool_maxima(path, *pool_windows(module, value.shape, where), value, where)
-        if isinstance(module, nn.ReLU | nn.Hardtanh):
-            return self._activate(path, module, value, where)
         if isinstance(module, _quantisers()):
             levels = read_levels(module, value.shape, where)
             return quantise_activation(self.layers, path, value, levels, where, signed=self.signed)
-        if isinstance(module, nn.Flatten):
-            return _flatten_module(module, value, where)
         if isinstance(module, nn.Identity | nn.Dropout | nn.Dropout1d | nn.Dropout2d):
             return value
-        raise FrontendError(f"module {type(module).__name__} has no LIF counterpart", where=where, measured=str(module), fix=_FIX)
+        if isinstance(module, _rearranging()):
+            move: Any = module
+            moved: Affine = rearrange(lambda given, _: move(given[0]), [value], where)
+            return moved
+        if isinstance(module, nn.Linear | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Upsample):
+            double = copy.deepcopy(module).cpu().double()
+            return apply_linear(lambda given, _: double(given[0]), value, where)
+        return self._activate(path, module, value, where)
 
     def _activate(self, path: str, module: Any, value: Affine, where: str) -> Affine:
-        """Read a ReLU, clipped or not; a clip at b is exact as relu(z) - relu(z - b)."""
-        low, high = clip_bounds(module)
-        if low != 0.0 or not high > 0.0:
-            raise FrontendError(
-                "an activation whose least value is not 0 has no LIF counterpart",
-                where=where,
-                measured=f"{low:g} to {high:g}",
-                limit="0 to a positive number",
-                fix="clip from 0, as spike counts are",
-            )
-        return self.layers.rectify_and_clip(ReluLayer(name=path, incoming=value), high)
+        """Read a ReLU, clipped, leaking or scaled: exactly, as one or two rectified layers."""
+        from torch import nn
 
-    def _calculate(self, node: Any, function: Any) -> Affine:
-        """Read sums and differences of activations and numbers, and products with numbers."""
-        where = f"forward, {node.name}"
-        terms = [self.values.get(argument, argument) if isinstance(argument, type(node)) else argument for argument in node.args]
-        if node.kwargs or not all(isinstance(term, Affine | int | float) for term in terms):
-            raise FrontendError("arithmetic with other things than activations and numbers", where=where, fix=_FIX)
-        if function is operator.neg:
-            return _scale_by(terms[0], -1.0)
-        one, other = terms
-        if function in _SIGNS:
-            return _add(one, other, _SIGNS[function], where)
-        if isinstance(one, Affine) and not isinstance(other, Affine) and (other or function is operator.mul):
-            return _scale_by(one, float(other) if function is operator.mul else 1.0 / other)
-        if isinstance(other, Affine) and not isinstance(one, Affine) and function is operator.mul:
-            return _scale_by(other, float(one))
+        if isinstance(module, nn.LeakyReLU):
+            return self.layers.rectify_leaky(path, value, np.full(value.size, float(module.negative_slope)))
+        if isinstance(module, nn.PReLU):
+            slopes = to_array(module.weight)
+            if slopes.size not in (1, value.shape[0]):
+                raise FrontendError(
+                    "the slopes do not fit the channels",
+                    where=where,
+                    measured=str(slopes.size),
+                    limit=str(value.shape[0]),
+                    fix=_FIX,
+                )
+            return self.layers.rectify_leaky(path, value, np.repeat(slopes, value.size // slopes.size))
+        if isinstance(module, nn.Hardsigmoid):
+            ones = np.ones(value.size)
+            return self.layers.clip(path, scale(value, ones / 6.0, ones / 2.0), 0.0, 1.0)
+        if isinstance(module, nn.ReLU | nn.Hardtanh):
+            low, high = clip_bounds(module)
+            if low > high:
+                raise FrontendError(
+                    "a clip whose bounds are in the wrong order", where=where, measured=f"{low:g} to {high:g}", fix=_FIX
+                )
+            return self.layers.clip(path, value, low, high)
+        raise FrontendError(f"module {type(module).__name__} has no LIF counterpart", where=where, measured=str(module), fix=_FIX)
+
+
+def _rearranging() -> tuple[type, ...]:
+    from torch import nn
+
+    pads = ("ZeroPad1d", "ZeroPad2d", "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d")
+    moves = ("ConstantPad1d", "ConstantPad2d", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "Unflatten", "Flatten")
+    return tuple(getattr(nn, name) for name in (*pads, *moves, "UpsamplingNearest2d") if hasattr(nn, name))
+
+
+def _find_activations(arguments: Any) -> list[Affine]:
+    if isinstance(arguments, Affine):
+        return [arguments]
+    if isinstance(arguments, dict):
+        arguments = tuple(arguments.values())
+    return [value for part in arguments for value in _find_activations(part)] if isinstance(arguments, tuple | list) else []
+
+
+def _put_tensors(arguments: Any, tensors: Any) -> Any:
+    """Give arguments, an iterator's next tensor in place of each activation."""
+    if isinstance(arguments, Affine):
+        return next(tensors)
+    if isinstance(arguments, dict):
+        return {key: _put_tensors(part, tensors) for key, part in arguments.items()}
+    return (
+        type(arguments)(_put_tensors(part, tensors) for part in arguments) if isinstance(arguments, tuple | list) else arguments
+    )
+
+
+def _operation(node: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Give a call as a function of its activations' tensors and the size of the batch."""
+
+    def run(tensors: Sequence[Any], batch: int) -> Any:
+        rest = iter(tensors)
+        given, named = _put_tensors(arguments, rest), _put_tensors(keywords, rest)
+        return _call(node, replace_batch(given, batch), replace_batch(named, batch))
+
+    return run
+
+
+def _call(node: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    if node.op == "call_method":
+        return getattr(arguments[0], str(node.target))(*arguments[1:], **keywords)
+    return node.target(*arguments, **keywords)
+
+
+def _compute(node: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], where: str) -> Any:
+    """Compute what depends on no activation."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            return _call(node, arguments, keywords)
+    except Exception as error:
+        fix = "compute it in __init__, as a buffer, and nothing from the size of the batch"
+        raise FrontendError.from_failure("a constant of forward cannot be computed", error, where=where, fix=fix) from error
+
+
+def _get_constant(module: Any, path: str) -> Any:
+    import torch
+
+    value = module
+    for name in path.split("."):
+        value = getattr(value, name)
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.detach().cpu().double() if value.is_floating_point() else value.detach().cpu()
+
+
+def _first(arguments: tuple[Any, ...], keywords: dict[str, Any], where: str) -> Affine:
+    value = arguments[0] if arguments else keywords.get("input", keywords.get("x"))
+    if not isinstance(value, Affine):
+        raise FrontendError("the operation takes no activation", where=where, fix=_FIX)
+    return value
+
+
+def _cast(name: str, arguments: tuple[Any, ...], keywords: dict[str, Any], where: str) -> Affine:
+    """Pass over a change of type or place, but one that rounds."""
+    import torch
+
+    kinds = [argument for argument in (*arguments[1:], *keywords.values()) if isinstance(argument, torch.dtype | str)]
+    allowed = (torch.float32, torch.float64, "torch.float32", "torch.float64", "torch.FloatTensor", "torch.DoubleTensor")
+    wrong = [kind for kind in kinds if kind not in allowed and not (isinstance(kind, str) and name in ("to", "cuda"))]
+    if wrong:
         raise FrontendError(
-            "a product or quotient of activations has no LIF counterpart", where=where, fix="multiply activations by numbers only"
+            "a cast that rounds activations", where=where, measured=str(wrong[0]), limit="float32, float64", fix=_FIX
         )
+    return _first(arguments, keywords, where)
+
+
+def _make_norm(arguments: tuple[Any, ...], keywords: dict[str, Any], where: str) -> Any:
+    """Give the module of a call of ``batch_norm``."""
+    from types import SimpleNamespace
+
+    names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+    given = dict(zip(names, arguments, strict=False)) | keywords
+    if given.get("training"):
+        raise FrontendError(
+            "a batch normalisation by the batch's own statistics", where=where, measured="training=True", fix=_FIX
+        )
+    return SimpleNamespace(
+        running_mean=given.get("running_mean"),
+        running_var=given.get("running_var"),
+        eps=given.get("eps", 1e-5),
+        affine=given.get("weight") is not None,
+        weight=given.get("weight"),
+        bias=given.get("bias"),
+    )
 
 
 def _read_linear(module: Any, value: Affine, where: str) -> Affine:
@@ -229,48 +429,3 @@ def _normalise(module: Any, value: Affine, where: str) -> Affine:
         )
     repeats = value.size // factor.size
     return scale(value, np.repeat(factor, repeats), np.repeat(shift, repeats))
-
-
-def _flatten_module(module: Any, value: Affine, where: str) -> Affine:
-    if module.start_dim != 1 or module.end_dim not in (-1, len(value.shape)):
-        raise FrontendError(
-            "flattening other than of a whole sample",
-            where=where,
-            measured=f"dimensions {module.start_dim} to {module.end_dim}",
-            limit="1 to -1",
-            fix="use Flatten(), torch.flatten(x, 1) or x.flatten(1)",
-        )
-    return reshape(value, (value.size,))
-
-
-def _flatten(value: Affine, arguments: Sequence[Any], where: str) -> Affine:
-    """Read ``view(n, -1)`` and ``reshape(n, size)``, n the batch or -1."""
-    given = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
-    if len(given) != 2 or given[1] not in (-1, value.size) or given[1] == given[0]:
-        raise FrontendError(
-            "a change of shape other than flattening whole samples",
-            where=where,
-            measured=str(tuple(given)),
-            limit=f"(batch, {value.size})",
-            fix="use torch.flatten(x, 1)",
-        )
-    return reshape(value, (value.size,))
-
-
-def _add(one: Any, other: Any, sign: float, where: str) -> Affine:
-    if isinstance(one, Affine) and isinstance(other, Affine):
-        if one.shape != other.shape:
-            raise FrontendError(
-                "an addition of other things than two activations of one size",
-                where=where,
-                measured=f"{one.shape} and {other.shape}",
-                fix="add activations of one shape",
-            )
-        return combine(one, other, sign)
-    if isinstance(one, Affine):
-        return replace(one, bias=one.bias + sign * float(other))
-    return replace(_scale_by(other, sign), bias=sign * other.bias + float(one))
-
-
-def _scale_by(value: Affine, factor: float) -> Affine:
-    return scale(value, np.full(value.size, factor), np.zeros(value.size))

@@ -1,10 +1,20 @@
 """Design rules: everything that keeps a network from doing on the chip what it was trained to do."""
 
-from snnmap.drc import capacity, neuron, numeric, timing, topology
-from snnmap.drc.engine import RULES, Rule, check_mapped, check_network, check_quantised, explain_rule, format_rules
+from snnmap.drc import agreement, capacity, neuron, numeric, timing, topology
+from snnmap.drc.engine import (
+    RULES,
+    Rule,
+    check_comparison,
+    check_mapped,
+    check_network,
+    check_quantised,
+    explain_rule,
+    format_rules,
+)
 
 __all__ = [
     # running
+    "check_comparison",
     "check_mapped",
     "check_network",
     "check_quantised",
@@ -14,6 +24,7 @@ __all__ = [
     "explain_rule",
     "format_rules",
     # the families
+    "agreement",
     "capacity",
     "neuron",
     "numeric",

@@ -11,13 +11,14 @@ import numpy as np
 from snnmap.chip import Chip
 from snnmap.diagnostics import Diagnostic, Location, Severity
 from snnmap.errors import InputError
-from snnmap.ir import BoolArray, MappedNetwork, Network, QuantisedNetwork, Report
+from snnmap.ir import BoolArray, Comparison, MappedNetwork, Network, QuantisedNetwork, Report
 
 __all__ = [
     "RULES",
     "Finding",
     "Rule",
     "Subject",
+    "check_comparison",
     "check_mapped",
     "check_network",
     "check_quantised",
@@ -104,6 +105,11 @@ def check_mapped(mapped: MappedNetwork) -> Report:
 def check_quantised(quantised: QuantisedNetwork) -> Report:
     """Run the rules that judge a network in the chip's integers."""
     return _run(QuantisedNetwork, Subject(of=quantised, chip=quantised.mapped.chip))
+
+
+def check_comparison(comparison: Comparison, chip: Chip) -> Report:
+    """Run the rules that judge what the bitstream does beside the model."""
+    return _run(Comparison, Subject(of=comparison, chip=chip))
 
 
 def explain_rule(key: str) -> str:

@@ -125,25 +125,25 @@ def check_codable(subject: Subject[Network]) -> Iterator[Finding]:
 
 @rule("SNN504", "weights-lost", QuantisedNetwork, Severity.WARNING)
 def check_lost(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
-    """What it does: counts non-zero weights that became 0 when rounded, and warns where they are more than 1% of a memory's.
+    """What it does: adds up the weights onto each neuron that became 0 when rounded, and warns where they are more than 1% of all
+    that arrives there.
 
-    Why it matters: a lost weight is a lost connection. Where weights onto one neuron span more than the chip's 8 bits, the small
-    ones go; a few always do, all of them are an error.
+    Why it matters: where weights onto one neuron span more than the chip's 8 bits, the small ones go. The smallest always do, and
+    are not missed; many of them together are a lost input. All of a memory's weights are an error.
 
-    Example: one weight 300 times as large as the others.
+    Example: one weight 300 times as large as the twenty others.
 
     How to fix: regularise weights in training, or prune the small ones yourself.
     """
     for error in subject.of.errors:
-        allowed = int(_LOST_SHARE_LIMIT * error.n_values)
-        if error.n_lost > allowed and "weights" in error.name:
-            everything = error.n_lost == error.n_values
+        everything = 0 < error.n_values == error.n_lost
+        if error.lost_share > _LOST_SHARE_LIMIT or ("weights" in error.name and everything):
             yield Finding(
                 location=Location(block=error.name),
-                message="non-zero weights became 0",
-                measured=f"{error.n_lost} of {error.n_values}",
-                limit=str(allowed),
-                unit="weights",
+                message=f"{error.n_lost} of {error.n_values} non-zero weights became 0, of one neuron more than are not missed",
+                measured=f"{error.lost_share:.1%}",
+                limit=f"{_LOST_SHARE_LIMIT:.0%}",
+                unit="of what arrives at the neuron",
                 fix="train with weights of one order of magnitude",
                 severity=Severity.ERROR if everything else None,
             )

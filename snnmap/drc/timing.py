@@ -39,16 +39,19 @@ def check_loops(subject: Subject[Network]) -> Iterator[Finding]:
 
 @rule("SNN302", "relay-missing", MappedNetwork)
 def check_relays(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: checks that the chip has a neuron that repeats spike counts, where paths must be aligned.
+    """What it does: checks that the chip has a neuron that repeats spike counts, where paths must be aligned, and that it
+    repeats as many spikes as arrive.
 
-    Why it matters: a skip connection arrives earlier than the path around it; without relays the sums are of different steps.
+    Why it matters: a skip connection arrives earlier than the path around it; without relays the sums are of different steps. A
+    relay sends no more spikes a step than the chip's neurons do, an input channel may.
 
-    Example: a residual block on a chip whose states are too narrow for a relay.
+    Example: a residual block on a chip whose states are too narrow for a relay; a skip from an input of 15 spikes a step on a
+    chip whose neurons send one.
 
     How to fix: remove skip connections and delays, or choose another chip.
     """
-    mapped = subject.of
-    if mapped.n_relays and not find_relay_cells(subject.chip):
+    mapped, chip = subject.of, subject.chip
+    if mapped.n_relays and not find_relay_cells(chip):
         yield Finding(
             location=Location(),
             message="paths must be aligned, but the chip has no neuron that repeats a count",
@@ -57,3 +60,14 @@ def check_relays(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
             unit="relays",
             fix="remove skip connections or choose another chip",
         )
+    repeated = {mapped.table.sources[source] for source in mapped.table.hidden_source[mapped.table.hidden_hop > 0].tolist()}
+    for port in mapped.inputs:
+        if port.name in repeated and chip.inputs.max_count > chip.hidden.max_count:
+            yield Finding(
+                location=Location(port=port.name),
+                message="the input must wait in relays, which repeat fewer spikes a step than a channel carries",
+                measured=str(chip.inputs.max_count),
+                limit=str(chip.hidden.max_count),
+                unit="spikes a step",
+                fix="remove skip connections from the input or choose another chip",
+            )

@@ -196,13 +196,15 @@ def check_output_feeds_back(subject: Subject[Network]) -> Iterator[Finding]:
 
 @rule("SNN110", "nothing-to-map", Network)
 def check_not_empty(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: checks that there is an input port, a hidden population and a population that is read.
+    """What it does: checks that there is an input port, a hidden population and a population that is read, that none of them
+    is empty, and that every output port reads something.
 
-    Why it matters: without one of them there is nothing to put on the chip.
+    Why it matters: without one of them there is nothing to put on the chip. A part of size 0 is most often a mistake in a
+    size that was computed.
 
-    Example: a network whose outputs were never declared.
+    Example: a network whose outputs were never declared; a layer of 0 neurons.
 
-    How to fix: add the missing part.
+    How to fix: add the missing part, remove the empty one.
     """
     network = subject.of
     hidden = [p.name for p in network.populations if p.name not in network.output_populations]
@@ -213,6 +215,49 @@ def check_not_empty(subject: Subject[Network]) -> Iterator[Finding]:
     ):
         if not parts:
             yield Finding(location=Location(), message=f"the network lacks {what}", measured="0", limit="1", fix=f"add {what}")
+    yield from _empty_parts(network)
+
+
+def _empty_parts(network: Network) -> Iterator[Finding]:
+    for port in network.inputs:
+        if port.size < 1:
+            yield _empty(Location(port=port.name), "the input port has no channels", port.size, "channels")
+    for population in network.populations:
+        if population.size < 1:
+            location = Location(population=population.name, source=population.source)
+            yield _empty(location, "the population has no neurons", population.size, "neurons")
+    for output in network.outputs:
+        if not output.populations:
+            yield _empty(Location(port=output.name), "the output port reads no population", 0, "populations")
+
+
+def _empty(location: Location, message: str, size: int, unit: str) -> Finding:
+    return Finding(location=location, message=message, measured=str(size), limit="1", unit=unit, fix="remove it")
+
+
+@rule("SNN111", "delay-too-long", Network)
+def check_delays(subject: Subject[Network]) -> Iterator[Finding]:
+    """What it does: compares delays with the hidden neurons that the chip has, and one for each population on the way.
+
+    Why it matters: a delay is made of relays, neurons that pass counts on a step later. One that is longer than the chip has
+    neurons is longer than all of its relays.
+
+    Example: a delay in milliseconds given as one in microseconds.
+
+    How to fix: shorten the delay, or take longer steps.
+    """
+    network = subject.of
+    limit = subject.chip.hidden.count + len(network.populations)
+    for projection in network.projections:
+        if projection.delay_steps > limit:
+            yield Finding(
+                location=_at(projection),
+                message="the delay is longer than all neurons of the chip can hold",
+                measured=str(projection.delay_steps),
+                limit=str(limit),
+                unit="steps",
+                fix="shorten the delay or take longer steps",
+            )
 
 
 def _at(projection: Projection) -> Location:

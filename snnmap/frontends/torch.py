@@ -10,6 +10,7 @@ import numpy as np
 from snnmap.chip import Readout, decay_factors
 from snnmap.errors import FrontendError
 from snnmap.frontends.torch_graph import as_array, locate, require_class_forward
+from snnmap.frontends.torch_network import read_chip_network
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
 from snnmap.packages import import_package
 
@@ -24,7 +25,8 @@ def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name:
 
     The module may be a ``Sequential``, use :class:`snnmap.nn.Residual`, or have any ``forward`` of one or several inputs
     and outputs that applies ``Linear``, :class:`snnmap.nn.LIF` and :class:`snnmap.nn.LeakyIntegrator` and adds spike counts
-    or currents. Dropout and Identity are passed over. The module is not changed.
+    or currents. Dropout and Identity are passed over. The module is not changed. A :class:`snnmap.nn.ChipNetwork` gives the
+    network that it was made from, with what was trained.
 
     Args:
         module: to read.
@@ -38,8 +40,10 @@ def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name:
         FrontendError: torch is missing, or an operation has no counterpart; it says which, and where in the module.
     """
     torch = import_package("torch")
-    from snnmap.nn import LeadIn
+    from snnmap.nn import ChipNetwork, LeadIn
 
+    if isinstance(module, ChipNetwork):
+        return read_chip_network(module, name, torch.__version__)
     module = module.model if isinstance(module, LeadIn) else module
     name = name or type(module).__name__
     module = torch.nn.Sequential(module) if isinstance(module, _leaves()) else module
@@ -143,12 +147,18 @@ class _Reader:
     def _read_module(self, path: str, arguments: list[Any]) -> object:
         from torch import nn
 
-        from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator
+        from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeakyIntegrator
 
         module: Any = self.modules[path]
         kinds: list[Any] = [kind for kind in (*_leaves(), nn.Identity, nn.Dropout) if isinstance(module, kind)]
         if kinds:
             require_class_forward(path, module, next((k for k in kinds if k.forward is type(module).forward), kinds[0]))
+        if isinstance(module, ChipNetwork):
+            raise FrontendError(
+                "a ChipNetwork is a whole network and no layer",
+                where=f"module '{path}'",
+                fix="compile it alone: give the ChipNetwork itself",
+            )
         if isinstance(module, ChipLIF | ChipIntegrator):
             return self._read_chip_neurons(path, module, arguments[0])
         if isinstance(module, nn.Linear):
@@ -360,6 +370,6 @@ def _leaves() -> "tuple[type[nn.Module], ...]":
     """Give the classes that are read as they are."""
     from torch import nn
 
-    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, EventLinear, LeakyIntegrator
+    from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, EventLinear, LeakyIntegrator
 
-    return LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear, EventLinear
+    return LIF, LeakyIntegrator, ChipLIF, ChipIntegrator, nn.Linear, EventLinear, ChipNetwork

@@ -1,6 +1,16 @@
 """The types that flow between the stages, and what they mean."""
 
+from snnmap.ir.comparison import (
+    Agreement,
+    AgreementLimits,
+    Comparison,
+    Decision,
+    PopulationComparison,
+    PortComparison,
+    SourceOutputs,
+)
 from snnmap.ir.csr import CsrMatrix
+from snnmap.ir.draw import draw_inputs
 from snnmap.ir.graph import (
     ShortLoop,
     count_fan_out,
@@ -12,6 +22,7 @@ from snnmap.ir.graph import (
     require_structure,
 )
 from snnmap.ir.image import Block, BlockKind, Image, pack, unpack
+from snnmap.ir.instant import carry_instant_synapses
 from snnmap.ir.integers import find_integer_problems, read_integer_memories
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters, SlotTable
 from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
@@ -45,6 +56,7 @@ __all__ = [
     "order_populations",
     "require_structure",
     "simulate_network",
+    "carry_instant_synapses",
     "format_network",
     "load_network",
     "parse_network",
@@ -71,7 +83,16 @@ __all__ = [
     "Image",
     "pack",
     "unpack",
+    # the bitstream beside the model
+    "Agreement",
+    "AgreementLimits",
+    "Comparison",
+    "Decision",
+    "PopulationComparison",
+    "PortComparison",
+    "SourceOutputs",
     # what goes in and comes out
+    "draw_inputs",
     "Profile",
     "Recording",
     "Report",

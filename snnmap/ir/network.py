@@ -159,10 +159,24 @@ class SpikeSum:
 
 @record
 class InputPort:
-    """Spike counts from outside, ``size`` channels."""
+    """Spike counts from outside, ``size`` channels.
+
+    Raises:
+        NetworkError: a negative size.
+    """
 
     name: str
     size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise NetworkError(
+                "a port has a negative number of channels",
+                where=f"input port '{self.name}'",
+                measured=str(self.size),
+                limit="0",
+                fix="give the number of channels",
+            )
 
 
 @record

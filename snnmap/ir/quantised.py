@@ -3,6 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from snnmap.chip import Readout, decay_factors
 from snnmap.ir.mapped import MappedNetwork
 from snnmap.ir.program import Program
 from snnmap.ir.record import FloatArray, freeze_float, record, replace_array
@@ -20,6 +23,7 @@ class TensorError:
         relative_rms: root mean square of (chip value - trained value) over that of the trained values.
         largest: largest absolute difference, as a share of the largest trained value.
         n_lost: non-zero values that became 0.
+        lost_share: of weights, largest share of a neuron's sum of magnitudes that became 0.
         n_clipped: values outside the chip's range, moved to its edge.
     """
 
@@ -29,6 +33,7 @@ class TensorError:
     largest: float
     n_lost: int
     n_clipped: int
+    lost_share: float = 0.0
 
     def to_plain(self) -> dict[str, Any]:
         """Give the entry as JSON values."""
@@ -62,3 +67,20 @@ class QuantisedNetwork:
     def __post_init__(self) -> None:
         for name in ("hidden_scale", "output_scale", "hidden_input_error", "output_input_error"):
             replace_array(self, name, freeze_float(getattr(self, name)))
+
+    def readout_scale(self, readout: Readout) -> FloatArray:
+        """Give chip units per trained unit of what is read of each output neuron, ``(n_outputs,) float64``."""
+        if readout == "spikes":
+            return np.ones(self.output_scale.size)
+        return self.output_scale if readout == "potential" else self.output_current_scale
+
+    @property
+    def output_current_scale(self) -> FloatArray:
+        """Chip units of an output neuron's current per trained unit, ``(n_outputs,) float64``.
+
+        It is the neuron's scale, but for what the weights were changed by so that a membrane decay that no bit shift gives
+        keeps its gain: the potential wants that, the current has no membrane.
+        """
+        lost = 1.0 - self.mapped.outputs.beta
+        coded = 1.0 - decay_factors(self.program.outputs.dash_mem)
+        return np.asarray(self.output_scale * np.where(lost > 0, coded / np.where(lost > 0, lost, 1.0), 1.0), np.float64)

@@ -73,13 +73,13 @@ def read_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[s
     Raises:
         InputError: a port is missing or unknown, a shape is wrong, or a count is negative or not an integer.
     """
-    given = dict(inputs) if isinstance(inputs, Mapping) else {ports[0].name if len(ports) == 1 else "": inputs}
+    given = dict(inputs) if isinstance(inputs, Mapping) else dict.fromkeys([port.name for port in ports[:1]], inputs)
     names = {port.name for port in ports}
     if given.keys() != names:
         raise InputError(
             "input rasters do not match the input ports",
-            measured=", ".join(sorted(given)) or "one unnamed raster",
-            limit=", ".join(sorted(names)),
+            measured=", ".join(sorted(map(repr, given))) if isinstance(inputs, Mapping) else "one unnamed raster",
+            limit=", ".join(sorted(map(repr, names))) or "no ports",
             fix="give one raster a port, as a mapping by port name",
         )
     rasters = {port.name: read_raster(given[port.name], port.size, where=f"input port '{port.name}'") for port in ports}
@@ -107,20 +107,27 @@ def join_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[s
 def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
     """Check one raster of spike counts.
 
+    Args:
+        raster: a numpy array, a torch tensor (of any device, with or without gradients) or nested lists of integer, float or
+            bool counts, ``(n_samples, n_steps, size)``, or ``(n_steps, size)`` for one sample.
+        size: channels expected.
+        where: named in errors.
+
     Returns:
         ``(n_samples, n_steps, size) int64``.
 
     Raises:
         InputError: wrong shape, counts that are negative or beyond 2**31 - 1, or values that are not integers.
     """
-    given = np.asarray(raster)
+    given = _read_array(raster, where)
+    given, shape = given.astype(np.float64) if given.dtype == np.float16 else given, given.shape
     if given.ndim == 2:
         given = given[np.newaxis]
     if given.ndim != 3 or given.shape[2] != size:
         raise InputError(
             "the input raster has the wrong shape",
             where=where,
-            measured=str(np.shape(raster)),
+            measured=str(shape),
             limit=f"(n_samples, n_steps, {size}) or (n_steps, {size})",
             fix="give spike counts, one column a channel",
         )
@@ -134,6 +141,34 @@ def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
             fix="encode the signal as spike counts a step",
         )
     return given.astype(np.int64)
+
+
+def _read_array(values: Any, where: str) -> npt.NDArray[Any]:
+    """Give an array of what a raster came as; tensors are known by what they can do, so that torch is not imported."""
+    try:
+        if isinstance(values, list | tuple):
+            return np.array([_read_array(part, where) for part in values]) if _holds_tensors(values) else np.asarray(values)
+        return _read_tensor(values) if hasattr(values, "detach") else np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"the input raster is not an array of numbers: {str(error).splitlines()[0]}",
+            where=where,
+            measured=type(values).__name__,
+            limit="an array (n_samples, n_steps, n_channels) of spike counts",
+            fix="give a numpy array, a torch tensor or nested lists of equal length",
+        ) from error
+
+
+def _holds_tensors(values: Any) -> bool:
+    return any(hasattr(part, "detach") or (isinstance(part, list | tuple) and _holds_tensors(part)) for part in values)
+
+
+def _read_tensor(tensor: Any) -> npt.NDArray[Any]:
+    plain = tensor.detach().cpu()
+    try:
+        return np.asarray(plain.numpy())
+    except TypeError:  # numpy has no bfloat16, in which half-precision training counts
+        return np.asarray(plain.double().numpy())
 
 
 def _are_counts(given: npt.NDArray[Any]) -> bool:

@@ -1,8 +1,7 @@
 """How the data of the pipeline are made: frozen, slotted, keyword-only, compared by content, arrays read-only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar, dataclass_transform
 
 import numpy as np
@@ -22,11 +21,27 @@ A = TypeVar("A", bound=npt.NDArray[Any])
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
 def record(cls: type[T]) -> type[T]:
-    """Make a frozen, slotted, keyword-only dataclass whose ``==`` compares arrays by dtype, shape and content."""
-    namespace = {"__eq__": _equals, "__hash__": None}
+    """Make a frozen, slotted, keyword-only dataclass whose ``==`` compares arrays by dtype, shape and content.
+
+    Records pickle and copy; their arrays arrive read-only, which numpy alone does not see to.
+    """
+    built = dataclass(frozen=True, slots=True, kw_only=True, eq=False)(cls)
+    namespace = {"__eq__": _equals, "__hash__": None, "__getstate__": _get_state, "__setstate__": _set_state}
     for name, value in namespace.items():
-        setattr(cls, name, value)
-    return dataclass(frozen=True, slots=True, kw_only=True, eq=False)(cls)
+        setattr(built, name, value)
+    return built
+
+
+def _get_state(self: Any) -> dict[str, Any]:
+    return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _set_state(self: Any, state: Mapping[str, Any]) -> None:
+    for name, value in state.items():
+        for array in value if isinstance(value, tuple) else (value,):
+            if isinstance(array, np.ndarray):
+                _freeze(array)
+        object.__setattr__(self, name, value)
 
 
 def _equals(self: Any, other: object) -> Any:
@@ -55,9 +70,33 @@ def freeze_int(values: npt.ArrayLike, shape: tuple[int, ...] | None = None) -> I
     return _freeze(array if shape is None else np.array(np.broadcast_to(array, shape)))
 
 
+class _FrozenMapping(Mapping[K, V]):
+    """A mapping that nobody changes; other than ``types.MappingProxyType`` it pickles and copies."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[K, V]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: K) -> V:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._items,)
+
+
 def freeze_mapping(values: Mapping[K, V]) -> Mapping[K, V]:
     """Copy to a read-only mapping."""
-    return MappingProxyType(dict(values))
+    return _FrozenMapping(values)
 
 
 def replace_array(owner: object, name: str, array: object) -> None:
@@ -70,11 +109,13 @@ def _freeze(array: A) -> A:
     return array
 
 
-def _same(left: object, right: object) -> bool:
+def _same(left: Any, right: Any) -> bool:
     if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
         return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
     if isinstance(left, tuple) and isinstance(right, tuple):
         return len(left) == len(right) and all(_same(a, b) for a, b in zip(left, right, strict=True))
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if hasattr(left, "tocoo") and hasattr(right, "tocoo"):  # scipy's sparse arrays
+        return bool(left.shape == right.shape and left.dtype == right.dtype and not (left != right).nnz)
     return bool(left == right)

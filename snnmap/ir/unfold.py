@@ -1,5 +1,6 @@
 """Back from chip slots to populations: the source network as the slots, weights and lags alone tell it."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,8 +15,15 @@ __all__ = ["as_folded_network", "projection_name", "rebuild_projections", "unfol
 
 
 def projection_name(pre: str, post: str, synapse: int, delay_steps: int) -> str:
-    """Give the canonical name of the one projection between two parts with this synapse and delay."""
-    return f"{pre}->{post}[{synapse}]@{delay_steps}"
+    """Give the canonical name of the one projection between two parts with this synapse and delay.
+
+    No two projections share one: a name that could be taken for an arrow is written as JSON writes it.
+    """
+    return f"{_quote(pre)}->{_quote(post)}[{synapse}]@{delay_steps}"
+
+
+def _quote(name: str) -> str:
+    return json.dumps(name) if "->" in name or name.startswith('"') else name
 
 
 def as_folded_network(mapped: MappedNetwork) -> Network:

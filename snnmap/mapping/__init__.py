@@ -2,9 +2,10 @@
 
 from snnmap.mapping.fold import FoldOptions, fold_network
 from snnmap.mapping.lower import lower_network, stretch_network
+from snnmap.mapping.rasters import draw_rasters, drive_populations
 from snnmap.mapping.retime import Retiming, retime_network
 from snnmap.mapping.slots import format_slot_table
-from snnmap.mapping.verify import Verification, draw_rasters, folded_counts, folded_potentials, verify_fold
+from snnmap.mapping.verify import Verification, folded_counts, folded_currents, folded_potentials, verify_fold
 
 __all__ = [
     # folding
@@ -18,7 +19,9 @@ __all__ = [
     # verifying
     "Verification",
     "draw_rasters",
+    "drive_populations",
     "folded_counts",
+    "folded_currents",
     "folded_potentials",
     "verify_fold",
 ]

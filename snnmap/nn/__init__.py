@@ -1,6 +1,8 @@
 """Torch modules to train with; the torch frontend turns them into networks, count for count."""
 
 from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF
+from snnmap.nn.chip_network import ChipNetwork, ChipRun
+from snnmap.nn.chip_parts import ChipPopulation, ChipProjection
 from snnmap.nn.compose import LeadIn, Residual, record_counts, record_outputs
 from snnmap.nn.delta import (
     DeltaActivation,
@@ -44,6 +46,11 @@ __all__ = [
     "ChipCodes",
     "ChipIntegrator",
     "ChipLIF",
+    # networks in the chip's integers
+    "ChipNetwork",
+    "ChipPopulation",
+    "ChipProjection",
+    "ChipRun",
     # composition
     "LeadIn",
     "Residual",

@@ -13,7 +13,7 @@ from snnmap.nn.chip_dynamics import run_chip_integrator, run_chip_lif
 from snnmap.nn.event_linear import multiply_counts
 from snnmap.nn.surrogate import Surrogate, SurrogateName
 
-__all__ = ["ChipCodes", "ChipIntegrator", "ChipLIF"]
+__all__ = ["ChipCodes", "ChipIntegrator", "ChipLIF", "round_product", "round_through"]
 
 XYLO_BITS = Bits(weight=8, threshold=16, bias=16, decay=4, weight_shift=3, state=16)
 
@@ -78,7 +78,7 @@ class _ChipNeurons(nn.Module):
     def _code_weight(self, weight: Tensor, scale: Tensor, shift: int) -> Tensor:
         low, high = self.bits.weight_range
         unit = float(1 << shift)
-        return _round_product(weight, scale, unit).clamp(low, high) * unit
+        return round_product(weight, scale, unit).clamp(low, high) * unit
 
     def _codes(self, threshold: Tensor, recurrent_weight: Tensor | None, recurrent_shift: int) -> ChipCodes:
         columns = self.scale.repeat(self.n_synapses)
@@ -86,10 +86,10 @@ class _ChipNeurons(nn.Module):
         return ChipCodes(
             weight=self._code_weight(self.weight, columns.unsqueeze(1), self.shift),
             recurrent_weight=None if recurrent_weight is None else self._code_weight(recurrent_weight, columns, recurrent_shift),
-            dash_syn=_round(self.dash_syn).clamp(1.0, float(self.bits.dash_max)),
-            dash_mem=_round(self.dash_mem).clamp(0.0, float(self.bits.dash_max)),
+            dash_syn=round_through(self.dash_syn).clamp(1.0, float(self.bits.dash_max)),
+            dash_mem=round_through(self.dash_mem).clamp(0.0, float(self.bits.dash_max)),
             threshold=threshold,
-            bias=_round_product(self.bias, self.scale).clamp(float(low), float(high)),
+            bias=round_product(self.bias, self.scale).clamp(float(low), float(high)),
         )
 
     def _arrive(self, counts: Tensor, weight: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ class ChipLIF(_ChipNeurons):
 
     def codes(self) -> ChipCodes:
         """Give the integers that the layer computes with."""
-        threshold = _round_product(self.threshold, self.scale).clamp(1.0, float(self.bits.threshold_max))
+        threshold = round_product(self.threshold, self.scale).clamp(1.0, float(self.bits.threshold_max))
         return self._codes(threshold, self.recurrent_weight, self.recurrent_shift)
 
     def forward(self, counts: Tensor) -> Tensor:
@@ -292,14 +292,14 @@ class ChipIntegrator(_ChipNeurons):
         return self._fill(potentials) / self.scale
 
 
-def _round_product(values: Tensor, scale: Tensor, unit: float = 1.0) -> Tensor:
+def round_product(values: Tensor, scale: Tensor, unit: float = 1.0) -> Tensor:
     """Round ``values * scale / unit``, computed in float64, so that a model of either type has the same integers."""
     exact = (values.detach().double() * scale.double() / unit).round().to(values.dtype)
     product = values * scale / unit
     return product + (exact - product).detach()
 
 
-def _round(values: Tensor) -> Tensor:
+def round_through(values: Tensor) -> Tensor:
     """Round; the backward pass takes it for nothing."""
     rounded: Tensor = values + (values.round() - values).detach()
     return rounded

@@ -11,7 +11,7 @@ from torch import Tensor
 from snnmap.nn.dynamics import Course, backward_through_time, own_input, run_parts, run_steps, share_rows
 from snnmap.nn.surrogate import Surrogate
 
-__all__ = ["run_chip_integrator", "run_chip_lif"]
+__all__ = ["retreat_integrator", "run_chip_integrator", "run_chip_lif"]
 
 
 def run_chip_lif(
@@ -24,6 +24,7 @@ def run_chip_lif(
     max_count: int,
     surrogate: Surrogate,
     state_max: int,
+    delays: tuple[int, ...] = (1,),
 ) -> Tensor:
     """Run :mod:`snnmap.chip.arithmetic` from zero states, all tensors integers held as floats, in state units.
 
@@ -36,16 +37,17 @@ def run_chip_lif(
         dash_mem: ``(size,)``.
         bias: ``(size,)``.
         threshold: ``(size,)``.
-        recurrent_weight: ``(size, n_synapses * size)`` or None.
+        recurrent_weight: ``(size, n_synapses * size)``, for several delays one below the other, or None.
         max_count: the most spikes a step.
         surrogate: derivative of the count.
         state_max: largest state; the lowest is ``-state_max - 1``.
+        delays: after which counts return, in steps.
 
     Returns:
         ``(batch, time, size)`` spike counts.
     """
     apply = cast(Callable[..., Tensor], _ChipLif.apply)
-    return apply(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, surrogate, state_max)
+    return apply(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, surrogate, state_max, delays)
 
 
 def run_chip_integrator(
@@ -72,10 +74,11 @@ class _ChipLif(torch.autograd.Function):
         max_count: int,
         surrogate: Surrogate,
         state_max: int,
+        delays: tuple[int, ...],
     ) -> Tensor:
-        currents, course = _forward(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, state_max)
+        currents, course = _forward(x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, state_max, delays)
         ctx.save_for_backward(dash_syn, dash_mem, threshold, recurrent_weight, currents, course.reached, course.counts)
-        ctx.surrogate = surrogate
+        ctx.surrogate, ctx.delays = surrogate, delays
         return course.counts
 
     @staticmethod
@@ -86,7 +89,7 @@ class _ChipLif(torch.autograd.Function):
         # the chip decays a current after its input: a weight counts alpha times
         scaled = None if recurrent_weight is None else recurrent_weight * alpha.flatten()
         by_state, _, by_beta, by_bias, by_threshold, by_recurrent = backward_through_time(
-            gradients[0], course, alpha, beta, threshold, scaled, ctx.surrogate, ctx.needs_input_grad
+            gradients[0], course, alpha, beta, threshold, scaled, ctx.surrogate, ctx.needs_input_grad, ctx.delays
         )
         by_dash_syn = (by_state * currents).sum(dim=(0, 1)) * torch.exp2(-dash_syn) * math.log(2.0)
         return (
@@ -96,9 +99,7 @@ class _ChipLif(torch.autograd.Function):
             by_bias,
             by_threshold,
             by_recurrent * alpha.flatten() if by_recurrent is not None else None,
-            None,
-            None,
-            None,
+            *(None,) * 4,
         )
 
 
@@ -121,28 +122,25 @@ class _ChipIntegrator(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        dash_syn, dash_mem, currents, potentials = ctx.saved_tensors
-        alpha, beta = 1.0 - torch.exp2(-dash_syn), 1.0 - torch.exp2(-dash_mem)
-        by_state, by_u = torch.empty_like(currents), torch.zeros_like(potentials[:, 0])
-        by_current, by_beta, by_bias = torch.zeros_like(currents[:, 0]), torch.zeros_like(beta), torch.zeros_like(beta)
-        for step in range(potentials.shape[1] - 1, -1, -1):
-            by_u = gradients[0][:, step] + beta * by_u
-            by_current = alpha * by_current + by_u.unsqueeze(1)
-            by_state[:, step] = by_current
-            by_bias += by_u.sum(dim=0)
-            if step:
-                by_beta += (by_u * potentials[:, step - 1]).sum(dim=0)
-        by_alpha = (by_state * currents).sum(dim=(0, 1))
-        log = math.log(2.0)
-        return (
-            by_state * alpha,
-            by_alpha * torch.exp2(-dash_syn) * log,
-            by_beta * torch.exp2(-dash_mem) * log,
-            by_bias,
-            None,
-            None,
-            None,
-        )
+        return (*retreat_integrator(gradients[0], *ctx.saved_tensors), *(None,) * 3)
+
+
+def retreat_integrator(
+    given: Tensor, dash_syn: Tensor, dash_mem: Tensor, currents: Tensor, potentials: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Give the gradients of a readout's potentials by input, both decay codes and bias."""
+    alpha, beta = 1.0 - torch.exp2(-dash_syn), 1.0 - torch.exp2(-dash_mem)
+    by_state, by_u = torch.empty_like(currents), torch.zeros_like(potentials[:, 0])
+    by_current, by_beta, by_bias = torch.zeros_like(currents[:, 0]), torch.zeros_like(beta), torch.zeros_like(beta)
+    for step in range(potentials.shape[1] - 1, -1, -1):
+        by_u = given[:, step] + beta * by_u
+        by_current = alpha * by_current + by_u.unsqueeze(1)
+        by_state[:, step] = by_current
+        by_bias += by_u.sum(dim=0)
+        if step:
+            by_beta += (by_u * potentials[:, step - 1]).sum(dim=0)
+    by_alpha, log = (by_state * currents).sum(dim=(0, 1)), math.log(2.0)
+    return by_state * alpha, by_alpha * torch.exp2(-dash_syn) * log, by_beta * torch.exp2(-dash_mem) * log, by_bias
 
 
 def _forward(
@@ -154,6 +152,7 @@ def _forward(
     recurrent_weight: Tensor | None,
     max_count: int,
     state_max: int,
+    delays: tuple[int, ...] = (1,),
 ) -> tuple[Tensor, Course]:
     """Run the steps; give the currents that decays were applied to, and the course of potentials and counts."""
     batch, n_steps, n_synapses, size = x.shape
@@ -172,7 +171,7 @@ def _forward(
         advance = _compile_advance(rows, parameters, share_rows(course))
     else:
         advance = partial(_advance, rows, parameters)
-    run_steps(advance, x, course.counts, recurrent_weight)
+    run_steps(advance, x, course.counts, recurrent_weight, delays)
     return currents, course
 
 
@@ -195,7 +194,9 @@ def _advance(rows: tuple[Tensor, ...], parameters: tuple[Tensor, ...], start: in
         arrived = (current + x[:, step]).clamp(low, high)
         currents[:, step] = arrived
         current.copy_(arrived - _lost(arrived, shift_syn))
-        change = (current.sum(dim=1) - _lost(potential, shift_mem)).clamp(low, high)
+        gained = -_lost(potential, shift_mem)
+        gained = torch.where(gained > high, low, gained)  # a word: what the lowest state loses whole wraps
+        change = (current.sum(dim=1) + gained).clamp(low, high)
         reached[:, step] = (potential + (change + bias).clamp(low, high)).clamp(low, high)
         counts[:, step] = torch.floor(reached[:, step] / threshold).clamp(0.0, most)
         potential.copy_(reached[:, step] - counts[:, step] * threshold)

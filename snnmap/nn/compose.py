@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from snnmap.nn.chip import ChipIntegrator, ChipLIF
+from snnmap.nn.chip_parts import ChipPopulation
 from snnmap.nn.lif import LIF
 
 __all__ = ["LeadIn", "Residual", "record_counts", "record_outputs"]
@@ -71,16 +72,17 @@ def record_outputs(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iter
 
     Yields:
         Filled by each forward pass: outputs by the path that :meth:`named_modules` gives (that of the model within, for
-        :class:`LeadIn`, whose silent steps are left out).
+        :class:`LeadIn`, whose silent steps are left out), or by the name of a population of a :class:`ChipNetwork`.
     """
     outputs: dict[str, Tensor] = {}
     handles = []
     lead, prefix = (model.n_steps, "model.") if isinstance(model, LeadIn) else (0, "")
     for path, module in model.named_modules():
         if isinstance(module, kinds):
+            name = module.name if isinstance(module, ChipPopulation) else path.removeprefix(prefix)
 
-            def keep(_module: nn.Module, _inputs: Any, output: Tensor, path: str = path.removeprefix(prefix)) -> None:
-                outputs[path] = output.detach()[:, lead:]
+            def keep(_module: nn.Module, _inputs: Any, output: Tensor, name: str = name) -> None:
+                outputs[name] = output.detach()[:, lead:]
 
             handles.append(module.register_forward_hook(keep))
     try:
@@ -93,5 +95,5 @@ def record_outputs(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iter
 @contextmanager
 def record_counts(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Keep the counts of every spiking layer, as :func:`record_outputs`."""
-    with record_outputs(model, (LIF, ChipLIF)) as counts:
+    with record_outputs(model, (LIF, ChipLIF, ChipPopulation)) as counts:
         yield counts

@@ -4,7 +4,7 @@ One node of the autograd graph a layer, in place of a dozen a step. The loop ove
 torch operations elsewhere; both give the same numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -144,21 +144,30 @@ def own_input(x: Tensor, recurrent_weight: Tensor | None) -> Tensor:
     return x.contiguous() if recurrent_weight is None else x.clone(memory_format=torch.contiguous_format)
 
 
-def run_steps(run: Callable[[int, int], None], x: Tensor, counts: Tensor, recurrent_weight: Tensor | None) -> None:
-    """Run all steps at once, or one by one with what the counts of the last one send back added to the input.
+def run_steps(
+    run: Callable[[int, int], None],
+    x: Tensor,
+    counts: Tensor,
+    recurrent_weight: Tensor | None,
+    delays: tuple[int, ...] = (1,),
+) -> None:
+    """Run all steps at once, or one by one with what earlier counts send back added to the input.
 
     Args:
         run: runs the steps from one number to before another.
         x: ``(batch, time, n_synapses, size)``, from :func:`own_input`.
         counts: ``(batch, time, size)``, filled by ``run``.
-        recurrent_weight: ``(size, n_synapses * size)`` or None.
+        recurrent_weight: ``(n_delays * size, n_synapses * size)`` or None.
+        delays: of each of its parts, in steps.
     """
     if recurrent_weight is None:
         run(0, x.shape[1])
         return
+    parts = torch.split(recurrent_weight, counts.shape[2])
     for step in range(x.shape[1]):
-        if step:
-            x[:, step] += (counts[:, step - 1] @ recurrent_weight).view_as(x[:, step])
+        for delay, weight in zip(delays, parts, strict=True):
+            if step >= delay:
+                x[:, step] += (counts[:, step - delay] @ weight).view_as(x[:, step])
         run(step, step + 1)
 
 
@@ -212,10 +221,11 @@ def backward_through_time(
     recurrent_weight: Tensor | None,
     surrogate: Surrogate,
     needed: tuple[bool, ...],
+    delays: tuple[int, ...] = (1,),
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
     """Give the gradients by input, alpha, beta, bias, threshold and recurrent weights.
 
-    With ``s`` the surrogate's dn/dx at x = u / threshold, from the last step to the first::
+    With ``s`` the surrogate's dn/dx at x = u / threshold, from the last step to the first, where counts return after one step::
 
         g_v[t] = beta * g_u[t+1]
         g_n[t] = given + g_x[t+1] @ recurrent_weight'
@@ -231,9 +241,11 @@ def backward_through_time(
     if recurrent_weight is None:
         retreat.run(0, n_steps)
     else:
+        parts = torch.split(recurrent_weight, size)
         for step in range(n_steps - 1, -1, -1):
-            if step + 1 < n_steps:
-                given[:, step] += by_x[:, step + 1].flatten(1) @ recurrent_weight.t()
+            for delay, weight in zip(delays, parts, strict=True):
+                if step + delay < n_steps:
+                    given[:, step] += by_x[:, step + delay].flatten(1) @ weight.t()
             retreat.run(step, step + 1)
     return (
         by_x,
@@ -241,7 +253,7 @@ def backward_through_time(
         retreat.by_beta,
         retreat.by_bias,
         retreat.by_threshold,
-        _recurrent_gradient(course.counts, by_x) if recurrent_weight is not None and needed[5] else None,
+        _recurrent_gradient(course.counts, by_x, delays) if recurrent_weight is not None and needed[5] else None,
     )
 
 
@@ -341,7 +353,7 @@ def split_evenly(n_rows: int, n_parts: int) -> list[slice]:
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
-def run_parts(parts: list[Callable[[], None]]) -> None:
+def run_parts(parts: Sequence[Callable[[], None]]) -> None:
     """Run compiled loops side by side; they hold no interpreter lock."""
     if len(parts) == 1:
         parts[0]()
@@ -355,6 +367,9 @@ def _array(tensor: Tensor) -> Any:
     return tensor.detach().contiguous().numpy()
 
 
-def _recurrent_gradient(counts: Tensor, by_x: Tensor) -> Tensor:
-    """Sum, over all steps, the outer products of counts and what they led to a step later."""
-    return counts[:, :-1].flatten(0, 1).t() @ by_x[:, 1:].flatten(2).flatten(0, 1)
+def _recurrent_gradient(counts: Tensor, by_x: Tensor, delays: tuple[int, ...]) -> Tensor:
+    """Sum, over all steps, the outer products of counts and what they led to after each delay."""
+    n_steps = counts.shape[1]
+    sent = [counts[:, : max(n_steps - delay, 0)].flatten(0, 1) for delay in delays]
+    led_to = [by_x[:, delay:].flatten(2).flatten(0, 1) for delay in delays]
+    return torch.cat([one.t() @ other for one, other in zip(sent, led_to, strict=True)])

@@ -5,6 +5,10 @@ states of one sample stay in the nearest cache for all steps.
 
 Arrays have the batch first: ``x`` is ``(batch, time, n_synapses, size)``, ``reached`` and ``counts`` are ``(batch, time, size)``.
 ``taken`` is what a spike subtracts: the threshold, 0 where it is infinite.
+
+Weights of which few exist are compressed rows, ``starts``, ``targets`` and ``weights``: those of source ``n`` are from
+``starts[n]`` to before ``starts[n + 1]``. Counts that return have such rows for each of some delays. All loops are in one
+file, since a compiled loop is kept until its own file changes.
 """
 
 from typing import Any
@@ -13,7 +17,20 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["advance", "advance_chip", "gather_rows", "list_events", "retreat", "scatter_rows"]
+__all__ = [
+    "advance",
+    "advance_chip",
+    "advance_wired",
+    "collect_wired",
+    "gather_back",
+    "gather_rows",
+    "gather_sparse",
+    "list_events",
+    "retreat",
+    "retreat_wired",
+    "scatter_rows",
+    "scatter_sparse",
+]
 
 Array = npt.NDArray[Any]
 _compile: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -196,7 +213,8 @@ def advance_chip(
                     currents[row, step, synapse, n] = state
                     current[row, synapse, n] = state - _lost(state, shift_syn[synapse, n], zero, one)
             for n in range(size):
-                change[n] = -_lost(potential[row, n], shift_mem[n], zero, one)
+                gained = -_lost(potential[row, n], shift_mem[n], zero, one)
+                change[n] = low if gained > high else gained  # a word: what the lowest state loses whole wraps
             for synapse in range(n_synapses):
                 for n in range(size):
                     change[n] += current[row, synapse, n]
@@ -253,3 +271,199 @@ def scatter_rows(first: int, last: int, starts: Array, columns: Array, values: A
             column, value = columns[event], values[event]
             for n in range(width):
                 total[column, n] += value * rows[row, n]
+
+
+@_compile
+def gather_sparse(
+    first: int,
+    last: int,
+    event_starts: Array,
+    columns: Array,
+    values: Array,
+    starts: Array,
+    targets: Array,
+    weights: Array,
+    total: Array,
+) -> None:
+    """Add, for each row from ``first`` to before ``last``, ``value * weight`` over its events to the weights' targets."""
+    for row in range(first, last):
+        for event in range(event_starts[row], event_starts[row + 1]):
+            column, value = columns[event], values[event]
+            for k in range(starts[column], starts[column + 1]):
+                total[row, targets[k]] += value * weights[k]
+
+
+@_compile
+def scatter_sparse(
+    first: int,
+    last: int,
+    event_starts: Array,
+    columns: Array,
+    values: Array,
+    starts: Array,
+    targets: Array,
+    rows: Array,
+    total: Array,
+) -> None:
+    """Add, for each weight, ``value * rows[row]`` at its target over the events of its source."""
+    for row in range(first, last):
+        for event in range(event_starts[row], event_starts[row + 1]):
+            column, value = columns[event], values[event]
+            for k in range(starts[column], starts[column + 1]):
+                total[k] += value * rows[row, targets[k]]
+
+
+@_compile
+def gather_back(first: int, last: int, starts: Array, targets: Array, weights: Array, rows: Array, total: Array) -> None:
+    """Give, for each source, the sum of ``weight * rows[row]`` at its targets."""
+    for row in range(first, last):
+        for source in range(starts.size - 1):
+            total[row, source] = 0
+            for k in range(starts[source], starts[source + 1]):
+                total[row, source] += weights[k] * rows[row, targets[k]]
+
+
+@_compile
+def advance_wired(
+    delays: Array,
+    starts: Array,
+    targets: Array,
+    weights: Array,
+    flagged: Array,
+    entry_starts: Array,
+    entry_sources: Array,
+    entry_delays: Array,
+    entry_weights: Array,
+    history: Array,
+    x: Array,
+    shift_syn: Array,
+    shift_mem: Array,
+    bias: Array,
+    threshold: Array,
+    limits: Array,
+    current: Array,
+    potential: Array,
+    currents: Array,
+    reached: Array,
+    counts: Array,
+) -> None:
+    """Run :func:`snnmap.nn.kernels.advance_chip` over all steps, earlier counts added to ``x`` through their weights.
+
+    Onto the flagged targets all that arrives is added weight by weight, in the order of the entries, and clamped after each.
+    An entry's source is a column of ``history``, which begins before the first step, or behind those a neuron itself.
+    """
+    batch, n_steps, size = counts.shape
+    lead, n_outside = history.shape[1] - n_steps, history.shape[2]
+    low, high = limits[3], limits[4]
+    for row in range(batch):
+        for step in range(n_steps):
+            arriving = x[row, step].reshape(-1)
+            for number in range(delays.size):
+                then = step - delays[number]
+                if then < 0:
+                    continue
+                for source in range(size):
+                    count = counts[row, then, source]
+                    if count != 0:
+                        for k in range(starts[number, source], starts[number, source + 1]):
+                            arriving[targets[k]] += count * weights[k]
+            held = current[row].reshape(-1)
+            for target in flagged:
+                state = held[target]
+                for k in range(entry_starts[target], entry_starts[target + 1]):
+                    source, then = entry_sources[k], step - entry_delays[k]
+                    if source < n_outside:
+                        count = history[row, then + lead, source]
+                    elif then >= 0:
+                        count = counts[row, then, source - n_outside]
+                    else:
+                        continue
+                    if count != 0:
+                        state = _limit(state + count * entry_weights[k], low, high)
+                arriving[target] = state - held[target]
+            one = slice(row, row + 1)
+            advance_chip(
+                step,
+                step + 1,
+                x[one],
+                shift_syn,
+                shift_mem,
+                bias,
+                threshold,
+                limits,
+                current[one],
+                potential[one],
+                currents[one],
+                reached[one],
+                counts[one],
+            )
+
+
+@_compile
+def retreat_wired(
+    delays: Array,
+    starts: Array,
+    targets: Array,
+    weights: Array,
+    given: Array,
+    alpha: Array,
+    beta: Array,
+    threshold: Array,
+    kind: int,
+    constants: Array,
+    reached: Array,
+    counts: Array,
+    by_x: Array,
+    by_u: Array,
+    by_current: Array,
+    by_beta: Array,
+    by_bias: Array,
+    by_threshold: Array,
+) -> None:
+    """Run :func:`snnmap.nn.kernels.retreat` over all steps, what later steps ask of the counts added to ``given``."""
+    batch, n_steps, size = counts.shape
+    for row in range(batch):
+        for step in range(n_steps - 1, -1, -1):
+            for number in range(delays.size):
+                later = step + delays[number]
+                if later >= n_steps:
+                    continue
+                asked = by_x[row, later].reshape(-1)
+                for source in range(size):
+                    for k in range(starts[number, source], starts[number, source + 1]):
+                        given[row, step, source] += weights[k] * asked[targets[k]]
+            one = slice(row, row + 1)
+            retreat(
+                step,
+                step + 1,
+                given[one],
+                alpha,
+                beta,
+                threshold,
+                threshold,
+                kind,
+                constants,
+                reached[one],
+                counts[one],
+                by_x[one],
+                by_u[one],
+                by_current[one],
+                by_beta,
+                by_bias,
+                by_threshold,
+            )
+
+
+@_compile
+def collect_wired(delays: Array, starts: Array, targets: Array, counts: Array, by_x: Array, total: Array) -> None:
+    """Add, for each returning weight, its source's counts times what they led to after its delay."""
+    batch, n_steps, size = counts.shape
+    for row in range(batch):
+        for number in range(delays.size):
+            for step in range(n_steps - delays[number]):
+                led_to = by_x[row, step + delays[number]].reshape(-1)
+                for source in range(size):
+                    count = counts[row, step, source]
+                    if count != 0:
+                        for k in range(starts[number, source], starts[number, source + 1]):
+                            total[k] += count * led_to[targets[k]]

@@ -1,5 +1,6 @@
 """Following the forward of a user's torch module with torch.fx, refusing what would be read as something else than it does."""
 
+import inspect
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +17,15 @@ _FIX = "write forward without branches or loops over data"
 _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
 
 
-def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix: str = _FIX) -> fx.Graph:
+def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix: str = _FIX, defaults: bool = False) -> fx.Graph:
     """Give the operations of a module's forward in evaluation mode, in order; the module is left as it was.
 
     Args:
         module: to follow.
         leaves: classes whose own forward is known and not followed, beside those of torch itself. A user's subclass with
-            another forward is followed.
+            another forward is followed, and so is a forward that was replaced on the instance.
         fix: what the error tells the user to do.
+        defaults: whether arguments of forward that have defaults are these.
 
     Returns:
         The graph; its leaf calls name the module's path.
@@ -34,14 +36,18 @@ def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix:
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+            if "forward" in vars(m):
+                return False
             if isinstance(m, leaves):
                 return any(type(m).forward is cls.forward for cls in leaves if isinstance(m, cls))
             return super().is_leaf_module(m, module_qualified_name)
 
     refuse_hooks(module)
+    _refuse_own_calls(module)
+    given = _find_defaults(module) if defaults else {}
     try:
         with _evaluation_mode(module):
-            graph = Tracer().trace(module)
+            graph = Tracer().trace(module, concrete_args=given or None)
     except SnnmapError:
         raise
     except (Exception, SystemExit) as error:
@@ -82,6 +88,35 @@ def refuse_hooks(module: nn.Module) -> None:
                 measured=str(getattr(hook, "__qualname__", type(hook).__name__)),
                 fix="remove it; settle weights first (torch.nn.utils.prune.remove, remove_weight_norm)",
             )
+
+
+def _refuse_own_calls(module: nn.Module) -> None:
+    """Refuse what is done around forward, or instead of the class's own: a trace of the class's forward leaves it out."""
+    if "forward" in vars(module):
+        raise FrontendError(
+            "the module's forward was replaced on the instance, and only its class's can be followed",
+            where=type(module).__name__,
+            measured=f"forward is {getattr(module.forward, '__qualname__', type(module.forward).__name__)}",
+            fix="write it as the forward of a subclass, or put the module into an nn.Sequential, within which it is followed",
+        )
+    for path, part in module.named_modules():
+        if type(part).__call__ is not nn.Module.__call__ and not isinstance(part, fx.GraphModule):
+            raise FrontendError(
+                "the module has a __call__ of its own, around its forward",
+                where=f"module '{path}'" if path else type(part).__name__,
+                measured=f"{type(part).__module__}.{type(part).__qualname__}",
+                fix="put what it does into forward; take a module as it was before torch.compile",
+            )
+
+
+def _find_defaults(module: nn.Module) -> dict[str, object]:
+    """Give the arguments of forward beyond the first that have a default."""
+    try:
+        parameters = list(inspect.signature(type(module).forward).parameters.values())[2:]
+    except (TypeError, ValueError):
+        return {}
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty and p.kind not in kinds}
 
 
 def _refuse_stale_values(graph: fx.Graph, module: nn.Module) -> None:

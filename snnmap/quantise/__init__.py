@@ -2,6 +2,7 @@
 
 from snnmap.quantise.match import DecayMatch, SecondSynapse, match_decays
 from snnmap.quantise.quantise import QuantiseOptions, quantise_network
+from snnmap.quantise.tune import RateTuning, tune_rates
 
 __all__ = [
     # before folding
@@ -11,4 +12,7 @@ __all__ = [
     "QuantiseOptions",
     "SecondSynapse",
     "quantise_network",
+    # measured on the chip's simulator
+    "RateTuning",
+    "tune_rates",
 ]

@@ -19,10 +19,12 @@ from snnmap.ir import (
     simulate_network,
 )
 
-__all__ = ["N_LEVELS", "StateSwing", "Statistics", "assume_statistics", "measure_statistics"]
+__all__ = ["N_LEVELS", "StateSwing", "Statistics", "measure_statistics"]
 
 N_LEVELS = 33
 """Quantiles by which a distribution of states is known."""
+_MOST_THRESHOLDS = 256.0
+"""Thresholds beyond which potentials of a neuron that fires are not held: it fires in every step, or not for a long time."""
 
 
 @record
@@ -51,7 +53,7 @@ class Statistics:
         input_variance: ``(n_inputs,) float64``.
         hidden_mean: ``(n_hidden,) float64``.
         hidden_variance: ``(n_hidden,) float64``.
-        hidden: states of the hidden neurons; None if unknown.
+        hidden: states of the hidden neurons.
         outputs: likewise.
     """
 
@@ -59,30 +61,30 @@ class Statistics:
     input_variance: FloatArray
     hidden_mean: FloatArray
     hidden_variance: FloatArray
-    hidden: StateSwing | None = None
-    outputs: StateSwing | None = None
-
-
-def assume_statistics(mapped: MappedNetwork) -> Statistics:
-    """Assume that every source fires alike: mean and variance 1."""
-    inputs, hidden = np.ones(mapped.table.channel_source.size), np.ones(mapped.hidden.size)
-    return Statistics(input_mean=inputs, input_variance=inputs, hidden_mean=hidden, hidden_variance=hidden)
+    hidden: StateSwing
+    outputs: StateSwing
 
 
 def measure_statistics(
-    mapped: MappedNetwork, calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, depth: float = np.inf
+    mapped: MappedNetwork,
+    calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike],
+    *,
+    depth: float = np.inf,
+    height: float = np.inf,
 ) -> Statistics:
-    """Run the folded float network on calibration rasters.
+    """Run the folded float network on rasters, and on for as long as its slowest population lags behind, as the chip runs.
 
     Args:
         mapped: folded network.
-        calibration: input rasters, as for simulation.
+        calibration: input rasters, as for simulation; counts above what a channel carries are clamped, as on the chip.
         depth: thresholds below 0 beyond which a potential need not be held.
+        height: thresholds beyond which no state of a neuron that fires need be held, partial sums included.
 
     Raises:
         InputError: rasters that do not suit the network.
     """
-    raster = join_rasters(mapped.inputs, calibration)
+    lag = max(mapped.lags.values(), default=0)
+    raster = np.pad(join_rasters(mapped.inputs, calibration).clip(max=mapped.chip.inputs.max_count), ((0, 0), (0, lag), (0, 0)))
     both = ("hidden", "outputs")
     run = simulate_network(as_folded_network(mapped), raster, counts_of=both, states_of=both)
     hidden_counts = _delay(run.counts["hidden"])
@@ -94,7 +96,8 @@ def measure_statistics(
     for name, (parameters, arriving) in sources.items():
         currents = np.asarray(run.currents[name], np.float64)
         swing = _measure_swing(parameters, np.asarray(run.potentials[name], np.float64), currents, run.counts[name], depth)
-        swings[name] = replace(swing, peak=np.maximum(swing.peak, _bound_sums(parameters, currents, arriving)))
+        peak = np.maximum(swing.peak, _bound_sums(parameters, currents, arriving))
+        swings[name] = replace(swing, peak=np.minimum(peak, height * parameters.threshold))
     input_mean, input_variance = _moments(raster)
     hidden_mean, hidden_variance = _moments(run.counts["hidden"])
     return Statistics(
@@ -137,6 +140,7 @@ def _measure_swing(
     highest = (potentials + counts * finite).max(axis=(0, 1), initial=0.0)
     lowest = np.where(np.isfinite(parameters.threshold), np.minimum(depth, 1e30) * finite, np.inf)
     reached = np.maximum(highest, np.minimum(-potentials.min(axis=(0, 1), initial=0.0), lowest))
+    reached = np.where(np.isfinite(parameters.threshold), np.minimum(reached, _MOST_THRESHOLDS * finite), reached)
     shares = np.linspace(0.0, 1.0, N_LEVELS)
     return StateSwing(
         peak=np.maximum(reached, np.abs(currents).max(axis=(0, 1, 2), initial=0.0)),

@@ -14,8 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, decay_factors, nearest_dashes
-from snnmap.ir import CsrMatrix, FloatArray, IntArray, Network, Population, Projection, record, simulate_network
+from snnmap.ir import (
+    CsrMatrix,
+    FloatArray,
+    IntArray,
+    Network,
+    Population,
+    Projection,
+    order_populations,
+    read_rasters,
+    record,
+    simulate_network,
+)
 from snnmap.quantise.response import kernel_product, kernel_sum, tail_product, tail_sum
+from snnmap.quantise.tune import Tuner
 
 __all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
 
@@ -24,7 +36,6 @@ SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 _CODABLE = 1e-9
 _AMPLIFICATION_COST = 0.005
 """Cost of coefficients that nearly cancel: they make the weights' rounding errors larger."""
-_TUNING_ROUNDS, _TUNING_STEP = 4, 0.7
 _PLACE_HOLDER = 2.0**-24
 """A weight that does nothing but hold a word for the rounding to use."""
 
@@ -77,7 +88,8 @@ def match_decays(
             so that two integers share the rounding of each weight; ``never`` keeps to one, with a synapse of each neuron onto
             itself; ``unmatched`` changes nothing, so that rounding the decays keeps no more than the gain. A second synapse
             doubles the population's weights.
-        calibration: input rasters on which a bias a population brings back the mean spike count that remains off.
+        calibration: input rasters on which a bias a population brings back the mean spike count that remains off. A build
+            does without: it brings rates back on the chip.
 
     Returns:
         The network, and what was matched how well.
@@ -103,17 +115,21 @@ def match_decays(
 def _tune_rates(
     source: Network, matched: Network, names: list[str], calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike]
 ) -> Network:
-    """Shift the biases of each population until its mean spike count is the source's."""
-    wanted = simulate_network(source, calibration, counts_of=names).counts
-    for _ in range(_TUNING_ROUNDS):
-        found = simulate_network(matched, calibration, counts_of=names).counts
-        excess = {name: (found[name].sum() - wanted[name].sum()) / wanted[name].size for name in names}
-        tuned = tuple(
-            replace(part, bias=part.bias - _TUNING_STEP * excess[part.name] * part.threshold) if part.name in excess else part
-            for part in matched.populations
-        )
-        matched = replace(matched, populations=tuned)
-    return matched
+    """Shift the biases of populations that fire too much or too little, until their mean spike counts are the source's."""
+
+    def turn(network: Network, name: str, x: float) -> Network:
+        shifted = (replace(p, bias=p.bias + x * p.threshold) if p.name == name else p for p in network.populations)
+        return replace(network, populations=tuple(shifted))
+
+    def measure(network: Network) -> dict[str, int]:
+        counts = simulate_network(network, calibration, counts_of=names).counts
+        return {name: int(counts[name].sum()) for name in names}
+
+    size = np.prod(next(iter(read_rasters(source.inputs, calibration).values())).shape[:2])
+    n_pairs = {name: int(size * source.population(name).size) for name in names}
+    tuner: Tuner[Network] = Tuner(wanted=measure(source), n_pairs=n_pairs, measure=measure, turn=turn, knob=lambda _: "bias")
+    order = [name for name in order_populations(matched) if name in names]
+    return tuner.tune(matched, order)[0]
 
 
 def _is_codable(population: Population, chip: Chip) -> bool:
@@ -143,23 +159,32 @@ def _rebuild(network: Network, population: Population, chip: Chip, *, pair: bool
 def _rewire(network: Network, population: Population, factor: FloatArray, self_weight: FloatArray, *, pair: bool) -> Network:
     """Put a population in the place of its namesake; scale the weights onto it, and add its synapses onto itself."""
     projections: list[Projection] = []
+    taken = {projection.name for projection in network.projections}
     for projection in network.projections:
         if projection.post != population.name:
             projections.append(projection)
             continue
         for synapse in range(population.n_synapses) if pair else (projection.synapse,):
             data = projection.weights.data * factor[synapse][projection.weights.indices]
-            name = f"{projection.name}[{synapse}]" if pair else projection.name
+            name = _take_name(f"{projection.name}[{synapse}]", taken) if pair else projection.name
             projections.append(replace(projection, name=name, synapse=synapse, weights=projection.weights.with_data(data)))
     for synapse, weights in enumerate(self_weight):
         if (weights != 0).any():
             neurons = np.arange(population.size)
             diagonal = CsrMatrix.from_triplets(neurons, neurons, weights, (population.size, population.size))
-            name = f"{population.name} reset[{synapse}]"
+            name = _take_name(f"{population.name} reset[{synapse}]", taken)
             own = {"pre": population.name, "post": population.name, "source": population.source}
             projections.append(Projection(name=name, weights=diagonal, synapse=synapse, delay_steps=1, **own))
     kept = tuple(population if other.name == population.name else other for other in network.populations)
     return replace(network, populations=kept, projections=tuple(projections))
+
+
+def _take_name(name: str, taken: set[str]) -> str:
+    """Give a projection's name, with as many marks behind it as it takes to be the only one, and note it as taken."""
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name
 
 
 def _add_vernier(network: Network, population: Population) -> Network:

@@ -80,7 +80,7 @@ def quantise_neurons(
     row: str,
     parameters: NeuronParameters,
     memories: Sequence[MemoryWeights],
-    swing: StateSwing | None,
+    swing: StateSwing,
     bits: Bits,
     shifts: Sequence[tuple[int, ...]],
     *,
@@ -93,7 +93,7 @@ def quantise_neurons(
         row: ``hidden`` or ``outputs``, for the names of tensors.
         parameters: trained parameters.
         memories: weights by memory kind.
-        swing: states seen on calibration data; None without.
+        swing: states seen in runs.
         bits: widths of the chip.
         shifts: weight shifts of the memories between which to choose.
         has_bias: whether the neurons have a bias, which can make up for the drift of integer decays.
@@ -101,11 +101,10 @@ def quantise_neurons(
     """
     decays = code_decays(parameters, bits)
     responses = _Responses(decays)
-    within_a_run = responses if swing is None else _Responses(decays, swing.n_steps)
+    within_a_run = _Responses(decays, swing.n_steps)
     demands = [_measure_demand(memory, decays) for memory in memories]
     bias = parameters.bias * decays.bias_factor
-    peak = None if swing is None else swing.peak
-    scaling = choose_scaling(demands, parameters.threshold, bias, peak, decays.dash_mem, responses.power(), bits, shifts)
+    scaling = choose_scaling(demands, parameters.threshold, bias, swing.peak, decays.dash_mem, responses.power(), bits, shifts)
     if compared is not None and compared.any():
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
@@ -114,9 +113,7 @@ def quantise_neurons(
     used = _find_used(parameters, memories)
     wanted_bias = bias * scale
     if has_bias:
-        potentials = np.linspace(0.0, 1.0, N_LEVELS)[:, np.newaxis] * threshold
-        if swing is not None:
-            potentials = swing.potential_levels * scale
+        potentials = swing.potential_levels * scale
         currents = _current_levels(entries, rounded, decays, swing, scale)
         wanted_bias = _add_within(
             wanted_bias, find_bias(decays.dash_syn, decays.dash_mem, currents, potentials), *bits.bias_range
@@ -168,13 +165,11 @@ def _respond(dash_syn: IntArray, dash_mem: int, n_steps: float = math.inf) -> Re
     return Response(power=np.array(power), total=codes * kernel_sum(codes, b))
 
 
-def _current_levels(
-    entries: _Entries, rounded: IntArray, decays: DecayCodes, swing: StateSwing | None, scale: FloatArray
-) -> FloatArray:
+def _current_levels(entries: _Entries, rounded: IntArray, decays: DecayCodes, swing: StateSwing, scale: FloatArray) -> FloatArray:
     """Give quantiles of the currents on the chip, ``(n_levels, n_synapses, n)`` in state units.
 
-    Measured ones hold where a neuron uses one synapse. Where weights are shared between two, or nothing was measured, a
-    current is taken to spread evenly about its mean, as mean and variance of the sources' counts make it.
+    Measured ones hold where a neuron uses one synapse. Where weights are shared between two, a current is taken to spread evenly
+    about its mean, as mean and variance of the sources' counts make it.
     """
     weight = rounded * entries.lsb[:, np.newaxis]
     n = scale.size
@@ -184,8 +179,6 @@ def _current_levels(
         mean = np.bincount(entries.target, weights=entries.mean * weight[:, synapse], minlength=n) * decay / (1.0 - decay)
         power = np.bincount(entries.target, weights=entries.variance * weight[:, synapse] ** 2, minlength=n)
         levels[:, synapse] = mean + spread * np.sqrt(power * decay**2 / (1.0 - decay**2))
-    if swing is None:
-        return levels
     shared = np.zeros(n, np.bool_)
     shared[entries.target[entries.present.sum(axis=1) > 1]] = True
     return np.where(shared, levels, swing.current_levels * scale)
@@ -306,8 +299,17 @@ def _weight_errors(
     errors = []
     for number, memory in enumerate(memories):
         mine = entries.memory == number
-        errors.append(_measure(memory.name, trained[mine], chip[mine], int(clipped[mine].sum())))
+        lost = _find_lost_share(trained[mine], chip[mine], entries.target[mine])
+        errors.append(replace(_measure(memory.name, trained[mine], chip[mine], int(clipped[mine].sum())), lost_share=lost))
     return errors
+
+
+def _find_lost_share(trained: FloatArray, chip: FloatArray, target: IntArray) -> float:
+    """Give the largest share of a neuron's sum of magnitudes that became 0."""
+    size = np.abs(trained)
+    everything = np.bincount(target, weights=size)
+    lost = np.bincount(target, weights=np.where(chip == 0, size, 0.0))
+    return float((lost / np.where(everything > 0, everything, 1.0)).max(initial=0.0))
 
 
 def _parameter_errors(

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import MappedNetwork, Program, QuantisedNetwork
-from snnmap.quantise.calibrate import Statistics, assume_statistics, measure_statistics
+from snnmap.ir import MappedNetwork, Program, QuantisedNetwork, draw_inputs
+from snnmap.quantise.calibrate import Statistics, measure_statistics
 from snnmap.quantise.exact import keep_integers
 from snnmap.quantise.match import SecondSynapse
 from snnmap.quantise.neurons import MemoryWeights, QuantisedNeurons, mask_targets, quantise_neurons
 from snnmap.quantise.relays import insert_relays, list_shifts
 
 __all__ = ["QuantiseOptions", "quantise_network"]
+
+_DRAWN_HEIGHT = 512.0
+"""Thresholds that are given room for on drawn inputs, of which the bursts may never come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +46,9 @@ def quantise_network(
 
     Args:
         mapped: folded float network.
-        calibration: input rasters that show how often neurons fire and how far states swing; without, all sources are
-            taken to fire alike and states to stay within 16 thresholds. A network of the chip's own integers
-            (``integers``) is taken as it is, and needs none.
+        calibration: input rasters that show how often neurons fire and how far states swing; without, inputs are drawn
+            (:func:`draw_inputs`) and the same is measured on them. A network of the chip's own integers (``integers``) is
+            taken as it is, and needs none.
         options: choices; ``second_synapse`` has had its effect before folding.
 
     Returns:
@@ -57,9 +60,12 @@ def quantise_network(
     """
     if mapped.integers:
         return keep_integers(mapped)
-    statistics = assume_statistics(mapped)
-    if calibration is not None:
-        statistics = measure_statistics(mapped, calibration, depth=(options or QuantiseOptions()).depth)
+    depth = (options or QuantiseOptions()).depth
+    if calibration is None:
+        drawn = draw_inputs(mapped.inputs, max_count=mapped.chip.inputs.max_count)
+        statistics = measure_statistics(mapped, drawn, depth=depth, height=_DRAWN_HEIGHT)
+    else:
+        statistics = measure_statistics(mapped, calibration, depth=depth)
     hidden, outputs = _quantise_hidden(mapped, statistics), _quantise_outputs(mapped, statistics)
     program = Program(
         chip=mapped.chip,

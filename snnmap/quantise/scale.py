@@ -10,10 +10,12 @@ from snnmap.ir import FloatArray, IntArray, record
 
 __all__ = ["MemoryDemand", "Scaling", "choose_scaling"]
 
-_HEADROOM = 16.0
-"""Thresholds that a state may reach without calibration data before it saturates."""
 _PEAK_MARGIN = 1.25
 """Room above the largest state seen in calibration."""
+_READOUT_MARGIN = 2.0
+"""The same for neurons that never fire: what is read of them is lost when it saturates, and a bit of 16 is spared easily."""
+_LEAST_THRESHOLD = 2.0
+"""Threshold code below which no state is given room."""
 
 
 @record
@@ -47,7 +49,7 @@ def choose_scaling(
     demands: Sequence[MemoryDemand],
     threshold: FloatArray,
     bias: FloatArray,
-    peak: FloatArray | None,
+    peak: FloatArray,
     dash_mem: IntArray,
     kernel_power: FloatArray,
     bits: Bits,
@@ -62,7 +64,7 @@ def choose_scaling(
         demands: one a memory kind.
         threshold: ``(n,) float64``, may be infinite.
         bias: ``(n,) float64``.
-        peak: ``(n,) float64``, largest absolute state seen on calibration data; None without.
+        peak: ``(n,) float64``, largest absolute state seen in runs.
         dash_mem: ``(n,) int64``.
         kernel_power: ``(n,) float64``, sum of the squared potentials that a weight of 1 leads to.
         bits: widths.
@@ -87,13 +89,13 @@ def choose_scaling(
 
 
 def _state_ceiling(
-    demands: Sequence[MemoryDemand], threshold: FloatArray, bias: FloatArray, peak: FloatArray | None, bits: Bits
+    demands: Sequence[MemoryDemand], threshold: FloatArray, bias: FloatArray, peak: FloatArray, bits: Bits
 ) -> FloatArray:
-    """Give the largest scale at which threshold, bias and states fit."""
+    """Give the largest scale at which threshold, bias and states fit; of neurons that were never driven, their largest weight."""
     finite = np.isfinite(threshold)
-    largest_weight = np.maximum.reduce([demand.largest for demand in demands])
-    usual = np.where(finite, threshold, largest_weight) * _HEADROOM
-    expected = np.maximum(usual if peak is None else peak * _PEAK_MARGIN, np.where(finite, threshold, 0.0))
+    seen = np.where(peak > 0, peak, np.maximum.reduce([demand.largest for demand in demands]))
+    expected = np.maximum(seen * np.where(finite, _PEAK_MARGIN, _READOUT_MARGIN), np.where(finite, threshold, 0.0))
+    expected = np.minimum(expected, np.where(finite, threshold * (bits.state_max / _LEAST_THRESHOLD), np.inf))
     expected = np.where(expected > 0, expected, 1.0)
     by_state = bits.state_max / expected
     by_threshold = np.where(finite, bits.threshold_max / np.where(finite, threshold, 1.0), np.inf)

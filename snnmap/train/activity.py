@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from snnmap.errors import InputError
 from snnmap.frontends.torch import load
 from snnmap.ir import count_fan_out
-from snnmap.nn import LIF, ChipLIF, LeadIn
+from snnmap.nn import LIF, ChipLIF, ChipPopulation, LeadIn
+from snnmap.train.models import require_layers
 
 __all__ = ["ActivityRecorder"]
 
@@ -27,10 +28,15 @@ class ActivityRecorder:
                 ...
 
     Args:
-        model: of :class:`snnmap.nn.LIF` or :class:`snnmap.nn.ChipLIF` layers, such as the torch frontend reads.
+        model: of :class:`snnmap.nn.LIF` or :class:`snnmap.nn.ChipLIF` layers, such as the torch frontend reads, or a
+            :class:`snnmap.nn.ChipNetwork`.
+
+    Raises:
+        InputError: its neurons are another framework's.
     """
 
     def __init__(self, model: nn.Module) -> None:
+        require_layers(model, "ActivityRecorder")
         self.model = model.model if isinstance(model, LeadIn) else model
         self.counts: dict[str, Tensor] = {}
         self.fan_out = {name: torch.tensor(values) for name, values in count_fan_out(load(model)).items()}
@@ -38,8 +44,9 @@ class ActivityRecorder:
 
     def __enter__(self) -> Self:
         for path, module in self.model.named_modules():
-            if isinstance(module, LIF | ChipLIF):
-                self._handles.append(module.register_forward_hook(self._keep(path)))
+            if isinstance(module, LIF | ChipLIF | ChipPopulation):
+                name = module.name if isinstance(module, ChipPopulation) else path
+                self._handles.append(module.register_forward_hook(self._keep(name)))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:

@@ -9,44 +9,72 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.chip import Chip
-from snnmap.errors import FrontendError
+from snnmap.errors import FrontendError, InputError
 from snnmap.ir import CsrMatrix, IntArray, Population, Projection, expand_terms
-from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, LeakyIntegrator
+from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeadIn, LeakyIntegrator, Surrogate, SurrogateName
 from snnmap.pipeline import Artifacts, CompileOptions, Rasters, compile_model
+from snnmap.train.models import has_layers
 
 __all__ = ["to_chip_exact"]
 
 
 def to_chip_exact(
-    model: nn.Module, chip: Chip | str, *, calibration: Rasters | None = None, options: CompileOptions | None = None
+    model: object,
+    chip: Chip | str,
+    *,
+    calibration: Rasters | None = None,
+    options: CompileOptions | None = None,
+    surrogate: SurrogateName | Surrogate | None = None,
 ) -> nn.Module:
-    """Give a copy of a float model whose layers compute in the chip's integers, as quantising the model makes them.
+    """Give a float model as a torch module that computes in the chip's integers, as quantising the model makes them.
 
-    Each :class:`snnmap.nn.LIF` or :class:`snnmap.nn.LeakyIntegrator` and the Linear layer before it become a
-    :class:`snnmap.nn.ChipLIF` or :class:`snnmap.nn.ChipIntegrator` in the former's place, second synapses and synapses of a
-    neuron onto itself included where they stand for decays that the chip does not code. The copy does at once what the
-    bitstream of the model does, up to weights behind a residual sum, which the copy holds once and the chip once a summand.
-    Training it is quantisation-aware training; what is trained is what its bitstream does.
+    In a copy of a torch module with layers of ours each :class:`snnmap.nn.LIF` or :class:`snnmap.nn.LeakyIntegrator` and the
+    Linear layer before it become a :class:`snnmap.nn.ChipLIF` or :class:`snnmap.nn.ChipIntegrator` in the former's place,
+    second synapses and synapses of a neuron onto itself included where they stand for decays that the chip does not code. It
+    does at once what the bitstream of the model does, up to weights behind a residual sum, which the copy holds once and the
+    chip once a summand.
+
+    Of anything else that :func:`snnmap.load` takes (snnTorch, Rockpool, NIR, Nengo, a ``Network``), and of a
+    :class:`snnmap.convert.Conversion`, the quantised network becomes a :class:`snnmap.nn.ChipNetwork`, which does exactly what
+    the bitstream does. Training is quantisation-aware training, with the chip's own spike counts: what is trained is what
+    the result's bitstream does.
 
     Args:
-        model: float layers, such as the torch frontend reads.
+        model: whatever :func:`snnmap.compile_model` takes.
         chip: a chip record, catalog name or TOML path.
         calibration: input rasters, ``(n_samples, n_steps, n_inputs)``, for the quantiser. Without, states are taken to stay
             within 16 thresholds; where they do not, the chip saturates, and in another order than the layers do.
         options: choices of the build.
+        surrogate: name or :class:`snnmap.nn.Surrogate` for the backward pass of a ``ChipNetwork``, ``relu`` where left out;
+            layers of ours keep theirs.
 
     Returns:
-        The copy; aligned with the chip (:func:`snnmap.align_model`) where it has biases.
+        The copy, aligned with the chip (:func:`snnmap.align_model`) where it has biases; or the ``ChipNetwork``.
 
     Raises:
         DesignRuleError: the model breaks design rules.
         FrontendError: it cannot be read, or neurons take the currents of several Linear layers, or of one that others share.
+        InputError: a surrogate for layers of ours.
     """
+    options = replace(options or CompileOptions(), verify=False, allow=("SNN6",))
+    if isinstance(model, ChipNetwork):
+        raise FrontendError("the model is in the chip's integers already", where="ChipNetwork", fix="train it as it is")
+    if not isinstance(model, nn.Module) or not has_layers(model):
+        artifacts = compile_model(model, chip, options=options, calibration=calibration)
+        return ChipNetwork(artifacts.quantised, surrogate=surrogate or "relu")
+    if surrogate is not None:
+        raise InputError(
+            "layers of ours have their own surrogate", where="to_chip_exact", measured=str(surrogate), fix="leave it out"
+        )
+    return _convert_layers(model, chip, calibration, options)
+
+
+def _convert_layers(model: nn.Module, chip: Chip | str, calibration: Rasters | None, options: CompileOptions) -> nn.Module:
+    """Replace the layers of a copy."""
     model = nn.Sequential(model) if isinstance(model, LIF | LeakyIntegrator) else model
     for path, module in model.named_modules():
         if isinstance(module, ChipLIF | ChipIntegrator):
             raise FrontendError("the model holds chip layers already", where=f"module '{path}'", fix="train it as it is")
-    options = replace(options or CompileOptions(), verify=False)
     artifacts = compile_model(model, chip, options=options, calibration=calibration)
     exact, lags = copy.deepcopy(model), artifacts.mapped.lags
     linears: set[str] = set()
@@ -72,7 +100,8 @@ def _find_feed(artifacts: Artifacts, name: str, taken: set[str]) -> Projection:
             where=f"module '{name}'",
             measured=f"currents of {', '.join(sources) or 'nothing'}" + (", also used elsewhere" if len(sources) == 1 else ""),
             limit="one Linear layer, not shared",
-            fix="give each LIF layer one Linear layer; add spike counts instead of currents",
+            fix="give each LIF layer one Linear layer and add spike counts instead of currents; or train the network as a whole: "
+            "to_chip_exact(snnmap.load(model), chip, ...)",
         )
     return into[0]
 

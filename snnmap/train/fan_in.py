@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from snnmap.chip import Chip
 from snnmap.errors import InputError
-from snnmap.train.fan_in_calibration import record_inputs, refit_weights, run_calibration
+from snnmap.train.fan_in_calibration import record_inputs, refit_weights, run_calibration, to_calibration
 from snnmap.train.fan_in_pools import Key, Pool, choose_weights, is_spiking, read_pools, unwrap
+from snnmap.train.models import require_layers
 
 __all__ = [
     "FanInLimiter",
@@ -26,6 +28,9 @@ __all__ = [
 ]
 
 _PARAMETERS = ("weight", "recurrent_weight")
+_OF_NETWORKS = (
+    "train it as it is: its weights are those that the chip stores, within the fan-in; prune a model before to_chip_exact"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +121,15 @@ class FanInLimiter:
         losses: a line for each parameter that lost weights.
 
     Raises:
-        InputError: a limit below 1 or too low for a layer, or calibration data that are empty or of the wrong shape.
+        InputError: a limit below 1 or too low for a layer, or calibration data that are empty or of the wrong shape, or
+            a model of another framework.
         ChipError: unknown or malformed chip.
         FrontendError: a model that cannot be read as a network, or not be converted.
     """
 
-    def __init__(self, model: nn.Module, limit: int | Chip | str, *, calibration: Tensor | None = None) -> None:
+    def __init__(self, model: nn.Module, limit: int | Chip | str, *, calibration: npt.ArrayLike | Tensor | None = None) -> None:
+        require_layers(model, "FanInLimiter", network_fix=_OF_NETWORKS)
+        calibration = None if calibration is None else to_calibration(model, calibration)
         inputs = None if calibration is None else record_inputs(model, calibration)
         pools = read_pools(model, limit, input_shape=None if calibration is None else calibration.shape[1:])
         self._model = model
@@ -228,7 +236,9 @@ class FanInLimiter:
             _original(self._modules[path], parameter).masked_fill_(~mask.kept, 0.0)
 
 
-def limit_fan_in(model: nn.Module, limit: int | Chip | str, *, calibration: Tensor | None = None) -> tuple[FanInLoss, ...]:
+def limit_fan_in(
+    model: nn.Module, limit: int | Chip | str, *, calibration: npt.ArrayLike | Tensor | None = None
+) -> tuple[FanInLoss, ...]:
     """Keep, for each neuron, the weights that contribute most; hold the others at 0 in training.
 
     Train on, then call :func:`settle_fan_in`. :class:`FanInLimiter` is the same, with regrowth.
@@ -242,14 +252,17 @@ def limit_fan_in(model: nn.Module, limit: int | Chip | str, *, calibration: Tens
         A line for each parameter that lost weights.
 
     Raises:
-        InputError: a limit below 1 or too low for a layer, or calibration data that are empty or of the wrong shape.
+        InputError: a limit below 1 or too low for a layer, or calibration data that are empty or of the wrong shape, or
+            a model of another framework.
         ChipError: unknown or malformed chip.
         FrontendError: a model that cannot be read as a network, or not be converted.
     """
     return FanInLimiter(model, limit, calibration=calibration).losses
 
 
-def prune_fan_in(model: nn.Module, limit: int | Chip | str, calibration: Tensor, *, ridge: float = 1e-3) -> PruningCost:
+def prune_fan_in(
+    model: nn.Module, limit: int | Chip | str, calibration: npt.ArrayLike | Tensor, *, ridge: float = 1e-3
+) -> PruningCost:
     """Prune a trained model to the fan-in by contribution, and refit what stays by least squares.
 
     The kept weights of each neuron, and the bias of a Linear layer, give back its pre-activations on the calibration data as
@@ -267,12 +280,15 @@ def prune_fan_in(model: nn.Module, limit: int | Chip | str, calibration: Tensor,
         What it cost, before and after the refit.
 
     Raises:
-        InputError: a limit below 1 or too low for a layer, or calibration data that are empty or of the wrong shape.
+        InputError: a limit below 1 or too low for a layer, or calibration data that are empty or of the wrong shape, or
+            a model of another framework.
         ChipError: unknown or malformed chip.
         FrontendError: a model that cannot be read as a network, or not be converted.
     """
     if ridge <= 0.0:
         raise InputError("the refit needs a penalty", measured=str(ridge), limit="above 0", fix="leave ridge at 1e-3")
+    require_layers(model, "prune_fan_in", network_fix=_OF_NETWORKS)
+    calibration = to_calibration(model, calibration)
     trained, wanted = copy.deepcopy(model), run_calibration(model, calibration)
     limiter = FanInLimiter(model, limit, calibration=calibration)
     pruned = run_calibration(model, calibration)

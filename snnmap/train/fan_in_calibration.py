@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from snnmap.errors import InputError
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF
 from snnmap.train.fan_in_pools import Key, Pool, unwrap
 
-__all__ = ["Fit", "record_inputs", "refit_weights", "run_calibration"]
+__all__ = ["Fit", "record_inputs", "refit_weights", "run_calibration", "to_calibration"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,13 @@ def _stack_inputs(pool: Pool, inputs: Mapping[Key, Tensor]) -> Tensor:
             fix="give each use a layer of its own, or use limit_fan_in and train on",
         )
     return torch.cat(parts, dim=1)
+
+
+def to_calibration(model: nn.Module, calibration: npt.ArrayLike | Tensor) -> Tensor:
+    """Give calibration data, numpy or torch, integer or float, as the model takes them."""
+    kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    given = torch.as_tensor(calibration)
+    return given if given.is_floating_point() and isinstance(calibration, Tensor) else given.to(kind)
 
 
 def record_inputs(model: nn.Module, calibration: Tensor) -> dict[Key, Tensor]:

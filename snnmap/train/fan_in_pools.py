@@ -136,8 +136,8 @@ def read_pools(model: nn.Module, limit: int | Chip | str, *, input_shape: Sequen
     populations are counted apart, though the chip adds their weights up.
 
     Of other models Linear layers are masked. With a number each is alone. With a chip the model is read as it is converted:
-    Linear layers leave room for the clock, for skips and for Conv layers, which stay as they are. (A conversion with
-    ``overshoot="hold"`` takes two words more: give it a number.)
+    Linear layers leave room for the clock, for skips and for Conv layers, which stay as they are. (A conversion that holds
+    spikes, as ``overshoot="auto"`` may choose, takes two words more: give it a number, or convert with ``"allow"``.)
 
     Args:
         model: of snnmap's neurons, or of Linear layers.

@@ -14,6 +14,7 @@ from snnmap.errors import InputError
 from snnmap.nn import Readout
 from snnmap.train.activity import ActivityRecorder
 from snnmap.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from snnmap.train.models import require_module
 from snnmap.train.progress import EpochResult, show_epoch, track_batches
 
 __all__ = ["Batches", "TrainOptions", "score_model", "train_model"]
@@ -145,9 +146,10 @@ def train_model(
         A line an epoch, those before a resumption included.
 
     Raises:
-        InputError: no batches, a teacher without ``distil_weight`` or the other way round, outputs that need a readout, or a
-            checkpoint that is damaged or of another model or other options.
+        InputError: no torch module, no batches, a teacher without ``distil_weight`` or the other way round, outputs that need
+            a readout, or a checkpoint that is damaged or of another model or other options.
     """
+    require_module(model, "train_model")
     options = options or TrainOptions()
     if (teacher is None) != (options.distil_weight == 0.0):
         raise InputError(
@@ -283,7 +285,15 @@ def _run_batch(trainer: _Trainer, batch: Batch, activity: ActivityRecorder | Non
     return float(loss.detach()), read.detach(), labels
 
 
-def _read(outputs: Tensor, readout: Readout | None, lengths: list[Tensor]) -> Tensor:
+def _read(outputs: object, readout: Readout | None, lengths: list[Tensor]) -> Tensor:
+    if not isinstance(outputs, Tensor):
+        raise InputError(
+            "the model gives something else than one tensor",
+            where="train_model, score_model",
+            measured=f"{type(outputs).__name__} of {len(outputs)}" if isinstance(outputs, tuple) else type(outputs).__name__,
+            limit="(batch, time, n), or (batch, n)",
+            fix="wrap it in a module that gives one output; to_chip_exact(model, chip) makes one of another framework's model",
+        )
     read: Tensor = outputs if readout is None else readout(outputs, *lengths)
     if readout is None and outputs.ndim == 3:
         raise InputError(

@@ -3,6 +3,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -263,6 +264,9 @@ def test_a_chip_of_the_users_own_is_given_by_record() -> None:
         ("outputs\n", "", "not what comes here"),
         ("  1: dash_syn=3,1", "  2: dash_syn=3,1", "one after the other"),
         ("0: 0=-20 1=60", "0: 1=60 0=-20", "must ascend"),
+        ("0: 0=-20 1=60", "0: 0=-201=60", "line 10"),
+        ("0: 0=-20 1=60", "0: 0=-20 1=60=2", "line 10"),
+        ("0: 0=-20 1=60", "0: 0=-20  1=60", "line 10"),
     ],
 )
 def test_a_defect_of_a_text_names_its_line(before: str, after: str, message: str) -> None:
@@ -281,6 +285,26 @@ def test_no_text_lets_anything_but_format_error_escape(noise: str, at: int) -> N
     except FormatError:
         return
     assert assemble(text[:at] + noise + text[at:]).blocks
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("0123=:-, ", max_size=60), st.sampled_from(["  0: 0=100", "  0: 0=-20 1=60", "  1: dash_syn=3,1"]))
+def test_no_line_of_the_texts_own_letters_lets_anything_else_escape(noise: str, line: str) -> None:
+    text = (FOLDER / "toy-4.txt").read_text()
+    assert line in text
+    try:
+        image = assemble(text.replace(line, line[: len(line) // 2] + noise, 1))
+    except FormatError:
+        return
+    assert assemble(disassemble(image)) == image
+
+
+@pytest.mark.parametrize("line", ["0: " + "1=11111" * 3000 + "x", "0: " + "1=1 " * 5000 + "x", "0: " + "1" * 20000])
+def test_a_line_is_refused_in_no_time(line: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(FormatError, match="line 6"):
+        assemble((FOLDER / "toy-4.txt").read_text().replace("0: 0=100", line, 1))
+    assert time.perf_counter() - start < 1.0
 
 
 def test_comments_and_empty_lines_are_passed_over() -> None:

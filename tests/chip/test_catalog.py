@@ -42,6 +42,14 @@ def test_the_generic_chip_bounds_fan_in() -> None:
     assert {memory.max_fan_in for memory in (chip.input_weights, chip.recurrent_weights, chip.output_weights)} == {256}
 
 
+def test_the_single_chip_is_the_generic_one_with_one_spike_a_step() -> None:
+    single, generic = load_chip("generic-4096-single"), load_chip("generic-4096")
+    assert (single.hidden.max_count, single.outputs.max_count) == (1, 1)
+    hidden = replace(single.hidden, max_count=generic.hidden.max_count)
+    texts = {"name": generic.name, "chip_id": generic.chip_id, "description": generic.description, "source": generic.source}
+    assert replace(single, hidden=hidden, **texts) == generic
+
+
 def test_a_chip_of_the_users_own_is_a_toml_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(catalog_text("toy-4").replace("chip_id = 1\n", "chip_id = 900\n"))

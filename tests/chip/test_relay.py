@@ -1,9 +1,10 @@
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from snnmap.chip import RelayCell, decay_factors, find_relay_cell, list_chips, load_chip, nearest_dashes
+from snnmap.chip import RelayCell, decay_factors, find_relay_cell, find_relay_cells, list_chips, load_chip, nearest_dashes
 from snnmap.chip.arithmetic import decay, deliver, fire, integrate
 
 
@@ -17,6 +18,26 @@ def test_a_chip_whose_states_are_too_narrow_has_none() -> None:
     toy = load_chip("toy-4")
     narrow = replace(toy, bits=replace(toy.bits, state=8, threshold=8, bias=8))
     assert find_relay_cell(narrow, unit_shift=3) is None
+
+
+@pytest.mark.parametrize("most", [1, 2, 255])
+def test_a_cell_is_proved_for_every_count_that_the_chips_neurons_send(most: int) -> None:
+    chip = load_chip("xylo-audio-3")
+    cells = find_relay_cells(replace(chip, hidden=replace(chip.hidden, max_count=most)))
+    assert set(range(6)) <= set(cells)
+    sent = np.random.default_rng(1).integers(0, most + 1, 300).tolist()
+    for shift, cell in cells.items():
+        state = (0, 0, 0)
+        for count in sent:
+            state = _step(cell, *state, count, shift=shift, most=most)
+            assert state[2] == count
+
+
+def test_the_search_is_quick_for_the_largest_counts_that_a_record_allows() -> None:
+    chip = load_chip("generic-4096")
+    start = time.perf_counter()
+    find_relay_cells(replace(chip, hidden=replace(chip.hidden, max_count=254)))
+    assert time.perf_counter() - start < 5.0
 
 
 def test_a_chain_of_four_repeats_random_counts() -> None:
@@ -33,10 +54,12 @@ def test_a_chain_of_four_repeats_random_counts() -> None:
     assert seen[length - 1 :] == sent[: 4000 - length + 1].tolist()
 
 
-def _step(cell: RelayCell, current: int, potential: int, own: int, count: int) -> tuple[int, int, int]:
-    current = deliver(deliver(current, cell.weight, 0, count, 16), cell.self_weight, 0, own, 16)
+def _step(
+    cell: RelayCell, current: int, potential: int, own: int, count: int, *, shift: int = 0, most: int = 31
+) -> tuple[int, int, int]:
+    current = deliver(deliver(current, cell.weight, shift, count, 16), cell.self_weight, shift, own, 16)
     current -= decay(current, cell.dash_syn)
-    sent, potential = fire(integrate(potential, cell.dash_mem, current, 0, 16), cell.threshold, 0, 31, 16)
+    sent, potential = fire(integrate(potential, cell.dash_mem, current, 0, 16), cell.threshold << shift, 0, most, 16)
     return current, potential, sent
 
 

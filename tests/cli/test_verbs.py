@@ -1,5 +1,6 @@
 """Each verb on good input, against the library."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def test_build_writes_what_the_library_makes(run: Run, model: Path, tmp_path: Pa
     assert result.code == 0
     assert "folded against source: 0 of" in result.out
     files = files_below(tmp_path / "a")
-    assert {"chain.bin", "chain.txt", "slots.csv", "network.json", "report.json"} < set(files)
+    assert {"chain.bin", "chain.txt", "slots.csv", "network.json", "build.json", "report.json"} < set(files)
     assert files["chain.bin"] == compile_model(chain(3, 5, 4, 2), "xylo-audio-3").bitstream
     assert load_network(tmp_path / "a" / "network.json") == chain(3, 5, 4, 2)
     assert json.loads(files["report.json"])["verification"]["mismatches"] == 0
@@ -99,11 +100,15 @@ def test_the_report_of_a_build_holds_what_was_printed(run: Run, tmp_path: Path) 
     save_network(residual(), tmp_path / "model.json")
     result = run("build", tmp_path / "model.json", "--chip", "xylo-audio-3", "-o", tmp_path / "a")
     report = json.loads((tmp_path / "a" / "report.json").read_text())
-    made, latency, folded = result.out.splitlines()
+    made, latency, folded, *comparison = result.out.splitlines()
     assert made == f"{tmp_path}/a/chain.bin: {(tmp_path / 'a' / 'chain.bin').stat().st_size} bytes for {report['chip']}"
     assert latency == f"latency {report['latency_steps']} steps, {report['relays']} relays, {report['warnings']} warnings"
     assert folded == f"folded against source: 0 of {report['verification']['compared']} spike counts differ"
     assert (report["relays"], report["clean"], report["errors"]) == (5, True, 0)
+    build = json.loads((tmp_path / "a" / "build.json").read_text())
+    assert comparison[0] == f"bitstream against the model, on {build['comparison']['inputs']}:"
+    assert len(comparison) == 5
+    assert build["sha256"] == hashlib.sha256((tmp_path / "a" / "chain.bin").read_bytes()).hexdigest()
 
 
 def test_without_verification_the_bytes_are_the_same(run: Run, bitstream: Path, model: Path, tmp_path: Path) -> None:
@@ -134,7 +139,9 @@ def test_a_warning_is_told_and_stops_nothing(run: Run, tmp_path: Path, rule: str
 
 def test_check_says_how_much_was_looked_at(run: Run, model: Path) -> None:
     result = run("check", model, "--chip", "xylo-audio-3")
-    assert (result.code, result.out) == (0, f"0 errors, 0 warnings, {len(RULES)} rules run\n")
+    summary, *comparison = result.out.splitlines()
+    assert (result.code, summary) == (0, f"0 errors, 0 warnings, {len(RULES)} rules run")
+    assert comparison[0] == "bitstream against the model, on drawn inputs, 9 samples of 96 steps:"
 
 
 def test_check_lists_violations_as_text_and_json(run: Run, model: Path) -> None:
@@ -150,9 +157,11 @@ def test_check_lists_violations_as_text_and_json(run: Run, model: Path) -> None:
 
 def test_check_is_the_library(run: Run, model: Path) -> None:
     for chip in ("toy-4", "xylo-audio-3"):
-        report = check_model(chain(3, 5, 4, 2), chip).report
+        checked = check_model(chain(3, 5, 4, 2), chip)
+        report, comparison = checked.report, checked.comparison
+        told = None if comparison is None else comparison.to_plain()
         as_json, as_text = (run("check", model, "--chip", chip, "--format", form) for form in ("json", "text"))
-        assert json.loads(as_json.out) == json.loads(json.dumps(report.to_plain()))
+        assert json.loads(as_json.out) == json.loads(json.dumps({**report.to_plain(), "comparison": told}))
         assert as_text.out.startswith("\n".join(map(str, report.diagnostics)))
         assert (as_json.code, as_text.code) == (len(report.errors) > 0, len(report.errors) > 0)
 

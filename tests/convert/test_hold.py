@@ -18,6 +18,8 @@ from snnmap.pipeline import CompileOptions, compile_model
 from snnmap.quantise import QuantiseOptions
 from snnmap.simulator import simulate_image
 
+pytestmark = pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of random networks
+
 T = 8
 GRID = np.random.default_rng(0).integers(0, 15 * T + 1, (400, 20)) / (15 * T)
 """Inputs that are coded exactly."""

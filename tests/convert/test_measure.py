@@ -20,6 +20,8 @@ from snnmap.errors import InputError
 from snnmap.ir import simulate_network
 from snnmap.nn import QuantisedReLU
 
+pytestmark = pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of random networks
+
 DATA = np.random.default_rng(0).uniform(0, 1, (160, 6))
 
 
@@ -133,8 +135,10 @@ def test_a_step_is_the_unit() -> None:
     assert {c.source for c in conversion.compensations} == {"step"}
 
 
-def test_only_neurons_that_clip_get_an_excess() -> None:
-    reached = MODEL[1](MODEL[0](torch.tensor(DATA))).detach().numpy().max(axis=0)
+def test_only_neurons_that_may_clip_get_an_excess() -> None:
+    """What calibration data miss by less than two deviations, other data may reach."""
+    values = MODEL[1](MODEL[0](torch.tensor(DATA))).detach().numpy()
+    reached = values.max(axis=0) + 2.0 * values.std(axis=0)
     bound = float(np.median(reached))
     model = nn.Sequential(MODEL[0], nn.Hardtanh(0.0, bound), nn.Linear(24, 3).double())
     conversion = convert_ann(model, DATA)

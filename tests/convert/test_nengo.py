@@ -129,7 +129,7 @@ def test_a_conversion_finds_the_same_activations() -> None:
     model, inputs = make_mlp(6, 9, 8, 4), np.random.default_rng(0).uniform(0, 1, (50, 6))
     conversion = convert_ann(model, inputs)
     layer = read_ann(model, (6,)).layers[0].name
-    network, counts = conversion.network, split_ports(conversion.encode(inputs))
+    network, counts = conversion.network, conversion.split(conversion.encode(inputs))
     converted = simulate_network(network, counts, counts_of=[layer]).counts[layer].sum(axis=1) * conversion.units[layer]
     run = run_nengo(model, inputs, n_steps=64, scale_firing_rates=1000.0, start=0.5)
     assert np.allclose(run.counts[layer] / 64, converted, atol=0.05)

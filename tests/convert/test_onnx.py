@@ -102,6 +102,9 @@ OPERATORS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[int, ...]]] = {
     ),
     "GlobalAveragePool": (lambda: make_graph(one("GlobalAveragePool"), (3, 4, 5)), (3, 4, 5)),
     "MaxPool": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 2], strides=[1, 2]), (2, 5, 6)), (2, 5, 6)),
+    "MaxPool, padded": (
+        lambda: make_graph(one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]), (2, 6, 6)), (2, 6, 6),
+    ),
     "Flatten": (lambda: make_graph(one("Flatten"), (2, 3, 4)), (2, 3, 4)),
     "Reshape": (lambda: make_graph(one("Reshape", "s"), (2, 6), s=np.array([0, 3, -1])), (2, 6)),
     "Reshape, batch open": (lambda: make_graph(one("Reshape", "s"), (2, 6), s=np.array([-1, 12])), (2, 6)),
@@ -182,7 +185,6 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "opset": (lambda: make_graph(one("Relu"), (6,), opset=11), "operator set is too old"),
     "product": (lambda: chain(helper.make_node("Mul", ["x", "x"], ["y"])), "product or quotient"),
     "ceil": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 2], ceil_mode=1), (1, 5, 5)), "ceil_mode=1"),
-    "padded maximum": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 2], pads=[1, 1, 1, 1]), (1, 4, 4)), "padded MaxPool"),
     "clip": (lambda: chain(*one("Clip", "low"), low=np.float32(-1)), "least value is not 0"),
     "weights": (lambda: make_graph(one("MatMul", "w"), (5,), w=W), "do not fit"),
     "kernel": (lambda: make_graph(one("Conv", "w"), (2, 2, 2), w=K), "smaller than the kernel"),
@@ -192,11 +194,11 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "unknown": (lambda: chain(helper.make_node("Add", ["x", "nothing"], ["y"])), "not known"),
     "signed": (
         lambda: chain(
-            helper.make_node("Relu", ["x"], ["a"]),
+            helper.make_node("Sub", ["x", "o"], ["a"]),
             helper.make_node("QuantizeLinear", ["a", "s", "z"], ["q"]),
             helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
             helper.make_node("Relu", ["d"], ["y"]),
-            s=np.float32(0.1), z=np.int8(0),
+            s=np.float32(0.1), z=np.int8(0), o=np.float32(0.5),
         ),
         "negative levels",
     ),
@@ -243,6 +245,49 @@ def test_what_has_no_counterpart_is_named(name: str) -> None:
     shape = tuple(dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim)[1:]
     with pytest.raises(FrontendError, match=said):
         read_onnx(model, shape)
+
+
+@pytest.mark.parametrize(("zero", "lowest"), [(np.int8(-128), 0.0), (np.int8(0), 0.0), (np.uint8(0), 0.0), (np.int8(-100), 0.0)])
+def test_levels_behind_a_relu_have_any_zero_point(zero: Any, lowest: float) -> None:
+    """The least integer stands for 0, or no value is below 0, so that no level below it is ever taken."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["g"]),
+        helper.make_node("Relu", ["g"], ["a"]),
+        helper.make_node("QuantizeLinear", ["a", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Gemm", ["d", "v"], ["y"]),
+    ]
+    model = make_graph(nodes, (6,), w=W, v=RNG.normal(size=(4, 3)), s=np.float32(0.013), z=zero)
+    inputs = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
+    found, (wanted,) = run_ann(read_onnx(model, (6,)), inputs)["output"], run_onnx(model, inputs)
+    assert np.mean(np.abs(found - wanted).max(axis=1) < 1e-5) > 0.95
+    assert found.min() < lowest
+    conversion = convert_ann(model, np.abs(inputs) / 4)
+    assert conversion.expected.shape == (40, 3)
+
+
+def test_another_zero_point_is_another_value() -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("QuantizeLinear", ["a", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "other"], ["y"]),
+    ]
+    with pytest.raises(FrontendError, match="another zero point"):
+        read_onnx(make_graph(nodes, (6,), s=np.float32(0.1), z=np.int8(-128), other=np.int8(-120)), (6,))
+
+
+def test_what_onnxruntime_computes_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of the file has the last word, whatever a reader makes of an operator."""
+    model = make_graph(
+        [helper.make_node("Gemm", ["x", "w"], ["g"]), helper.make_node("Relu", ["g"], ["y"], name="relu")], (6,), w=W
+    )
+    data = np.random.default_rng(1).uniform(0, 1, (20, 6))
+    convert_ann(model, data, options=ConvertOptions(error_limit=9.0))
+    from snnmap.convert import onnx_read
+
+    monkeypatch.setitem(onnx_read._READERS, "Relu", lambda reader, node: reader.value(node))
+    with pytest.raises(FrontendError, match="not what the module computes"):
+        convert_ann(model, data, options=ConvertOptions(error_limit=9.0))
 
 
 def test_a_damaged_file(tmp_path: Path) -> None:

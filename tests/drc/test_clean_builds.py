@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_networks import odd_network
 from random_networks import random_network
 from rule_cases import GENERIC, XYLO, feedback, limit, with_reach
 
 from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.diagnostics import Severity
 from snnmap.errors import DesignRuleError
-from snnmap.ir import CsrMatrix, Network, Population, Projection
+from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection
 from snnmap.mapping import FoldOptions
 from snnmap.pipeline import CompileOptions, check_model, compile_model
 
@@ -30,6 +32,7 @@ CHIPS: dict[str, Chip] = {
     "short decays": limit(XYLO, "bits", decay=2),
     "narrow bias": limit(XYLO, "bits", bias=6),
     "narrow weights": limit(XYLO, "bits", weight=3),
+    "one spike in and out": limit(load_chip("generic-4096-single"), "inputs", max_count=1),
 }
 
 
@@ -108,6 +111,13 @@ HARMS: dict[str, Harm] = {
 }
 
 
+def suited_network(seed: int, chip: Chip, **options: Any) -> Network:
+    """Draw a network whose hidden neurons send no more spikes a step than the chip's."""
+    network = random_network(seed, **options)
+    most = np.int64(chip.hidden.max_count)
+    return replace(network, populations=tuple(replace(p, max_count=np.minimum(p.max_count, most)) for p in network.populations))
+
+
 def require_agreement(network: Network, chip: Chip, options: CompileOptions | None = None) -> None:
     """Check and build: both find the same, as texts (two places that differ in neurons only compare equal)."""
     report = check_model(network, chip, options=options).report
@@ -126,7 +136,7 @@ def require_agreement(network: Network, chip: Chip, options: CompileOptions | No
 @pytest.mark.parametrize("chip", CHIPS)
 @pytest.mark.parametrize("seed", range(3))
 def test_clean_means_that_the_build_succeeds(seed: int, chip: str) -> None:
-    require_agreement(random_network(seed), CHIPS[chip])
+    require_agreement(suited_network(seed, CHIPS[chip]), CHIPS[chip])
 
 
 @pytest.mark.parametrize("harm", HARMS)
@@ -137,8 +147,68 @@ def test_a_harmed_network_is_refused_as_checked_or_builds(harm: str) -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(CHIPS)), st.lists(st.sampled_from(sorted(HARMS)), max_size=3, unique=True))
 def test_any_harms_on_any_chip(seed: int, chip: str, harms: list[str]) -> None:
-    harmed = reduce(lambda network, harm: HARMS[harm](network), harms, random_network(seed))
+    harmed = reduce(lambda network, harm: HARMS[harm](network), harms, suited_network(seed, CHIPS[chip]))
     require_agreement(harmed, CHIPS[chip])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_an_odd_network_is_refused_as_checked_or_builds(seed: int) -> None:
+    require_agreement(odd_network(seed), [XYLO, GENERIC][seed % 2])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(1000, 3000))
+def test_many_odd_networks_are_refused_as_checked_or_build(seed: int) -> None:
+    require_agreement(odd_network(seed), CHIPS[sorted(CHIPS)[seed % len(CHIPS)]])
+
+
+def renamed(names: dict[str, str]) -> Network:
+    """Two parallel branches of two populations each, under names of one's own; decays that no chip codes."""
+    parts = {name: names.get(name, name) for name in ("in", "a1", "a2", "b1", "b2", "out")}
+    sizes = dict.fromkeys(parts, 2)
+    populations = [Population.create(parts[name], 2, alpha=0.5, beta=0.9) for name in ("a1", "a2", "b1", "b2")]
+    wires = [("in", "a1"), ("in", "b1"), ("a1", "a2"), ("b1", "b2"), ("a2", "out"), ("b2", "out")]
+    return Network(
+        name="renamed",
+        inputs=(InputPort(name=parts["in"], size=2),),
+        populations=(*populations, Population.create(parts["out"], 2, alpha=0.5, beta=0.75, max_count=1)),
+        projections=tuple(
+            Projection(
+                name=names.get(f"{pre} to {post}", f"{pre} to {post}"),
+                pre=parts[pre],
+                post=parts[post],
+                weights=CsrMatrix.from_dense(np.full((sizes[pre], sizes[post]), 0.4)),
+            )
+            for pre, post in wires
+        ),
+        outputs=(OutputPort(name="y", populations=(parts["out"],)),),
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"a1": "x", "a2": "y->z", "b1": "x->y", "b2": "z"},
+        {"a1": "->", "a2": "", "b1": "->->", "b2": " "},
+        {"a1": '"x', "a2": "x", "b1": 'x"->"y', "b2": "y"},
+        {"in to a1": "w", "in to b1": "w[0]", "a1 to a2": "w[1]"},
+        {"in to a1": "a1 reset[0]", "in to b1": "a1 reset[0]'"},
+        {"in to a1": "w", "in to b1": "w[0]", "a1 to a2": "w[0]'", "b1 to b2": "w[0]''"},
+    ],
+)
+def test_names_that_look_like_others_joined_build_as_plain_ones_do(names: dict[str, str]) -> None:
+    assert compile_model(renamed(names), XYLO).bitstream == compile_model(renamed({}), XYLO).bitstream
+
+
+def test_an_empty_port_is_told() -> None:
+    network = random_network(0)
+    report = check_model(replace(network, inputs=(*network.inputs, InputPort(name="more", size=0))), XYLO).report
+    assert [(d.rule, d.location.port) for d in report.errors] == [("SNN110", "more")]
+
+
+def test_a_delay_beyond_all_bounds_is_told_at_once() -> None:
+    network = harm_projection(lambda projection: replace(projection, delay_steps=10**12))(random_network(0))
+    assert "SNN111" in {diagnostic.rule for diagnostic in check_model(network, XYLO).report.errors}
 
 
 @pytest.mark.parametrize("stretch_loops", [False, True])
@@ -148,9 +218,9 @@ def test_the_options_are_those_of_the_build(stretch_loops: bool) -> None:
     require_agreement(feedback(1), XYLO, options)
 
 
-@pytest.mark.parametrize("chip", [name for name in CHIPS if name not in ("toy-4", "xylo-imu")])
+@pytest.mark.parametrize("chip", [name for name in CHIPS if name not in ("toy-4", "xylo-imu", "generic-4096-single")])
 def test_the_random_networks_show_both_outcomes(chip: str) -> None:
     """Neither branch of the property is empty: some networks are clean on this chip, harmed ones are not."""
-    networks = [random_network(seed, biases=False, n_synapses=1) for seed in range(4)]
+    networks = [suited_network(seed, CHIPS[chip], biases=False, n_synapses=1) for seed in range(4)]
     assert any(check_model(network, CHIPS[chip]).report.is_clean for network in networks)
     assert not any(check_model(HARMS["zero threshold"](network), CHIPS[chip]).report.is_clean for network in networks)

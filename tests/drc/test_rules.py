@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from agreement_cases import AGREEMENT_CASES
 from golden import require_golden
 from random_networks import random_network
 from rule_cases import (
@@ -20,6 +21,7 @@ from rule_cases import (
     edit,
     extend,
     limit,
+    make_population,
     make_projection,
     residual,
     with_weights,
@@ -29,7 +31,7 @@ from snnmap.chip import Chip, load_chip
 from snnmap.diagnostics import Diagnostic
 from snnmap.drc import RULES, explain_rule, format_rules
 from snnmap.errors import InputError
-from snnmap.ir import Network, OutputPort, Report, SpikeSum
+from snnmap.ir import InputPort, Network, OutputPort, Report, SpikeSum
 from snnmap.pipeline import compile_model
 
 MESSAGES = Path(__file__).parent / "messages"
@@ -47,6 +49,11 @@ def set_parameter(name: str, value: float, *, population: str = "h1") -> Network
     values = getattr(CLEAN.population(population), name).copy()
     values[..., 1] = value
     return edit("populations", population, **{name: values})
+
+
+def one_spike(network: Network) -> Network:
+    """Let no neuron send more than one spike a step."""
+    return replace(network, populations=tuple(replace(p, max_count=np.ones(p.size, int)) for p in network.populations))
 
 
 # further ways to break a rule that has more than one thing to say; all are in its golden file, behind the case
@@ -72,7 +79,12 @@ VARIANTS: dict[str, tuple[Case, ...]] = {
             XYLO,
         ),
     ),
-    "SNN110": ((extend(inputs=()), XYLO),),
+    "SNN110": (
+        (extend(inputs=()), XYLO),
+        (extend(inputs=(*CLEAN.inputs, InputPort(name="none", size=0))), XYLO),
+        (extend(populations=(*CLEAN.populations, make_population("none", 0))), XYLO),
+        (extend(outputs=(*CLEAN.outputs, OutputPort(name="none", populations=()))), XYLO),
+    ),
     "SNN204": (
         (CLEAN, limit(GENERIC, "input_weights", max_fan_in=2)),
         (CLEAN, limit(GENERIC, "output_weights", max_fan_in=3)),
@@ -84,6 +96,7 @@ VARIANTS: dict[str, tuple[Case, ...]] = {
     ),
     "SNN207": ((edit("populations", "out", alpha=np.full((2, 2), 0.5)), XYLO),),
     "SNN210": ((edit("populations", "out", bias=np.array([0.0, -0.25])), limit(XYLO, "outputs", bias=False)),),
+    "SNN302": ((extend(make_projection("in", "h2", draw(3, 4)), network=one_spike(CLEAN)), load_chip("generic-4096-single")),),
     "SNN401": ((set_parameter("threshold", np.inf), XYLO),),
     "SNN402": ((set_parameter("alpha", -0.5), XYLO),),
     "SNN404": ((set_parameter("max_count", 1), XYLO), (set_parameter("max_count", -1), XYLO)),
@@ -125,7 +138,7 @@ def require_silence(report: Report, rule: str) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    assert set(CASES) | {"SNN211"} == set(RULES)
+    assert set(CASES) | {"SNN211"} | set(AGREEMENT_CASES) == set(RULES)
     assert set(VARIANTS) <= set(CASES)
 
 
@@ -177,6 +190,13 @@ def test_relays_count_as_neurons_and_as_targets() -> None:
 )
 def test_a_relays_own_synapse_is_counted(rule: str, network: Network, chip: Chip) -> None:
     assert find(network, rule, chip)
+
+
+def test_relays_of_neurons_and_of_inputs_that_send_as_few_are_no_matter() -> None:
+    single = load_chip("generic-4096-single")
+    require_silence(check((one_spike(residual()), single)), "SNN302")
+    waits = extend(make_projection("in", "h2", draw(3, 4)), network=one_spike(CLEAN))
+    require_silence(check((waits, limit(single, "inputs", max_count=1))), "SNN302")
 
 
 def test_words_of_relays_fit_exactly() -> None:
@@ -252,7 +272,9 @@ def test_a_port_is_told_as_a_port() -> None:
 
 
 def test_a_chip_with_a_single_decay_can_be_checked() -> None:
-    assert check((edit("populations", "h1", beta=np.full(5, 0.94)), limit(XYLO, "bits", decay=1))).is_clean
+    """And what that does to the neurons is told."""
+    report = check((edit("populations", "h1", beta=np.full(5, 0.94)), limit(XYLO, "bits", decay=1)))
+    assert {diagnostic.rule for diagnostic in report.errors} <= {"SNN601"}
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
-from snnmap.errors import DesignRuleError
+from snnmap.errors import DesignRuleError, NetworkError
 from snnmap.ir import (
     CsrMatrix,
     InputPort,
@@ -112,3 +112,8 @@ def test_circular_sums_are_reported_and_nothing_hangs() -> None:
     sums = (SpikeSum(name="s", terms=("t",)), SpikeSum(name="t", terms=("s",)))
     problems = list(find_structure_problems(make_network([("s", "a", 0)], sums=sums)))
     assert [problem.rule for problem in problems] == ["SNN104"]
+
+
+def test_a_port_cannot_have_fewer_than_no_channels() -> None:
+    with pytest.raises(NetworkError, match="negative number of channels"):
+        InputPort(name="in", size=-1)

@@ -98,6 +98,27 @@ def test_forward_is_the_chips_arithmetic(seed: int) -> None:
     assert ours.any()
 
 
+def test_what_the_lowest_potential_loses_whole_wraps_as_on_the_chip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A membrane without memory loses all of -32768, which no word holds: it stays there until much lifts it."""
+    layer = ChipLIF(2, 1, n_synapses=2, dash_syn=6, dash_mem=0, scale=100.0, shift=7)
+    layer.weight.data = torch.tensor([[-100.0, 100.0], [-100.0, 0.0]])
+    counts = np.zeros((1, 160, 2), np.int64)
+    counts[0, :8, 0], counts[0, 120::5, 1] = 15, 1
+    weight, bits, currents, potential, wanted = layer.codes().weight.detach().numpy().astype(int), 16, [0, 0], 0, []
+    for arriving in counts[0]:
+        currents = [arithmetic.saturate(i + int(row @ arriving), bits) for i, row in zip(currents, weight, strict=True)]
+        currents = [i - arithmetic.decay(i, 6) for i in currents]
+        potential = arithmetic.integrate(potential, 0, sum(currents), 0, bits)
+        count, potential = arithmetic.fire(potential, 100, 0, layer.max_count, bits)
+        wanted.append(count)
+    given = torch.tensor(counts, dtype=torch.float32)
+    assert layer(given)[0, :, 0].tolist() == wanted
+    monkeypatch.setattr(
+        chip_dynamics, "_compile_advance", lambda rows, parameters, _: partial(chip_dynamics._advance, rows, parameters)
+    )
+    assert layer(given)[0, :, 0].tolist() == wanted
+
+
 def run_with(layer: ChipLIF | ChipIntegrator, counts: Tensor) -> list[Tensor]:
     layer.zero_grad()
     out = layer(counts)

@@ -6,7 +6,7 @@ from fan_in_models import SkipModel, linear, make_chip_model, make_lif_model, ma
 from torch import Tensor, nn
 
 from snnmap.chip import Chip
-from snnmap.convert import convert_ann
+from snnmap.convert import ConvertOptions, convert_ann
 from snnmap.drc.capacity import memories_of
 from snnmap.errors import InputError
 from snnmap.frontends.torch import load
@@ -116,19 +116,20 @@ def test_a_network_to_convert_leaves_room_for_clock_and_skips() -> None:
         "output (-, 7, -): d.weight (0, 1, 0)",
     ]
     limit_fan_in(model, chip, calibration=data)
-    report = check_model(convert_ann(model, data.numpy()).network, chip).report
+    report = check_model(convert_ann(model, data.numpy(), options=ConvertOptions(overshoot="allow")).network, chip).report
     assert [diagnostic for diagnostic in report.errors if diagnostic.rule == "SNN204"] == []
     limit_fan_in(model, make_small_chip(6, 6, 6), calibration=data)  # again, masks and all
     assert int((model.c.weight != 0).sum(1).max()) == 2
 
 
+@pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of a random network
 def test_convolutions_stay_and_take_their_words() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 3))
     data, chip = torch.rand(20, 1, 6, 6), make_small_chip(12, 12, 12)
     losses = limit_fan_in(model, chip, calibration=data)
     assert [(loss.layer, loss.n_removed) for loss in losses] == [("3", 8 * 21)]
-    report = check_model(convert_ann(model, data.numpy()).network, chip).report
+    report = check_model(convert_ann(model, data.numpy(), options=ConvertOptions(overshoot="allow")).network, chip).report
     assert [diagnostic for diagnostic in report.errors if diagnostic.rule == "SNN204"] == []
 
 

@@ -97,8 +97,16 @@ def insert_delta(
         skip_last: leave the last one out, likewise.
 
     Raises:
-        InputError: a path that the model lacks, or no place left.
+        InputError: no torch module, a path that the model lacks, or no place left.
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            "delta layers are inserted into a torch module",
+            where="insert_delta",
+            measured=f"{type(model).__module__}.{type(model).__qualname__}",
+            limit="torch.nn.Module",
+            fix="give the torch module; of an ONNX file, the module that it was exported from",
+        )
     result = copy.deepcopy(model)
     paths = _choose_paths(result, where)
     paths = paths[int(skip_first) : len(paths) - int(skip_last)]

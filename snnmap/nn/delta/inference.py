@@ -100,11 +100,19 @@ class DeltaNetwork(nn.Module):
         model: of one frame ``(batch, ...)``; copied.
 
     Raises:
-        InputError: the model has none of these layers, or one with another forward or with hooks, or attention.
+        InputError: no torch module, or one without such a layer, with a layer of another forward or with hooks, or attention.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                "a delta network is made from a torch module",
+                where="DeltaNetwork",
+                measured=f"{type(model).__module__}.{type(model).__qualname__}",
+                limit="torch.nn.Module",
+                fix="give the torch module; of an ONNX file, the module that it was exported from",
+            )
         self.model = nn.Sequential(copy.deepcopy(model))
         _replace_layers(self.model)
         self.n_steps = 0

@@ -1,0 +1,149 @@
+"""The last word on what was read: the ANN and the model's own forward, on the same samples."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snnmap.convert.affine import to_array
+from snnmap.convert.ann import Ann, run_ann
+from snnmap.errors import FrontendError
+from snnmap.ir import FloatArray
+
+__all__ = ["confirm_onnx", "confirm_reading"]
+
+_MOST = 16
+_DOUBLE, _SINGLE = 1e-6, 1e-3
+"""Largest difference, of the largest output; the module's arithmetic is that of its parameters."""
+_QUANTISED = 0.25
+_SMALL = 1e-3
+
+
+def confirm_reading(ann: Ann, module: Any, input_shape: tuple[int, ...], samples: FloatArray | None) -> None:
+    """Compare the outputs of an ANN with those of the module that it was read from.
+
+    The module is run as a copy in evaluation mode, in double precision where its forward takes that. Where activations are
+    quantised the samples are moved a little, off the ties between levels, which rounding errors would decide.
+
+    Args:
+        ann: what was read.
+        module: what it was read from.
+        input_shape: of one sample.
+        samples: ``(n, *input_shape)`` that are compared; None draws some.
+
+    Raises:
+        FrontendError: the outputs differ, or the module does not run.
+    """
+    rng = np.random.default_rng(0)
+    if samples is None:
+        samples = np.concatenate([rng.uniform(0.0, 1.0, (8, *input_shape)), rng.normal(size=(8, *input_shape))])
+    spread = samples[:: -(-len(samples) // _MOST)]
+    values = np.concatenate([spread, spread])[: max(len(spread), 2)].reshape(-1, *input_shape)
+    has_steps = any(layer.step is not None for layer in ann.layers)
+    if has_steps:
+        values = values + _SMALL * (np.ptp(values) or 1.0) * rng.uniform(-1.0, 1.0, values.shape)
+    wanted, tolerance = _run_module(module, values)
+    found = _finish(ann, run_ann(ann, values)["output"])
+    size = float(np.abs(wanted).max(initial=0.0)) or 1.0
+    if wanted.size != found.size or not np.isfinite(wanted).all():
+        raise _refuse(
+            f"{wanted.size // len(values)} outputs, {np.count_nonzero(~np.isfinite(wanted))} not finite", found.shape[1]
+        )
+    wrong = np.abs(found - wanted.reshape(found.shape)).max(axis=1, initial=0.0) > tolerance * size
+    if np.mean(wrong) > (0.2 if has_steps else 0.0):
+        worst = float(np.abs(found - wanted.reshape(found.shape)).max()) / size
+        raise _refuse(
+            f"outputs of {np.count_nonzero(wrong)} of {len(values)} samples, by up to {worst:.2g} of the largest", tolerance
+        )
+
+
+def confirm_onnx(ann: Ann, source: Any, samples: FloatArray) -> None:
+    """Compare an ANN with a run of the ONNX model that it was read from, where onnxruntime is installed and runs it.
+
+    Quantisation of the input and of the output, which reading passes over, is allowed for.
+
+    Args:
+        ann: what was read.
+        source: path, or ``onnx.ModelProto``.
+        samples: ``(n, ...)`` inputs.
+
+    Raises:
+        FrontendError: the outputs differ.
+    """
+    values = samples[:: -(-len(samples) // _MOST)]
+    try:
+        import onnxruntime
+
+        runtime = onnxruntime.InferenceSession(str(source) if isinstance(source, str | Path) else source.SerializeToString())
+        entry = runtime.get_inputs()[0]
+        sides = [side if isinstance(side, int) else given for side, given in zip(entry.shape[1:], values.shape[1:], strict=False)]
+        rows = [runtime.run(None, {entry.name: row.reshape(1, *sides).astype(np.float32)})[0].reshape(-1) for row in values]
+    except Exception:  # not installed, or an operator that it lacks: there is nothing to compare with
+        return
+    wanted, found = np.asarray(rows, np.float64), run_ann(ann, values)["output"]
+    if wanted.shape != found.shape:
+        raise _refuse(f"{wanted.shape[1]} outputs", found.shape[1])
+    is_quantised = any(layer.step is not None for layer in ann.layers) or _has_quantiser(source)
+    size = float(np.sqrt(np.mean(wanted**2))) or 1.0
+    error = float(np.sqrt(np.mean((found - wanted) ** 2))) / size
+    limit = _QUANTISED if is_quantised else _SINGLE
+    if error > limit:
+        raise _refuse(f"relative error {error:.2g} of the outputs on {len(values)} samples", limit)
+
+
+def _has_quantiser(source: Any) -> bool:
+    import onnx
+
+    model = onnx.load(str(source)) if isinstance(source, str | Path) else source
+    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+
+def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
+    """Give the outputs, and how far they may be off."""
+    import torch
+
+    attempts: list[Any] = [lambda: copy.deepcopy(module).cpu().double(), lambda: copy.deepcopy(module), lambda: module]
+    error: Exception | None = None
+    for make in attempts:
+        try:
+            own = make()
+            modes = {part: part.training for part in own.modules()}
+            first = next((p for p in (*own.parameters(), *own.buffers()) if p.is_floating_point()), torch.zeros(0))
+            given = torch.as_tensor(values, dtype=first.dtype, device=first.device)
+            try:
+                with torch.no_grad():
+                    found = own.eval()(given)
+            finally:
+                for part, mode in modes.items():
+                    part.training = mode
+            return to_array(found).reshape(len(values), -1), _DOUBLE if first.dtype == torch.float64 else _SINGLE
+        except Exception as failure:  # the user's own code
+            error = error or failure
+            last = failure
+    raise FrontendError.from_failure(
+        "the module does not run on its input, so that what was read cannot be compared with it",
+        last,
+        where=type(module).__name__,
+        fix="give a module that takes one batch of these inputs and gives one tensor, and inputs as it takes them",
+    ) from error
+
+
+def _finish(ann: Ann, outputs: FloatArray) -> FloatArray:
+    """Apply the final function that was left out of the ANN."""
+    if not ann.left_out:
+        return outputs
+    logs = outputs - outputs.max(axis=1, keepdims=True)
+    logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    return np.asarray(logs if ann.left_out == "log_softmax" else np.exp(logs), np.float64)
+
+
+def _refuse(measured: str, limit: Any) -> FrontendError:
+    return FrontendError(
+        "what was read is not what the module computes",
+        where="forward",
+        measured=measured,
+        limit=f"{limit:g}" if isinstance(limit, float) else f"{limit} finite outputs a sample",
+        fix="look for a forward, __call__, weight or mode that changes as the module runs (in evaluation mode a sample's outputs "
+        "must not depend on the others in its batch), or export the module to ONNX",
+    )

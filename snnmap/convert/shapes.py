@@ -1,0 +1,52 @@
+"""Questions about an activation's shape and type, which are answered without the activation."""
+
+from typing import Any
+
+from snnmap.convert.ann import Affine
+
+__all__ = ["BATCH", "Batch", "describe", "is_shape_query", "replace_batch"]
+
+_QUERIES = ("size", "dim", "ndimension", "shape", "ndim", "dtype", "device", "is_cuda", "requires_grad")
+
+
+class Batch:
+    """The size of the batch, which no conversion knows: it can be handed on as a size, and nothing be computed from it."""
+
+    def __repr__(self) -> str:
+        return "the size of the batch"
+
+
+BATCH = Batch()
+
+
+def is_shape_query(name: str, arguments: tuple[Any, ...]) -> bool:
+    """Say whether a call asks for a shape or type: ``x.size()``, or ``getattr(x, 'shape')``."""
+    if name == "getattr":
+        return len(arguments) > 1 and arguments[1] in _QUERIES
+    return name in _QUERIES
+
+
+def describe(value: Affine, name: str, arguments: tuple[Any, ...]) -> Any:
+    """Answer a query about the batch of an activation."""
+    import torch
+
+    shape = (BATCH, *value.shape)
+    if name == "size" and arguments:
+        return shape[arguments[0]]
+    answers = {"size": shape, "shape": shape, "dtype": torch.float32, "device": torch.device("cpu")}
+    if name in ("dim", "ndimension", "ndim"):
+        return len(shape)
+    return answers.get(name, False)
+
+
+def replace_batch(arguments: Any, size: int) -> Any:
+    """Give arguments, nested in tuples, lists, dicts and slices, with a size for the batch's."""
+    if isinstance(arguments, Batch):
+        return size
+    if isinstance(arguments, tuple | list):
+        return type(arguments)(replace_batch(argument, size) for argument in arguments)
+    if isinstance(arguments, dict):
+        return {key: replace_batch(argument, size) for key, argument in arguments.items()}
+    if isinstance(arguments, slice):
+        return slice(*(replace_batch(part, size) for part in (arguments.start, arguments.stop, arguments.step)))
+    return arguments

@@ -1,0 +1,84 @@
+"""What is a torch module that can be read, and what only looks like one."""
+
+from typing import Any
+
+from snnmap.errors import FrontendError
+
+__all__ = ["require_module", "require_own_forward", "unwrap"]
+
+_OURS = ("torch.nn.modules.", "snnmap.")
+
+
+def unwrap(module: Any) -> Any:
+    """Give the module within ``torch.compile`` or ``DataParallel``, which computes the same."""
+    from torch import nn
+
+    original = getattr(module, "_orig_mod", None)
+    if isinstance(original, nn.Module):
+        return unwrap(original)
+    return unwrap(module.module) if isinstance(module, nn.DataParallel) else module
+
+
+def require_module(module: Any) -> None:
+    """Refuse what is no torch module, one without values, and one with layers that quantise as they run.
+
+    Raises:
+        FrontendError: it says what was given instead.
+    """
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise _refuse_kind(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        raise FrontendError(
+            "a TorchScript module cannot be followed",
+            where=type(module).__name__,
+            fix="give the torch module that it was made from, or export that with torch.onnx.export",
+        )
+    for path, part in module.named_modules():
+        kind = type(part).__module__
+        if kind.startswith("torch.ao.") and not kind.startswith("torch.ao.nn.intrinsic.modules."):  # which are fused floats
+            raise FrontendError(
+                f"a layer {kind}.{type(part).__name__} quantises as it runs, and does not compute what its parameters say",
+                where=f"module '{path}'",
+                fix="give the float model, with QuantisedReLU of snnmap.nn where activations are quantised, or export that to "
+                "ONNX and quantise it with onnxruntime.quantization.quantize_static",
+            )
+    for path, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor.is_meta:
+            raise FrontendError(
+                "the module has no values", where=f"'{path}'", measured="device 'meta'", fix="load its state_dict(), on the CPU"
+            )
+
+
+def require_own_forward(module: Any, where: str) -> None:
+    """Refuse a leaf that is a subclass of a known layer but computes something else.
+
+    Raises:
+        FrontendError: its forward is none of torch's own layers.
+    """
+    owner = next(cls for cls in type(module).__mro__ if "forward" in cls.__dict__)
+    if owner.__module__.startswith(_OURS):
+        return
+    raise FrontendError(
+        f"a layer {owner.__module__}.{owner.__name__} does not compute what its parameters say",
+        where=where,
+        measured="a forward of its own",
+        limit="a forward of torch.nn's own layers",
+        fix="write it with layers of torch.nn",
+    )
+
+
+def _refuse_kind(model: Any) -> FrontendError:
+    kind = model if isinstance(model, type) else type(model)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    fix = "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network or a snnmap.convert.Ann"
+    if isinstance(model, type):
+        return FrontendError("a class is not a model", where=name, fix=f"make one: {kind.__name__}(...), and load its weights")
+    if name.startswith("torch.export."):
+        fix = "give the torch module that was exported"
+    elif isinstance(model, dict):
+        fix = "make the module, then load these weights: module.load_state_dict(...)"
+    elif name.startswith("sklearn."):
+        fix = "copy the weights (coefs_, intercepts_) to a torch.nn.Sequential of Linear and ReLU"
+    return FrontendError("no reader converts such a model", where="convert_ann", measured=name, fix=fix)

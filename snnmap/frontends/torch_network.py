@@ -1,0 +1,74 @@
+"""From a network in the chip's integers that was trained as one torch module back to a network."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snnmap.chip import decay_factors
+from snnmap.frontends.torch_graph import as_array
+from snnmap.ir import CsrMatrix, Network, Population, Projection
+
+if TYPE_CHECKING:
+    from snnmap.nn import ChipNetwork
+    from snnmap.nn.chip_parts import ChipPopulation
+
+__all__ = ["read_chip_network"]
+
+
+def read_chip_network(module: "ChipNetwork", name: str | None, version: str) -> Network:
+    """Give the network of a :class:`snnmap.nn.ChipNetwork` with its own names, ports and delays; weights that became 0 are gone.
+
+    Args:
+        module: to read; it is not changed.
+        name: of the network; that which the module was made from where left out.
+        version: of torch.
+    """
+    populations = module.list_populations()
+    return Network(
+        name=name or module.name,
+        inputs=module.inputs,
+        populations=tuple(_read_population(population) for population in populations),
+        projections=tuple(projection for population in populations for projection in _read_projections(population)),
+        outputs=module.outputs,
+        dt_s=module.dt_s,
+        integers=True,
+        provenance={"framework": f"torch {version}", "reset": "subtract", "integrator": f"integers of {module.chip_name}"},
+    )
+
+
+def _read_population(population: "ChipPopulation") -> Population:
+    codes = population.codes()
+    never_fires = population.never_fires.cpu().numpy()
+    return Population.create(
+        population.name,
+        population.size,
+        alpha=decay_factors(np.rint(as_array(codes.dash_syn))),
+        beta=decay_factors(np.rint(as_array(codes.dash_mem))),
+        threshold=np.where(never_fires, np.inf, as_array(codes.threshold)),
+        bias=as_array(codes.bias),
+        max_count=population.max_count,
+        source=population.path,
+    )
+
+
+def _read_projections(population: "ChipPopulation") -> list[Projection]:
+    """Give the weights onto a population; each counts alpha times, since the chip decays after the input."""
+    alpha = decay_factors(np.rint(as_array(population.codes().dash_syn)))
+    found = []
+    for part in population.list_incoming():
+        targets = part.targets.cpu().numpy()
+        data = as_array(part.codes(population.scale)) * alpha[part.synapse, targets]
+        shape = (len(part.starts) - 1, population.size)
+        weights = CsrMatrix.from_triplets(part.sources.cpu().numpy(), targets, data, shape)
+        found.append(
+            Projection(
+                name=part.name,
+                pre=part.pre,
+                post=population.name,
+                weights=weights,
+                synapse=part.synapse,
+                delay_steps=part.delay_steps,
+                source=population.path,
+            )
+        )
+    return found

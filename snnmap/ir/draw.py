@@ -1,0 +1,41 @@
+"""Input counts for runs that nobody gave data for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from snnmap.ir.network import InputPort
+from snnmap.ir.record import IntArray
+
+__all__ = ["draw_inputs"]
+
+_RATES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
+_BURST = 0.125
+"""Share of the steps of the last sample, all channels at their most, after which nothing comes."""
+
+
+def draw_inputs(ports: Sequence[InputPort], *, max_count: int, n_steps: int = 96, seed: int = 0) -> dict[str, IntArray]:
+    """Draw input counts from silence to bursts: a sample for each of several rates, and one that is all a channel carries.
+
+    In each sample every channel has a rate of its own, about the sample's, which changes half way, so that some channels
+    rise while others fall.
+
+    Args:
+        ports: of the network.
+        max_count: the most that a channel carries in a step.
+        n_steps: of each sample.
+        seed: of the generator.
+
+    Returns:
+        ``(9, n_steps, size) int64`` by port.
+    """
+    generator, drawn = np.random.default_rng(seed), {}
+    for port in ports:
+        rates = np.array(_RATES)[:, np.newaxis, np.newaxis] * generator.uniform(0.0, 2.0, (len(_RATES), 2, port.size))
+        halves = np.repeat(rates, (n_steps - n_steps // 2, n_steps // 2), axis=1)
+        burst = np.zeros((1, n_steps, port.size), np.int64)
+        burst[:, : int(_BURST * n_steps)] = max_count
+        chances = (halves / max_count)[..., np.newaxis]  # of each spike that a channel can carry: no logarithm decides
+        spikes = generator.random((*halves.shape, max_count)) < chances
+        drawn[port.name] = np.concatenate([spikes.sum(axis=3), burst])
+    return drawn

@@ -1,0 +1,7 @@
+"""The order of the stages: from a model to a bitstream, with everything in between to look at."""
+
+from snnmap.pipeline.artifacts import Artifacts, CheckResult, require_counts
+from snnmap.pipeline.build import check_model, compile_model
+from snnmap.pipeline.options import CompileOptions, Rasters
+
+__all__ = ["Artifacts", "CheckResult", "CompileOptions", "Rasters", "check_model", "compile_model", "require_counts"]

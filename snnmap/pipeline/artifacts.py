@@ -1,0 +1,210 @@
+"""What a build makes, and what a check leaves."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap import fsio
+from snnmap.bitstream import disassemble, export_readmemh
+from snnmap.chip import Chip
+from snnmap.compare import read_port
+from snnmap.errors import InputError
+from snnmap.ir import (
+    Comparison,
+    FloatArray,
+    Image,
+    MappedNetwork,
+    Network,
+    OutputPort,
+    QuantisedNetwork,
+    Report,
+    format_network,
+    join_rasters,
+    read_raster,
+)
+from snnmap.mapping import Verification, format_slot_table
+from snnmap.pipeline.options import Rasters
+from snnmap.quantise import DecayMatch, RateTuning
+from snnmap.simulator import simulate_image
+
+__all__ = ["Artifacts", "CheckResult", "require_counts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What the design rules found, and the stages that could be reached.
+
+    Attributes:
+        report: findings of the design rules.
+        matched: the network from decays that the chip codes; the network itself where all are.
+        matches: what that changed, a line a population.
+        mapped: ``matched``, folded.
+        quantised: in integers.
+        tunings: populations whose rate was brought back.
+        bitstream: the bytes for the chip.
+        image: decoded from them.
+        comparison: of the image with the model.
+    """
+
+    report: Report
+    matched: Network | None = None
+    matches: tuple[DecayMatch, ...] = ()
+    mapped: MappedNetwork | None = None
+    quantised: QuantisedNetwork | None = None
+    tunings: tuple[RateTuning, ...] = ()
+    bitstream: bytes = b""
+    image: Image | None = None
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifacts:
+    """Everything that a build makes.
+
+    Attributes:
+        network: the model as a network.
+        matches: populations that were rebuilt from decays that the chip codes, and how well.
+        mapped: folded.
+        quantised: in integers.
+        tunings: populations whose rate was brought back.
+        image: decoded from the bitstream's bytes.
+        bitstream: the bytes for the chip.
+        report: findings of the design rules; no errors.
+        comparison: of the image with the model.
+        verification: what running source and folded network showed; None where it was not asked for.
+    """
+
+    network: Network
+    matches: tuple[DecayMatch, ...]
+    mapped: MappedNetwork
+    quantised: QuantisedNetwork
+    tunings: tuple[RateTuning, ...]
+    image: Image
+    bitstream: bytes
+    report: Report
+    comparison: Comparison
+    verification: Verification | None
+
+    def write(self, directory: Path | str) -> None:
+        """Write all files, whole or not at all.
+
+        ``NAME.bin`` (bitstream), ``NAME.txt`` (its text twin), ``slots.csv`` (chip neuron to model neuron),
+        ``network.json`` (the model), ``build.json`` (how outputs are read, and the comparison with the model),
+        ``report.json`` (findings, quantisation errors, verification) and ``readmemh/*.mem`` (one file a block, for test
+        benches).
+
+        Raises:
+            OSError: the directory cannot be written or the disk is full; nothing is left half-written.
+        """
+        files = {
+            f"{self.file_stem}.bin": self.bitstream,
+            f"{self.file_stem}.txt": disassemble(self.image).encode(),
+            "slots.csv": format_slot_table(self.mapped).encode(),
+            "network.json": format_network(self.network).encode(),
+            "build.json": _to_json(self.describe_build()),
+            "report.json": _to_json(self.to_plain()),
+            **{f"readmemh/{name}": data for name, data in export_readmemh(self.image).items()},
+        }
+        fsio.write_files(Path(directory), files)
+
+    def run(self, inputs: Rasters) -> dict[str, FloatArray]:
+        """Run the bitstream on the chip's simulator; each output port's lag is taken away, so that its steps are the input's.
+
+        Args:
+            inputs: ``(n_samples, n_steps, n_inputs)`` spike counts, or such arrays by input port.
+
+        Returns:
+            ``(n_samples, n_steps, n)`` by output port: spike counts, or potentials in the model's units (a model in the
+            chip's integers: in units of the state).
+
+        Raises:
+            InputError: wrong raster, or counts beyond those of a channel of the chip.
+        """
+        if isinstance(inputs, Mapping):
+            raster = join_rasters(self.mapped.inputs, inputs)
+        else:
+            raster = read_raster(inputs, self.mapped.table.channel_source.size, where="inputs")
+        require_counts(raster, self.mapped.chip)
+        padded = np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
+        found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
+        n_steps = raster.shape[1]
+        return {port.name: read_port(self.quantised, found, port)[:, :n_steps] for port in self.mapped.output_ports}
+
+    @property
+    def file_stem(self) -> str:
+        """The network's name as a file name."""
+        return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in self.network.name) or "network"
+
+    def describe_build(self) -> dict[str, Any]:
+        """Give as JSON values what a reader of the bitstream must know beside it: its digest, how outputs are read, how well."""
+        mapped = self.mapped
+        return {
+            "bitstream": f"{self.file_stem}.bin",
+            "sha256": hashlib.sha256(self.bitstream).hexdigest(),
+            "network": self.network.name,
+            "chip": mapped.chip.name,
+            "latency_steps": mapped.latency_steps,
+            "inputs": [{"port": port.name, "channels": mapped.table.channels(port.name).tolist()} for port in mapped.inputs],
+            "outputs": [self._describe_port(port) for port in mapped.output_ports],
+            "comparison": self.comparison.to_plain(),
+        }
+
+    def _describe_port(self, port: OutputPort) -> dict[str, Any]:
+        slots = np.concatenate([self.mapped.table.output_slots(name) for name in port.populations])
+        return {
+            "port": port.name,
+            "readout": port.readout,
+            "neurons": slots.tolist(),
+            "lag_steps": max(self.mapped.lags[name] for name in port.populations),
+            "units": self.quantised.readout_scale(port.readout)[slots].tolist() if port.readout != "spikes" else [],
+        }
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the report of the build as JSON values."""
+        mapped, verification = self.mapped, self.verification
+        return {
+            "network": self.network.name,
+            "provenance": dict(self.network.provenance),
+            "chip": mapped.chip.name,
+            "lags": dict(mapped.lags),
+            "latency_steps": mapped.latency_steps,
+            "relays": mapped.n_relays,
+            "stretched": dict(mapped.stretched),
+            "verification": None
+            if verification is None
+            else {
+                "compared": verification.n_compared,
+                "mismatches": verification.n_mismatches,
+                "silent": list(verification.silent),
+            },
+            "rates": [asdict(tuning) for tuning in self.tunings],
+            "decays": [asdict(match) for match in self.matches],
+            "quantisation": [error.to_plain() for error in self.quantised.errors],
+            **self.report.to_plain(),
+        }
+
+
+def require_counts(raster: npt.NDArray[Any], chip: Chip) -> None:
+    """Refuse input counts that the chip would clamp, so that no model is compared on other inputs than the chip's.
+
+    Raises:
+        InputError: a count above the most that a channel carries in a step.
+    """
+    if raster.size and raster.max() > chip.inputs.max_count:
+        raise InputError(
+            "input counts are more than a channel carries in a step",
+            where=f"chip '{chip.name}'",
+            measured=f"{np.count_nonzero(raster > chip.inputs.max_count)} counts, largest {raster.max()}",
+            limit=str(chip.inputs.max_count),
+            fix="clamp them (np.minimum) where the model is trained, or spread them over more steps",
+        )
+
+
+def _to_json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()

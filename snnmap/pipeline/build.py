@@ -1,0 +1,155 @@
+"""From a model to a bitstream: the stages, one after the other."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy.typing as npt
+
+from snnmap.chip import Chip, load_chip
+from snnmap.convert.convert import Conversion
+from snnmap.diagnostics import Diagnostic
+from snnmap.drc import check_mapped, check_network
+from snnmap.errors import DesignRuleError, NetworkError
+from snnmap.ir import Report
+from snnmap.loading import load
+from snnmap.mapping import Verification, fold_network, verify_fold
+from snnmap.pipeline.artifacts import Artifacts, CheckResult
+from snnmap.pipeline.options import CompileOptions, Rasters
+from snnmap.pipeline.ways import Task, find_way
+
+__all__ = ["check_model", "compile_model"]
+
+OnStage = Callable[[str], None]
+
+
+def check_model(
+    model: object,
+    chip: Chip | str,
+    *,
+    options: CompileOptions | None = None,
+    calibration: Rasters | None = None,
+    labels: npt.ArrayLike | None = None,
+    on_stage: OnStage = lambda _: None,
+) -> CheckResult:
+    """Run all design rules: on the network, folded, in integers, and on what the bitstream does beside the model.
+
+    Args:
+        model: whatever :func:`compile_model` takes.
+        chip: a chip record, catalog name or TOML path.
+        options: choices of the build.
+        calibration: as :func:`compile_model` takes it; the same data give the same findings.
+        labels: likewise.
+        on_stage: called with a line of text as each stage starts.
+
+    Raises:
+        FrontendError: the model cannot be read as a network.
+        ChipError: unknown or malformed chip.
+        InputError: calibration data or labels that do not suit the model.
+    """
+    return _check(_open(model, options, calibration, labels), _read_chip(chip), on_stage)
+
+
+def compile_model(
+    model: object,
+    chip: Chip | str,
+    *,
+    options: CompileOptions | None = None,
+    calibration: Rasters | None = None,
+    labels: npt.ArrayLike | None = None,
+    on_stage: OnStage = lambda _: None,
+) -> Artifacts:
+    """Take a model to a bitstream: rules, folding, quantisation, comparison with the model, verification, files.
+
+    What the bitstream does is measured against the model, on the calibration data or, without, on drawn inputs
+    (:class:`snnmap.ir.Comparison`); beyond the limits of the options that is a violation of design rules, unless allowed.
+
+    Args:
+        model: whatever :func:`snnmap.load` takes; or a :class:`snnmap.convert.Conversion`, which brings its calibration data.
+        chip: a chip record, catalog name or TOML path.
+        options: choices of the build.
+        calibration: input rasters of typical use, ``(n_samples, n_steps, n_channels)``; by name where the network has several
+            input ports.
+        labels: ``(n_samples,)`` classes of the calibration data, for the accuracy of model and bitstream.
+        on_stage: called with a line of text as each stage starts.
+
+    Raises:
+        DesignRuleError: the network breaks rules; all violations are listed.
+        FrontendError: the model cannot be read as a network.
+        ChipError: unknown or malformed chip.
+        InputError: calibration data or labels that do not suit the model.
+    """
+    task = _open(model, options, calibration, labels)
+    found = _check(task, _read_chip(chip), on_stage)
+    if found.report.errors or found.matched is None or found.mapped is None or found.quantised is None:
+        raise DesignRuleError(found.report.errors)
+    if found.image is None or found.comparison is None:
+        raise DesignRuleError(found.report.errors)
+    verification = None
+    if task.options.verify:
+        on_stage("verifying the folded network against its source")
+        verification = verify_fold(found.matched, found.mapped)
+        _require_match(verification)
+    on_stage("writing the bitstream")
+    return Artifacts(
+        network=task.network,
+        matches=found.matches,
+        mapped=found.mapped,
+        quantised=found.quantised,
+        tunings=found.tunings,
+        image=found.image,
+        bitstream=found.bitstream,
+        report=found.report,
+        comparison=found.comparison,
+        verification=verification,
+    )
+
+
+def _open(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
+    options, conversion = options or CompileOptions(), None
+    if isinstance(model, Conversion):
+        conversion = model if calibration is None else None
+        calibration = model.calibration if calibration is None else calibration
+        depth = min(options.quantise.depth, model.depth)
+        options = replace(options, quantise=replace(options.quantise, depth=depth))
+        model = model.network
+    return Task(network=load(model), options=options, calibration=calibration, labels=labels, conversion=conversion)
+
+
+def _check(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
+    network, options = task.network, task.options
+    on_stage("checking the design rules")
+    report = check_network(network, chip)
+    if any(_forbids_folding(diagnostic, options) for diagnostic in report.errors):
+        return CheckResult(report=report)
+    report = _without_stretched_loops(report, options)
+    if report.errors:
+        on_stage("folding into the hidden population")
+        mapped = fold_network(network, chip, options=options.fold)
+        return CheckResult(report=report.merge(check_mapped(mapped)), mapped=mapped)
+    return find_way(task, chip, report, on_stage)
+
+
+def _forbids_folding(diagnostic: Diagnostic, options: CompileOptions) -> bool:
+    """Say whether a finding leaves nothing to fold; all others still let the later rules measure."""
+    if diagnostic.rule == "SNN301":
+        return not options.fold.stretch_loops
+    return diagnostic.rule.startswith("SNN1") or diagnostic.rule in ("SNN403", "SNN001")
+
+
+def _without_stretched_loops(report: Report, options: CompileOptions) -> Report:
+    if not options.fold.stretch_loops:
+        return report
+    kept = tuple(diagnostic for diagnostic in report.diagnostics if diagnostic.rule != "SNN301")
+    return Report(diagnostics=kept, rules_run=report.rules_run)
+
+
+def _require_match(verification: Verification) -> None:
+    if verification.n_mismatches:
+        worst = {name: count for name, count in verification.mismatches.items() if count}
+        raise NetworkError(
+            "the folded network differs from its source", measured=str(worst), limit="0", fix="report this as a defect"
+        )
+
+
+def _read_chip(chip: Chip | str) -> Chip:
+    return load_chip(chip) if isinstance(chip, str) else chip

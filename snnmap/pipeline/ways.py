@@ -1,0 +1,274 @@
+"""Ways to quantise a network, and the choice between them by what the bitstream does."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.bitstream import decode, encode
+from snnmap.chip import Chip
+from snnmap.compare import SourceReference, choose_samples, compare_image, count_spikes, read_labels
+from snnmap.convert.convert import Conversion
+from snnmap.diagnostics import Diagnostic, Severity
+from snnmap.drc import check_comparison, check_mapped, check_quantised
+from snnmap.errors import FormatError, InputError
+from snnmap.ir import (
+    IntArray,
+    MappedNetwork,
+    Network,
+    Program,
+    QuantisedNetwork,
+    Report,
+    draw_inputs,
+    join_rasters,
+    pack,
+    read_rasters,
+    simulate_network,
+)
+from snnmap.mapping import fold_network, lower_network, stretch_network
+from snnmap.pipeline.artifacts import CheckResult
+from snnmap.pipeline.options import CompileOptions, Rasters
+from snnmap.quantise import RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
+
+__all__ = ["Task", "find_way"]
+
+_TUNING_WORK = 1e8
+"""As the bound on the comparison's work, for the float run to which rates are tuned."""
+
+
+_OF_QUANTISATION = ("SNN601", "SNN603", "SNN604", "SNN605", "SNN606", "SNN608")
+"""Rules whose findings depend on how a network is quantised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is to be built, and on which data.
+
+    Attributes:
+        network: as the frontend read it.
+        options: of the build.
+        calibration: as the user gave it.
+        labels: likewise.
+        conversion: that the network and the calibration are of; None where they are the user's own.
+    """
+
+    network: Network
+    options: CompileOptions
+    calibration: Rasters | None
+    labels: npt.ArrayLike | None
+    conversion: Conversion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Data:
+    """The inputs that a build is measured on.
+
+    Attributes:
+        rasters: all, by input port.
+        labels: of all, where given.
+        drawn: whether they were drawn.
+        chosen: samples on which the bitstream is compared.
+        tuned: samples on which rates are tuned.
+    """
+
+    rasters: Mapping[str, IntArray]
+    labels: IntArray | None
+    drawn: bool
+    chosen: IntArray
+    tuned: IntArray
+
+    def of(self, samples: IntArray) -> dict[str, IntArray]:
+        return {name: raster[samples] for name, raster in self.rasters.items()}
+
+
+def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], None]) -> CheckResult:
+    """Fold, quantise and compare, in one way after another until the bitstream does what the model does; give the best.
+
+    Args:
+        task: a network without violations so far.
+        chip: chip record.
+        report: of the rules that ran.
+        on_stage: called with a line of text as each stage starts.
+
+    Raises:
+        InputError: calibration data or labels that do not suit the network.
+    """
+    data = _read_data(task, chip)
+    best: tuple[tuple[float, ...], CheckResult] | None = None
+    told = _once(on_stage)
+    for way in _list_ways(task, data):
+        found = _try_way(task, chip, data, way, told)
+        if best is None or _score(found) < best[0]:
+            best = _score(found), found
+        if found.comparison is not None and not found.report.errors and not _may_gain(found.report):
+            break
+    if best is None:
+        raise ValueError("there is no way")
+    return replace(best[1], report=report.merge(best[1].report))
+
+
+def _read_data(task: Task, chip: Chip) -> _Data:
+    network, drawn = task.network, task.calibration is None
+    if task.calibration is None:
+        rasters = draw_inputs(network.inputs, max_count=chip.inputs.max_count)
+    else:
+        rasters = read_rasters(network.inputs, task.calibration)
+        _require_samples(rasters)
+    n_samples, n_steps = next(iter(rasters.values())).shape[:2]
+    if task.labels is not None and drawn:
+        raise InputError("labels belong to calibration data", where="labels", fix="give calibration data too (calibration=)")
+    labels = None if task.labels is None else read_labels(task.labels, n_samples)
+    chosen = choose_samples(network, n_samples, n_steps)
+    tuned = choose_samples(network, n_samples, n_steps, most_work=_TUNING_WORK)
+    return _Data(rasters=rasters, labels=labels, drawn=drawn, chosen=chosen, tuned=tuned)
+
+
+def _require_samples(rasters: Mapping[str, IntArray]) -> None:
+    """Refuse a calibration of which nothing can be measured."""
+    for name, raster in rasters.items():
+        if not raster.shape[0] or not raster.shape[1]:
+            raise InputError(
+                "the calibration holds no steps",
+                where=f"input port '{name}'",
+                measured=f"{raster.shape[0]} samples of {raster.shape[1]} steps",
+                limit="at least 1 sample of 1 step",
+                fix="give spike counts of typical inputs, or build without a calibration",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How to quantise: what second synapses are for, and whether rates are brought back."""
+
+    second_synapse: SecondSynapse
+    tuned: bool
+
+
+def _list_ways(task: Task, data: _Data) -> Iterator[_Way]:
+    """Give ways: the second synapses asked for, those that need less of the chip, and then more.
+
+    Rates are brought back at once on calibration data. Drawn inputs are of all rates, and what is right for some is wrong for
+    others, so that there it comes last.
+    """
+    if task.network.integers:
+        yield _Way(second_synapse="unmatched", tuned=False)
+        return
+    every: tuple[SecondSynapse, ...] = ("always", "decays", "never", "unmatched")
+    first = every.index(task.options.quantise.second_synapse)
+    for tuned in (False, True) if data.drawn else (True,):
+        for choice in (*every[first:], *every[:first]):
+            yield _Way(second_synapse=choice, tuned=tuned)
+
+
+def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, on_stage: Callable[[str], None]) -> CheckResult:
+    options, network = task.options, task.network
+    on_stage("folding into the hidden population")
+    matched, matches = match_decays(network, chip, second_synapse=way.second_synapse)
+    mapped = fold_network(matched, chip, options=options.fold)
+    report = check_mapped(mapped)
+    reached = CheckResult(report=report, matched=matched, matches=matches, mapped=mapped)
+    if report.errors:
+        return reached
+    on_stage("quantising")
+    quantised = quantise_network(mapped, calibration=None if data.drawn else data.rasters, options=options.quantise)
+    source = _stretch(network, mapped)
+    tunings: tuple[RateTuning, ...] = ()
+    if way.tuned:
+        quantised, tunings = _tune(source, quantised, data)
+    report = report.merge(check_quantised(quantised))
+    reached = replace(reached, report=report, quantised=quantised, tunings=tunings)
+    if report.errors:
+        return reached
+    on_stage("comparing the bitstream with the model")
+    image = pack(quantised.program)
+    bitstream = encode(image)
+    read_back = decode(bitstream, chip=chip)
+    if read_back != image:
+        raise FormatError("the bitstream does not decode to the image that was encoded")
+    comparison = compare_image(
+        source,
+        quantised,
+        read_back,
+        data.of(data.chosen),
+        warmup_steps=mapped.lags if network.integers else None,
+        labels=None if data.labels is None else data.labels[data.chosen],
+        decision=options.decision or ("last" if task.conversion is not None else None),
+        classifies=options.decision is not None,
+        converted=_refer(task, data),
+        limits=options.limits,
+        drawn=data.drawn,
+        n_given=next(iter(data.rasters.values())).shape[0],
+    )
+    found = _allow(check_comparison(comparison, chip), options)
+    return replace(reached, report=report.merge(found), bitstream=bitstream, image=read_back, comparison=comparison)
+
+
+def _stretch(network: Network, mapped: MappedNetwork) -> Network:
+    """Give the network that the chip stands for: the source, with loops stretched where that was asked for."""
+    return stretch_network(lower_network(network), dict(mapped.stretched)) if mapped.stretched else network
+
+
+def _tune(source: Network, quantised: QuantisedNetwork, data: _Data) -> tuple[QuantisedNetwork, tuple[RateTuning, ...]]:
+    """Bring the rates of populations back to the model's."""
+    names = [p.name for p in source.populations if np.isfinite(p.threshold).any()]
+    if not names:
+        return quantised, ()
+    rasters = data.of(data.tuned)
+    counts = simulate_network(source, rasters, counts_of=names).counts
+    joined = join_rasters(quantised.mapped.inputs, rasters)
+
+    def measure(program: Program) -> Mapping[str, int]:
+        return count_spikes(quantised.mapped, pack(program), joined, names)
+
+    wanted = {name: int(counts[name].sum()) for name in names}
+    return tune_rates(quantised, wanted, {name: counts[name].size for name in names}, measure)
+
+
+def _refer(task: Task, data: _Data) -> SourceReference | None:
+    """Give the outputs of the network that was converted, on the samples that are compared."""
+    conversion = task.conversion
+    if conversion is None:
+        return None
+    return SourceReference(what=conversion.ann.framework, expected=conversion.expected[data.chosen], read=conversion.read_logits)
+
+
+def _allow(report: Report, options: CompileOptions) -> Report:
+    """Turn errors that the user allows into warnings."""
+
+    def allowed(diagnostic: Diagnostic) -> bool:
+        return any(diagnostic.name == key or diagnostic.rule.startswith(key) for key in options.allow)
+
+    eased = (replace(d, severity=Severity.WARNING) if allowed(d) else d for d in report.diagnostics)
+    ordered = sorted(eased, key=lambda diagnostic: diagnostic.sort_key)
+    return Report(diagnostics=tuple(ordered), rules_run=report.rules_run)
+
+
+def _may_gain(report: Report) -> bool:
+    """Say whether a finding may go away when the network is quantised in another way."""
+    return any(d.rule in _OF_QUANTISATION and (d.severity is Severity.ERROR or d.rule != "SNN604") for d in report.diagnostics)
+
+
+def _score(found: CheckResult) -> tuple[float, ...]:
+    """Rank what was found, less is better: whether it fits, its errors, how far rates and outputs are off."""
+    if found.comparison is None:
+        return (1.0, float(len(found.report.errors)))
+    comparison = found.comparison
+    rates = [abs(np.log((p.chip_spikes + 0.5) / (p.model_spikes + 0.5))) for p in comparison.populations if p.fires]
+    wrong = [
+        1.0 - max(a.agreeing for a in port.agreements) / comparison.n_samples for port in comparison.ports if port.agreements
+    ]
+    errors = [min(port.error, 10.0) for port in comparison.ports]
+    return (0.0, float(len(found.report.errors)), max(rates, default=0.0) + max(wrong, default=0.0) + max(errors, default=0.0))
+
+
+def _once(on_stage: Callable[[str], None]) -> Callable[[str], None]:
+    """Tell each stage once, however many ways are tried."""
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            on_stage(text)
+
+    return tell

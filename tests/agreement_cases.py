@@ -1,0 +1,116 @@
+"""For each rule of agreement comparisons that break it, and one at its limit that does not."""
+
+from dataclasses import replace
+from typing import Any
+
+from snnmap.chip import load_chip
+from snnmap.ir import Agreement, AgreementLimits, Comparison, PopulationComparison, PortComparison, SourceOutputs
+
+XYLO = load_chip("xylo-audio-3")
+
+
+def population(name: str = "h1", **fields: Any) -> PopulationComparison:
+    """A population that does on the chip what it does in the model."""
+    same = {
+        "source": f"model.{name}", "size": 10, "fires": True, "is_output": False, "model_spikes": 1000, "chip_spikes": 1000,
+        "active": 900, "differing": 90, "died": 0, "woke": 0, "firing": 10, "max_count": 31, "beyond": 0, "excess": 0,
+        "saturated": 0, "pairs": 10000, "lowest_rate": 1.0, "highest_rate": 1.0,
+    }  # fmt: skip
+    return PopulationComparison(name=name, **{**same, **fields})
+
+
+def port(**fields: Any) -> PortComparison:
+    same = {"readout": "potential", "size": 4, "error": 0.02, "spikes": 0, "saturated": 0, "agreements": (agreement(),)}
+    return PortComparison(name="port", **{**same, **fields})
+
+
+def agreement(**fields: Any) -> Agreement:
+    return Agreement(**{"decision": "last", "agreeing": 100, "undecided": 0, **fields})
+
+
+def comparison(**fields: Any) -> Comparison:
+    """A bitstream that does what the model does, on 100 samples of calibration data."""
+    same = {
+        "drawn": False, "n_given": 100, "n_samples": 100, "n_steps": 10, "input_spikes": 5000, "is_constant": False, "clamped": 0,
+        "populations": (population(),), "ports": (port(),), "limits": AgreementLimits(), "framework": "snntorch 1.0.0",
+    }  # fmt: skip
+    return Comparison(**{**same, **fields})
+
+
+def of_population(**fields: Any) -> Comparison:
+    return comparison(populations=(population(**fields),))
+
+
+def of_port(**fields: Any) -> Comparison:
+    return comparison(ports=(port(**fields),))
+
+
+def framework(name: str) -> Comparison:
+    return replace(of_population(max_count=1, excess=50, beyond=70), framework=name)
+
+
+def agreeing(*counts: int, **fields: Any) -> Comparison:
+    ways = tuple(agreement(decision=way, agreeing=n) for way, n in zip(("last", "mean", "max"), counts, strict=False))
+    return comparison(ports=(port(agreements=ways),), **fields)
+
+
+def converted(error: float, same: int) -> Comparison:
+    return comparison(converted=SourceOutputs(what="torch", error=error, agreeing=same, n_samples=100))
+
+
+AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
+    "SNN601": (
+        (
+            of_population(chip_spikes=700),
+            of_population(chip_spikes=0, model_spikes=3000),
+            of_population(model_spikes=3, chip_spikes=5),
+            replace(of_population(chip_spikes=1300), drawn=True),
+            replace(of_population(lowest_rate=0.4), drawn=True),
+        ),
+        of_population(chip_spikes=800, lowest_rate=0.4),
+    ),
+    "SNN602": (
+        (
+            of_population(max_count=1),
+            of_population(max_count=1, excess=1, beyond=0),
+            of_population(max_count=1, beyond=900),
+            *map(framework, ("snntorch 1.0.0", "rockpool 3.1.0", "snnmap.nn", "nir 1.0.8")),
+        ),
+        of_population(excess=0, beyond=5),
+    ),
+    "SNN603": (
+        (of_port(spikes=3), of_port(saturated=2, readout="current"), replace(of_port(spikes=1), drawn=True)),
+        of_port(spikes=0, saturated=0),
+    ),
+    "SNN604": (
+        (
+            agreeing(80, classifies=True),
+            agreeing(80),
+            agreeing(94, classifies=True),
+            agreeing(80, 100, 100, classifies=True),
+            agreeing(80, 85, 70, classifies=True),
+            agreeing(80, drawn=True, classifies=True),
+            agreeing(7, n_samples=8, classifies=True),
+            agreeing(1800, n_samples=2000, classifies=True),
+            of_port(agreements=(agreement(decision="count", agreeing=80),), readout="spikes"),
+            of_port(agreements=(agreement(agreeing=80),), error=0.5),
+        ),
+        agreeing(95, 95, 95),
+    ),
+    "SNN605": ((of_population(died=2), replace(of_population(died=9), drawn=True)), of_population(died=1)),
+    "SNN606": ((of_population(saturated=300), replace(of_population(saturated=300), drawn=True)), of_population(saturated=200)),
+    "SNN607": (
+        (
+            comparison(input_spikes=0, is_constant=True),
+            comparison(is_constant=True),
+            of_population(model_spikes=0),
+            replace(of_population(model_spikes=0), drawn=True),
+            comparison(populations=(population(), population("h2", model_spikes=0))),
+            of_port(agreements=(agreement(undecided=100), agreement(decision="mean", undecided=100))),
+        ),
+        of_port(agreements=(agreement(undecided=100), agreement(decision="mean", undecided=99))),
+    ),
+    "SNN608": ((of_port(error=0.4), of_port(error=1.2), replace(of_port(error=1.2), drawn=True)), of_port(error=0.3)),
+    "SNN609": ((comparison(clamped=7),), comparison(clamped=0)),
+    "SNN610": ((converted(0.4, 97), converted(0.8, 97), converted(0.1, 93), converted(0.1, 80)), converted(0.3, 95)),
+}

@@ -1,0 +1,269 @@
+"""What is converted is what the model computes: read right, or refused with the cause, whatever was done to the model."""
+
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+
+from snnmap.convert import convert_ann, read_ann, run_ann
+from snnmap.errors import FrontendError, InputError
+from snnmap.nn import insert_delta
+from snnmap.nn.delta import DeltaNetwork
+
+DATA = np.random.default_rng(0).uniform(0, 1, (30, 6)).astype(np.float32)
+IMAGES = np.random.default_rng(0).uniform(0, 1, (30, 1, 6, 6)).astype(np.float32)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.act, self.last = nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.last(self.act(self.first(x)))
+        return result
+
+
+class Called(Net):
+    """Does something around its forward."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return super().__call__(1 - x)
+
+
+class Stubborn(nn.Module):
+    """Keeps its normalisation in training mode, so that it normalises by the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(6, 9), nn.BatchNorm1d(9), nn.Linear(9, 3)
+
+    def train(self, mode: bool = True) -> "Stubborn":
+        super().train(mode)
+        self.norm.train(True)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.last(torch.relu(self.norm(self.first(x))))
+        return result
+
+
+class Wave(nn.Module):
+    """A weight that depends on how the module is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 9), nn.Linear(9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.first.weight.mul_(1.5)
+        result: Tensor = self.last(torch.relu(self.first(x)))
+        return result
+
+
+class Positive(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight.abs()
+
+
+def patched() -> nn.Module:
+    net = Net()
+    net.forward = types.MethodType(lambda self, x: self.last(torch.relu(self.first(1 - x))), net)  # type: ignore[method-assign]
+    return net
+
+
+def patched_layer(function: Callable[[Tensor], Tensor]) -> nn.Module:
+    net = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3))
+    net[1].forward = function  # type: ignore[method-assign]
+    return net
+
+
+def patched_linear() -> nn.Module:
+    net = Net()
+    net.last.forward = lambda x: 2 * nn.functional.linear(x, net.last.weight)  # type: ignore[method-assign]
+    return net
+
+
+def parametrised() -> nn.Module:
+    net = Net()
+    parametrize.register_parametrization(net.first, "weight", Positive())
+    parametrizations.weight_norm(net.last)
+    return net
+
+
+def compiled() -> nn.Module:
+    return torch.compile(Net())  # type: ignore[return-value]
+
+
+def with_statistics() -> nn.Module:
+    net = nn.Sequential(nn.Linear(6, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Dropout(0.5), nn.Linear(9, 3)).train()
+    net(torch.tensor(DATA))
+    net[1].running_mean += 0.3  # type: ignore[operator]
+    return net
+
+
+def quantised_weights() -> nn.Module:
+    from torch.ao import quantization
+    from torch.ao.nn import qat
+
+    layer = nn.Linear(6, 9)
+    fake = quantization.FakeQuantize.with_args(quant_min=-4, quant_max=3, dtype=torch.qint8, qscheme=torch.per_tensor_symmetric)
+    layer.qconfig = quantization.QConfig(activation=quantization.default_observer, weight=fake)  # type: ignore[assignment]
+    net = nn.Sequential(qat.Linear.from_float(layer), nn.ReLU(), nn.Linear(9, 3))
+    net(torch.tensor(DATA))
+    return net.eval()
+
+
+def prepared(*, convert: bool) -> nn.Module:
+    from torch.ao import quantization
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = nn.Sequential(quantization.QuantStub(), Net(), quantization.DeQuantStub())
+        net.qconfig = quantization.get_default_qconfig("x86")  # type: ignore[assignment]
+        net.eval()
+        quantization.prepare(net, inplace=True)
+        net(torch.tensor(DATA))
+        return quantization.convert(net) if convert else net
+
+
+@pytest.mark.parametrize(
+    "make",
+    [patched, lambda: patched_layer(lambda z: torch.relu(z - 0.2)), patched_linear, parametrised, compiled, with_statistics],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_it_is_read_as_it_computes(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    module = make()
+    modes = [part.training for part in module.modules()]
+    ann = read_ann(module, (6,))
+    assert [part.training for part in module.modules()] == modes
+    plain = getattr(module, "_orig_mod", module).eval()
+    with torch.no_grad():
+        wanted = plain(torch.tensor(DATA)).numpy()
+    assert np.allclose(run_ann(ann, DATA)["output"], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: patched_layer(lambda z: nn.functional.softplus(z)), "softplus"),
+        (Called, "__call__ of its own"),
+        (quantised_weights, "(?s)qat.*quantises as it runs.*module '0'.*quantize_static"),
+        (lambda: prepared(convert=False), "QuantStub quantises as it runs"),
+        (lambda: prepared(convert=True), "Quantize quantises as it runs"),
+        (Stubborn, "not what the module computes"),
+        (Wave, "changed in place|not what the module computes|cannot be followed"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_it_is_refused(make: Callable[[], nn.Module], said: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(FrontendError, match=said):
+        convert_ann(make(), DATA)
+
+
+def test_the_comparison_is_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a reader takes an operation for, a run of the module tells."""
+    from snnmap.convert import layers
+
+    monkeypatch.setattr(layers.LayerList, "rectify_leaky", lambda _self, _name, value, _slope: value)
+    with pytest.raises(FrontendError, match=r"(?s)not what the module computes.*15 of 15 samples"):
+        convert_ann(nn.Sequential(nn.Linear(6, 9), nn.LeakyReLU(0.1), nn.Linear(9, 3)), DATA)
+
+
+class Optional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 9), nn.Linear(9, 3)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, gain: float = 2.0) -> Tensor:
+        x = torch.relu(self.first(x)) * gain
+        if mask is not None:
+            x = x * mask
+        result: Tensor = self.last(x)
+        return result
+
+
+class Globally(nn.Module):
+    """Pools by the shape that it meets, as many nets for small images do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(1, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.conv(x))
+        result: Tensor = self.last(nn.functional.avg_pool2d(y, y.size()[3]).view(y.size(0), -1))
+        return result
+
+
+@pytest.mark.parametrize(("module", "data"), [(Optional(), DATA), (Globally(), IMAGES)])
+def test_shapes_and_defaults_are_those_of_the_call(module: nn.Module, data: np.ndarray) -> None:
+    ann = read_ann(module, data.shape[1:])
+    assert np.allclose(run_ann(ann, data)["output"], module(torch.tensor(data)).detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("last", [nn.LogSoftmax(1), nn.Softmax(-1)])
+def test_a_softmax_at_the_end_gives_logits(last: nn.Module) -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3))
+    conversion = convert_ann(nn.Sequential(body, last), DATA)
+    logits = body(torch.tensor(DATA)).detach().numpy()
+    assert np.allclose(conversion.expected, logits, atol=1e-5)
+    assert conversion.ann.left_out in ("log_softmax", "softmax")
+    assert "logits" in conversion.network.provenance["left out"]
+
+
+def nan_net() -> nn.Module:
+    net = Net()
+    with torch.no_grad():
+        net.last.weight[1, 2] = float("nan")
+    return net
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Net, "(?s)a class is not a model.*Net"),
+        (Net().state_dict(), "(?s)OrderedDict.*load_state_dict"),
+        (None, "NoneType"),
+        (torch.export.export(Net(), (torch.tensor(DATA),)), "(?s)ExportedProgram.*that was exported"),
+        (torch.jit.ScriptModule(), "TorchScript"),
+        (nn.Sequential(nn.Linear(6, 4, device="meta"), nn.ReLU()), "(?s)no values.*0.weight"),
+        (nan_net(), "(?s)not finite.*module 'last'.*NaN"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_is_no_model_is_named(model: Any, said: str) -> None:
+    with pytest.raises(FrontendError, match=said):
+        convert_ann(model, DATA)
+
+
+def test_scikit_learn_is_named() -> None:
+    from sklearn.neural_network import MLPClassifier
+
+    with pytest.raises(FrontendError, match=r"(?s)sklearn.*coefs_"):
+        convert_ann(MLPClassifier(), DATA)
+
+
+def test_data_may_need_gradients_and_must_be_an_array() -> None:
+    torch.manual_seed(0)
+    net = Net()
+    one, other = convert_ann(net, torch.tensor(DATA, requires_grad=True)), convert_ann(net, DATA)
+    assert one.network == other.network
+    with pytest.raises(InputError, match=r"(?s)DataLoader.*torch.cat"):
+        convert_ann(net, torch.utils.data.DataLoader(torch.tensor(DATA), 8))
+
+
+@pytest.mark.parametrize("make", [insert_delta, DeltaNetwork])
+def test_a_path_is_no_module(make: Callable[[Any], nn.Module]) -> None:
+    with pytest.raises(InputError, match=r"(?s)builtins.str.*torch.nn.Module"):
+        make("net.onnx")
