@@ -28,6 +28,15 @@ _BY_PACKAGE = {
 """Frontend by the package that a model's class, or that of a module in it, is from; the first that fits."""
 
 
+_BY_NIR = {
+    "norse": "graph = norse.torch.to_nir(model, sample, dt=1), with NirOptions.like('norse', dt_s=..., w_in='left_out')",
+    "sinabs": "graph = sinabs.nir.to_nir(model, one_step), with NirOptions.like('sinabs', floor='none') if min_v_mem is None",
+    "spikingjelly": "graph = spikingjelly.activation_based.nir_exchange.export_to_nir(net, one_step), with "
+    "NirOptions.like('spikingjelly', dt_s=1e-4)",
+}
+"""Frameworks without a frontend of their own: how their models become NIR graphs, and with which rules these are read."""
+
+
 def load(model: object, **options: Any) -> Network:
     """Read a model from any of the known frameworks and files.
 
@@ -64,6 +73,13 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> Net
     frontend = _find_frontend(model)
     if type(model).__module__.startswith("onnx"):
         raise _refuse_onnx(where or "ModelProto")
+    if frontend in _BY_NIR:
+        raise FrontendError(
+            f"models of {frontend} are read through NIR",
+            where=where,
+            measured=type(model).__name__,
+            fix=f"give {_BY_NIR[frontend]}",
+        )
     if frontend is None:
         raise FrontendError(
             "no frontend reads such a model",
@@ -112,7 +128,8 @@ def _find_frontend(model: object) -> str | None:
         if cls.__module__ == "torch.nn.modules.module":  # Rockpool's modules have another modules()
             parts += cast(Any, cls).modules(model)
     packages = {cls.__module__.partition(".")[0] for part in parts for cls in type(part).__mro__}
-    return next((frontend for package, frontend in _BY_PACKAGE.items() if package in packages), None)
+    known = {**{package: name for package, name in _BY_PACKAGE.items() if package != "torch"}, **{name: name for name in _BY_NIR}}
+    return next((name for package, name in {**known, "torch": "torch"}.items() if package in packages), None)
 
 
 def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Network:

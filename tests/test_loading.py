@@ -67,3 +67,14 @@ def test_an_onnx_graph_is_sent_to_the_conversion() -> None:
 def test_what_no_frontend_reads() -> None:
     with pytest.raises(FrontendError, match="measured: dict"):
         snnmap.load({})
+
+
+@pytest.mark.parametrize(
+    ("package", "exporter"), [("norse", "to_nir"), ("sinabs", "sinabs.nir.to_nir"), ("spikingjelly", "export_to_nir")]
+)
+def test_frameworks_that_nir_reads_are_sent_there(package: str, exporter: str) -> None:
+    cell = type("Cell", (torch.nn.Module,), {"__module__": f"{package}.layers"})()
+    with pytest.raises(FrontendError, match=f"models of {package} are read through NIR") as error:
+        snnmap.load(torch.nn.Sequential(torch.nn.Linear(2, 2), cell))
+    assert exporter in error.value.fix
+    assert f"NirOptions.like('{package}'" in error.value.fix

@@ -87,7 +87,7 @@ def check_current(subject: Subject[Network]) -> Iterator[Finding]:
                     measured=str(float(row[start:stop].min())),
                     limit=str(_SMALLEST_ALPHA),
                     unit="of the current kept a step",
-                    fix="train with alpha of 0.5 or more",
+                    fix=network.provenance.get("fix of synapses without memory", "train with alpha of 0.5 or more"),
                 )
 
 

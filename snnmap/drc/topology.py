@@ -190,7 +190,7 @@ def check_output_feeds_back(subject: Subject[Network]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(projection),
                 message=f"output population '{name}' projects to '{projection.post}'",
-                fix="read it through an output population of its own",
+                fix=network.provenance.get("fix of outputs that feed back", "read it through an output population of its own"),
             )
 
 

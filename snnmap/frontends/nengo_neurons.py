@@ -9,7 +9,7 @@ import numpy as np
 from snnmap.errors import FrontendError
 from snnmap.ir import BoolArray, FloatArray, Reset
 
-__all__ = ["APPROXIMATIONS", "Approximation", "NeuronModel", "check_currents", "read_neurons"]
+__all__ = ["APPROXIMATIONS", "Approximation", "NeuronModel", "check_currents", "read_neurons", "replaced_methods"]
 
 Approximation = Literal["negative currents", "voltage floor", "refractory time", "reset to zero"]
 
@@ -71,6 +71,8 @@ def read_neurons(neuron_type: Any, dt_s: float, where: str, allowed: Collection[
         FrontendError: the neuron type has no counterpart, or a refractory time that was not allowed.
     """
     name = type(neuron_type).__name__
+    if own := replaced_methods(neuron_type):
+        raise _refuse(neuron_type, where, f"its {own[0]} was replaced on the instance", "use the type as it is")
     if name == "FastLIF" and type(neuron_type).__module__.startswith("nengo_extras"):
         return _read_lif(neuron_type, dt_s, where, allowed)
     if not type(neuron_type).__module__.startswith("nengo.neurons"):
@@ -82,6 +84,11 @@ def read_neurons(neuron_type: Any, dt_s: float, where: str, allowed: Collection[
     if name == "RegularSpiking" and type(neuron_type.base_type).__name__ == "RectifiedLinear":
         return _make_rectified(name, float(neuron_type.base_type.amplitude), float(neuron_type.amplitude), dt_s)
     raise _refuse(neuron_type, where, *_explain(neuron_type))
+
+
+def replaced_methods(thing: Any) -> list[str]:
+    """List the methods of its class that an object of nengo hides by its own."""
+    return [name for name, value in vars(thing).items() if callable(value) and callable(getattr(type(thing), name, None))]
 
 
 def _make_rectified(kind: str, slope: float, amplitude: float, dt_s: float) -> NeuronModel:

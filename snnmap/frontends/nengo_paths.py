@@ -8,6 +8,7 @@ import numpy as np
 
 from snnmap.errors import FrontendError
 from snnmap.frontends.nengo_build import Built, Names
+from snnmap.frontends.nengo_neurons import replaced_methods
 from snnmap.frontends.nengo_transforms import lower_transform, select
 from snnmap.ir import FloatArray
 
@@ -60,7 +61,8 @@ def read_lowpass(nengo: Any, synapse: Any, dt_s: float, where: str) -> float:
     Raises:
         FrontendError: not a Lowpass, or one that is discretised otherwise.
     """
-    if type(synapse) is not nengo.Lowpass or not synapse.analog or synapse.method != "zoh":
+    is_lowpass = type(synapse) is nengo.Lowpass and not replaced_methods(synapse)
+    if not is_lowpass or not synapse.analog or synapse.method != "zoh":
         raise FrontendError(
             f"synapse {type(synapse).__name__} has no counterpart on the chip",
             where=where,

@@ -41,7 +41,7 @@ def lower_transform(nengo: Any, connection: Any, weights: Any, where: str) -> An
             return csr_array(dense.T)
         return diags_array(np.broadcast_to(dense, transform.size_in), format="csr")
     if isinstance(transform, nengo.Sparse):
-        return csr_array(weights.allocate() if hasattr(weights, "allocate") else weights).T.tocsr()
+        return _lower_sparse(transform, weights)
     if isinstance(transform, nengo.Convolution | nengo.ConvolutionTranspose):
         return _lower_convolution(transform, np.asarray(weights, np.float64))
     raise FrontendError(
@@ -49,6 +49,22 @@ def lower_transform(nengo: Any, connection: Any, weights: Any, where: str) -> An
         where=where,
         fix="use Dense, Sparse, Convolution or ConvolutionTranspose",
     )
+
+
+def _lower_sparse(transform: Any, weights: Any) -> Any:
+    """Write a sparse transform as a matrix; nengo-dl gives the values alone, at the places that the transform has them."""
+    from scipy.sparse import csr_array
+
+    if hasattr(weights, "allocate"):
+        return csr_array(weights.allocate()).T.tocsr()
+    if hasattr(weights, "nnz"):
+        return csr_array(weights).T.tocsr()
+    if hasattr(transform.init, "indices") and not hasattr(transform.init, "nnz"):
+        to, of = np.asarray(transform.init.indices).T
+    else:
+        to, of = transform.init.tocoo().coords
+    values = np.asarray(weights, np.float64).reshape(-1)
+    return csr_array((values, (of, to)), shape=(transform.size_in, transform.size_out))
 
 
 def _lower_convolution(transform: Any, kernel: FloatArray) -> Any:

@@ -7,9 +7,21 @@ import numpy as np
 from snnmap.errors import FrontendError
 from snnmap.ir import FloatArray
 
-__all__ = ["read_array", "shape_of"]
+__all__ = ["are_same_but_batch", "read_array", "shape_of", "without_batch"]
 
 Shape = tuple[int, ...]
+
+
+def without_batch(shape: Shape, n_dimensions: int = 0) -> Shape:
+    """Leave out leading sides of 1, down to a number of dimensions: exporters write the batch and time of their sample."""
+    while len(shape) > max(n_dimensions, 1) and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def are_same_but_batch(one: Shape, other: Shape) -> bool:
+    """Say whether two shapes are the same, leading sides of 1 apart."""
+    return without_batch(one) == without_batch(other)
 
 
 def read_array(node: Any, name: str, where: str) -> FloatArray:

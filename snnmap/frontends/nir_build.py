@@ -42,7 +42,8 @@ class Parts:
 
     def add_neurons(self, name: str, path: str, node: Any, shape: tuple[int, ...], signal: Signal | None, where: str) -> None:
         """Add the population of a neuron node, and the projections of what reaches it."""
-        dynamics = discretise(node, shape, self.options, where)
+        is_recurrent = signal is not None and any(term.source == name for term in signal.terms)
+        dynamics = discretise(node, shape, self.options, where, is_recurrent=is_recurrent)
         constant = np.zeros(int(np.prod(shape))) if signal is None else signal.constant
         membrane, steady = self._split_constant(dynamics, constant * dynamics.gain, where)
         bias = dynamics.bias + membrane
@@ -58,6 +59,16 @@ class Parts:
             self.steady[name] = steady
         for term in () if signal is None else signal.terms:
             self._add_wire(term, name, gain * self.options.spike_scale, path)
+        if np.any(dynamics.late):
+            self._add_late_reset(name, dynamics, path)
+
+    def _add_late_reset(self, name: str, dynamics: Dynamics, path: str) -> None:
+        """Add what a spike takes off a step later; what a synapse keeps of it is taken back in the step after."""
+        index = np.arange(dynamics.beta.size)
+        for weights, delay in ((dynamics.late, 1), (-dynamics.alpha * dynamics.late, 2)):
+            if np.any(weights):
+                diagonal = CsrMatrix.from_triplets(index, index, np.asarray(weights), (index.size, index.size))
+                self._append(name, name, diagonal, Label(source=path), delay)
 
     def add_readout(self, name: str, path: str, signal: Signal) -> None:
         """Add neurons without memory whose potential is a signal."""

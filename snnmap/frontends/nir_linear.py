@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.errors import FrontendError
-from snnmap.frontends.nir_arrays import read_array, shape_of
+from snnmap.frontends.nir_arrays import are_same_but_batch, read_array, shape_of, without_batch
 from snnmap.frontends.nir_graph import type_name
 from snnmap.frontends.nir_options import NirOptions
 from snnmap.frontends.nir_signal import NO_LABEL, Label, Signal, Term, merge_terms
@@ -72,7 +72,11 @@ def _pass_linear(place: _Place, signal: Signal) -> Signal:
             "the weights are not a matrix", where=where, measured=f"shape {weight.shape}", limit="(n_out, n_in)",
             fix="flatten the input first",
         )  # fmt: skip
-    _require(signal.shape == (weight.shape[1],), "the input does not fit the weights", where, signal.shape, (weight.shape[1],))
+    signal = replace(signal, shape=without_batch(signal.shape, 1))
+    fix = "check both shapes; export a sample of one step without the batch (ignore_dims=[0] in nirtorch); flatten images"
+    _require(
+        signal.shape == (weight.shape[1],), "the input does not fit the weights", where, signal.shape, (weight.shape[1],), fix
+    )
     bias = None
     if type_name(node) == "Affine":
         bias = read_array(node, "bias", where)
@@ -92,15 +96,17 @@ def _pass_scale(place: _Place, signal: Signal) -> Signal:
     from scipy.sparse import diags_array
 
     scale = read_array(node, "scale", where)
-    _require(scale.shape in ((), signal.shape), "the input does not fit the scale", where, signal.shape, scale.shape)
-    return _through(signal, diags_array(np.broadcast_to(scale, signal.shape).ravel(), format="csr"), signal.shape, place.path)
+    fits = scale.shape == () or are_same_but_batch(scale.shape, signal.shape)
+    _require(fits, "the input does not fit the scale", where, signal.shape, scale.shape)
+    factors = np.broadcast_to(scale.ravel(), (signal.size,))
+    return _through(signal, diags_array(factors, format="csr"), signal.shape, place.path)
 
 
 def _pass_flatten(place: _Place, signal: Signal) -> Signal:
     node, where = place.node, place.where
     declared = node.input_type.get("input") if isinstance(node.input_type, Mapping) else None
-    if declared is not None:
-        _require_declared(declared, signal.shape, where)
+    if declared is not None:  # dimensions count as they were declared
+        signal = replace(signal, shape=_require_declared(declared, signal.shape, where))
     n, start, end = len(signal.shape), int(node.start_dim), int(node.end_dim)
     start, end = start + n * (start < 0), end + n * (end < 0)
     if not 0 <= start <= end < n:
@@ -115,9 +121,10 @@ def _pass_flatten(place: _Place, signal: Signal) -> Signal:
 def _pass_delay(place: _Place, signal: Signal) -> Signal:
     node, where = place.node, place.where
     delay = read_array(node, "delay", where)
-    _require(delay.shape in ((), signal.shape), "the input does not fit the delays", where, signal.shape, delay.shape)
+    fits = delay.shape == () or are_same_but_batch(delay.shape, signal.shape)
+    _require(fits, "the input does not fit the delays", where, signal.shape, delay.shape)
     steps = _count_steps(delay, place.options, where)
-    late = np.broadcast_to(steps, signal.shape).ravel()
+    late = np.broadcast_to(steps.ravel(), (signal.size,))
     if (signal.constant[late > 0] != 0).any():
         raise FrontendError(
             "a constant is delayed; NIR does not say what it was before the start", where=where,
@@ -143,8 +150,9 @@ def _delay_term(term: Term, late: npt.NDArray[np.int64]) -> Iterable[Term]:
 
 
 def _count_steps(delay: FloatArray, options: NirOptions, where: str) -> npt.NDArray[np.int64]:
-    dt_s, unit = options.require("dt_s", where), options.require("time_unit", where)
-    exact = delay * options.seconds / dt_s
+    unit = options.require("time_unit", where)
+    dt_s = 1.0 if unit == "step" else options.require("dt_s", where)
+    exact = delay * (1.0 if unit == "step" else options.seconds) / dt_s
     steps = np.rint(exact)
     wrong = (delay < 0) | (np.abs(exact - steps) > 1e-6 * np.maximum(1.0, steps))
     if wrong.any():
@@ -163,6 +171,7 @@ def _pass_convolution(place: _Place, signal: Signal) -> Signal:
     _require(
         weight.ndim == n_dimensions + 1, "the weights have the wrong shape", where, weight.shape, f"{n_dimensions + 1} sides"
     )
+    signal = replace(signal, shape=without_batch(signal.shape, n_dimensions))
     _require_sides(signal.shape, n_dimensions, where)
     if node.input_shape is not None:
         _require_declared((signal.shape[0], *np.atleast_1d(node.input_shape)), signal.shape, where)
@@ -176,6 +185,7 @@ def _pass_convolution(place: _Place, signal: Signal) -> Signal:
 def _pass_pool(place: _Place, signal: Signal) -> Signal:
     """Sum or average windows; padding counts as zeros in the average, as torch has it."""
     node, where = place.node, place.where
+    signal = replace(signal, shape=without_batch(signal.shape, 3))
     _require_sides(signal.shape, 3, where)
     kernel = _pair(node, "kernel_size", False, where)
     window = _window(node, kernel, False, where)
@@ -230,9 +240,11 @@ def _integer(node: Any, name: str, where: str) -> int:
     return _pair(node, name, True, where)[1]
 
 
-def _require_declared(declared: Any, shape: Shape, where: str) -> None:
+def _require_declared(declared: Any, shape: Shape, where: str) -> Shape:
     wanted = shape_of(declared, where)
-    _require(wanted == shape, "the input does not have the shape that the node declares", where, shape, wanted)
+    same = are_same_but_batch(wanted, shape)
+    _require(same, "the input does not have the shape that the node declares", where, shape, wanted)
+    return wanted
 
 
 def _require_sides(shape: Shape, n_dimensions: int, where: str) -> None:
@@ -240,9 +252,11 @@ def _require_sides(shape: Shape, n_dimensions: int, where: str) -> None:
     _require(len(shape) == n_dimensions, "the input has the wrong number of dimensions", where, shape, sides)
 
 
-def _require(condition: bool, what: str, where: str, measured: object, limit: object) -> None:
+def _require(
+    condition: bool, what: str, where: str, measured: object, limit: object, fix: str = "check the shapes of both nodes"
+) -> None:
     if not condition:
-        raise FrontendError(what, where=where, measured=str(measured), limit=str(limit), fix="check the shapes of both nodes")
+        raise FrontendError(what, where=where, measured=str(measured), limit=str(limit), fix=fix)
 
 
 def _pass_on(place: _Place, signal: Signal) -> Signal:

@@ -1,13 +1,14 @@
 """From NIR's differential equations to decays, gains and thresholds of a step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from snnmap.errors import FrontendError
 from snnmap.frontends.nir_arrays import read_array
+from snnmap.frontends.nir_exporters import exported_gain, require_known_gain
 from snnmap.frontends.nir_graph import type_name
 from snnmap.frontends.nir_options import NirOptions
 from snnmap.ir import FloatArray, Reset
@@ -44,6 +45,7 @@ class Dynamics:
         reset: what a spike does.
         v_reset: potential after a spike, for reset "value".
         max_count: most spikes in a step; 0 where the output is the potential.
+        late: what a spike takes off in the step after it instead of in its own; 0 where nothing.
     """
 
     alpha: FloatArray
@@ -54,6 +56,7 @@ class Dynamics:
     reset: Reset
     v_reset: FloatArray
     max_count: int
+    late: FloatArray | float = 0.0
 
 
 def neuron_shape(node: Any, where: str) -> Shape:
@@ -74,32 +77,95 @@ def neuron_shape(node: Any, where: str) -> Shape:
     return whole[0] if whole else ()
 
 
-def discretise(node: Any, shape: Shape, options: NirOptions, where: str) -> Dynamics:
+def discretise(node: Any, shape: Shape, options: NirOptions, where: str, *, is_recurrent: bool = False) -> Dynamics:
     """Turn a neuron node into the factors of a step.
+
+    Args:
+        node: of :data:`NEURONS`.
+        shape: of the population.
+        options: what NIR leaves open.
+        where: what errors name.
+        is_recurrent: whether the neurons' own spikes are a part of their input.
 
     Raises:
         FrontendError: a missing choice, or a value without a meaning: tau or threshold not above 0, a step longer than
-            tau under Euler, a v_reset that the chosen reset ignores.
+            tau under Euler, a v_reset that the chosen reset ignores, a start above the threshold.
     """
+    dynamics, p = _read_equation(node, shape, options, where)
+    if dynamics.max_count and options.reset_delay_steps:
+        dynamics = _reset_later(dynamics, p, options, where, is_recurrent)
+    return _start_at(_start_potential(type_name(node), p, options), dynamics, where)
+
+
+def _read_equation(node: Any, shape: Shape, options: NirOptions, where: str) -> tuple[Dynamics, Mapping[str, FloatArray]]:
     size = int(np.prod(shape))
     p = {name: np.broadcast_to(read_array(node, name, where), shape).ravel() for name in _given(node)}
     ones, zeros = np.ones(size), np.zeros(size)
     kind = type_name(node)
     if kind == "Threshold":
         threshold = _threshold(p["threshold"], "above", where)
-        return Dynamics(zeros, zeros, ones, zeros, threshold, "value", zeros, 1)
+        return Dynamics(zeros, zeros, ones, zeros, threshold, "value", zeros, 1), {}
+    options.require("floor", where)
     max_count = options.max_count if "v_threshold" in p else 0
     threshold = _threshold(p["v_threshold"], options.fires, where) if max_count else np.full(size, np.inf)
     reset, v_reset = _reset(p, options, where) if max_count else ("value", zeros)
     if kind in ("I", "IF"):
         step_s = options.require("dt_s", where) if options.require("if_gain", where) == "dt" else 1.0
-        return Dynamics(zeros, ones, p["r"] * step_s, zeros, threshold, reset, v_reset, max_count)
+        if kind == "IF" and options.if_gain == "step":
+            require_known_gain(p["r"], options, where)
+        return Dynamics(zeros, ones, p["r"] * step_s, zeros, threshold, reset, v_reset, max_count), p
     beta, gain, leak = _decay(p, "tau_mem" if "tau_mem" in p else "tau", options, where)
     alpha, gain_in = zeros, ones
     if "tau_syn" in p:
         alpha, gain_in, _ = _decay(p, "tau_syn", options, where)
         gain_in = gain_in * p["w_in"]
-    return Dynamics(alpha, beta, gain_in * gain * p["r"], leak * p["v_leak"], threshold, reset, v_reset, max_count)
+    exported = exported_gain(kind, p, (alpha, beta), options, where)
+    whole = gain_in * gain * p["r"] if exported is None else exported
+    return Dynamics(alpha, beta, whole, leak * p["v_leak"], threshold, reset, v_reset, max_count), p
+
+
+def _reset_later(
+    dynamics: Dynamics, p: Mapping[str, FloatArray], options: NirOptions, where: str, is_recurrent: bool
+) -> Dynamics:
+    """Let the reset come a step later: what a spike takes off at once too much comes back from the neuron itself."""
+    if dynamics.reset == "subtract":
+        theta = np.where(np.isinf(p["v_threshold"]), 0.0, p["v_threshold"])
+        return replace(dynamics, late=(dynamics.beta - 1.0) * theta)
+    if dynamics.alpha.any() or dynamics.v_reset.any() or is_recurrent:
+        raise FrontendError(
+            "a reset to a value that comes a step late drops the input of that step, synapses and recurrent weights included",
+            where=where,
+            measured=f"reset='{options.reset}', reset_delay_steps=1", limit="reset_delay_steps=0, or reset='subtract'",
+            fix="give reset_delay_steps=0 for neurons of reset_delay=False, or reset='subtract'",
+        )  # fmt: skip
+    return dynamics  # to zero before the next input is to zero at once
+
+
+def _start_potential(kind: str, p: Mapping[str, FloatArray], options: NirOptions) -> FloatArray | float:
+    name = {"leak": "v_leak", "reset": "v_reset"}.get(options.initial_potential, "")
+    return p.get(name, 0.0) if kind != "Threshold" else 0.0
+
+
+def _start_at(start: FloatArray | float, dynamics: Dynamics, where: str) -> Dynamics:
+    """Count potentials from where they start, since a network starts at 0."""
+    if not np.any(start):
+        return dynamics
+    wrong = ""
+    if not dynamics.max_count:
+        wrong = "a potential that is read does not start at 0"
+    elif dynamics.reset == "subtract":
+        wrong = "neurons that start elsewhere than at 0 take their threshold off"
+    elif (dynamics.threshold <= start).any():
+        wrong = "neurons start above their threshold"
+    if wrong:
+        raise FrontendError(
+            f"{wrong}, where a network starts at 0", where=where, measured=f"start at {np.max(start):g}", limit="0",
+            fix="give initial_potential='zero' if the model is run so, or train with v_leak and v_reset of 0",
+        )  # fmt: skip
+    return replace(
+        dynamics, threshold=dynamics.threshold - start, v_reset=dynamics.v_reset - start,
+        bias=dynamics.bias - (1.0 - dynamics.beta) * start,
+    )  # fmt: skip
 
 
 def _given(node: Any) -> list[str]:
@@ -108,16 +174,19 @@ def _given(node: Any) -> list[str]:
 
 def _decay(p: Mapping[str, FloatArray], name: str, options: NirOptions, where: str) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Give decay, gain of the input and gain of the leak potential in a step."""
-    dt_s, unit = options.require("dt_s", where), options.require("time_unit", where)
+    unit = options.require("time_unit", where)
+    dt_s = 1.0 if unit == "step" else options.require("dt_s", where)
     integrator = options.require("integrator", where)
     tau = p[name]
     _require_all(tau > 0, tau, f"'{name}' is not above 0", where, f"more than 0 {unit}")
-    ratio = dt_s / (tau * options.seconds)
+    ratio = dt_s / (tau * (1.0 if unit == "step" else options.seconds))
     if integrator == "euler":
-        _require_all(ratio <= 1 + ROUNDING, tau, f"'{name}' is shorter than a step, which Euler cannot do", where, f"{dt_s:g} s")
+        fix = "check dt_s and time_unit; Norse's to_nir multiplies tau by its own dt: export with to_nir(..., dt=1)"
+        what = f"'{name}' is shorter than a step, which Euler cannot do"
+        _require_all(ratio <= 1 + ROUNDING, tau, what, where, f"{dt_s:g} s", fix)
         return np.where(np.abs(1.0 - ratio) <= ROUNDING, 0.0, 1.0 - ratio), ratio, ratio
     decay, remainder = np.exp(-ratio), -np.expm1(-ratio)
-    return decay, remainder if integrator == "zoh" else ratio, remainder
+    return decay, {"zoh": remainder, "exp_euler": ratio, "exp_jump": np.ones_like(ratio)}[integrator], remainder
 
 
 def _threshold(given: FloatArray, fires: str, where: str) -> FloatArray:
@@ -135,10 +204,12 @@ def _reset(p: Mapping[str, FloatArray], options: NirOptions, where: str) -> tupl
     return ("value" if choice == "zero" else "subtract"), np.zeros_like(v_reset)
 
 
-def _require_all(holds: Any, values: FloatArray, what: str, where: str, limit: str) -> None:
+def _require_all(
+    holds: Any, values: FloatArray, what: str, where: str, limit: str, fix: str = "correct the value, or check the options"
+) -> None:
     wrong = np.flatnonzero(~holds)
     if wrong.size:
         raise FrontendError(
             what, where=where, measured=f"{values[wrong[0]]:g} at neuron {wrong[0]} ({wrong.size} in all)", limit=limit,
-            fix="correct the value, or check time_unit, dt_s and the other options",
+            fix=fix,
         )  # fmt: skip

@@ -18,13 +18,15 @@ def describe_choices(version: str, options: NirOptions, recurrence: str, metadat
         "integrator": options.integrator or "not needed",
         "integrator gain": options.if_gain or "not needed",
         "reset": options.reset or "not needed",
+        "reset delay": f"{options.reset_delay_steps} steps",
         "fires": f"{options.fires} the threshold",
         "max count": str(options.max_count),
         "input latency": f"{options.input_latency_steps} steps",
         "layer latency": f"{options.layer_latency_steps} steps",
         "spike scale": f"{options.spike_scale:g}",
         "constant current": options.constant_current,
-        "initial potential": "0",
+        "initial potential": "0" if options.initial_potential == "zero" else options.initial_potential,
+        "written by": options.written_by,
         "loops without Delay": f"one step late: {recurrence}" if recurrence else "none",
     }
     before = json.loads(metadata.get("snnmap_provenance", "{}"))

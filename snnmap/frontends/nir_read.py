@@ -8,7 +8,7 @@ import networkx as nx
 
 from snnmap.chip import Readout
 from snnmap.errors import FrontendError
-from snnmap.frontends.nir_arrays import shape_of
+from snnmap.frontends.nir_arrays import are_same_but_batch, shape_of
 from snnmap.frontends.nir_build import Parts
 from snnmap.frontends.nir_graph import FlatGraph, type_name
 from snnmap.frontends.nir_linear import LINEAR, apply_linear
@@ -158,7 +158,7 @@ class _Reader:
         shape, where = self.signals[path].shape, self._where(path)
         arriving = [(pre, self.signals[pre]) for pre in self.before[path]]
         total = add_signals(arriving, where) if arriving else None
-        if total is not None and total.shape != shape:
+        if total is not None and not are_same_but_batch(total.shape, shape):
             raise FrontendError(
                 "the input does not fit the neurons", where=where, measured=str(total.shape), limit=str(shape),
                 fix="check the shapes of both nodes",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from snnmap.errors import FrontendError
+from snnmap.frontends.nir_arrays import are_same_but_batch
 from snnmap.ir import FloatArray
 
 __all__ = ["NO_LABEL", "Label", "Signal", "Term", "add_signals", "merge_terms", "source_signal"]
@@ -87,7 +88,7 @@ def add_signals(signals: Iterable[tuple[str, Signal]], where: str) -> Signal:
     arriving = list(signals)
     first_name, first = arriving[0]
     for name, signal in arriving[1:]:
-        if signal.shape != first.shape:
+        if not are_same_but_batch(signal.shape, first.shape):
             raise FrontendError(
                 "signals of different shapes arrive", where=where, measured=f"{signal.shape} from '{name}'",
                 limit=f"{first.shape} from '{first_name}'", fix="give all of them the node's shape",

@@ -2,16 +2,22 @@
 
 import importlib
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from snnmap.chip import Readout
 from snnmap.errors import FrontendError
 from snnmap.frontends.network_parts import NetworkParts
-from snnmap.frontends.rockpool_neurons import LifParameters, read_lif
+from snnmap.frontends.rockpool_modules import find_own_forwards, find_paths, require_known_forward, walk_modules
+from snnmap.frontends.rockpool_neurons import NEVER_REACHED, LifParameters, is_filter, make_filter_part, read_lif
 from snnmap.frontends.rockpool_specification import to_specification
+from snnmap.frontends.rockpool_trial import require_same_outputs
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population
 from snnmap.packages import import_package
 
@@ -22,12 +28,18 @@ def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None
     """Turn a Rockpool module or graph into a network that gives the same spike counts, layer for layer.
 
     Modules are read through ``as_graph()``: LIFTorch and LIF (recurrent, any number of synapses, any leak mode), LinearTorch
-    and Linear, Sequential, Residual, and what passes its input on. A graph may have any connections between neurons, weights
-    and aliases. Neither is changed. Rockpool's synapses decay after their input arrives, so that weights are multiplied by
-    the decay of the synapse they enter. The bias of a Linear layer becomes a neuron that fires in each step.
+    and Linear, Sequential, Residual, SynNet, and what passes its input on. A graph may have any connections between neurons,
+    weights and aliases. Neither is changed. Rockpool's synapses decay after their input arrives, so that weights are
+    multiplied by the decay of the synapse they enter. The bias of a Linear layer becomes a neuron that fires in each step.
 
     Weights from the outputs of neurons to their own inputs are their recurrent weights, a step late; they carry the neurons'
     own spikes alone, also where a Residual adds its input at the same nodes.
+
+    Outputs are read as membrane potentials, after each step, where the model gives no spikes: neurons whose thresholds are
+    32767 or more, as SynNet sets them for ``output="vmem"``; ExpSynTorch and ExpSyn (synapse and output of a neuron without
+    membrane decay); and weights behind which no neurons are (neurons without any memory). States start at zero.
+
+    A module with a forward of its own is run on drawn spike counts, as a copy, and must give what its graph says.
 
     Args:
         module_or_graph: a module of ``rockpool.nn``, or a graph as ``as_graph()`` gives it.
@@ -40,15 +52,21 @@ def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None
         The network: populations named by module path, in float64.
 
     Raises:
-        FrontendError: Rockpool is missing, or a part or option has no counterpart; it says which and where.
+        FrontendError: Rockpool is missing, or a part or option has no counterpart, or a module computes something else than
+            its graph says; it says which and where.
     """
     rockpool = import_package("rockpool", called="Rockpool")
     graphs = importlib.import_module("rockpool.graph")
     if max_count is not None and max_count < 1:
         raise FrontendError("max_count lets no neuron fire", measured=str(max_count), limit="1 or more")
     graph, root = _read_graph(module_or_graph, graphs)
-    reader = _Reader(graph, graphs, _find_paths(root), dt, max_count)
+    title = name or type(graph if root is None else root).__name__
+    reader = _Reader(graph, graphs, root, dt, max_count)
     reader.read()
+    if root is module_or_graph and (own := find_own_forwards(root)):
+        unlimited = _Reader(graph, graphs, root, dt, None)
+        unlimited.read()
+        require_same_outputs(root, unlimited.parts.to_network(title, unlimited.dt_s, {}), own)
     provenance = {
         "framework": f"rockpool {rockpool.__version__}",
         "dt": f"{reader.dt_s} s",
@@ -57,35 +75,47 @@ def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None
         "reset delay": "0 steps",
         "largest count": "max_spikes_per_dt" if max_count is None else f"max_spikes_per_dt, at most {max_count}",
         "input latency": "0 steps",
+        "readout": "; ".join(reader.readouts),
+        **reader.advise(),
     }
-    return reader.parts.to_network(name or type(graph if root is None else root).__name__, reader.dt_s, provenance)
+    return reader.parts.to_network(title, reader.dt_s, provenance)
 
 
 def _read_graph(given: Any, graphs: Any) -> tuple[Any, Any]:
     """Give the graph, and the module that it was made of where that is known."""
     if isinstance(given, graphs.GraphModuleBase):
-        return given, given.computational_module
+        root = given.computational_module
+        _require_known_forwards(root)
+        return given, root
     if not hasattr(given, "as_graph"):
         raise FrontendError(
             "this is neither a Rockpool module nor a graph", measured=type(given).__name__, fix="give a module of rockpool.nn"
         )
+    _require_known_forwards(given)
     try:
-        return given.as_graph(), given
+        with _graphs_of_filters(given, graphs):
+            return given.as_graph(), given
     except Exception as error:
-        fix = "use Linear, LinearTorch, LIF, LIFTorch, Sequential and Residual"
+        fix = "use Linear, LinearTorch, LIF, LIFTorch, ExpSynTorch, Sequential, Residual and SynNet"
         raise FrontendError.from_failure("as_graph() of the module fails", error, where=type(given).__name__, fix=fix) from error
 
 
-def _find_paths(root: Any) -> dict[int, str]:
-    """Give the path of each module in the user's model, by ``id``."""
-    paths: dict[int, str] = {}
-    pending = [] if root is None else [("", root)]
-    while pending:
-        path, module = pending.pop()
-        paths[id(module)] = path
-        children = module.modules().items() if hasattr(module, "modules") and hasattr(module, "as_graph") else ()
-        pending += [(f"{path}.{key}" if path else key, child) for key, child in children]
-    return paths
+def _require_known_forwards(root: Any) -> None:
+    for path, module in walk_modules(root):
+        require_known_forward(module, path)
+
+
+@contextmanager
+def _graphs_of_filters(root: Any, graphs: Any) -> Iterator[None]:
+    """Let exponential synapses, of which Rockpool makes no graph, give one while the block runs."""
+    filters = [module for _, module in walk_modules(root) if is_filter(module)]
+    for module in filters:
+        object.__setattr__(module, "as_graph", lambda module=module: make_filter_part(module, graphs))
+    try:
+        yield
+    finally:
+        for module in filters:
+            object.__delattr__(module, "as_graph")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +147,12 @@ class _Signal:
 class _Reader:
     """Follows the nodes of a graph back from the inputs of each row of neurons."""
 
-    def __init__(self, graph: Any, graphs: Any, paths: dict[int, str], dt: float | None, max_count: int | None) -> None:
-        self.graph, self.graphs, self.paths, self.given_dt, self.max_count = graph, graphs, paths, dt, max_count
+    def __init__(self, graph: Any, graphs: Any, root: Any, dt: float | None, max_count: int | None) -> None:
+        self.graph, self.graphs, self.paths, self.given_dt, self.max_count = graph, graphs, find_paths(root), dt, max_count
+        self.read_by_membrane = _find_vmem_layers(root)
         self.parts = NetworkParts()
+        self.readouts: list[str] = []
+        self.weighted: list[str] = []
         modules = _find_modules(graph)
         self.neurons = [module for module in modules if isinstance(module, graphs.GenericNeurons)]
         self.entries = {id(node): k for k, node in enumerate(graph.input_nodes)}
@@ -137,7 +170,7 @@ class _Reader:
             self.names[id(module)] = self._add_population(module, lifs[id(module)])
         for module in self.neurons:
             self._connect(module, lifs[id(module)])
-        self._read_outputs(self.neurons)
+        self._read_outputs()
 
     def _is_own_weight(self, weights: Any, neurons: Any) -> bool:
         return (
@@ -220,6 +253,7 @@ class _Reader:
         if module is None:
             return _unit("input", len(self.graph.input_nodes))
         if id(module) in self.names:
+            self._require_spikes(module)
             return _unit(self.names[id(module)], len(module.output_nodes))
         if id(module) not in self.signals:
             self.signals[id(module)] = None
@@ -245,30 +279,112 @@ class _Reader:
 
     def _weigh(self, module: Any, entering: _Signal) -> _Signal:
         weights = np.asarray(module.weights, np.float64)
-        constant = entering.constant @ weights
+        held = np.flatnonzero(entering.constant)  # 0 times a weight that is not finite is no constant
+        constant = entering.constant[held] @ weights[held]
         if module.biases is not None:
             constant = constant + np.asarray(module.biases, np.float64)
         sparse = csr_array(weights)
         return _Signal({source: matrix @ sparse for source, matrix in entering.counts.items()}, constant)
 
-    def _read_outputs(self, neurons: list[Any]) -> None:
-        """Read the neurons whose outputs are the graph's, whole and in order."""
-        names: list[str] = []
+    def _require_spikes(self, module: Any) -> None:
+        """Refuse to pass on what neurons send that give potentials or currents."""
+        maker = module.computational_module
+        if is_filter(maker) or id(maker) in self.read_by_membrane:
+            raise FrontendError(
+                "the potentials of a layer go on to other layers; neurons of a chip exchange spikes",
+                where=f"module '{self._place(module)}'",
+                measured=type(maker).__name__,
+                limit="the last layer",
+                fix="end the model with it, or use LIFTorch and SynNet(output='spikes')",
+            )
+
+    def _read_outputs(self) -> None:
+        """Read the graph's outputs, in order: neurons as a whole by spikes or potentials, weights by neurons without memory."""
+        found: list[tuple[str, Readout]] = []
         nodes = list(self.graph.output_nodes)
-        owners = {id(module.output_nodes[0]): module for module in neurons if module.output_nodes}
+        owners = {id(module.output_nodes[0]): module for module in self.neurons if module.output_nodes}
         while nodes:
             module = owners.get(id(nodes[0]))
-            size = len(module.output_nodes) if module is not None else 1
+            size = len(module.output_nodes) if module is not None else self._count_weighted(nodes)
             parts = {id(source) for node in nodes[:size] for source, _, _ in self._sources([node])}
-            if module is None or parts != {id(module)} or list(map(id, nodes[:size])) != list(map(id, module.output_nodes)):
+            if module is not None and parts == {id(module)} and _are_same(nodes[:size], module.output_nodes):
+                found.append((self.names[id(module)], self._read_neurons_out(module)))
+            elif module is None and size:
+                found.append((self._add_weighted_readout(nodes[:size]), "potential"))
+            else:
                 raise FrontendError(
                     "an output of the graph is not the output of neurons alone",
                     where=f"output node {len(self.graph.output_nodes) - len(nodes)}",
                     fix="end the model with a layer of neurons outside a Residual block",
                 )
-            names.append(self.names[id(module)])
             nodes = nodes[size:]
-        self.parts.outputs.append(OutputPort(name="output", populations=tuple(names)))
+        self._add_ports(found)
+
+    def _add_ports(self, found: list[tuple[str, Readout]]) -> None:
+        """Add one output port, or several where spikes and potentials are read."""
+        groups = [(readout, tuple(name for name, _ in group)) for readout, group in groupby(found, key=lambda part: part[1])]
+        for number, (readout, populations) in enumerate(groups):
+            port = "output" if len(groups) == 1 else f"output{number}"
+            self.parts.outputs.append(OutputPort(name=port, populations=populations, readout=readout))
+            self.readouts.append(f"{readout} of {', '.join(populations)}")
+
+    def _read_neurons_out(self, module: Any) -> Readout:
+        """Say how neurons are read; those that never fire lose their threshold, and their weights onto themselves."""
+        name, maker = self.names[id(module)], module.computational_module
+        population = next(p for p in self.parts.populations if p.name == name)
+        if (population.threshold < NEVER_REACHED).any():
+            if id(maker) in self.read_by_membrane:
+                raise FrontendError(
+                    "the membrane of neurons is read that fire and reset",
+                    where=f"module '{self._place(module)}'",
+                    measured=f"threshold {population.threshold.min():g}",
+                    limit=f"{NEVER_REACHED} or more",
+                    fix="build SynNet with output='vmem', which sets the threshold so, or read its spikes",
+                )
+            return "spikes"
+        silent = replace(population, threshold=np.full(population.size, np.inf), max_count=np.ones(population.size, np.int64))
+        self.parts.populations = [silent if p is population else p for p in self.parts.populations]
+        self.parts.projections = [q for q in self.parts.projections if not q.pre == q.post == name]
+        return "potential"
+
+    def advise(self) -> dict[str, str]:
+        """Give, in Rockpool's words, what to do where the chip cannot do without a synapse."""
+        if not self.weighted:
+            return {}
+        return {"fix of synapses without memory": f"put ExpSynTorch or LIFTorch behind {', '.join(self.weighted)}"}
+
+    def _count_weighted(self, nodes: list[Any]) -> int:
+        """Count how many nodes, from the first on, nothing but the same weights feed."""
+        first = [id(source) for source, _, _ in self._sources(nodes[:1])]
+        sources = [source for source, _, _ in self._sources(nodes[:1])]
+        if not sources or not all(isinstance(source, self.graphs.LinearWeights) for source in sources):
+            return 0
+        same = [[id(source) for source, _, _ in self._sources([node])] == first for node in nodes]
+        return same.index(False) if False in same else len(nodes)
+
+    def _add_weighted_readout(self, nodes: list[Any]) -> str:
+        """Add neurons without memory whose potentials are what weights give."""
+        sources, signal = self._sources(nodes), _Signal({}, np.zeros(len(nodes)))
+        for source, columns, at in sources:
+            signal = signal.add(self._output(source).pick(columns, at, len(nodes)))
+        path = self._place(sources[-1][0])
+        name = self.parts.make_name(path)
+        self.weighted.append(name)
+        self.parts.populations.append(
+            Population.create(name, len(nodes), threshold=np.inf, bias=signal.constant, max_count=1, source=path)
+        )
+        self._project(signal, name, np.ones((1, len(nodes))), 0, path)
+        return name
+
+
+def _find_vmem_layers(root: Any) -> set[int]:
+    """Find the modules whose membrane a SynNet gives instead of spikes, by ``id``."""
+    nets = [module for _, module in walk_modules(root) if type(module).__name__ == "SynNet"]
+    return {id(getattr(net.seq, net.label_last_LIF)) for net in nets if net.output == "vmem"}
+
+
+def _are_same(nodes: list[Any], others: Any) -> bool:
+    return list(map(id, nodes)) == list(map(id, others))
 
 
 def _find_modules(graph: Any) -> list[Any]:

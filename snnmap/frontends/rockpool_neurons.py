@@ -6,6 +6,10 @@ One step of LIFTorch and LIF (Rockpool 3.1.0, ``nn/modules/torch/lif_torch.py`` 
     vmem = vmem * exp(-dt / tau_mem) + isyn.sum(synapses) + bias
     spikes = 0 where vmem < threshold, else min(floor(vmem / threshold), max_spikes_per_dt)
     vmem = vmem - spikes * threshold
+
+and of ExpSynTorch and ExpSyn, whose output is the current::
+
+    isyn = (isyn + input) * exp(-dt / tau)
 """
 
 from dataclasses import dataclass
@@ -14,12 +18,19 @@ from typing import Any
 import numpy as np
 
 from snnmap.errors import FrontendError
+from snnmap.frontends.rockpool_modules import require_known_forward
 from snnmap.ir import FloatArray
 
-__all__ = ["LifParameters", "read_lif"]
+__all__ = ["NEVER_REACHED", "LifParameters", "is_filter", "make_filter_part", "read_lif"]
 
-_STEPS = {"LIF": "evolve", "LIFJax": "evolve", "LIFTorch": "forward"}
-"""Classes whose arithmetic is the one above, with the method that has it."""
+_NEURONS = ("LIF", "LIFJax", "LIFTorch")
+"""Classes whose arithmetic is the one above."""
+
+_FILTERS = ("ExpSynTorch", "ExpSyn")
+"""Classes of exponential synapses, whose currents are their output."""
+
+NEVER_REACHED = 2**15 - 1
+"""Threshold from which on neurons count as a readout that never fires; SynNet sets it for ``output="vmem"``."""
 
 _MOST_SPIKES = 2**16
 """Rockpool's own limit a step."""
@@ -44,6 +55,22 @@ class LifParameters:
     bias: FloatArray
     max_count: int
     dt_s: float
+
+
+def is_filter(module: Any) -> bool:
+    """Say whether a module is a row of exponential synapses without neurons."""
+    return any(c.__name__ in _FILTERS and c.__module__.startswith("rockpool.") for c in type(module).__mro__)
+
+
+def make_filter_part(module: Any, graphs: Any) -> Any:
+    """Give the part of a graph that stands for exponential synapses: neurons that never fire and forget their membrane."""
+    size, tau = module.size_out, module.tau
+    given = np.asarray(tau.detach().cpu() if hasattr(tau, "detach") else tau, np.float64)
+    tau_syn = np.broadcast_to(given.reshape(-1), (size,))
+    zeros, never = np.zeros(size), np.full(size, np.inf)
+    return graphs.LIFNeuronWithSynsRealValue._factory(
+        size, size, f"{type(module).__name__}_{id(module)}", module, zeros, tau_syn, never, zeros, module.dt
+    )
 
 
 def read_lif(part: Any, path: str, dt: float | None) -> LifParameters:
@@ -82,22 +109,27 @@ def _require_known_arithmetic(module: Any, path: str) -> None:
     """Refuse neurons that compute otherwise than the equations above."""
     if module is None:
         return
-    base = next((c for c in type(module).__mro__ if c.__name__ in _STEPS and c.__module__.startswith("rockpool.")), None)
-    step = "" if base is None else _STEPS[base.__name__]
-    if base is None or getattr(type(module), step) is not getattr(base, step):
+    require_known_forward(module, path)
+    _require_silence(module, path)
+    if is_filter(module):
+        return
+    if not any(c.__name__ in _NEURONS and c.__module__.startswith("rockpool.") for c in type(module).__mro__):
         raise FrontendError(
             f"the neurons of {type(module).__name__} compute otherwise than LIFTorch",
             where=f"module '{path}'",
-            limit=", ".join(_STEPS),
+            limit=", ".join(_NEURONS),
             fix="use LIFTorch or LIF, or a graph part whose computational_module is None",
         )
+    if hasattr(module, "spike_generation_fn"):
+        _require_multiples(module, path)
+
+
+def _require_silence(module: Any, path: str) -> None:
     if float(module.noise_std) != 0:
         measured = f"noise_std {float(module.noise_std)}"
         raise FrontendError(
             "the neurons are noisy", where=f"module '{path}'", measured=measured, limit="0", fix="set noise_std=0"
         )
-    if hasattr(module, "spike_generation_fn"):
-        _require_multiples(module, path)
 
 
 def _require_multiples(module: Any, path: str) -> None:

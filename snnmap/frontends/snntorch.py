@@ -4,13 +4,16 @@ import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from snnmap.chip import Readout
 from snnmap.errors import FrontendError
 from snnmap.frontends.network_parts import NetworkParts
 from snnmap.frontends.snntorch_neurons import (
+    NEVER_REACHED,
+    OWN_FUNCTIONS,
     RETURNED_STATES,
     STATES,
     NeuronKind,
@@ -20,8 +23,8 @@ from snnmap.frontends.snntorch_neurons import (
     add_neurons,
     read_neurons,
 )
-from snnmap.frontends.torch_graph import as_array, locate
-from snnmap.ir import FloatArray, InputPort, Network, OutputPort
+from snnmap.frontends.torch_graph import as_array, locate, require_class_forward
+from snnmap.ir import FloatArray, InputPort, Network, OutputPort, Population
 from snnmap.packages import import_package
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
+_OVERSHOOTS, _READOUTS = ("exact", "ignore"), ("spikes", "potential", None)
 _ONE_STEP = "give the function of one step, forward(x) or forward(x, mem1, ...), or the layers as nn.Sequential(fc1, lif1, ...)"
 
 
@@ -38,6 +42,7 @@ def load(
     input_sizes: Sequence[int] | None = None,
     outputs: Sequence[str] | None = None,
     overshoot: Overshoot = "exact",
+    readout: Literal["spikes", "potential"] | None = None,
     dt: float = 0.0,
     name: str | None = None,
 ) -> Network:
@@ -55,7 +60,10 @@ def load(
         module: to read.
         input_sizes: channels of each input of ``forward``, states left out; found from the first layers where left out.
         outputs: paths of the neuron modules that are read; where left out, those whose spikes ``forward`` returns and no
-            other layer takes. A forward that returns membranes and no spikes is read by potential.
+            other layer takes, and Linear layers whose outputs it returns, by the potentials of neurons without memory.
+        readout: how neurons are read; where left out, by "potential", after each step, where ``forward`` returns the membrane
+            and no spikes, or the neurons never reset: ``reset_mechanism="none"`` with ``output=True``, or a threshold of
+            32767 or more. Else by "spikes".
         overshoot: what to do about a rule of ``reset_delay=False`` with reset "subtract": neurons whose membrane is above
             the threshold even after the reset need twice the threshold in the next step. ``exact`` adds a second population
             that watches for it, which no chip can fold; ``ignore`` leaves the rule out, which changes nothing as long as no
@@ -70,8 +78,9 @@ def load(
         FrontendError: snnTorch is missing, or an operation or option has no counterpart; it says which and where.
     """
     snntorch = import_package("snntorch", called="snnTorch")
-    if overshoot not in ("exact", "ignore"):
-        raise FrontendError("unknown choice of overshoot", measured=repr(overshoot), limit="exact, ignore")
+    for option, value, choices in (("overshoot", overshoot, _OVERSHOOTS), ("readout", readout, _READOUTS)):
+        if value not in choices:
+            raise FrontendError(f"unknown choice of {option}", measured=repr(value), limit=", ".join(map(str, choices)))
     from torch import nn
 
     kinds = {getattr(snntorch, kind): kind for kind in STATES}
@@ -79,7 +88,7 @@ def load(
     leaves = (nn.Linear, *(part for part in classes if issubclass(part, snntorch.SpikingNeuron)))
     title = name or type(module).__name__
     module = nn.Sequential(module) if isinstance(module, leaves) else module
-    reader = _Reader(module, kinds, input_sizes, overshoot)
+    reader = _Reader(module, kinds, input_sizes, overshoot, readout)
     reader.read(leaves, outputs)
     return reader.parts.to_network(title, dt, _describe(snntorch.__version__, reader, dt))
 
@@ -93,6 +102,8 @@ def _describe(version: str, reader: "_Reader", dt: float) -> dict[str, str]:
         "reset": ", ".join(sorted({neurons.reset for neurons in reader.neurons.values()})),
         "overshoot": reader.overshoot,
         "input latency": "0 steps",
+        "readout": "; ".join(f"{port.readout} of {', '.join(port.populations)}" for port in reader.parts.outputs),
+        **reader.advise(),
     }
 
 
@@ -130,9 +141,14 @@ class _Reader:
     """Walks the operations of one step in order and collects the parts of the network."""
 
     def __init__(
-        self, module: "nn.Module", kinds: dict[Any, NeuronKind], sizes: Sequence[int] | None, overshoot: Overshoot
+        self,
+        module: "nn.Module",
+        kinds: dict[Any, NeuronKind],
+        sizes: Sequence[int] | None,
+        overshoot: Overshoot,
+        readout: Literal["spikes", "potential"] | None,
     ) -> None:
-        self.module, self.kinds, self.overshoot = module, kinds, overshoot
+        self.module, self.kinds, self.overshoot, self.readout = module, kinds, overshoot, readout
         self.modules = dict(module.named_modules())
         self.given_sizes = None if sizes is None else list(sizes)
         self.parts = NetworkParts()
@@ -153,6 +169,10 @@ class _Reader:
                 self._read_outputs(_flatten(node.args[0], values), outputs)
             else:
                 values[node] = self._read_node(node, values)
+        if not self.neurons:
+            raise FrontendError(
+                "the module has no neurons", where=type(self.module).__name__, fix=f"add one of {', '.join(STATES)}"
+            )
         for port in self.ports:
             self.parts.inputs.append(InputPort(name=port, size=self._size_of_input(port)))
 
@@ -184,12 +204,27 @@ class _Reader:
         module = self.modules[path]
         kind = self.kinds.get(type(module))
         if kind is not None:
+            require_class_forward(path, module, type(module), own=OWN_FUNCTIONS)
             return self._read_neurons(path, module, kind, arguments)
+        for passed in (nn.Linear, nn.Identity, nn.Dropout, nn.Flatten):
+            if isinstance(module, passed):
+                require_class_forward(path, module, passed)
         if isinstance(module, nn.Linear):
             return self._read_linear(path, module, self._as_counts(arguments[0], path))
         if isinstance(module, nn.Identity | nn.Dropout | nn.Flatten):
             return arguments[0]
-        raise FrontendError(
+        raise self._refuse_module(path, module)
+
+    def _refuse_module(self, path: str, module: "nn.Module") -> FrontendError:
+        if type(module).__name__ in ("Conv1d", "Conv2d", "AvgPool2d"):
+            return FrontendError(
+                f"this frontend does not read {type(module).__name__}; the one of NIR does",
+                where=f"module '{path}'",
+                fix="export the model with beta and threshold one a neuron, "
+                "graph = snntorch.export_nir.export_to_nir(net, sample, ignore_dims=[0]), and "
+                'snnmap.load(graph, options=NirOptions.like("snntorch", dt_s=1e-4))',
+            )
+        return FrontendError(
             f"module {type(module).__name__} has no counterpart on the chip",
             where=f"module '{path}'",
             fix=f"use Linear and snnTorch's {', '.join(STATES)}",
@@ -294,58 +329,113 @@ class _Reader:
         )
 
     def _read_outputs(self, values: list[Any], wanted: Sequence[str] | None) -> None:
+        heard = self._heard_by_others()
         if wanted is not None:
             unknown = [path for path in wanted if path not in self.populations]
             if unknown:
                 known = ", ".join(self.populations)
                 raise FrontendError("outputs name a module that is not one of the neurons", measured=unknown[0], limit=known)
-            return self._add_outputs([self.populations[path] for path in wanted])
-        spikes = list(
-            dict.fromkeys(s for value in values if isinstance(value, _Counts) for s, _ in value.terms if s in self.sizes)
-        )
-        spikes = [source for source in spikes if source not in self.ports]
-        if any(isinstance(value, _Currents) or (isinstance(value, _Counts) and len(value.terms) > 1) for value in values):
+            names = [self.populations[path] for path in wanted]
+            return self._add_ports([(name, "potential" if self.readout == "potential" else "spikes") for name in names], heard)
+        if any(isinstance(value, _Counts) and len(value.terms) > 1 for value in values):
             raise FrontendError(
-                "an output of forward is a sum, not the output of neurons", where="output", fix="end the module with neurons"
+                "an output of forward is a sum of spikes, not the output of neurons",
+                where="output",
+                fix="return the spikes of each, or end the module with a Linear layer or neurons",
             )
-        heard = self._heard_by_others()
-        if spikes:
-            return self._add_outputs([name for name in spikes if name not in heard] or spikes)
-        membranes = list(dict.fromkeys(v.population for v in values if isinstance(v, _State) and v.name == "mem"))
-        if not membranes:
+        sums = [value for value in values if isinstance(value, _Currents)]
+        spikes = [s for value in values if isinstance(value, _Counts) for s, _ in value.terms if s not in self.ports]
+        membranes = [value.population for value in values if isinstance(value, _State) and value.name == "mem"]
+        last = [name for name in dict.fromkeys(spikes or ([] if sums else membranes)) if name not in heard]
+        if not last and not sums:
+            last = list(dict.fromkeys(spikes or membranes))
+        if not last and not sums:
             raise FrontendError("forward returns no spikes", where="output", fix="return the spikes of the last neurons")
-        return self._read_potentials([name for name in membranes if name not in heard] or membranes, heard)
+        found: list[tuple[str, Readout]] = [(self._add_weighted_readout(value), "potential") for value in sums]
+        found += [(name, self._choose_readout(name, name in spikes, name in membranes, name in heard)) for name in last]
+        return self._add_ports(found, heard)
+
+    def _choose_readout(self, population: str, spikes: bool, membrane: bool, heard: bool) -> Readout:
+        """Say how neurons are read whose spikes, membrane or both are returned."""
+        if self.readout is not None:
+            return self.readout
+        neurons, module = self._neurons_of(population)
+        never_reset = (neurons.reset == "none" and module.output) or bool((neurons.threshold >= NEVER_REACHED).all())
+        by_membrane = membrane and (not spikes or (never_reset and not heard and neurons.recurrent is None))
+        return "potential" if by_membrane else "spikes"
+
+    def _neurons_of(self, population: str) -> tuple[Neurons, Any]:
+        path = next(path for path, name in self.populations.items() if name == population)
+        return self.neurons[path], self.modules[path]
 
     def _heard_by_others(self) -> set[str]:
         sums = {addition.name: addition.terms for addition in self.parts.sums}
         sent = {(source, q.post) for q in self.parts.projections for source in sums.get(q.pre, (q.pre,))}
         return {source for source, post in sent if post not in (source, f"{source}.above")}
 
-    def _add_outputs(self, populations: list[str]) -> None:
-        for number, population in enumerate(populations):
-            port = "output" if len(populations) == 1 else f"output{number}"
-            self.parts.outputs.append(OutputPort(name=port, populations=(population,)))
+    def _add_ports(self, found: list[tuple[str, Readout]], heard: set[str]) -> None:
+        for number, (population, readout) in enumerate(found):
+            if readout == "potential" and population in self.populations.values():
+                self._silence(population, heard)
+            port = "output" if len(found) == 1 else f"output{number}"
+            self.parts.outputs.append(OutputPort(name=port, populations=(population,), readout=readout))
 
-    def _read_potentials(self, populations: list[str], heard: set[str]) -> None:
+    def _silence(self, population: str, heard: set[str]) -> None:
         """Make neurons whose membrane alone is read into leaky integrators."""
-        by_population = {self.populations[path]: neurons for path, neurons in self.neurons.items()}
-        for population in populations:
-            neurons = by_population[population]
-            if neurons.reset != "none" or neurons.recurrent is not None or population in heard:
-                raise FrontendError(
-                    "the membrane of neurons is read that reset or whose spikes are used",
-                    where=f"module '{neurons.path}'",
-                    measured=f"reset '{neurons.reset}'",
-                    limit="reset 'none', spikes unused",
-                    fix="use reset_mechanism='none' for a readout, or return its spikes",
-                )
-            silent = [
-                replace(p, threshold=np.full(p.size, np.inf)) if p.name == population else p for p in self.parts.populations
-            ]
-            self.parts.populations = silent
-            self.parts.projections = [q for q in self.parts.projections if not q.pre == q.post == population]
-            port = "output" if len(populations) == 1 else f"output{populations.index(population)}"
-            self.parts.outputs.append(OutputPort(name=port, populations=(population,), readout="potential"))
+        neurons, _ = self._neurons_of(population)
+        never_reset = neurons.reset == "none" or bool((neurons.threshold >= NEVER_REACHED).all())
+        if not never_reset or neurons.recurrent is not None or population in heard:
+            raise FrontendError(
+                "the membrane of neurons is read that reset or whose spikes are used",
+                where=f"module '{neurons.path}'",
+                measured=f"reset '{neurons.reset}'",
+                limit="reset 'none', spikes unused",
+                fix="use reset_mechanism='none' for a readout, or return its spikes",
+            )
+        watch = f"{population}.above"
+        self.parts.populations = [
+            replace(p, threshold=np.full(p.size, np.inf)) if p.name == population else p
+            for p in self.parts.populations
+            if p.name != watch
+        ]
+        own = {population, watch}
+        self.parts.projections = [q for q in self.parts.projections if q.pre not in own and q.post != watch]
+
+    def _add_weighted_readout(self, currents: _Currents) -> str:
+        """Add neurons without memory whose potentials are what a Linear layer gives."""
+        path = currents.terms[-1].path
+        name = self.parts.make_name(path or "readout")
+        self.parts.populations.append(
+            Population.create(name, currents.bias.size, threshold=np.inf, bias=currents.bias, max_count=1, source=path)
+        )
+        for term in currents.terms:
+            self.parts.project(term.source, name, term.weights, source=term.path)
+        return name
+
+    def advise(self) -> dict[str, str]:
+        """Give, in snnTorch's words, what to do where the chip's output neurons cannot do what a reset needs."""
+        read = {name for port in self.parts.outputs for name in port.populations}
+        advice: list[str] = []
+        for path, name in self.populations.items():
+            back = {q.post for q in self.parts.projections if q.pre == name and name in read}
+            neurons = self.neurons[path]
+            if f"{name}.above" in back:
+                advice.append(f"population '{name}.above' is snnmap's, for membranes beyond two thresholds: overshoot='ignore'")
+            elif name in back and neurons.recurrent is not None:
+                advice.append(f"module '{path}' is recurrent: end with neurons without recurrent weights")
+            elif name in back and neurons.reset == "none":
+                advice.append(f"module '{path}' never resets: read it with readout='potential'")
+            elif name in back:
+                advice.append(f"the reset of module '{path}' comes a step late: build it with reset_delay=False")
+        plain = sorted({neurons.kind for neurons in self.neurons.values() if neurons.kind in ("Leaky", "RLeaky")})
+        found = {
+            "fix of outputs that feed back": "; ".join(advice),
+            "fix of synapses without memory": ", ".join(
+                f"snntorch.{kind} has no alpha: use snntorch.{kind.replace('Leaky', 'Synaptic')} with an alpha of 0.5 or more"
+                for kind in plain
+            ),
+        }
+        return {key: text for key, text in found.items() if text}
 
     def _learn_size(self, source: str, size: int, path: str) -> None:
         if self.sizes[source] not in (None, size):

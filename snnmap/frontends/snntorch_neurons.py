@@ -23,7 +23,18 @@ from snnmap.frontends.network_parts import NetworkParts
 from snnmap.frontends.torch_graph import as_array
 from snnmap.ir import FloatArray, Population
 
-__all__ = ["RETURNED_STATES", "STATES", "Neurons", "NeuronKind", "Overshoot", "WeightedCounts", "add_neurons", "read_neurons"]
+__all__ = [
+    "NEVER_REACHED",
+    "OWN_FUNCTIONS",
+    "RETURNED_STATES",
+    "STATES",
+    "NeuronKind",
+    "Neurons",
+    "Overshoot",
+    "WeightedCounts",
+    "add_neurons",
+    "read_neurons",
+]
 
 NeuronKind = Literal["Leaky", "Synaptic", "RLeaky", "RSynaptic", "Alpha"]
 ResetRule = Literal["subtract, one step later", "subtract", "zero", "none"]
@@ -42,6 +53,12 @@ RETURNED_STATES: dict[NeuronKind, tuple[str, ...]] = {
     kind: tuple(state for state in states if state != "spk") for kind, states in STATES.items()
 }
 """What forward returns after the spikes, by class."""
+
+OWN_FUNCTIONS = ("state_function", "spike_grad")
+"""What snnTorch itself sets to functions on a module; both are looked at."""
+
+NEVER_REACHED = 2**15 - 1
+"""Threshold from which on neurons count as a readout that never fires."""
 
 _MECHANISMS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from snnmap.chip import Readout, decay_factors
 from snnmap.errors import FrontendError
-from snnmap.frontends.torch_graph import as_array, locate
+from snnmap.frontends.torch_graph import as_array, locate, require_class_forward
 from snnmap.frontends.torch_network import read_chip_network
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
 from snnmap.packages import import_package
@@ -149,7 +149,10 @@ class _Reader:
 
         from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeakyIntegrator
 
-        module = self.modules[path]
+        module: Any = self.modules[path]
+        kinds: list[Any] = [kind for kind in (*_leaves(), nn.Identity, nn.Dropout) if isinstance(module, kind)]
+        if kinds:
+            require_class_forward(path, module, next((k for k in kinds if k.forward is type(module).forward), kinds[0]))
         if isinstance(module, ChipNetwork):
             raise FrontendError(
                 "a ChipNetwork is a whole network and no layer",

@@ -1,15 +1,16 @@
 """Places and tensors of torch modules: what the frontends of torch-based models share."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snnmap.errors import FrontendError
 from snnmap.ir import FloatArray
 
 if TYPE_CHECKING:
-    from torch import Tensor, fx
+    from torch import Tensor, fx, nn
 
-__all__ = ["as_array", "locate"]
+__all__ = ["as_array", "locate", "require_class_forward"]
 
 
 def locate(node: "fx.Node") -> str:
@@ -22,3 +23,32 @@ def locate(node: "fx.Node") -> str:
 def as_array(tensor: "Tensor") -> FloatArray:
     """Copy a tensor of any device and dtype to float64."""
     return np.array(tensor.detach().cpu().double().numpy(), np.float64)
+
+
+def require_class_forward(path: str, module: "nn.Module", kind: "type[nn.Module]", *, own: tuple[str, ...] = ()) -> None:
+    """Refuse a module that computes otherwise than the class that it is read as.
+
+    Args:
+        path: of the module, for errors.
+        module: an instance of ``kind`` or of a subclass.
+        kind: class whose forward is known.
+        own: attributes that the class itself sets to functions on its instances.
+
+    Raises:
+        FrontendError: a subclass or the instance replaced forward, or the instance another method.
+    """
+    changed = [name for name in ("forward", "__call__") if getattr(type(module), name) is not getattr(kind, name)]
+    changed += [name for name, value in vars(module).items() if _is_replaced(name, value, module) and name not in own]
+    if changed:
+        raise FrontendError(
+            f"{type(module).__name__} computes otherwise than {kind.__name__}: it has a {changed[0]} of its own",
+            where=f"module '{path}'" if path else type(module).__name__,
+            measured=f"another {changed[0]}",
+            limit=f"that of {kind.__module__.partition('.')[0]}'s {kind.__name__}",
+            fix=f"use {kind.__name__} as it is; what it does before or after is followed where forward of a holder says it",
+        )
+
+
+def _is_replaced(name: str, value: Any, module: "nn.Module") -> bool:
+    """Say whether an attribute of an instance hides a method of its class; torch.compile's own changes nothing."""
+    return callable(value) and callable(getattr(type(module), name, None)) and name != "_compiled_call_impl"

@@ -232,3 +232,17 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_networks_and_simulators_are_read() -> None:
     with pytest.raises(FrontendError, match=r"nengo\.Network"):
         load("network")
+
+
+@pytest.mark.parametrize("changed", ["step", "make_step"])
+def test_a_method_replaced_on_an_object_is_refused(changed: str) -> None:
+    synapse, neuron_type = nengo.Lowpass(0.005), nengo.LIF(tau_ref=0, min_voltage=-np.inf)
+    owner: Any = neuron_type if changed == "step" else synapse
+    old = getattr(owner, changed)
+    vars(owner)[changed] = lambda *given, **options: old(*given, **options)
+    with nengo.Network(seed=0) as network:
+        ensemble = nengo.Ensemble(4, 2, neuron_type=neuron_type)
+        nengo.Connection(nengo.Node(np.zeros(2)), ensemble, synapse=synapse)
+        nengo.Probe(ensemble.neurons)
+    with pytest.raises(FrontendError, match="no counterpart"):
+        load(network, initial_voltage="zero")

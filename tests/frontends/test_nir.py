@@ -110,7 +110,7 @@ def test_frameworks_that_send_several_spikes_and_fire_at_the_threshold() -> None
     node = nir.IF(r=np.ones(1), v_threshold=np.ones(1))
     graph = chain(nir.Linear(np.array([[1.0]])), node, n_in=(1,), n_out=(1,))
     spikes = np.array([[[1], [3], [0]]])
-    many = simulate_network(load(graph, NirOptions.like("sinabs")), spikes).counts["n1"]
+    many = simulate_network(load(graph, NirOptions.like("sinabs", floor="none")), spikes).counts["n1"]
     assert many[0, :, 0].tolist() == [1, 3, 0]
     one = simulate_network(load(graph, NirOptions.like("norse")), spikes).counts["n1"]
     assert one[0, :, 0].tolist() == [0, 1, 0]
@@ -120,7 +120,7 @@ def test_a_constant_current_behind_a_synapse() -> None:
     """Exact with a neuron that carries it; its steady state as a bias of the membrane."""
     node = neuron("CubaLI")
     graph = chain(nir.Affine(np.eye(2), np.array([0.3, -0.2])), node)
-    options = NirOptions.like("norse", dt_s=DT)
+    options = NirOptions.like("norse", dt_s=DT, initial_potential="zero")
     exact, settled = load(graph, options), load(graph, options, constant_current="membrane")
     assert [p.name for p in exact.populations] == ["n1", "bias"] or [p.name for p in exact.populations] == ["bias", "n1"]
     assert len(settled.populations) == 1
@@ -288,7 +288,7 @@ def test_several_inputs_and_outputs() -> None:
         },
         [("p", "w"), ("q", "u"), ("w", "n"), ("u", "n"), ("n", "k"), ("k", "r"), ("p", "k"), ("n", "spikes"), ("r", "volts")],
     )  # fmt: skip
-    network = load(two, NirOptions.like("norse", dt_s=DT))
+    network = load(two, NirOptions.like("norse", dt_s=DT, initial_potential="zero"))
     assert [(port.name, port.size) for port in network.inputs] == [("p", 2), ("q", 3)]
     assert [(port.name, port.populations, port.readout) for port in network.outputs] == [
         ("spikes", ("n",), "spikes"),
@@ -299,7 +299,9 @@ def test_several_inputs_and_outputs() -> None:
         {"x": nir.Input(np.array([2])), "y": nir.Input(np.array([3])), "g": two, "z": nir.Output(np.array([2]))},
         [("x", "g.p"), ("y", "g.q"), ("g.spikes", "z")],
     )
-    assert [population.name for population in load(outer, NirOptions.like("norse", dt_s=DT)).populations] == ["g.n", "g.r"]
+    assert [
+        population.name for population in load(outer, NirOptions.like("norse", dt_s=DT, initial_potential="zero")).populations
+    ] == ["g.n", "g.r"]
 
 
 def test_parallel_ways_add_up() -> None:
@@ -315,9 +317,9 @@ def test_parallel_ways_add_up() -> None:
 @pytest.mark.parametrize(
     ("missing", "names"),
     [
-        ("integrator", "euler (norse, snntorch, lava), zoh (nengo), exp_euler (rockpool, sinabs)"),
-        ("time_unit", "s (norse, snntorch, nengo, rockpool, sinabs, lava), ms, us"),
-        ("reset", "value (norse), zero (snntorch, nengo, lava), subtract (rockpool, sinabs)"),
+        ("integrator", "euler (norse, snntorch, spikingjelly, lava), zoh (nengo, sinabs), exp_euler (rockpool), exp_jump"),
+        ("time_unit", "s (norse, snntorch, nengo, rockpool, spikingjelly, lava), ms, us, step (sinabs)"),
+        ("reset", "value (norse, spikingjelly), zero (nengo, lava), subtract (snntorch, rockpool, sinabs)"),
         ("dt_s", "seconds; the NIR paper's files use 1e-4"),
     ],
 )
@@ -368,13 +370,15 @@ def test_provenance_says_every_choice() -> None:
         "integrator": "euler",
         "integrator gain": "step",
         "reset": "value",
+        "reset delay": "0 steps",
         "fires": "above the threshold",
         "max count": "1",
         "input latency": "0 steps",
         "layer latency": "0 steps",
         "spike scale": "1",
         "constant current": "neuron",
-        "initial potential": "0",
+        "initial potential": "leak",
+        "written by": "norse",
         "loops without Delay": "none",
     }
     assert network.populations[0].source == "n1"

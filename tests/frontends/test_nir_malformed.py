@@ -13,7 +13,7 @@ from snnmap.ir import simulate_network
 
 nir = pytest.importorskip("nir")
 
-OPTIONS = NirOptions.like("norse", dt_s=1e-3)
+OPTIONS = NirOptions.like("norse", dt_s=1e-3, initial_potential="zero")
 TWO = np.ones(2)
 
 
@@ -138,7 +138,7 @@ DEFECTS: dict[str, tuple[Any, str, str]] = {
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_defect_is_located(defect: str) -> None:
     make, message, where = DEFECTS[defect]
-    options = NirOptions.like("sinabs", dt_s=1e-3, integrator="euler") if "v_reset" in defect else OPTIONS
+    options = NirOptions.like("rockpool", dt_s=1e-3, integrator="euler") if "v_reset" in defect else OPTIONS
     with pytest.raises((FrontendError, NetworkError), match=message) as caught:
         load(make(), options)
     assert caught.value.where == where
@@ -152,7 +152,7 @@ NOT_IN_FILES = ("text for numbers", "Input without a shape", "island of a scalar
 @pytest.mark.parametrize("defect", [name for name in DEFECTS if name not in NOT_IN_FILES])
 def test_a_defect_in_a_file_is_located_too(defect: str, tmp_path: Path) -> None:
     make, _, where = DEFECTS[defect]
-    options = NirOptions.like("sinabs", dt_s=1e-3, integrator="euler") if "v_reset" in defect else OPTIONS
+    options = NirOptions.like("rockpool", dt_s=1e-3, integrator="euler") if "v_reset" in defect else OPTIONS
     graph = make()
     for node in graph.nodes.values():
         if type(node).__name__ == "Conv2d" and node.input_shape is None:

@@ -243,12 +243,11 @@ class OneSpike(StepPWL):
     ("make", "message"),
     [
         (lambda: LIFTorch(2, noise_std=0.1), "noisy"),
-        (lambda: OwnStep(2), "compute otherwise than LIFTorch"),
+        (lambda: OwnStep(2), "computes otherwise than LIFTorch"),
         (lambda: LIFTorch(2, spike_generation_fn=OneSpike), "spike_generation_fn"),
         (lambda: LIFTorch(2, max_spikes_per_dt=torch.tensor(1.5)), "max_spikes_per_dt"),
         (lambda: RateTorch(2), "RateNeuronWithSynsRealValue have no counterpart"),
         (lambda: LinearTorch((2, 2)), "has no neurons"),
-        (lambda: Sequential(LIFTorch(2), LinearTorch((2, 2))), "not the output of neurons alone"),
         (lambda: Sequential(LIFTorch(2), Residual(LinearTorch((2, 2)), LIFTorch(2))), "not the output of neurons alone"),
         (lambda: Sequential(LIFTorch(2, dt=1e-3), LIFTorch(2, dt=2e-3)), "differ in dt"),
         (lambda: torch.nn.Linear(2, 2), "neither a Rockpool module nor a graph"),

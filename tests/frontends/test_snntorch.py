@@ -326,7 +326,7 @@ def changed_reset() -> nn.Module:
         (lambda: sequence(nn.ReLU()), "module ReLU has no counterpart"),
         (lambda: sequence(snn.Lapicque(beta=0.9)), "module Lapicque"),
         (lambda: sequence(nn.Linear(4, 4), snn.Leaky(beta=0.9)), "something else than spike counts"),
-        (lambda: sequence(), "output of forward is a sum"),
+        (lambda: sequence(), "has no neurons"),
         (lambda: sequence(snn.Leaky(beta=torch.ones(3))), "'beta' does not fit"),
         (lambda: sequence(snn.Leaky(beta=0.9, threshold=-1.0)), "threshold is negative"),
         (lambda: sequence(snn.Leaky(beta=0.9, state_quant=lambda x: x)), "state_quant"),

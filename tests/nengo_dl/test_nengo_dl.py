@@ -169,3 +169,43 @@ def test_keras_3_stays_what_it_was(nengo_dl: Any) -> None:
 
     assert keras.__version__.startswith("3.")
     assert tf.keras.Model.__module__.startswith("tf_keras")
+
+
+@pytest.mark.parametrize("channels", ["channels_last", "channels_first"])
+def test_a_convolution_with_biases_is_the_same_from_converter_and_simulator(nengo_dl: Any, channels: str) -> None:
+    """nengo-dl spreads one bias a channel by a sparse transform, of which its simulator gives the values alone."""
+    import tensorflow as tf
+
+    shape = (6, 6, 2) if channels == "channels_last" else (2, 6, 6)
+    spread = tf.keras.initializers.RandomUniform(-0.4, 0.6, seed=0)
+    convolution = tf.keras.layers.Conv2D(3, 3, activation="relu", data_format=channels, bias_initializer=spread)
+    dense = tf.keras.layers.Dense(4, bias_initializer=spread)
+    model = tf.keras.Sequential([tf.keras.layers.Input(shape), convolution, tf.keras.layers.Flatten(), dense])
+    lif = import_nengo().LIF(tau_ref=0, min_voltage=-np.inf, amplitude=0.02)
+    converter = convert(nengo_dl, model, lif, scale_firing_rates=100, synapse=None)
+    images = np.random.default_rng(0).integers(0, 17, (60, 72)) * PIXEL
+    theirs, ours = run_both(nengo_dl, converter, images, 30)
+    differing = np.abs(theirs - ours).max(axis=1) > 1e-4 * np.abs(theirs).max()
+    assert np.abs(theirs).max() > 0.5
+    assert differing.mean() <= 0.02
+
+
+def test_values_of_any_sparse_transform_find_their_place(nengo_dl: Any) -> None:
+    from scipy.sparse import coo_matrix
+
+    nengo = import_nengo()
+    places = np.array([[4, 0], [0, 2], [3, 1], [0, 2], [2, 2]])
+    values = np.array([0.5, -0.25, 2.0, 0.125, 1.0])
+    given = coo_matrix((values, places.T), shape=(5, 3))
+    for transform in (nengo.Sparse((5, 3), indices=places, init=values), nengo.Sparse((5, 3), init=given)):
+        with nengo.Network(seed=0) as net:
+            source = nengo.Node(np.zeros(3), label="input")
+            kind = nengo.LIF(tau_ref=0, min_voltage=-np.inf)
+            ensemble = nengo.Ensemble(5, 1, neuron_type=kind, gain=np.ones(5), bias=np.zeros(5))
+            nengo.Connection(source, ensemble.neurons, transform=transform, synapse=None)
+            nengo.Probe(ensemble.neurons)
+        with nengo_dl.Simulator(net, progress_bar=False) as simulator:
+            found = load(simulator, initial_voltage="zero")
+        (projection,) = (q for q in found.projections if q.pre == "input")
+        matrix = projection.weights.to_dense()
+        assert np.allclose(matrix / matrix[0, 4] * 0.5, given.toarray().T, rtol=1e-6)
