@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,21 @@ import numpy as np
 import pytest
 import torch
 from random_networks import random_network
+from rule_cases import chain, edit
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from snnmap.ir import Network
+from snnmap.drc import RULES
+from snnmap.ir import AgreementLimits, Network, simulate_network
+from snnmap.nn import Readout
 
-PAGES = [(Path(__file__).parents[1] / "docs" / name).read_text() for name in ("frontends.md", "delta.md")]
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = [(DOCS / name).read_text() for name in ("frontends.md", "delta.md")]
 BLOCK = r"## ([\w-]+)\n(?:(?!\n## ).)*?```python\n(.*?)```"
 BLOCKS = {title: code for page in PAGES for title, code in re.findall(BLOCK, page, flags=re.DOTALL)}
+
+
+AGREEMENT = dict(re.findall(BLOCK, (DOCS / "agreement.md").read_text(), flags=re.DOTALL))
 
 
 def write_graph(path: str) -> None:
@@ -60,3 +69,30 @@ def test_it_runs_as_shown(source: str, names: dict[str, Any]) -> None:
         assert isinstance(names.get(name, names["network"]), Network)
     if "classes" in names:
         assert names["classes"].shape == (40,)
+
+
+@pytest.mark.parametrize("section", ["Limits", "Single-spike"])
+def test_agreement_runs_as_shown(section: str, capsys: pytest.CaptureFixture[str]) -> None:
+    model = chain(3, 12, 8, 2)
+    raster = np.random.default_rng(0).poisson(0.5, (24, 20, 3))
+    labels = simulate_network(model, raster).counts["out"].sum(axis=1).argmax(axis=1)
+    torch.manual_seed(0)
+    batches = DataLoader(TensorDataset(torch.tensor(raster, dtype=torch.float32), torch.tensor(labels)), 8)
+    single = edit("populations", "h1", model, max_count=np.ones(12, np.int64))
+    names = {
+        "model": model,
+        "network": single,
+        "raster": raster,
+        "labels": labels,
+        "loader": batches,
+        "readout": Readout("count"),
+    }
+    exec(AGREEMENT[section], names)
+    assert names["artifacts"].bitstream
+    assert capsys.readouterr().out.split()[:1] in ([], ["0"])
+
+
+def test_every_limit_and_rule_of_agreement_is_on_its_page() -> None:
+    page = (DOCS / "agreement.md").read_text()
+    assert all(f"`{field.name}`" in page for field in fields(AgreementLimits))
+    assert all(rule in page for rule in RULES if rule.startswith("SNN6"))
