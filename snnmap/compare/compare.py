@@ -30,7 +30,7 @@ from snnmap.ir import (
     simulate_network,
 )
 from snnmap.mapping import folded_counts, folded_currents, folded_potentials
-from snnmap.simulator import simulate_image
+from snnmap.simulator import simulate_image, simulate_quantised
 
 __all__ = ["choose_samples", "compare_image", "count_spikes", "read_port"]
 
@@ -59,7 +59,6 @@ def compare_image(
     image: Image,
     inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     *,
-    warmup_steps: Mapping[str, int] | None = None,
     labels: IntArray | None = None,
     decision: Decision | None = None,
     limits: AgreementLimits | None = None,
@@ -70,13 +69,15 @@ def compare_image(
 ) -> Comparison:
     """Compare the image with the network as it was read, populations, states and outputs, each lag taken away.
 
+    A network of the chip's own integers is run in these, as it is wired (a population with a bias moves before its input begins,
+    as :func:`snnmap.align_model` lets it in training); any other in float64.
+
     Args:
         network: as the frontend read it (with loops stretched, where that was asked for).
         quantised: what the image was packed from: its slots, lags and scales.
         image: decoded from the bitstream.
         inputs: spike counts by input port, ``(n_samples, n_steps, size)``; counts above a channel's limit are clamped by the
             chip and counted.
-        warmup_steps: silent steps that a population of the model runs before its input, by name.
         labels: ``(n_samples,)`` classes.
         decision: how classes are read; None measures every usual way.
         classifies: whether the user says that outputs are classes; labels say so too.
@@ -98,9 +99,7 @@ def compare_image(
     chunk = max(1, _MOST_VALUES // ((n_steps + lag) * area_size))
     for start in range(0, n_samples, chunk):
         part = {name: raster[start : start + chunk] for name, raster in rasters.items()}
-        model = simulate_network(
-            network, part, counts_of=list(populations), states_of=list(populations), warmup_steps=dict(warmup_steps or {})
-        )
+        model = _run_model(network, quantised, part, list(populations))
         padded = np.pad(join_rasters(network.inputs, part), ((0, 0), (0, lag), (0, 0)))
         both = ("hidden", "outputs")
         chip = _ChipRun(quantised, simulate_image(image, padded, counts_of=both, states_of=both), n_steps)
@@ -124,6 +123,12 @@ def compare_image(
         converted=None if converted is None else compare_source(converted, np.concatenate(ports[0].found, axis=1)[LAST]),
         classifies=classifies or labels is not None,
     )
+
+
+def _run_model(network: Network, quantised: QuantisedNetwork, inputs: Mapping[str, IntArray], names: list[str]) -> Recording:
+    if network.integers:
+        return simulate_quantised(quantised, inputs, counts_of=names, states_of=names)
+    return simulate_network(network, inputs, counts_of=names, states_of=names)
 
 
 def count_spikes(mapped: MappedNetwork, image: Image, raster: IntArray, names: Sequence[str]) -> dict[str, int]:

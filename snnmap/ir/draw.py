@@ -12,13 +12,16 @@ __all__ = ["draw_inputs"]
 _RATES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 _BURST = 0.125
 """Share of the steps of the last sample, all channels at their most, after which nothing comes."""
+_BUSY = 4
+"""Spikes a step of channels that come in turns."""
 
 
 def draw_inputs(ports: Sequence[InputPort], *, max_count: int, n_steps: int = 96, seed: int = 0) -> dict[str, IntArray]:
-    """Draw input counts from silence to bursts: a sample for each of several rates, and one that is all a channel carries.
+    """Draw input counts from silence to bursts: a sample for each of several rates, and two at the edge of what comes.
 
     In each sample every channel has a rate of its own, about the sample's, which changes half way, so that some channels
-    rise while others fall.
+    rise while others fall. Of the last two, one is a short burst of all that channels carry, and in the other half of the
+    channels are busy for half of the time, and the others after them, so that what inhibits comes alone.
 
     Args:
         ports: of the network.
@@ -27,7 +30,7 @@ def draw_inputs(ports: Sequence[InputPort], *, max_count: int, n_steps: int = 96
         seed: of the generator.
 
     Returns:
-        ``(9, n_steps, size) int64`` by port.
+        ``(10, n_steps, size) int64`` by port.
     """
     generator, drawn = np.random.default_rng(seed), {}
     for port in ports:
@@ -37,5 +40,7 @@ def draw_inputs(ports: Sequence[InputPort], *, max_count: int, n_steps: int = 96
         burst[:, : int(_BURST * n_steps)] = max_count
         chances = (halves / max_count)[..., np.newaxis]  # of each spike that a channel can carry: no logarithm decides
         spikes = generator.random((*halves.shape, max_count)) < chances
-        drawn[port.name] = np.concatenate([spikes.sum(axis=3), burst])
+        turns = np.zeros((1, n_steps, port.size), np.int64)
+        turns[:, : n_steps // 2, ::2] = turns[:, n_steps // 2 :, 1::2] = min(_BUSY, max_count)
+        drawn[port.name] = np.concatenate([spikes.sum(axis=3), turns, burst])
     return drawn

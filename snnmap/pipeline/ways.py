@@ -191,7 +191,6 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, on_stage: Callable[
         quantised,
         read_back,
         data.of(data.chosen),
-        warmup_steps=mapped.lags if network.integers else None,
         labels=None if data.labels is None else data.labels[data.chosen],
         decision=options.decision or ("last" if task.conversion is not None else None),
         classifies=options.decision is not None,

@@ -17,7 +17,7 @@ _TOLERANCE = 0.01
 _TRIES = 7
 _DAMPING = 0.7
 _LARGEST = 0.25
-"""The most that a knob is turned, in thresholds (of a bias) or as a share (of a threshold)."""
+"""The most that a knob is turned: a share of a threshold, or of a bias as many thresholds a step, and half the rate."""
 
 Knob = Literal["bias", "threshold"]
 _State = TypeVar("_State")
@@ -92,8 +92,9 @@ class Tuner(Generic[_State]):
         least = abs(tried[0][1])
         excess = (found[name] - wanted) / self.n_pairs[name] if self.knob(name) == "bias" else tried[0][1]
         x = -_DAMPING * excess
+        most = _LARGEST + (0.5 * wanted / self.n_pairs[name] if self.knob(name) == "bias" else 0.0)
         for _ in range(_TRIES):
-            x = min(_LARGEST, max(-_LARGEST, x))
+            x = min(most, max(-most, x))
             if any(x == place for place, _ in tried):
                 break
             candidate = self.turn(state, name, x)

@@ -40,10 +40,10 @@ def simulate_quantised(
         quantised: integers by slot.
         inputs: spike counts by input port, ``(n_samples, n_steps, size)``; clamped to what a channel carries.
         counts_of: populations whose counts are kept; None keeps those that output ports read.
-        states_of: populations whose potentials are kept.
+        states_of: populations whose potentials and currents are kept.
 
     Returns:
-        Counts and potentials in integers, by population, without lags.
+        Counts, potentials and currents in integers, by population, without lags.
 
     Raises:
         InputError: wrong raster.
@@ -109,6 +109,7 @@ class _UnfoldedRun:
         sizes, shape = self.network.source_sizes, (self.n_samples, self.n_steps)
         counts = {name: np.zeros((*shape, sizes[name]), np.int64) for name in kept}
         potentials = {name: np.zeros((*shape, sizes[name]), np.int64) for name in states}
+        currents = {name: np.zeros((*shape, len(self.i[name]), sizes[name]), np.int64) for name in states}
         order = order_populations(self.network)
         for step in range(-max(self.mapped.lags.values(), default=0), self.n_steps):
             for port, raster in self.rasters.items():
@@ -121,7 +122,8 @@ class _UnfoldedRun:
                     counts[name][:, step] = self.history[name][step % self.depth]
                 for name in states:
                     potentials[name][:, step] = self.v[name]
-        return Recording(counts=counts, potentials=potentials)
+                    currents[name][:, step] = self.i[name].transpose(1, 0, 2)
+        return Recording(counts=counts, potentials=potentials, currents=currents)
 
     def _step(self, name: str, step: int) -> IntArray:
         codes, current, rules = self.codes[name], self.i[name], _ufuncs()

@@ -141,7 +141,7 @@ def test_check_says_how_much_was_looked_at(run: Run, model: Path) -> None:
     result = run("check", model, "--chip", "xylo-audio-3")
     summary, *comparison = result.out.splitlines()
     assert (result.code, summary) == (0, f"0 errors, 0 warnings, {len(RULES)} rules run")
-    assert comparison[0] == "bitstream against the model, on drawn inputs, 9 samples of 96 steps:"
+    assert comparison[0] == "bitstream against the model, on drawn inputs, 10 samples of 96 steps:"
 
 
 def test_check_lists_violations_as_text_and_json(run: Run, model: Path) -> None:
