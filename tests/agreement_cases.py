@@ -74,7 +74,7 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
             of_population(max_count=1),
             of_population(max_count=1, excess=1, beyond=0),
             of_population(max_count=1, beyond=900),
-            *map(framework, ("snntorch 1.0.0", "rockpool 3.1.0", "snnmap.nn", "nir 1.0.8")),
+            *map(framework, ("snntorch 1.0.0", "rockpool 3.1.0", "torch 2.13.0", "nir 1.0.8")),
         ),
         of_population(excess=0, beyond=5),
     ),
@@ -113,4 +113,5 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
     "SNN608": ((of_port(error=0.4), of_port(error=1.2), replace(of_port(error=1.2), drawn=True)), of_port(error=0.3)),
     "SNN609": ((comparison(clamped=7),), comparison(clamped=0)),
     "SNN610": ((converted(0.4, 97), converted(0.8, 97), converted(0.1, 93), converted(0.1, 80)), converted(0.3, 95)),
+    "SNN611": ((comparison(integers=True),), replace(of_population(differing=0), integers=True)),
 }

@@ -29,15 +29,15 @@ from snnmap.ir import (
     simulate_network,
 )
 from snnmap.loading import load
-from snnmap.nn import LIF, LeakyIntegrator, Residual
+from snnmap.nn import LIF, ChipLIF, LeakyIntegrator, Residual
 from snnmap.pipeline import CompileOptions, check_model, compile_model
-from snnmap.train import to_chip_exact
+from snnmap.train import align_model, to_chip_exact
 
 ALLOW = CompileOptions(allow=("SNN6",), verify=False)
 AUDIO = "xylo-audio-3"
 
 
-def agreement_rules(network: Network, chip: str, **data: Any) -> dict[str, Severity]:
+def agreement_rules(network: Network | nn.Module, chip: str, **data: Any) -> dict[str, Severity]:
     """Rules of agreement that have something to say, each with its worst severity."""
     found: dict[str, Severity] = {}
     for diagnostic in check_model(network, chip, **data).report.diagnostics[::-1]:
@@ -263,3 +263,15 @@ def test_chips_without_biases_are_tuned_by_thresholds() -> None:
     assert all(0.9 < rate < 1.1 for rate in rates_of(built.comparison))
     assert {tuning.knob for tuning in built.tunings} <= {"threshold"}
     assert math.isfinite(built.comparison.ports[0].error)
+
+
+def test_biases_in_integers_that_start_with_their_input_are_told() -> None:
+    """The chip's neurons run before their input comes; a model that is not aligned does not."""
+    torch.manual_seed(0)
+    model = nn.Sequential(ChipLIF(6, 10), ChipLIF(10, 8), ChipLIF(8, 3, max_count=1))
+    with torch.no_grad():
+        model[1].bias.fill_(0.11)
+    raster = draw(0.5, n_inputs=6)
+    assert agreement_rules(model, AUDIO, calibration=raster)["SNN611"] is Severity.WARNING
+    aligned = align_model(model, AUDIO)
+    assert "SNN611" not in agreement_rules(aligned, AUDIO, calibration=raster)

@@ -69,8 +69,7 @@ def compare_image(
 ) -> Comparison:
     """Compare the image with the network as it was read, populations, states and outputs, each lag taken away.
 
-    A network of the chip's own integers is run in these, as it is wired (a population with a bias moves before its input begins,
-    as :func:`snnmap.align_model` lets it in training); any other in float64.
+    A network of the chip's own integers is run in these, as it is wired; any other in float64.
 
     Args:
         network: as the frontend read it (with loops stretched, where that was asked for).
@@ -121,13 +120,15 @@ def compare_image(
         limits=limits or AgreementLimits(),
         framework=network.provenance.get("framework", ""),
         converted=None if converted is None else compare_source(converted, np.concatenate(ports[0].found, axis=1)[LAST]),
+        integers=network.integers,
         classifies=classifies or labels is not None,
     )
 
 
 def _run_model(network: Network, quantised: QuantisedNetwork, inputs: Mapping[str, IntArray], names: list[str]) -> Recording:
     if network.integers:
-        return simulate_quantised(quantised, inputs, counts_of=names, states_of=names)
+        aligned = network.provenance.get("starts") != "with its input"
+        return simulate_quantised(quantised, inputs, counts_of=names, states_of=names, aligned=aligned)
     return simulate_network(network, inputs, counts_of=names, states_of=names)
 
 

@@ -315,6 +315,31 @@ def check_conversion(subject: Subject[Comparison]) -> Iterator[Finding]:
         )
 
 
+@rule("SNN611", "integers-differ", Comparison, Severity.WARNING)
+def check_exactness(subject: Subject[Comparison]) -> Iterator[Finding]:
+    """What it does: finds counts that differ though the network was trained in the chip's own integers, where all are the same.
+
+    Why it matters: it is the promise of training in integers. On the chip all neurons run from the first step, some before
+    their input comes; with biases they have moved by then. A sum that leaves 16 bits on its way is the other reason.
+
+    Example: a model of `ChipLIF` layers with biases that is not aligned with the chip.
+
+    How to fix: wrap the model before it is trained, `snnmap.align_model(model, chip)`; or make it by
+    `snnmap.train.to_chip_exact` with calibration data, which leaves room for sums.
+    """
+    comparison = subject.of
+    for population in comparison.populations:
+        if comparison.integers and population.differing:
+            yield Finding(
+                location=_at(population),
+                message=f"counts differ from the model in the chip's own integers, on {comparison.inputs}",
+                measured=f"{population.differing} of {population.active}",
+                limit="0",
+                unit="active pairs",
+                fix="wrap a model with biases: snnmap.align_model(model, chip)",
+            )
+
+
 def _at(population: PopulationComparison) -> Location:
     return Location(population=population.name, source=population.source)
 
@@ -329,7 +354,7 @@ def _advise_counts(framework: str, most: int) -> str:
         return f"train with max_spikes_per_dt={most}, or {_TRAIN_ON}"
     if "snntorch" in framework.lower():
         return f"snnTorch has no such option: {_TRAIN_ON}, or take a chip of one spike a step (generic-4096-single)"
-    if framework.startswith("snnmap"):
+    if framework.startswith("torch"):
         return f"train with max_count={most}, or {_TRAIN_ON}"
     return f"{_TRAIN_ON}, or take a chip of one spike a step (generic-4096-single)"
 

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,10 +44,14 @@ def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name:
 
     if isinstance(module, ChipNetwork):
         return read_chip_network(module, name, torch.__version__)
+    is_aligned = isinstance(module, LeadIn)
     module = module.model if isinstance(module, LeadIn) else module
     name = name or type(module).__name__
     module = torch.nn.Sequential(module) if isinstance(module, _leaves()) else module
-    return _Reader(module, input_sizes, name, torch.__version__).read()
+    network = _Reader(module, input_sizes, name, torch.__version__).read()
+    if not network.integers or is_aligned:
+        return network
+    return replace(network, provenance={**network.provenance, "starts": "with its input"})
 
 
 @dataclass(frozen=True, slots=True)

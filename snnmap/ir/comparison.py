@@ -168,6 +168,7 @@ class Comparison:
         limits: beyond which there is a finding.
         framework: that the model is of, in whose words fixes are told.
         converted: beside the network that was converted; None where the model spikes itself.
+        integers: whether the network is of the chip's own integers, of which every count should be the same.
         classifies: whether the user says that outputs are classes, by labels or by how they are read.
     """
 
@@ -183,6 +184,7 @@ class Comparison:
     limits: AgreementLimits
     framework: str
     converted: SourceOutputs | None = None
+    integers: bool = False
     classifies: bool = False
 
     @property

@@ -33,6 +33,7 @@ def simulate_quantised(
     *,
     counts_of: Collection[str] | None = None,
     states_of: Collection[str] = (),
+    aligned: bool = True,
 ) -> Recording:
     """Run a quantised network as its source is wired, in the chip's integers.
 
@@ -41,6 +42,8 @@ def simulate_quantised(
         inputs: spike counts by input port, ``(n_samples, n_steps, size)``; clamped to what a channel carries.
         counts_of: populations whose counts are kept; None keeps those that output ports read.
         states_of: populations whose potentials and currents are kept.
+        aligned: start each population as many steps before its input as it lags behind, as on the chip; where that is left
+            out, all start with their input. It plays a part where neurons have biases.
 
     Returns:
         Counts, potentials and currents in integers, by population, without lags.
@@ -51,7 +54,7 @@ def simulate_quantised(
     mapped = quantised.mapped
     rasters = read_rasters(mapped.inputs, inputs)
     most = mapped.chip.inputs.max_count
-    run = _UnfoldedRun(quantised, {name: np.minimum(raster, most) for name, raster in rasters.items()})
+    run = _UnfoldedRun(quantised, {name: np.minimum(raster, most) for name, raster in rasters.items()}, aligned=aligned)
     kept = unfold_network(mapped).output_populations if counts_of is None else tuple(counts_of)
     return run.run(kept, tuple(states_of))
 
@@ -87,9 +90,10 @@ class _Wire:
 class _UnfoldedRun:
     """States of one run, all samples side by side."""
 
-    def __init__(self, quantised: QuantisedNetwork, rasters: Mapping[str, IntArray]) -> None:
+    def __init__(self, quantised: QuantisedNetwork, rasters: Mapping[str, IntArray], *, aligned: bool) -> None:
         mapped, program = quantised.mapped, quantised.program
         self.mapped, self.rasters, self.bits = mapped, rasters, mapped.chip.bits
+        self.lead = dict(mapped.lags) if aligned else {}
         self.network = unfold_network(mapped)
         self.n_samples, self.n_steps = next(iter(rasters.values())).shape[:2]
         weights = (program.input_weights, program.recurrent_weights, program.output_weights)
@@ -111,11 +115,11 @@ class _UnfoldedRun:
         potentials = {name: np.zeros((*shape, sizes[name]), np.int64) for name in states}
         currents = {name: np.zeros((*shape, len(self.i[name]), sizes[name]), np.int64) for name in states}
         order = order_populations(self.network)
-        for step in range(-max(self.mapped.lags.values(), default=0), self.n_steps):
+        for step in range(-max(self.lead.values(), default=0), self.n_steps):
             for port, raster in self.rasters.items():
                 self.history[port][step % self.depth] = raster[:, step] if step >= 0 else 0
             for name in order:
-                awake = step >= -self.mapped.lags[name]
+                awake = step >= -self.lead.get(name, 0)
                 self.history[name][step % self.depth] = self._step(name, step) if awake else 0
             if step >= 0:
                 for name in kept:
