@@ -79,7 +79,12 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
         of_population(excess=0, beyond=5),
     ),
     "SNN603": (
-        (of_port(spikes=3), of_port(saturated=2, readout="current"), replace(of_port(spikes=1), drawn=True)),
+        (
+            of_port(spikes=3),
+            of_port(saturated=2, readout="current"),
+            replace(of_port(spikes=1), drawn=True),
+            replace(of_port(spikes=1), drawn=True, integers=True),
+        ),
         of_port(spikes=0, saturated=0),
     ),
     "SNN604": (

@@ -100,7 +100,8 @@ def check_readouts(subject: Subject[Comparison]) -> Iterator[Finding]:
     """What it does: looks whether neurons that are read by their potentials or currents fire or saturate on the chip.
 
     Why it matters: the chip has no neurons that never fire. One whose potential reaches the highest threshold loses it, and what
-    is read is no longer what was computed; one whose state is at the limit of 16 bits stands still.
+    is read is no longer what was computed; one whose state is at the limit of 16 bits stands still. Of a network in the chip's
+    own integers, whose scales are fixed, drawn inputs that do so are a warning: they may never come.
 
     Example: inputs that are stronger than the calibration data.
 
@@ -115,6 +116,7 @@ def check_readouts(subject: Subject[Comparison]) -> Iterator[Finding]:
                 measured=f"{port.spikes} spikes, {port.saturated} values at the limit",
                 limit="0",
                 fix=_CALIBRATE if comparison.drawn else "scale the readout's weights down, or its inputs",
+                severity=Severity.WARNING if comparison.drawn and comparison.integers else None,
             )
 
 

@@ -212,7 +212,7 @@ def test_currents_of_the_chip_are_the_models_times_their_scale(alpha: float, bet
     readout = Population.create("o", 2, alpha=alpha, beta=beta, threshold=np.inf, max_count=1)
     weights = {"h": generator.normal(0.3, 0.5, (4, 6)), "o": generator.normal(0.0, 0.5, (6, 2))}
     network = chain(hidden, readout, weights=weights, n_inputs=4, readout="current")
-    raster = generator.poisson(0.4, (8, 40, 4))
+    raster = generator.poisson(0.4, (8, 30, 4))
     expected = simulate_network(network, raster, states_of=["o"]).currents["o"][:, :, 0]
     found = read_chip_currents(network, raster)
     assert np.sqrt(((found - expected) ** 2).mean() / (expected**2).mean()) < tolerance
