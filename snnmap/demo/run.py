@@ -85,7 +85,9 @@ def run_demo(directory: Path, *, seed: int, on_stage: Callable[[str], None]) -> 
     digits, model = read_digits(seed), make_model(seed)
     train_digits(model, digits, n_epochs=_N_EPOCHS, seed=seed)
     model = model.double().eval()
-    artifacts = compile_model(model, CHIP, calibration=digits.train[:_N_CALIBRATION], on_stage=on_stage)
+    known, labels = digits.train[:_N_CALIBRATION], digits.train_labels[:_N_CALIBRATION]
+    artifacts = compile_model(model, CHIP, calibration=known, labels=labels, on_stage=on_stage)
+    on_stage(str(artifacts.comparison))
     on_stage("running the held-out digits on every stage")
     result, picture = _measure(model, artifacts, digits, start)
     on_stage(f"writing {directory}")
