@@ -38,5 +38,6 @@ def command(
     click.echo(f"latency {mapped.latency_steps} steps, {mapped.n_relays} relays, {len(artifacts.report.warnings)} warnings")
     if artifacts.verification is not None:
         seen = artifacts.verification
-        click.echo(f"folded against source: {seen.n_mismatches} of {seen.n_compared} spike counts differ")
+        shown = f"; nothing was shown about {', '.join(seen.silent)}, silent in these runs" if seen.silent else ""
+        click.echo(f"folded against source: {seen.n_mismatches} of {seen.n_compared} spike counts differ{shown}")
     click.echo(str(artifacts.comparison))

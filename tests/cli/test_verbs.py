@@ -349,3 +349,55 @@ def test_inspect_says_how_decays_were_rebuilt(run: Run, tmp_path: Path) -> None:
     assert (result.code, "decays that are not coded" in result.out) == (0, True)
     (line,) = [line for line in result.out.splitlines() if line.strip().startswith("h1") and "%" in line]
     assert line.split("│")[1].strip() == "2"
+
+
+def test_what_the_proof_did_not_show_is_told(run: Run, tmp_path: Path) -> None:
+    network = chain(3, 5, 4, 2)
+    silent = replace(network.populations[1], threshold=np.full(4, 1e3))
+    save_network(replace(network, populations=(network.populations[0], silent, network.populations[2])), tmp_path / "m.json")
+    result = run("build", tmp_path / "m.json", "--chip", "xylo-audio-3", "-o", tmp_path / "a")
+    assert result.code == 0
+    assert "spike counts differ; nothing was shown about h2, out, silent in these runs" in result.out
+    assert "SNN607" in result.err
+
+
+def test_options_of_agreement(run: Run, tmp_path: Path) -> None:
+    network, raster = chain(3, 12, 8, 2), np.random.default_rng(0).poisson(3.0, (6, 40, 3)).clip(0, 15)
+    single = replace(network.populations[0], max_count=np.ones(12, np.int64))
+    save_network(replace(network, populations=(single, *network.populations[1:])), tmp_path / "m.json")
+    np.save(tmp_path / "c.npy", raster)
+    np.save(tmp_path / "l.npy", np.arange(6) % 2)
+    common = (tmp_path / "m.json", "--chip", "xylo-audio-3", "--calibration", tmp_path / "c.npy", "--labels", tmp_path / "l.npy")
+    refused = [run("check", *common), run("build", *common, "-o", tmp_path / "a")]
+    assert [result.code for result in refused] == [1, 1]
+    assert "SNN602" in refused[0].out
+    assert "SNN602" in refused[1].err
+    allowed = run("build", *common, "-o", tmp_path / "a", "--allow", "SNN6", "--decision", "count")
+    assert allowed.code == 0
+    assert "(right: model " in allowed.out
+    limited = run("check", *common, "--allow", "SNN6", "--limit", "rate_low=0.999", "--limit", "rate_high=1.001")
+    assert "limit 0.999..1.001" in limited.out
+    for text in ("rate_low", "rate_low=high", "rate=0.7", "rate_low=nan"):
+        result = run("check", *common, "--limit", text)
+        assert (result.code, "--limit" in result.err) == (2, True)
+    np.save(tmp_path / "l.npy", np.arange(5))
+    assert "labels do not fit" in run("check", *common).err
+
+
+def test_simulate_reads_outputs_as_the_build_says(run: Run, tmp_path: Path) -> None:
+    network = chain(3, 5, 4, 2)
+    port = replace(network.outputs[0], readout="potential")
+    readout = replace(network.populations[-1], threshold=np.full(2, np.inf))
+    network = replace(network, outputs=(port,), populations=(*network.populations[:-1], readout))
+    raster = np.random.default_rng(0).poisson(0.5, (4, 30, 3))
+    save_network(network, tmp_path / "m.json")
+    np.save(tmp_path / "c.npy", raster)
+    run("build", tmp_path / "m.json", "--chip", "xylo-audio-3", "-o", tmp_path / "a", "--calibration", tmp_path / "c.npy")
+    told = run("simulate", tmp_path / "a" / "chain.bin", "-i", tmp_path / "c.npy")
+    values = compile_model(network, "xylo-audio-3", calibration=raster).run(raster)["port"][:, -1]
+    printed = [[float(value) for value in line.split(": ")[1].split()] for line in told.out.splitlines()]
+    assert np.allclose(printed, values, rtol=1e-4)
+    (tmp_path / "a" / "build.json").unlink()
+    alone = run("simulate", tmp_path / "a" / "chain.bin", "-i", tmp_path / "c.npy")
+    assert "does not tell how the outputs of this bitstream are read" in alone.err
+    assert alone.out.splitlines() == [f"{k}: 0 0" for k in range(4)]
