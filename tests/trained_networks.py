@@ -5,11 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from snnmap.compare import compare_image
+from snnmap.errors import DesignRuleError
 from snnmap.ir import CsrMatrix, InputPort, IntArray, Network, OutputPort, Population, Projection, simulate_network
+from snnmap.pipeline import CompileOptions, compile_model
 
 KINDS = ("plain", "recurrent", "skip", "inhibitory", "outliers", "fan-in 1", "biases", "sparse")
 CHIPS = ("xylo-audio-2", "xylo-audio-3", "xylo-imu", "generic-4096")
 N_INPUTS = 12
+ENOUGH = 100
+"""Spikes of a population, from which on its rate tells something."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,7 @@ class Drawn:
 
     network: Network
     raster: IntArray
+    held_out: IntArray
     chip: str
     what: str
 
@@ -28,7 +34,8 @@ def draw_trained(seed: int, *, n_layers: int | None = None) -> Drawn:
     kind, chip = KINDS[seed % len(KINDS)], str(rng.choice(CHIPS))
     depth = n_layers or int(rng.choice([1, 2, 3, 4, 6, 8]))
     size, rate = int(rng.integers(8, 32)), float(rng.uniform(0.03, 0.4))
-    raster = draw_counts(rng, float(rng.choice([0.1, 0.3, 0.6, 1.5])), 8, 160)
+    usual = float(rng.choice([0.1, 0.3, 0.6, 1.5]))
+    raster = draw_counts(rng, usual, 8, 160)
     layers = []
     network = Network(
         name=f"{kind}-{seed}", inputs=(InputPort(name="in", size=N_INPUTS),), populations=(), projections=(), outputs=()
@@ -61,8 +68,53 @@ def draw_trained(seed: int, *, n_layers: int | None = None) -> Drawn:
     return Drawn(
         network,
         raster,
+        draw_counts(rng, usual, 8, 160),
         chip,
         f"{kind}, {depth} layers of {size}, rate {rate:.2f}, {exactly}, {chip}, {'potential' if potential else 'spikes'}",
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a build ended, and what its bitstream does on held-out data.
+
+    ``is_refused`` by a rule, ``is_told`` of by a finding of agreement; ``rates`` of populations, chip over model;
+    ``agreement``: largest share of the same decisions among the ways of reading; ``lost``: spikes of readouts.
+    """
+
+    what: str
+    is_refused: bool
+    told: tuple[str, ...] = ()
+    rates: tuple[float, ...] = ()
+    agreement: float = 1.0
+    lost: int = 0
+
+    @property
+    def is_off(self) -> bool:
+        return bool(self.lost) or any(not 0.8 <= rate <= 1.25 for rate in self.rates)
+
+    @property
+    def is_told(self) -> bool:
+        return self.is_refused or bool({"SNN601", "SNN603", "SNN604"} & set(self.told))
+
+
+def build_and_measure(drawn: Drawn, *, calibrated: bool) -> Outcome:
+    """Build a network, and compare its bitstream with it on data that the build has not seen."""
+    options = CompileOptions(allow=("SNN6",), verify=False)
+    try:
+        built = compile_model(drawn.network, drawn.chip, calibration=drawn.raster if calibrated else None, options=options)
+    except DesignRuleError as error:
+        return Outcome(what=drawn.what, is_refused=True, told=tuple(sorted({d.rule for d in error.diagnostics})))
+    seen = compare_image(drawn.network, built.quantised, built.image, drawn.held_out)
+    agreements = [agreement.agreeing / seen.n_samples for port in seen.ports for agreement in port.agreements]
+    enough = [p for p in seen.populations if p.fires and p.model_spikes >= ENOUGH]
+    return Outcome(
+        what=drawn.what,
+        is_refused=False,
+        told=tuple(sorted({d.rule for d in built.report.diagnostics})),
+        rates=tuple(p.rate for p in enough),
+        agreement=max(agreements, default=1.0),
+        lost=sum(port.spikes for port in seen.ports if port.readout != "spikes"),
     )
 
 

@@ -1,0 +1,62 @@
+"""How many random networks do something else on the chip, with and without a word; a table for the README with ``--readme``.
+
+Run with ``make agreement``; about 40 minutes. Half of the networks are built with calibration data, half on drawn inputs; all
+are measured on held-out data of the kind that they are used on. A number on the command line is how many.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+
+import numpy as np
+from readme_table import Row, print_rows, write_readme
+from trained_networks import Outcome, build_and_measure, draw_trained
+
+FIRST, N_NETWORKS, N_PROCESSES = 10_000, 1000, 2
+
+
+def measure_one(job: tuple[int, bool]) -> tuple[bool, Outcome, float]:
+    seed, calibrated = job
+    drawn, start = draw_trained(seed), time.process_time()
+    return calibrated, build_and_measure(drawn, calibrated=calibrated), time.process_time() - start
+
+
+def measure_random(n_networks: int) -> Iterator[Row]:
+    jobs = list(product(range(FIRST, FIRST + n_networks // 2), (True, False)))
+    with ProcessPoolExecutor(N_PROCESSES) as workers:
+        found = list(workers.map(measure_one, jobs, chunksize=4))
+    built = [(calibrated, outcome, seconds) for calibrated, outcome, seconds in found if not outcome.is_refused]
+    silent = [outcome for _, outcome, _ in built if outcome.is_off and not outcome.is_told]
+    for outcome in silent:
+        print(outcome, file=sys.stderr)
+    every = f"{len(built)} of {len(found)} that fit their chip"
+    yield f"random networks, {every}: rates outside 0.8..1.25 or readouts lost, without a finding", str(len(silent)), "0"
+    undecided = [outcome for _, outcome, _ in built if outcome.agreement < 0.95 and not outcome.is_told]
+    yield (
+        "the same: decisions alike on less than 95% (of 8 samples) in every way of reading, without a finding",
+        str(len(undecided)),
+        "0",
+    )
+    for calibrated, limit in ((True, "<= 1 of 64"), (False, "")):
+        mine = [outcome for kind, outcome, _ in built if kind is calibrated]
+        off = sum(outcome.is_off for outcome in mine)
+        what = "with calibration data" if calibrated else "on drawn inputs"
+        yield f"the same, {what}: outside, with or without a finding", f"{off} of {len(mine)}", limit
+    yield (
+        "seconds of processor a build, median and longest",
+        "{:.1f}, {:.1f}".format(*np.quantile([s for *_, s in built], (0.5, 1))),
+        "",
+    )
+
+
+def main(words: list[str]) -> None:
+    numbers = [int(word) for word in words if word.isdigit()]
+    lines = print_rows(measure_random(numbers[0] if numbers else N_NETWORKS))
+    if "--readme" in words:
+        write_readme("agreement", lines)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
