@@ -18,6 +18,7 @@ from snnmap.ir import (
     record,
     simulate_network,
 )
+from snnmap.quantise.windows import SourceCounts
 
 __all__ = ["N_LEVELS", "StateSwing", "Statistics", "measure_statistics"]
 
@@ -49,18 +50,14 @@ class Statistics:
     """Spike counts of the sources, and the states of the neurons.
 
     Attributes:
-        input_mean: ``(n_inputs,) float64``, mean count a step.
-        input_variance: ``(n_inputs,) float64``.
-        hidden_mean: ``(n_hidden,) float64``.
-        hidden_variance: ``(n_hidden,) float64``.
+        hidden_sources: counts of inputs and hidden neurons, as they arrive at hidden neurons.
+        output_sources: counts of hidden neurons.
         hidden: states of the hidden neurons.
         outputs: likewise.
     """
 
-    input_mean: FloatArray
-    input_variance: FloatArray
-    hidden_mean: FloatArray
-    hidden_variance: FloatArray
+    hidden_sources: SourceCounts
+    output_sources: SourceCounts
     hidden: StateSwing
     outputs: StateSwing
 
@@ -98,13 +95,9 @@ def measure_statistics(
         swing = _measure_swing(parameters, np.asarray(run.potentials[name], np.float64), currents, run.counts[name], depth)
         peak = np.maximum(swing.peak, _bound_sums(parameters, currents, arriving))
         swings[name] = replace(swing, peak=np.minimum(peak, height * parameters.threshold))
-    input_mean, input_variance = _moments(raster)
-    hidden_mean, hidden_variance = _moments(run.counts["hidden"])
     return Statistics(
-        input_mean=input_mean,
-        input_variance=input_variance,
-        hidden_mean=hidden_mean,
-        hidden_variance=hidden_variance,
+        hidden_sources=SourceCounts(np.concatenate([raster, hidden_counts], axis=2)),
+        output_sources=SourceCounts(hidden_counts),
         hidden=swings["hidden"],
         outputs=swings["outputs"],
     )
@@ -148,11 +141,3 @@ def _measure_swing(
         potential_levels=np.quantile(potentials, shares, axis=(0, 1)),
         n_steps=potentials.shape[1],
     )
-
-
-def _moments(counts: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Give mean and variance a step, from integer sums; a floor keeps sources that never fired from weighing nothing."""
-    n = max(1, counts.shape[0] * counts.shape[1])
-    mean = counts.sum(axis=(0, 1)) / n
-    variance = (counts * counts).sum(axis=(0, 1)) / n - mean * mean
-    return np.maximum(mean, 1.0 / n), np.maximum(variance, 1.0 / n)

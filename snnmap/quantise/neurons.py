@@ -16,6 +16,7 @@ from snnmap.quantise.drift import find_bias
 from snnmap.quantise.response import kernel_product, kernel_sum
 from snnmap.quantise.rounding import Response, expected_error, round_weights
 from snnmap.quantise.scale import MemoryDemand, Scaling, choose_scaling
+from snnmap.quantise.windows import SourceCounts
 
 __all__ = ["MemoryWeights", "QuantisedNeurons", "mask_targets", "quantise_neurons"]
 
@@ -27,14 +28,10 @@ class MemoryWeights:
     Attributes:
         name: such as ``recurrent_weights``.
         matrices: one ``(n_pre, n)`` matrix a synapse.
-        mean: ``(n_pre,) float64``, mean count of each source.
-        variance: ``(n_pre,) float64``.
     """
 
     name: str
     matrices: tuple[CsrMatrix, ...]
-    mean: FloatArray
-    variance: FloatArray
 
 
 @record
@@ -62,7 +59,7 @@ class QuantisedNeurons:
 class _Entries:
     """All weights onto a row of neurons, a line for each source of each target; values in state units.
 
-    ``value`` and ``present`` are ``(n, n_synapses)``; ``lines`` gives the line of each stored weight, in the order of its
+    ``value`` and ``present`` are ``(n, n_synapses)``; ``source`` counts through the memories' sources; ``lines`` gives the line of each stored weight, in the order of its
     matrix, memory by memory and synapse by synapse.
     """
 
@@ -71,8 +68,7 @@ class _Entries:
     value: FloatArray
     present: BoolArray
     lsb: FloatArray
-    mean: FloatArray
-    variance: FloatArray
+    source: IntArray
     lines: tuple[tuple[IntArray, ...], ...]
 
 
@@ -80,6 +76,7 @@ def quantise_neurons(
     row: str,
     parameters: NeuronParameters,
     memories: Sequence[MemoryWeights],
+    counts: SourceCounts,
     swing: StateSwing,
     bits: Bits,
     shifts: Sequence[tuple[int, ...]],
@@ -93,6 +90,7 @@ def quantise_neurons(
         row: ``hidden`` or ``outputs``, for the names of tensors.
         parameters: trained parameters.
         memories: weights by memory kind.
+        counts: of the memories' sources, one memory's after the other's.
         swing: states seen in runs.
         bits: widths of the chip.
         shifts: weight shifts of the memories between which to choose.
@@ -101,20 +99,19 @@ def quantise_neurons(
     """
     decays = code_decays(parameters, bits)
     responses = _Responses(decays)
-    within_a_run = _Responses(decays, swing.n_steps)
-    demands = [_measure_demand(memory, decays) for memory in memories]
+    demands = _measure_demands(memories, counts, decays)
     bias = parameters.bias * decays.bias_factor
     scaling = choose_scaling(demands, parameters.threshold, bias, swing.peak, decays.dash_mem, responses.power(), bits, shifts)
     if compared is not None and compared.any():
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
     entries = _list_entries(memories, decays, scale, scaling)
-    rounded = _round_entries(entries, responses, bits)
+    rounded, off = _round_entries(entries, counts, _Responses(decays, swing.n_steps), bits)
     used = _find_used(parameters, memories)
     wanted_bias = bias * scale
     if has_bias:
         potentials = swing.potential_levels * scale
-        currents = _current_levels(entries, rounded, decays, swing, scale)
+        currents = _current_levels(entries, rounded, counts, decays, swing, scale)
         wanted_bias = _add_within(
             wanted_bias, find_bias(decays.dash_syn, decays.dash_mem, currents, potentials), *bits.bias_range
         )
@@ -125,7 +122,7 @@ def quantise_neurons(
         weights=tuple(_collect(memory, lines, rounded) for memory, lines in zip(memories, entries.lines, strict=True)),
         shifts=scaling.shifts,
         scale=scale,
-        input_error=_potential_error(entries, rounded, within_a_run, threshold, parameters.threshold, scale, demands),
+        input_error=_share_of_threshold(off, threshold, parameters.threshold, scale, demands),
         errors=(
             *_weight_errors(memories, entries, rounded, responses, scale, bits),
             *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, bits, used),
@@ -165,33 +162,42 @@ def _respond(dash_syn: IntArray, dash_mem: int, n_steps: float = math.inf) -> Re
     return Response(power=np.array(power), total=codes * kernel_sum(codes, b))
 
 
-def _current_levels(entries: _Entries, rounded: IntArray, decays: DecayCodes, swing: StateSwing, scale: FloatArray) -> FloatArray:
+def _current_levels(
+    entries: _Entries, rounded: IntArray, counts: SourceCounts, decays: DecayCodes, swing: StateSwing, scale: FloatArray
+) -> FloatArray:
     """Give quantiles of the currents on the chip, ``(n_levels, n_synapses, n)`` in state units.
 
     Measured ones hold where a neuron uses one synapse. Where weights are shared between two, a current is taken to spread evenly
     about its mean, as mean and variance of the sources' counts make it.
     """
     weight = rounded * entries.lsb[:, np.newaxis]
+    means, variances = counts.mean[entries.source], counts.variance[entries.source]
     n = scale.size
     levels = np.zeros((N_LEVELS, decays.dash_syn.shape[0], n))
     spread = np.sqrt(3.0) * np.linspace(-1.0, 1.0, N_LEVELS)[:, np.newaxis]
     for synapse, decay in enumerate(decay_factors(decays.dash_syn)):
-        mean = np.bincount(entries.target, weights=entries.mean * weight[:, synapse], minlength=n) * decay / (1.0 - decay)
-        power = np.bincount(entries.target, weights=entries.variance * weight[:, synapse] ** 2, minlength=n)
+        mean = np.bincount(entries.target, weights=means * weight[:, synapse], minlength=n) * decay / (1.0 - decay)
+        power = np.bincount(entries.target, weights=variances * weight[:, synapse] ** 2, minlength=n)
         levels[:, synapse] = mean + spread * np.sqrt(power * decay**2 / (1.0 - decay**2))
     shared = np.zeros(n, np.bool_)
     shared[entries.target[entries.present.sum(axis=1) > 1]] = True
     return np.where(shared, levels, swing.current_levels * scale)
 
 
-def _measure_demand(memory: MemoryWeights, decays: DecayCodes) -> MemoryDemand:
+def _measure_demands(memories: Sequence[MemoryWeights], counts: SourceCounts, decays: DecayCodes) -> list[MemoryDemand]:
+    squares = counts.variance + counts.mean * counts.mean
+    edges = np.cumsum([memory.matrices[0].shape[0] for memory in memories])[:-1]
+    parts = np.split(squares, edges)
+    return [_measure_demand(memory, part, decays) for memory, part in zip(memories, parts, strict=True)]
+
+
+def _measure_demand(memory: MemoryWeights, squares: FloatArray, decays: DecayCodes) -> MemoryDemand:
     n = memory.matrices[0].shape[1]
     largest, power = np.zeros(n), np.zeros(n)
     for synapse, matrix in enumerate(memory.matrices):
         magnitude = np.abs(matrix.data * decays.weight_factor[synapse][matrix.indices])
         np.maximum.at(largest, matrix.indices, magnitude)
-        weight = memory.variance + memory.mean * memory.mean
-        power += np.bincount(matrix.indices, weights=weight[matrix.rows], minlength=n)
+        power += np.bincount(matrix.indices, weights=squares[matrix.rows], minlength=n)
     return MemoryDemand(largest=largest, power=power)
 
 
@@ -216,8 +222,7 @@ def _list_entries(memories: Sequence[MemoryWeights], decays: DecayCodes, scale: 
     for (_, synapse, matrix), part in zip(stored, parts, strict=True):
         value[part, synapse] = matrix.data * (decays.weight_factor[synapse] * scale)[matrix.indices]
         present[part, synapse] = True
-    means, variances = (np.concatenate([getattr(memory, name) for memory in memories]) for name in ("mean", "variance"))
-    first = np.cumsum([0, *(memory.mean.size for memory in memories)])[:-1]
+    first = np.cumsum([0, *(memory.matrices[0].shape[0] for memory in memories)])[:-1]
     per_memory = iter(parts)
     return _Entries(
         target=target,
@@ -225,25 +230,22 @@ def _list_entries(memories: Sequence[MemoryWeights], decays: DecayCodes, scale: 
         value=value,
         present=present,
         lsb=np.array([float(1 << shift) for shift in scaling.shifts])[number],
-        mean=means[first[number] + source],
-        variance=variances[first[number] + source],
+        source=first[number] + source,
         lines=tuple(tuple(next(per_memory) for _ in memory.matrices) for memory in memories),
     )
 
 
-def _round_entries(entries: _Entries, responses: _Responses, bits: Bits) -> IntArray:
-    rounded = np.zeros(entries.value.shape, np.int64)
+def _round_entries(entries: _Entries, counts: SourceCounts, responses: _Responses, bits: Bits) -> tuple[IntArray, FloatArray]:
+    """Round all weights; give them, and what each neuron's potential is expected to be off by, ``(n,)`` in state units."""
+    rounded, off = np.zeros(entries.value.shape, np.int64), np.zeros(responses.kind.size)
     for part in _by_target(entries.target):
-        rounded[part] = round_weights(
-            entries.value[part],
-            entries.present[part],
-            entries.lsb[part],
-            entries.mean[part],
-            entries.variance[part],
-            responses.of(int(entries.target[part.start])),
-            *bits.weight_range,
-        )
-    return rounded
+        neuron, lsb = int(entries.target[part.start]), entries.lsb[part]
+        response = responses.of(neuron)
+        moments = counts.moments(entries.source[part], response)
+        value = entries.value[part]
+        rounded[part] = round_weights(value, entries.present[part], lsb, moments, response, *bits.weight_range)
+        off[neuron] = expected_error(rounded[part] - value / lsb[:, np.newaxis], lsb, moments, response)
+    return rounded, off
 
 
 def _by_target(target: IntArray) -> list[slice]:
@@ -259,25 +261,12 @@ def _collect(memory: MemoryWeights, lines: tuple[IntArray, ...], rounded: IntArr
     )
 
 
-def _potential_error(
-    entries: _Entries,
-    rounded: IntArray,
-    responses: _Responses,
-    threshold_code: IntArray,
-    threshold: FloatArray,
-    scale: FloatArray,
-    demands: Sequence[MemoryDemand],
+def _share_of_threshold(
+    off: FloatArray, threshold_code: IntArray, threshold: FloatArray, scale: FloatArray, demands: Sequence[MemoryDemand]
 ) -> FloatArray:
-    found = np.zeros(threshold_code.size)
-    error = rounded - entries.value / entries.lsb[:, np.newaxis]
-    for part in _by_target(entries.target):
-        neuron = int(entries.target[part.start])
-        found[neuron] = expected_error(
-            error[part], entries.lsb[part], entries.mean[part], entries.variance[part], responses.of(neuron)
-        )
     largest = np.maximum.reduce([demand.largest for demand in demands]) * scale
     reference = np.where(np.isfinite(threshold), threshold_code, np.maximum(largest, 1.0))
-    return np.asarray(found / reference, np.float64)
+    return np.asarray(off / reference, np.float64)
 
 
 def _weight_errors(

@@ -96,20 +96,17 @@ def _quantise_hidden(mapped: MappedNetwork, statistics: Statistics) -> Quantised
     inputs = MemoryWeights(
         name="input_weights",
         matrices=mask_targets(mapped.input_weights, neurons),
-        mean=statistics.input_mean,
-        variance=statistics.input_variance,
     )
     recurrent = MemoryWeights(
         name="recurrent_weights",
         matrices=mask_targets(mapped.recurrent_weights, neurons),
-        mean=statistics.hidden_mean,
-        variance=statistics.hidden_variance,
     )
     chip = mapped.chip
     return quantise_neurons(
         "hidden",
         mapped.hidden,
         (inputs, recurrent),
+        statistics.hidden_sources,
         statistics.hidden,
         chip.bits,
         list_shifts(mapped),
@@ -123,13 +120,12 @@ def _quantise_outputs(mapped: MappedNetwork, statistics: Statistics) -> Quantise
     memory = MemoryWeights(
         name="output_weights",
         matrices=mapped.output_weights,
-        mean=statistics.hidden_mean,
-        variance=statistics.hidden_variance,
     )
     return quantise_neurons(
         "outputs",
         mapped.outputs,
         (memory,),
+        statistics.output_sources,
         statistics.outputs,
         chip.bits,
         [(shift,) for shift in range(chip.bits.shift_max + 1)],

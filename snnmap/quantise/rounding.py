@@ -1,13 +1,14 @@
 """Weight rounding that keeps the course of a neuron's potential, not each weight alone."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.ir import BoolArray, FloatArray, record
 
-__all__ = ["Response", "expected_error", "round_weights"]
+__all__ = ["Response", "SourceMoments", "expected_error", "round_weights"]
 
 _VERNIER_REACH = 4
 """How far the first of two integers is moved from its nearest value, to let the second make the sum finer."""
@@ -26,35 +27,66 @@ class Response:
     power: FloatArray
     total: FloatArray
 
+    @property
+    def length(self) -> float:
+        """Steps over which the potential adds up its input: of a box whose power and sum are the kernels', ``t' P**-1 t``."""
+        if self.total.size == 1:
+            return float(self.total[0] ** 2 / self.power[0, 0])
+        (a, b), (_, d) = self.power.tolist()
+        s, t = self.total.tolist()
+        singular = a * d - b * b <= 1e-12 * a * d
+        return float(s * s / a if singular else (d * s * s - 2.0 * b * s * t + a * t * t) / (a * d - b * b))
+
+    @property
+    def shape_power(self) -> FloatArray:
+        """Give what is left of ``power`` for errors whose kernels add up to nothing: ``P - t t' / length``."""
+        return np.asarray(self.power - np.outer(self.total, self.total) / self.length, np.float64)
+
+
+@record
+class SourceMoments:
+    """What is known of the counts of a neuron's sources.
+
+    Attributes:
+        variance: ``(n,) float64``, of the count of a step.
+        together: ``(n, n) float64``, mean products of the sources' mean counts over as many steps as the potential adds up.
+    """
+
+    variance: FloatArray
+    together: FloatArray
+
+    @classmethod
+    def of_independent(cls, mean: FloatArray, variance: FloatArray, response: Response) -> "SourceMoments":
+        """Give the moments of sources whose counts are independent from each other and from step to step."""
+        return cls(variance=variance, together=np.outer(mean, mean) + np.diag(variance / response.length))
+
 
 def round_weights(
     values: FloatArray,
     present: BoolArray,
     lsb: FloatArray,
-    mean: FloatArray,
-    variance: FloatArray,
+    sources: SourceMoments,
     response: Response,
     low: int,
     high: int,
 ) -> npt.NDArray[np.int64]:
     """Round the weights onto one neuron to integers.
 
-    With ``e`` the errors of a source's weights (one a synapse), ``n`` the sources' counts (independent from each other and
-    from step to step, given mean and variance), ``P`` and ``t`` the response, minimise the expected square of what the
-    potential is off by::
+    With ``e`` the errors of a source's weights (one a synapse), ``P`` and ``t`` the response, ``L`` its length, ``v`` and ``M``
+    the sources' moments, minimise the expected square of what the potential is off by::
 
-        sum variance e'Pe + (sum mean e't)**2
+        sum v e'(P - t t'/L) e + a'M a        a = e't of each source
 
-    from the nearest integers by moving, one at a time, the weight or pair of weights whose neighbour helps most. Where a
-    source has weights onto both synapses, the pair is chosen together: what one integer is off by, a small one on the
-    other synapse makes up for. Only elementwise arithmetic and an exactly rounded sum decide, so every machine rounds alike.
+    from the nearest integers by moving, one at a time, the weight or pair of weights whose neighbour helps most. Errors of
+    sources that fire together add up, and so are made to cancel. Where a source has weights onto both synapses, the pair is
+    chosen together: what one integer is off by, a small one on the other synapse makes up for. Only elementwise arithmetic
+    decides, so every machine rounds alike.
 
     Args:
         values: ``(n, n_synapses) float64``, weights in units of the chip's state.
         present: ``(n, n_synapses) bool``, weights that are stored; the others stay 0.
         lsb: ``(n,) float64``, state units of one step of each weight (``1 << shift`` of its memory).
-        mean: ``(n,) float64``, mean spike count of each source a step.
-        variance: ``(n,) float64``, its variance.
+        sources: moments of the counts.
         response: of the neuron.
         low: lowest weight.
         high: highest weight.
@@ -62,41 +94,100 @@ def round_weights(
     Returns:
         ``(n, n_synapses) int64`` in ``low..high``.
     """
+    used = present.any(axis=0)
+    rounded = np.zeros(values.shape, np.int64)
+    if used.any():
+        part = Response(power=response.power[np.ix_(used, used)], total=response.total[used])
+        rounded[:, used] = _round_used(values[:, used], present[:, used], lsb, sources, part, low, high)
+    return rounded
+
+
+def _round_used(
+    values: FloatArray,
+    present: BoolArray,
+    lsb: FloatArray,
+    sources: SourceMoments,
+    response: Response,
+    low: int,
+    high: int,
+) -> FloatArray:
     exact = np.where(present, values / lsb[:, np.newaxis], 0.0)
     rounded = np.where(present, np.clip(np.rint(exact), low, high), 0.0)
-    n_synapses = exact.shape[1]
     both = present.sum(axis=1) == 2
-    if n_synapses == 2:
+    if present.shape[1] == 2:
         rounded = _round_pairs(exact, rounded, both, response, low, high)
-    reach = np.where(both, 2.0 * _VERNIER_REACH, 1.0)
-    power, mean = variance * lsb * lsb, mean * lsb
-    moves = _MOVES[n_synapses - 1]
-    allowed = np.stack([present[:, [s for s in range(n_synapses) if move[s]]].all(axis=1) for move in moves])
+    reach = np.where(both, 2.0 * _VERNIER_REACH, 1.0)[:, np.newaxis]
+    lowest = np.where(present, np.maximum(low, np.floor(exact - reach) + 1.0), 0.0)
+    highest = np.where(present, np.minimum(high, np.ceil(exact + reach) - 1.0), 0.0)
+    search = _Search.of(rounded - exact, lsb, sources, response)
     for _ in range(values.size):
-        change = _changes(rounded - exact, power, mean, response, moves)
-        change[~(allowed & _stays_near(rounded, exact, reach, moves, low, high))] = np.inf
-        move, row = divmod(int(np.argmin(change)), change.shape[1]) if change.size else (0, 0)
-        if not change.size or change[move, row] >= 0:
+        change = np.where(_is_open(rounded, lowest, highest, search.moves), search.changes(), np.inf)
+        move, row = divmod(int(np.argmin(change)), change.shape[1])
+        if change[move, row] >= 0:
             break
-        rounded[row] += moves[move]
-    return rounded.astype(np.int64)
+        rounded[row] += search.moves[move]
+        search.take(move, row)
+    return rounded
 
 
-def _stays_near(
-    rounded: FloatArray, exact: FloatArray, reach: FloatArray, moves: tuple[tuple[int, ...], ...], low: int, high: int
-) -> BoolArray:
-    """Say which moves keep the weights in range and within reach of their exact values, ``(n_moves, n)``."""
-    near = []
-    for move in moves:
-        moved = rounded + np.array(move)
-        near.append(((moved >= low) & (moved <= high) & (np.abs(moved - exact) < reach[:, np.newaxis])).all(axis=1))
-    return np.stack(near)
+def _is_open(rounded: FloatArray, lowest: FloatArray, highest: FloatArray, moves: FloatArray) -> BoolArray:
+    """Say which moves lead to no weight outside its bounds, ``(n_moves, n)``."""
+    is_open = np.ones((len(moves), len(rounded)), np.bool_)
+    for synapse in range(moves.shape[1]):
+        moved = rounded[:, synapse] + moves[:, synapse, np.newaxis]
+        is_open &= (moved >= lowest[:, synapse]) & (moved <= highest[:, synapse])
+    return is_open
 
 
-def expected_error(error: FloatArray, lsb: FloatArray, mean: FloatArray, variance: FloatArray, response: Response) -> float:
+@dataclass(slots=True)
+class _Search:
+    """What each move of each source would change, kept up to date as moves are taken.
+
+    Attributes:
+        moves: ``(n_moves, n_synapses)``.
+        along: ``(n_moves, n)``, by how much a move changes a source's share of the potential.
+        own: ``(n_moves, n)``, what a move adds to the expected square by itself.
+        cross: ``(n_moves, n_synapses)``, ``2 R m`` of each move m, R the power of shapes.
+        power: ``(n,)``, weight of the shapes.
+        error: ``(n, n_synapses)`` so far.
+        pull: ``(n,)``, mean products of the sources' counts with what the potential is off by.
+        together: ``(n, n)``.
+    """
+
+    moves: FloatArray
+    along: FloatArray
+    own: FloatArray
+    cross: FloatArray
+    power: FloatArray
+    error: FloatArray
+    pull: FloatArray
+    together: FloatArray
+
+    @classmethod
+    def of(cls, error: FloatArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> "_Search":
+        moves, shape = np.array(_MOVES[error.shape[1] - 1], np.float64), response.shape_power
+        along = _along(moves, response.total)[:, np.newaxis] * lsb
+        power = sources.variance * lsb * lsb
+        own = along * along * np.diagonal(sources.together) + _quadratic(moves, moves, shape)[:, np.newaxis] * power
+        cross = np.stack([2.0 * _along(moves, row) for row in shape], axis=1)
+        pull = _pull(error, lsb, sources, response)
+        return cls(moves, along, own, cross, power, error.copy(), pull, sources.together)
+
+    def changes(self) -> FloatArray:
+        """Give by how much each move of each row changes the expected square, ``(n_moves, n)``."""
+        shapes = sum(self.cross[:, s, np.newaxis] * self.error[:, s] for s in range(self.moves.shape[1]))
+        return np.asarray(self.own + 2.0 * self.along * self.pull + self.power * shapes, np.float64)
+
+    def take(self, move: int, row: int) -> None:
+        self.error[row] += self.moves[move]
+        self.pull = self.pull + self.together[row] * self.along[move, row]
+
+
+def expected_error(error: FloatArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> float:
     """Give the root of what :func:`round_weights` minimises, for errors ``(n, n_synapses)`` in steps of the weights."""
-    pull = math.fsum((mean * lsb * _along(error, response.total)).tolist())
-    return math.sqrt(math.fsum((variance * lsb * lsb * _quadratic(error, error, response.power)).tolist()) + pull * pull)
+    own = sources.variance * lsb * lsb * _quadratic(error, error, response.shape_power)
+    along = lsb * _along(error, response.total)
+    return math.sqrt(max(0.0, math.fsum((own + along * _pull(error, lsb, sources, response)).tolist())))
 
 
 def _round_pairs(exact: FloatArray, rounded: FloatArray, both: BoolArray, response: Response, low: int, high: int) -> FloatArray:
@@ -113,17 +204,10 @@ def _round_pairs(exact: FloatArray, rounded: FloatArray, both: BoolArray, respon
     return rounded
 
 
-def _changes(
-    error: FloatArray, power: FloatArray, mean: FloatArray, response: Response, moves: tuple[tuple[int, ...], ...]
-) -> FloatArray:
-    """Give by how much each move of each row changes the expected square, ``(n_moves, n)``."""
-    pull = math.fsum((mean * _along(error, response.total)).tolist())
-    changes = []
-    for move in moves:
-        moved = np.broadcast_to(np.array(move, np.float64), error.shape)
-        own = power * (2.0 * _quadratic(error, moved, response.power) + _quadratic(moved, moved, response.power))
-        changes.append(own + (pull + mean * _along(moved, response.total)) ** 2 - pull * pull)
-    return np.stack(changes)
+def _pull(error: FloatArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> FloatArray:
+    """Give the mean product of each source's count with what the potential is off by, ``(n,)``, by elementwise arithmetic."""
+    along = lsb * _along(error, response.total)
+    return np.asarray((sources.together * along[:, np.newaxis]).sum(axis=0), np.float64)  # row after row
 
 
 def _quadratic(one: FloatArray, other: FloatArray, power: FloatArray) -> FloatArray:

@@ -5,14 +5,16 @@ from hypothesis import strategies as st
 
 from snnmap.chip import decay_factors
 from snnmap.quantise.neurons import _respond
-from snnmap.quantise.rounding import Response, expected_error, round_weights
+from snnmap.quantise.rounding import Response, SourceMoments, expected_error, round_weights
 
 PLAIN = Response(power=np.ones((1, 1)), total=np.ones(1))
 
 
 def round_single(values: np.ndarray, lsb: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     column = values[:, np.newaxis]
-    return round_weights(column, np.ones(column.shape, np.bool_), lsb, mean, variance, PLAIN, -128, 127)
+    return round_weights(
+        column, np.ones(column.shape, np.bool_), lsb, SourceMoments.of_independent(mean, variance, PLAIN), PLAIN, -128, 127
+    )
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 200))
@@ -23,7 +25,8 @@ def test_rounding_for_the_sum_is_never_worse_than_nearest(seed: int, n: int) -> 
     chosen = round_single(values, lsb, mean, variance)[:, 0]
     nearest = np.clip(np.rint(values / lsb), -128, 127)
     assert (np.abs(chosen * lsb - values) <= lsb + np.maximum(0, np.abs(values) - 127 * lsb)).all()
-    errors = [expected_error((codes - values / lsb)[:, np.newaxis], lsb, mean, variance, PLAIN) for codes in (chosen, nearest)]
+    sources = SourceMoments.of_independent(mean, variance, PLAIN)
+    errors = [expected_error((codes - values / lsb)[:, np.newaxis], lsb, sources, PLAIN) for codes in (chosen, nearest)]
     assert errors[0] <= errors[1] * (1 + 1e-12)
 
 
@@ -51,12 +54,13 @@ def test_two_synapses_round_finer_than_one(seed: int) -> None:
     dash_syn, values = np.array([3, 2]), np.zeros((30, 2))
     values[:, 0] = rng.normal(0, 40, 30)
     ones, response = np.ones(30), _respond(dash_syn, 4)
+    sources = SourceMoments.of_independent(ones, ones, response)
     both = np.ones(values.shape, np.bool_)
     only_first = both & [True, False]
     spikes = rng.poisson(1.0, (2000, 30))
     exact = run_potential(values, spikes, dash_syn, 4)
     pair, single = (
-        run_potential(round_weights(values, present, ones, ones, ones, response, -128, 127), spikes, dash_syn, 4) - exact
+        run_potential(round_weights(values, present, ones, sources, response, -128, 127), spikes, dash_syn, 4) - exact
         for present in (both, only_first)
     )
     # kernels of 7 and 3 units of gain: a lattice finer than either alone, but not by more than the shapes allow
@@ -69,6 +73,6 @@ def test_the_expected_error_is_what_random_input_shows(dashes: tuple[int, int, i
     dash_syn, dash_mem, ones = np.array(dashes[:2]), dashes[2], np.ones(8)
     error = rng.uniform(-0.5, 0.5, (8, 2))
     course = run_potential(error, rng.poisson(1.0, (200_000, 8)), dash_syn, dash_mem)[5000:]
-    assert np.sqrt(np.mean(course**2)) == pytest.approx(
-        expected_error(error, ones, ones, ones, _respond(dash_syn, dash_mem)), rel=0.08
-    )
+    response = _respond(dash_syn, dash_mem)
+    expected = expected_error(error, ones, SourceMoments.of_independent(ones, ones, response), response)
+    assert np.sqrt(np.mean(course**2)) == pytest.approx(expected, rel=0.08)
