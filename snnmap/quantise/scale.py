@@ -12,8 +12,8 @@ __all__ = ["MemoryDemand", "Scaling", "choose_scaling"]
 
 _PEAK_MARGIN = 1.25
 """Room above the largest state seen in calibration."""
-_READOUT_MARGIN = 2.0
-"""The same for neurons that never fire: what is read of them is lost when it saturates, and a bit of 16 is spared easily."""
+_READOUT_MARGIN = 3.0
+"""The same for neurons that never fire: what is read of them is lost when it saturates, and a bit or two of 16 are spared easily."""
 _LEAST_THRESHOLD = 2.0
 """Threshold code below which no state is given room."""
 

@@ -116,7 +116,7 @@ def test_readouts_that_never_fire_in_the_model() -> None:
     outputs = (OutputPort(name="y", populations=("o",), readout="potential"),)
     network = replace(network, populations=(network.populations[0], silent), outputs=outputs)
     once = np.zeros((1, 8, 1), np.int64)
-    once[0, 0] = 3
+    once[0, 0] = 2
     quantised = quantise(network, once)
     image = pack(quantised.program)
     fine, lost = (compare_image(network, quantised, image, raster).ports[0] for raster in (once, np.full((1, 60, 1), 3)))
