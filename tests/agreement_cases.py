@@ -20,7 +20,15 @@ def population(name: str = "h1", **fields: Any) -> PopulationComparison:
 
 
 def port(**fields: Any) -> PortComparison:
-    same = {"readout": "potential", "size": 4, "error": 0.02, "spikes": 0, "saturated": 0, "agreements": (agreement(),)}
+    same = {
+        "readout": "potential",
+        "size": 4,
+        "error": 0.02,
+        "worst_error": 0.03,
+        "spikes": 0,
+        "saturated": 0,
+        "agreements": (agreement(),),
+    }
     return PortComparison(name="port", **{**same, **fields})
 
 
@@ -103,7 +111,14 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
         agreeing(95, 95, 95),
     ),
     "SNN605": ((of_population(died=2), replace(of_population(died=9), drawn=True)), of_population(died=1)),
-    "SNN606": ((of_population(saturated=300), replace(of_population(saturated=300), drawn=True)), of_population(saturated=200)),
+    "SNN606": (
+        (
+            of_population(saturated=300),
+            replace(of_population(saturated=300), converted=SourceOutputs(what="torch", error=0.5, agreeing=100, n_samples=100)),
+            replace(of_population(saturated=300), drawn=True),
+        ),
+        of_population(saturated=200),
+    ),
     "SNN607": (
         (
             comparison(input_spikes=0, is_constant=True),
@@ -112,11 +127,23 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
             replace(of_population(model_spikes=0), drawn=True),
             comparison(populations=(population(), population("h2", model_spikes=0))),
             of_port(agreements=(agreement(undecided=100), agreement(decision="mean", undecided=100))),
+            comparison(n_given=1, n_steps=99),
         ),
         of_port(agreements=(agreement(undecided=100), agreement(decision="mean", undecided=99))),
     ),
-    "SNN608": ((of_port(error=0.4), of_port(error=1.2), replace(of_port(error=1.2), drawn=True)), of_port(error=0.3)),
+    "SNN608": (
+        (of_port(worst_error=0.4), of_port(error=1.2, worst_error=2.0), replace(of_port(error=1.2, worst_error=2.0), drawn=True)),
+        of_port(error=0.3, worst_error=0.3),
+    ),
     "SNN609": ((comparison(clamped=7),), comparison(clamped=0)),
     "SNN610": ((converted(0.4, 97), converted(0.8, 97), converted(0.1, 93), converted(0.1, 80)), converted(0.3, 95)),
     "SNN611": ((comparison(integers=True),), replace(of_population(differing=0), integers=True)),
+    "SNN612": (
+        (
+            replace(of_population(beyond=30), otherwise="max_count=1"),
+            replace(of_population(beyond=300), otherwise="max_count=1"),
+            replace(of_population(beyond=300), otherwise="overshoot='ignore': h0, h1", drawn=True),
+        ),
+        replace(of_population(beyond=300), otherwise="overshoot='ignore': h0"),
+    ),
 }

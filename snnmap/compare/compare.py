@@ -10,6 +10,7 @@ from snnmap.chip.arithmetic import decay
 from snnmap.compare.decide import LAST, SpreadError, compare_decisions, summarise_course
 from snnmap.compare.source import SourceReference, compare_source
 from snnmap.ir import (
+    OTHERWISE,
     AgreementLimits,
     BoolArray,
     Comparison,
@@ -119,6 +120,7 @@ def compare_image(
         ports=tuple(port.finish(labels, decision, drawn) for port in ports),
         limits=limits or AgreementLimits(),
         framework=network.provenance.get("framework", ""),
+        otherwise=network.provenance.get(OTHERWISE, ""),
         converted=None if converted is None else compare_source(converted, np.concatenate(ports[0].found, axis=1)[LAST]),
         integers=network.integers,
         classifies=classifies or labels is not None,
@@ -253,7 +255,7 @@ class _PopulationCount:
             died=int(((in_model >= _SEVERAL) & (on_chip == 0)).sum()),
             woke=int(((on_chip >= _SEVERAL) & (in_model == 0)).sum()),
             firing=int((in_model >= _SEVERAL).sum()),
-            max_count=int(self.population.max_count.max(initial=0)),
+            max_count=int(self.population.max_count.min()) if self.population.size else 0,
             beyond=sums["beyond"],
             excess=sums["excess"],
             saturated=sums["saturated"],
@@ -293,6 +295,7 @@ class _PortCount:
             readout=self.port.readout,
             size=wanted.shape[2],
             error=self.error.finish(),
+            worst_error=self.error.finish_worst(),
             spikes=self.spikes,
             saturated=self.saturated,
             agreements=compare_decisions(self.port.readout, wanted, found, labels, decision, drawn=drawn),

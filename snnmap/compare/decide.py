@@ -53,6 +53,7 @@ def _compare(way: Decision, wanted: FloatArray, found: FloatArray, labels: IntAr
         decision=way,
         agreeing=int(agreeing.sum()),
         undecided=int(undecided.sum()),
+        tied=int((_find_best(wanted, _TIE).sum(axis=1) > 1).sum()),
         model_correct=None if labels is None else int((wanted.argmax(axis=1) == labels).sum()),
         chip_correct=None if labels is None else int((chosen == labels).sum()),
     )
@@ -64,13 +65,21 @@ def _find_best(values: FloatArray, tie: float) -> BoolArray:
     return np.asarray(values >= highest - tie * np.abs(values).max(axis=1, keepdims=True), np.bool_)
 
 
-def read_labels(labels: object, n_samples: int) -> IntArray:
-    """Check classes against the calibration data.
+def read_labels(labels: object, n_samples: int, n_classes: int) -> IntArray:
+    """Check classes against the calibration data and the outputs.
 
     Raises:
-        InputError: not one integer a sample.
+        InputError: not one integer a sample, or classes that no output stands for.
     """
     given = np.asarray(labels)
+    if given.size and given.dtype.kind in "iu" and not 0 <= given.min() <= given.max() < n_classes:
+        raise InputError(
+            "there are labels that no output stands for",
+            where="labels",
+            measured=f"{given.min()}..{given.max()}",
+            limit=f"0..{n_classes - 1}",
+            fix="number the classes as the outputs are, from 0",
+        )
     if given.shape != (n_samples,) or given.dtype.kind not in "iu":
         raise InputError(
             "the labels do not fit the calibration data",
@@ -86,19 +95,36 @@ class SpreadError:
     """Root mean square of a difference, over the standard deviation of what was wanted; fed part by part."""
 
     def __init__(self) -> None:
-        self.n, self.difference, self.total, self.square = 0, 0.0, 0.0, 0.0
+        self.n = 0
+        self.difference, self.total, self.square = np.zeros(0), np.zeros(0), np.zeros(0)
 
     def add(self, wanted: FloatArray, found: FloatArray) -> None:
-        """Take in values of one shape."""
-        self.n += wanted.size
-        self.difference += float(((found - wanted) ** 2).sum())
-        self.total += float(wanted.sum())
-        self.square += float((wanted**2).sum())
+        """Take in values of one shape, ``(..., n_outputs)``."""
+        wanted, found = (values.reshape(-1, values.shape[-1]) for values in (wanted, found))
+        if not self.n:
+            self.difference, self.total, self.square = (np.zeros(wanted.shape[1]) for _ in range(3))
+        self.n += len(wanted)
+        self.difference += ((found - wanted) ** 2).sum(axis=0)
+        self.total += wanted.sum(axis=0)
+        self.square += (wanted**2).sum(axis=0)
 
     def finish(self) -> float:
-        """Give the error; infinite where the wanted values do not differ and the found ones do."""
-        if not self.n or not self.difference:
-            return 0.0
-        variance = self.square / self.n - (self.total / self.n) ** 2
-        spread = variance if variance > 1e-12 * self.square / self.n else self.square / self.n
-        return math.sqrt(self.difference / self.n / spread) if spread else math.inf
+        """Give the error of all outputs; infinite where the wanted values do not differ and the found ones do."""
+        n = max(1, self.n * self.difference.size)
+        return _relate(self.difference.sum() / n, self.total.sum() / n, self.square.sum() / n, 0.0)
+
+    def finish_worst(self) -> float:
+        """Give the largest error of one output, in whose spread no less than a tenth of all outputs' is taken."""
+        n, size = max(1, self.n), max(1, self.difference.size)
+        least = 0.01 * max(0.0, self.square.sum() / n / size - (self.total.sum() / n / size) ** 2)
+        parts = zip((self.difference / n).tolist(), (self.total / n).tolist(), (self.square / n).tolist(), strict=True)
+        return max((_relate(difference, mean, square, least) for difference, mean, square in parts), default=0.0)
+
+
+def _relate(difference: float, mean: float, square: float, least: float) -> float:
+    """Give a mean squared difference over a variance of at least ``least``, as a root; over the mean square without one."""
+    if not difference:
+        return 0.0
+    variance = max(square - mean * mean, least)
+    spread = variance if variance > 1e-12 * square else square
+    return math.sqrt(difference / spread) if spread else math.inf

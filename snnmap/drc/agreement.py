@@ -9,6 +9,8 @@ from snnmap.ir import Agreement, Comparison, PopulationComparison
 
 __all__: list[str] = []
 
+_FEW_STEPS = 100
+"""Steps of calibration data, below which they show little."""
 _SURE = 0.01
 """Chance below which too few agreeing samples are no accident."""
 _MOST_SUMMED = 500
@@ -115,7 +117,7 @@ def check_readouts(subject: Subject[Comparison]) -> Iterator[Finding]:
                 message=f"neurons that are read by their {port.readout} fire or saturate, on {comparison.inputs}",
                 measured=f"{port.spikes} spikes, {port.saturated} values at the limit",
                 limit="0",
-                fix=_CALIBRATE if comparison.drawn else "scale the readout's weights down, or its inputs",
+                fix=_advise_readout(comparison),
                 severity=Severity.WARNING if comparison.drawn and comparison.integers else None,
             )
 
@@ -180,13 +182,16 @@ def check_saturation(subject: Subject[Comparison]) -> Iterator[Finding]:
 
     Why it matters: what is beyond is forgotten: deep inhibition ends too early, bursts are shorter.
 
+    A converted ReLU that is off sinks without end, and is let saturate; of a conversion that is near its source nothing is said.
+
     Example: inhibition of hundreds of thresholds onto a slow membrane.
 
     How to fix: calibrate with data of typical use; train with smaller weights or shorter time constants.
     """
     comparison = subject.of
     for population in comparison.populations:
-        if population.fires and population.saturated > comparison.limits.saturated_share * population.pairs:
+        by_design = comparison.converted is not None and comparison.converted.error <= comparison.limits.conversion_error
+        if population.fires and not by_design and population.saturated > comparison.limits.saturated_share * population.pairs:
             yield Finding(
                 location=_at(population),
                 message=f"states are at the chip's limit, on {comparison.inputs}",
@@ -217,7 +222,14 @@ def check_silence(subject: Subject[Comparison]) -> Iterator[Finding]:
             location=Location(), message=f"no spike came in, on {kind}", measured="0", limit="1", unit="spikes", fix=fix
         )
     if comparison.is_constant and comparison.input_spikes:
-        yield Finding(location=Location(), message=f"every input count is the same, on {kind}", fix=fix)
+        yield Finding(
+            location=Location(),
+            message=f"every input count is the same, on {kind}",
+            measured="1",
+            limit="2",
+            unit="values",
+            fix=fix,
+        )
     silent = [p for p in comparison.populations if p.fires and not p.model_spikes]
     everything = bool(silent) and len(silent) == sum(p.fires for p in comparison.populations)
     for population in silent:
@@ -237,8 +249,17 @@ def check_silence(subject: Subject[Comparison]) -> Iterator[Finding]:
                 location=Location(port=port.name),
                 message=f"the output never decides in the model, on {kind}",
                 measured=f"{undecided} of {comparison.n_samples} samples with all outputs equal",
-                fix=fix,
+                limit="some that decide",
+                fix="train the model on, or give data that it decides on" if not comparison.drawn else fix,
             )
+    if not comparison.drawn and comparison.n_given * comparison.n_steps < _FEW_STEPS:
+        yield Finding(
+            location=Location(),
+            message="the calibration data are few: rates and ranges of longer use are not seen in them",
+            measured=f"{comparison.n_given} samples of {comparison.n_steps} steps",
+            limit=f"{_FEW_STEPS} steps in all",
+            fix="give some dozens of samples, as long as in use",
+        )
 
 
 @rule("SNN608", "readout-error", Comparison)
@@ -246,8 +267,8 @@ def check_error(subject: Subject[Comparison]) -> Iterator[Finding]:
     """What it does: measures how far outputs that are read by potential or current are off, as a share of their spread in the
     model.
 
-    Why it matters: an output that is used as a value (a regression, a reconstruction) is as good as its error. Above 30% it is a
-    warning, at the spread itself an error: then the chip's values say nothing about the model's.
+    Why it matters: an output that is used as a value (a regression, a reconstruction) is as good as its error. Above 30% of one
+    output it is a warning, at the spread itself of all of them an error: then the chip's values say nothing about the model's.
 
     Example: a readout behind layers whose spikes come at other times than trained.
 
@@ -255,14 +276,14 @@ def check_error(subject: Subject[Comparison]) -> Iterator[Finding]:
     """
     comparison = subject.of
     for port in comparison.ports:
-        if port.readout != "spikes" and port.error > comparison.limits.readout_error:
+        if port.readout != "spikes" and port.worst_error > comparison.limits.readout_error:
             lost = port.error >= 1.0 and not comparison.drawn
             yield Finding(
                 location=Location(port=port.name),
                 message=f"what is read is far off, on {comparison.inputs}",
-                measured=f"{port.error:.0%}",
+                measured=f"{port.worst_error:.0%}, of all outputs {port.error:.0%}",
                 limit=f"{comparison.limits.readout_error:.0%}",
-                unit="of the spread of the model's values",
+                unit="of the spread of the model's values, of the worst output",
                 fix=_advise(comparison),
                 severity=None if lost else Severity.WARNING,
             )
@@ -317,6 +338,34 @@ def check_conversion(subject: Subject[Comparison]) -> Iterator[Finding]:
         )
 
 
+@rule("SNN612", "read-otherwise", Comparison)
+def check_reading(subject: Subject[Comparison]) -> Iterator[Finding]:
+    """What it does: where the user let a model be read as neurons that do something else beyond two thresholds than the model's
+    own (`max_count=` for Rockpool, `overshoot="ignore"` for snnTorch), counts how often potentials get there.
+
+    Why it matters: the comparison is of the bitstream with the network that was read. Where potentials get there, that network is
+    not the model; in more than 5% of the active pairs it is an error, unless the inputs were drawn.
+
+    Example: a Rockpool network of several spikes a step, read with `max_count=1`.
+
+    How to fix: read it without the option, or train it with the chip's limit (`max_spikes_per_dt` in Rockpool), or train on with
+    the chip's own spikes (`snnmap.train.to_chip_exact`) and compare accuracies.
+    """
+    comparison = subject.of
+    choice, _, names = comparison.otherwise.partition(": ")
+    for population in comparison.populations:
+        if choice and (not names or population.name in names.split(", ")) and population.fires and population.beyond:
+            share = population.beyond / max(1, population.active)
+            yield Finding(
+                location=_at(population),
+                message=f"the network is not the model ({choice}) where potentials are beyond a further threshold",
+                measured=f"{population.beyond} of {population.active} active pairs, on {comparison.inputs}",
+                limit=f"{comparison.limits.otherwise_share:.0%}",
+                fix=f"read it without that, train it with the chip's limit, or {_TRAIN_ON}",
+                severity=None if share > comparison.limits.otherwise_share and not comparison.drawn else Severity.WARNING,
+            )
+
+
 @rule("SNN611", "integers-differ", Comparison, Severity.WARNING)
 def check_exactness(subject: Subject[Comparison]) -> Iterator[Finding]:
     """What it does: finds counts that differ though the network was trained in the chip's own integers, where all are the same.
@@ -350,6 +399,15 @@ def _advise(comparison: Comparison) -> str:
     return _CALIBRATE if comparison.drawn else _TRAIN_ON
 
 
+def _advise_readout(comparison: Comparison) -> str:
+    if comparison.drawn:
+        return _CALIBRATE
+    options = "options=CompileOptions(quantise=QuantiseOptions(readout_margin=16))"
+    if comparison.integers:
+        return f"start training with more room: to_chip_exact(..., {options})"
+    return f"give more room ({options}), or data as strong as in use"
+
+
 def _advise_counts(framework: str, most: int) -> str:
     """Say in the framework's words how its neurons get the chip's spikes."""
     if "rockpool" in framework.lower():
@@ -369,6 +427,8 @@ def _describe(agreement: Agreement) -> str:
 
 def _chance(agreeing: int, n: int, share: float) -> float:
     """Give the chance of so few agreeing samples, or fewer, of ``n``, where a share of all samples agrees."""
+    if share >= 1.0 or agreeing >= n:
+        return 1.0 if agreeing >= n else 0.0
     if n > _MOST_SUMMED:  # the normal distribution serves
         return 0.5 * math.erfc((share * n - agreeing) / math.sqrt(2.0 * n * share * (1.0 - share)))
     return sum(math.comb(n, k) * share**k * (1.0 - share) ** (n - k) for k in range(agreeing + 1))

@@ -104,7 +104,7 @@ def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
                 measured=str(int(part[np.argmax(np.abs(part - limit))])),
                 limit=str(bound),
                 unit="spikes a step",
-                fix=f"train with max_count={limit}",
+                fix=f"train with max_count={limit} (Rockpool: max_spikes_per_dt={limit}), where the framework has such a limit",
                 severity=severity,
             )
 

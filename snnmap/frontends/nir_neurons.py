@@ -108,7 +108,7 @@ def _read_equation(node: Any, shape: Shape, options: NirOptions, where: str) -> 
     options.require("floor", where)
     max_count = options.max_count if "v_threshold" in p else 0
     threshold = _threshold(p["v_threshold"], options.fires, where) if max_count else np.full(size, np.inf)
-    reset, v_reset = _reset(p, options, where) if max_count else ("value", zeros)
+    reset, v_reset = _reset(p, options, where) if max_count else ("subtract", zeros)  # a neuron that never fires is never reset
     if kind in ("I", "IF"):
         step_s = options.require("dt_s", where) if options.require("if_gain", where) == "dt" else 1.0
         if kind == "IF" and options.if_gain == "step":

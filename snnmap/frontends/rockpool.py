@@ -18,7 +18,7 @@ from snnmap.frontends.rockpool_modules import find_own_forwards, find_paths, req
 from snnmap.frontends.rockpool_neurons import NEVER_REACHED, LifParameters, is_filter, make_filter_part, read_lif
 from snnmap.frontends.rockpool_specification import to_specification
 from snnmap.frontends.rockpool_trial import require_same_outputs
-from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population
+from snnmap.ir import OTHERWISE, CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population
 from snnmap.packages import import_package
 
 __all__ = ["load", "to_specification"]
@@ -75,6 +75,7 @@ def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None
         "reset delay": "0 steps",
         "largest count": "max_spikes_per_dt" if max_count is None else f"max_spikes_per_dt, at most {max_count}",
         "input latency": "0 steps",
+        **({} if max_count is None else {OTHERWISE: f"max_count={max_count} in snnmap.load"}),
         "readout": "; ".join(reader.readouts),
         **reader.advise(),
     }

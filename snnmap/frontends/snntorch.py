@@ -24,7 +24,7 @@ from snnmap.frontends.snntorch_neurons import (
     read_neurons,
 )
 from snnmap.frontends.torch_graph import as_array, locate, require_class_forward
-from snnmap.ir import FloatArray, InputPort, Network, OutputPort, Population
+from snnmap.ir import OTHERWISE, FloatArray, InputPort, Network, OutputPort, Population
 from snnmap.packages import import_package
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def _describe(version: str, reader: "_Reader", dt: float) -> dict[str, str]:
         "integrator": "decay factors as given",
         "reset": ", ".join(sorted({neurons.reset for neurons in reader.neurons.values()})),
         "overshoot": reader.overshoot,
+        **reader.describe_overshoot(),
         "input latency": "0 steps",
         "readout": "; ".join(f"{port.readout} of {', '.join(port.populations)}" for port in reader.parts.outputs),
         **reader.advise(),
@@ -411,6 +412,13 @@ class _Reader:
         for term in currents.terms:
             self.parts.project(term.source, name, term.weights, source=term.path)
         return name
+
+    def describe_overshoot(self) -> dict[str, str]:
+        """Say for the provenance whose second reset was left out."""
+        names = [self.populations[path] for path, neurons in self.neurons.items() if neurons.reset == "subtract"]
+        return (
+            {OTHERWISE: f"overshoot='ignore' in snnmap.load: {', '.join(names)}"} if self.overshoot == "ignore" and names else {}
+        )
 
     def advise(self) -> dict[str, str]:
         """Give, in snnTorch's words, what to do where the chip's output neurons cannot do what a reset needs."""

@@ -25,7 +25,7 @@ from snnmap.ir.image import Block, BlockKind, Image, pack, unpack
 from snnmap.ir.instant import carry_instant_synapses
 from snnmap.ir.integers import find_integer_problems, read_integer_memories
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters, SlotTable
-from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
+from snnmap.ir.network import OTHERWISE, InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
 from snnmap.ir.program import NeuronCodes, Program, find_program_defects
 from snnmap.ir.quantised import QuantisedNetwork, TensorError
 from snnmap.ir.raster import Profile, Recording, join_rasters, read_raster, read_rasters
@@ -41,6 +41,7 @@ __all__ = [
     "CsrMatrix",
     "InputPort",
     "Network",
+    "OTHERWISE",
     "OutputPort",
     "Population",
     "Projection",

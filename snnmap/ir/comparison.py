@@ -1,10 +1,11 @@
 """What the bitstream did beside what the user's model did, on the same inputs."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Literal
 
 from snnmap.chip import Readout
+from snnmap.errors import InputError
 from snnmap.ir.record import record
 
 __all__ = ["Agreement", "AgreementLimits", "Comparison", "Decision", "PopulationComparison", "PortComparison", "SourceOutputs"]
@@ -26,6 +27,10 @@ class AgreementLimits:
         saturated_share: steps of a neuron in which a state is at the chip's limit, as a share of all.
         died_share: neurons that fire in the model and never on the chip, as a share of those that fire.
         conversion_error: largest error of a converted network's outputs, as a share of the spread of the source's.
+        otherwise_share: potentials beyond a further threshold of neurons that were read otherwise, as a share of active pairs.
+
+    Raises:
+        InputError: a limit that is out of its range.
     """
 
     rate_low: float = 0.8
@@ -36,6 +41,15 @@ class AgreementLimits:
     saturated_share: float = 0.02
     died_share: float = 0.1
     conversion_error: float = 0.3
+    otherwise_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, name = getattr(self, field.name), field.name
+            highest = math.inf if name in ("rate_high", "readout_error", "conversion_error") else 1.0
+            lowest = 1.0 if name == "rate_high" else 0.0
+            holds = isinstance(value, int | float) and lowest <= value <= highest
+            InputError.require_option(self, name, holds, f"{lowest:g}..{highest:g}", of="the agreement")
 
 
 @record
@@ -55,7 +69,7 @@ class PopulationComparison:
         died: neurons that fire several times in the model and never on the chip.
         woke: neurons that fire several times on the chip and never in the model.
         firing: neurons that fire several times in the model.
-        max_count: the most spikes that a neuron of the model sends a step.
+        max_count: the most spikes that a neuron of the model sends a step (of those that differ in it, the least).
         beyond: pairs in which the model's potential stayed above a further threshold, so that the chip would send more.
         excess: spikes of the chip beyond ``max_count``.
         saturated: pairs in which a state of the chip is at its limit.
@@ -100,6 +114,7 @@ class Agreement:
         decision: how they are read.
         agreeing: samples in which the chip's class is the model's (or among those that the model cannot tell apart).
         undecided: samples in which all of the model's outputs are equal.
+        tied: samples in which several of the model's outputs are highest; any of these agrees.
         model_correct: samples that the model reads as labelled; None without labels.
         chip_correct: likewise for the chip.
     """
@@ -107,6 +122,7 @@ class Agreement:
     decision: Decision
     agreeing: int
     undecided: int
+    tied: int = 0
     model_correct: int | None = None
     chip_correct: int | None = None
 
@@ -120,6 +136,7 @@ class PortComparison:
         readout: what is read.
         size: outputs.
         error: root mean square of (chip - model) over the standard deviation of the model's values; of spike counts: sums.
+        worst_error: the same of the one output that is furthest off.
         spikes: spikes on the chip of neurons that never fire in the model; they reset what is read.
         saturated: values of such neurons at the limit of the chip's state.
         agreements: of classes, a line for each way of reading; none where the port has one output.
@@ -129,6 +146,7 @@ class PortComparison:
     readout: Readout
     size: int
     error: float
+    worst_error: float
     spikes: int
     saturated: int
     agreements: tuple[Agreement, ...]
@@ -166,6 +184,7 @@ class Comparison:
         populations: a line each.
         ports: a line each.
         limits: beyond which there is a finding.
+        otherwise: a choice of the user's by which the network is not the model beyond two thresholds; empty without one.
         framework: that the model is of, in whose words fixes are told.
         converted: beside the network that was converted; None where the model spikes itself.
         integers: whether the network is of the chip's own integers, of which every count should be the same.
@@ -183,6 +202,7 @@ class Comparison:
     ports: tuple[PortComparison, ...]
     limits: AgreementLimits
     framework: str
+    otherwise: str = ""
     converted: SourceOutputs | None = None
     integers: bool = False
     classifies: bool = False
@@ -220,9 +240,11 @@ class Comparison:
         return f"states: {saturated / max(1, pairs):.2%} at the chip's limit; {self.clamped} input counts clamped"
 
     def _describe_port(self, port: PortComparison) -> str:
-        parts = [f"output '{port.name}', {port.readout}: error {port.error:.1%} of the spread"]
+        worst = f" ({port.worst_error:.1%} of the worst output)" if port.size > 1 else ""
+        parts = [f"output '{port.name}', {port.readout}: error {port.error:.1%} of the spread{worst}"]
         for a in port.agreements:
             text = f"{a.decision}: same class in {a.agreeing / max(1, self.n_samples):.1%}"
+            text += f", {a.tied} tied in the model" if a.tied else ""
             if a.model_correct is not None and a.chip_correct is not None:
                 text += f" (right: model {a.model_correct / self.n_samples:.1%}, chip {a.chip_correct / self.n_samples:.1%})"
             parts.append(text)

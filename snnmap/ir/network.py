@@ -12,9 +12,12 @@ from snnmap.errors import NetworkError
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.record import FloatArray, IntArray, freeze_float, freeze_int, freeze_mapping, record, replace_array
 
-__all__ = ["InputPort", "Network", "OutputPort", "Population", "Projection", "Reset", "SpikeSum"]
+__all__ = ["OTHERWISE", "InputPort", "Network", "OutputPort", "Population", "Projection", "Reset", "SpikeSum"]
 
 Reset = Literal["subtract", "value"]
+OTHERWISE = "read otherwise beyond a further threshold"
+"""Key of the provenance for a choice of the user's by which neurons beyond two thresholds do something else than the model's; what
+stands behind a colon are the populations, by name, separated by commas (all where nothing does)."""
 
 
 @record

@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy.typing as npt
 
+from snnmap.drc import RULES
+from snnmap.errors import InputError
 from snnmap.ir import AgreementLimits, Decision
 from snnmap.mapping import FoldOptions
 from snnmap.quantise import QuantiseOptions
 
-__all__ = ["CompileOptions", "Rasters"]
+__all__ = ["FAMILY", "CompileOptions", "Rasters"]
+
+FAMILY = "SNN6"
+"""Rules of agreement: their errors can be allowed."""
 
 Rasters: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -27,6 +32,9 @@ class CompileOptions:
             every usual way.
         allow: rules of family 6 (agreement), by id or name, whose errors are told as warnings; ``SNN6`` is all of them.
         verify: run source and folded network against each other and refuse any difference.
+
+    Raises:
+        InputError: an unknown rule or way of reading.
     """
 
     fold: FoldOptions = field(default_factory=FoldOptions)
@@ -35,3 +43,19 @@ class CompileOptions:
     decision: Decision | None = None
     allow: tuple[str, ...] = ()
     verify: bool = True
+
+    def __post_init__(self) -> None:
+        known = {key for rule in RULES.values() if rule.id.startswith(FAMILY) for key in (rule.id, rule.name)} | {FAMILY}
+        given = (self.allow,) if isinstance(self.allow, str) else self.allow
+        object.__setattr__(self, "allow", tuple(given))
+        wrong = ", ".join(sorted(set(self.allow) - known))
+        InputError.require_option(
+            self, "allow", not wrong, f"{FAMILY} or some of {', '.join(sorted(known - {FAMILY}))}", of="the build"
+        )
+        InputError.require_option(
+            self,
+            "decision",
+            self.decision is None or self.decision in get_args(Decision),
+            ", ".join(get_args(Decision)),
+            of="the build",
+        )

@@ -28,7 +28,7 @@ from snnmap.ir import (
 )
 from snnmap.mapping import fold_network, lower_network, stretch_network
 from snnmap.pipeline.artifacts import CheckResult
-from snnmap.pipeline.options import CompileOptions, Rasters
+from snnmap.pipeline.options import FAMILY, CompileOptions, Rasters
 from snnmap.quantise import RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
 
 __all__ = ["Task", "find_way"]
@@ -37,7 +37,7 @@ _TUNING_WORK = 1e8
 """As the bound on the comparison's work, for the float run to which rates are tuned."""
 
 
-_OF_QUANTISATION = ("SNN601", "SNN603", "SNN604", "SNN605", "SNN606", "SNN608")
+_OF_QUANTISATION = ("SNN601", "SNN603", "SNN604", "SNN605", "SNN608")
 """Rules whose findings depend on how a network is quantised."""
 
 
@@ -118,7 +118,8 @@ def _read_data(task: Task, chip: Chip) -> _Data:
     n_samples, n_steps = next(iter(rasters.values())).shape[:2]
     if task.labels is not None and drawn:
         raise InputError("labels belong to calibration data", where="labels", fix="give calibration data too (calibration=)")
-    labels = None if task.labels is None else read_labels(task.labels, n_samples)
+    n_classes = max(sum(network.population(name).size for name in port.populations) for port in network.outputs)
+    labels = None if task.labels is None else read_labels(task.labels, n_samples, n_classes)
     chosen = choose_samples(network, n_samples, n_steps)
     tuned = choose_samples(network, n_samples, n_steps, most_work=_TUNING_WORK)
     return _Data(rasters=rasters, labels=labels, drawn=drawn, chosen=chosen, tuned=tuned)
@@ -171,7 +172,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, on_stage: Callable[
     if report.errors:
         return reached
     on_stage("quantising")
-    quantised = quantise_network(mapped, calibration=None if data.drawn else data.rasters, options=options.quantise)
+    quantised = quantise_network(mapped, calibration=None if data.drawn else data.of(data.chosen), options=options.quantise)
     source = _stretch(network, mapped)
     tunings: tuple[RateTuning, ...] = ()
     if way.tuned:
@@ -236,7 +237,7 @@ def _allow(report: Report, options: CompileOptions) -> Report:
     """Turn errors that the user allows into warnings."""
 
     def allowed(diagnostic: Diagnostic) -> bool:
-        return any(diagnostic.name == key or diagnostic.rule.startswith(key) for key in options.allow)
+        return bool({FAMILY, diagnostic.rule, diagnostic.name} & set(options.allow)) and diagnostic.rule.startswith(FAMILY)
 
     eased = (replace(d, severity=Severity.WARNING) if allowed(d) else d for d in report.diagnostics)
     ordered = sorted(eased, key=lambda diagnostic: diagnostic.sort_key)

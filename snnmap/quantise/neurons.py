@@ -59,8 +59,8 @@ class QuantisedNeurons:
 class _Entries:
     """All weights onto a row of neurons, a line for each source of each target; values in state units.
 
-    ``value`` and ``present`` are ``(n, n_synapses)``; ``source`` counts through the memories' sources; ``lines`` gives the line of each stored weight, in the order of its
-    matrix, memory by memory and synapse by synapse.
+    ``value`` and ``present`` are ``(n, n_synapses)``; ``source`` counts through the memories; ``lines`` gives the line of
+    each stored weight, in the order of its matrix, memory by memory and synapse by synapse.
     """
 
     target: IntArray
@@ -82,6 +82,7 @@ def quantise_neurons(
     shifts: Sequence[tuple[int, ...]],
     *,
     has_bias: bool,
+    readout_margin: float = 4.0,
     compared: BoolArray | None = None,
 ) -> QuantisedNeurons:
     """Quantise a row of neurons and the weights onto it.
@@ -94,6 +95,7 @@ def quantise_neurons(
         swing: states seen in runs.
         bits: widths of the chip.
         shifts: weight shifts of the memories between which to choose.
+        readout_margin: room above the largest state seen, of neurons that never fire.
         has_bias: whether the neurons have a bias, which can make up for the drift of integer decays.
         compared: ``(n,) bool``, readouts whose potentials are compared with each other, and so share one scale.
     """
@@ -101,7 +103,9 @@ def quantise_neurons(
     responses = _Responses(decays)
     demands = _measure_demands(memories, counts, decays)
     bias = parameters.bias * decays.bias_factor
-    scaling = choose_scaling(demands, parameters.threshold, bias, swing.peak, decays.dash_mem, responses.power(), bits, shifts)
+    scaling = choose_scaling(
+        demands, parameters.threshold, bias, swing.peak, decays.dash_mem, responses.power(), bits, shifts, readout_margin
+    )
     if compared is not None and compared.any():
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.errors import InputError
 from snnmap.ir import MappedNetwork, Program, QuantisedNetwork, draw_inputs
 from snnmap.quantise.calibrate import Statistics, measure_statistics
 from snnmap.quantise.exact import keep_integers
@@ -30,10 +31,16 @@ class QuantiseOptions:
             the chip, the next less is taken.
         depth: thresholds below 0 beyond which potentials may saturate. A ReLU that is off sinks ever lower, and holding all
             of it would cost the weights' precision; a converted network takes 16.
+        readout_margin: how far beyond what was seen readouts by potential have room before they fire or saturate. More is
+            coarser, and leaves more room for training on.
     """
 
     second_synapse: SecondSynapse = "decays"
     depth: float = math.inf
+    readout_margin: float = 4.0
+
+    def __post_init__(self) -> None:
+        InputError.require_option(self, "readout_margin", 1.0 <= self.readout_margin <= 1e6, "1..1e6", of="the quantisation")
 
 
 def quantise_network(
@@ -66,7 +73,8 @@ def quantise_network(
         statistics = measure_statistics(mapped, drawn, depth=depth, height=_DRAWN_HEIGHT)
     else:
         statistics = measure_statistics(mapped, calibration, depth=depth)
-    hidden, outputs = _quantise_hidden(mapped, statistics), _quantise_outputs(mapped, statistics)
+    margin = (options or QuantiseOptions()).readout_margin
+    hidden, outputs = _quantise_hidden(mapped, statistics), _quantise_outputs(mapped, statistics, margin)
     program = Program(
         chip=mapped.chip,
         input_weights=hidden.weights[0],
@@ -114,7 +122,7 @@ def _quantise_hidden(mapped: MappedNetwork, statistics: Statistics) -> Quantised
     )
 
 
-def _quantise_outputs(mapped: MappedNetwork, statistics: Statistics) -> QuantisedNeurons:
+def _quantise_outputs(mapped: MappedNetwork, statistics: Statistics, readout_margin: float) -> QuantisedNeurons:
     """Quantise the output neurons; those that never fire are read by their potentials, which are compared."""
     chip = mapped.chip
     memory = MemoryWeights(
@@ -130,5 +138,6 @@ def _quantise_outputs(mapped: MappedNetwork, statistics: Statistics) -> Quantise
         chip.bits,
         [(shift,) for shift in range(chip.bits.shift_max + 1)],
         has_bias=chip.outputs.bias,
+        readout_margin=readout_margin,
         compared=np.isposinf(mapped.outputs.threshold),
     )

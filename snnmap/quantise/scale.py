@@ -12,8 +12,6 @@ __all__ = ["MemoryDemand", "Scaling", "choose_scaling"]
 
 _PEAK_MARGIN = 1.25
 """Room above the largest state seen in calibration."""
-_READOUT_MARGIN = 3.0
-"""The same for neurons that never fire: what is read of them is lost when it saturates, and a bit or two of 16 are spared easily."""
 _LEAST_THRESHOLD = 2.0
 """Threshold code below which no state is given room."""
 
@@ -54,6 +52,7 @@ def choose_scaling(
     kernel_power: FloatArray,
     bits: Bits,
     choices: Sequence[tuple[int, ...]],
+    readout_margin: float,
 ) -> Scaling:
     """Choose shifts and scales with the smallest expected error (a LIF neuron is free to be scaled as a whole).
 
@@ -69,8 +68,9 @@ def choose_scaling(
         kernel_power: ``(n,) float64``, sum of the squared potentials that a weight of 1 leads to.
         bits: widths.
         choices: shifts of the memories between which to choose; not all are open to relays.
+        readout_margin: room above the largest state seen, of neurons that never fire.
     """
-    ceiling = _state_ceiling(demands, threshold, bias, peak, bits)
+    ceiling = _state_ceiling(demands, threshold, bias, peak, bits, readout_margin)
     reference = np.where(np.isfinite(threshold), threshold, 1.0)
     best: tuple[float, Scaling] | None = None
     for shifts in choices:
@@ -89,12 +89,12 @@ def choose_scaling(
 
 
 def _state_ceiling(
-    demands: Sequence[MemoryDemand], threshold: FloatArray, bias: FloatArray, peak: FloatArray, bits: Bits
+    demands: Sequence[MemoryDemand], threshold: FloatArray, bias: FloatArray, peak: FloatArray, bits: Bits, readout_margin: float
 ) -> FloatArray:
     """Give the largest scale at which threshold, bias and states fit; of neurons that were never driven, their largest weight."""
     finite = np.isfinite(threshold)
     seen = np.where(peak > 0, peak, np.maximum.reduce([demand.largest for demand in demands]))
-    expected = np.maximum(seen * np.where(finite, _PEAK_MARGIN, _READOUT_MARGIN), np.where(finite, threshold, 0.0))
+    expected = np.maximum(seen * np.where(finite, _PEAK_MARGIN, readout_margin), np.where(finite, threshold, 0.0))
     expected = np.minimum(expected, np.where(finite, threshold * (bits.state_max / _LEAST_THRESHOLD), np.inf))
     expected = np.where(expected > 0, expected, 1.0)
     by_state = bits.state_max / expected

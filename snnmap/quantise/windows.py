@@ -34,8 +34,8 @@ class SourceCounts:
     def moments(self, sources: IntArray, response: Response) -> SourceMoments:
         """Give the moments of some sources, as a potential with this response sees them.
 
-        Where windows are few beside the sources, chance makes some of them fire together; the more, the more the moments are drawn
-        to those of independent sources.
+        Where windows are few beside the sources, chance makes some of them fire together; the more, the more the moments are
+        drawn to those of independent sources.
         """
         n_steps = max(1, self._counts.shape[1])
         length = min(n_steps, 1 << (math.ceil(max(response.length, 1.0)) - 1).bit_length())

@@ -146,7 +146,7 @@ def test_accuracy_by_labels_and_by_every_way_of_reading() -> None:
 @pytest.mark.parametrize("labels", [np.zeros(3, np.int64), np.zeros((4, 1), np.int64), np.zeros(4), ["a"] * 4])
 def test_labels_that_do_not_fit(labels: object) -> None:
     with pytest.raises(InputError, match="labels do not fit"):
-        read_labels(labels, 4)
+        read_labels(labels, 4, 2)
     with pytest.raises(InputError, match="labels"):
         compile_model(CLEAN, XYLO, labels=[0, 1])
 
