@@ -16,8 +16,10 @@ __all__ = ["OTHERWISE", "InputPort", "Network", "OutputPort", "Population", "Pro
 
 Reset = Literal["subtract", "value"]
 OTHERWISE = "read otherwise beyond a further threshold"
-"""Key of the provenance for a choice of the user's by which neurons beyond two thresholds do something else than the model's; what
-stands behind a colon are the populations, by name, separated by commas (all where nothing does)."""
+"""Key of the provenance for a choice of the user's by which neurons beyond two thresholds do something else than the model's.
+
+Behind a colon stand the populations, by name, separated by commas; all where nothing does.
+"""
 
 
 @record
