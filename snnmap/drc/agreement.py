@@ -402,7 +402,7 @@ def _advise(comparison: Comparison) -> str:
 def _advise_readout(comparison: Comparison) -> str:
     if comparison.drawn:
         return _CALIBRATE
-    options = "options=CompileOptions(quantise=QuantiseOptions(readout_margin=16))"
+    options = "options=CompileOptions(quantise=QuantiseOptions(readout_margin=64))"
     if comparison.integers:
         return f"start training with more room: to_chip_exact(..., {options})"
     return f"give more room ({options}), or data as strong as in use"

@@ -13,9 +13,12 @@ from snnmap.errors import FrontendError, InputError
 from snnmap.ir import CsrMatrix, IntArray, Population, Projection, expand_terms
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeadIn, LeakyIntegrator, Surrogate, SurrogateName
 from snnmap.pipeline import Artifacts, CompileOptions, Rasters, compile_model
+from snnmap.quantise import QuantiseOptions
 from snnmap.train.models import has_layers
 
-__all__ = ["to_chip_exact"]
+__all__ = ["TRAINING_ROOM", "to_chip_exact"]
+
+TRAINING_ROOM = 16.0
 
 
 def to_chip_exact(
@@ -42,9 +45,9 @@ def to_chip_exact(
     Args:
         model: whatever :func:`snnmap.compile_model` takes.
         chip: a chip record, catalog name or TOML path.
-        calibration: input rasters, ``(n_samples, n_steps, n_inputs)``, for the quantiser. Without, states are taken to stay
-            within 16 thresholds; where they do not, the chip saturates, and in another order than the layers do.
-        options: choices of the build.
+        calibration: input rasters, ``(n_samples, n_steps, n_inputs)``, for the quantiser; without, inputs are drawn.
+        options: choices of the build. Where they are left out, readouts by potential get :data:`TRAINING_ROOM` times the room
+            that they were seen to need, since training moves them.
         surrogate: name or :class:`snnmap.nn.Surrogate` for the backward pass of a ``ChipNetwork``, ``relu`` where left out;
             layers of ours keep theirs.
 
@@ -56,7 +59,8 @@ def to_chip_exact(
         FrontendError: it cannot be read, or neurons take the currents of several Linear layers, or of one that others share.
         InputError: a surrogate for layers of ours.
     """
-    options = replace(options or CompileOptions(), verify=False, allow=("SNN6",))
+    options = options or CompileOptions(quantise=QuantiseOptions(readout_margin=TRAINING_ROOM))
+    options = replace(options, verify=False, allow=("SNN6",))
     if isinstance(model, ChipNetwork):
         raise FrontendError("the model is in the chip's integers already", where="ChipNetwork", fix="train it as it is")
     if not isinstance(model, nn.Module) or not has_layers(model):

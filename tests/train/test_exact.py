@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from snnmap.errors import FrontendError
 from snnmap.nn import LIF, LeakyIntegrator, Residual, Surrogate
-from snnmap.pipeline import compile_model
+from snnmap.pipeline import CompileOptions, compile_model
+from snnmap.quantise import QuantiseOptions
 from snnmap.train import to_chip_exact, verify_model
 
 SURROGATE = Surrogate(window=0.5)
+ROOM = CompileOptions(quantise=QuantiseOptions(readout_margin=16.0))
 
 
 def linear(n_pre: int, n_post: int, gain: float = 1.2) -> nn.Linear:
@@ -56,7 +58,7 @@ def draw_counts(seed: int) -> np.ndarray:
 def test_it_starts_as_the_bitstream_of_the_float_model(make, chip: str) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     model = make()
-    artifacts = compile_model(model, chip, calibration=draw_counts(1))
+    artifacts = compile_model(model, chip, calibration=draw_counts(1), options=ROOM)
     exact = to_chip_exact(model, chip, calibration=draw_counts(1))
     seen = verify_model(exact, artifacts, draw_counts(2))
     assert seen.n_mismatches == 0

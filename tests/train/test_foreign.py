@@ -16,6 +16,7 @@ from snnmap.ir import Network
 from snnmap.loading import load
 from snnmap.nn import LIF, ChipNetwork, Readout, Surrogate
 from snnmap.pipeline import CompileOptions, compile_model
+from snnmap.quantise import QuantiseOptions
 from snnmap.train import (
     ActivityRecorder,
     FanInLimiter,
@@ -28,7 +29,7 @@ from snnmap.train import (
 )
 
 CHIP = "xylo-audio-3"
-ALLOW = CompileOptions(allow=("SNN6",))
+ALLOW = CompileOptions(allow=("SNN6",), quantise=QuantiseOptions(readout_margin=16.0))
 
 
 def draw_counts(seed: int, n_samples: int = 6, n_inputs: int = 8) -> np.ndarray:
@@ -136,7 +137,7 @@ def test_a_float_network_is_compared_population_by_population(make: Callable[[],
 
 def test_a_model_that_needs_no_options_is_verified_itself() -> None:
     model = make_rockpool()
-    built = compile_model(model, CHIP, calibration=draw_counts(1))
+    built = compile_model(model, CHIP, calibration=draw_counts(1), options=ALLOW)
     assert verify_model(model, built, draw_counts(2)) == verify_model(load(model), built, draw_counts(2))
 
 
@@ -146,7 +147,7 @@ def test_a_conversion_can_be_trained_on_and_verified() -> None:
     data = np.random.default_rng(0).random((40, 6))
     conversion = convert_ann(ann, data)
     exact = to_chip_exact(conversion, CHIP)
-    built = compile_model(conversion, CHIP)
+    built = compile_model(conversion, CHIP, options=ALLOW)
     rasters = conversion.split(conversion.encode(data[:8]))
     assert verify_model(exact, built, rasters).n_mismatches == 0
     seen = verify_model(conversion, built, rasters)
@@ -169,7 +170,7 @@ def test_a_torch_model_that_layers_cannot_hold_is_trained_as_a_network() -> None
     with pytest.raises(FrontendError, match=r"to_chip_exact\(snnmap\.load\(model\)"):
         to_chip_exact(model, CHIP)
     exact = to_chip_exact(load(model), CHIP, calibration=draw_counts(1))
-    built = compile_model(model, CHIP, calibration=draw_counts(1))
+    built = compile_model(model, CHIP, calibration=draw_counts(1), options=ALLOW)
     assert verify_model(exact, built, draw_counts(2)).n_mismatches == 0
 
 
