@@ -194,13 +194,16 @@ def read_port(quantised: QuantisedNetwork, run: Recording, port: OutputPort) -> 
 def _find_saturated(quantised: QuantisedNetwork, run: Recording, area: str) -> BoolArray:
     """Say which neurons' states are at the chip's limits, ``(n_samples, n_steps, n)``.
 
-    A current that saturated has decayed once since; a potential has lost its spikes.
+    A current that saturated has decayed once since; a potential has lost its spikes. A potential at its lowest has lost
+    inhibition, which brings spikes too many; where its neuron does not fire any more, it brought none.
     """
     program = quantised.program
     codes = program.hidden if area == "hidden" else program.outputs
     top = program.chip.bits.state_max
     potentials = run.potentials[area] + run.counts[area] * codes.threshold
-    found = np.asarray((potentials >= top) | (run.potentials[area] <= -top), np.bool_)
+    later = np.flip(np.maximum.accumulate(np.flip(run.counts[area] > 0, axis=1), axis=1), axis=1)
+    never = codes.threshold >= program.chip.bits.threshold_max  # read by the potential itself
+    found = np.asarray((potentials >= top) | ((run.potentials[area] <= -top) & (later | never)), np.bool_)
     for synapse, dashes in enumerate(codes.dash_syn):
         highest = np.array([top - decay(top, int(dash)) for dash in dashes])
         lowest = np.array([-top - 1 - decay(-top - 1, int(dash)) for dash in dashes])

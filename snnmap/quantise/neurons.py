@@ -59,8 +59,8 @@ class QuantisedNeurons:
 class _Entries:
     """All weights onto a row of neurons, a line for each source of each target; values in state units.
 
-    ``value`` and ``present`` are ``(n, n_synapses)``; ``source`` counts through the memories; ``lines`` gives the line of
-    each stored weight, in the order of its matrix, memory by memory and synapse by synapse.
+    ``value`` and ``present`` are ``(n, n_synapses)``; ``source`` counts through the memories' sources; ``lines`` gives the line
+    of each stored weight, in the order of its matrix, memory by memory and synapse by synapse.
     """
 
     target: IntArray

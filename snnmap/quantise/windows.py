@@ -1,13 +1,17 @@
 """Which sources fire together: their counts, added up over windows of time."""
 
 import math
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from snnmap.ir import FloatArray, IntArray
 from snnmap.quantise.rounding import Response, SourceMoments
 
-__all__ = ["SourceCounts"]
+__all__ = ["Counts", "SourceCounts"]
+
+Counts: TypeAlias = npt.NDArray[np.integer[Any]]
 
 _MOST_WINDOWS = 1024
 
@@ -20,13 +24,15 @@ class SourceCounts:
     (:attr:`Response.length`), so the counts are added up over windows of about as many.
     """
 
-    def __init__(self, counts: IntArray) -> None:
+    def __init__(self, counts: Counts) -> None:
         """Take counts ``(n_samples, n_steps, n)`` as they arrive."""
-        most = int(counts.max(initial=0))
-        self._counts = counts.astype(np.min_scalar_type(most))
+        self._counts = counts
         n_pairs = max(1, counts.shape[0] * counts.shape[1])
-        mean = counts.sum(axis=(0, 1)) / n_pairs
-        variance = (counts * counts).sum(axis=(0, 1)) / n_pairs - mean * mean
+        mean = counts.sum(axis=(0, 1), dtype=np.int64) / n_pairs
+        squares = np.zeros(counts.shape[2], np.int64)
+        for sample in counts:
+            squares += (sample.astype(np.int64) ** 2).sum(axis=0)
+        variance = squares / n_pairs - mean * mean
         self.mean: FloatArray = np.maximum(mean, 1.0 / n_pairs)
         self.variance: FloatArray = np.maximum(variance, 1.0 / n_pairs)
         self._windows: dict[int, FloatArray] = {}
@@ -34,8 +40,8 @@ class SourceCounts:
     def moments(self, sources: IntArray, response: Response) -> SourceMoments:
         """Give the moments of some sources, as a potential with this response sees them.
 
-        Where windows are few beside the sources, chance makes some of them fire together; the more, the more the moments are
-        drawn to those of independent sources.
+        Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments
+        are drawn to those of independent sources.
         """
         n_steps = max(1, self._counts.shape[1])
         length = min(n_steps, 1 << (math.ceil(max(response.length, 1.0)) - 1).bit_length())
