@@ -32,7 +32,7 @@ _FEWEST_KEPT = 512
 _ROWS = ("hidden", "outputs")
 _Arriving: TypeAlias = tuple[tuple[IntArray, tuple[CsrMatrix, ...]], ...]
 """Counts ``(n_samples, n_steps, n_pre)`` and the weights, a matrix a synapse, by which they arrive."""
-_SPARE_DEPTH = 1.0
+_SPARE_DEPTH = 8.0
 """Thresholds that are held below what was seen to be needed, where potentials may saturate."""
 
 
