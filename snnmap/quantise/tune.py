@@ -173,7 +173,8 @@ class _ChipKnob:
         outputs, bits = mapped.table.output_slots(population), mapped.chip.bits
         slots = outputs if outputs.size else mapped.table.hidden_slots(population)
         if (mapped.chip.outputs if outputs.size else mapped.chip.hidden).bias:
-            return cls(kind="bias", is_output=bool(outputs.size), slots=slots, limit=bits.bias_range)
+            most = bits.bias_range[1]
+            return cls(kind="bias", is_output=bool(outputs.size), slots=slots, limit=(-most, most))
         return cls(kind="threshold", is_output=bool(outputs.size), slots=slots, limit=(1, bits.threshold_max))
 
     def turn(self, program: Program, x: float) -> Program:
