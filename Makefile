@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy delta clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement training-on delta clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -37,6 +37,13 @@ bench: $(READY)
 accuracy: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
 	$(BENCH)/python benchmarks/accuracy.py --readme
+
+agreement: $(READY)
+	$(BENCH)/python benchmarks/agreement.py
+
+training-on: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	$(BENCH)/python benchmarks/training_on.py
 
 delta: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"

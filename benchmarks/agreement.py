@@ -1,4 +1,4 @@
-"""How many random networks do something else on the chip, with and without a word; a table for the README with ``--readme``.
+"""How many random networks do something else on the chip, with and without a word.
 
 Run with ``make agreement``; about 40 minutes. Half of the networks are built with calibration data, half on drawn inputs; all
 are measured on held-out data of the kind that they are used on. A number on the command line is how many.
@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
 import numpy as np
-from readme_table import Row, print_rows, write_readme
+from readme_table import Row, print_rows
 from trained_networks import Outcome, build_and_measure, draw_trained
 
 FIRST, N_NETWORKS, N_PROCESSES = 10_000, 1000, 2
@@ -53,9 +53,7 @@ def measure_random(n_networks: int) -> Iterator[Row]:
 
 def main(words: list[str]) -> None:
     numbers = [int(word) for word in words if word.isdigit()]
-    lines = print_rows(measure_random(numbers[0] if numbers else N_NETWORKS))
-    if "--readme" in words:
-        write_readme("agreement", lines)
+    print_rows(measure_random(numbers[0] if numbers else N_NETWORKS))
 
 
 if __name__ == "__main__":
