@@ -12,6 +12,8 @@ __all__ = ["Response", "SourceMoments", "expected_error", "round_weights"]
 
 _VERNIER_REACH = 4
 """How far the first of two integers is moved from its nearest value, to let the second make the sum finer."""
+_FIRST_OF_PAIR = 8
+"""Moves that are tried together with every other where none helps alone."""
 _MOVES = (((1,), (-1,)), ((1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1), (1, -2), (-1, 2), (2, -1), (-2, 1)))
 
 
@@ -77,10 +79,10 @@ def round_weights(
 
         sum v e'(P - t t'/L) e + a'M a        a = e't of each source
 
-    from the nearest integers by moving, one at a time, the weight or pair of weights whose neighbour helps most. Errors of
-    sources that fire together add up, and so are made to cancel. Where a source has weights onto both synapses, the pair is
-    chosen together: what one integer is off by, a small one on the other synapse makes up for. Only elementwise arithmetic
-    decides, so every machine rounds alike.
+    from the nearest integers by moving, one at a time, the weight or pair of weights whose neighbour helps most, or where none
+    helps alone two sources' together. Errors of sources that fire together add up, and so are made to cancel. Where a source has
+    weights onto both synapses, the pair is chosen together: what one integer is off by, a small one on the other synapse makes
+    up for. Only elementwise arithmetic decides, so every machine rounds alike.
 
     Args:
         values: ``(n, n_synapses) float64``, weights in units of the chip's state.
@@ -122,11 +124,14 @@ def _round_used(
     search = _Search.of(rounded - exact, lsb, sources, response)
     for _ in range(values.size):
         change = np.where(_is_open(rounded, lowest, highest, search.moves), search.changes(), np.inf)
-        move, row = divmod(int(np.argmin(change)), change.shape[1])
-        if change[move, row] >= 0:
+        place = int(np.argmin(change))
+        taken = (place,) if change.flat[place] < 0 else search.find_pair(change)
+        if not taken:
             break
-        rounded[row] += search.moves[move]
-        search.take(move, row)
+        for place in taken:
+            move, row = divmod(place, change.shape[1])
+            rounded[row] += search.moves[move]
+            search.take(move, row)
     return rounded
 
 
@@ -177,6 +182,21 @@ class _Search:
         """Give by how much each move of each row changes the expected square, ``(n_moves, n)``."""
         shapes = sum(self.cross[:, s, np.newaxis] * self.error[:, s] for s in range(self.moves.shape[1]))
         return np.asarray(self.own + 2.0 * self.along * self.pull + self.power * shapes, np.float64)
+
+    def find_pair(self, change: FloatArray) -> tuple[int, ...]:
+        """Give the two moves of different sources that help most together, one of them among the least bad; none if none do."""
+        size = change.shape[1]
+        first = np.argsort(change, axis=None, kind="stable")[:_FIRST_OF_PAIR]
+        first = first[np.isfinite(change.flat[first])]
+        if not first.size:
+            return ()
+        move, row = first // size, first % size
+        both = self.together[row][:, np.newaxis, :] * self.along * (2.0 * self.along[move, row])[:, np.newaxis, np.newaxis]
+        both += change + change.flat[first][:, np.newaxis, np.newaxis]
+        both[np.arange(first.size), :, row] = np.inf
+        place = int(np.argmin(both))
+        which, second = divmod(place, change.size)
+        return (int(first[which]), second) if both.flat[place] < 0 else ()
 
     def take(self, move: int, row: int) -> None:
         self.error[row] += self.moves[move]
