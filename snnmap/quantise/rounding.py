@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import BoolArray, FloatArray, record
+from snnmap.ir import BoolArray, FloatArray, IntArray, record
 
-__all__ = ["Response", "SourceMoments", "expected_error", "round_weights"]
+__all__ = ["Response", "SourceMoments", "expected_error", "fit_gain", "round_weights"]
 
 _VERNIER_REACH = 4
 """How far the first of two integers is moved from its nearest value, to let the second make the sum finer."""
@@ -208,6 +208,25 @@ def expected_error(error: FloatArray, lsb: FloatArray, sources: SourceMoments, r
     own = sources.variance * lsb * lsb * _quadratic(error, error, response.shape_power)
     along = lsb * _along(error, response.total)
     return math.sqrt(max(0.0, math.fsum((own + along * _pull(error, lsb, sources, response)).tolist())))
+
+
+def fit_gain(exact: FloatArray, rounded: IntArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> float:
+    """Give the factor on the exact weights at which rounded ones are nearest to them: for few sources a scale that suits them.
+
+    With ``c`` and ``w`` what rounded and exact weights bring, source by source, ``|c - x w|`` over ``x`` is least, as a share of
+    the scale, where ``x = c'M c / w'M c``.
+
+    Args:
+        exact: ``(n, n_synapses) float64``, weights in steps.
+        rounded: the same, in integers.
+        lsb: ``(n,) float64``, state units of a step.
+        sources: moments of the counts.
+        response: of the neuron.
+    """
+    pull = _pull(np.asarray(rounded, np.float64), lsb, sources, response)
+    found = math.fsum((lsb * _along(np.asarray(rounded, np.float64), response.total) * pull).tolist())
+    wanted = math.fsum((lsb * _along(exact, response.total) * pull).tolist())
+    return found / wanted if found > 0 and wanted > 0 else 1.0
 
 
 def _round_pairs(exact: FloatArray, rounded: FloatArray, both: BoolArray, response: Response, low: int, high: int) -> FloatArray:
