@@ -14,11 +14,16 @@ from snnmap.quantise.calibrate import N_LEVELS, StateSwing
 from snnmap.quantise.decays import DecayCodes, code_decays
 from snnmap.quantise.drift import find_bias
 from snnmap.quantise.response import kernel_product, kernel_sum
-from snnmap.quantise.rounding import Response, expected_error, round_weights
+from snnmap.quantise.rounding import Response, SourceMoments, expected_error, fit_gain, round_weights
 from snnmap.quantise.scale import MemoryDemand, Scaling, choose_scaling
 from snnmap.quantise.windows import SourceCounts
 
 __all__ = ["MemoryWeights", "QuantisedNeurons", "mask_targets", "quantise_neurons"]
+
+_FEW_SOURCES = 32
+"""Sources of a neuron up to which its scale is fitted to their rounded weights; errors of more are made to cancel anyway."""
+_LEAST_FACTOR, _LARGEST_FACTOR = 0.75, 1.05
+"""How much smaller or larger than the scale at which all fits, with room to spare, the fitted one may be."""
 
 
 @record
@@ -110,7 +115,12 @@ def quantise_neurons(
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
     entries = _list_entries(memories, decays, scale, scaling)
-    rounded, off = _round_entries(entries, counts, _Responses(decays, swing.n_steps), bits)
+    is_free = np.isfinite(parameters.threshold)
+    rounded, off, factor = _round_entries(
+        entries, counts, _Responses(decays, swing.n_steps), np.where(is_free, threshold, 0), bits
+    )
+    threshold, scale = np.rint(threshold * factor).astype(np.int64), scale * factor
+    entries = replace(entries, value=entries.value * factor[entries.target][:, np.newaxis])
     used = _find_used(parameters, memories)
     wanted_bias = bias * scale
     if has_bias:
@@ -239,17 +249,68 @@ def _list_entries(memories: Sequence[MemoryWeights], decays: DecayCodes, scale: 
     )
 
 
-def _round_entries(entries: _Entries, counts: SourceCounts, responses: _Responses, bits: Bits) -> tuple[IntArray, FloatArray]:
-    """Round all weights; give them, and what each neuron's potential is expected to be off by, ``(n,)`` in state units."""
-    rounded, off = np.zeros(entries.value.shape, np.int64), np.zeros(responses.kind.size)
+def _round_entries(
+    entries: _Entries, counts: SourceCounts, responses: _Responses, threshold: IntArray, bits: Bits
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Round all weights; of neurons with few sources, at a scale that suits them if that is better.
+
+    Args:
+        entries: values at the largest scales that fit.
+        counts: of the sources.
+        responses: of the neurons.
+        threshold: ``(n,) int64`` at these scales; 0 where the scale is not free.
+        bits: widths.
+
+    Returns:
+        Integers, what each neuron's potential is expected to be off by, ``(n,)`` in state units, and the factor on each scale.
+    """
+    rounded, off, factor = np.zeros(entries.value.shape, np.int64), np.zeros(threshold.size), np.ones(threshold.size)
     for part in _by_target(entries.target):
-        neuron, lsb = int(entries.target[part.start]), entries.lsb[part]
+        neuron = int(entries.target[part.start])
         response = responses.of(neuron)
-        moments = counts.moments(entries.source[part], response)
-        value = entries.value[part]
-        rounded[part] = round_weights(value, entries.present[part], lsb, moments, response, *bits.weight_range)
-        off[neuron] = expected_error(rounded[part] - value / lsb[:, np.newaxis], lsb, moments, response)
-    return rounded, off
+        one = _OneNeuron(
+            present=entries.present[part],
+            lsb=entries.lsb[part],
+            moments=counts.moments(entries.source[part], response),
+            response=response,
+            weight_range=bits.weight_range,
+        )
+        value, code = entries.value[part], int(threshold[neuron])
+        rounded[part], off[neuron] = one.round(value)
+        if code and part.stop - part.start <= _FEW_SOURCES:
+            suiting = min(bits.threshold_max, round(code * one.fit_gain(value, rounded[part])))
+            if (
+                suiting != code
+                and one.admits(value * (suiting / code))
+                and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code
+            ):
+                other, its_off = one.round(value * (suiting / code))
+                if its_off * code < off[neuron] * suiting:
+                    rounded[part], off[neuron], factor[neuron] = other, its_off, suiting / code
+    return rounded, off, factor
+
+
+@record
+class _OneNeuron:
+    """What rounding the weights onto one neuron needs beside the weights."""
+
+    present: BoolArray
+    lsb: FloatArray
+    moments: SourceMoments
+    response: Response
+    weight_range: tuple[int, int]
+
+    def round(self, value: FloatArray) -> tuple[IntArray, float]:
+        rounded = round_weights(value, self.present, self.lsb, self.moments, self.response, *self.weight_range)
+        return rounded, expected_error(rounded - value / self.lsb[:, np.newaxis], self.lsb, self.moments, self.response)
+
+    def admits(self, value: FloatArray) -> bool:
+        low, high = self.weight_range
+        steps = np.rint(value / self.lsb[:, np.newaxis])
+        return bool((steps >= low).all() and (steps <= high).all())
+
+    def fit_gain(self, value: FloatArray, rounded: IntArray) -> float:
+        return fit_gain(value / self.lsb[:, np.newaxis], rounded, self.lsb, self.moments, self.response)
 
 
 def _by_target(target: IntArray) -> list[slice]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import BoolArray, FloatArray, record
+from snnmap.ir import BoolArray, FloatArray, IntArray, record
 
-__all__ = ["Response", "SourceMoments", "expected_error", "round_weights"]
+__all__ = ["Response", "SourceMoments", "expected_error", "fit_gain", "round_weights"]
 
 _VERNIER_REACH = 4
 """How far the first of two integers is moved from its nearest value, to let the second make the sum finer."""
+_FIRST_OF_PAIR = 8
+"""Moves that are tried together with every other where none helps alone."""
 _MOVES = (((1,), (-1,)), ((1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1), (1, -2), (-1, 2), (2, -1), (-2, 1)))
 
 
@@ -77,10 +79,10 @@ def round_weights(
 
         sum v e'(P - t t'/L) e + a'M a        a = e't of each source
 
-    from the nearest integers by moving, one at a time, the weight or pair of weights whose neighbour helps most. Errors of
-    sources that fire together add up, and so are made to cancel. Where a source has weights onto both synapses, the pair is
-    chosen together: what one integer is off by, a small one on the other synapse makes up for. Only elementwise arithmetic
-    decides, so every machine rounds alike.
+    from the nearest integers by moving, one at a time, the weight or pair of weights whose neighbour helps most, or where none
+    helps alone two sources' together. Errors of sources that fire together add up, and so are made to cancel. Where a source has
+    weights onto both synapses, the pair is chosen together: what one integer is off by, a small one on the other synapse makes
+    up for. Only elementwise arithmetic decides, so every machine rounds alike.
 
     Args:
         values: ``(n, n_synapses) float64``, weights in units of the chip's state.
@@ -122,11 +124,14 @@ def _round_used(
     search = _Search.of(rounded - exact, lsb, sources, response)
     for _ in range(values.size):
         change = np.where(_is_open(rounded, lowest, highest, search.moves), search.changes(), np.inf)
-        move, row = divmod(int(np.argmin(change)), change.shape[1])
-        if change[move, row] >= 0:
+        place = int(np.argmin(change))
+        taken = (place,) if change.flat[place] < 0 else search.find_pair(change)
+        if not taken:
             break
-        rounded[row] += search.moves[move]
-        search.take(move, row)
+        for place in taken:
+            move, row = divmod(place, change.shape[1])
+            rounded[row] += search.moves[move]
+            search.take(move, row)
     return rounded
 
 
@@ -178,6 +183,21 @@ class _Search:
         shapes = sum(self.cross[:, s, np.newaxis] * self.error[:, s] for s in range(self.moves.shape[1]))
         return np.asarray(self.own + 2.0 * self.along * self.pull + self.power * shapes, np.float64)
 
+    def find_pair(self, change: FloatArray) -> tuple[int, ...]:
+        """Give the two moves of different sources that help most together, one of them among the least bad; none if none do."""
+        size = change.shape[1]
+        first = np.argsort(change, axis=None, kind="stable")[:_FIRST_OF_PAIR]
+        first = first[np.isfinite(change.flat[first])]
+        if not first.size:
+            return ()
+        move, row = first // size, first % size
+        both = self.together[row][:, np.newaxis, :] * self.along * (2.0 * self.along[move, row])[:, np.newaxis, np.newaxis]
+        both += change + change.flat[first][:, np.newaxis, np.newaxis]
+        both[np.arange(first.size), :, row] = np.inf
+        place = int(np.argmin(both))
+        which, second = divmod(place, change.size)
+        return (int(first[which]), second) if both.flat[place] < 0 else ()
+
     def take(self, move: int, row: int) -> None:
         self.error[row] += self.moves[move]
         self.pull = self.pull + self.together[row] * self.along[move, row]
@@ -188,6 +208,25 @@ def expected_error(error: FloatArray, lsb: FloatArray, sources: SourceMoments, r
     own = sources.variance * lsb * lsb * _quadratic(error, error, response.shape_power)
     along = lsb * _along(error, response.total)
     return math.sqrt(max(0.0, math.fsum((own + along * _pull(error, lsb, sources, response)).tolist())))
+
+
+def fit_gain(exact: FloatArray, rounded: IntArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> float:
+    """Give the factor on the exact weights at which rounded ones are nearest to them: for few sources a scale that suits them.
+
+    With ``c`` and ``w`` what rounded and exact weights bring, source by source, ``|c - x w|`` over ``x`` is least, as a share of
+    the scale, where ``x = c'M c / w'M c``.
+
+    Args:
+        exact: ``(n, n_synapses) float64``, weights in steps.
+        rounded: the same, in integers.
+        lsb: ``(n,) float64``, state units of a step.
+        sources: moments of the counts.
+        response: of the neuron.
+    """
+    pull = _pull(np.asarray(rounded, np.float64), lsb, sources, response)
+    found = math.fsum((lsb * _along(np.asarray(rounded, np.float64), response.total) * pull).tolist())
+    wanted = math.fsum((lsb * _along(exact, response.total) * pull).tolist())
+    return found / wanted if found > 0 and wanted > 0 else 1.0
 
 
 def _round_pairs(exact: FloatArray, rounded: FloatArray, both: BoolArray, response: Response, low: int, high: int) -> FloatArray:

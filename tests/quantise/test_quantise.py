@@ -147,3 +147,16 @@ def test_partial_sums_have_room_in_any_order() -> None:
     arriving = np.abs(program.input_weights[0].to_dense() << program.input_shift).T @ raster[0].max(axis=0)
     assert (arriving <= 32767).all()
     assert (arriving > 3000).all()
+
+
+def test_neurons_of_one_source_take_a_scale_that_suits_their_weight() -> None:
+    """Each would be off by up to half a step, and no other weight would make up for it."""
+    weights = np.diag(np.random.default_rng(0).uniform(0.4, 0.6, 12))
+    network = dense_layer(weights, beta=1.0 - 2.0**-15)
+    raster = np.full((2, 40, 12), 15)
+    quantised = quantise_network(fold_network(network, XYLO), calibration=raster)
+    program = quantised.program
+    stored = program.input_weights[0].to_dense() * float(1 << program.input_shift)
+    found = stored.diagonal() * 0.5 / program.hidden.threshold[:12]
+    assert np.abs(found / weights.diagonal() - 1.0).max() < 0.001
+    assert stored.max() < 32767 / 15

@@ -76,3 +76,31 @@ def test_the_expected_error_is_what_random_input_shows(dashes: tuple[int, int, i
     response = _respond(dash_syn, dash_mem)
     expected = expected_error(error, ones, SourceMoments.of_independent(ones, ones, response), response)
     assert np.sqrt(np.mean(course**2)) == pytest.approx(expected, rel=0.08)
+
+
+def test_errors_of_sources_that_fire_together_cancel() -> None:
+    """Two groups, each of one rhythm: what is rounded away must cancel within each, not only over both."""
+    rng = np.random.default_rng(0)
+    values = np.repeat([2.4, -2.4], 16)
+    ones, together = np.ones(32), np.kron(rng.poisson(2.0, (500, 2)), np.ones(16))
+    measured = SourceMoments(variance=ones, together=together.T @ together / 500)
+    independent = SourceMoments.of_independent(together.mean(axis=0), ones, PLAIN)
+
+    def off(sources: SourceMoments) -> float:
+        column = values[:, np.newaxis]
+        codes = round_weights(column, np.ones(column.shape, np.bool_), ones, sources, PLAIN, -128, 127)[:, 0]
+        return float(np.sqrt(np.mean((together @ (codes - values)) ** 2)))
+
+    assert off(measured) < 2.0  # each group's sum of 38.4 is met to half a unit
+    assert off(independent) > 10.0
+
+
+@pytest.mark.parametrize("dashes", [(3, 4), (1, 15), (2, 2), (5, 0)])
+def test_the_length_is_that_of_a_box_with_the_kernels_power_and_sum(dashes: tuple[int, int]) -> None:
+    dash_syn, dash_mem = dashes
+    single, pair = _respond(np.array([dash_syn]), dash_mem, 100), _respond(np.array([dash_syn, dash_syn + 1]), dash_mem, 100)
+    height = single.power[0, 0] / single.total[0]
+    assert single.length * height == pytest.approx(single.total[0])
+    assert single.shape_power == pytest.approx(0.0, abs=1e-9 * single.power[0, 0])
+    assert np.linalg.eigvalsh(pair.shape_power).min() >= -1e-9 * pair.power.max()
+    assert pair.length >= single.length * (1 - 1e-12)
