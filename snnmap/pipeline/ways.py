@@ -94,11 +94,11 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
     Raises:
         InputError: calibration data or labels that do not suit the network.
     """
-    data = _read_data(task, chip)
+    data, rates = _read_data(task, chip), _Rates()
     best: tuple[tuple[float, ...], CheckResult] | None = None
     told = _once(on_stage)
     for way in _list_ways(task, data):
-        found = _try_way(task, chip, data, way, told)
+        found = _try_way(task, chip, data, way, rates, told)
         if best is None or _score(found) < best[0]:
             best = _score(found), found
         if found.comparison is not None and not found.report.errors and not _may_gain(found.report):
@@ -162,7 +162,22 @@ def _list_ways(task: Task, data: _Data) -> Iterator[_Way]:
             yield _Way(second_synapse=choice, tuned=tuned)
 
 
-def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, on_stage: Callable[[str], None]) -> CheckResult:
+class _Rates:
+    """Counts of the model on the samples to which rates are tuned, run once for all ways that stretch the same loops."""
+
+    def __init__(self) -> None:
+        self._counts: dict[frozenset[tuple[str, int]], Mapping[str, IntArray]] = {}
+
+    def of(
+        self, source: Network, mapped: MappedNetwork, rasters: Mapping[str, IntArray], names: list[str]
+    ) -> Mapping[str, IntArray]:
+        key = frozenset(mapped.stretched.items())
+        if key not in self._counts:
+            self._counts[key] = simulate_network(source, rasters, counts_of=names).counts
+        return self._counts[key]
+
+
+def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_stage: Callable[[str], None]) -> CheckResult:
     options, network = task.options, task.network
     on_stage("folding into the hidden population")
     matched, matches = match_decays(network, chip, second_synapse=way.second_synapse)
@@ -176,7 +191,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, on_stage: Callable[
     source = _stretch(network, mapped)
     tunings: tuple[RateTuning, ...] = ()
     if way.tuned:
-        quantised, tunings = _tune(source, quantised, data)
+        quantised, tunings = _tune(source, quantised, data, rates)
     report = report.merge(check_quantised(quantised))
     reached = replace(reached, report=report, quantised=quantised, tunings=tunings)
     if report.errors:
@@ -209,13 +224,15 @@ def _stretch(network: Network, mapped: MappedNetwork) -> Network:
     return stretch_network(lower_network(network), dict(mapped.stretched)) if mapped.stretched else network
 
 
-def _tune(source: Network, quantised: QuantisedNetwork, data: _Data) -> tuple[QuantisedNetwork, tuple[RateTuning, ...]]:
+def _tune(
+    source: Network, quantised: QuantisedNetwork, data: _Data, rates: _Rates
+) -> tuple[QuantisedNetwork, tuple[RateTuning, ...]]:
     """Bring the rates of populations back to the model's."""
     names = [p.name for p in source.populations if np.isfinite(p.threshold).any()]
     if not names:
         return quantised, ()
     rasters = data.of(data.tuned)
-    counts = simulate_network(source, rasters, counts_of=names).counts
+    counts = rates.of(source, quantised.mapped, rasters, names)
     joined = join_rasters(quantised.mapped.inputs, rasters)
 
     def measure(program: Program) -> Mapping[str, int]:
