@@ -23,6 +23,8 @@ from snnmap.loading import load
 from snnmap.mapping import FoldOptions, Verification, folded_counts
 from snnmap.pipeline import CompileOptions, check_model, compile_model
 
+ALLOW = CompileOptions(allow=("SNN6",))
+
 
 def test_three_lines() -> None:
     artifacts = snnmap.compile_model(CLEAN, "xylo-audio-3")
@@ -77,6 +79,30 @@ def test_lags_are_the_hops() -> None:
 def test_calibration_of_the_wrong_shape() -> None:
     with pytest.raises(InputError, match="3"):
         compile_model(CLEAN, "xylo-audio-3", calibration=np.ones((1, 9, 5), np.int64))
+
+
+def test_samples_are_held_back_from_the_quantiser_and_compared_on() -> None:
+    raster = np.random.default_rng(3).poisson(0.6, (64, 20, 3)).clip(max=15)
+    held = np.arange(64) % 4 == 3
+    loud = np.where(held[:, np.newaxis, np.newaxis], 15, raster)
+    built, other = (compile_model(CLEAN, "xylo-audio-3", calibration=part, options=ALLOW) for part in (raster, loud))
+    assert built.bitstream == other.bitstream
+    assert (built.comparison.held_back, built.comparison.n_samples, built.comparison.n_given) == (True, 16, 64)
+    assert built.comparison.input_spikes == raster[held].sum()
+    assert "16 of 64 samples of 20 steps, which the quantiser has not seen:" in str(built.comparison)
+    seen = compile_model(CLEAN, "xylo-audio-3", calibration=loud, options=replace(ALLOW, hold_back=0.0))
+    assert seen.bitstream != built.bitstream
+    assert (seen.comparison.held_back, seen.comparison.n_samples) == (False, 64)
+
+
+def test_of_few_samples_none_are_held_back_and_it_is_said() -> None:
+    few = np.random.default_rng(3).poisson(0.6, (63, 20, 3)).clip(max=15)
+    comparison = compile_model(CLEAN, "xylo-audio-3", calibration=few, options=ALLOW).comparison
+    assert not comparison.held_back
+    assert "63 samples of 20 steps, on which it was quantised too:" in str(comparison)
+    assert "quantise" not in str(compile_model(CLEAN, "xylo-audio-3").comparison)
+    with pytest.raises(InputError, match="hold_back"):
+        CompileOptions(hold_back=1.0)
 
 
 def test_every_rule_is_run_and_every_stage_is_told() -> None:

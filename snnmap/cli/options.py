@@ -52,6 +52,14 @@ def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Spike counts (.npy) of typical use: they set scales and rounding, "
                 "and model and bitstream are compared on them; without, inputs are drawn.",
             ),
+            click.option(
+                "--hold-back",
+                type=float,
+                default=CompileOptions().hold_back,
+                show_default=True,
+                metavar="SHARE",
+                help="Share of the calibration's samples that are kept from the quantiser, and compared on.",
+            ),
             click.option("--labels", type=click.Path(), help="Classes (.npy) of the calibration's samples, for the accuracy."),
             click.option(
                 "--decision", type=click.Choice(["count", "last", "mean", "max"]), help="How classes are read from outputs."
@@ -73,7 +81,13 @@ def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_options(
-    *, stretch_loops: bool, decision: Any, allow: tuple[str, ...], limits: tuple[str, ...], verify: bool = True
+    *,
+    stretch_loops: bool,
+    decision: Any,
+    hold_back: float,
+    allow: tuple[str, ...],
+    limits: tuple[str, ...],
+    verify: bool = True,
 ) -> CompileOptions:
     """Give the choices of a build from the values of its options.
 
@@ -83,6 +97,7 @@ def read_options(
     return CompileOptions(
         fold=FoldOptions(stretch_loops=stretch_loops),
         decision=decision,
+        hold_back=hold_back,
         allow=allow,
         limits=AgreementLimits(**dict(map(_read_limit, limits))),
         verify=verify,

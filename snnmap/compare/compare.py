@@ -47,11 +47,11 @@ _MOST_VALUES = 4_000_000
 """Values of one kind that are kept at a time."""
 
 
-def choose_samples(network: Network, n_samples: int, n_steps: int, *, most_work: float = _MOST_WORK) -> IntArray:
-    """Choose samples, evenly, as many as the bound on the work allows; at least one."""
+def choose_samples(network: Network, samples: IntArray, n_steps: int, *, most_work: float = _MOST_WORK) -> IntArray:
+    """Choose of these samples, evenly, as many as the bound on the work allows; at least one."""
     work = sum(p.weights.nnz for p in network.projections) + _NEURON_WORK * sum(p.size for p in network.populations)
     most = max(1, int(most_work / max(1, work * n_steps)))
-    return np.unique(np.linspace(0, n_samples - 1, min(most, n_samples)).astype(np.int64))
+    return samples[np.unique(np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(np.int64))]
 
 
 def compare_image(
@@ -67,6 +67,7 @@ def compare_image(
     converted: SourceReference | None = None,
     drawn: bool = False,
     n_given: int | None = None,
+    held_back: bool = False,
 ) -> Comparison:
     """Compare the image with the network as it was read, populations, states and outputs, each lag taken away.
 
@@ -85,6 +86,7 @@ def compare_image(
         converted: outputs of the network that the model was converted from, at its one output port.
         drawn: whether the inputs were drawn.
         n_given: samples of which these were chosen.
+        held_back: whether the quantiser has not seen them.
 
     Raises:
         InputError: rasters that do not suit the network.
@@ -111,6 +113,7 @@ def compare_image(
     return Comparison(
         drawn=drawn,
         n_given=n_samples if n_given is None else n_given,
+        held_back=held_back,
         n_samples=n_samples,
         n_steps=n_steps,
         input_spikes=int(sum(raster.sum() for raster in rasters.values())),

@@ -178,6 +178,7 @@ class Comparison:
         n_given: samples of the calibration data (or drawn).
         n_samples: samples compared: all, or as many, evenly chosen, as the bound on the work allows.
         n_steps: of a sample.
+        held_back: whether the quantiser has not seen the samples that are compared.
         input_spikes: spikes that entered.
         is_constant: whether every input count was the same.
         clamped: input counts above what a channel of the chip carries.
@@ -202,6 +203,7 @@ class Comparison:
     ports: tuple[PortComparison, ...]
     limits: AgreementLimits
     framework: str
+    held_back: bool = False
     otherwise: str = ""
     converted: SourceOutputs | None = None
     integers: bool = False
@@ -216,8 +218,17 @@ class Comparison:
 
     def __str__(self) -> str:
         """Say it in five lines."""
-        lines = [f"bitstream against the model, on {self.inputs}:", *self._describe_spikes(), self._describe_states()]
+        lines = [
+            f"bitstream against the model, on {self.inputs}{self._describe_fit()}:",
+            *self._describe_spikes(),
+            self._describe_states(),
+        ]
         return "\n  ".join([*lines, *map(self._describe_port, self.ports), *self._describe_source()])
+
+    def _describe_fit(self) -> str:
+        if self.drawn or self.integers:
+            return ""
+        return ", which the quantiser has not seen" if self.held_back else ", on which it was quantised too"
 
     def _describe_spikes(self) -> list[str]:
         fires = [p for p in self.populations if p.fires]

@@ -30,17 +30,20 @@ class CompileOptions:
         limits: how far the bitstream may be from the model before it is a finding.
         decision: how classes are read from the outputs: ``count`` of spikes, ``last``, ``mean`` or ``max`` value; None measures
             every usual way.
+        hold_back: share of the calibration samples, evenly chosen, that the quantiser does not see and that the bitstream is
+            compared on; where these would be fewer than 16, all samples are for both.
         allow: rules of family 6 (agreement), by id or name, whose errors are told as warnings; ``SNN6`` is all of them.
         verify: run source and folded network against each other and refuse any difference.
 
     Raises:
-        InputError: an unknown rule or way of reading.
+        InputError: an unknown rule or way of reading, or a share that leaves nothing to calibrate on.
     """
 
     fold: FoldOptions = field(default_factory=FoldOptions)
     quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
     limits: AgreementLimits = field(default_factory=AgreementLimits)
     decision: Decision | None = None
+    hold_back: float = 0.25
     allow: tuple[str, ...] = ()
     verify: bool = True
 
@@ -52,6 +55,7 @@ class CompileOptions:
         InputError.require_option(
             self, "allow", not wrong, f"{FAMILY} or some of {', '.join(sorted(known - {FAMILY}))}", of="the build"
         )
+        InputError.require_option(self, "hold_back", 0 <= self.hold_back <= 0.9, "0 to 0.9", of="the build")
         InputError.require_option(
             self,
             "decision",

@@ -35,6 +35,8 @@ __all__ = ["Task", "find_way"]
 
 _TUNING_WORK = 1e8
 """As the bound on the comparison's work, for the float run to which rates are tuned."""
+_FEWEST_HELD_BACK = 16
+"""Samples that tell something; where fewer would be held back, none are."""
 
 
 _OF_QUANTISATION = ("SNN601", "SNN603", "SNN604", "SNN605", "SNN608")
@@ -68,15 +70,19 @@ class _Data:
         rasters: all, by input port.
         labels: of all, where given.
         drawn: whether they were drawn.
-        chosen: samples on which the bitstream is compared.
-        tuned: samples on which rates are tuned.
+        fitted: samples that the quantiser sees.
+        tuned: those of them on which rates are tuned.
+        compared: samples on which the bitstream is compared.
+        held_back: whether the quantiser does not see these.
     """
 
     rasters: Mapping[str, IntArray]
     labels: IntArray | None
     drawn: bool
-    chosen: IntArray
+    fitted: IntArray
     tuned: IntArray
+    compared: IntArray
+    held_back: bool
 
     def of(self, samples: IntArray) -> dict[str, IntArray]:
         return {name: raster[samples] for name, raster in self.rasters.items()}
@@ -120,9 +126,25 @@ def _read_data(task: Task, chip: Chip) -> _Data:
         raise InputError("labels belong to calibration data", where="labels", fix="give calibration data too (calibration=)")
     n_classes = max(sum(network.population(name).size for name in port.populations) for port in network.outputs)
     labels = None if task.labels is None else read_labels(task.labels, n_samples, n_classes)
-    chosen = choose_samples(network, n_samples, n_steps)
-    tuned = choose_samples(network, n_samples, n_steps, most_work=_TUNING_WORK)
-    return _Data(rasters=rasters, labels=labels, drawn=drawn, chosen=chosen, tuned=tuned)
+    held = np.zeros(0, np.int64) if drawn or network.integers else _hold_back(n_samples, task.options.hold_back)
+    seen = np.setdiff1d(np.arange(n_samples), held)
+    compared = held if held.size else seen
+    return _Data(
+        rasters=rasters,
+        labels=labels,
+        drawn=drawn,
+        fitted=choose_samples(network, seen, n_steps),
+        tuned=choose_samples(network, seen, n_steps, most_work=_TUNING_WORK),
+        compared=choose_samples(network, compared, n_steps),
+        held_back=held.size > 0,
+    )
+
+
+def _hold_back(n_samples: int, share: float) -> IntArray:
+    """Choose the samples that the quantiser does not see, evenly."""
+    rank = np.floor(share * np.arange(n_samples + 1))
+    held = np.flatnonzero(np.diff(rank))
+    return held if held.size >= _FEWEST_HELD_BACK else held[:0]
 
 
 def _require_samples(rasters: Mapping[str, IntArray]) -> None:
@@ -187,7 +209,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
     if report.errors:
         return reached
     on_stage("quantising")
-    quantised = quantise_network(mapped, calibration=None if data.drawn else data.of(data.chosen), options=options.quantise)
+    quantised = quantise_network(mapped, calibration=None if data.drawn else data.of(data.fitted), options=options.quantise)
     source = _stretch(network, mapped)
     tunings: tuple[RateTuning, ...] = ()
     if way.tuned:
@@ -206,14 +228,15 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
         source,
         quantised,
         read_back,
-        data.of(data.chosen),
-        labels=None if data.labels is None else data.labels[data.chosen],
+        data.of(data.compared),
+        labels=None if data.labels is None else data.labels[data.compared],
         decision=options.decision or ("last" if task.conversion is not None else None),
         classifies=options.decision is not None,
         converted=_refer(task, data),
         limits=options.limits,
         drawn=data.drawn,
         n_given=next(iter(data.rasters.values())).shape[0],
+        held_back=data.held_back,
     )
     found = _allow(check_comparison(comparison, chip), options)
     return replace(reached, report=report.merge(found), bitstream=bitstream, image=read_back, comparison=comparison)
@@ -247,7 +270,9 @@ def _refer(task: Task, data: _Data) -> SourceReference | None:
     conversion = task.conversion
     if conversion is None:
         return None
-    return SourceReference(what=conversion.ann.framework, expected=conversion.expected[data.chosen], read=conversion.read_logits)
+    return SourceReference(
+        what=conversion.ann.framework, expected=conversion.expected[data.compared], read=conversion.read_logits
+    )
 
 
 def _allow(report: Report, options: CompileOptions) -> Report:

@@ -152,11 +152,11 @@ def test_labels_that_do_not_fit(labels: object) -> None:
 
 
 def test_the_work_is_bounded_and_said() -> None:
-    assert choose_samples(CLEAN, 1000, 10).size == 1000
-    some = choose_samples(chain(100, 900, 900, 10), 1000, 50)
+    assert choose_samples(CLEAN, np.arange(1000), 10).size == 1000
+    some = choose_samples(chain(100, 900, 900, 10), np.arange(1000), 50)
     assert 1 <= some.size < 100
     assert (some[0], some[-1]) == (0, 999)
-    assert choose_samples(CLEAN, 10, 10**9).size == 1
+    assert choose_samples(CLEAN, np.arange(10), 10**9).size == 1
 
 
 def test_a_converted_network_is_compared_with_its_source() -> None:
