@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement training-on delta clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement training-on deep delta clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -43,7 +43,10 @@ agreement: $(READY)
 
 training-on: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
-	$(BENCH)/python benchmarks/training_on.py
+	$(BENCH)/python benchmarks/training_on.py --readme
+
+deep: $(READY)
+	$(BENCH)/python benchmarks/deep.py --readme
 
 delta: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from datasets import read_fashion_mnist
+from large_chips import enlarge
 from random_float_networks import draw_network, draw_raster, run_peer
 from readme_table import Row, print_rows, write_readme
 from sklearn.datasets import load_digits
@@ -183,21 +184,13 @@ def make_mlp(seed: int, *sizes: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def without_fan_in_limit(chip: Chip) -> Chip:
-    memories = {
-        name: replace(getattr(chip, name), max_fan_in=chip.hidden.count, max_words=2**24)
-        for name in ("input_weights", "recurrent_weights", "output_weights")
-    }
-    return replace(chip, **memories)
-
-
 def measure_fashion_mnist() -> Iterator[Row]:
     (inputs, labels), (test, test_labels) = read_fashion_mnist("train"), read_fashion_mnist("t10k")
     model, data, classes = make_mlp(0, 784, 512, 256, 10), torch.tensor(inputs, dtype=torch.float32), torch.tensor(labels)
     train(model, data, classes, 5, 1e-3)
     train(model, data, classes, 2, 2e-4)
     trained = score(model, test, test_labels)
-    free = without_fan_in_limit(GENERIC)
+    free = enlarge(GENERIC)
     for n_steps, rate, limit in ((4, 8.0, 0.4), (8, 4.0, 0.25), (16, 4.0, 0.15)):
         conversion = convert_ann(model, inputs[:500], options=ConvertOptions(n_steps=n_steps, max_rate=rate))
         found = score_on_chip(conversion, free, inputs[:256], test, test_labels)

@@ -1,0 +1,198 @@
+"""What deep ReLU networks lose on the way to the bitstream, with nothing but defaults. About 12 minutes.
+
+An autoencoder of 8 layers of 64, which tells samples of its kind from others by its error, and three convolutional networks on
+scikit-learn's digits at 16 x 16 pixels: ResNet-8, ResNet-20 (He et al. 2016, a quarter of the width) and a MobileNet (Howard et
+al. 2017, an eighth and nine blocks), trained here. Figures are of held-out samples, which neither training nor calibration saw.
+
+Run with ``make deep``; ``--readme`` writes the table. Words of a row's name measure it alone.
+"""
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+from large_chips import enlarge
+from readme_table import Row, print_rows, write_readme
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+import snnmap
+from snnmap.chip import load_chip
+from snnmap.compare import read_port
+from snnmap.convert import Conversion, convert_ann
+from snnmap.ir import BoolArray, FloatArray, IntArray
+from snnmap.simulator import simulate_image
+
+N_TRAINED, N_CALIBRATION = 1300, 64
+
+
+def make_unit(n_in: int, n_out: int, stride: int = 1, groups: int = 1, side: int = 3, relu: bool = True) -> nn.Sequential:
+    parts: list[nn.Module] = [
+        nn.Conv2d(n_in, n_out, side, stride, side // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(n_out),
+    ]
+    return nn.Sequential(*parts, *([nn.ReLU()] if relu else []))
+
+
+class Block(nn.Module):
+    """A residual block of two convolutions."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(make_unit(n_in, n_out, stride), make_unit(n_out, n_out, relu=False))
+        self.short = nn.Identity() if n_in == n_out else make_unit(n_in, n_out, stride, side=1, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.short(x))
+
+
+def make_resnet(blocks_each: int) -> nn.Sequential:
+    blocks = [
+        Block(n_in if k == 0 else n_out, n_out, stride if k == 0 else 1)
+        for n_in, n_out, stride in ((4, 4, 1), (4, 8, 2), (8, 16, 2))
+        for k in range(blocks_each)
+    ]
+    return nn.Sequential(make_unit(1, 4), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+
+
+def make_mobilenet() -> nn.Sequential:
+    shape = [(8, 8, 1), (8, 16, 2), (16, 16, 1), (16, 16, 1), (16, 16, 1), (16, 32, 2), (32, 32, 1), (32, 32, 1)]
+    blocks = [part for i, o, s in shape for part in (make_unit(i, i, s, i), make_unit(i, o, side=1))]
+    return nn.Sequential(make_unit(1, 8), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+
+
+def make_autoencoder() -> nn.Sequential:
+    widths = (16, *[64] * 8)
+    layers = [part for n_in, n_out in pairwise(widths) for part in (nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(64, 16))
+
+
+def train(model: nn.Module, inputs: Tensor, wanted: Tensor, loss: Callable[[Tensor, Tensor], Tensor], n_epochs: int) -> None:
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(n_epochs):
+        for part in torch.randperm(len(inputs)).split(64):
+            optimiser.zero_grad()
+            torch.autograd.backward(loss(model(inputs[part]), wanted[part]))
+            optimiser.step()
+    model.eval()
+
+
+@torch.no_grad()
+def run_model(model: nn.Module, inputs: FloatArray) -> FloatArray:
+    return np.asarray(model(torch.tensor(inputs, dtype=torch.float32)).numpy(), np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A conversion's bitstream, run on held-out samples.
+
+    Attributes:
+        logits: ``(n, n_outputs)``.
+        fired: share of samples in which an output neuron fired; it should never.
+        overshoot: what the conversion took.
+        found: rules of agreement that say something.
+    """
+
+    logits: FloatArray
+    fired: float
+    overshoot: str
+    found: tuple[str, ...]
+
+    def __str__(self) -> str:
+        found = f", told by {', '.join(self.found)}" if self.found else ""
+        return f"overshoot {self.overshoot}, readouts fire in {self.fired:.1%} of samples{found}"
+
+
+def build(model: nn.Module, calibration: FloatArray, tested: FloatArray) -> Built:
+    """Convert and build with nothing but defaults; run the bitstream whatever it does beside the model."""
+    conversion = convert_ann(model, calibration)
+    options = snnmap.CompileOptions(allow=("SNN6",), verify=False)
+    artifacts = snnmap.compile_model(conversion, enlarge(load_chip("generic-4096"), n_neurons=60_000), options=options)
+    parts = np.array_split(conversion.encode(tested), max(1, len(tested) // 50))
+    runs = [run_bitstream(artifacts, conversion, part) for part in parts]
+    return Built(
+        logits=np.concatenate([logits for logits, _ in runs]),
+        fired=float(np.concatenate([fired for _, fired in runs]).mean()),
+        overshoot=conversion.options.overshoot,
+        found=tuple(sorted({d.rule for d in artifacts.report.diagnostics if d.rule.startswith("SNN6")})),
+    )
+
+
+def run_bitstream(artifacts: snnmap.Artifacts, conversion: Conversion, counts: IntArray) -> tuple[FloatArray, BoolArray]:
+    """Give logits ``(n, n_outputs)``, and whether an output neuron fired, ``(n,)``."""
+    padded = np.pad(counts, ((0, 0), (0, artifacts.mapped.latency_steps), (0, 0)))
+    run = simulate_image(artifacts.image, padded, counts_of=("outputs",), states_of=("outputs",))
+    (port,) = artifacts.network.outputs
+    potentials = read_port(artifacts.quantised, run, port)[:, : counts.shape[1]]
+    return conversion.read_logits(potentials), run.counts["outputs"].any(axis=(1, 2))
+
+
+def measure_autoencoder() -> Iterator[Row]:
+    """Give the error of its outputs, and how well its own error tells samples of its kind from others, as AUC."""
+    rng = np.random.default_rng(0)
+    usual, other = rng.uniform(0, 1, (4, 16)), rng.uniform(0, 1, (4, 16))
+
+    def draw(mix: FloatArray, n: int) -> FloatArray:
+        return np.clip(rng.uniform(0, 1, (n, 4)) @ mix / 2, 0, 1)
+
+    trained, tested = draw(usual, 1500), np.concatenate([draw(usual, 250), draw(other, 250)])
+    model, data = make_autoencoder(), torch.tensor(trained, dtype=torch.float32)
+    train(model, data, data, nn.functional.mse_loss, 40)
+    built, wanted = build(model, trained[:400], tested), run_model(model, tested)
+    error = np.sqrt(np.square(built.logits[:250] - wanted[:250]).mean() / wanted[:250].var(axis=0).mean())
+    yield "autoencoder, 8 layers of 64: error of its outputs over their spread", f"{error:.3f}; {built}", "<= 0.1"
+    unusual = np.arange(500) >= 250
+    before, after = (roc_auc_score(unusual, np.square(found - tested).mean(axis=1)) for found in (wanted, built.logits))
+    yield "the same: AUC of its error, bitstream - ANN", f"{after - before:+.4f} (ANN {before:.4f})", ">= -0.01"
+
+
+def measure_digits(name: str, make: Callable[[], nn.Module]) -> Iterator[Row]:
+    digits = load_digits()
+    pixels = torch.tensor(digits.images / 16, dtype=torch.float32)[:, None]
+    images = np.asarray(nn.functional.interpolate(pixels, size=(16, 16), mode="bilinear").numpy(), np.float64)
+    model, labels = make(), torch.tensor(digits.target)
+    inputs = torch.tensor(images[:N_TRAINED], dtype=torch.float32)
+    train(model, inputs, labels[:N_TRAINED], nn.functional.cross_entropy, 8)
+    tested, wanted = images[N_TRAINED:], digits.target[N_TRAINED:]
+    logits, built = run_model(model, tested), build(model, images[:N_CALIBRATION], tested)
+    before, after = (100 * float((found.argmax(axis=1) == wanted).mean()) for found in (logits, built.logits))
+    same = (logits.argmax(axis=1) == built.logits.argmax(axis=1)).mean()
+    what = f"{name}, digits: points lost of {before:.1f}%, {len(wanted)} held-out"
+    yield what, f"{before - after:.2f}; same class in {same:.1%}; {built}", "<= 1.0"
+
+
+ROWS: dict[str, Callable[[], Iterator[Row]]] = {
+    "autoencoder": measure_autoencoder,
+    "ResNet-8": partial(measure_digits, "ResNet-8", partial(make_resnet, 1)),
+    "ResNet-20": partial(measure_digits, "ResNet-20", partial(make_resnet, 3)),
+    "MobileNet": partial(measure_digits, "MobileNet, width 1/8", make_mobilenet),
+}
+
+
+def measure(words: list[str]) -> Iterator[Row]:
+    names = [name for name in ROWS if name in words] or list(ROWS)
+    for name in names:
+        torch.manual_seed(0)
+        start = time.monotonic()
+        yield from ROWS[name]()
+        print(f"  {name} after {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def main(words: list[str]) -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    lines = print_rows(measure(words))
+    if "--readme" in words:
+        write_readme("deep", lines)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
