@@ -36,21 +36,21 @@ bench: $(READY)
 
 accuracy: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
-	$(BENCH)/python benchmarks/accuracy.py --readme
+	$(BENCH)/python benchmarks/accuracy.py --write
 
 agreement: $(READY)
-	$(BENCH)/python benchmarks/agreement.py
+	$(BENCH)/python benchmarks/agreement.py --write
 
 training-on: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
-	$(BENCH)/python benchmarks/training_on.py --readme
+	$(BENCH)/python benchmarks/training_on.py --write
 
 deep: $(READY)
-	$(BENCH)/python benchmarks/deep.py --readme
+	$(BENCH)/python benchmarks/deep.py --write
 
 delta: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
-	$(BENCH)/python benchmarks/delta.py --readme
+	$(BENCH)/python benchmarks/delta.py --write
 
 clean:
 	rm -rf $(VENV) $(NENGO_DL) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What is lost between training and chip, on random networks and real data; written to the README with ``--readme``.
+"""What is lost between training and chip, on random networks and real data; written to docs/measurements.md with ``--write``.
 
 Run with ``make accuracy``. Every figure is measured here; a row says what it is held against.
 """
@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from builds import enlarge
 from datasets import read_fashion_mnist
-from large_chips import enlarge
+from measurements import Row, print_rows, write_table
 from random_float_networks import draw_network, draw_raster, run_peer
-from readme_table import Row, print_rows, write_readme
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from time_series import score_watch_svm, train_vowels, train_watch
@@ -247,8 +247,8 @@ MEASURES = {
 def main(words: list[str]) -> None:
     chosen = [word for word in words if word in MEASURES] or list(MEASURES)
     lines = print_rows(row for name in chosen for row in MEASURES[name]())
-    if "--readme" in words:
-        write_readme("accuracy", lines)
+    if "--write" in words:
+        write_table("accuracy", lines)
 
 
 if __name__ == "__main__":

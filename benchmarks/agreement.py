@@ -1,7 +1,8 @@
 """How many random networks do something else on the chip, with and without a word.
 
 Run with ``make agreement``; about 40 minutes. Half of the networks are built with calibration data, half on drawn inputs; all
-are measured on held-out data of the kind that they are used on. A number on the command line is how many.
+are measured on held-out data of the kind that they are used on. A number on the command line is how many;
+``--write`` writes the table.
 """
 
 import sys
@@ -11,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
 import numpy as np
-from readme_table import Row, print_rows
+from measurements import Row, print_rows, write_table
 from trained_networks import Outcome, build_and_measure, draw_trained
 
 FIRST, N_NETWORKS, N_PROCESSES = 10_000, 1000, 2
@@ -53,7 +54,9 @@ def measure_random(n_networks: int) -> Iterator[Row]:
 
 def main(words: list[str]) -> None:
     numbers = [int(word) for word in words if word.isdigit()]
-    print_rows(measure_random(numbers[0] if numbers else N_NETWORKS))
+    lines = print_rows(measure_random(numbers[0] if numbers else N_NETWORKS))
+    if "--write" in words:
+        write_table("agreement", lines)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every figure of delta networks, with the papers' beside it; written to the README with ``--readme``. About 40 minutes.
+"""Every figure of delta networks, with the papers' beside it; written to docs/measurements.md with ``--write``. About 40 minutes.
 
 Run with ``make delta``. Names of parts on the command line, such as ``streaming``, measure these alone.
 """
@@ -8,7 +8,7 @@ import sys
 import delta_events
 import delta_streaming
 import delta_video
-from readme_table import print_rows, write_readme
+from measurements import print_rows, write_table
 
 MEASURES = {
     "events": delta_events.measure_rows,
@@ -20,8 +20,8 @@ MEASURES = {
 def main(words: list[str]) -> None:
     chosen = [word for word in words if word in MEASURES] or list(MEASURES)
     lines = print_rows(row for name in chosen for row in MEASURES[name]())
-    if "--readme" in words:
-        write_readme("delta", lines)
+    if "--write" in words:
+        write_table("delta", lines)
 
 
 if __name__ == "__main__":

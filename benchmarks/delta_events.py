@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from readme_table import Row, print_rows
+from measurements import Row, print_rows
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 

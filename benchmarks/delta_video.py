@@ -23,7 +23,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from readme_table import Row, print_rows
+from measurements import Row, print_rows
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval

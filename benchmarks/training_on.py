@@ -6,7 +6,7 @@ seen by the event simulator in N-MNIST's saccades). Each is trained in its own f
 more, until validation samples gain no more, and taken to the chip as it is; ``Leaky``, which has no synapse, by
 ``carry_instant_synapses``. Training on is the same for all, ``RECIPE``.
 
-Run with ``make training-on``; ``--readme`` writes the table. ``--choose`` measures on training samples that were put aside, with
+Run with ``make training-on``; ``--write`` writes the table. ``--choose`` measures on training samples that were put aside, with
 other seeds than those reported, for some recipes: that is how this one was chosen. Words of a row's name measure it alone.
 """
 
@@ -21,10 +21,11 @@ from typing import Any, Self, cast
 
 import numpy as np
 import torch
+from builds import build_anyway
 from datasets import read_japanese_vowels
 from heart_beats import simulate_beats
+from measurements import Row, print_rows, write_table
 from numpy.typing import ArrayLike
-from readme_table import Row, print_rows, write_readme
 from rockpool.nn.networks import SynNet
 from sklearn.datasets import load_digits
 from snntorch import Leaky, RSynaptic, SpikingNeuron, Synaptic, surrogate
@@ -32,7 +33,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import snnmap
-from snnmap.errors import DesignRuleError
 from snnmap.events import simulate_saccades
 from snnmap.ir import FloatArray, IntArray, Network, carry_instant_synapses
 from snnmap.nn import Readout, ReadoutName, Surrogate
@@ -291,15 +291,9 @@ TASKS = {
 }
 
 
-def build(model: object, trained: Trained) -> tuple[snnmap.Artifacts, tuple[str, ...]]:
-    """Give the build, whatever the bitstream does beside the model, and the rules that refuse it unless that is allowed."""
+def build_as_read(model: object, trained: Trained) -> tuple[snnmap.Artifacts, tuple[str, ...]]:
     options = snnmap.CompileOptions(decision=trained.readout.kind)
-    try:
-        return snnmap.compile_model(model, trained.chip, options=options, calibration=trained.calibration), ()
-    except DesignRuleError as refusal:
-        rules = tuple(sorted({diagnostic.rule for diagnostic in refusal.diagnostics}))
-    options = replace(options, allow=("SNN6",))
-    return snnmap.compile_model(model, trained.chip, options=options, calibration=trained.calibration), rules
+    return build_anyway(model, trained.chip, options=options, calibration=trained.calibration)
 
 
 def train_on(trained: Trained, recipe: TrainOptions, seed: int) -> nn.Module:
@@ -347,9 +341,9 @@ def measure(words: list[str]) -> Iterator[Row]:
 
 def measure_one(task: Task, seed: int) -> Found:
     trained = task.train(task.read(seed), seed)
-    straight, refused = build(trained.network, trained)
+    straight, refused = build_as_read(trained.network, trained)
     exact = train_on(trained, RECIPE, seed)
-    after, refused_after = build(exact, trained)
+    after, refused_after = build_as_read(exact, trained)
     test = trained.data.test
     if verify_model(exact, after, as_counts(test[0][:200])).n_mismatches:
         raise SystemExit("the bitstream does something else than what was trained")
@@ -400,8 +394,8 @@ def main(words: list[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     lines = print_rows((choose if "--choose" in words else measure)([word for word in words if not word.startswith("--")]))
-    if "--readme" in words:
-        write_readme("training-on", lines)
+    if "--write" in words:
+        write_table("training-on", lines)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,10 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
         of_port(error=0.3, worst_error=0.3),
     ),
     "SNN609": ((comparison(clamped=7),), comparison(clamped=0)),
-    "SNN610": ((converted(0.4, 97), converted(0.8, 97), converted(0.1, 93), converted(0.1, 80)), converted(0.3, 95)),
+    "SNN610": (
+        (converted(0.4, 97), converted(0.8, 97), converted(0.1, 93), converted(0.1, 80), converted(0.05, 80)),
+        converted(0.3, 95),
+    ),
     "SNN611": ((comparison(integers=True),), replace(of_population(differing=0), integers=True)),
     "SNN612": (
         (

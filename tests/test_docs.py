@@ -27,6 +27,13 @@ BLOCKS = {title: code for page in PAGES for title, code in re.findall(BLOCK, pag
 AGREEMENT = dict(re.findall(BLOCK, (DOCS / "agreement.md").read_text(), flags=re.DOTALL))
 
 
+PAGES_WITH_MODELS = {
+    f"{name}, {title}": code
+    for name in ("train", "convert")
+    for title, code in re.findall(BLOCK, (DOCS / f"{name}.md").read_text(), flags=re.DOTALL)
+}
+
+
 def write_graph(path: str) -> None:
     import nir
 
@@ -96,3 +103,23 @@ def test_every_limit_and_rule_of_agreement_is_on_its_page() -> None:
     page = (DOCS / "agreement.md").read_text()
     assert all(f"`{field.name}`" in page for field in fields(AgreementLimits))
     assert all(rule in page for rule in RULES if rule.startswith("SNN6"))
+
+
+@pytest.mark.parametrize("section", sorted(PAGES_WITH_MODELS))
+def test_training_and_conversion_run_as_shown(
+    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    names = {
+        "raster": np.ones((2, 20, 12), np.int64),
+        "samples": [(torch.ones(10 + number, 12), number % 4) for number in range(8)],
+        "mlp": nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 5)),
+        "images": np.random.default_rng(0).uniform(0, 1, (40, 20)),
+        "labels": np.arange(40) % 5,
+    }
+    exec(PAGES_WITH_MODELS["train, Layers"], names)
+    block = PAGES_WITH_MODELS[section]
+    exec(block, names)
+    if "n_mismatches" in block:
+        assert capsys.readouterr().out == "0\n"

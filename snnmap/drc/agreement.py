@@ -13,6 +13,8 @@ _FEW_STEPS = 100
 """Steps of calibration data, below which they show little."""
 _SURE = 0.01
 """Chance below which too few agreeing samples are no accident."""
+_NEAR = 1 / 3
+"""Share of a limit on an error, up to which outputs of other classes may be near ties."""
 _MOST_SUMMED = 500
 _DEVIATIONS = 3.0
 """Square roots of the spikes by which two counts must differ to be more than an accident."""
@@ -315,7 +317,9 @@ def check_clamped(subject: Subject[Comparison]) -> Iterator[Finding]:
 def check_conversion(subject: Subject[Comparison]) -> Iterator[Finding]:
     """What it does: compares the bitstream's outputs with those of the network that was converted, on the calibration data.
 
-    Why it matters: a conversion is an approximation; with few steps, deep networks lose much.
+    Why it matters: a conversion is an approximation; with few steps, deep networks lose much. Other classes at a tenth of the
+    spread or less (outputs that are no classes have near ties) are a warning, unless labels or a way of reading say that outputs
+    are classes at all.
 
     Example: a residual network of 20 layers converted with 8 steps and `overshoot="allow"`.
 
@@ -327,7 +331,9 @@ def check_conversion(subject: Subject[Comparison]) -> Iterator[Finding]:
     limits, n = comparison.limits, converted.n_samples
     disagrees = converted.agreeing < limits.decisions * n
     if converted.error > limits.conversion_error or disagrees:
-        sure = converted.error > 2.0 * limits.conversion_error or _chance(converted.agreeing, n, limits.decisions) < _SURE
+        means = comparison.classifies or converted.error > _NEAR * limits.conversion_error
+        surely = means and _chance(converted.agreeing, n, limits.decisions) < _SURE
+        sure = surely or converted.error > 2.0 * limits.conversion_error
         yield Finding(
             location=Location(port=comparison.ports[0].name),
             message=f"the bitstream is far from the network that was converted ({converted.what}), on {comparison.inputs}",
