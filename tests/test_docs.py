@@ -123,3 +123,9 @@ def test_training_and_conversion_run_as_shown(
     exec(block, names)
     if "n_mismatches" in block:
         assert capsys.readouterr().out == "0\n"
+
+
+def test_one_weight_is_followed_to_its_byte(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "architecture.md").read_text(), flags=re.DOTALL)
+    exec(block, {})
+    assert capsys.readouterr().out.splitlines()[2].endswith("True")
