@@ -38,8 +38,14 @@ class Checkpoint:
     setting: Mapping[str, object]
 
 
-def save_checkpoint(kept: Checkpoint, history: list[EpochResult], path: Path) -> None:
+def save_checkpoint(kept: Checkpoint, history: list[EpochResult], best: dict[str, Any] | None, path: Path) -> None:
     """Write a checkpoint, whole or not at all.
+
+    Args:
+        kept: what is saved.
+        history: the epochs so far.
+        best: the model's state after the best of them, where that is kept.
+        path: of the file.
 
     Raises:
         OSError: it cannot be written; an older one stays.
@@ -51,6 +57,7 @@ def save_checkpoint(kept: Checkpoint, history: list[EpochResult], path: Path) ->
         "setting": dict(kept.setting),
         "history": [asdict(result) for result in history],
         "model": kept.model.state_dict(),
+        "best": best,
         "optimiser": kept.optimiser.state_dict(),
         "schedule": kept.schedule.state_dict(),
     }
@@ -58,11 +65,11 @@ def save_checkpoint(kept: Checkpoint, history: list[EpochResult], path: Path) ->
     fsio.write_file(path, buffer.getvalue())
 
 
-def load_checkpoint(kept: Checkpoint, path: Path) -> list[EpochResult]:
+def load_checkpoint(kept: Checkpoint, path: Path) -> tuple[list[EpochResult], dict[str, Any] | None]:
     """Bring back what a checkpoint holds, in place; nothing is changed where it is refused.
 
     Returns:
-        The epochs that it was trained for.
+        The epochs that it was trained for, and the model's state after the best of them, where that was kept.
 
     Raises:
         InputError: it is damaged, or of another model or other options.
@@ -73,7 +80,7 @@ def load_checkpoint(kept: Checkpoint, path: Path) -> list[EpochResult]:
     kept.model.load_state_dict(content["model"])
     kept.optimiser.load_state_dict(content["optimiser"])
     kept.schedule.load_state_dict(content["schedule"])
-    return [EpochResult(**result) for result in content["history"]]
+    return [EpochResult(**result) for result in content["history"]], content.get("best")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A training loop of a few lines: surrogate gradients, schedules, activity penalties, a teacher, checkpoints."""
 
+import copy
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -51,6 +52,8 @@ class TrainOptions:
         operations_weight: weight of the mean synaptic operations a sample.
         distil_weight: share of the loss that is the teacher's, 0..1.
         temperature: that softens both distributions for it (Hinton et al. 2015).
+        keep: which epoch's model is left in the end: the ``last``, or the ``best`` on the validation batches (the latest of
+            equals).
         seed: of the order of batches and of dropout, anew in each epoch, so that a resumed run is the uninterrupted one.
 
     Raises:
@@ -68,6 +71,7 @@ class TrainOptions:
     operations_weight: float = 0.0
     distil_weight: float = 0.0
     temperature: float = 2.0
+    keep: Literal["last", "best"] = "last"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -82,6 +86,7 @@ class TrainOptions:
             "operations_weight": (self.operations_weight >= 0.0, ">= 0"),
             "distil_weight": (0.0 <= self.distil_weight <= 1.0, "0..1"),
             "temperature": (self.temperature > 0.0, "> 0"),
+            "keep": (self.keep in ("last", "best"), "last or best"),
         }
         for name, (holds, limit) in checks.items():
             InputError.require_option(self, name, holds, limit, of="the training")
@@ -101,6 +106,7 @@ class _Trainer:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     history: list[EpochResult] = field(default_factory=list)
+    best: dict[str, Any] | None = None
 
     @property
     def penalises_activity(self) -> bool:
@@ -147,7 +153,8 @@ def train_model(
 
     Raises:
         InputError: no torch module, no batches, a teacher without ``distil_weight`` or the other way round, outputs that need
-            a readout, or a checkpoint that is damaged or of another model or other options.
+            a readout, no validation batches to keep the best epoch by, or a checkpoint that is damaged or of another model or
+            other options.
     """
     require_module(model, "train_model")
     options = options or TrainOptions()
@@ -158,6 +165,13 @@ def train_model(
             measured=f"teacher {'given' if teacher is not None else 'missing'}, distil_weight {options.distil_weight:g}",
             fix="give both, or neither",
         )
+    if options.keep == "best" and validation is None:
+        raise InputError(
+            "the best epoch is found on validation batches",
+            where="train_model",
+            measured="no validation",
+            fix="give batches (validation=), or TrainOptions(keep='last')",
+        )
     if not len(batches):
         raise InputError(
             "there are no batches to train on", where="train_model", measured="0", limit="1", fix="give some samples"
@@ -165,18 +179,28 @@ def train_model(
     trainer = _make_trainer(model, batches, readout, options, loss, teacher, on_gradients)
     kept = Checkpoint(model=model, optimiser=trainer.optimiser, schedule=trainer.schedule, setting=_describe_setting(trainer))
     if checkpoint is not None and Path(checkpoint).exists():
-        trainer.history = load_checkpoint(kept, Path(checkpoint))
+        trainer.history, trainer.best = load_checkpoint(kept, Path(checkpoint))
     with torch.random.fork_rng(devices=[]):
         for epoch in range(len(trainer.history), options.n_epochs):
             torch.manual_seed(options.seed * 1_000_003 + epoch)
             result = _run_epoch(trainer, epoch, progress=progress)
             result.validation_accuracy = None if validation is None else score_model(model, validation, readout=readout)
             trainer.history.append(result)
+            if options.keep == "best" and _is_best(trainer.history):
+                trainer.best = copy.deepcopy(model.state_dict())
             if progress:
                 show_epoch(result, options.n_epochs)
             if checkpoint is not None:
-                save_checkpoint(kept, trainer.history, Path(checkpoint))
+                save_checkpoint(kept, trainer.history, trainer.best, Path(checkpoint))
+    if trainer.best is not None:
+        model.load_state_dict(trainer.best)
     return tuple(trainer.history)
+
+
+def _is_best(history: list[EpochResult]) -> bool:
+    """Say whether no epoch before the last scored more."""
+    scores = [result.validation_accuracy or 0.0 for result in history]
+    return scores[-1] >= max(scores)
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """The training loop: what it learns, what a resumed run is, which checkpoints it refuses."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,52 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     found = train_model(fresh, make_loader(), readout=readout, options=FEW, checkpoint=path, progress=False)
     assert equal(fresh, whole)
     assert [result.loss for result in found] == [result.loss for result in wanted]
+
+
+WILD = replace(FEW, n_epochs=6, learning_rate=0.3, schedule="constant", keep="best")
+
+
+def spoil_late(model: nn.Module) -> Callable[[float], None]:
+    """Give gradients in the last epochs that lead all weights to 0 and beyond."""
+
+    def spoil(done: float) -> None:
+        for parameter in model.parameters():
+            if done > 0.7 and parameter.grad is not None:
+                parameter.grad = parameter.detach().clone()
+
+    return spoil
+
+
+def test_the_best_epoch_is_kept() -> None:
+    readout, held = Readout("last", settle_steps=2), list(make_loader())
+    best, last = make_model(), make_model()
+    given = {"readout": readout, "validation": held, "progress": False}
+    history = train_model(best, make_loader(), **given, options=WILD, on_gradients=spoil_late(best))  # type: ignore[arg-type]
+    options = replace(WILD, keep="last")
+    train_model(last, make_loader(), **given, options=options, on_gradients=spoil_late(last))  # type: ignore[arg-type]
+    scores = [result.validation_accuracy for result in history]
+    assert scores[-1] < max(scores)  # type: ignore[operator, type-var]
+    assert score_model(best, held, readout=readout) == max(scores)  # type: ignore[type-var]
+    assert score_model(last, held, readout=readout) == scores[-1]
+    with pytest.raises(InputError, match="validation"):
+        train_model(make_model(), make_loader(), readout=readout, options=WILD, progress=False)
+
+
+def test_a_resumed_run_keeps_the_best_epoch_of_both_parts(tmp_path: Path) -> None:
+    readout, held, path = Readout("last", settle_steps=2), list(make_loader()), tmp_path / "model.ckpt"
+    whole, parts = make_model(), make_model()
+    given = {"readout": readout, "options": WILD, "validation": held, "progress": False}
+    train_model(whole, make_loader(), **given, on_gradients=spoil_late(whole))  # type: ignore[arg-type]
+
+    def stop(done: float) -> None:
+        if done > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(parts, make_loader(), **given, checkpoint=path, on_gradients=stop)  # type: ignore[arg-type]
+    parts = make_model()
+    train_model(parts, make_loader(), **given, checkpoint=path, on_gradients=spoil_late(parts))  # type: ignore[arg-type]
+    assert equal(parts, whole)
 
 
 def test_the_users_random_numbers_are_left_alone() -> None:
