@@ -5,14 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snnmap.chip import Chip, find_chip_by_id
+from snnmap.chip import Chip, MemoryKind, find_chip_by_id
 from snnmap.errors import FormatError
-from snnmap.ir import CsrMatrix, Image, IntArray, NeuronCodes, Program, pack, unpack
+from snnmap.ir import CsrMatrix, Image, IntArray, NeuronCodes, Program, StoredWeights, pack, unpack
 
 __all__ = ["assemble", "disassemble"]
 
 _FIRST_LINE = "snnmap-image 1"
-_MEMORIES = ("input_weights", "recurrent_weights", "output_weights")
 
 
 def disassemble(image: Image) -> str:
@@ -45,7 +44,7 @@ def _format_head(program: Program) -> Iterator[str]:
     yield _FIRST_LINE
     yield f"chip {chip.chip_id} {chip.digest.hex()} {chip.name}"
     yield f"shape inputs={program.n_inputs} hidden={program.hidden.size} outputs={program.outputs.size}"
-    yield f"shift input={program.input_shift} recurrent={program.recurrent_shift} output={program.output_shift}"
+    yield "shift " + " ".join(f"{kind.value}={program.memory(kind).shift}" for kind in MemoryKind)
 
 
 def _format_weights(program: Program) -> Iterator[str]:
@@ -98,22 +97,17 @@ class _Reader:
         for used, limit in ((n_inputs, chip.inputs.count), (n_hidden, chip.hidden.count), (n_outputs, chip.outputs.count)):
             if used > limit:
                 raise self._error("the shape is larger than the chip", measured=str(used), limit=str(limit))
-        input_shift, recurrent_shift, output_shift = map(int, self._expect(r"shift input=(\d) recurrent=(\d) output=(\d)"))
-        shapes = ((n_inputs, n_hidden), (n_hidden, n_hidden), (n_hidden, n_outputs))
-        synapses = (chip.hidden.synapses, chip.hidden.synapses, chip.outputs.synapses)
-        weights = [
-            tuple(self._read_matrix(name, synapse, shape) for synapse in range(n))
-            for name, shape, n in zip(_MEMORIES, shapes, synapses, strict=True)
-        ]
+        shifts = map(int, self._expect("shift " + " ".join(rf"{kind.value}=(\d)" for kind in MemoryKind)))
+        sizes = n_inputs, n_hidden, n_outputs
+        stored = {
+            kind: StoredWeights(self._read_memory(kind, kind.shape(*sizes), chip.synapses(kind)), shift)
+            for kind, shift in zip(MemoryKind, shifts, strict=True)
+        }
         hidden, alias = self._read_neurons("hidden", n_hidden, chip.hidden.synapses)
         outputs, _ = self._read_neurons("outputs", n_outputs, chip.outputs.synapses)
         if self._at < len(self._lines):
             raise self._error("lines follow the last neuron")
-        return Program(
-            chip=chip, input_weights=weights[0], recurrent_weights=weights[1], output_weights=weights[2],
-            input_shift=input_shift, recurrent_shift=recurrent_shift, output_shift=output_shift,
-            hidden=hidden, outputs=outputs, alias=alias,
-        )  # fmt: skip
+        return Program.from_memories(chip, stored, hidden=hidden, outputs=outputs, alias=alias)
 
     def _find_chip(self, fields: tuple[str, ...], chip: Chip | None) -> Chip:
         record = find_chip_by_id(int(fields[0])) if chip is None else chip
@@ -122,6 +116,9 @@ class _Reader:
                 "the text is for another chip record", measured=f"chip {fields[0]}", fix="give the chip's TOML file"
             )
         return record
+
+    def _read_memory(self, kind: MemoryKind, shape: tuple[int, int], n_synapses: int) -> tuple[CsrMatrix, ...]:
+        return tuple(self._read_matrix(kind.weights_name, synapse, shape) for synapse in range(n_synapses))
 
     def _read_matrix(self, name: str, synapse: int, shape: tuple[int, int]) -> CsrMatrix:
         self._expect(f"{name} {synapse}")

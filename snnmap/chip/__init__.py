@@ -2,7 +2,7 @@
 
 from snnmap.chip.catalog import find_chip_by_id, list_chips, load_chip, read_chip, read_record
 from snnmap.chip.codes import decay_factors, nearest_dashes
-from snnmap.chip.memory import LAYOUTS, Layout, MemoryKind, WeightMemory
+from snnmap.chip.memory import HIDDEN_MEMORIES, LAYOUTS, Layout, MemoryKind, WeightMemory
 from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, OutputNeurons, Readout, SlotReach
 from snnmap.chip.relay import RelayCell, find_relay_cell, find_relay_cells
 
@@ -16,6 +16,7 @@ __all__ = [
     "Readout",
     "SlotReach",
     # its weight memories
+    "HIDDEN_MEMORIES",
     "LAYOUTS",
     "Layout",
     "MemoryKind",

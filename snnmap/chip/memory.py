@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
-__all__ = ["LAYOUTS", "Layout", "LayoutFacts", "MemoryKind", "WeightMemory"]
+__all__ = ["HIDDEN_MEMORIES", "LAYOUTS", "Layout", "LayoutFacts", "MemoryKind", "WeightMemory"]
+
+T = TypeVar("T")
 
 Layout = Literal["dense", "rows_by_source", "columns_by_target"]
 
@@ -51,15 +53,21 @@ class MemoryKind(Enum):
         """How records and reports name the memory's weight shift."""
         return f"{self.value}_shift"
 
-    @property
-    def is_from_inputs(self) -> bool:
-        """Whether its sources are input channels; else they are hidden neurons."""
-        return self is MemoryKind.INPUT
+    def source(self, *, inputs: T, hidden: T) -> T:
+        """Choose what belongs to the memory's sources: input channels or hidden neurons."""
+        return inputs if self is MemoryKind.INPUT else hidden
 
-    @property
-    def is_to_outputs(self) -> bool:
-        """Whether its targets are output neurons; else they are hidden neurons."""
-        return self is MemoryKind.OUTPUT
+    def target(self, *, hidden: T, outputs: T) -> T:
+        """Choose what belongs to the memory's targets: hidden or output neurons."""
+        return outputs if self is MemoryKind.OUTPUT else hidden
+
+    def shape(self, n_inputs: int, n_hidden: int, n_outputs: int) -> tuple[int, int]:
+        """Give the sources and the targets in use, where this many channels and neurons are."""
+        return self.source(inputs=n_inputs, hidden=n_hidden), self.target(hidden=n_hidden, outputs=n_outputs)
+
+
+HIDDEN_MEMORIES = (MemoryKind.INPUT, MemoryKind.RECURRENT)
+"""The memories whose targets are hidden neurons."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,23 +180,19 @@ class Chip:
 
     def synapses(self, kind: MemoryKind) -> int:
         """Give how many memories of a kind there are: one for each synapse of its targets."""
-        return (self.outputs if kind.is_to_outputs else self.hidden).synapses
+        return kind.target(hidden=self.hidden.synapses, outputs=self.outputs.synapses)
 
     def ends(self, kind: MemoryKind) -> tuple[int, int]:
         """Give how many sources and how many targets a kind of memory connects, in reach or not."""
-        return (
-            (self.inputs if kind.is_from_inputs else self.hidden).count,
-            (self.outputs if kind.is_to_outputs else self.hidden).count,
-        )
+        return kind.shape(self.inputs.count, self.hidden.count, self.outputs.count)
 
     def addresses(self, kind: MemoryKind, n_inputs: int, n_hidden: int, n_outputs: int) -> tuple[range, range]:
         """Give the sources and the targets that a kind of memory can address when this many are in use."""
-        sources, targets = range(n_hidden), range(n_hidden)
-        if kind.is_from_inputs:
-            sources, targets = range(n_inputs), self.inputs.reach.slots(n_hidden)
-        if kind.is_to_outputs:
-            sources, targets = self.outputs.reach.slots(n_hidden), range(n_outputs)
-        return sources, targets
+        if kind is MemoryKind.INPUT:
+            return range(n_inputs), self.inputs.reach.slots(n_hidden)
+        if kind is MemoryKind.OUTPUT:
+            return self.outputs.reach.slots(n_hidden), range(n_outputs)
+        return range(n_hidden), range(n_hidden)
 
     def word_bits(self, kind: MemoryKind) -> int:
         """Give the width of a word of a kind of weight memory: a weight, and an id where its layout stores one."""

@@ -9,7 +9,7 @@ from snnmap.chip import Chip, MemoryKind
 from snnmap.errors import FormatError
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.layouts import MemoryArea, Part, find_codec, to_signed
-from snnmap.ir.program import NeuronCodes, Program, find_program_defects
+from snnmap.ir.program import NeuronCodes, Program, StoredWeights, find_program_defects
 from snnmap.ir.record import IntArray, freeze_int, record, replace_array
 
 __all__ = ["Block", "BlockKind", "Image", "pack", "unpack"]
@@ -72,10 +72,10 @@ def pack(program: Program) -> Image:
     """
     _require_no_defects(program)
     chip, sizes = program.chip, (program.n_inputs, program.hidden.size, program.outputs.size)
-    config = [*sizes, program.input_shift, program.recurrent_shift, program.output_shift]
+    config = [*sizes, *(program.memory(kind).shift for kind in MemoryKind)]
     blocks = [Block(kind=BlockKind.CONFIG, synapse=0, word_bits=chip.bits.neuron_id, words=np.array(config))]
-    for area, (_, _, matrices) in zip(_list_areas(chip, *sizes), program.memories, strict=True):
-        for synapse, matrix in enumerate(matrices):
+    for area in _list_areas(chip, *sizes):
+        for synapse, matrix in enumerate(program.memory(area.kind).weights):
             blocks += _pack_memory(area, synapse, matrix)
     blocks += _pack_neurons(program)
     return Image(chip=chip, blocks=tuple(sorted(blocks, key=lambda block: (block.kind, block.synapse))))
@@ -90,7 +90,7 @@ def unpack(image: Image) -> Program:
     chip = image.chip
     blocks = _Blocks(image)
     config = blocks.take(BlockKind.CONFIG, 0, chip.bits.neuron_id, 6)
-    n_inputs, n_hidden, n_outputs, input_shift, recurrent_shift, output_shift = map(int, config)
+    n_inputs, n_hidden, n_outputs, *shifts = map(int, config)
     for what, used, limit in (
         ("input channels", n_inputs, chip.inputs.count),
         ("hidden neurons", n_hidden, chip.hidden.count),
@@ -98,17 +98,13 @@ def unpack(image: Image) -> Program:
     ):
         if used > limit:
             raise FormatError(f"the image configures {used} {what}", where="block CONFIG", measured=str(used), limit=str(limit))
-    matrices = [
-        tuple(_unpack_memory(blocks, area, synapse) for synapse in range(chip.synapses(area.kind)))
-        for area in _list_areas(chip, n_inputs, n_hidden, n_outputs)
-    ]
+    stored = {
+        area.kind: StoredWeights(tuple(_unpack_memory(blocks, area, s) for s in range(chip.synapses(area.kind))), shift)
+        for area, shift in zip(_list_areas(chip, n_inputs, n_hidden, n_outputs), shifts, strict=True)
+    }
     hidden, outputs, alias = _unpack_neurons(blocks, chip, n_hidden, n_outputs)
     blocks.require_empty()
-    program = Program(
-        chip=chip, input_weights=matrices[0], recurrent_weights=matrices[1], output_weights=matrices[2],
-        input_shift=input_shift, recurrent_shift=recurrent_shift, output_shift=output_shift,
-        hidden=hidden, outputs=outputs, alias=alias,
-    )  # fmt: skip
+    program = Program.from_memories(chip, stored, hidden=hidden, outputs=outputs, alias=alias)
     _require_no_defects(program)
     return program
 
@@ -126,11 +122,7 @@ def _require_no_defects(program: Program) -> None:
 def _list_areas(chip: Chip, n_inputs: int, n_hidden: int, n_outputs: int) -> list[MemoryArea]:
     """Give the weight memories as far as they are in use."""
     used = n_inputs, n_hidden, n_outputs
-    areas = []
-    for kind in MemoryKind:
-        shape = (n_inputs if kind.is_from_inputs else n_hidden, n_outputs if kind.is_to_outputs else n_hidden)
-        areas.append(MemoryArea(chip, kind, *chip.addresses(kind, *used), shape))
-    return areas
+    return [MemoryArea(chip, kind, *chip.addresses(kind, *used), kind.shape(*used)) for kind in MemoryKind]
 
 
 def _pack_memory(area: MemoryArea, synapse: int, matrix: CsrMatrix) -> Iterator[Block]:
