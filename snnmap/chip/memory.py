@@ -18,19 +18,19 @@ class LayoutFacts:
     """What the record and the design rules must know of a layout; how its words are made, :mod:`snnmap.ir.layouts` knows.
 
     Attributes:
-        stored_id: whose id a word holds beside the weight; None where every address holds a weight and no id is needed.
+        stored_ids: whose ids a word holds beside the weight; none where every address holds a weight.
         needs_fan_in: whether the most weights onto one target must be known.
     """
 
-    stored_id: Literal["source", "target"] | None
+    stored_ids: tuple[Literal["source", "target"], ...]
     needs_fan_in: bool
 
 
 LAYOUTS: Mapping[str, LayoutFacts] = MappingProxyType(
     {
-        "dense": LayoutFacts(stored_id=None, needs_fan_in=False),
-        "rows_by_source": LayoutFacts(stored_id="target", needs_fan_in=False),
-        "columns_by_target": LayoutFacts(stored_id="source", needs_fan_in=True),
+        "dense": LayoutFacts(stored_ids=(), needs_fan_in=False),
+        "rows_by_source": LayoutFacts(stored_ids=("target",), needs_fan_in=False),
+        "columns_by_target": LayoutFacts(stored_ids=("source",), needs_fan_in=True),
     }
 )
 """The layouts that a record may name; the keys are those of :data:`Layout`."""
@@ -92,4 +92,4 @@ class WeightMemory:
     @property
     def is_sparse(self) -> bool:
         """Whether each synapse takes a word, and nothing else does."""
-        return LAYOUTS[self.layout].stored_id is not None
+        return bool(LAYOUTS[self.layout].stored_ids)

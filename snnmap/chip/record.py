@@ -195,11 +195,11 @@ class Chip:
         return range(n_hidden), range(n_hidden)
 
     def word_bits(self, kind: MemoryKind) -> int:
-        """Give the width of a word of a kind of weight memory: a weight, and an id where its layout stores one."""
-        stored, (n_sources, n_targets) = LAYOUTS[self.memory(kind).layout].stored_id, self.ends(kind)
-        if stored is None:
-            return self.bits.weight
-        return max(1, ((n_sources if stored == "source" else n_targets) - 1).bit_length()) + self.bits.weight
+        """Give the width of a word of a kind of weight memory: a weight, and the ids that its layout stores."""
+        id_bits = {
+            end: max(1, (count - 1).bit_length()) for end, count in zip(("source", "target"), self.ends(kind), strict=True)
+        }
+        return self.bits.weight + sum(id_bits[end] for end in LAYOUTS[self.memory(kind).layout].stored_ids)
 
 
 def _list_counted(part: Any) -> dict[str, Any]:

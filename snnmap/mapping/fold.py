@@ -130,11 +130,11 @@ class _Folding:
         takes_input = np.zeros(int(starts[-1]), np.bool_)
         feeds_output = takes_input.copy()
         for edge in self.network.projections:
-            key = (edge.pre, self.retiming.relay_steps[edge.name])
-            if key not in position:
+            route = self._route(edge)
+            if route.is_from_channels:
                 takes_input[position[edge.post, 0][np.unique(edge.weights.indices)]] = True
-            elif edge.post in self.output_slots:
-                feeds_output[position[key][np.unique(edge.weights.rows)]] = True
+            elif route.memory is MemoryKind.OUTPUT:
+                feeds_output[position[edge.pre, route.hop][np.unique(edge.weights.rows)]] = True
         for port in self.network.inputs:
             if (port.name, 1) in position:
                 takes_input[position[port.name, 1]] = True
