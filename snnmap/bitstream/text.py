@@ -5,17 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snnmap.chip import Chip, find_chip_by_id
+from snnmap.chip import Chip, MemoryKind, find_chip_by_id
 from snnmap.errors import FormatError
-from snnmap.ir import CsrMatrix, Image, IntArray, NeuronCodes, Program, pack, unpack
+from snnmap.ir import CsrMatrix, Image, IntArray, NeuronCodes, Program, StoredWeights, pack, unpack
 
 __all__ = ["assemble", "disassemble"]
 
 _FIRST_LINE = "snnmap-image 1"
-_MEMORIES = ("input_weights", "recurrent_weights", "output_weights")
-_PAIR = r"\d{1,5}=-?\d{1,5}"
-_ROW = rf"(\d{{1,5}}): ({_PAIR}(?: {_PAIR})*)"
-"""Blanks part the pairs, so that a line can be read in one way only and in linear time."""
 
 
 def disassemble(image: Image) -> str:
@@ -48,7 +44,7 @@ def _format_head(program: Program) -> Iterator[str]:
     yield _FIRST_LINE
     yield f"chip {chip.chip_id} {chip.digest.hex()} {chip.name}"
     yield f"shape inputs={program.n_inputs} hidden={program.hidden.size} outputs={program.outputs.size}"
-    yield f"shift input={program.input_shift} recurrent={program.recurrent_shift} output={program.output_shift}"
+    yield "shift " + " ".join(f"{kind.value}={program.memory(kind).shift}" for kind in MemoryKind)
 
 
 def _format_weights(program: Program) -> Iterator[str]:
@@ -72,6 +68,16 @@ def _format_neurons(program: Program) -> Iterator[str]:
             yield line + (f" alias={alias}" if alias >= 0 else "")
 
 
+def _list_patterns(chip: Chip) -> tuple[str, str]:
+    """Give the patterns of an id on this chip and of a row of weights.
+
+    Blanks part the pairs, so that a line can be read in one way only and in linear time.
+    """
+    number = rf"\d{{1,{len(str(chip.bits.neurons_max))}}}"
+    pair = rf"{number}=-?\d{{1,5}}"
+    return number, rf"({number}): ({pair}(?: {pair})*)"
+
+
 class _Reader:
     """Reads lines one after the other; every error names the line."""
 
@@ -79,30 +85,29 @@ class _Reader:
         bare = ((number, line.split("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1))
         self._lines = [(number, line) for number, line in bare if line]
         self._at = 0
+        self._id, self._row = "", ""
 
     def read(self, chip: Chip | None) -> Program:
         self._expect(re.escape(_FIRST_LINE))
         chip = self._find_chip(self._expect(r"chip (\d{1,5}) ([0-9a-f]{64})(?: .*)?"), chip)
-        n_inputs, n_hidden, n_outputs = map(int, self._expect(r"shape inputs=(\d{1,5}) hidden=(\d{1,5}) outputs=(\d{1,5})"))
+        self._id, self._row = _list_patterns(chip)
+        n_inputs, n_hidden, n_outputs = map(
+            int, self._expect(rf"shape inputs=({self._id}) hidden=({self._id}) outputs=({self._id})")
+        )
         for used, limit in ((n_inputs, chip.inputs.count), (n_hidden, chip.hidden.count), (n_outputs, chip.outputs.count)):
             if used > limit:
                 raise self._error("the shape is larger than the chip", measured=str(used), limit=str(limit))
-        input_shift, recurrent_shift, output_shift = map(int, self._expect(r"shift input=(\d) recurrent=(\d) output=(\d)"))
-        shapes = ((n_inputs, n_hidden), (n_hidden, n_hidden), (n_hidden, n_outputs))
-        synapses = (chip.hidden.synapses, chip.hidden.synapses, chip.outputs.synapses)
-        weights = [
-            tuple(self._read_matrix(name, synapse, shape) for synapse in range(n))
-            for name, shape, n in zip(_MEMORIES, shapes, synapses, strict=True)
-        ]
+        shifts = map(int, self._expect("shift " + " ".join(rf"{kind.value}=(\d)" for kind in MemoryKind)))
+        sizes = n_inputs, n_hidden, n_outputs
+        stored = {
+            kind: StoredWeights(self._read_memory(kind, kind.shape(*sizes), chip.synapses(kind)), shift)
+            for kind, shift in zip(MemoryKind, shifts, strict=True)
+        }
         hidden, alias = self._read_neurons("hidden", n_hidden, chip.hidden.synapses)
         outputs, _ = self._read_neurons("outputs", n_outputs, chip.outputs.synapses)
         if self._at < len(self._lines):
             raise self._error("lines follow the last neuron")
-        return Program(
-            chip=chip, input_weights=weights[0], recurrent_weights=weights[1], output_weights=weights[2],
-            input_shift=input_shift, recurrent_shift=recurrent_shift, output_shift=output_shift,
-            hidden=hidden, outputs=outputs, alias=alias,
-        )  # fmt: skip
+        return Program.from_memories(chip, stored, hidden=hidden, outputs=outputs, alias=alias)
 
     def _find_chip(self, fields: tuple[str, ...], chip: Chip | None) -> Chip:
         record = find_chip_by_id(int(fields[0])) if chip is None else chip
@@ -112,13 +117,16 @@ class _Reader:
             )
         return record
 
+    def _read_memory(self, kind: MemoryKind, shape: tuple[int, int], n_synapses: int) -> tuple[CsrMatrix, ...]:
+        return tuple(self._read_matrix(kind.weights_name, synapse, shape) for synapse in range(n_synapses))
+
     def _read_matrix(self, name: str, synapse: int, shape: tuple[int, int]) -> CsrMatrix:
         self._expect(f"{name} {synapse}")
         rows: list[int] = []
         columns: list[int] = []
         data: list[int] = []
         while self._at < len(self._lines) and re.fullmatch(r"\d+:.*", self._lines[self._at][1]):
-            (source, pairs) = self._expect(_ROW)
+            (source, pairs) = self._expect(self._row)
             for pair in pairs.split():
                 target, weight = map(int, pair.split("="))
                 if int(source) >= shape[0] or target >= shape[1] or weight == 0:
@@ -133,8 +141,8 @@ class _Reader:
     def _read_neurons(self, name: str, n: int, n_synapses: int) -> tuple[NeuronCodes, IntArray]:
         self._expect(name)
         dashes = ",".join([r"(\d{1,2})"] * n_synapses)
-        alias_field = r"(?: alias=(\d{1,5}))?" if name == "hidden" else "()"
-        pattern = rf"(\d{{1,5}}): dash_syn={dashes} dash_mem=(\d{{1,2}}) threshold=(-?\d{{1,9}}) bias=(-?\d{{1,9}}){alias_field}"
+        alias_field = rf"(?: alias=({self._id}))?" if name == "hidden" else "()"
+        pattern = rf"({self._id}): dash_syn={dashes} dash_mem=(\d{{1,2}}) threshold=(-?\d{{1,9}}) bias=(-?\d{{1,9}}){alias_field}"
         rows = np.zeros((n, n_synapses + 4), np.int64)
         for neuron in range(n):
             number, *fields = self._expect(pattern)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from snnmap.chip import WeightMemory, find_relay_cells
+from snnmap.chip import MemoryKind, WeightMemory, find_relay_cells
 from snnmap.diagnostics import Location
 from snnmap.drc.engine import Finding, Subject, find_runs, rule
 from snnmap.ir import BoolArray, CsrMatrix, IntArray, MappedNetwork, Network, QuantisedNetwork
@@ -15,18 +15,14 @@ __all__ = ["memories_of"]
 
 def memories_of(mapped: MappedNetwork) -> tuple[tuple[str, WeightMemory, tuple[CsrMatrix, ...]], ...]:
     """Give name, record and matrices of the three kinds of weight memory, with relays' synapses onto themselves."""
-    chip = mapped.chip
-    recurrent = (_with_own_synapses(mapped), *mapped.recurrent_weights[1:])
-    return (
-        ("input_weights", chip.input_weights, mapped.input_weights),
-        ("recurrent_weights", chip.recurrent_weights, recurrent),
-        ("output_weights", chip.output_weights, mapped.output_weights),
-    )
+    weights = {kind: mapped.weights(kind) for kind in MemoryKind}
+    weights[MemoryKind.RECURRENT] = (_with_own_synapses(mapped), *weights[MemoryKind.RECURRENT][1:])
+    return tuple((kind.weights_name, mapped.chip.memory(kind), matrices) for kind, matrices in weights.items())
 
 
 def _with_own_synapses(mapped: MappedNetwork) -> CsrMatrix:
     """Add what the quantiser will add to the first recurrent matrix: each relay's synapse onto itself, where its cell has one."""
-    matrix, relays = mapped.recurrent_weights[0], np.flatnonzero(mapped.table.hidden_hop)
+    matrix, relays = mapped.weights(MemoryKind.RECURRENT)[0], np.flatnonzero(mapped.table.hidden_hop)
     if not any(cell.self_weight for cell in find_relay_cells(mapped.chip).values()):
         return matrix
     return CsrMatrix.from_triplets(
@@ -121,7 +117,7 @@ def check_fan_in(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
         for synapse, matrix in enumerate(matrices):
             counts = matrix.column_lengths
             if memory.max_fan_in and (counts > memory.max_fan_in).any():
-                by_output = name == "output_weights"
+                by_output = name == MemoryKind.OUTPUT.weights_name
                 yield from _report(
                     subject.of,
                     counts,
@@ -153,7 +149,7 @@ def check_fan_out(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
                 name,
                 "the memory stores fewer weights from one neuron",
                 "prune weights or clone the neuron",
-                by_input=name == "input_weights",
+                by_input=name == MemoryKind.INPUT.weights_name,
             )
 
 
@@ -169,7 +165,7 @@ def check_words(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
     """
     for name, memory, matrices in memories_of(subject.of):
         for synapse, matrix in enumerate(matrices):
-            if memory.layout != "dense" and matrix.nnz > memory.max_words:
+            if memory.is_sparse and matrix.nnz > memory.max_words:
                 yield Finding(
                     location=Location(block=f"{name}[{synapse}]"),
                     message="there are more weights than words",
@@ -217,7 +213,7 @@ def check_input_reach(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
     """
     mapped = subject.of
     reached = subject.chip.inputs.reach.slots(mapped.hidden.size)
-    slots = np.unique(np.concatenate([matrix.indices for matrix in mapped.input_weights]))
+    slots = np.unique(np.concatenate([matrix.indices for matrix in mapped.weights(MemoryKind.INPUT)]))
     yield from _report_reach(mapped, slots, reached, "takes inputs", "let fewer neurons take inputs")
 
 
@@ -234,7 +230,7 @@ def check_output_reach(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
     """
     mapped = subject.of
     read = subject.chip.outputs.reach.slots(mapped.hidden.size)
-    slots = np.unique(np.concatenate([matrix.rows for matrix in mapped.output_weights]))
+    slots = np.unique(np.concatenate([matrix.rows for matrix in mapped.weights(MemoryKind.OUTPUT)]))
     yield from _report_reach(mapped, slots, read, "is read by outputs", "let outputs read fewer neurons")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from snnmap.chip import find_relay_cells
+from snnmap.chip import MemoryKind, find_relay_cells
 from snnmap.diagnostics import Location
 from snnmap.drc.engine import Finding, Subject, rule
 from snnmap.drc.topology import is_sound
@@ -25,7 +25,7 @@ def check_loops(subject: Subject[Network]) -> Iterator[Finding]:
     """
     if not is_sound(subject.of):
         return
-    for loop in find_short_loops(subject.of, subject.chip.recurrent_weights.delay_steps):
+    for loop in find_short_loops(subject.of, subject.chip.memory(MemoryKind.RECURRENT).delay_steps):
         names = [*loop.populations, loop.populations[0]]
         yield Finding(
             location=Location(population=loop.populations[0]),

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.chip import MemoryKind
 from snnmap.errors import FrontendError
 from snnmap.ir import CsrMatrix, Image, Program, unpack
 
@@ -40,11 +41,12 @@ def to_specification(built: Image | Program | _HasImage) -> dict[str, Any]:
     program = built if isinstance(built, Program) else unpack(built if isinstance(built, Image) else built.image)
     _require_same_arithmetic(program)
     hidden, outputs = program.hidden, program.outputs
+    into, between, out_of = (program.memory(kind) for kind in MemoryKind)
     no_synapse = np.zeros(hidden.size, np.int64)
     return {
-        "weights_in": _stack(program.input_weights),
-        "weights_out": program.output_weights[0].to_dense().astype(np.int8),
-        "weights_rec": _stack(program.recurrent_weights),
+        "weights_in": _stack(into.weights),
+        "weights_out": out_of.weights[0].to_dense().astype(np.int8),
+        "weights_rec": _stack(between.weights),
         "dash_mem": hidden.dash_mem.astype(np.int8),
         "dash_mem_out": outputs.dash_mem.astype(np.int8),
         "dash_syn": hidden.dash_syn[0].astype(np.int8),
@@ -54,9 +56,9 @@ def to_specification(built: Image | Program | _HasImage) -> dict[str, Any]:
         "threshold_out": outputs.threshold.astype(np.int16),
         "bias": hidden.bias.astype(np.int16),
         "bias_out": outputs.bias.astype(np.int16),
-        "weight_shift_in": program.input_shift,
-        "weight_shift_rec": program.recurrent_shift,
-        "weight_shift_out": program.output_shift,
+        "weight_shift_in": into.shift,
+        "weight_shift_rec": between.shift,
+        "weight_shift_out": out_of.shift,
         "aliases": [[target] if target >= 0 else [] for target in program.alias.tolist()],
     }
 
@@ -80,9 +82,9 @@ def _require_same_arithmetic(program: Program) -> None:
         ("bits of a threshold", chip.bits.threshold, range(2, 17)),
         ("bits of a bias", chip.bits.bias, range(2, 17)),
         ("bits of a state", chip.bits.state, range(16, 17)),
-        ("steps from an input to a hidden neuron", chip.input_weights.delay_steps, range(1)),
-        ("steps from a hidden to a hidden neuron", chip.recurrent_weights.delay_steps, range(1, 2)),
-        ("steps from a hidden to an output neuron", chip.output_weights.delay_steps, range(1, 2)),
+        ("steps from an input to a hidden neuron", chip.memory(MemoryKind.INPUT).delay_steps, range(1)),
+        ("steps from a hidden to a hidden neuron", chip.memory(MemoryKind.RECURRENT).delay_steps, range(1, 2)),
+        ("steps from a hidden to an output neuron", chip.memory(MemoryKind.OUTPUT).delay_steps, range(1, 2)),
     ):
         if measured not in limit:
             raise FrontendError(

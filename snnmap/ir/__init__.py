@@ -26,12 +26,13 @@ from snnmap.ir.instant import carry_instant_synapses
 from snnmap.ir.integers import find_integer_problems, read_integer_memories
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters, SlotTable
 from snnmap.ir.network import OTHERWISE, InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
-from snnmap.ir.program import NeuronCodes, Program, find_program_defects
+from snnmap.ir.program import NeuronCodes, Program, StoredWeights, find_program_defects
 from snnmap.ir.quantised import QuantisedNetwork, TensorError
 from snnmap.ir.raster import Profile, Recording, join_rasters, read_raster, read_rasters
 from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
-from snnmap.ir.relays import fits_relay_cell, relay_shifts
+from snnmap.ir.relays import fits_relay_cell, relay_memories
 from snnmap.ir.report import Report
+from snnmap.ir.route import Route, count_words, delay_on_chip, find_route
 from snnmap.ir.simulate import simulate_network
 from snnmap.ir.text import format_network, load_network, parse_network, save_network
 from snnmap.ir.unfold import as_folded_network, projection_name, rebuild_projections, unfold_network
@@ -66,18 +67,23 @@ __all__ = [
     "MappedNetwork",
     "NeuronParameters",
     "SlotTable",
+    "Route",
+    "count_words",
+    "delay_on_chip",
+    "find_route",
     "as_folded_network",
     "projection_name",
     "rebuild_projections",
     "unfold_network",
     "find_integer_problems",
     "fits_relay_cell",
-    "relay_shifts",
+    "relay_memories",
     "read_integer_memories",
     "QuantisedNetwork",
     "TensorError",
     "NeuronCodes",
     "Program",
+    "StoredWeights",
     "find_program_defects",
     "Block",
     "BlockKind",

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snnmap.chip import Bits, decay_factors, nearest_dashes
+from snnmap.chip import Bits, MemoryKind, decay_factors, nearest_dashes
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters
 from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
-from snnmap.ir.relays import fits_relay_cell, relay_shifts
+from snnmap.ir.relays import fits_relay_cell, relay_memories
 
 __all__ = ["IntegerMemory", "find_integer_problems", "read_integer_memories"]
 
@@ -33,21 +33,27 @@ class IntegerMemory:
 def read_integer_memories(mapped: MappedNetwork) -> tuple[IntegerMemory, ...]:
     """Read the integers of the three kinds of weight memory of a network that holds them."""
     real = mapped.table.hidden_hop == 0
-    areas = (
-        ("input_weights", mapped.input_weights, mapped.hidden, real),
-        ("recurrent_weights", mapped.recurrent_weights, mapped.hidden, real),
-        ("output_weights", mapped.output_weights, mapped.outputs, np.ones(mapped.outputs.size, np.bool_)),
+    every = np.ones(mapped.outputs.size, np.bool_)
+    return tuple(
+        _read_memory(
+            mapped.chip.bits,
+            kind.weights_name,
+            mapped.weights(kind),
+            kind.target(hidden=mapped.hidden, outputs=mapped.outputs),
+            kind.target(hidden=real, outputs=every),
+        )
+        for kind in MemoryKind
     )
-    return tuple(_read_memory(mapped.chip.bits, *area) for area in areas)
 
 
 def find_integer_problems(mapped: MappedNetwork) -> Iterator[tuple[str, str, str]]:
     """Give (place, measured, limit) of everything that is not the chip's integer."""
     memories = read_integer_memories(mapped)
+    shift_of = {kind: memory.shift for kind, memory in zip(MemoryKind, memories, strict=True)}
     for memory in memories:
         if memory.shift < 0:
             yield memory.name, "no common weight shift", f"words of {mapped.chip.bits.weight} bits at one shift"
-    shifts = relay_shifts(mapped, memories[0].shift, memories[1].shift)
+    shifts = tuple(shift_of[kind] for kind in relay_memories(mapped))
     if mapped.n_relays and min(shifts) >= 0 and not fits_relay_cell(mapped.chip, shifts):
         yield "relays", f"weight shifts {', '.join(map(str, shifts))}", "shifts at which a relay cell fits"
     bits, real = mapped.chip.bits, mapped.table.hidden_hop == 0

@@ -1,13 +1,16 @@
 """A network folded into the chip's one hidden population, still with float weights."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, MemoryKind
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.network import InputPort, OutputPort
 from snnmap.ir.record import FloatArray, IntArray, freeze_float, freeze_int, freeze_mapping, record, replace_array
+from snnmap.ir.route import Route, delay_on_chip, find_route
 
 __all__ = ["MappedNetwork", "NeuronParameters", "SlotTable"]
 
@@ -138,6 +141,47 @@ class MappedNetwork:
     def __post_init__(self) -> None:
         for name in ("lags", "stretched", "modules"):
             replace_array(self, name, freeze_mapping(getattr(self, name)))
+
+    @property
+    def output_populations(self) -> tuple[str, ...]:
+        """Names of the populations that ports read, each once, in port order."""
+        return tuple(dict.fromkeys(name for port in self.output_ports for name in port.populations))
+
+    def weights(self, kind: MemoryKind) -> tuple[CsrMatrix, ...]:
+        """Give the weights of one kind of memory, one matrix a synapse."""
+        matrices: tuple[CsrMatrix, ...] = getattr(self, kind.weights_name)
+        return matrices
+
+    def with_weights(self, weights: Mapping[MemoryKind, tuple[CsrMatrix, ...]]) -> Self:
+        """Give the network with other weights in some kinds of memory."""
+        changes: dict[str, Any] = {kind.weights_name: matrices for kind, matrices in weights.items()}
+        return replace(self, **changes)
+
+    def route(self, pre: str, post: str, delay_steps: int) -> Route:
+        """Give the way of a projection of the source network: which memory stores its weights, and for which relay.
+
+        Args:
+            pre: input port or population.
+            post: population.
+            delay_steps: of the projection, before folding.
+        """
+        steps = delay_steps + self.lags[post] - self.lags.get(pre, 0)
+        return find_route(self, pre, post, steps - delay_on_chip(self, self.chip, pre, post))
+
+    def delay_of(self, pre: str, post: str, hop: int) -> int:
+        """Give the delay in the source network of a projection that leaves ``pre`` at a relay; :meth:`route` back to front."""
+        return hop + delay_on_chip(self, self.chip, pre, post) - self.lags[post] + self.lags.get(pre, 0)
+
+    def source_slots(self, pre: str, route: Route) -> IntArray:
+        """Give the rows of a route's memory that stand for a source, in neuron order: input channels or hidden slots."""
+        return self.table.channels(pre) if route.is_from_channels else self.table.hidden_slots(pre, hop=route.hop)
+
+    def relay_lag(self, name: str, hop: int) -> int:
+        """Give the steps by which a source's k-th relay runs behind the source network; hop 0 is the source itself."""
+        is_input = any(port.name == name for port in self.inputs)
+        # the first relay of an input port answers in the step in which its input arrives, each later one a step after
+        steps = self.chip.memory(MemoryKind.INPUT).delay_steps + hop - 1 if is_input and hop else hop
+        return self.lags.get(name, 0) + steps
 
     @property
     def n_relays(self) -> int:

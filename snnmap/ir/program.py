@@ -1,14 +1,16 @@
 """What the chip is told, as integers: the content of an image before it is laid out in blocks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from snnmap.chip import Chip, WeightMemory
+from snnmap.chip import Chip, MemoryKind, WeightMemory
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.record import IntArray, freeze_int, record, replace_array
 
-__all__ = ["NeuronCodes", "Program", "find_program_defects"]
+__all__ = ["NeuronCodes", "Program", "StoredWeights", "find_program_defects"]
 
 
 @record
@@ -37,9 +39,21 @@ class NeuronCodes:
         return int(self.threshold.size)
 
 
+class StoredWeights(NamedTuple):
+    """What is in one kind of weight memory.
+
+    Attributes:
+        weights: one ``(n_sources, n_targets)`` int64 matrix a synapse.
+        shift: the weights count ``<< shift``.
+    """
+
+    weights: tuple[CsrMatrix, ...]
+    shift: int
+
+
 @record
 class Program:
-    """Integer weights and codes of a configured chip.
+    """Integer weights and codes of a configured chip; :meth:`memory` gives weights and shift by kind of memory.
 
     Attributes:
         chip: the record they are for.
@@ -68,20 +82,36 @@ class Program:
     def __post_init__(self) -> None:
         replace_array(self, "alias", freeze_int(self.alias))
 
+    @classmethod
+    def from_memories(
+        cls, chip: Chip, stored: Mapping[MemoryKind, StoredWeights], *, hidden: NeuronCodes, outputs: NeuronCodes, alias: IntArray
+    ) -> Self:
+        """Build a program from what is in each kind of weight memory."""
+        return cls(chip=chip, hidden=hidden, outputs=outputs, alias=alias, **_name_fields(stored))
+
     @property
     def n_inputs(self) -> int:
         """Input channels in use."""
-        return self.input_weights[0].shape[0]
+        return self.memory(MemoryKind.INPUT).weights[0].shape[0]
+
+    def memory(self, kind: MemoryKind) -> StoredWeights:
+        """Give the weights and the weight shift of one kind of memory."""
+        return StoredWeights(getattr(self, kind.weights_name), getattr(self, kind.shift_name))
+
+    def with_weights(self, weights: Mapping[MemoryKind, tuple[CsrMatrix, ...]]) -> Self:
+        """Give the program with other weights in some kinds of memory."""
+        changes: dict[str, Any] = {kind.weights_name: matrices for kind, matrices in weights.items()}
+        return replace(self, **changes)
 
     @property
     def memories(self) -> tuple[tuple[str, WeightMemory, tuple[CsrMatrix, ...]], ...]:
         """The three kinds of weight memory: name, record, one matrix a synapse."""
-        chip = self.chip
-        return (
-            ("input_weights", chip.input_weights, self.input_weights),
-            ("recurrent_weights", chip.recurrent_weights, self.recurrent_weights),
-            ("output_weights", chip.output_weights, self.output_weights),
-        )
+        return tuple((kind.weights_name, self.chip.memory(kind), self.memory(kind).weights) for kind in MemoryKind)
+
+
+def _name_fields(stored: Mapping[MemoryKind, StoredWeights]) -> dict[str, Any]:
+    weights = {kind.weights_name: memory.weights for kind, memory in stored.items()}
+    return {**weights, **{kind.shift_name: memory.shift for kind, memory in stored.items()}}
 
 
 def find_program_defects(program: Program) -> Iterator[str]:
@@ -101,13 +131,9 @@ def _wrong_sizes(program: Program) -> Iterator[str]:
     ):
         if used > limit:
             yield f"{used} {what}, the chip has {limit}"
-    shapes = {
-        "input_weights": (chip.hidden.synapses, (program.n_inputs, n_hidden)),
-        "recurrent_weights": (chip.hidden.synapses, (n_hidden, n_hidden)),
-        "output_weights": (chip.outputs.synapses, (n_hidden, n_outputs)),
-    }
-    for name, _, matrices in program.memories:
-        n_synapses, shape = shapes[name]
+    for kind in MemoryKind:
+        name, matrices, n_synapses = kind.weights_name, program.memory(kind).weights, chip.synapses(kind)
+        shape = kind.shape(program.n_inputs, n_hidden, n_outputs)
         if len(matrices) != n_synapses or any(matrix.shape != shape for matrix in matrices):
             yield f"{name}: {[matrix.shape for matrix in matrices]} instead of {n_synapses} of {shape}"
     for name, codes, n_synapses in (
@@ -134,9 +160,10 @@ def _wrong_codes(program: Program) -> Iterator[str]:
         ):
             if values.size and (values.min() < low or values.max() > high):
                 yield f"{name}.{field}: {values.min()}..{values.max()} outside {low}..{high}"
-    for name, shift in (("input", program.input_shift), ("recurrent", program.recurrent_shift), ("output", program.output_shift)):
+    for kind in MemoryKind:
+        shift = program.memory(kind).shift
         if not 0 <= shift <= bits.shift_max:
-            yield f"{name}_shift: {shift} outside 0..{bits.shift_max}"
+            yield f"{kind.shift_name}: {shift} outside 0..{bits.shift_max}"
 
 
 def _wrong_weights(program: Program) -> Iterator[str]:
@@ -150,7 +177,7 @@ def _wrong_weights(program: Program) -> Iterator[str]:
                 yield f"{where}: a stored weight is 0"
             if memory.max_fan_in and matrix.nnz and matrix.column_lengths.max() > memory.max_fan_in:
                 yield f"{where}: fan-in {matrix.column_lengths.max()}, the chip stores {memory.max_fan_in}"
-            if memory.layout != "dense" and matrix.nnz > memory.max_words:
+            if memory.is_sparse and matrix.nnz > memory.max_words:
                 yield f"{where}: {matrix.nnz} words, the chip has {memory.max_words}"
         fan_out = np.sum([matrix.row_lengths for matrix in matrices], axis=0)
         if memory.max_fan_out and fan_out.size and fan_out.max() > memory.max_fan_out:
@@ -159,15 +186,14 @@ def _wrong_weights(program: Program) -> Iterator[str]:
 
 
 def _out_of_reach(program: Program) -> Iterator[str]:
-    chip, n_hidden = program.chip, program.hidden.size
-    reached = chip.inputs.reach.slots(n_hidden)
-    for matrix in program.input_weights:
-        if matrix.nnz and (matrix.indices.min() < reached.start or matrix.indices.max() >= reached.stop):
-            yield f"input_weights: an input reaches hidden slots outside {reached.start}..{reached.stop - 1}"
-    read = chip.outputs.reach.slots(n_hidden)
-    for matrix in program.output_weights:
-        if matrix.nnz and (matrix.rows.min() < read.start or matrix.rows.max() >= read.stop):
-            yield f"output_weights: an output reads hidden slots outside {read.start}..{read.stop - 1}"
+    used = program.n_inputs, program.hidden.size, program.outputs.size
+    for kind, what in ((MemoryKind.INPUT, "an input reaches"), (MemoryKind.OUTPUT, "an output reads")):
+        sources, targets = program.chip.addresses(kind, *used)
+        reach = targets if kind is MemoryKind.INPUT else sources
+        for matrix in program.memory(kind).weights:
+            slots = matrix.indices if kind is MemoryKind.INPUT else matrix.rows
+            if matrix.nnz and (slots.min() < reach.start or slots.max() >= reach.stop):
+                yield f"{kind.weights_name}: {what} hidden slots outside {reach.start}..{reach.stop - 1}"
 
 
 def _wrong_aliases(program: Program) -> Iterator[str]:

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from snnmap.chip import Chip, find_relay_cells
+from snnmap.chip import HIDDEN_MEMORIES, Chip, MemoryKind, find_relay_cells
 from snnmap.ir.mapped import MappedNetwork
 
-__all__ = ["fits_relay_cell", "relay_shifts"]
+__all__ = ["fits_relay_cell", "relay_memories"]
 
 
-def relay_shifts(mapped: MappedNetwork, input_shift: int, recurrent_shift: int) -> tuple[int, ...]:
-    """Give the weight shifts of the memories that relays have weights in: two, where one repeats an input channel."""
+def relay_memories(mapped: MappedNetwork) -> tuple[MemoryKind, ...]:
+    """Give the memories that relays have weights in: two, where one repeats an input channel."""
     relays = np.asarray(mapped.table.hidden_hop > 0)
-    from_input = any(relays[matrix.indices].any() for matrix in mapped.input_weights)
-    return (input_shift, recurrent_shift) if from_input else (recurrent_shift,)
+    from_input = any(relays[matrix.indices].any() for matrix in mapped.weights(MemoryKind.INPUT))
+    return HIDDEN_MEMORIES if from_input else (MemoryKind.RECURRENT,)
 
 
 def fits_relay_cell(chip: Chip, shifts: tuple[int, ...]) -> bool:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
 from snnmap.errors import NetworkError
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters
 from snnmap.ir.network import InputPort, Network, OutputPort, Population, Projection
+from snnmap.ir.program import Program
 from snnmap.ir.record import BoolArray, IntArray
 
 __all__ = ["as_folded_network", "projection_name", "rebuild_projections", "unfold_network"]
@@ -30,9 +32,13 @@ def as_folded_network(mapped: MappedNetwork) -> Network:
     """Give the folded network as it stands: one input port, one recurrent population ``hidden``, one ``outputs``."""
     chip = mapped.chip
     areas = (
-        ("inputs", "hidden", mapped.input_weights, chip.input_weights.delay_steps),
-        ("hidden", "hidden", mapped.recurrent_weights, chip.recurrent_weights.delay_steps),
-        ("hidden", "outputs", mapped.output_weights, chip.output_weights.delay_steps),
+        (
+            kind.source(inputs="inputs", hidden="hidden"),
+            kind.target(hidden="hidden", outputs="outputs"),
+            mapped.weights(kind),
+            chip.memory(kind).delay_steps,
+        )
+        for kind in MemoryKind
     )
     projections = [
         Projection(name=projection_name(pre, post, s, delay), pre=pre, post=post, synapse=s, delay_steps=delay, weights=weights)
@@ -63,51 +69,34 @@ def unfold_network(mapped: MappedNetwork) -> Network:
     outputs = [table.sources[s] for s in dict.fromkeys(table.output_source.tolist())]
     populations = [_population(name, mapped.hidden, table.hidden_slots(name), mapped) for name in hidden]
     populations += [_population(name, mapped.outputs, table.output_slots(name), mapped) for name in outputs]
-    matrices = (mapped.input_weights, mapped.recurrent_weights, mapped.output_weights)
     return Network(
         name=mapped.name,
         inputs=mapped.inputs,
         populations=tuple(sorted(populations, key=lambda population: table.sources.index(population.name))),
-        projections=tuple(
-            sorted(rebuild_projections(mapped, *matrices), key=lambda p: (p.pre, p.post, p.synapse, p.delay_steps))
-        ),
+        projections=tuple(sorted(rebuild_projections(mapped), key=lambda p: (p.pre, p.post, p.synapse, p.delay_steps))),
         outputs=mapped.output_ports,
         dt_s=mapped.dt_s,
     )
 
 
-def rebuild_projections(
-    mapped: MappedNetwork,
-    input_weights: tuple[CsrMatrix, ...],
-    recurrent_weights: tuple[CsrMatrix, ...],
-    output_weights: tuple[CsrMatrix, ...],
-) -> Iterator[Projection]:
+def rebuild_projections(mapped: MappedNetwork, program: Program | None = None) -> Iterator[Projection]:
     """Give the projections between populations that weights in slot order stand for; relays become delays.
 
     Args:
-        mapped: whose slots and lags apply.
-        input_weights: one matrix a synapse, float or integer.
-        recurrent_weights: likewise.
-        output_weights: likewise.
+        mapped: whose slots and lags apply, and whose weights where no program is given.
+        program: integers in the slots of ``mapped``.
 
     Raises:
         NetworkError: a delay comes out negative.
     """
-    table, chip = mapped.table, mapped.chip
-    no_hops = np.zeros(table.channel_source.size, np.int64)
-    out_hops = np.zeros(table.output_source.size, np.int64)
-    ends = {
-        "input": (table.channel_source, table.channel_neuron, no_hops),
-        "hidden": (table.hidden_source, table.hidden_neuron, table.hidden_hop),
-        "output": (table.output_source, table.output_neuron, out_hops),
-    }
-    for matrices, pre, post, delay in (
-        (input_weights, ends["input"], ends["hidden"], chip.input_weights.delay_steps),
-        (recurrent_weights, ends["hidden"], ends["hidden"], chip.recurrent_weights.delay_steps),
-        (output_weights, ends["hidden"], ends["output"], chip.output_weights.delay_steps),
-    ):
-        for synapse, matrix in enumerate(matrices):
-            yield from _rebuild_area(mapped, matrix, synapse, pre, post, delay)
+    table = mapped.table
+    channels = (table.channel_source, table.channel_neuron, np.zeros(table.channel_source.size, np.int64))
+    hidden = (table.hidden_source, table.hidden_neuron, table.hidden_hop)
+    outputs = (table.output_source, table.output_neuron, np.zeros(table.output_source.size, np.int64))
+    for kind in MemoryKind:
+        pre, post = kind.source(inputs=channels, hidden=hidden), kind.target(hidden=hidden, outputs=outputs)
+        for synapse, matrix in enumerate(mapped.weights(kind) if program is None else program.memory(kind).weights):
+            yield from _rebuild_area(mapped, matrix, synapse, pre, post)
 
 
 def _rebuild_area(
@@ -116,7 +105,6 @@ def _rebuild_area(
     synapse: int,
     pre: tuple[IntArray, IntArray, IntArray],
     post: tuple[IntArray, IntArray, IntArray],
-    chip_delay: int,
 ) -> Iterator[Projection]:
     rows, columns = matrix.rows, matrix.indices
     real = post[2][columns] == 0
@@ -125,9 +113,7 @@ def _rebuild_area(
     names = mapped.table.sources
     for u, v, hops in keys.tolist():
         chosen = real & (source == u) & (target == v) & (hop == hops)
-        # a relay of an input port takes the place of the hidden hop: same extra steps as for a hidden source
-        first = mapped.chip.input_weights.delay_steps if names[u] in {p.name for p in mapped.inputs} else chip_delay
-        delay = hops + first - mapped.lags[names[v]] + mapped.lags.get(names[u], 0)
+        delay = mapped.delay_of(names[u], names[v], hops)
         if delay < 0:
             raise NetworkError("a rebuilt delay is negative", where=f"{names[u]} -> {names[v]}", measured=str(delay), limit="0")
         yield Projection(
@@ -169,24 +155,22 @@ def _require_relay_chains(mapped: MappedNetwork) -> None:
     """Check that each relay has one incoming synapse: weight 1, from the same neuron one hop before."""
     table = mapped.table
     relays = np.flatnonzero(table.hidden_hop)
-    fan_in = sum(m.column_lengths[relays] for m in (*mapped.input_weights, *mapped.recurrent_weights))
-    columns = mapped.recurrent_weights[0].transpose(), mapped.input_weights[0].transpose()
+    fan_in = sum(m.column_lengths[relays] for kind in HIDDEN_MEMORIES for m in mapped.weights(kind))
+    columns = {kind: mapped.weights(kind)[0].transpose() for kind in reversed(HIDDEN_MEMORIES)}
     for relay, inputs in zip(relays.tolist(), np.broadcast_to(fan_in, relays.shape).tolist(), strict=True):
         expected = (table.hidden_source[relay], table.hidden_neuron[relay], table.hidden_hop[relay] - 1)
-        found = [
-            entry for kind, matrix in enumerate(columns) for entry in _incoming(mapped, matrix, relay, from_input=bool(kind))
-        ]
+        found = [entry for kind, matrix in columns.items() for entry in _incoming(mapped, matrix, relay, kind)]
         if inputs != 1 or found != [(*map(int, expected), 1.0)]:
             raise NetworkError(
                 "a relay does not repeat its source", where=f"hidden slot {relay}", measured=str(found), limit=str(expected)
             )
 
 
-def _incoming(mapped: MappedNetwork, columns: CsrMatrix, slot: int, *, from_input: bool) -> Iterator[tuple[int, int, int, float]]:
+def _incoming(mapped: MappedNetwork, columns: CsrMatrix, slot: int, kind: MemoryKind) -> Iterator[tuple[int, int, int, float]]:
     table = mapped.table
     for position in range(int(columns.indptr[slot]), int(columns.indptr[slot + 1])):
         pre = int(columns.indices[position])
-        if from_input:
+        if kind is MemoryKind.INPUT:
             end = (int(table.channel_source[pre]), int(table.channel_neuron[pre]), 0)
         else:
             end = (int(table.hidden_source[pre]), int(table.hidden_neuron[pre]), int(table.hidden_hop[pre]))

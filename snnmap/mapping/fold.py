@@ -6,9 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, MemoryKind
 from snnmap.errors import NetworkError
-from snnmap.ir import CsrMatrix, InputPort, IntArray, MappedNetwork, Network, NeuronParameters, Population, Projection, SlotTable
+from snnmap.ir import (
+    CsrMatrix,
+    InputPort,
+    IntArray,
+    MappedNetwork,
+    Network,
+    NeuronParameters,
+    Population,
+    Projection,
+    Route,
+    SlotTable,
+    find_route,
+)
 from snnmap.mapping.lower import lower_network, stretch_network
 from snnmap.mapping.place import place_neurons
 from snnmap.mapping.retime import Retiming, retime_network, stretch_short_loops
@@ -87,17 +99,14 @@ class _Folding:
         self.slots = self._place()
 
     def build(self) -> MappedNetwork:
-        input_weights, recurrent_weights, output_weights = self._collect_weights()
-        network = self.network
+        network, weights = self.network, self._collect_weights()
         return MappedNetwork(
             name=network.name,
             chip=self.chip,
             inputs=network.inputs,
             output_ports=network.outputs,
             table=self._build_table(),
-            input_weights=input_weights,
-            recurrent_weights=recurrent_weights,
-            output_weights=output_weights,
+            **{kind.weights_name: matrices for kind, matrices in weights.items()},
             hidden=self._hidden_parameters(),
             outputs=_join_parameters(self.outputs, self.n_output_synapses),
             lags=self.retiming.lags,
@@ -121,39 +130,39 @@ class _Folding:
         takes_input = np.zeros(int(starts[-1]), np.bool_)
         feeds_output = takes_input.copy()
         for edge in self.network.projections:
-            key = (edge.pre, self.retiming.relay_steps[edge.name])
-            if key not in position:
+            route = self._route(edge)
+            if route.is_from_channels:
                 takes_input[position[edge.post, 0][np.unique(edge.weights.indices)]] = True
-            elif edge.post in self.output_slots:
-                feeds_output[position[key][np.unique(edge.weights.rows)]] = True
+            elif route.memory is MemoryKind.OUTPUT:
+                feeds_output[position[edge.pre, route.hop][np.unique(edge.weights.rows)]] = True
         for port in self.network.inputs:
             if (port.name, 1) in position:
                 takes_input[position[port.name, 1]] = True
         slots = place_neurons(self.chip, takes_input, feeds_output)
         return {key: slots[where] for key, where in position.items()}
 
-    def _collect_weights(self) -> tuple[tuple[CsrMatrix, ...], tuple[CsrMatrix, ...], tuple[CsrMatrix, ...]]:
-        n_inputs = sum(port.size for port in self.network.inputs)
-        n_hidden, n_outputs = sum(size for _, _, size in self.rows), sum(p.size for p in self.outputs)
-        into, between, out_of = _Synapses(), _Synapses(), _Synapses()
+    def _collect_weights(self) -> dict[MemoryKind, tuple[CsrMatrix, ...]]:
+        synapses = {kind: _Synapses() for kind in MemoryKind}
         for edge in self.network.projections:
-            key = (edge.pre, self.retiming.relay_steps[edge.name])
-            if key not in self.slots:
-                into.add(edge, self.channels[edge.pre], self.slots[edge.post, 0])
-            elif edge.post in self.output_slots:
-                out_of.add(edge, self.slots[key], self.output_slots[edge.post])
-            else:
-                between.add(edge, self.slots[key], self.slots[edge.post, 0])
+            route = self._route(edge)
+            targets = self.output_slots[edge.post] if edge.post in self.output_slots else self.slots[edge.post, 0]
+            synapses[route.memory].add(edge, self._source_slots(edge.pre, route), targets)
         for name, hop, _ in self.rows:
-            if hop and (name, hop - 1) in self.slots:
-                between.add_chain(self.slots[name, hop - 1], self.slots[name, hop])
-            elif hop:
-                into.add_chain(self.channels[name], self.slots[name, hop])
-        return (
-            into.build((n_inputs, n_hidden), self.n_synapses),
-            between.build((n_hidden, n_hidden), self.n_synapses),
-            out_of.build((n_hidden, n_outputs), self.n_output_synapses),
-        )
+            if hop:
+                before = find_route(self.network, name, name, hop - 1)
+                synapses[before.memory].add_chain(self._source_slots(name, before), self.slots[name, hop])
+        n_hidden, n_outputs = sum(size for _, _, size in self.rows), sum(p.size for p in self.outputs)
+        used = sum(port.size for port in self.network.inputs), n_hidden, n_outputs
+        return {
+            kind: found.build(kind.shape(*used), kind.target(hidden=self.n_synapses, outputs=self.n_output_synapses))
+            for kind, found in synapses.items()
+        }
+
+    def _route(self, edge: Projection) -> Route:
+        return find_route(self.network, edge.pre, edge.post, self.retiming.relay_steps[edge.name])
+
+    def _source_slots(self, name: str, route: Route) -> IntArray:
+        return self.channels[name] if route.is_from_channels else self.slots[name, route.hop]
 
     def _build_table(self) -> SlotTable:
         n_hidden = sum(size for _, _, size in self.rows)

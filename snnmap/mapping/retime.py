@@ -7,10 +7,10 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, MemoryKind
 from snnmap.diagnostics import Diagnostic, Location, Severity
 from snnmap.errors import DesignRuleError
-from snnmap.ir import Network, Projection, ShortLoop, find_short_loops, record
+from snnmap.ir import Network, Route, ShortLoop, delay_on_chip, find_route, find_short_loops, projection_name, record
 
 __all__ = ["Retiming", "retime_network", "stretch_short_loops"]
 
@@ -29,14 +29,9 @@ class Retiming:
     relay_steps: Mapping[str, int]
     hops: Mapping[str, int]
 
-
-def chip_delay(network: Network, chip: Chip, projection: Projection) -> int:
-    """Give the steps that the chip takes for a projection: input, recurrent or output memory."""
-    if projection.pre in {port.name for port in network.inputs}:
-        return chip.input_weights.delay_steps
-    if projection.post in network.output_populations:
-        return chip.output_weights.delay_steps
-    return chip.recurrent_weights.delay_steps
+    def route(self, network: Network, pre: str, post: str, synapse: int, delay_steps: int) -> Route:
+        """Give the way of a projection of the lowered network through the chip, by its ends, synapse and delay."""
+        return find_route(network, pre, post, self.relay_steps[projection_name(pre, post, synapse, delay_steps)])
 
 
 def retime_network(network: Network, chip: Chip) -> Retiming:
@@ -53,7 +48,7 @@ def retime_network(network: Network, chip: Chip) -> Retiming:
     Raises:
         DesignRuleError: a loop is too short to fold (SNN301).
     """
-    short = find_short_loops(network, chip.recurrent_weights.delay_steps)
+    short = find_short_loops(network, chip.memory(MemoryKind.RECURRENT).delay_steps)
     if short:
         raise DesignRuleError([_short_loop_diagnostic(loop) for loop in short])
     problem = _Problem(network, chip)
@@ -61,7 +56,7 @@ def retime_network(network: Network, chip: Chip) -> Retiming:
     latest = problem.minimise(problem.lag_cost, [(problem.relay_cost, float(np.rint(problem.relay_cost @ relays)))])
     lags = {name: int(latest[problem.lag[name]]) for name in (p.name for p in network.populations)}
     extra = {
-        edge.name: edge.delay_steps + lags[edge.post] - lags.get(edge.pre, 0) - chip_delay(network, chip, edge)
+        edge.name: edge.delay_steps + lags[edge.post] - lags.get(edge.pre, 0) - delay_on_chip(network, chip, edge.pre, edge.post)
         for edge in network.projections
     }
     hops = {name: max([extra[e.name] for e in network.projections if e.pre == name], default=0) for name in network.source_sizes}
@@ -83,7 +78,7 @@ def stretch_short_loops(network: Network, chip: Chip) -> dict[str, int]:
         rows[row, names.index(edge.pre)] -= 1
         rows[row, n + row] = 1
     stretchable = np.array([edge.delay_steps > 0 for edge in hidden_edges], np.bool_)
-    slack = np.array([chip_delay(network, chip, edge) - edge.delay_steps for edge in hidden_edges], float)
+    slack = np.array([delay_on_chip(network, chip, edge.pre, edge.post) - edge.delay_steps for edge in hidden_edges], float)
     cost = np.r_[np.zeros(n), np.ones(m)]
     upper = np.r_[np.full(n, np.inf), np.where(stretchable, np.inf, 0.0)]
     found = _solve(cost, [LinearConstraint(csr_array(rows), slack, np.inf)] if m else [], upper)
@@ -152,7 +147,7 @@ def _edge_rows(
     """Give constraint rows as (variable, coefficient) lists, and their lower bounds."""
     rows, low = [], []
     for edge in network.projections:
-        needed = chip_delay(network, chip, edge) - edge.delay_steps
+        needed = delay_on_chip(network, chip, edge.pre, edge.post) - edge.delay_steps
         rows.append([(lag[edge.post], 1), (lag[edge.pre], -1)])  # lag(v) - lag(u) >= c - d
         low.append(float(needed))
         rows.append([(arrival[edge.pre], 1), (lag[edge.post], -1)])  # A(u) - lag(v) >= d - c

@@ -26,7 +26,6 @@ def format_slot_table(mapped: MappedNetwork) -> str:
 
 def _rows(mapped: MappedNetwork) -> Iterator[tuple[str, int, str, int, int, int, str]]:
     table = mapped.table
-    ports = {port.name for port in mapped.inputs}
     areas = (
         ("input", table.channel_source, table.channel_neuron, None),
         ("hidden", table.hidden_source, table.hidden_neuron, table.hidden_hop),
@@ -36,6 +35,4 @@ def _rows(mapped: MappedNetwork) -> Iterator[tuple[str, int, str, int, int, int,
         for slot, (source, neuron) in enumerate(zip(sources.tolist(), neurons.tolist(), strict=True)):
             name = table.sources[source]
             hop = 0 if hops is None else int(hops[slot])
-            # the first relay of an input port answers in the step of its input, each later hop a step after
-            first = mapped.chip.input_weights.delay_steps + hop - 1 if name in ports and hop else hop
-            yield area, slot, name, neuron, hop, mapped.lags.get(name, 0) + first, mapped.modules.get(name, "")
+            yield area, slot, name, neuron, hop, mapped.relay_lag(name, hop), mapped.modules.get(name, "")

@@ -6,6 +6,7 @@ from dataclasses import field, replace
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.chip import MemoryKind
 from snnmap.errors import NetworkError
 from snnmap.ir import (
     CsrMatrix,
@@ -157,8 +158,7 @@ def _snap(weights: CsrMatrix, steps: FloatArray) -> CsrMatrix:
 def _snap_mapped(mapped: MappedNetwork, grid: Mapping[str, FloatArray]) -> MappedNetwork:
     """Round the folded weights likewise; those onto relays are 1, which every grid of theirs holds."""
     table = mapped.table
-    hidden = np.ones((len(mapped.recurrent_weights), mapped.hidden.size))
-    outputs = np.ones((len(mapped.output_weights), mapped.outputs.size))
+    hidden, outputs = np.ones(mapped.hidden.alpha.shape), np.ones(mapped.outputs.alpha.shape)
     for name, steps in grid.items():
         for area, slots in ((hidden, table.hidden_slots(name)), (outputs, table.output_slots(name))):
             if slots.size:
@@ -167,11 +167,8 @@ def _snap_mapped(mapped: MappedNetwork, grid: Mapping[str, FloatArray]) -> Mappe
     def snap(matrices: tuple[CsrMatrix, ...], area: FloatArray) -> tuple[CsrMatrix, ...]:
         return tuple(_snap(matrix, steps) for matrix, steps in zip(matrices, area, strict=True))
 
-    return replace(
-        mapped,
-        input_weights=snap(mapped.input_weights, hidden),
-        recurrent_weights=snap(mapped.recurrent_weights, hidden),
-        output_weights=snap(mapped.output_weights, outputs),
+    return mapped.with_weights(
+        {kind: snap(mapped.weights(kind), kind.target(hidden=hidden, outputs=outputs)) for kind in MemoryKind}
     )
 
 

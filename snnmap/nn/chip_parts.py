@@ -11,9 +11,9 @@ from snnmap.chip import Bits
 from snnmap.ir import (
     FloatArray,
     IntArray,
-    MappedNetwork,
     Projection,
     QuantisedNetwork,
+    Route,
     rebuild_projections,
 )
 from snnmap.nn.chip import round_product, round_through
@@ -186,12 +186,8 @@ class _Reading:
 
     def __init__(self, quantised: QuantisedNetwork) -> None:
         self.mapped, self.program, self.quantised = quantised.mapped, quantised.program, quantised
-        mapped, program = self.mapped, self.program
-        self.projections = list(
-            rebuild_projections(mapped, mapped.input_weights, mapped.recurrent_weights, mapped.output_weights)
-        )
-        stored = rebuild_projections(mapped, program.input_weights, program.recurrent_weights, program.output_weights)
-        self._stored = {projection.name: projection.weights for projection in stored}
+        self.projections = list(rebuild_projections(self.mapped))
+        self._stored = {projection.name: projection.weights for projection in rebuild_projections(self.mapped, self.program)}
 
     def kind(self, name: str) -> _Kind:
         mapped, chip = self.mapped, self.mapped.chip
@@ -219,32 +215,16 @@ class _Reading:
         words = np.zeros(weights.nnz, np.int64)
         if stored is not None:
             words[:] = np.asarray(stored.to_scipy()[weights.rows, weights.indices]).reshape(-1)
-        program = self.program
-        if self.mapped.table.output_slots(projection.post).size:
-            return words, program.output_shift
-        return words, program.input_shift if self._is_direct(projection) else program.recurrent_shift
+        return words, self.program.memory(self._route(projection).memory).shift
 
     def ranks(self, projection: Projection) -> IntArray:
         """Give the place of each source in the chip's order: input channels, then hidden slots, its relays' where it has some."""
-        mapped, table = self.mapped, self.mapped.table
-        channels = table.channels(projection.pre)
-        if self._is_direct(projection):
-            return channels
-        is_output = table.output_slots(projection.post).size > 0
-        memory = mapped.chip.output_weights if is_output else mapped.chip.recurrent_weights
-        hop_steps = mapped.chip.input_weights.delay_steps if channels.size else memory.delay_steps
-        hop = steps_on_chip(mapped, projection) - hop_steps
-        return np.asarray(table.channel_source.size + table.hidden_slots(projection.pre, hop=hop), np.int64)
+        mapped, route = self.mapped, self._route(projection)
+        first = 0 if route.is_from_channels else mapped.table.channel_source.size
+        return np.asarray(first + mapped.source_slots(projection.pre, route), np.int64)
 
-    def _is_direct(self, projection: Projection) -> bool:
-        """Say whether input channels reach the target without a relay."""
-        is_input = self.mapped.table.channels(projection.pre).size > 0
-        return is_input and steps_on_chip(self.mapped, projection) == self.mapped.chip.input_weights.delay_steps
-
-
-def steps_on_chip(mapped: MappedNetwork, projection: Projection) -> int:
-    """Give the steps from a spike of the source to its effect on the target once the network is folded."""
-    return projection.delay_steps + mapped.lags[projection.post] - mapped.lags.get(projection.pre, 0)
+    def _route(self, projection: Projection) -> Route:
+        return self.mapped.route(projection.pre, projection.post, projection.delay_steps)
 
 
 def _frozen(values: np.ndarray) -> nn.Parameter:

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
 from snnmap.ir import (
     CsrMatrix,
     FloatArray,
@@ -99,8 +100,9 @@ def measure_statistics(
         part = raster[start : start + chunk]
         run = simulate_network(network, part, counts_of=_ROWS, states_of=_ROWS)
         counts = _delay(run.counts["hidden"])
-        into_hidden = ((part, mapped.input_weights), (counts, mapped.recurrent_weights))
-        for name, row, arriving in zip(_ROWS, rows, (into_hidden, ((counts, mapped.output_weights),)), strict=True):
+        arriving_in = {kind: (kind.source(inputs=part, hidden=counts), mapped.weights(kind)) for kind in MemoryKind}
+        into_hidden = tuple(arriving_in.pop(kind) for kind in HIDDEN_MEMORIES)
+        for name, row, arriving in zip(_ROWS, rows, (into_hidden, tuple(arriving_in.values())), strict=True):
             row.add(
                 np.asarray(run.potentials[name], np.float64),
                 np.asarray(run.currents[name], np.float64),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snnmap.chip import nearest_dashes
+from snnmap.chip import MemoryKind, nearest_dashes
 from snnmap.errors import NetworkError
 from snnmap.ir import (
     CsrMatrix,
@@ -11,6 +11,7 @@ from snnmap.ir import (
     NeuronParameters,
     Program,
     QuantisedNetwork,
+    StoredWeights,
     find_integer_problems,
     read_integer_memories,
 )
@@ -30,16 +31,13 @@ def keep_integers(mapped: MappedNetwork) -> QuantisedNetwork:
         raise NetworkError(
             "the network is not made of the chip's integers: " + "; ".join(problems), fix="check the design rules first"
         )
-    memories = read_integer_memories(mapped)
-    words = [tuple(_to_words(matrix, memory.shift) for matrix in memory.matrices) for memory in memories]
-    program = Program(
-        chip=mapped.chip,
-        input_weights=words[0],
-        recurrent_weights=words[1],
-        output_weights=words[2],
-        input_shift=memories[0].shift,
-        recurrent_shift=memories[1].shift,
-        output_shift=memories[2].shift,
+    memories = [
+        StoredWeights(tuple(_to_words(matrix, memory.shift) for matrix in memory.matrices), memory.shift)
+        for memory in read_integer_memories(mapped)
+    ]
+    program = Program.from_memories(
+        mapped.chip,
+        dict(zip(MemoryKind, memories, strict=True)),
         hidden=_to_codes(mapped.hidden, mapped),
         outputs=_to_codes(mapped.outputs, mapped),
         alias=np.full(mapped.hidden.size, -1),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
 from snnmap.errors import InputError
-from snnmap.ir import MappedNetwork, Program, QuantisedNetwork, draw_inputs
+from snnmap.ir import MappedNetwork, Program, QuantisedNetwork, StoredWeights, draw_inputs
 from snnmap.quantise.calibrate import Statistics, measure_statistics
 from snnmap.quantise.exact import keep_integers
 from snnmap.quantise.match import SecondSynapse
@@ -75,14 +76,10 @@ def quantise_network(
         statistics = measure_statistics(mapped, calibration, depth=depth)
     margin = (options or QuantiseOptions()).readout_margin
     hidden, outputs = _quantise_hidden(mapped, statistics), _quantise_outputs(mapped, statistics, margin)
-    program = Program(
-        chip=mapped.chip,
-        input_weights=hidden.weights[0],
-        recurrent_weights=hidden.weights[1],
-        output_weights=outputs.weights[0],
-        input_shift=hidden.shifts[0],
-        recurrent_shift=hidden.shifts[1],
-        output_shift=outputs.shifts[0],
+    stored = map(StoredWeights, (*hidden.weights, *outputs.weights), (*hidden.shifts, *outputs.shifts))
+    program = Program.from_memories(
+        mapped.chip,
+        dict(zip(MemoryKind, stored, strict=True)),
         hidden=hidden.codes,
         outputs=outputs.codes,
         alias=np.full(mapped.hidden.size, -1),
@@ -101,19 +98,14 @@ def quantise_network(
 def _quantise_hidden(mapped: MappedNetwork, statistics: Statistics) -> QuantisedNeurons:
     """Quantise the hidden neurons; relays get their integers later."""
     neurons = mapped.table.hidden_hop == 0
-    inputs = MemoryWeights(
-        name="input_weights",
-        matrices=mask_targets(mapped.input_weights, neurons),
-    )
-    recurrent = MemoryWeights(
-        name="recurrent_weights",
-        matrices=mask_targets(mapped.recurrent_weights, neurons),
+    memories = tuple(
+        MemoryWeights(name=kind.weights_name, matrices=mask_targets(mapped.weights(kind), neurons)) for kind in HIDDEN_MEMORIES
     )
     chip = mapped.chip
     return quantise_neurons(
         "hidden",
         mapped.hidden,
-        (inputs, recurrent),
+        memories,
         statistics.hidden_sources,
         statistics.hidden,
         chip.bits,
@@ -124,11 +116,8 @@ def _quantise_hidden(mapped: MappedNetwork, statistics: Statistics) -> Quantised
 
 def _quantise_outputs(mapped: MappedNetwork, statistics: Statistics, readout_margin: float) -> QuantisedNeurons:
     """Quantise the output neurons; those that never fire are read by their potentials, which are compared."""
-    chip = mapped.chip
-    memory = MemoryWeights(
-        name="output_weights",
-        matrices=mapped.output_weights,
-    )
+    chip, kind = mapped.chip, MemoryKind.OUTPUT
+    memory = MemoryWeights(name=kind.weights_name, matrices=mapped.weights(kind))
     return quantise_neurons(
         "outputs",
         mapped.outputs,

@@ -4,11 +4,10 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
-from snnmap.chip import RelayCell, find_relay_cells
+from snnmap.chip import HIDDEN_MEMORIES, MemoryKind, RelayCell, find_relay_cells
 from snnmap.errors import NetworkError
-from snnmap.ir import CsrMatrix, IntArray, MappedNetwork, NeuronCodes, Program, fits_relay_cell, relay_shifts
+from snnmap.ir import CsrMatrix, IntArray, MappedNetwork, NeuronCodes, Program, fits_relay_cell, relay_memories
 
 __all__ = ["insert_relays", "list_shifts"]
 
@@ -19,10 +18,11 @@ def list_shifts(mapped: MappedNetwork) -> list[tuple[int, ...]]:
     Raises:
         NetworkError: relays are needed and the chip has no relay cell.
     """
-    pairs = list(product(range(mapped.chip.bits.shift_max + 1), repeat=2))
+    pairs = list(product(range(mapped.chip.bits.shift_max + 1), repeat=len(HIDDEN_MEMORIES)))
     if mapped.n_relays == 0:
         return list(pairs)
-    allowed = [pair for pair in pairs if fits_relay_cell(mapped.chip, relay_shifts(mapped, *pair))]
+    places = [HIDDEN_MEMORIES.index(kind) for kind in relay_memories(mapped)]
+    allowed = [pair for pair in pairs if fits_relay_cell(mapped.chip, tuple(pair[place] for place in places))]
     if not allowed:
         raise _missing_cell(mapped)
     return list(allowed)
@@ -41,27 +41,31 @@ def insert_relays(mapped: MappedNetwork, program: Program) -> Program:
     relays = np.flatnonzero(mapped.table.hidden_hop)
     if relays.size == 0:
         return program
-    input_shift, recurrent_shift = program.input_shift, program.recurrent_shift
-    unit = max(relay_shifts(mapped, input_shift, recurrent_shift))
+    unit = max(program.memory(kind).shift for kind in relay_memories(mapped))
     cell = find_relay_cells(mapped.chip).get(unit)
     if cell is None:
         raise _missing_cell(mapped)
-    is_relay = mapped.table.hidden_hop > 0
-    feeding = _relay_weights(mapped.input_weights[0], is_relay, cell.weight << (unit - input_shift) if unit >= input_shift else 0)
-    chained = _relay_weights(mapped.recurrent_weights[0], is_relay, cell.weight << (unit - recurrent_shift))
-    own = np.full(relays.size if cell.self_weight else 0, cell.self_weight * (1 << (unit - recurrent_shift)))
-    itself = CsrMatrix.from_triplets(relays[: own.size], relays[: own.size], own, chained.shape)
-    return replace(
-        program,
-        input_weights=(_add(program.input_weights[0], feeding), *program.input_weights[1:]),
-        recurrent_weights=(_add(program.recurrent_weights[0], chained, itself), *program.recurrent_weights[1:]),
-        hidden=_relay_codes(program.hidden, relays, cell, unit),
-    )
+    own = np.full(relays.size if cell.self_weight else 0, cell.self_weight)
+    itself = CsrMatrix.from_triplets(relays[: own.size], relays[: own.size], own, (mapped.hidden.size, mapped.hidden.size))
+    added = {kind: [_relay_wiring(mapped, kind, cell.weight)] for kind in relay_memories(mapped)}
+    added[MemoryKind.RECURRENT].append(itself)
+    weights = {}
+    for kind, matrices in added.items():
+        (first, *others), shift = program.memory(kind)
+        weights[kind] = (_add(first, *(_scale(matrix, unit - shift) for matrix in matrices)), *others)
+    return replace(program.with_weights(weights), hidden=_relay_codes(program.hidden, relays, cell, unit))
 
 
-def _relay_weights(wiring: CsrMatrix, is_relay: npt.NDArray[np.bool_], weight: int) -> CsrMatrix:
-    mine = is_relay[wiring.indices]
+def _relay_wiring(mapped: MappedNetwork, kind: MemoryKind, weight: int) -> CsrMatrix:
+    """Give the synapses onto relays in one kind of memory, with a relay cell's weight."""
+    wiring = mapped.weights(kind)[0]
+    mine = (mapped.table.hidden_hop > 0)[wiring.indices]
     return CsrMatrix.from_triplets(wiring.rows[mine], wiring.indices[mine], np.full(int(mine.sum()), weight), wiring.shape)
+
+
+def _scale(matrix: CsrMatrix, n_bits: int) -> CsrMatrix:
+    """Give weights as words of a memory whose shift is this much smaller than that of the unit."""
+    return matrix.with_data(matrix.data.astype(np.int64) << n_bits)
 
 
 def _add(*matrices: CsrMatrix) -> CsrMatrix:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, MemoryKind
 from snnmap.ir import MappedNetwork, TensorError
 from snnmap.quantise import DecayMatch
 from snnmap.report.occupancy import Occupancy
@@ -59,7 +59,15 @@ def error_table(errors: Iterable[TensorError]) -> Table:
 def chip_table(chips: Iterable[Chip]) -> Table:
     """Show the shapes of chips."""
     rows = [
-        (c.name, c.inputs.count, c.hidden.count, c.outputs.count, c.hidden.synapses, c.recurrent_weights.max_words, c.description)
+        (
+            c.name,
+            c.inputs.count,
+            c.hidden.count,
+            c.outputs.count,
+            c.hidden.synapses,
+            c.memory(MemoryKind.RECURRENT).max_words,
+            c.description,
+        )
         for c in chips
     ]
     return make_table("chips", ("name", "inputs#", "hidden#", "outputs#", "synapses#", "recurrent words#", "description"), rows)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import register_jitable
 
-from snnmap.chip import arithmetic
+from snnmap.chip import MemoryKind, arithmetic
 from snnmap.chip.arithmetic import decay, deliver, fire, integrate
 from snnmap.ir import CsrMatrix, IntArray, NeuronCodes, Program
 from snnmap.simulator.run import Run
@@ -42,14 +42,12 @@ def run_batch(program: Program, raster: IntArray, run: Run) -> None:
     chip, kernel = program.chip, _build_kernel(_stamp_of_arithmetic())
     arguments = (
         np.ascontiguousarray(raster),
-        _flatten(program.input_weights),
-        _flatten(program.recurrent_weights),
-        _flatten(program.output_weights),
-        (program.input_shift, program.recurrent_shift, program.output_shift),
+        *(_flatten(program.memory(kind).weights) for kind in MemoryKind),
+        tuple(program.memory(kind).shift for kind in MemoryKind),
         _stack(program.hidden),
         _stack(program.outputs),
         np.array(program.alias),
-        (chip.input_weights.delay_steps, chip.output_weights.delay_steps),
+        tuple(chip.memory(kind).delay_steps for kind in (MemoryKind.INPUT, MemoryKind.OUTPUT)),
         (chip.hidden.max_count, chip.outputs.max_count),
         chip.bits.state,
         *(_arrays(run, area) for area in ("hidden", "outputs")),

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from snnmap.chip import MemoryKind
 from snnmap.chip.arithmetic import decay, deliver, fire, integrate
 from snnmap.ir import CsrMatrix, IntArray, NeuronCodes, Program
 from snnmap.simulator.run import Run
@@ -68,23 +69,26 @@ class _Sample:
     def __init__(self, program: Program, run: Run, sample: int) -> None:
         self.program, self.recorder, self.sample = program, run, sample
         self.hidden, self.outputs = _Neurons(program.hidden), _Neurons(program.outputs)
-        self.into, self.between, self.out_of = ([_rows(matrix) for matrix in matrices] for _, _, matrices in program.memories)
+        self.synapses = {kind: [_rows(matrix) for matrix in program.memory(kind).weights] for kind in MemoryKind}
 
     def run(self, inputs: list[list[int]]) -> None:
         program, chip, bits = self.program, self.program.chip, self.program.chip.bits.state
         silent = [0] * program.n_inputs
         before = [0] * program.hidden.size
         for step in range(len(inputs)):
-            then = step - chip.input_weights.delay_steps
-            arriving = inputs[then] if then >= 0 else silent
-            operations = self.hidden.receive(self.into, program.input_shift, arriving, bits)
-            operations += self.hidden.receive(self.between, program.recurrent_shift, before, bits)
+            then = step - chip.memory(MemoryKind.INPUT).delay_steps
+            operations = self._deliver(MemoryKind.INPUT, inputs[then] if then >= 0 else silent)
+            operations += self._deliver(MemoryKind.RECURRENT, before)
             counts = self._evolve_hidden()
-            read = before if chip.output_weights.delay_steps else counts
-            operations += self.outputs.receive(self.out_of, program.output_shift, read, bits)
+            operations += self._deliver(MemoryKind.OUTPUT, before if chip.memory(MemoryKind.OUTPUT).delay_steps else counts)
             sent = [self.outputs.evolve(n, 0, chip.outputs.max_count, bits) for n in range(program.outputs.size)]
             self._record(step, inputs[step], counts, sent, operations)
             before = counts
+
+    def _deliver(self, kind: MemoryKind, counts: list[int]) -> int:
+        """Deliver the counts of a memory's sources to its targets; give the synaptic operations that took."""
+        neurons, program = kind.target(hidden=self.hidden, outputs=self.outputs), self.program
+        return neurons.receive(self.synapses[kind], program.memory(kind).shift, counts, program.chip.bits.state)
 
     def _evolve_hidden(self) -> list[int]:
         """Evolve hidden neurons in ascending slot; an alias repeats the count of its source in the same step."""

@@ -63,19 +63,12 @@ class _Wire:
     """One projection with integer weights, and the chip's order of its sources."""
 
     def __init__(self, quantised: QuantisedNetwork, projection: Projection) -> None:
-        mapped, program = quantised.mapped, quantised.program
-        inputs = {port.name for port in mapped.inputs}
-        from_input, to_output = projection.pre in inputs, mapped.table.output_slots(projection.post).size > 0
-        chip = mapped.chip
-        memory = chip.input_weights if from_input else chip.output_weights if to_output else chip.recurrent_weights
-        lag = mapped.lags[projection.post] - mapped.lags.get(projection.pre, 0)
-        hop = projection.delay_steps + lag - memory.delay_steps
-        direct = from_input and hop == 0
-        shift = program.input_shift if direct else program.output_shift if to_output else program.recurrent_shift
+        mapped, route = quantised.mapped, quantised.mapped.route(projection.pre, projection.post, projection.delay_steps)
+        shift = quantised.program.memory(route.memory).shift
         self.pre, self.synapse, self.delay_steps = projection.pre, projection.synapse, projection.delay_steps
-        self.weights = projection.weights.with_data(_ufuncs()["wrap"](projection.weights.data << shift, chip.bits.state))
-        slots = mapped.table.channels(projection.pre) if direct else mapped.table.hidden_slots(projection.pre, hop=hop)
-        self.order = [(0 if direct else 1, slot) for slot in slots.tolist()]
+        self.weights = projection.weights.with_data(_ufuncs()["wrap"](projection.weights.data << shift, mapped.chip.bits.state))
+        rank = 0 if route.is_from_channels else 1
+        self.order = [(rank, slot) for slot in mapped.source_slots(projection.pre, route).tolist()]
         self.signed = self.weights.to_scipy()
         self.magnitude = abs(self.signed)
         self.columns = self.weights.transpose()
@@ -91,13 +84,12 @@ class _UnfoldedRun:
     """States of one run, all samples side by side."""
 
     def __init__(self, quantised: QuantisedNetwork, rasters: Mapping[str, IntArray], *, aligned: bool) -> None:
-        mapped, program = quantised.mapped, quantised.program
+        mapped = quantised.mapped
         self.mapped, self.rasters, self.bits = mapped, rasters, mapped.chip.bits
         self.lead = dict(mapped.lags) if aligned else {}
         self.network = unfold_network(mapped)
         self.n_samples, self.n_steps = next(iter(rasters.values())).shape[:2]
-        weights = (program.input_weights, program.recurrent_weights, program.output_weights)
-        projections = list(rebuild_projections(mapped, *weights))
+        projections = list(rebuild_projections(mapped, quantised.program))
         self.depth = 1 + max((projection.delay_steps for projection in projections), default=0)
         self.wires = {
             p.name: [_Wire(quantised, projection) for projection in projections if projection.post == p.name]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, MemoryKind
 from snnmap.errors import FrontendError, InputError
 from snnmap.ir import CsrMatrix, IntArray, Population, Projection, expand_terms
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeadIn, LeakyIntegrator, Surrogate, SurrogateName
@@ -124,24 +124,19 @@ class _Reading:
         self.scale = (quantised.output_scale if self.is_output else quantised.hidden_scale)[self.slots]
         self.shift, words = self._read_words()
         own = np.zeros(0, np.int64) if self.is_output else self.slots
-        loops = [_block(matrix, own, self.slots) for matrix in self.program.recurrent_weights] if own.size else []
+        between = self.program.memory(MemoryKind.RECURRENT)
+        loops = [_block(matrix, own, self.slots) for matrix in between.weights] if own.size else []
         self.n_synapses = max([1, *(n + 1 for blocks in (words, loops) for n, block in enumerate(blocks) if block.any())])
         self.weight = np.concatenate(words[: self.n_synapses], axis=1).T << self.shift
-        self.recurrent = np.concatenate(loops[: self.n_synapses], axis=1) << self.program.recurrent_shift if loops else None
+        self.recurrent_shift = between.shift
+        self.recurrent = np.concatenate(loops[: self.n_synapses], axis=1) << between.shift if loops else None
 
     def _read_words(self) -> tuple[int, list[IntArray]]:
         """Give the weight shift and the stored words, ``(n_inputs, size)`` a synapse, from the source or its relays."""
-        table, chip = self.mapped.table, self.mapped.chip
         leaf = expand_terms(self.artifacts.network, self.feed.pre)[0]
-        lag = self.mapped.lags[self.population.name] - self.mapped.lags.get(leaf, 0)
-        rows = table.channels(leaf)
-        if rows.size and lag == chip.input_weights.delay_steps and not self.is_output:
-            return self.program.input_shift, [_block(matrix, rows, self.slots) for matrix in self.program.input_weights]
-        memory = chip.output_weights if self.is_output else chip.recurrent_weights
-        rows = table.hidden_slots(leaf, hop=lag - memory.delay_steps + (1 if rows.size else 0))
-        matrices = self.program.output_weights if self.is_output else self.program.recurrent_weights
-        shift = self.program.output_shift if self.is_output else self.program.recurrent_shift
-        return shift, [_block(matrix, rows, self.slots) for matrix in matrices]
+        route = self.mapped.route(leaf, self.population.name, self.feed.delay_steps)
+        rows, stored = self.mapped.source_slots(leaf, route), self.program.memory(route.memory)
+        return stored.shift, [_block(matrix, rows, self.slots) for matrix in stored.weights]
 
 
 def _make_layer(module: LIF | LeakyIntegrator, read: _Reading) -> ChipLIF | ChipIntegrator:
@@ -155,7 +150,7 @@ def _make_layer(module: LIF | LeakyIntegrator, read: _Reading) -> ChipLIF | Chip
             n_synapses=read.n_synapses,
             shift=read.shift,
             recurrent=read.recurrent is not None and bool(read.recurrent.any()),
-            recurrent_shift=read.program.recurrent_shift,
+            recurrent_shift=read.recurrent_shift,
             max_count=read.mapped.chip.outputs.max_count if read.is_output else read.mapped.chip.hidden.max_count,
             surrogate=module.surrogate,
             bits=bits,

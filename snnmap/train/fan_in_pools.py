@@ -13,24 +13,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from snnmap.chip import Chip, find_relay_cells, load_chip
+from snnmap.chip import Chip, MemoryKind, find_relay_cells, load_chip
 from snnmap.convert import read_ann
 from snnmap.errors import InputError
 from snnmap.frontends.torch import load
-from snnmap.ir import CsrMatrix, IntArray, Network, Population, Projection, expand_terms, projection_name
+from snnmap.ir import CsrMatrix, IntArray, Network, Population, Projection, Route, count_words, expand_terms
 from snnmap.mapping import lower_network, retime_network
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, LeakyIntegrator
 from snnmap.quantise import SecondSynapse, match_decays
 
 __all__ = ["Key", "Pool", "Share", "choose_weights", "is_spiking", "read_pools", "unwrap"]
 
-_MEMORIES = ("input_weights", "recurrent_weights", "output_weights")
-_INPUT, _RECURRENT, _OUTPUT = range(3)
 _UNLIMITED = 2**31
 _DELAYS_OF = "generic-4096"
 """The chip whose delays count where a limit is given as a number."""
 
-Words: TypeAlias = tuple[int, int, int]
+Words: TypeAlias = tuple[int, ...]
+"""One number for each kind of memory, in the order of :class:`snnmap.chip.MemoryKind`."""
 Key: TypeAlias = tuple[str, str]
 """Module path and name of a parameter."""
 
@@ -180,11 +179,11 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 def _require_room(pool: Pool) -> None:
     for share in pool.shares:
-        for memory, words, limit in zip(_MEMORIES, share.words, pool.limits, strict=True):
+        for kind, words, limit in zip(MemoryKind, share.words, pool.limits, strict=True):
             if words > limit or limit < 0:
                 raise InputError(
                     "the limit leaves no room for a single weight of a layer: it needs a word for each summand of its input",
-                    where=f"module '{share.path}' onto '{pool.name}', {memory}",
+                    where=f"module '{share.path}' onto '{pool.name}', {kind.weights_name}",
                     measured=f"{words} words a weight",
                     limit=f"{max(limit, 0)} free",
                     fix="take fewer residual blocks in one sum, or a chip with more fan-in",
@@ -242,20 +241,22 @@ def _find_linear(model: nn.Module) -> dict[str, nn.Linear]:
 
 
 def _share_of(path: str, layer: nn.Linear, words: int) -> Share:
-    return Share(path=path, parameter="weight", start=0, n_sources=layer.in_features, words=(0, words, 0))
+    return Share(path=path, parameter="weight", start=0, n_sources=layer.in_features, words=_only_recurrent(words, others=0))
 
 
 def _make_pool(name: str, size: int, shares: list[Share], limit: int) -> Pool:
-    return Pool(name=name, size=size, shares=tuple(shares), limits=(_UNLIMITED, limit, _UNLIMITED))
+    return Pool(name=name, size=size, shares=tuple(shares), limits=_only_recurrent(limit, others=_UNLIMITED))
 
 
 def _limits_of(limit: int | Chip | str) -> Words:
     if isinstance(limit, int):
-        return limit, limit, limit
+        return (limit,) * len(MemoryKind)
     chip = _read_chip(limit)
-    memories = (chip.input_weights, chip.recurrent_weights, chip.output_weights)
-    first, second, third = (memory.max_fan_in or _UNLIMITED for memory in memories)
-    return first, second, third
+    return tuple(chip.memory(kind).max_fan_in or _UNLIMITED for kind in MemoryKind)
+
+
+def _only_recurrent(value: int, *, others: int) -> Words:
+    return tuple(value if kind is MemoryKind.RECURRENT else others for kind in MemoryKind)
 
 
 def _read_chip(limit: int | Chip | str) -> Chip:
@@ -288,7 +289,7 @@ def _require_relays(chip: Chip, limit: int) -> None:
     if words > limit:
         raise InputError(
             "the limit leaves no room for the inputs of relays",
-            where="recurrent_weights",
+            where=MemoryKind.RECURRENT.weights_name,
             measured=f"{words} words a relay",
             limit=str(limit),
             fix="leave out connections that pass populations by, or take a chip with more fan-in",
@@ -300,26 +301,24 @@ class _WordReader:
 
     def __init__(self, model: nn.Module, network: Network, chip: Chip, limits: Words) -> None:
         self.modules, self.network, self.limits = dict(model.named_modules()), network, limits
-        retiming = retime_network(lower_network(_thin_out(network)), chip)
-        self.relay_steps = retiming.relay_steps
-        if any(retiming.hops.values()):
-            _require_relays(chip, limits[_RECURRENT])
-        self.inputs, self.outputs = {port.name for port in network.inputs}, set(network.output_populations)
+        self.retiming = retime_network(lower_network(_thin_out(network)), chip)
+        if any(self.retiming.hops.values()):
+            _require_relays(chip, limits[list(MemoryKind).index(MemoryKind.RECURRENT)])
         choice: SecondSynapse = "unmatched" if network.integers else "decays"
         matches = match_decays(_thin_out(network), chip, second_synapse=choice)[1]
         self.with_own_synapse = {match.population for match in matches}
 
     def read_pool(self, population: Population, synapse: int) -> Pool:
         """Give the pool of one synapse of a population."""
-        sources: defaultdict[Key, set[tuple[int, str, int]]] = defaultdict(set)
-        taken = Counter([_RECURRENT] if population.name in self.with_own_synapse else [])
+        sources: defaultdict[Key, set[tuple[str, Route]]] = defaultdict(set)
+        taken = Counter([MemoryKind.RECURRENT] if population.name in self.with_own_synapse else [])
         n_sources: dict[Key, int] = {}
         for edge in self.network.projections:
             if edge.post == population.name and edge.synapse == synapse:
                 parameter, arriving = self._name_parameter(edge), set(self._find_sources(edge))
                 if parameter is None:
-                    for memory, _, _ in arriving:
-                        taken[memory] += int(edge.weights.column_lengths.max(initial=0))
+                    for _, route in arriving:
+                        taken[route.memory] += int(edge.weights.column_lengths.max(initial=0))
                     continue
                 sources[edge.source, parameter] |= arriving
                 n_sources[edge.source, parameter] = edge.weights.shape[0]
@@ -333,8 +332,8 @@ class _WordReader:
             )
             for key, arriving in sources.items()
         )
-        first, second, third = (limit - taken[memory] for memory, limit in enumerate(self.limits))
-        return Pool(name=population.name, size=population.size, shares=shares, limits=(first, second, third))
+        limits = tuple(limit - taken[kind] for kind, limit in zip(MemoryKind, self.limits, strict=True))
+        return Pool(name=population.name, size=population.size, shares=shares, limits=limits)
 
     def _name_parameter(self, edge: Projection) -> str | None:
         """Name the parameter that holds a projection's weights; None where they are none that masks are put on."""
@@ -345,16 +344,12 @@ class _WordReader:
             return "recurrent_weight"
         return "weight" if isinstance(module, ChipLIF | ChipIntegrator) else None
 
-    def _find_sources(self, edge: Projection) -> Iterator[tuple[int, str, int]]:
-        """Give memory, source and relay of each summand of what a projection takes."""
+    def _find_sources(self, edge: Projection) -> Iterator[tuple[str, Route]]:
+        """Give source and route of each summand of what a projection takes."""
         for leaf in expand_terms(self.network, edge.pre):
-            hop = self.relay_steps[projection_name(leaf, edge.post, edge.synapse, edge.delay_steps)]
-            if leaf in self.inputs and not hop:
-                yield _INPUT, leaf, hop
-            else:
-                yield _OUTPUT if edge.post in self.outputs else _RECURRENT, leaf, hop
+            yield leaf, self.retiming.route(self.network, leaf, edge.post, edge.synapse, edge.delay_steps)
 
 
-def _count_by_memory(arriving: set[tuple[int, str, int]]) -> Words:
-    counts = Counter(memory for memory, _, _ in arriving)
-    return counts[_INPUT], counts[_RECURRENT], counts[_OUTPUT]
+def _count_by_memory(arriving: set[tuple[str, Route]]) -> Words:
+    words = count_words(arriving)
+    return tuple(words.get(kind, 0) for kind in MemoryKind)

@@ -1,10 +1,13 @@
 """Float models in the chip's integers: they start as the bitstream of the float model, and stay theirs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from snnmap.chip import load_chip
 from snnmap.errors import FrontendError
 from snnmap.nn import LIF, LeakyIntegrator, Residual, Surrogate
 from snnmap.pipeline import CompileOptions, compile_model
@@ -87,6 +90,19 @@ def test_a_residual_model_starts_close_to_the_float_model() -> None:
     torch.manual_seed(0)
     model = make_residual()
     exact = to_chip_exact(model, "xylo-audio-3", calibration=draw_counts(1))
+    counts = torch.tensor(draw_counts(2), dtype=torch.float32)
+    with torch.no_grad():
+        wanted, found = model(counts)[:, -1], exact(counts)[:, -1]
+    assert torch.corrcoef(torch.stack([wanted.flatten(), found.flatten()]))[0, 1] > 0.98
+
+
+def test_a_layer_whose_input_waits_in_relays_is_read_there_also_where_inputs_take_a_step() -> None:
+    torch.manual_seed(0)
+    generic = load_chip("generic-4096")
+    chip = replace(generic, name="delayed", input_weights=replace(generic.input_weights, delay_steps=1))
+    around = Residual(linear(8, 8, 0.6), LIF(8))
+    model = nn.Sequential(around, linear(8, 16), LIF(16), linear(16, 3), LeakyIntegrator(3))
+    exact = to_chip_exact(model, chip, calibration=draw_counts(1))
     counts = torch.tensor(draw_counts(2), dtype=torch.float32)
     with torch.no_grad():
         wanted, found = model(counts)[:, -1], exact(counts)[:, -1]
