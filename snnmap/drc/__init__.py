@@ -2,15 +2,14 @@
 
 from snnmap.drc import agreement, capacity, neuron, numeric, timing, topology
 from snnmap.drc.engine import (
-    RULES,
-    Rule,
+    OnChip,
     check_comparison,
     check_mapped,
     check_network,
     check_quantised,
-    explain_rule,
-    format_rules,
+    find_rule,
 )
+from snnmap.rules import RULES, Rule, explain_rule, format_rules
 
 __all__ = [
     # running
@@ -20,8 +19,10 @@ __all__ = [
     "check_quantised",
     # the rules
     "RULES",
+    "OnChip",
     "Rule",
     "explain_rule",
+    "find_rule",
     "format_rules",
     # the families
     "agreement",

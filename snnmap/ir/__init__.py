@@ -16,10 +16,8 @@ from snnmap.ir.graph import (
     count_fan_out,
     expand_terms,
     find_short_loops,
-    find_structure_problems,
     find_zero_delay_loops,
     order_populations,
-    require_structure,
 )
 from snnmap.ir.image import Block, BlockKind, Image, pack, unpack
 from snnmap.ir.instant import carry_instant_synapses
@@ -33,6 +31,7 @@ from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
 from snnmap.ir.relays import fits_relay_cell, relay_shifts
 from snnmap.ir.report import Report
 from snnmap.ir.simulate import simulate_network
+from snnmap.ir.structure import find_structure_problems, is_sound, require_structure
 from snnmap.ir.text import format_network, load_network, parse_network, save_network
 from snnmap.ir.unfold import as_folded_network, projection_name, rebuild_projections, unfold_network
 
@@ -54,6 +53,7 @@ __all__ = [
     "find_short_loops",
     "find_structure_problems",
     "find_zero_delay_loops",
+    "is_sound",
     "order_populations",
     "require_structure",
     "simulate_network",

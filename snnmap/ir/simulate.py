@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.errors import InputError
-from snnmap.ir.graph import expand_terms, order_populations, require_structure
+from snnmap.ir.graph import expand_terms, order_populations
 from snnmap.ir.network import Network, Population, Projection
 from snnmap.ir.raster import Recording, read_rasters
 from snnmap.ir.record import FloatArray, IntArray
+from snnmap.ir.structure import require_structure
 
 __all__ = ["simulate_network"]
 
