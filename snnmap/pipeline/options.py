@@ -26,8 +26,8 @@ class CompileOptions:
         fold: choices of the mapping stage.
         quantise: choices of the quantisation.
         limits: how far the bitstream may be from the model before it is a finding.
-        decision: how classes are read from the outputs: ``count`` of spikes, ``last``, ``mean`` or ``max`` value; None measures
-            every usual way.
+        decision: how classes are read from the outputs: ``count`` of spikes, ``last``, ``mean`` or ``max`` value; where it is
+            not given, every usual way is measured.
         hold_back: share of the calibration samples, evenly chosen, that the quantiser does not see and that the bitstream is
             compared on; where these would be fewer than 16, all samples are for both.
         allow: rules of family 6 (agreement), by id or name, whose errors are told as warnings; ``SNN6`` is all of them.
