@@ -123,6 +123,11 @@ def explain_rule(key: str) -> str:
 
     Raises:
         InputError: there is no such rule.
+
+    Example:
+        >>> import snnmap.drc
+        >>> explain_rule("SNN103").splitlines()[0]
+        'SNN103 zero-delay-loop (error)'
     """
     for entry in RULES.values():
         if key in (entry.id, entry.name):

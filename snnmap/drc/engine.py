@@ -42,7 +42,15 @@ def find_rule(diagnostic: Diagnostic) -> Rule | None:
 
 
 def check_network(network: Network, chip: Chip) -> Report:
-    """Run the rules that judge a network before folding."""
+    """Run the rules that judge a network before folding.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.chip import load_chip
+        >>> check_network(network, load_chip("xylo-audio-3")).is_clean
+        True
+    """
     return _run(Network, OnChip(of=network, chip=chip))
 
 

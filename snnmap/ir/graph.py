@@ -26,6 +26,14 @@ def expand_terms(network: Network, source: str) -> tuple[str, ...]:
 
     Raises:
         CycleError: when sums contain each other; :func:`find_structure_problems` reports that first.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from dataclasses import replace
+        >>> from snnmap.ir import SpikeSum
+        >>> expand_terms(replace(network, sums=(SpikeSum(name="both", terms=("h", "in", "h")),)), "both")
+        ('h', 'in', 'h')
     """
     return _leaves(network).get(source, (source,))
 
@@ -41,7 +49,14 @@ def _leaves(network: Network) -> Mapping[str, tuple[str, ...]]:
 
 
 def count_fan_out(network: Network) -> dict[str, FloatArray]:
-    """Give the weights that leave each neuron, ``(size,)`` by source; a spike sum passes on its summands' spikes."""
+    """Give the weights that leave each neuron, ``(size,)`` by source; a spike sum passes on its summands' spikes.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> {name: weights.tolist() for name, weights in count_fan_out(network).items()}
+        {'in': [1.0, 1.0], 'h': [1.0, 1.0], 'out': [0.0, 0.0]}
+    """
     fan_out = {name: np.zeros(size) for name, size in network.source_sizes.items()}
     for projection in network.projections:
         for leaf in expand_terms(network, projection.pre):
@@ -50,7 +65,14 @@ def count_fan_out(network: Network) -> dict[str, FloatArray]:
 
 
 def order_populations(network: Network) -> list[str]:
-    """Order populations so that zero-delay projections go forward; ties keep the network's own order."""
+    """Order populations so that zero-delay projections go forward; ties keep the network's own order.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> order_populations(network)
+        ['h', 'out']
+    """
     return list(_order(network))
 
 
@@ -115,6 +137,15 @@ def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
     Returns:
         The loops of one population, then one loop for each set of populations that feed each other; empty exactly when
         the network can be folded.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from dataclasses import replace
+        >>> back = replace(network.projections[1], name="back", post="h", delay_steps=0)
+        >>> loop = find_short_loops(replace(network, projections=(*network.projections, back)), 1)[0]
+        >>> loop.populations, loop.delay_steps, loop.needed_steps
+        (('h',), 0, 1)
     """
     graph = _slack_graph(network, hop_steps)
     found = [_short_loop(graph, [name, name], hop_steps) for name in sorted(graph) if _is_short_self_loop(graph, name)]

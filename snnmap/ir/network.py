@@ -93,6 +93,10 @@ class Population:
 
         Raises:
             NetworkError: when a parameter does not fit the size.
+
+        Example:
+            >>> Population.create("h", 3, alpha=[[0.5], [0.75]], beta=0.875).alpha.shape
+            (2, 3)
         """
         return cls(
             name=name,
@@ -220,6 +224,25 @@ class Network(Cached):
 
     Raises:
         NetworkError: when two parts share a name.
+
+    Example:
+        >>> from snnmap.ir import CsrMatrix
+        >>> weights = CsrMatrix.from_dense([[1.0, 0.0], [0.0, 1.0]])
+        >>> network = Network(
+        ...     name="copy",
+        ...     inputs=(InputPort(name="in", size=2),),
+        ...     populations=(
+        ...         Population.create("h", 2, alpha=0.5, beta=0.75),
+        ...         Population.create("out", 2, alpha=0.5, beta=0.75, max_count=1),
+        ...     ),
+        ...     projections=(
+        ...         Projection(name="first", pre="in", post="h", weights=weights),
+        ...         Projection(name="second", pre="h", post="out", weights=weights),
+        ...     ),
+        ...     outputs=(OutputPort(name="y", populations=("out",)),),
+        ... )
+        >>> network.source_sizes["h"]
+        2
     """
 
     name: str

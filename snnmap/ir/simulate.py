@@ -39,6 +39,15 @@ def simulate_network(
     Raises:
         InputError: wrong raster or unknown population name.
         DesignRuleError: the network's structure has no meaning (unknown names, shapes, loops within a step).
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> recording = simulate_network(network, [[1, 3], [0, 0], [0, 0]], counts_of=["h", "out"])
+        >>> recording.counts["h"][0].tolist()
+        [[1, 3], [0, 1], [0, 1]]
+        >>> recording.counts["out"][0].tolist()
+        [[1, 1], [0, 1], [0, 1]]
     """
     require_structure(network)
     rasters = read_rasters(network.inputs, inputs)

@@ -181,6 +181,18 @@ def require_structure(network: Network) -> None:
 
     Raises:
         DesignRuleError: with every problem found.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from dataclasses import replace
+        >>> require_structure(network)
+        >>> require_structure(replace(network, inputs=()))
+        Traceback (most recent call last):
+            ...
+        snnmap.errors.DesignRuleError: 1 design rule violation
+        error SNN101 [unknown-name] projection 'first': the source 'in' does not exist
+            fix: name an existing population or port
     """
     problems = _find_problems(network)
     if problems:

@@ -46,6 +46,14 @@ def fold_network(network: Network, chip: Chip, *, options: FoldOptions | None = 
     Raises:
         DesignRuleError: broken structure, or a loop too short to fold.
         NetworkError: the chip has no weights for a connection (input to output, or from an output), or resets differ.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.chip import load_chip
+        >>> mapped = fold_network(network, load_chip("xylo-audio-3"))
+        >>> dict(mapped.lags), mapped.n_relays, mapped.latency_steps
+        ({'h': 0, 'out': 1}, 0, 1)
     """
     lowered = lower_network(network)
     _require_foldable(lowered, chip)

@@ -45,6 +45,12 @@ def check_model(
         FrontendError: the model cannot be read as a network.
         ChipError: unknown or malformed chip.
         InputError: calibration data or labels that do not suit the model.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> check_model(network, "xylo-audio-3").report.is_clean
+        True
     """
     return _check(_open(model, options, calibration, labels), _read_chip(chip), on_stage)
 
@@ -77,6 +83,16 @@ def compile_model(
         FrontendError: the model cannot be read as a network.
         ChipError: unknown or malformed chip.
         InputError: calibration data or labels that do not suit the model.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> import numpy as np
+        >>> artifacts = compile_model(network, "xylo-audio-3", calibration=np.full((2, 60, 2), 1))
+        >>> artifacts.verification.n_mismatches
+        0
+        >>> artifacts.run(np.full((1, 4, 2), 1))["y"][0].tolist()
+        [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
     task = _open(model, options, calibration, labels)
     found = _check(task, _read_chip(chip), on_stage)

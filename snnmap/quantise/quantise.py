@@ -72,6 +72,15 @@ def quantise_network(
     Raises:
         NetworkError: relays are needed and the chip has no relay cell.
         InputError: calibration rasters that do not suit the network.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.chip import load_chip
+        >>> from snnmap.mapping import fold_network
+        >>> quantised = quantise_network(fold_network(network, load_chip("xylo-audio-3")))
+        >>> quantised.program.input_weights[0].to_dense()[:, :2].tolist(), quantised.program.hidden.threshold.tolist()
+        ([[127, 0], [0, 127]], [254, 254])
     """
     if mapped.integers:
         return keep_integers(mapped)
