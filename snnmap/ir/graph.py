@@ -91,7 +91,8 @@ def find_zero_delay_loops(network: Network) -> list[list[str]]:
 def _zero_delay_loops(network: Network) -> tuple[tuple[str, ...], ...]:
     graph = _zero_delay_graph(network)
     components = sorted(sorted(component) for component in nx.strongly_connected_components(graph))
-    return tuple(_loop_through(c[0], sorted(graph.subgraph(c).edges)) for c in components if graph.subgraph(c).edges)
+    waiting = [c for c in components if len(c) > 1 or graph.has_edge(c[0], c[0])]
+    return tuple(_loop_through(c[0], sorted(graph.subgraph(c).edges)) for c in waiting)
 
 
 def _loop_through(name: str, edges: list[tuple[str, str]]) -> tuple[str, ...]:

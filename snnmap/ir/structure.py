@@ -143,21 +143,26 @@ def check_sums(subject: Subject[Network]) -> Iterator[Finding]:
 
     How to fix: put a population between them, or remove the sum.
     """
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_edges_from((addition.name, term) for addition in subject.of.sums for term in addition.terms)
-    for component in nx.strongly_connected_components(graph):
-        first = min(component)
-        if len(component) > 1 or graph.has_edge(first, first):
-            yield Finding(
-                location=Location(population=first),
-                message=f"sums contain each other: {', '.join(sorted(component))}",
-                fix="put a population between them",
-            )
+    for circle in _find_circles(subject.of):
+        yield Finding(
+            location=Location(population=circle[0]),
+            message=f"sums contain each other: {', '.join(circle)}",
+            fix="put a population between them",
+        )
     for addition in subject.of.sums:
         if not addition.terms:
             yield Finding(
                 location=Location(population=addition.name), message="the sum has no terms", fix="add terms or remove it"
             )
+
+
+@cached
+def _find_circles(network: Network) -> tuple[tuple[str, ...], ...]:
+    """Find the sets of sums that contain each other, by name."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_edges_from((addition.name, term) for addition in network.sums for term in addition.terms)
+    components = [tuple(sorted(component)) for component in nx.strongly_connected_components(graph)]
+    return tuple(found for found in components if len(found) > 1 or graph.has_edge(found[0], found[0]))
 
 
 @cached
