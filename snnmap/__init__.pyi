@@ -21,6 +21,8 @@ from .quantise import QuantiseOptions, quantise_network
 from .simulator import simulate_image
 from .train import align_model, verify_model
 
+__version__: str
+
 __all__ = [
     # the whole way in one call
     "Artifacts",

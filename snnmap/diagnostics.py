@@ -24,6 +24,10 @@ class Location:
         neurons: first and last-plus-one neuron index in the population, or chip slot where no population is named.
         block: name of a memory block of the chip.
         source: path of the module in the user's model that this came from.
+
+    Example:
+        >>> str(Location(population="h1", neurons=(2, 5), source="model.h1"))
+        "population 'h1' neurons 2..4 (module model.h1)"
     """
 
     port: str = ""

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
+from importlib.resources import files
 
 import pytest
 
@@ -33,6 +35,14 @@ def test_import_is_light() -> None:
 def test_every_public_name_resolves(name: str) -> None:
     assert getattr(snnmap, name).__module__.startswith("snnmap.")
     assert getattr(snnmap, name).__doc__
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert snnmap.__version__ == version("snnmap")
+
+
+def test_types_go_with_the_package() -> None:
+    assert files(snnmap).joinpath("py.typed").is_file()
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

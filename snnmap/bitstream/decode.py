@@ -53,6 +53,15 @@ def decode(data: bytes, *, chip: Chip | None = None) -> Image:
 
     Raises:
         FormatError: any bit differs from what encoding writes, or the chip record is another one.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.bitstream import encode
+        >>> from snnmap.pipeline import compile_model
+        >>> artifacts = compile_model(network, "xylo-audio-3")
+        >>> encode(decode(artifacts.bitstream)) == artifacts.bitstream
+        True
     """
     header = read_header(data)
     blocks = tuple(_read_block(data, entry) for entry in header.blocks)

@@ -9,13 +9,23 @@ __all__ = ["decay", "deliver", "fire", "integrate", "saturate", "wrap"]
 
 
 def saturate(value: int, bits: int) -> int:
-    """Clamp to the range of a signed word of ``bits`` bits."""
+    """Clamp to the range of a signed word of ``bits`` bits.
+
+    Example:
+        >>> saturate(40_000, 16), saturate(-40_000, 16)
+        (32767, -32768)
+    """
     highest = (1 << (bits - 1)) - 1
     return max(-highest - 1, min(highest, value))
 
 
 def wrap(value: int, bits: int) -> int:
-    """Keep the low ``bits`` bits and read them as a signed word (two's complement)."""
+    """Keep the low ``bits`` bits and read them as a signed word (two's complement).
+
+    Example:
+        >>> wrap(40_000, 16)
+        -25536
+    """
     half = 1 << (bits - 1)
     return ((value + half) & (2 * half - 1)) - half
 
@@ -24,6 +34,10 @@ def decay(value: int, dash: int) -> int:
     """Give what a state loses in one step: ``value >> dash``, but at least 1 towards zero.
 
     The shift is arithmetic (rounds to minus infinity), so a negative state never stalls above zero.
+
+    Example:
+        >>> decay(100, 3), decay(5, 3), decay(-5, 3)
+        (12, 1, -1)
     """
     lost = value >> dash
     if lost == 0 and value != 0:
@@ -70,6 +84,10 @@ def fire(potential: int, threshold: int, count: int, max_count: int, bits: int) 
 
     Returns:
         Spike count and potential after the reset.
+
+    Example:
+        >>> fire(700, 256, 0, 31, 16)
+        (2, 188)
     """
     while potential >= threshold and count < max_count:
         count += 1

@@ -17,7 +17,12 @@ _MAX_INTEGER = 2**31 - 1
 
 
 def list_chips() -> list[str]:
-    """Give the names of the built-in chips, sorted."""
+    """Give the names of the built-in chips, sorted.
+
+    Example:
+        >>> "xylo-audio-3" in list_chips()
+        True
+    """
     folder = resources.files("snnmap.chip") / "catalog"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
@@ -30,6 +35,10 @@ def load_chip(name: str) -> Chip:
 
     Raises:
         ChipError: unknown name, unreadable file, missing, unknown or contradictory field.
+
+    Example:
+        >>> load_chip("xylo-audio-3").hidden.count
+        992
     """
     return read_chip(read_record(name), where=name) if name.endswith(".toml") else _load_built_in(name)
 

@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import build_options, chip_option, model_argument, naming_file, read_data, read_options
+from snnmap.cli.options import build_options, chip_option, model_argument, naming_file, read_data
+from snnmap.cli.records import read_record
 from snnmap.loading import load
-from snnmap.pipeline import compile_model
+from snnmap.pipeline import CompileOptions, compile_model
 
 __all__ = ["command"]
 
@@ -17,13 +18,10 @@ __all__ = ["command"]
 @model_argument
 @chip_option
 @click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
-@click.option("--no-verify", is_flag=True, help="Do not run source and folded network against each other.")
-@build_options
-def command(
-    model: str, chip: str, output: str, no_verify: bool, calibration: str | None, labels: str | None, **choices: Any
-) -> None:
+@build_options()
+def command(model: str, chip: str, output: str, calibration: str | None, labels: str | None, **choices: Any) -> None:
     """Build the bitstream of MODEL (file.py:callable, or a saved network) and all that belongs to it."""
-    options = read_options(**choices, verify=not no_verify)
+    options = read_record(CompileOptions, choices)
     on_stage = report_stages()
     on_stage("reading the model")
     network = load(model)

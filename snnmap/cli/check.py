@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import build_options, chip_option, model_argument, naming_file, read_data, read_options
+from snnmap.cli.options import build_options, chip_option, model_argument, naming_file, read_data
+from snnmap.cli.records import read_record
 from snnmap.loading import load
-from snnmap.pipeline import CheckResult, check_model
+from snnmap.pipeline import CheckResult, CompileOptions, check_model
 
 __all__ = ["command"]
 
@@ -17,13 +18,13 @@ __all__ = ["command"]
 @model_argument
 @chip_option
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the report.")
-@build_options
+@build_options(without=("verify",))
 def command(model: str, chip: str, form: str, calibration: str | None, labels: str | None, **choices: Any) -> int:
     """Check MODEL (file.py:callable, or a saved network) against all design rules of a chip; exit 1 on violations.
 
     The last of the rules compare what the bitstream does with the model.
     """
-    options = read_options(**choices)
+    options = read_record(CompileOptions, choices)
     on_stage = report_stages()
     on_stage("reading the model")
     network = load(model)

@@ -1,13 +1,18 @@
 """snnmap inspect: what is in a bitstream, or how a model lies on a chip."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from snnmap.bitstream import encode, read_header
 from snnmap.cli.console import out, report_stages
-from snnmap.cli.options import read_image, stretch_option
+from snnmap.cli.options import read_image
+from snnmap.cli.records import read_record, record_options
 from snnmap.errors import DesignRuleError, InputError
 from snnmap.ir import unpack
 from snnmap.mapping import FoldOptions
+from snnmap.quantise import QuantiseOptions
 from snnmap.report import decay_table, error_table, lag_table, make_table, measure_occupancy, occupancy_table
 
 __all__ = ["command"]
@@ -16,15 +21,16 @@ __all__ = ["command"]
 @click.command("inspect")
 @click.argument("subject")
 @click.option("--chip", "-c", help="Chip to map a model to; for a bitstream, its chip where that is not a built-in one.")
-@stretch_option
-def command(subject: str, chip: str | None, stretch_loops: bool) -> None:
+@record_options(FoldOptions)
+@record_options(QuantiseOptions)
+def command(subject: str, chip: str | None, **choices: Any) -> None:
     """Show blocks and occupancy of a bitstream (SUBJECT ends in .bin), or lags, relays and occupancy of a model."""
     if subject.endswith(".bin"):
         _show_bitstream(subject, chip)
     elif chip is None:
         raise InputError("a model is inspected on a chip", where=subject, fix="give --chip NAME")
     else:
-        _show_model(subject, chip, stretch_loops)
+        _show_model(subject, chip, choices)
 
 
 def _show_bitstream(path: str, chip: str | None) -> None:
@@ -37,11 +43,11 @@ def _show_bitstream(path: str, chip: str | None) -> None:
     console.print(occupancy_table(measure_occupancy(unpack(image))))
 
 
-def _show_model(model: str, chip: str, stretch_loops: bool) -> None:
+def _show_model(model: str, chip: str, choices: Mapping[str, Any]) -> None:
     from snnmap.loading import load
     from snnmap.pipeline import CompileOptions, check_model
 
-    options, on_stage = CompileOptions(fold=FoldOptions(stretch_loops=stretch_loops)), report_stages()
+    options, on_stage = read_record(CompileOptions, choices), report_stages()
     on_stage("reading the model")
     checked = check_model(load(model), chip, options=options, on_stage=on_stage)
     console = out()

@@ -1,9 +1,7 @@
 """Arguments that several verbs take."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,9 @@ import numpy as np
 
 from snnmap.bitstream import decode
 from snnmap.chip import load_chip
+from snnmap.cli.records import record_options
 from snnmap.errors import FormatError, InputError
-from snnmap.ir import AgreementLimits, Image, IntArray
-from snnmap.mapping import FoldOptions
+from snnmap.ir import Image, IntArray
 from snnmap.pipeline import CompileOptions
 
 __all__ = [
@@ -27,8 +25,6 @@ __all__ = [
     "read_bytes",
     "read_data",
     "read_image",
-    "read_options",
-    "stretch_option",
 ]
 
 model_argument: Callable[..., Any] = click.argument("model")
@@ -36,89 +32,33 @@ chip_option: Callable[..., Any] = click.option("--chip", "-c", required=True, he
 bitstream_chip_option: Callable[..., Any] = click.option(
     "--chip", "-c", help="Name or TOML file of the bitstream's chip, where it is not a built-in one."
 )
-stretch_option: Callable[..., Any] = click.option(
-    "--stretch-loops", is_flag=True, help="Lengthen the delays of loops that are too short to fold."
-)
-_LIMITS = [field.name for field in fields(AgreementLimits)]
 
 
-def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that check and build share, so that both see the same numbers."""
-    for option in reversed(
-        [
-            click.option(
-                "--calibration",
-                type=click.Path(),
-                help="Spike counts (.npy) of typical use: they set scales and rounding, "
-                "and model and bitstream are compared on them; without, inputs are drawn.",
-            ),
-            click.option(
-                "--hold-back",
-                type=float,
-                default=CompileOptions().hold_back,
-                show_default=True,
-                metavar="SHARE",
-                help="Share of the calibration's samples that are kept from the quantiser, and compared on.",
-            ),
-            click.option("--labels", type=click.Path(), help="Classes (.npy) of the calibration's samples, for the accuracy."),
-            click.option(
-                "--decision", type=click.Choice(["count", "last", "mean", "max"]), help="How classes are read from outputs."
-            ),
-            click.option(
-                "--allow",
-                multiple=True,
-                metavar="RULE",
-                help="Tell errors of a rule of family 6 (SNN601, or SNN6 for all) as warnings.",
-            ),
-            click.option(
-                "--limit", "limits", multiple=True, metavar="NAME=VALUE", help=f"Limit of agreement: {', '.join(_LIMITS)}."
-            ),
-            stretch_option,
-        ]
-    ):
-        command = option(command)
-    return command
+def build_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a decorator that adds the options that check and build share, so that both see the same numbers.
 
-
-def read_options(
-    *,
-    stretch_loops: bool,
-    decision: Any,
-    hold_back: float,
-    allow: tuple[str, ...],
-    limits: tuple[str, ...],
-    verify: bool = True,
-) -> CompileOptions:
-    """Give the choices of a build from the values of its options.
-
-    Raises:
-        InputError: an unknown limit or rule, or a value that is no number.
+    Args:
+        without: choices of a build (:class:`CompileOptions`) that the verb has no use for.
     """
-    return CompileOptions(
-        fold=FoldOptions(stretch_loops=stretch_loops),
-        decision=decision,
-        hold_back=hold_back,
-        allow=allow,
-        limits=AgreementLimits(**dict(map(_read_limit, limits))),
-        verify=verify,
-    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = record_options(CompileOptions, pairs={"limits": "--limit"}, without=without)(command)
+        for option in (_labels_option, _calibration_option):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def _read_limit(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if name not in _LIMITS or math.isnan(number):
-        raise InputError(
-            "this is no limit of agreement",
-            where="--limit",
-            measured=text,
-            limit=", ".join(_LIMITS),
-            fix="give --limit rate_low=0.7",
-        )
-    return name, number
+_calibration_option: Callable[..., Any] = click.option(
+    "--calibration",
+    type=click.Path(),
+    help="Spike counts (.npy) of typical use: they set scales and rounding, "
+    "and model and bitstream are compared on them; without, inputs are drawn.",
+)
+_labels_option: Callable[..., Any] = click.option(
+    "--labels", type=click.Path(), help="Classes (.npy) of the calibration's samples, for the accuracy."
+)
 
 
 def read_data(calibration: str | None, labels: str | None) -> tuple[IntArray | None, IntArray | None]:

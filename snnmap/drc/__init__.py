@@ -1,16 +1,21 @@
-"""Design rules: everything that keeps a network from doing on the chip what it was trained to do."""
+"""Design rules: everything that keeps a network from doing on the chip what it was trained to do.
+
+A rule has one place: a function in the module of its family, under :func:`snnmap.rules.rule`, with id, name, what it
+judges, and what a build makes of it (``stops_folding``, ``mended_by``, ``requantised``); its docstring is what users read.
+Beside it stand only its case in ``tests/rule_cases.py`` (a network that breaks it, one at its limit) and what
+``SNNMAP_UPDATE_GOLDEN=1 pytest tests/drc/test_rules.py`` writes: its messages and ``RULES.md``.
+"""
 
 from snnmap.drc import agreement, capacity, neuron, numeric, timing, topology
 from snnmap.drc.engine import (
-    RULES,
-    Rule,
+    OnChip,
     check_comparison,
     check_mapped,
     check_network,
     check_quantised,
-    explain_rule,
-    format_rules,
+    find_rule,
 )
+from snnmap.rules import RULES, Rule, explain_rule, format_rules
 
 __all__ = [
     # running
@@ -20,8 +25,10 @@ __all__ = [
     "check_quantised",
     # the rules
     "RULES",
+    "OnChip",
     "Rule",
     "explain_rule",
+    "find_rule",
     "format_rules",
     # the families
     "agreement",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from snnmap.diagnostics import Location, Severity
-from snnmap.drc.engine import Finding, Subject, rule
+from snnmap.drc.engine import Finding, OnChip, rule
 from snnmap.ir import Agreement, Comparison, PopulationComparison
 
 __all__: list[str] = []
@@ -18,12 +18,13 @@ _NEAR = 1 / 3
 _MOST_SUMMED = 500
 _DEVIATIONS = 3.0
 """Square roots of the spikes by which two counts must differ to be more than an accident."""
+_EITHER = (Severity.ERROR, Severity.WARNING)
 _CALIBRATE = "give calibration data of typical use (calibration=, --calibration)"
 _TRAIN_ON = "train on with the chip's own spikes (snnmap.train.to_chip_exact)"
 
 
-@rule("SNN601", "rate-differs", Comparison)
-def check_rates(subject: Subject[Comparison]) -> Iterator[Finding]:
+@rule("SNN601", "rate-differs", Comparison, requantised=_EITHER)
+def check_rates(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: compares the spikes of each population on the chip with the model's, and finds those outside 0.8 to 1.25.
 
     Why it matters: a layer that fires much more or less than it was trained to feeds the next one wrongly; deep networks die or
@@ -64,7 +65,7 @@ def check_rates(subject: Subject[Comparison]) -> Iterator[Finding]:
 
 
 @rule("SNN602", "more-spikes-than-the-model", Comparison)
-def check_excess(subject: Subject[Comparison]) -> Iterator[Finding]:
+def check_excess(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: where a model's neurons send fewer spikes a step than the chip's can, looks whether any would send more.
 
     Why it matters: a neuron of snnTorch, Norse or SpikingJelly sends one spike a step, however far its potential is above the
@@ -99,8 +100,8 @@ def check_excess(subject: Subject[Comparison]) -> Iterator[Finding]:
         )
 
 
-@rule("SNN603", "readout-lost", Comparison)
-def check_readouts(subject: Subject[Comparison]) -> Iterator[Finding]:
+@rule("SNN603", "readout-lost", Comparison, requantised=_EITHER)
+def check_readouts(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: looks whether neurons that are read by their potentials or currents fire or saturate on the chip.
 
     Why it matters: the chip has no neurons that never fire. One whose potential reaches the highest threshold loses it, and what
@@ -124,8 +125,8 @@ def check_readouts(subject: Subject[Comparison]) -> Iterator[Finding]:
             )
 
 
-@rule("SNN604", "decisions-differ", Comparison)
-def check_decisions(subject: Subject[Comparison]) -> Iterator[Finding]:
+@rule("SNN604", "decisions-differ", Comparison, requantised=(Severity.ERROR,))
+def check_decisions(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: compares the classes that are read from bitstream and model, and finds agreement below 95% of the samples.
 
     Why it matters: it is what a classifier is for. Unless the way of reading is given (`CompileOptions.decision`, `--decision`),
@@ -155,8 +156,8 @@ def check_decisions(subject: Subject[Comparison]) -> Iterator[Finding]:
             )
 
 
-@rule("SNN605", "neurons-died", Comparison, Severity.WARNING)
-def check_dead(subject: Subject[Comparison]) -> Iterator[Finding]:
+@rule("SNN605", "neurons-died", Comparison, Severity.WARNING, requantised=_EITHER)
+def check_dead(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: counts neurons that fire several times in the model and never on the chip, beyond a tenth of those that fire.
 
     Why it matters: what they told is lost, even where the population's rate is right.
@@ -179,7 +180,7 @@ def check_dead(subject: Subject[Comparison]) -> Iterator[Finding]:
 
 
 @rule("SNN606", "states-saturate", Comparison, Severity.WARNING)
-def check_saturation(subject: Subject[Comparison]) -> Iterator[Finding]:
+def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: counts steps in which a state of a neuron is at the limit of the chip's words.
 
     Why it matters: what is beyond is forgotten: deep inhibition ends too early, bursts are shorter.
@@ -205,7 +206,7 @@ def check_saturation(subject: Subject[Comparison]) -> Iterator[Finding]:
 
 
 @rule("SNN607", "nothing-shown", Comparison, Severity.WARNING)
-def check_silence(subject: Subject[Comparison]) -> Iterator[Finding]:
+def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: finds populations that never fire in the model on the inputs of the comparison, inputs that never come or
     never change, and outputs that never decide.
 
@@ -264,8 +265,8 @@ def check_silence(subject: Subject[Comparison]) -> Iterator[Finding]:
         )
 
 
-@rule("SNN608", "readout-error", Comparison)
-def check_error(subject: Subject[Comparison]) -> Iterator[Finding]:
+@rule("SNN608", "readout-error", Comparison, requantised=_EITHER)
+def check_error(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: measures how far outputs that are read by potential or current are off, as a share of their spread in the
     model.
 
@@ -292,7 +293,7 @@ def check_error(subject: Subject[Comparison]) -> Iterator[Finding]:
 
 
 @rule("SNN609", "inputs-clamped", Comparison)
-def check_clamped(subject: Subject[Comparison]) -> Iterator[Finding]:
+def check_clamped(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: counts input counts of the calibration data above what a channel of the chip carries in a step.
 
     Why it matters: the chip clamps them; the model was trained on other inputs than the chip will get.
@@ -314,7 +315,7 @@ def check_clamped(subject: Subject[Comparison]) -> Iterator[Finding]:
 
 
 @rule("SNN610", "conversion-differs", Comparison)
-def check_conversion(subject: Subject[Comparison]) -> Iterator[Finding]:
+def check_conversion(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: compares the bitstream's outputs with those of the network that was converted, on the calibration data.
 
     Why it matters: a conversion is an approximation; with few steps, deep networks lose much. Other classes at a tenth of the
@@ -345,7 +346,7 @@ def check_conversion(subject: Subject[Comparison]) -> Iterator[Finding]:
 
 
 @rule("SNN612", "read-otherwise", Comparison)
-def check_reading(subject: Subject[Comparison]) -> Iterator[Finding]:
+def check_reading(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: where the user let a model be read as neurons that do something else beyond two thresholds than the model's
     own (`max_count=` for Rockpool, `overshoot="ignore"` for snnTorch), counts how often potentials get there.
 
@@ -373,7 +374,7 @@ def check_reading(subject: Subject[Comparison]) -> Iterator[Finding]:
 
 
 @rule("SNN611", "integers-differ", Comparison, Severity.WARNING)
-def check_exactness(subject: Subject[Comparison]) -> Iterator[Finding]:
+def check_exactness(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: finds counts that differ though the network was trained in the chip's own integers, where all are the same.
 
     Why it matters: it is the promise of training in integers. On the chip all neurons run from the first step, some before

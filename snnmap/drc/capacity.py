@@ -7,7 +7,7 @@ import numpy as np
 
 from snnmap.chip import MemoryKind, WeightMemory, find_relay_cells
 from snnmap.diagnostics import Location
-from snnmap.drc.engine import Finding, Subject, find_runs, rule
+from snnmap.drc.engine import Finding, OnChip, find_runs, rule
 from snnmap.ir import BoolArray, CsrMatrix, IntArray, MappedNetwork, Network, QuantisedNetwork
 
 __all__ = ["memories_of"]
@@ -34,7 +34,7 @@ def _with_own_synapses(mapped: MappedNetwork) -> CsrMatrix:
 
 
 @rule("SNN201", "too-many-inputs", Network)
-def check_inputs(subject: Subject[Network]) -> Iterator[Finding]:
+def check_inputs(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: counts the channels of all input ports.
 
     Why it matters: the chip has a fixed number of input channels.
@@ -56,7 +56,7 @@ def check_inputs(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN202", "too-many-hidden-neurons", MappedNetwork)
-def check_hidden(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+def check_hidden(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it does: counts hidden neurons after folding, relays included.
 
     Why it matters: all hidden populations share the chip's one population, and so do the relays that align paths.
@@ -79,7 +79,7 @@ def check_hidden(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN203", "too-many-outputs", Network)
-def check_outputs(subject: Subject[Network]) -> Iterator[Finding]:
+def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: counts the neurons of all populations that output ports read.
 
     Why it matters: the chip has a fixed number of output neurons.
@@ -103,7 +103,7 @@ def check_outputs(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN204", "fan-in-exceeded", MappedNetwork)
-def check_fan_in(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it does: counts the weights onto each neuron in each memory, after folding.
 
     Why it matters: a memory stores at most N_F non-zero weights a neuron. Folding adds inputs: feed-forward, recurrent and
@@ -130,7 +130,7 @@ def check_fan_in(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN205", "fan-out-exceeded", MappedNetwork)
-def check_fan_out(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it does: counts the weights from each neuron over the memories of all synapses, after folding.
 
     Why it matters: the chip stores a limited number of synapses a source.
@@ -154,7 +154,7 @@ def check_fan_out(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN206", "memory-words-exceeded", MappedNetwork)
-def check_words(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+def check_words(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it does: counts the weights in each list memory, those of relays included.
 
     Why it matters: all neurons share one pool of words.
@@ -177,7 +177,7 @@ def check_words(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN207", "too-many-synapses", Network)
-def check_synapses(subject: Subject[Network]) -> Iterator[Finding]:
+def check_synapses(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: compares the synapses of each population with those of the chip's neurons.
 
     Why it matters: a neuron has one current for each synapse, with a decay of its own.
@@ -202,7 +202,7 @@ def check_synapses(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN208", "input-slot-out-of-reach", MappedNetwork)
-def check_input_reach(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it does: finds hidden neurons with inputs in slots that the input memory cannot address.
 
     Why it matters: on some chips inputs reach only some hidden slots; placement found no room for all that need one.
@@ -218,7 +218,7 @@ def check_input_reach(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN209", "output-slot-out-of-reach", MappedNetwork)
-def check_output_reach(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it does: finds hidden neurons that outputs read in slots that the output memory cannot address.
 
     Why it matters: on some chips outputs read only some hidden slots; placement found no room for all that need one.
@@ -235,7 +235,7 @@ def check_output_reach(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN210", "bias-missing", Network)
-def check_bias(subject: Subject[Network]) -> Iterator[Finding]:
+def check_bias(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds biases where the chip's neurons have none.
 
     Why it matters: a dropped bias changes every spike of the neuron.
@@ -258,7 +258,7 @@ def check_bias(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN211", "alias-missing", QuantisedNetwork)
-def check_alias(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
+def check_alias(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
     """What it does: finds aliases on a chip that has none.
 
     Why it matters: an alias repeats counts in the same step; without it they are lost.
@@ -281,7 +281,7 @@ def check_alias(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN212", "readout-missing", Network)
-def check_readout(subject: Subject[Network]) -> Iterator[Finding]:
+def check_readout(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: checks that the chip can read what an output port asks for.
 
     Why it matters: not every chip shows membrane potentials or currents of its output neurons.

@@ -1,30 +1,25 @@
-"""The engine: rules register here; a run executes all of them and reports everything."""
+"""The engine: a run executes all rules of a stage and reports everything."""
 
-import inspect
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from snnmap.chip import Chip
 from snnmap.diagnostics import Diagnostic, Location, Severity
-from snnmap.errors import InputError
 from snnmap.ir import BoolArray, Comparison, MappedNetwork, Network, QuantisedNetwork, Report
+from snnmap.rules import RULES, Finding, Rule, Subject, rule
 
 __all__ = [
-    "RULES",
     "Finding",
-    "Rule",
-    "Subject",
+    "OnChip",
     "check_comparison",
     "check_mapped",
     "check_network",
     "check_quantised",
-    "explain_rule",
+    "find_rule",
     "find_runs",
-    "format_rules",
     "rule",
 ]
 
@@ -32,105 +27,46 @@ _SubjectT = TypeVar("_SubjectT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject(Generic[_SubjectT]):
+class OnChip(Subject[_SubjectT]):
     """What a rule looks at, and the chip it is held against."""
 
-    of: _SubjectT
     chip: Chip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One violation as a rule states it; the engine adds the rule's id, name and severity."""
-
-    location: Location
-    message: str
-    measured: str = ""
-    limit: str = ""
-    unit: str = ""
-    fix: str = ""
-    severity: Severity | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """A design rule: its check, and everything a user is told about it.
-
-    Attributes:
-        id: stable id, family digit first.
-        name: readable as "allow NAME".
-        severity: of its findings, unless one states its own.
-        subject: type that it checks.
-        check: gives all violations.
-        text: documentation under fixed headings, from the function's docstring.
-    """
-
-    id: str
-    name: str
-    severity: Severity
-    subject: type
-    check: Callable[[Any], Iterable[Finding]]
-    text: str
-
-
-RULES: dict[str, Rule] = {}
 _CRASH_ID, _CRASH_NAME = "SNN001", "rule-crashed"
-Check = Callable[[Subject[_SubjectT]], Iterable[Finding]]
 
 
-def rule(
-    rule_id: str, name: str, subject: type[_SubjectT], severity: Severity = Severity.ERROR
-) -> Callable[[Check[_SubjectT]], Check[_SubjectT]]:
-    """Register a function as a design rule; its docstring is the user documentation."""
-
-    def register(check: Check[_SubjectT]) -> Check[_SubjectT]:
-        text = inspect.cleandoc(check.__doc__ or "")
-        entry = Rule(id=rule_id, name=name, severity=severity, subject=subject, check=check, text=text)
-        RULES[rule_id] = entry
-        return check
-
-    return register
+def find_rule(diagnostic: Diagnostic) -> Rule | None:
+    """Give the rule that a finding is of; None where it tells of a rule that crashed."""
+    return None if diagnostic.rule == _CRASH_ID else RULES[diagnostic.rule]
 
 
 def check_network(network: Network, chip: Chip) -> Report:
-    """Run the rules that judge a network before folding."""
-    return _run(Network, Subject(of=network, chip=chip))
+    """Run the rules that judge a network before folding.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.chip import load_chip
+        >>> check_network(network, load_chip("xylo-audio-3")).is_clean
+        True
+    """
+    return _run(Network, OnChip(of=network, chip=chip))
 
 
 def check_mapped(mapped: MappedNetwork) -> Report:
     """Run the rules that judge a folded network: relays and lowered sums count."""
-    return _run(MappedNetwork, Subject(of=mapped, chip=mapped.chip))
+    return _run(MappedNetwork, OnChip(of=mapped, chip=mapped.chip))
 
 
 def check_quantised(quantised: QuantisedNetwork) -> Report:
     """Run the rules that judge a network in the chip's integers."""
-    return _run(QuantisedNetwork, Subject(of=quantised, chip=quantised.mapped.chip))
+    return _run(QuantisedNetwork, OnChip(of=quantised, chip=quantised.mapped.chip))
 
 
 def check_comparison(comparison: Comparison, chip: Chip) -> Report:
     """Run the rules that judge what the bitstream does beside the model."""
-    return _run(Comparison, Subject(of=comparison, chip=chip))
-
-
-def explain_rule(key: str) -> str:
-    """Give a rule's documentation by id or name.
-
-    Raises:
-        InputError: there is no such rule.
-    """
-    for entry in RULES.values():
-        if key in (entry.id, entry.name):
-            return f"{entry.id} {entry.name} ({entry.severity})\n\n{entry.text}\n"
-    raise InputError(f"no rule is called '{key}'", limit=", ".join(sorted(RULES)), fix="use an id or a name of a rule")
-
-
-def format_rules() -> str:
-    """Give the documentation of all rules as Markdown, by family: the text of ``RULES.md``."""
-    parts = ["# Design rules\n\nWritten from the rules' own documentation; `snnmap explain RULE` prints one.\n"]
-    for _, entry in sorted(RULES.items()):
-        text = re.sub(r"^([A-Z][a-z ]+):", r"**\1:**", entry.text, flags=re.MULTILINE)
-        parts.append(f"## {entry.id} {entry.name} ({entry.severity})\n\n{text}\n")
-    return "\n".join(parts)
+    return _run(Comparison, OnChip(of=comparison, chip=chip))
 
 
 def find_runs(wrong: BoolArray) -> Iterator[tuple[int, int]]:
@@ -139,18 +75,17 @@ def find_runs(wrong: BoolArray) -> Iterator[tuple[int, int]]:
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
-def _run(subject_type: type, subject: Subject[_SubjectT]) -> Report:
+def _run(subject_type: type, subject: OnChip[_SubjectT]) -> Report:
     rules = [entry for entry in RULES.values() if entry.subject is subject_type]
     found = [diagnostic for entry in rules for diagnostic in _run_rule(entry, subject)]
     ordered = sorted(found, key=lambda diagnostic: diagnostic.sort_key)
     return Report(diagnostics=tuple(ordered), rules_run=tuple(sorted(entry.id for entry in rules)))
 
 
-def _run_rule(entry: Rule, subject: Subject[_SubjectT]) -> Iterator[Diagnostic]:
+def _run_rule(entry: Rule, subject: OnChip[_SubjectT]) -> Iterator[Diagnostic]:
     """Run one rule; a crash is itself a finding, beside those made before it and those of other rules (design, section 10)."""
     try:
-        for finding in entry.check(subject):
-            yield _to_diagnostic(entry, finding)
+        yield from entry.judge(subject)
     except Exception as error:
         yield Diagnostic(
             rule=_CRASH_ID,
@@ -160,17 +95,3 @@ def _run_rule(entry: Rule, subject: Subject[_SubjectT]) -> Iterator[Diagnostic]:
             message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
             fix="report this as a defect of snnmap",
         )
-
-
-def _to_diagnostic(entry: Rule, finding: Finding) -> Diagnostic:
-    return Diagnostic(
-        rule=entry.id,
-        name=entry.name,
-        severity=finding.severity or entry.severity,
-        location=finding.location,
-        message=finding.message,
-        measured=finding.measured,
-        limit=finding.limit,
-        unit=finding.unit,
-        fix=finding.fix,
-    )

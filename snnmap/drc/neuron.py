@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from snnmap.diagnostics import Location, Severity
-from snnmap.drc.engine import Finding, Subject, find_runs, rule
+from snnmap.drc.engine import Finding, OnChip, find_runs, rule
 from snnmap.ir import BoolArray, FloatArray, Network, Population
 
 __all__: list[str] = []
 
 
 @rule("SNN401", "threshold-not-positive", Network)
-def check_threshold(subject: Subject[Network]) -> Iterator[Finding]:
+def check_threshold(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: checks that thresholds are above 0; an infinite one belongs to a readout of potentials or currents.
 
     Why it matters: at a threshold of 0 or below, a neuron fires its most spikes in every step for ever.
@@ -35,7 +35,7 @@ def check_threshold(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN402", "decay-out-of-range", Network)
-def check_decay(subject: Subject[Network]) -> Iterator[Finding]:
+def check_decay(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: checks that decay factors alpha and beta lie in 0..1.
 
     Why it matters: above 1 a state grows without bound, below 0 it swings; bit shifts do neither.
@@ -51,8 +51,8 @@ def check_decay(subject: Subject[Network]) -> Iterator[Finding]:
             yield from _runs(population, row, wrong, "0..1", f"{name} is not a decay factor", "give positive time constants")
 
 
-@rule("SNN403", "reset-not-subtract", Network)
-def check_reset(subject: Subject[Network]) -> Iterator[Finding]:
+@rule("SNN403", "reset-not-subtract", Network, stops_folding=True)
+def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: checks that populations reset by subtracting the threshold.
 
     Why it matters: the chip subtracts; a reset to zero forgets what lies above the threshold.
@@ -73,7 +73,7 @@ def check_reset(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN404", "spike-count-limit", Network)
-def check_spike_counts(subject: Subject[Network]) -> Iterator[Finding]:
+def check_spike_counts(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: compares the most spikes a neuron sends in a step with the chip's.
 
     Why it matters: a model that sends more is cut off on the chip (error); a model that sends fewer may be outdone by the

@@ -6,7 +6,7 @@ import numpy as np
 
 from snnmap.chip import decay_factors, nearest_dashes
 from snnmap.diagnostics import Location, Severity
-from snnmap.drc.engine import Finding, Subject, find_runs, rule
+from snnmap.drc.engine import Finding, OnChip, find_runs, rule
 from snnmap.ir import BoolArray, FloatArray, MappedNetwork, Network, Population, QuantisedNetwork, find_integer_problems
 
 __all__: list[str] = []
@@ -19,7 +19,7 @@ _LARGEST, _SMALLEST = 1e30, 1e-30
 
 
 @rule("SNN501", "not-finite", Network)
-def check_finite(subject: Subject[Network]) -> Iterator[Finding]:
+def check_finite(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds NaN, infinities and magnitudes beyond 1e30 in weights, decays, biases and thresholds.
 
     Why it matters: they have no integer; a cast turns them into arbitrary numbers. Sums of such magnitudes overflow. Thresholds
@@ -67,7 +67,7 @@ def _is_wild(values: FloatArray) -> BoolArray:
 
 
 @rule("SNN502", "current-vanishes", Network)
-def check_current(subject: Subject[Network]) -> Iterator[Finding]:
+def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds synapses that forget faster than the chip can code.
 
     Why it matters: the chip decays a current before the membrane sees it. With a bit shift of 0 the current is gone before it is
@@ -92,7 +92,7 @@ def check_current(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN503", "decay-not-codable", Network, Severity.WARNING)
-def check_codable(subject: Subject[Network]) -> Iterator[Finding]:
+def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: compares alpha and beta with the nearest that a bit shift gives, 1 - 2**-dash.
 
     Why it matters: a rounded decay changes the neuron's time course. This, not the 8-bit weights, is what quantisation most often
@@ -124,7 +124,7 @@ def check_codable(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN504", "weights-lost", QuantisedNetwork, Severity.WARNING)
-def check_lost(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
+def check_lost(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
     """What it does: adds up the weights onto each neuron that became 0 when rounded, and warns where they are more than 1% of all
     that arrives there.
 
@@ -150,7 +150,7 @@ def check_lost(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN505", "value-clipped", QuantisedNetwork)
-def check_clipped(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
+def check_clipped(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
     """What it does: counts values outside the range that the chip can hold.
 
     Why it matters: the chip would run with another value.
@@ -172,7 +172,7 @@ def check_clipped(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN506", "input-rounding-error", QuantisedNetwork, Severity.WARNING)
-def check_input_error(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
+def check_input_error(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
     """What it does: finds neurons whose potential is expected to be off by much of their threshold, because of rounded weights.
 
     Why it matters: they fire at other times than trained. The expectation is over the calibration data, or over sources that all
@@ -205,7 +205,7 @@ def check_input_error(subject: Subject[QuantisedNetwork]) -> Iterator[Finding]:
 
 
 @rule("SNN507", "not-the-chips-integer", MappedNetwork)
-def check_integers(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+def check_integers(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it does: checks that a network that was trained in the chip's integers consists of integers that the chip holds.
 
     Why it matters: such a network is written as it is, without rounding; that is what makes it exact. All weights of a memory

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 
 from snnmap.chip import MemoryKind, find_relay_cells
 from snnmap.diagnostics import Location
-from snnmap.drc.engine import Finding, Subject, rule
-from snnmap.drc.topology import is_sound
-from snnmap.ir import MappedNetwork, Network, find_short_loops
+from snnmap.drc.engine import Finding, OnChip, rule
+from snnmap.ir import MappedNetwork, Network, find_short_loops, is_sound
 
 __all__: list[str] = []
 
 
-@rule("SNN301", "loop-too-short", Network)
-def check_loops(subject: Subject[Network]) -> Iterator[Finding]:
+@rule("SNN301", "loop-too-short", Network, stops_folding=True, mended_by="stretch_loops")
+def check_loops(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds loops of populations whose delays add up to less than the chip needs around them. Of populations that
     feed each other one loop is told; once it is mended, another may be.
 
@@ -38,7 +37,7 @@ def check_loops(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN302", "relay-missing", MappedNetwork)
-def check_relays(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
+def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it does: checks that the chip has a neuron that repeats spike counts, where paths must be aligned, and that it
     repeats as many spikes as arrive.
 

@@ -1,88 +1,18 @@
-"""Family 1: is the network a network, and one that the chip has connections for?"""
+"""Family 1, on a chip: is the network one that it has connections for? The rules of any network are in ``ir/structure.py``."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from snnmap.diagnostics import Location, Severity
-from snnmap.drc.engine import Finding, Subject, find_runs, rule
-from snnmap.ir import BoolArray, Network, Population, Projection, expand_terms, find_structure_problems
+from snnmap.drc.engine import Finding, OnChip, find_runs, rule
+from snnmap.ir import BoolArray, Network, Population, Projection, expand_terms, is_sound
 
-__all__ = ["is_sound"]
-
-
-def is_sound(network: Network) -> bool:
-    """Say whether names, shapes and sums make sense, so that rules may follow the graph."""
-    return not any(problem.rule != "SNN103" for problem in find_structure_problems(network))
-
-
-def _pass_on(rule_id: str, network: Network) -> Iterator[Finding]:
-    for problem in find_structure_problems(network):
-        if problem.rule == rule_id:
-            yield Finding(
-                location=problem.location,
-                message=problem.message,
-                measured=problem.measured,
-                limit=problem.limit,
-                unit=problem.unit,
-                fix=problem.fix,
-            )
-
-
-@rule("SNN101", "unknown-name", Network)
-def check_names(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: checks that projections, sums and output ports name parts that exist.
-
-    Why it matters: a connection to nowhere has no meaning, and dropping it would change the network.
-
-    Example: a projection onto `hiden1`.
-
-    How to fix: name an existing input port, population or sum.
-    """
-    yield from _pass_on("SNN101", subject.of)
-
-
-@rule("SNN102", "shape-mismatch", Network)
-def check_shapes(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: checks that weights are (n_pre, n_post), delays not negative, synapses and summands there.
-
-    Why it matters: weights of another shape belong to other neurons.
-
-    Example: 16 x 63 weights onto a population of 64.
-
-    How to fix: give weights, delay and synapse that fit source and target.
-    """
-    yield from _pass_on("SNN102", subject.of)
-
-
-@rule("SNN103", "zero-delay-loop", Network)
-def check_zero_delay_loops(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: finds populations that wait for each other within one step.
-
-    Why it matters: there is no order in which to compute them.
-
-    Example: a recurrent projection with delay 0.
-
-    How to fix: give one projection of the loop a delay of at least 1.
-    """
-    yield from _pass_on("SNN103", subject.of)
-
-
-@rule("SNN104", "circular-sum", Network)
-def check_sums(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: finds spike sums that contain each other, and sums of nothing.
-
-    Why it matters: such a sum has no value.
-
-    Example: sum a of b and c, sum b of a.
-
-    How to fix: put a population between them, or remove the sum.
-    """
-    yield from _pass_on("SNN104", subject.of)
+__all__: list[str] = []
 
 
 @rule("SNN105", "unreachable-neuron", Network, Severity.WARNING)
-def check_reachable(subject: Subject[Network]) -> Iterator[Finding]:
+def check_reachable(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds neurons that no input and no neuron with a positive bias leads to.
 
     Why it matters: they can never fire, and take slots and memory.
@@ -103,7 +33,7 @@ def check_reachable(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN106", "dead-neuron", Network, Severity.WARNING)
-def check_dead(subject: Subject[Network]) -> Iterator[Finding]:
+def check_dead(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds neurons without any positive weight onto them and without a positive bias.
 
     Why it matters: their potential never rises, so they never fire.
@@ -128,7 +58,7 @@ def check_dead(subject: Subject[Network]) -> Iterator[Finding]:
 
 
 @rule("SNN107", "unread-neuron", Network, Severity.WARNING)
-def check_read(subject: Subject[Network]) -> Iterator[Finding]:
+def check_read(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds neurons from which no path leads to an output port.
 
     Why it matters: they change nothing, and take slots and memory.
@@ -148,8 +78,8 @@ def check_read(subject: Subject[Network]) -> Iterator[Finding]:
     )
 
 
-@rule("SNN108", "input-straight-to-output", Network)
-def check_input_to_output(subject: Subject[Network]) -> Iterator[Finding]:
+@rule("SNN108", "input-straight-to-output", Network, stops_folding=True)
+def check_input_to_output(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds projections from an input port to a population that an output port reads.
 
     Why it matters: the chip has weights from inputs to hidden and from hidden to output neurons, but none between.
@@ -171,8 +101,8 @@ def check_input_to_output(subject: Subject[Network]) -> Iterator[Finding]:
             )
 
 
-@rule("SNN109", "output-feeds-back", Network)
-def check_output_feeds_back(subject: Subject[Network]) -> Iterator[Finding]:
+@rule("SNN109", "output-feeds-back", Network, stops_folding=True)
+def check_output_feeds_back(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: finds projections out of populations that an output port reads.
 
     Why it matters: the chip's output neurons have no outgoing weights.
@@ -194,8 +124,8 @@ def check_output_feeds_back(subject: Subject[Network]) -> Iterator[Finding]:
             )
 
 
-@rule("SNN110", "nothing-to-map", Network)
-def check_not_empty(subject: Subject[Network]) -> Iterator[Finding]:
+@rule("SNN110", "nothing-to-map", Network, stops_folding=True)
+def check_not_empty(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: checks that there is an input port, a hidden population and a population that is read, that none of them
     is empty, and that every output port reads something.
 
@@ -235,8 +165,8 @@ def _empty(location: Location, message: str, size: int, unit: str) -> Finding:
     return Finding(location=location, message=message, measured=str(size), limit="1", unit=unit, fix="remove it")
 
 
-@rule("SNN111", "delay-too-long", Network)
-def check_delays(subject: Subject[Network]) -> Iterator[Finding]:
+@rule("SNN111", "delay-too-long", Network, stops_folding=True)
+def check_delays(subject: OnChip[Network]) -> Iterator[Finding]:
     """What it does: compares delays with the hidden neurons that the chip has, and one for each population on the way.
 
     Why it matters: a delay is made of relays, neurons that pass counts on a step later. One that is longer than the chip has

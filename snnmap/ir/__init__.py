@@ -16,10 +16,8 @@ from snnmap.ir.graph import (
     count_fan_out,
     expand_terms,
     find_short_loops,
-    find_structure_problems,
     find_zero_delay_loops,
     order_populations,
-    require_structure,
 )
 from snnmap.ir.image import Block, BlockKind, Image, pack, unpack
 from snnmap.ir.instant import carry_instant_synapses
@@ -34,6 +32,7 @@ from snnmap.ir.relays import fits_relay_cell, relay_memories
 from snnmap.ir.report import Report
 from snnmap.ir.route import Route, count_words, delay_on_chip, find_route
 from snnmap.ir.simulate import simulate_network
+from snnmap.ir.structure import find_structure_problems, is_sound, require_structure
 from snnmap.ir.text import format_network, load_network, parse_network, save_network
 from snnmap.ir.unfold import as_folded_network, projection_name, rebuild_projections, unfold_network
 
@@ -55,6 +54,7 @@ __all__ = [
     "find_short_loops",
     "find_structure_problems",
     "find_zero_delay_loops",
+    "is_sound",
     "order_populations",
     "require_structure",
     "simulate_network",

@@ -20,7 +20,7 @@ class AgreementLimits:
 
     Attributes:
         rate_low: least spikes of a population on the chip, as a share of the model's.
-        rate_high: most.
+        rate_high: most spikes of a population on the chip, as a share of the model's.
         excess_share: spikes in a step beyond what the model's neurons send, as a share of the population's.
         decisions: least share of samples decided as the model does.
         readout_error: largest error of a readout's values, as a share of their spread in the model.

@@ -49,7 +49,12 @@ class CsrMatrix:
 
     @classmethod
     def from_dense(cls, weights: npt.ArrayLike) -> Self:
-        """Store the non-zero entries of a ``(n_pre, n_post)`` array; NaN counts as non-zero."""
+        """Store the non-zero entries of a ``(n_pre, n_post)`` array; NaN counts as non-zero.
+
+        Example:
+            >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).indices.tolist()
+            [1, 0]
+        """
         dense = np.asarray(weights)
         if dense.ndim != 2:
             raise NetworkError("weights must be a matrix", measured=f"{dense.ndim} dimensions", limit="2")
@@ -61,6 +66,10 @@ class CsrMatrix:
         """Build from one (source, target, weight) a synapse, in any order; those of one pair are added.
 
         Entries that are, or add up to, exactly 0 are left out.
+
+        Example:
+            >>> CsrMatrix.from_triplets([0, 1, 0], [1, 0, 1], [2.0, 1.0, 0.5], (2, 2)).to_dense().tolist()
+            [[0.0, 2.5], [1.0, 0.0]]
         """
         row, column, weight = np.asarray(rows, np.int64), np.asarray(columns, np.int64), np.asarray(data)
         order = np.lexsort((column, row))

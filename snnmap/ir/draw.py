@@ -31,6 +31,12 @@ def draw_inputs(ports: Sequence[InputPort], *, max_count: int, n_steps: int = 96
 
     Returns:
         ``(10, n_steps, size) int64`` by port.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> {name: raster.shape for name, raster in draw_inputs(network.inputs, max_count=15).items()}
+        {'in': (10, 96, 2)}
     """
     generator, drawn = np.random.default_rng(seed), {}
     for port in ports:

@@ -1,14 +1,13 @@
 """Questions about a network's graph: order, loops, who reaches whom."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from itertools import chain, pairwise
 
 import networkx as nx
 import numpy as np
 
-from snnmap.diagnostics import Diagnostic, Location, Severity
-from snnmap.errors import DesignRuleError
+from snnmap.ir.cached import cached
 from snnmap.ir.network import Network
 from snnmap.ir.record import FloatArray, record
 
@@ -17,10 +16,8 @@ __all__ = [
     "count_fan_out",
     "expand_terms",
     "find_short_loops",
-    "find_structure_problems",
     "find_zero_delay_loops",
     "order_populations",
-    "require_structure",
 ]
 
 
@@ -29,18 +26,37 @@ def expand_terms(network: Network, source: str) -> tuple[str, ...]:
 
     Raises:
         CycleError: when sums contain each other; :func:`find_structure_problems` reports that first.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from dataclasses import replace
+        >>> from snnmap.ir import SpikeSum
+        >>> expand_terms(replace(network, sums=(SpikeSum(name="both", terms=("h", "in", "h")),)), "both")
+        ('h', 'in', 'h')
     """
+    return _leaves(network).get(source, (source,))
+
+
+@cached
+def _leaves(network: Network) -> Mapping[str, tuple[str, ...]]:
+    """Give the summands of each sum that are no sums themselves."""
     terms = {addition.name: addition.terms for addition in network.sums}
-    if source not in terms:
-        return (source,)
     leaves: dict[str, tuple[str, ...]] = {}
     for name in TopologicalSorter(terms).static_order():
         leaves[name] = tuple(chain.from_iterable(leaves[term] for term in terms[name])) if name in terms else (name,)
-    return leaves[source]
+    return leaves
 
 
 def count_fan_out(network: Network) -> dict[str, FloatArray]:
-    """Give the weights that leave each neuron, ``(size,)`` by source; a spike sum passes on its summands' spikes."""
+    """Give the weights that leave each neuron, ``(size,)`` by source; a spike sum passes on its summands' spikes.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> {name: weights.tolist() for name, weights in count_fan_out(network).items()}
+        {'in': [1.0, 1.0], 'h': [1.0, 1.0], 'out': [0.0, 0.0]}
+    """
     fan_out = {name: np.zeros(size) for name, size in network.source_sizes.items()}
     for projection in network.projections:
         for leaf in expand_terms(network, projection.pre):
@@ -49,25 +65,43 @@ def count_fan_out(network: Network) -> dict[str, FloatArray]:
 
 
 def order_populations(network: Network) -> list[str]:
-    """Order populations so that zero-delay projections go forward; ties keep the network's own order."""
+    """Order populations so that zero-delay projections go forward; ties keep the network's own order.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> order_populations(network)
+        ['h', 'out']
+    """
+    return list(_order(network))
+
+
+@cached
+def _order(network: Network) -> tuple[str, ...]:
     position = {population.name: index for index, population in enumerate(network.populations)}
-    graph = _zero_delay_graph(network)
-    return list(nx.lexicographical_topological_sort(graph, key=lambda name: position[name]))
+    return tuple(nx.lexicographical_topological_sort(_zero_delay_graph(network), key=lambda name: position[name]))
 
 
 def find_zero_delay_loops(network: Network) -> list[list[str]]:
     """Give, for each set of populations that wait for each other within one step, a shortest loop through its first, in order."""
+    return [list(loop) for loop in _zero_delay_loops(network)]
+
+
+@cached
+def _zero_delay_loops(network: Network) -> tuple[tuple[str, ...], ...]:
     graph = _zero_delay_graph(network)
     components = sorted(sorted(component) for component in nx.strongly_connected_components(graph))
-    return [_loop_through(c[0], sorted(graph.subgraph(c).edges)) for c in components if graph.subgraph(c).edges]
+    waiting = [c for c in components if len(c) > 1 or graph.has_edge(c[0], c[0])]
+    return tuple(_loop_through(c[0], sorted(graph.subgraph(c).edges)) for c in waiting)
 
 
-def _loop_through(name: str, edges: list[tuple[str, str]]) -> list[str]:
+def _loop_through(name: str, edges: list[tuple[str, str]]) -> tuple[str, ...]:
     graph: nx.DiGraph[str] = nx.DiGraph(edges)
     ways_back = [nx.shortest_path(graph, successor, name) for successor in sorted(graph.successors(name))]
-    return [name, *min(ways_back, key=len)[:-1]]
+    return (name, *min(ways_back, key=len)[:-1])
 
 
+@cached
 def _zero_delay_graph(network: Network) -> "nx.DiGraph[str]":
     graph: nx.DiGraph[str] = nx.DiGraph()
     names = {population.name for population in network.populations}
@@ -77,165 +111,6 @@ def _zero_delay_graph(network: Network) -> "nx.DiGraph[str]":
             leaves = expand_terms(network, projection.pre)
             graph.add_edges_from((leaf, projection.post) for leaf in leaves if leaf in names)
     return graph
-
-
-def require_structure(network: Network) -> None:
-    """Check that the network can be run at all: names, shapes, delays, no loop within a step.
-
-    Raises:
-        DesignRuleError: with every problem found.
-    """
-    problems = list(find_structure_problems(network))
-    if problems:
-        raise DesignRuleError(problems)
-
-
-def find_structure_problems(network: Network) -> Iterator[Diagnostic]:
-    """Report what keeps a network from having a meaning; the design rules of family 1 pass these on."""
-    yield from _unknown_names(network)
-    yield from _broken_sums(network)
-    yield from _wrong_shapes(network)
-    if not any(True for _ in _broken_sums(network)):
-        yield from _zero_delay_loops(network)
-
-
-def _problem(
-    rule: str, name: str, location: Location, message: str, fix: str, measured: str = "", limit: str = "", unit: str = ""
-) -> Diagnostic:
-    return Diagnostic(
-        rule=rule,
-        name=name,
-        severity=Severity.ERROR,
-        location=location,
-        message=message,
-        fix=fix,
-        measured=measured,
-        limit=limit,
-        unit=unit,
-    )
-
-
-def _unknown_names(network: Network) -> Iterator[Diagnostic]:
-    populations = {population.name for population in network.populations}
-    sources = populations | {port.name for port in network.inputs} | {addition.name for addition in network.sums}
-    for projection in network.projections:
-        for role, name, known in (("source", projection.pre, sources), ("target", projection.post, populations)):
-            if name not in known:
-                location = Location(projection=projection.name, source=projection.source)
-                yield _problem(
-                    "SNN101",
-                    "unknown-name",
-                    location,
-                    f"the {role} '{name}' does not exist",
-                    "name an existing population or port",
-                )
-    for port in network.outputs:
-        for name in port.populations:
-            if name not in populations:
-                yield _problem(
-                    "SNN101",
-                    "unknown-name",
-                    Location(port=port.name),
-                    f"population '{name}' does not exist",
-                    "read an existing population",
-                )
-    for addition in network.sums:
-        for name in addition.terms:
-            if name not in sources:
-                location = Location(population=addition.name, source=addition.source)
-                yield _problem(
-                    "SNN101",
-                    "unknown-name",
-                    location,
-                    f"the summand '{name}' does not exist",
-                    "add existing populations, ports or sums",
-                )
-
-
-def _broken_sums(network: Network) -> Iterator[Diagnostic]:
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_edges_from((addition.name, term) for addition in network.sums for term in addition.terms)
-    for component in nx.strongly_connected_components(graph):
-        first = min(component)
-        if len(component) > 1 or graph.has_edge(first, first):
-            location = Location(population=first)
-            yield _problem(
-                "SNN104",
-                "circular-sum",
-                location,
-                f"sums contain each other: {', '.join(sorted(component))}",
-                "put a population between them",
-            )
-    for addition in network.sums:
-        if not addition.terms:
-            yield _problem(
-                "SNN104", "circular-sum", Location(population=addition.name), "the sum has no terms", "add terms or remove it"
-            )
-
-
-def _wrong_shapes(network: Network) -> Iterator[Diagnostic]:
-    sizes = network.source_sizes
-    synapses = {population.name: population.n_synapses for population in network.populations}
-    for projection in network.projections:
-        location = Location(projection=projection.name, source=projection.source)
-        expected = (sizes.get(projection.pre), sizes.get(projection.post))
-        if None not in expected and projection.weights.shape != expected:
-            yield _problem(
-                "SNN102", "shape-mismatch", location, "the weights do not fit source and target",
-                "give weights of shape (n_pre, n_post)", str(projection.weights.shape), str(expected),
-            )  # fmt: skip
-        if projection.delay_steps < 0:
-            yield _problem(
-                "SNN102",
-                "shape-mismatch",
-                location,
-                "the delay is negative",
-                "use a delay of 0 or more",
-                str(projection.delay_steps),
-                "0",
-                "steps",
-            )
-        n_synapses = synapses.get(projection.post, projection.synapse + 1)
-        if not 0 <= projection.synapse < n_synapses:
-            message = f"the target has no synapse {projection.synapse}"
-            yield _problem(
-                "SNN102",
-                "shape-mismatch",
-                location,
-                message,
-                "use an existing synapse",
-                str(projection.synapse),
-                str(n_synapses - 1),
-            )
-    for addition in network.sums:
-        found = {sizes[term] for term in addition.terms if term in sizes}
-        if len(found) > 1:
-            location = Location(population=addition.name, source=addition.source)
-            yield _problem(
-                "SNN102",
-                "shape-mismatch",
-                location,
-                "the summands differ in size",
-                "add sources of one size",
-                str(sorted(found)),
-                "one size",
-            )
-
-
-def _zero_delay_loops(network: Network) -> Iterator[Diagnostic]:
-    for loop in find_zero_delay_loops(network):
-        location = Location(population=loop[0])
-        message = f"populations wait for each other within one step: {' -> '.join([*loop, loop[0]])}"
-        yield _problem(
-            "SNN103",
-            "zero-delay-loop",
-            location,
-            message,
-            "give one projection of the loop a delay of 1",
-            "0",
-            "1",
-            "steps around the loop",
-        )
 
 
 @record
@@ -263,6 +138,15 @@ def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
     Returns:
         The loops of one population, then one loop for each set of populations that feed each other; empty exactly when
         the network can be folded.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from dataclasses import replace
+        >>> back = replace(network.projections[1], name="back", post="h", delay_steps=0)
+        >>> loop = find_short_loops(replace(network, projections=(*network.projections, back)), 1)[0]
+        >>> loop.populations, loop.delay_steps, loop.needed_steps
+        (('h',), 0, 1)
     """
     graph = _slack_graph(network, hop_steps)
     found = [_short_loop(graph, [name, name], hop_steps) for name in sorted(graph) if _is_short_self_loop(graph, name)]

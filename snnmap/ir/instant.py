@@ -28,6 +28,15 @@ def carry_instant_synapses(network: Network) -> Network:
 
     Returns:
         The network; itself where no neuron that receives anything is without a memory.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from dataclasses import replace
+        >>> plain = replace(network.populations[0], alpha=[[0.0, 0.0]])
+        >>> carried = carry_instant_synapses(replace(network, populations=(plain, network.populations[1])))
+        >>> carried.population("h").alpha.tolist()
+        [[0.5, 0.5]]
     """
     instant = {
         (population.name, synapse): np.asarray(row == 0.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Readout
 from snnmap.errors import NetworkError
+from snnmap.ir.cached import Cached, cached
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.record import FloatArray, IntArray, freeze_float, freeze_int, freeze_mapping, record, replace_array
 
@@ -91,6 +93,10 @@ class Population:
 
         Raises:
             NetworkError: when a parameter does not fit the size.
+
+        Example:
+            >>> Population.create("h", 3, alpha=[[0.5], [0.75]], beta=0.875).alpha.shape
+            (2, 3)
         """
         return cls(
             name=name,
@@ -200,7 +206,7 @@ class OutputPort:
 
 
 @record
-class Network:
+class Network(Cached):
     """A discrete-time LIF network, the meaning of every model.
 
     Values are not judged here: a network with a NaN weight can be built, so that the design rules can say where.
@@ -218,6 +224,25 @@ class Network:
 
     Raises:
         NetworkError: when two parts share a name.
+
+    Example:
+        >>> from snnmap.ir import CsrMatrix
+        >>> weights = CsrMatrix.from_dense([[1.0, 0.0], [0.0, 1.0]])
+        >>> network = Network(
+        ...     name="copy",
+        ...     inputs=(InputPort(name="in", size=2),),
+        ...     populations=(
+        ...         Population.create("h", 2, alpha=0.5, beta=0.75),
+        ...         Population.create("out", 2, alpha=0.5, beta=0.75, max_count=1),
+        ...     ),
+        ...     projections=(
+        ...         Projection(name="first", pre="in", post="h", weights=weights),
+        ...         Projection(name="second", pre="h", post="out", weights=weights),
+        ...     ),
+        ...     outputs=(OutputPort(name="y", populations=("out",)),),
+        ... )
+        >>> network.source_sizes["h"]
+        2
     """
 
     name: str
@@ -250,23 +275,29 @@ class Network:
         Raises:
             KeyError: when there is none.
         """
-        return {population.name: population for population in self.populations}[name]
+        return _by_name(self)[name]
 
     @property
-    def source_sizes(self) -> dict[str, int]:
+    @cached
+    def source_sizes(self) -> Mapping[str, int]:
         """Size of each input port, population and (where its terms are known) spike sum, by name."""
         sizes = {port.name: port.size for port in self.inputs} | {p.name: p.size for p in self.populations}
         pending = list(self.sums)
         while pending:
             known = [s for s in pending if any(term in sizes for term in s.terms)]
             if not known:
-                return sizes
+                break
             for addition in known:
                 sizes[addition.name] = next(sizes[term] for term in addition.terms if term in sizes)
             pending = [s for s in pending if s not in known]
-        return sizes
+        return MappingProxyType(sizes)
 
     @property
     def output_populations(self) -> tuple[str, ...]:
         """Names of the populations that ports read, each once, in port order: the chip's output neurons."""
         return tuple(dict.fromkeys(name for port in self.outputs for name in port.populations))
+
+
+@cached
+def _by_name(network: Network) -> Mapping[str, Population]:
+    return {population.name: population for population in network.populations}

@@ -72,6 +72,12 @@ def read_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[s
 
     Raises:
         InputError: a port is missing or unknown, a shape is wrong, or a count is negative or not an integer.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> read_rasters(network.inputs, [[1, 0], [0, 2], [0, 0]])["in"].shape
+        (1, 3, 2)
     """
     given = dict(inputs) if isinstance(inputs, Mapping) else dict.fromkeys([port.name for port in ports[:1]], inputs)
     names = {port.name for port in ports}

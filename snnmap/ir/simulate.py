@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.errors import InputError
-from snnmap.ir.graph import expand_terms, order_populations, require_structure
+from snnmap.ir.graph import expand_terms, order_populations
 from snnmap.ir.network import Network, Population, Projection
 from snnmap.ir.raster import Recording, read_rasters
 from snnmap.ir.record import FloatArray, IntArray
+from snnmap.ir.structure import require_structure
 
 __all__ = ["simulate_network"]
 
@@ -38,6 +39,15 @@ def simulate_network(
     Raises:
         InputError: wrong raster or unknown population name.
         DesignRuleError: the network's structure has no meaning (unknown names, shapes, loops within a step).
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> recording = simulate_network(network, [[1, 3], [0, 0], [0, 0]], counts_of=["h", "out"])
+        >>> recording.counts["h"][0].tolist()
+        [[1, 3], [0, 1], [0, 1]]
+        >>> recording.counts["out"][0].tolist()
+        [[1, 1], [0, 1], [0, 1]]
     """
     require_structure(network)
     rasters = read_rasters(network.inputs, inputs)

@@ -58,6 +58,12 @@ def parse_network(text: str, *, where: str = "text") -> Network:
 
     Raises:
         NetworkError: not JSON, not this format, or a missing, unknown or malformed field.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> parse_network(format_network(network)) == network
+        True
     """
     try:
         return _read_network(_take_header(json.loads(text)))

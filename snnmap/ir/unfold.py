@@ -20,6 +20,10 @@ def projection_name(pre: str, post: str, synapse: int, delay_steps: int) -> str:
     """Give the canonical name of the one projection between two parts with this synapse and delay.
 
     No two projections share one: a name that could be taken for an arrow is written as JSON writes it.
+
+    Example:
+        >>> projection_name("h1", "out", 0, 2)
+        'h1->out[0]@2'
     """
     return f"{_quote(pre)}->{_quote(post)}[{synapse}]@{delay_steps}"
 

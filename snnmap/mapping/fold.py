@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnmap.chip import Chip, MemoryKind
+from snnmap.drc import OnChip, neuron, topology
 from snnmap.errors import NetworkError
 from snnmap.ir import (
     CsrMatrix,
@@ -57,29 +58,27 @@ def fold_network(network: Network, chip: Chip, *, options: FoldOptions | None = 
     Raises:
         DesignRuleError: broken structure, or a loop too short to fold.
         NetworkError: the chip has no weights for a connection (input to output, or from an output), or resets differ.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.chip import load_chip
+        >>> mapped = fold_network(network, load_chip("xylo-audio-3"))
+        >>> dict(mapped.lags), mapped.n_relays, mapped.latency_steps
+        ({'h': 0, 'out': 1}, 0, 1)
     """
     lowered = lower_network(network)
-    _require_foldable(lowered)
+    _require_foldable(lowered, chip)
     stretched = stretch_short_loops(lowered, chip) if options is not None and options.stretch_loops else {}
     if stretched:
         lowered = stretch_network(lowered, stretched)
     return _Folding(lowered, chip, retime_network(lowered, chip), stretched).build()
 
 
-def _require_foldable(network: Network) -> None:
-    outputs, inputs = set(network.output_populations), {port.name for port in network.inputs}
-    for edge in network.projections:
-        if edge.pre in outputs:
-            raise NetworkError(
-                "a population read by an output port projects on", where=edge.name, fix="see snnmap explain SNN109"
-            )
-        if edge.pre in inputs and edge.post in outputs:
-            raise NetworkError("an input projects straight to an output", where=edge.name, fix="see snnmap explain SNN108")
-    for population in network.populations:
-        if population.reset != "subtract":
-            raise NetworkError(
-                "the chip resets by subtraction", where=f"population '{population.name}'", fix="see snnmap explain SNN403"
-            )
+def _require_foldable(network: Network, chip: Chip) -> None:
+    for rule in (topology.check_output_feeds_back, topology.check_input_to_output, neuron.check_reset):
+        for found in rule.judge(OnChip(of=network, chip=chip)):
+            raise NetworkError(found.message, where=str(found.location), fix=f"{found.fix}; see snnmap explain {found.rule}")
 
 
 class _Folding:

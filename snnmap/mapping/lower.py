@@ -18,6 +18,12 @@ def lower_network(network: Network) -> Network:
 
     Raises:
         DesignRuleError: the network's structure has no meaning.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> [projection.name for projection in lower_network(network).projections]
+        ['h->out[0]@0', 'in->h[0]@0']
     """
     require_structure(network)
     groups: defaultdict[tuple[str, str, int, int], list[Projection]] = defaultdict(list)

@@ -7,10 +7,10 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-from snnmap.chip import Chip, MemoryKind
-from snnmap.diagnostics import Diagnostic, Location, Severity
+from snnmap.chip import Chip
+from snnmap.drc import OnChip, timing
 from snnmap.errors import DesignRuleError
-from snnmap.ir import Network, Route, ShortLoop, delay_on_chip, find_route, find_short_loops, projection_name, record
+from snnmap.ir import Network, Route, delay_on_chip, find_route, projection_name, record
 
 __all__ = ["Retiming", "retime_network", "stretch_short_loops"]
 
@@ -46,11 +46,11 @@ def retime_network(network: Network, chip: Chip) -> Retiming:
         chip: whose delays apply.
 
     Raises:
-        DesignRuleError: a loop is too short to fold (SNN301).
+        DesignRuleError: a loop is too short to fold (:func:`snnmap.drc.timing.check_loops`).
     """
-    short = find_short_loops(network, chip.memory(MemoryKind.RECURRENT).delay_steps)
+    short = list(timing.check_loops.judge(OnChip(of=network, chip=chip)))
     if short:
-        raise DesignRuleError([_short_loop_diagnostic(loop) for loop in short])
+        raise DesignRuleError(short)
     problem = _Problem(network, chip)
     relays = problem.minimise(problem.relay_cost, [])
     latest = problem.minimise(problem.lag_cost, [(problem.relay_cost, float(np.rint(problem.relay_cost @ relays)))])
@@ -83,21 +83,6 @@ def stretch_short_loops(network: Network, chip: Chip) -> dict[str, int]:
     upper = np.r_[np.full(n, np.inf), np.where(stretchable, np.inf, 0.0)]
     found = _solve(cost, [LinearConstraint(csr_array(rows), slack, np.inf)] if m else [], upper)
     return {edge.name: int(steps) for edge, steps in zip(hidden_edges, found[n:], strict=True) if steps}
-
-
-def _short_loop_diagnostic(loop: ShortLoop) -> Diagnostic:
-    populations = loop.populations
-    return Diagnostic(
-        rule="SNN301",
-        name="loop-too-short",
-        severity=Severity.ERROR,
-        location=Location(population=populations[0]),
-        message=f"the loop {' -> '.join([*populations, populations[0]])} comes round faster than the chip can",
-        measured=str(loop.delay_steps),
-        limit=str(loop.needed_steps),
-        unit="steps around the loop",
-        fix="give a projection of the loop a longer delay, or ask for stretching (--stretch-loops)",
-    )
 
 
 class _Problem:

@@ -95,6 +95,14 @@ def verify_fold(
     Raises:
         NetworkError: the rebuilt network is not the source.
         InputError: rasters that do not suit the network.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.chip import load_chip
+        >>> from snnmap.mapping import fold_network
+        >>> verify_fold(network, fold_network(network, load_chip("xylo-audio-3"))).n_mismatches
+        0
     """
     lowered = stretch_network(lower_network(network), dict(mapped.stretched))
     _require_equal_structure(lowered, unfold_network(mapped))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from snnmap.chip import Chip, load_chip
 from snnmap.convert.convert import Conversion
 from snnmap.diagnostics import Diagnostic
-from snnmap.drc import check_mapped, check_network
+from snnmap.drc import Rule, check_mapped, check_network, find_rule
 from snnmap.errors import DesignRuleError, NetworkError
 from snnmap.ir import Report
 from snnmap.loading import load
@@ -45,6 +45,12 @@ def check_model(
         FrontendError: the model cannot be read as a network.
         ChipError: unknown or malformed chip.
         InputError: calibration data or labels that do not suit the model.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> check_model(network, "xylo-audio-3").report.is_clean
+        True
     """
     return _check(_open(model, options, calibration, labels), _read_chip(chip), on_stage)
 
@@ -77,6 +83,16 @@ def compile_model(
         FrontendError: the model cannot be read as a network.
         ChipError: unknown or malformed chip.
         InputError: calibration data or labels that do not suit the model.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> import numpy as np
+        >>> artifacts = compile_model(network, "xylo-audio-3", calibration=np.full((2, 60, 2), 1))
+        >>> artifacts.verification.n_mismatches
+        0
+        >>> artifacts.run(np.full((1, 4, 2), 1))["y"][0].tolist()
+        [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
     task = _open(model, options, calibration, labels)
     found = _check(task, _read_chip(chip), on_stage)
@@ -121,7 +137,7 @@ def _check(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
     report = check_network(network, chip)
     if any(_forbids_folding(diagnostic, options) for diagnostic in report.errors):
         return CheckResult(report=report)
-    report = _without_stretched_loops(report, options)
+    report = _without_mended(report, options)
     if report.errors:
         on_stage("folding into the hidden population")
         mapped = fold_network(network, chip, options=options.fold)
@@ -131,15 +147,17 @@ def _check(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
 
 def _forbids_folding(diagnostic: Diagnostic, options: CompileOptions) -> bool:
     """Say whether a finding leaves nothing to fold; all others still let the later rules measure."""
-    if diagnostic.rule == "SNN301":
-        return not options.fold.stretch_loops
-    return diagnostic.rule.startswith("SNN1") or diagnostic.rule in ("SNN403", "SNN001")
+    rule = find_rule(diagnostic)
+    return rule is None or (rule.stops_folding and not _is_mended(rule, options))
 
 
-def _without_stretched_loops(report: Report, options: CompileOptions) -> Report:
-    if not options.fold.stretch_loops:
-        return report
-    kept = tuple(diagnostic for diagnostic in report.diagnostics if diagnostic.rule != "SNN301")
+def _is_mended(rule: Rule | None, options: CompileOptions) -> bool:
+    """Say whether the mapping was asked to make up for what a rule finds."""
+    return rule is not None and bool(rule.mended_by) and bool(getattr(options.fold, rule.mended_by))
+
+
+def _without_mended(report: Report, options: CompileOptions) -> Report:
+    kept = tuple(diagnostic for diagnostic in report.diagnostics if not _is_mended(find_rule(diagnostic), options))
     return Report(diagnostics=kept, rules_run=report.rules_run)
 
 

@@ -6,16 +6,14 @@ from typing import TypeAlias, get_args
 
 import numpy.typing as npt
 
-from snnmap.drc import RULES
+from snnmap.diagnostics import Diagnostic
+from snnmap.drc import RULES, Rule, find_rule
 from snnmap.errors import InputError
-from snnmap.ir import AgreementLimits, Decision
+from snnmap.ir import AgreementLimits, Comparison, Decision
 from snnmap.mapping import FoldOptions
 from snnmap.quantise import QuantiseOptions
 
-__all__ = ["FAMILY", "CompileOptions", "Rasters"]
-
-FAMILY = "SNN6"
-"""Rules of agreement: their errors can be allowed."""
+__all__ = ["CompileOptions", "Rasters"]
 
 Rasters: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -28,8 +26,8 @@ class CompileOptions:
         fold: choices of the mapping stage.
         quantise: choices of the quantisation.
         limits: how far the bitstream may be from the model before it is a finding.
-        decision: how classes are read from the outputs: ``count`` of spikes, ``last``, ``mean`` or ``max`` value; None measures
-            every usual way.
+        decision: how classes are read from the outputs: ``count`` of spikes, ``last``, ``mean`` or ``max`` value; where it is
+            not given, every usual way is measured.
         hold_back: share of the calibration samples, evenly chosen, that the quantiser does not see and that the bitstream is
             compared on; where these would be fewer than 16, all samples are for both.
         allow: rules of family 6 (agreement), by id or name, whose errors are told as warnings; ``SNN6`` is all of them.
@@ -48,13 +46,13 @@ class CompileOptions:
     verify: bool = True
 
     def __post_init__(self) -> None:
-        known = {key for rule in RULES.values() if rule.id.startswith(FAMILY) for key in (rule.id, rule.name)} | {FAMILY}
+        known = {key for rule in RULES.values() for key in _allowing(rule)}
         given = (self.allow,) if isinstance(self.allow, str) else self.allow
         object.__setattr__(self, "allow", tuple(given))
         wrong = ", ".join(sorted(set(self.allow) - known))
-        InputError.require_option(
-            self, "allow", not wrong, f"{FAMILY} or some of {', '.join(sorted(known - {FAMILY}))}", of="the build"
-        )
+        families = {rule.family for rule in RULES.values()} & known
+        listed = f"{', '.join(sorted(families))} or some of {', '.join(sorted(known - families))}"
+        InputError.require_option(self, "allow", not wrong, listed, of="the build")
         InputError.require_option(self, "hold_back", 0 <= self.hold_back <= 0.9, "0 to 0.9", of="the build")
         InputError.require_option(
             self,
@@ -63,3 +61,12 @@ class CompileOptions:
             ", ".join(get_args(Decision)),
             of="the build",
         )
+
+    def allows(self, diagnostic: Diagnostic) -> bool:
+        """Say whether a finding is to be told as a warning."""
+        return not _allowing(find_rule(diagnostic)).isdisjoint(self.allow)
+
+
+def _allowing(rule: Rule | None) -> set[str]:
+    """Give the words that allow a rule: id, name or family, of a rule that judges the agreement of bitstream and model."""
+    return set() if rule is None or rule.subject is not Comparison else {rule.id, rule.name, rule.family}

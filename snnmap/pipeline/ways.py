@@ -10,8 +10,8 @@ from snnmap.bitstream import decode, encode
 from snnmap.chip import Chip
 from snnmap.compare import SourceReference, choose_samples, compare_image, count_spikes, read_labels
 from snnmap.convert.convert import Conversion
-from snnmap.diagnostics import Diagnostic, Severity
-from snnmap.drc import check_comparison, check_mapped, check_quantised
+from snnmap.diagnostics import Severity
+from snnmap.drc import check_comparison, check_mapped, check_quantised, find_rule
 from snnmap.errors import FormatError, InputError
 from snnmap.ir import (
     IntArray,
@@ -28,7 +28,7 @@ from snnmap.ir import (
 )
 from snnmap.mapping import fold_network, lower_network, stretch_network
 from snnmap.pipeline.artifacts import CheckResult
-from snnmap.pipeline.options import FAMILY, CompileOptions, Rasters
+from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.quantise import RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
 
 __all__ = ["Task", "find_way"]
@@ -37,10 +37,6 @@ _TUNING_WORK = 1e8
 """As the bound on the comparison's work, for the float run to which rates are tuned."""
 _FEWEST_HELD_BACK = 16
 """Samples that tell something; where fewer would be held back, none are."""
-
-
-_OF_QUANTISATION = ("SNN601", "SNN603", "SNN604", "SNN605", "SNN608")
-"""Rules whose findings depend on how a network is quantised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,18 +273,14 @@ def _refer(task: Task, data: _Data) -> SourceReference | None:
 
 def _allow(report: Report, options: CompileOptions) -> Report:
     """Turn errors that the user allows into warnings."""
-
-    def allowed(diagnostic: Diagnostic) -> bool:
-        return bool({FAMILY, diagnostic.rule, diagnostic.name} & set(options.allow)) and diagnostic.rule.startswith(FAMILY)
-
-    eased = (replace(d, severity=Severity.WARNING) if allowed(d) else d for d in report.diagnostics)
+    eased = (replace(d, severity=Severity.WARNING) if options.allows(d) else d for d in report.diagnostics)
     ordered = sorted(eased, key=lambda diagnostic: diagnostic.sort_key)
     return Report(diagnostics=tuple(ordered), rules_run=report.rules_run)
 
 
 def _may_gain(report: Report) -> bool:
     """Say whether a finding may go away when the network is quantised in another way."""
-    return any(d.rule in _OF_QUANTISATION and (d.severity is Severity.ERROR or d.rule != "SNN604") for d in report.diagnostics)
+    return any((rule := find_rule(d)) is not None and d.severity in rule.requantised for d in report.diagnostics)
 
 
 def _score(found: CheckResult) -> tuple[float, ...]:

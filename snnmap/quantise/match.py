@@ -26,7 +26,7 @@ from snnmap.ir import (
     record,
     simulate_network,
 )
-from snnmap.quantise.response import kernel_product, kernel_sum, tail_product, tail_sum
+from snnmap.quantise.response import LARGEST_DECAY, kernel_product, kernel_sum, tail_product, tail_sum
 from snnmap.quantise.tune import Tuner
 
 __all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
@@ -34,8 +34,10 @@ __all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
 SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 
 _CODABLE = 1e-9
+"""Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
 _AMPLIFICATION_COST = 0.005
-"""Cost of coefficients that nearly cancel: they make the weights' rounding errors larger."""
+"""Cost of coefficients that nearly cancel, in errors of the kernel: they make the weights' rounding errors larger, and doubling
+them is worth half a percent of the kernel, about what a weight of 8 bits is rounded by."""
 _PLACE_HOLDER = 2.0**-24
 """A weight that does nothing but hold a word for the rounding to use."""
 
@@ -145,7 +147,7 @@ def _rebuild(network: Network, population: Population, chip: Chip, *, pair: bool
     which = which.reshape(-1)
     factor, self_weight = fit.factor[:, which], fit.self_weight[:, which] * population.threshold
     rebuilt = replace(population, alpha=decay_factors(fit.dash_syn[:, which]), beta=decay_factors(fit.dash_mem[which]))
-    bias_factor = (1.0 - rebuilt.beta) / np.maximum(1.0 - population.beta, 2.0**-16)
+    bias_factor = (1.0 - rebuilt.beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY)
     rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
     match = DecayMatch(
         population=population.name,
@@ -281,7 +283,7 @@ def _match_reset(beta: FloatArray, b: float, codes: list[float]) -> tuple[FloatA
     The error is given as a share of the reset itself, ``beta**t``.
     """
     products = [-tail_product(code, b, beta, b) for code in codes]
-    kept = np.minimum(beta, 1.0 - 2.0**-16)
+    kept = np.minimum(beta, LARGEST_DECAY)
     power = kept * kept / (1.0 - kept * kept) - 2.0 * kept * b / (1.0 - kept * b) + b * b / (1.0 - b * b)
     weight, left = _least_squares(codes, b, products, -tail_sum(kept, b), np.maximum(power, 0.0))
     return weight, np.sqrt(left * (1.0 - kept * kept))

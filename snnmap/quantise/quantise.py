@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +28,16 @@ class QuantiseOptions:
     """Choices of the quantisation.
 
     Attributes:
-        second_synapse: see :func:`match_decays`: ``decays`` (use a free second synapse where decays cannot be coded),
-            ``always`` (also to round weights more finely), ``never`` or ``unmatched``. Where what this adds does not fit
-            the chip, the next less is taken.
+        second_synapse: what a free second synapse is for (see :func:`match_decays`): ``decays`` that cannot be coded, ``always``
+            (also to round weights more finely), ``never``, or ``unmatched``, where decays are rounded as they are. Where what
+            this adds does not fit the chip, the next less is taken.
         depth: thresholds below 0 beyond which potentials may saturate. A ReLU that is off sinks ever lower, and holding all
             of it would cost the weights' precision; a converted network takes 16.
         readout_margin: how far beyond what was seen readouts by potential have room before they fire or saturate. More is
             coarser, and leaves more room for training on.
+
+    Raises:
+        InputError: a choice that is out of its range.
     """
 
     second_synapse: SecondSynapse = "decays"
@@ -41,6 +45,10 @@ class QuantiseOptions:
     readout_margin: float = 4.0
 
     def __post_init__(self) -> None:
+        ways = get_args(SecondSynapse)
+        known = self.second_synapse in ways
+        InputError.require_option(self, "second_synapse", known, ", ".join(ways), of="the quantisation")
+        InputError.require_option(self, "depth", self.depth >= 0.0, "0 or more", of="the quantisation")
         InputError.require_option(self, "readout_margin", 1.0 <= self.readout_margin <= 1e6, "1..1e6", of="the quantisation")
 
 
@@ -65,6 +73,15 @@ def quantise_network(
     Raises:
         NetworkError: relays are needed and the chip has no relay cell.
         InputError: calibration rasters that do not suit the network.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.chip import load_chip
+        >>> from snnmap.mapping import fold_network
+        >>> quantised = quantise_network(fold_network(network, load_chip("xylo-audio-3")))
+        >>> quantised.program.input_weights[0].to_dense()[:, :2].tolist(), quantised.program.hidden.threshold.tolist()
+        ([[127, 0], [0, 127]], [254, 254])
     """
     if mapped.integers:
         return keep_integers(mapped)

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from snnmap.ir import FloatArray
 
-__all__ = ["kernel_product", "kernel_sum", "tail_product", "tail_sum"]
+__all__ = ["LARGEST_DECAY", "kernel_product", "kernel_sum", "tail_product", "tail_sum"]
 
-_LARGEST_DECAY = 1.0 - 2.0**-16
+LARGEST_DECAY = 1.0 - 2.0**-16
+"""Of a state in kernels; one that loses nothing a step has a kernel without an end, and no sum."""
 
 
 def kernel_product(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.ArrayLike) -> FloatArray:
@@ -49,7 +50,7 @@ def _series(x: FloatArray) -> FloatArray:
 
 
 def _clip(decay: npt.ArrayLike) -> FloatArray:
-    return np.minimum(np.asarray(decay, np.float64), _LARGEST_DECAY)
+    return np.minimum(np.asarray(decay, np.float64), LARGEST_DECAY)
 
 
 def _apart(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

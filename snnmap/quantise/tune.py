@@ -15,7 +15,13 @@ __all__ = ["RateTuning", "Tuner", "tune_rates"]
 _TOLERANCE = 0.01
 """Share by which a population's spikes may be off without a try."""
 _TRIES = 7
+"""Runs of the network spent on a population: halving the range that often leaves less than a hundredth of it."""
 _DAMPING = 0.7
+"""First turn of a knob over the excess of the log rate: all of it would overshoot in a population that drives itself."""
+_NEAREST_END = 0.1
+"""Share of the range between two places that is kept from either end, so that a bent curve cannot hold the search there."""
+_SHORTEST_STEP, _LONGEST_STEP, _BLIND_STEP = 0.25, 4.0, 2.0
+"""Next step over the last: as the secant of two noisy counts says, within the first two; or the third where it does not rise."""
 _LARGEST = 0.25
 """The most that a knob is turned: a share of a threshold, or of a bias as many thresholds a step, and half the rate."""
 
@@ -117,12 +123,12 @@ def _next_place(tried: list[tuple[float, float]]) -> float:
     high = min((point for point in tried if point[1] >= 0), default=None, key=lambda point: point[1])
     if low and high:
         share = low[1] / (low[1] - high[1])
-        return low[0] + (high[0] - low[0]) * min(0.9, max(0.1, share))
+        return low[0] + (high[0] - low[0]) * min(1.0 - _NEAREST_END, max(_NEAREST_END, share))
     (x0, y0), (x1, y1) = tried[-2:]
     slope = (y1 - y0) / (x1 - x0)
     if slope <= 0:
-        return x1 + 2.0 * (x1 - x0)
-    return x1 + min(4.0, max(0.25, -y1 / slope / (x1 - x0))) * (x1 - x0)
+        return x1 + _BLIND_STEP * (x1 - x0)
+    return x1 + min(_LONGEST_STEP, max(_SHORTEST_STEP, -y1 / slope / (x1 - x0))) * (x1 - x0)
 
 
 def _log_rate(found: int, wanted: int) -> float:

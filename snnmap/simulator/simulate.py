@@ -39,6 +39,14 @@ def simulate_image(
     Raises:
         InputError: wrong raster or unknown area.
         FormatError: the image is not one that packing could make.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.pipeline import compile_model
+        >>> image = compile_model(network, "xylo-audio-3").image
+        >>> simulate_image(image, [[1, 3], [0, 0], [0, 0]], counts_of=["hidden"]).counts["hidden"][0].tolist()
+        [[0, 3], [1, 1], [0, 1]]
     """
     program = unpack(image)
     counts = np.minimum(read_raster(raster, program.n_inputs, where="input raster"), program.chip.inputs.max_count)

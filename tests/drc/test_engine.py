@@ -16,10 +16,10 @@ from rule_cases import CASES, CLEAN, XYLO, check, edit, extend, make_projection
 
 from snnmap.diagnostics import Diagnostic, Location, Severity
 from snnmap.drc import RULES, Rule, check_network
-from snnmap.drc.engine import Finding
 from snnmap.errors import DesignRuleError
 from snnmap.ir import Network, Report
 from snnmap.pipeline import compile_model
+from snnmap.rules import Finding
 
 ABOUT_THE_WHOLE = {"SNN110", "SNN202", "SNN302"}
 ABOUT_SEVERAL = {"SNN103", "SNN104", "SNN203", "SNN301"}
