@@ -38,13 +38,13 @@ from snnmap.ir import FloatArray, IntArray, Network, carry_instant_synapses
 from snnmap.nn import Readout, ReadoutName, Surrogate
 from snnmap.train import TrainOptions, score_model, to_chip_exact, train_model, verify_model
 
-SEEDS, CHOICE_SEEDS = (10, 11, 12), (0, 1, 2)
+SEEDS, CHOICE_SEEDS = (20, 21, 22), (0, 1, 2)
 """Of the figures that are reported, and of those that the recipe was chosen by."""
-RECIPE = TrainOptions(n_epochs=10, learning_rate=5e-3, clip_norm=0.2, distil_weight=0.5, rate_weight=0.1)
+RECIPE = TrainOptions(n_epochs=10, learning_rate=2e-3, clip_norm=0.2, distil_weight=0.5, rate_weight=0.1)
 """Of training on, with the float model for a teacher; the penalty on rates keeps recurrent neurons out of bursts."""
 CANDIDATES = {
     "as it is": RECIPE,
-    "rate 2e-3": replace(RECIPE, learning_rate=2e-3),
+    "rate 5e-3": replace(RECIPE, learning_rate=5e-3),
     "rate 1e-2": replace(RECIPE, learning_rate=1e-2),
     "no teacher": replace(RECIPE, distil_weight=0.0),
     "no penalty on rates": replace(RECIPE, rate_weight=0.0),
