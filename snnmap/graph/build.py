@@ -59,6 +59,8 @@ class GraphBuilder:
         self.problems: list[Unreadable] = []
         self._inputs: dict[str, TensorType] = {}
         self._constants: dict[str, Array] = {}
+        self._taken: dict[str, list[tuple[str, Array]]] = {}
+        """Names that constants got, by the names that were wanted."""
         self._nodes: list[Node] = []
 
     def add_input(self, name: str, shape: Shape, dtype: str = "float32") -> str:
@@ -69,11 +71,13 @@ class GraphBuilder:
 
     def add_constant(self, name: str, array: Array) -> str:
         """Add a constant, once for each array of one name; gives its name."""
-        name = _make_readable(name)
-        if name in self._constants and self._constants[name] is array:
-            return name
-        name = self._take_name(name)
+        wanted = name
+        for known, given in self._taken.get(wanted, ()):
+            if given is array:
+                return known
+        name = self._take_name(wanted)
         self._constants[name] = array
+        self._taken.setdefault(wanted, []).append((name, array))
         self.types[name] = type_constant(array)
         return name
 

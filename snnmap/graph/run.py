@@ -35,18 +35,24 @@ def run_graph(
     values = _take_inputs(graph, inputs, np.dtype(dtype))
     known = {**{name: _in_type(array, np.dtype(dtype)) for name, array in graph.constants.items()}, **values}
     for node in graph.nodes:
-        with np.errstate(over="ignore"):  # of exponentials, whose results then are exact
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # infinite or NaN, as the frameworks give too
             values[node.name] = known[node.name] = node.operation.run([known[name] for name in node.inputs])
     return values
 
 
 def measure_difference(found: npt.ArrayLike, wanted: npt.ArrayLike) -> float:
-    """Give the greatest difference of two arrays, relative to the greatest magnitude of the second."""
+    """Give the greatest difference of two arrays, relative to the greatest finite magnitude of the second.
+
+    Infinities and NaN are equal where both arrays have them, else infinitely different.
+    """
     one, other = (np.asarray(array, np.float64) for array in (found, wanted))
     if one.shape != other.shape:
         return np.inf
-    scale = float(np.abs(other).max(initial=0.0))
-    return float(np.abs(one - other).max(initial=0.0)) / (scale or 1.0)
+    finite = np.isfinite(one) & np.isfinite(other)
+    if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
+        return np.inf
+    scale = float(np.abs(other[finite]).max(initial=0.0))
+    return float(np.abs(one[finite] - other[finite]).max(initial=0.0)) / (scale or 1.0)
 
 
 def require_same(before: LayerGraph, after: LayerGraph, inputs: Any, *, tolerance: float = 1e-9) -> float:

@@ -102,3 +102,5 @@ def test_a_difference_is_found() -> None:
         require_same(graph, other, inputs)
     assert measure_difference(np.zeros(3), np.zeros(4)) == np.inf
     assert measure_difference([1.0, 2.0], [1.0, 4.0]) == 0.5
+    assert measure_difference([np.nan, np.inf, 2.0], [np.nan, np.inf, 4.0]) == 0.5
+    assert measure_difference([np.nan, 2.0], [1.0, 2.0]) == measure_difference([np.inf], [-np.inf]) == np.inf

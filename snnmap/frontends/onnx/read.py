@@ -160,6 +160,8 @@ class OnnxReader:
                 values[field] = found.tolist() if found.ndim == 0 else tuple(found.reshape(-1).tolist())
         if "kernel_shape" in known.values() and "kernel_shape" not in values:
             values["kernel_shape"] = self.shape_of(node.inputs[3 if node.kind.startswith("QLinear") else 1])[2:]
+        if node.kind == "ConvTranspose" and node.get("auto_pad", "NOTSET") != "NOTSET":
+            raise UnreadableError(f"padding {node.get('auto_pad', '')} of a transposed convolution", "give pads as numbers")
         if "pads" in known.values() and "auto_pad" in node.attributes:
             values["pads"] = resolve_pads(node, self.shape_of(node.inputs[0])[1:], values)
         places = set(kind.constant_inputs.values())

@@ -9,7 +9,7 @@ from snnmap.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, TensorType, operation
 
 __all__ = [
-    "Abs", "Clip", "Elu", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSoftmax", "PRelu", "Relu", "Sigmoid", "Softmax",
+    "Abs", "Clip", "Elu", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSoftmax", "PRelu", "Relu", "Sigmoid", "Softmax",
     "Softplus", "Tanh",
 ]  # fmt: skip
 
@@ -100,6 +100,30 @@ class Abs(_Activation):
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.asarray(np.abs(inputs[0]))
+
+
+@operation
+class Exp(_Activation):
+    """``exp(x)``."""
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(np.exp(inputs[0]))
+
+
+@operation
+class Neg(_Activation):
+    """``-x``."""
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(-inputs[0])
+
+
+@operation
+class Sqrt(_Activation):
+    """The square root."""
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(np.sqrt(inputs[0]))
 
 
 @operation

@@ -9,7 +9,7 @@ from snnmap.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, TensorType, operation
 from snnmap.graph.windows import check_channels, spread_channels
 
-__all__ = ["BatchNormalization"]
+__all__ = ["LRN", "BatchNormalization"]
 
 
 @operation
@@ -39,3 +39,26 @@ class BatchNormalization(Operation):
         factor = scale / np.sqrt(variance + data.dtype.type(self.epsilon))
         shift = bias - mean * factor
         return np.asarray(data * spread_channels(factor, data.ndim) + spread_channels(shift, data.ndim))
+
+
+@operation
+class LRN(Operation):
+    """Local response normalisation: ``x / (bias + alpha / size * sum(x**2))**beta``, summed over ``size`` channels around x."""
+
+    role: ClassVar[Role] = "Norm"
+
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    bias: float = 1.0
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        if self.size < 1:
+            raise NetworkError("a normalisation over no channels", measured=str(self.size), limit=">= 1", fix="check the layer")
+        return inputs[0]
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        data, before = inputs[0], (self.size - 1) // 2
+        padded = np.pad(data**2, [(0, 0), (before, self.size - 1 - before), *[(0, 0)] * (data.ndim - 2)])
+        total = sum(padded[:, start : start + data.shape[1]] for start in range(self.size))
+        return np.asarray(data / (self.bias + self.alpha / self.size * total) ** self.beta, dtype=data.dtype)
