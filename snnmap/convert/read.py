@@ -11,15 +11,15 @@ from snnmap.convert.affine import apply_map, combine, make_identity, require_fin
 from snnmap.convert.ann import INPUT, Affine, Ann, drop_unused
 from snnmap.convert.arithmetic import OPERATORS, calculate
 from snnmap.convert.confirm import confirm_reading
-from snnmap.convert.functional import as_module, clip_bounds
 from snnmap.convert.layers import LayerList
 from snnmap.convert.levels import quantise_activation, read_levels
 from snnmap.convert.options import Signed
 from snnmap.convert.probe import LINEAR, REARRANGING, apply_linear, rearrange
-from snnmap.convert.shapes import describe, is_shape_query, replace_batch
 from snnmap.convert.spatial import lower_adaptive_pool, lower_average_pool, lower_convolution, pool_windows
-from snnmap.convert.torch_modules import require_module, require_own_forward, unwrap
 from snnmap.errors import FrontendError
+from snnmap.frontends.torch.accept import require_module, require_own_forward, unwrap
+from snnmap.frontends.torch.functional import as_module, clip_bounds
+from snnmap.frontends.torch.shapes import describe, is_shape_query, replace_batch
 from snnmap.packages import import_package
 
 __all__ = ["read_ann"]

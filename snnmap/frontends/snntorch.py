@@ -23,7 +23,7 @@ from snnmap.frontends.snntorch_neurons import (
     add_neurons,
     read_neurons,
 )
-from snnmap.frontends.torch_graph import as_array, locate, require_class_forward
+from snnmap.frontends.torch.modules import as_array, locate, require_class_forward
 from snnmap.ir import OTHERWISE, FloatArray, InputPort, Network, OutputPort, Population
 from snnmap.packages import import_package
 

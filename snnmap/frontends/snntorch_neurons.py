@@ -20,7 +20,7 @@ import numpy as np
 
 from snnmap.errors import FrontendError
 from snnmap.frontends.network_parts import NetworkParts
-from snnmap.frontends.torch_graph import as_array
+from snnmap.frontends.torch.modules import as_array
 from snnmap.ir import FloatArray, Population
 
 __all__ = [

@@ -7,8 +7,9 @@ import numpy as np
 
 from snnmap.errors import FrontendError
 
-__all__ = ["as_module", "clip_bounds"]
+__all__ = ["as_module", "clip_bounds", "knows_function"]
 
+_CLAMPS = ("clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_max")
 _POOL = ("kernel_size", "stride", "padding")
 _ARGUMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "relu": ("ReLU", ()),
@@ -45,7 +46,7 @@ def as_module(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) 
     """
     from torch import nn
 
-    if name in ("clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_max"):
+    if name in _CLAMPS:
         return _clamp(name, arguments, keywords)
     if name not in _ARGUMENTS:
         return None
@@ -55,6 +56,11 @@ def as_module(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) 
     if kind == "Flatten":
         return make(**{"start_dim": 0, "end_dim": -1, **given})
     return make(**{key: value for key, value in given.items() if value is not None})
+
+
+def knows_function(name: str) -> bool:
+    """Say whether :func:`as_module` knows a function."""
+    return name in _ARGUMENTS or name in _CLAMPS
 
 
 def clip_bounds(module: Any) -> tuple[float, float]:

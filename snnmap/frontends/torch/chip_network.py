@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snnmap.chip import decay_factors
-from snnmap.frontends.torch_graph import as_array
+from snnmap.frontends.torch.modules import as_array
 from snnmap.ir import CsrMatrix, Network, Population, Projection
 
 if TYPE_CHECKING:

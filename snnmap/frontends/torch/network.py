@@ -9,8 +9,8 @@ import numpy as np
 
 from snnmap.chip import Readout, decay_factors
 from snnmap.errors import FrontendError
-from snnmap.frontends.torch_graph import as_array, locate, require_class_forward
-from snnmap.frontends.torch_network import read_chip_network
+from snnmap.frontends.torch.chip_network import read_chip_network
+from snnmap.frontends.torch.modules import as_array, locate, require_class_forward
 from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
 from snnmap.packages import import_package
 

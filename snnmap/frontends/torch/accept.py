@@ -19,7 +19,7 @@ def unwrap(module: Any) -> Any:
     return unwrap(module.module) if isinstance(module, nn.DataParallel) else module
 
 
-def require_module(module: Any) -> None:
+def require_module(module: Any, where: str = "convert_ann") -> None:
     """Refuse what is no torch module, one without values, and one with layers that quantise as they run.
 
     Raises:
@@ -28,7 +28,7 @@ def require_module(module: Any) -> None:
     import torch
 
     if not isinstance(module, torch.nn.Module):
-        raise _refuse_kind(module)
+        raise _refuse_kind(module, where)
     if isinstance(module, torch.jit.ScriptModule):
         raise FrontendError(
             "a TorchScript module cannot be followed",
@@ -69,7 +69,7 @@ def require_own_forward(module: Any, where: str) -> None:
     )
 
 
-def _refuse_kind(model: Any) -> FrontendError:
+def _refuse_kind(model: Any, where: str) -> FrontendError:
     kind = model if isinstance(model, type) else type(model)
     name = f"{kind.__module__}.{kind.__qualname__}"
     fix = "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network or a snnmap.convert.Ann"
@@ -81,4 +81,4 @@ def _refuse_kind(model: Any) -> FrontendError:
         fix = "make the module, then load these weights: module.load_state_dict(...)"
     elif name.startswith("sklearn."):
         fix = "copy the weights (coefs_, intercepts_) to a torch.nn.Sequential of Linear and ReLU"
-    return FrontendError("no reader converts such a model", where="convert_ann", measured=name, fix=fix)
+    return FrontendError("no reader converts such a model", where=where, measured=name, fix=fix)

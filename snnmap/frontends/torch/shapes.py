@@ -1,12 +1,18 @@
 """Questions about an activation's shape and type, which are answered without the activation."""
 
-from typing import Any
+from typing import Any, Protocol
 
-from snnmap.convert.ann import Affine
-
-__all__ = ["BATCH", "Batch", "describe", "is_shape_query", "replace_batch"]
+__all__ = ["BATCH", "Activation", "Batch", "describe", "is_shape_query", "replace_batch"]
 
 _QUERIES = ("size", "dim", "ndimension", "shape", "ndim", "dtype", "device", "is_cuda", "requires_grad")
+
+
+class Activation(Protocol):
+    """What a reader holds for an activation."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sides of one sample."""
 
 
 class Batch:
@@ -26,7 +32,7 @@ def is_shape_query(name: str, arguments: tuple[Any, ...]) -> bool:
     return name in _QUERIES
 
 
-def describe(value: Affine, name: str, arguments: tuple[Any, ...]) -> Any:
+def describe(value: Activation, name: str, arguments: tuple[Any, ...]) -> Any:
     """Answer a query about the batch of an activation."""
     import torch
 

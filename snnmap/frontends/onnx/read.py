@@ -1,0 +1,242 @@
+"""From an ONNX model to a layer graph."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snnmap.errors import FrontendError, NetworkError
+from snnmap.frontends.onnx.node import OnnxNode
+from snnmap.frontends.onnx.special import SPECIAL
+from snnmap.frontends.onnx.windows import resolve_pads
+from snnmap.graph import OPERATIONS, GraphBuilder, LayerGraph, Operation, UnreadableError
+from snnmap.packages import import_package
+
+__all__ = ["OnnxReader", "load_model", "read_layer_graph"]
+
+LEAST_OPSET = 13
+_IGNORED = {"auto_pad", "momentum", "storage_order", "training_mode", "allowzero", "noop_with_empty_axes", "seed", "kernel_shape"}
+"""Attributes that an operation's record need not have: they are resolved here, or change nothing in evaluation."""
+_FIX = "export without it, or write an operation for it in snnmap/graph/operations"
+
+
+def read_layer_graph(source: Any, input_shape: Sequence[int] | None = None) -> LayerGraph:
+    """Read an ONNX model of operator set 13 or later as a layer graph.
+
+    Nodes keep their names, the path of the torch module that they were exported from (:attr:`snnmap.graph.Node.source`) and the
+    name of their tensor. What depends on constants only is computed, but quantised weights, whose QuantizeLinear and
+    DequantizeLinear stay. Shapes leave the batch out, whichever the model was exported with.
+
+    Args:
+        source: path of a file, or ``onnx.ModelProto``.
+        input_shape: of one sample, without the batch; that of the graph where left out.
+
+    Returns:
+        The graph, constants in their own types.
+
+    Raises:
+        FrontendError: onnx is missing, the file cannot be read, or nodes have no operation; it tells all of them, each with
+            its name, its operator and what to do.
+    """
+    model = load_model(source)
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    framework = f"ONNX {import_package('onnx').__version__}, operator set {opset}"
+    return OnnxReader(model.graph, framework, opset).read(input_shape)
+
+
+def load_model(source: Any) -> Any:
+    """Give an ``onnx.ModelProto`` from a path or itself, its local functions written out.
+
+    Raises:
+        FrontendError: onnx is missing, the file cannot be read, or the operator set is too old.
+    """
+    onnx = import_package("onnx")
+    model, where = source, "ModelProto"
+    if isinstance(source, str | Path):
+        where = str(source)
+        if not Path(source).is_file():
+            raise FrontendError("there is no such ONNX file", where=where, fix="give the path of a .onnx file")
+        try:
+            model = onnx.load(str(source))
+        except Exception as error:  # onnx lets protobuf's errors through
+            raise FrontendError.from_failure(
+                "the ONNX file cannot be read", error, where=where, fix="export the model again"
+            ) from error
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if opset < LEAST_OPSET:
+        raise FrontendError(
+            "the model's operator set is too old",
+            where=where,
+            measured=str(opset),
+            limit=f">= {LEAST_OPSET}",
+            fix="export it with a newer one, or try onnx.version_converter.convert_version(model, 17)",
+        )
+    return import_package("onnx.inliner").inline_local_functions(model) if model.functions else model
+
+
+class OnnxReader:
+    """Follows an ONNX graph in its order, with a name in the layer graph for each tensor that depends on the input.
+
+    Args:
+        graph: ``onnx.GraphProto``.
+        framework: what errors and the layer graph call it.
+        opset: of ONNX's own operators.
+    """
+
+    def __init__(self, graph: Any, framework: str, opset: int) -> None:
+        from onnx import numpy_helper
+
+        self.graph, self.opset = graph, opset
+        self.constants = {entry.name: np.asarray(numpy_helper.to_array(entry)) for entry in graph.initializer}
+        self.builder = GraphBuilder(graph.name or "onnx", framework)
+        self.values: dict[str, str] = {}
+        self.unknown: set[str] = set()
+        self.batch = -1
+
+    def read(self, input_shape: Sequence[int] | None) -> LayerGraph:
+        """Read the graph; ``input_shape`` is of the one input's samples, or None."""
+        given = [entry for entry in self.graph.input if entry.name not in self.constants]
+        for entry in given:
+            self._read_input(entry, input_shape if len(given) == 1 else None)
+        for number, proto in enumerate(self.graph.node):
+            self._read_node(OnnxNode(proto, number))
+        self.builder.require_readable()
+        outputs = [entry.name for entry in self.graph.output]
+        for name in outputs:
+            if name not in self.values:
+                raise FrontendError("the output does not depend on the input", where=f"output '{name}'", fix="export it again")
+        return self.builder.build([self.values[name] for name in outputs])
+
+    def name_of(self, tensor: str) -> str:
+        """Give the name that a tensor has in the layer graph; constants come to it when they are first named."""
+        if tensor not in self.values:
+            return self.builder.add_constant(tensor, self.constants[tensor])
+        return self.values[tensor]
+
+    def shape_of(self, tensor: str) -> tuple[int, ...]:
+        """Give the shape of a tensor's sample, or of a constant."""
+        return self.builder.types[self.values[tensor]].shape if tensor in self.values else self.constants[tensor].shape
+
+    def add(self, node: OnnxNode, operation: Operation, inputs: Sequence[str], *, place: int | None = None) -> None:
+        """Add the node that gives an output's tensor; ``place`` is its number where there are several."""
+        tensor = node.outputs[place or 0]
+        name = node.name if place is None else f"{node.name}.{place}"
+        names = [self.name_of(one) for one in inputs]
+        self.values[tensor] = self.builder.add(name, operation, names, source=node.source, tensor=tensor)
+
+    def constant(self, node: OnnxNode, place: int) -> Any:
+        """Give an input that is a constant, or None where it is left out.
+
+        Raises:
+            UnreadableError: it depends on the model's input.
+        """
+        tensor = node.inputs[place] if place < len(node.inputs) else ""
+        if tensor and tensor not in self.constants:
+            raise UnreadableError(f"its input {place}, '{tensor}', depends on the model's input", "export with constants folded")
+        return self.constants[tensor] if tensor else None
+
+    def make_operation(self, node: OnnxNode) -> tuple[Operation, list[str]]:
+        """Give a node's operation and the inputs that are left when constant ones have become fields.
+
+        Raises:
+            UnreadableError: there is no such operation, or it lacks an attribute that the node has.
+        """
+        kind = OPERATIONS.get(node.kind)
+        if kind is None or node.domain not in ("", "ai.onnx", kind.domain) or kind.domain not in ("", node.domain):
+            raise UnreadableError("no operation of this name" + (f" in domain '{node.domain}'" if node.domain else ""), _FIX)
+        known = {field.name.replace("_", ""): field.name for field in fields(kind)}
+        values = {}
+        for name, value in node.attributes.items():
+            field = known.get(name.lower().replace("_", ""))
+            if field is not None:
+                values[field] = value
+            elif name not in _IGNORED:
+                raise UnreadableError(f"attribute {name} is not known", _FIX)
+        for field, place in kind.constant_inputs.items():
+            found = self.constant(node, place)
+            if found is not None:
+                values[field] = found.tolist() if found.ndim == 0 else tuple(found.reshape(-1).tolist())
+        if "kernel_shape" in known.values() and "kernel_shape" not in values:
+            values["kernel_shape"] = self.shape_of(node.inputs[3 if node.kind.startswith("QLinear") else 1])[2:]
+        if node.kind == "ConvTranspose" and node.get("auto_pad", "NOTSET") != "NOTSET":
+            raise UnreadableError(f"padding {node.get('auto_pad', '')} of a transposed convolution", "give pads as numbers")
+        if "pads" in known.values() and "auto_pad" in node.attributes:
+            values["pads"] = resolve_pads(node, self.shape_of(node.inputs[0])[1:], values)
+        places = set(kind.constant_inputs.values())
+        return kind(**values), [name for place, name in enumerate(node.inputs) if place not in places]
+
+    def _read_input(self, entry: Any, input_shape: Sequence[int] | None) -> None:
+        sides = [dimension.dim_value for dimension in entry.type.tensor_type.shape.dim]
+        shape = tuple(input_shape) if input_shape is not None else tuple(sides[1:])
+        if not all(shape) or not (sides or shape):
+            raise FrontendError(
+                "the graph does not say the shape of its input",
+                where=f"input '{entry.name}'",
+                measured=str(sides[1:]),
+                fix="give input_shape, without the batch",
+            )
+        self.batch = sides[0] if sides and sides[0] else -1
+        self.values[entry.name] = self.builder.add_input(entry.name, shape, _type_of(entry))
+
+    def _read_node(self, node: OnnxNode) -> None:
+        try:
+            self._check_inputs(node)
+            if node.kind in ("QuantizeLinear", "DequantizeLinear") or any(name in self.values for name in node.inputs):
+                SPECIAL.get(node.kind, _read_plain)(self, node)
+            else:
+                self._compute(node)
+        except UnreadableError as error:
+            self._refuse(node, error)
+        except NetworkError as error:
+            self._refuse(node, UnreadableError.from_misfit(error))
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            what = f"its attributes and inputs do not fit: {error}"
+            self._refuse(node, UnreadableError(what, "check the file with onnx.checker"))
+
+    def _check_inputs(self, node: OnnxNode) -> None:
+        """Refuse a node of no known operator, though what it depends on is not known, or that names what does not exist."""
+        if self.unknown & set(node.inputs):
+            if node.kind not in OPERATIONS and node.kind not in SPECIAL:
+                raise UnreadableError("no operation of this name", _FIX)
+            raise UnreadableError("", "")
+        missing = [name for name in node.inputs if name and name not in self.values and name not in self.constants]
+        if missing:
+            raise UnreadableError(f"its input '{missing[0]}' is not known", "check the file with onnx.checker")
+
+    def _refuse(self, node: OnnxNode, error: UnreadableError) -> None:
+        self.unknown |= set(node.outputs)
+        if error.what:
+            self.builder.refuse(node.name, node.kind, error.what, error.fix)
+
+    def _compute(self, node: OnnxNode) -> None:
+        """Compute a node of constants by onnx's own reference evaluator."""
+        from onnx import TensorProto, helper
+        from onnx.reference import ReferenceEvaluator
+
+        names = [name for name in node.inputs if name]
+        inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in names]
+        outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in node.outputs]
+        graph = helper.make_graph([node.proto], "constant", inputs, outputs)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
+        try:
+            found = ReferenceEvaluator(model).run(None, {name: self.constants[name] for name in names})
+        except Exception as error:  # whatever the operator raises on such constants
+            raise UnreadableError(f"its constants do not fit each other: {error}", "check the file with onnx.checker") from error
+        self.constants |= {name: np.asarray(array) for name, array in zip(node.outputs, found, strict=True)}
+
+
+def _read_plain(reader: OnnxReader, node: OnnxNode) -> None:
+    """Read an operator that a record of the same name describes as it is."""
+    if any(node.outputs[1:]):
+        raise UnreadableError(f"it gives {len(node.outputs)} outputs, and one is read", "export the model with one")
+    operation, inputs = reader.make_operation(node)
+    reader.add(node, operation, inputs)
+
+
+def _type_of(entry: Any) -> str:
+    from onnx import helper
+
+    dtype = helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
+    return "float32" if dtype.kind == "f" else str(dtype)

@@ -1,0 +1,178 @@
+"""ONNX operators that are written otherwise in a layer graph: whose shapes count the batch, or that give several tensors."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snnmap.frontends.onnx.node import OnnxNode
+from snnmap.graph import OPERATIONS, UnreadableError
+from snnmap.graph.operations.arithmetic import Add
+from snnmap.graph.operations.movement import Flatten, Identity, Pad, Reshape, Slice, Squeeze, Unsqueeze
+from snnmap.graph.operations.pooling import ReduceMean
+
+if TYPE_CHECKING:
+    from snnmap.frontends.onnx.read import OnnxReader
+
+__all__ = ["SPECIAL"]
+
+
+def _read_spread(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read an operator whose operands are spread over each other; constants lose sides of 1 where the batch is."""
+    operation, inputs = reader.make_operation(node)
+    rank = max(len(reader.shape_of(name)) for name in inputs if name in reader.values)
+    for name in inputs:
+        array = reader.constants.get(name)
+        if array is not None and name not in reader.values and array.ndim > rank:
+            if any(side != 1 for side in array.shape[: array.ndim - rank]):
+                raise UnreadableError(
+                    f"constant '{name}' of shape {array.shape} differs from sample to sample", "export it again"
+                )
+            reader.constants[name] = array.reshape(array.shape[array.ndim - rank :])
+    reader.add(node, operation, inputs)
+
+
+def _read_sum(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read a sum of any number of operands as additions of two."""
+    if len(node.inputs) == 1:
+        reader.add(node, Identity(), node.inputs)
+        return
+    total, *rest = map(reader.name_of, node.inputs)
+    for place, name in enumerate(rest[:-1]):
+        total = reader.builder.add(f"{node.name}.{place}", Add(), [total, name], source=node.source)
+    reader.values[node.outputs[0]] = reader.builder.add(
+        node.name, Add(), [total, rest[-1]], source=node.source, tensor=node.outputs[0]
+    )
+
+
+def _read_reshape(reader: "OnnxReader", node: OnnxNode) -> None:
+    shape = reader.shape_of(node.inputs[0])
+    numbers = [int(number) for number in reader.constant(node, 1).reshape(-1)]
+    whole = (1, *shape)
+    new = [whole[axis] if number == 0 and axis < len(whole) else number for axis, number in enumerate(numbers)]
+    size = int(np.prod(shape))
+    if not new or numbers[0] not in (0, 1, -1, reader.batch) or new.count(-1) > 1 + (new[0] == -1):
+        raise _mix_samples(shape, numbers)
+    known = int(np.prod([number for number in new[1:] if number != -1]))
+    sides = tuple(size // max(known, 1) if number == -1 else number for number in new[1:])
+    if int(np.prod(sides)) != size:
+        raise _mix_samples(shape, numbers)
+    reader.add(node, Reshape(shape=sides), node.inputs[:1])
+
+
+def _read_flatten(reader: "OnnxReader", node: OnnxNode) -> None:
+    if node.get("axis", 1) != 1:
+        raise UnreadableError(f"it flattens from axis {node.get('axis', 1)}, and samples would mix", "flatten from axis 1")
+    reader.add(node, Flatten(), node.inputs)
+
+
+def _read_axes(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read Squeeze, Unsqueeze and ReduceMean, whose axes are an input or an attribute."""
+    given = node.attributes.get("axes", reader.constant(node, 1))
+    rank = len(reader.shape_of(node.inputs[0])) + 1
+    if given is None:
+        sides = enumerate(reader.shape_of(node.inputs[0]), 1)
+        given = [axis for axis, side in sides if side == 1] if node.kind == "Squeeze" else list(range(rank))
+    numbers = [int(axis) for axis in np.asarray(given).reshape(-1)]
+    rank += len(numbers) if node.kind == "Unsqueeze" else 0
+    axes = tuple(axis + rank if axis < 0 else axis for axis in numbers)
+    if node.kind == "ReduceMean":
+        reader.add(node, ReduceMean(axes=axes, keepdims=int(node.get("keepdims", 1))), node.inputs[:1])
+    else:
+        reader.add(node, (Squeeze if node.kind == "Squeeze" else Unsqueeze)(axes=axes), node.inputs[:1])
+
+
+def _read_slice(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read a slice, its bounds within the sides that it cuts."""
+    starts, ends, axes, steps = (reader.constant(node, place) for place in range(1, 5))
+    whole = (0, *reader.shape_of(node.inputs[0]))
+    places = [axis % len(whole) for axis in (range(len(starts)) if axes is None else axes.tolist())]
+    spans = [1] * len(places) if steps is None else steps.tolist()
+    bounds = []
+    for axis, start, end, step in zip(places, starts.tolist(), ends.tolist(), spans, strict=True):
+        first, stop, _ = slice(start, end, step).indices(whole[axis])
+        bounds.append((first, stop if stop >= 0 else -whole[axis] - 1))
+    operation = Slice(
+        starts=tuple(first for first, _ in bounds),
+        ends=tuple(stop for _, stop in bounds),
+        axes=tuple(places),
+        steps=tuple(spans),
+    )
+    reader.add(node, operation, node.inputs[:1])
+
+
+def _read_split(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read a split as a slice for each part."""
+    rank = len(reader.shape_of(node.inputs[0])) + 1
+    axis = int(node.get("axis", 0)) % rank
+    if axis == 0:
+        raise UnreadableError("it splits the samples", "split another axis than the batch")
+    side = reader.shape_of(node.inputs[0])[axis - 1]
+    given = reader.constant(node, 1)
+    each = -(-side // len(node.outputs))
+    sizes = [min(each, side - place * each) for place in range(len(node.outputs))] if given is None else given.tolist()
+    ends = np.cumsum(sizes).tolist()
+    for place, (size, end) in enumerate(zip(sizes, ends, strict=True)):
+        reader.add(node, Slice(starts=(end - size,), ends=(end,), axes=(axis,)), node.inputs[:1], place=place)
+
+
+def _read_pad(reader: "OnnxReader", node: OnnxNode) -> None:
+    pads, value, axes = (reader.constant(node, place) for place in range(1, 4))
+    rank = len(reader.shape_of(node.inputs[0])) + 1
+    places = range(rank) if axes is None else [int(axis) % rank for axis in axes]
+    whole = np.zeros(2 * rank, np.int64)
+    whole[[*places, *(rank + axis for axis in places)]] = pads
+    filled = 0.0 if value is None else float(value.item())
+    reader.add(node, Pad(pads=tuple(whole.tolist()), mode=node.get("mode", "constant"), value=filled), node.inputs[:1])
+
+
+def _read_cast(reader: "OnnxReader", node: OnnxNode) -> None:
+    from onnx import helper
+
+    if node.inputs[0] not in reader.values:  # CastLike: a constant gets the type of an activation
+        reader.constants[node.outputs[0]] = reader.constants[node.inputs[0]].astype(np.float32)
+        return
+    kinds = [helper.tensor_dtype_to_np_dtype(node.get("to", 0))] if "to" in node.attributes else []
+    if any(kind.kind != "f" or kind.itemsize < 4 for kind in kinds):
+        raise UnreadableError(f"a cast to {kinds[0]} rounds activations", "cast to float32, or quantise with QuantizeLinear")
+    reader.add(node, Identity(), node.inputs[:1])
+
+
+def _read_shape(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Give a shape as a constant, with 0 for the batch: what Reshape takes for the side that it is given."""
+    whole = [0, *reader.shape_of(node.inputs[0])]
+    stop = node.get("end", None)
+    reader.constants[node.outputs[0]] = np.asarray(whole[node.get("start", 0) : stop], np.int64)
+
+
+def _read_evaluated(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read BatchNormalization and Dropout, which training would change."""
+    if node.get("training_mode", 0):
+        raise UnreadableError("it is in training mode", "export in evaluation mode")
+    operation, inputs = reader.make_operation(node)
+    reader.add(node, operation, inputs[:1] if node.kind == "Dropout" else inputs)
+
+
+def _mix_samples(shape: tuple[int, ...], numbers: list[int]) -> UnreadableError:
+    return UnreadableError(
+        f"samples of shape {shape} are reshaped to {numbers} and would mix", "keep the batch as the first dimension"
+    )
+
+
+SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
+    "BatchNormalization": _read_evaluated,
+    "Cast": _read_cast,
+    "CastLike": _read_cast,
+    "Dropout": _read_evaluated,
+    "Flatten": _read_flatten,
+    "Pad": _read_pad,
+    "ReduceMean": _read_axes,
+    "Reshape": _read_reshape,
+    "Shape": _read_shape,
+    "Slice": _read_slice,
+    "Split": _read_split,
+    "Squeeze": _read_axes,
+    "Sum": _read_sum,
+    "Unsqueeze": _read_axes,
+    **{name: _read_spread for name in ("Add", "Div", "Max", "Min", "Mul", "PRelu", "Sub") if name in OPERATIONS},
+}

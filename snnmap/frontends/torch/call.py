@@ -1,0 +1,95 @@
+"""One call of a torch module or function, as its reader sees it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from snnmap.frontends.torch.shapes import replace_batch
+from snnmap.graph import Operation, UnreadableError
+from snnmap.graph.operation import Array
+
+if TYPE_CHECKING:
+    from torch import fx
+
+    from snnmap.frontends.torch.read import TorchReader
+
+__all__ = ["FIX", "Call", "Value", "call_node", "first_value"]
+
+FIX = "write it with layers and functions that have an operation, or write an operation in snnmap/graph/operations"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An activation: its name in the layer graph and the shape of a sample."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class Call:
+    """One call of a module or function, with which its reader adds nodes."""
+
+    def __init__(self, reader: "TorchReader", node: "fx.Node", name: str, source: str, operator: str) -> None:
+        self.reader, self.node, self.name, self.source, self.operator = reader, node, name, source, operator
+
+    def add(self, operation: Operation, inputs: Sequence[Any], suffix: str = "") -> Value:
+        """Add a node; inputs are activations, and constants as ``(name, array)`` or arrays and numbers."""
+        builder = self.reader.builder
+        wanted = f"{self.name}.{suffix}" if suffix else self.name
+        names = [self._name_of(one, f"{wanted}.{place}") for place, one in enumerate(inputs)]
+        name = builder.add(wanted, operation, names, source=self.source, tensor=self.node.name)
+        return Value(name, builder.types[name].shape)
+
+    def parameter(self, module: Any, name: str) -> tuple[str, Array]:
+        """Give a parameter or buffer of a module with its path, as an input of :meth:`add`."""
+        return f"{self.source}.{name}" if self.source else name, self.reader.to_array(getattr(module, name))
+
+    def run(self, arguments: Any, keywords: Any, batch: int = 2) -> Any:
+        """Run the call itself on tensors of some samples in place of activations, to see what becomes of the shape.
+
+        Raises:
+            UnreadableError: it fails.
+        """
+        import torch
+
+        given, named = (_map_values(part, lambda value: torch.zeros(batch, *value.shape)) for part in (arguments, keywords))
+        try:
+            with torch.no_grad():
+                return call_node(self.node, replace_batch(given, batch), replace_batch(named, batch))
+        except Exception as error:  # whatever the user's call raises
+            fix = "give the shape of the samples that the model was trained with"
+            raise UnreadableError(f"it does not run on one sample's shape: {error}", fix) from error
+
+    def _name_of(self, one: Any, default: str) -> str:
+        if isinstance(one, Value):
+            return one.name
+        name, array = one if isinstance(one, tuple) else (default, self.reader.to_array(one))
+        return self.reader.builder.add_constant(name, array)
+
+
+def first_value(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
+    """Give the first argument, which is to be an activation.
+
+    Raises:
+        UnreadableError: it is something else.
+    """
+    found = arguments[0] if arguments else keywords.get("input", keywords.get("x"))
+    if not isinstance(found, Value):
+        raise UnreadableError("it takes no activation", FIX)
+    return found
+
+
+def call_node(node: "fx.Node", arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Call the function or method of a node."""
+    if node.op == "call_method":
+        return getattr(arguments[0], str(node.target))(*arguments[1:], **keywords)
+    function: Any = node.target
+    return function(*arguments, **keywords)
+
+
+def _map_values(arguments: Any, change: Callable[[Value], Any]) -> Any:
+    if isinstance(arguments, Value):
+        return change(arguments)
+    if isinstance(arguments, dict):
+        return {key: _map_values(part, change) for key, part in arguments.items()}
+    return type(arguments)(_map_values(part, change) for part in arguments) if isinstance(arguments, tuple | list) else arguments

@@ -1,0 +1,288 @@
+"""What each function, operator and method of torch is in a layer graph."""
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from snnmap.frontends.torch.call import FIX, Call, Value, first_value
+from snnmap.frontends.torch.functional import as_module, knows_function
+from snnmap.frontends.torch.layers import add_pad, find_axis, find_layer, spread_sides
+from snnmap.graph import Operation, UnreadableError
+from snnmap.graph.operations import activations, arithmetic, movement, pooling
+from snnmap.graph.operations.conv import Conv
+from snnmap.graph.operations.gemm import Gemm, MatMul
+from snnmap.graph.operations.normalization import BatchNormalization
+
+__all__ = ["find_function"]
+
+Reader = Callable[[Call, Any, Any], Any]
+
+
+def find_function(name: str) -> Reader | None:
+    """Give what reads a call of a function or method on an activation, or None where nothing does."""
+    if name in _FUNCTIONS:
+        return _FUNCTIONS[name]
+    return _read_as_module if knows_function(name) else None
+
+
+def _read_as_module(call: Call, arguments: Any, keywords: Any) -> Any:
+    """Read a function that a layer of torch.nn does too."""
+    module = as_module(call.operator, arguments[1:], keywords)
+    read = find_layer(module)
+    if read is None:
+        raise UnreadableError("no operation of a layer graph does this", FIX)
+    return read(call, module, first_value(arguments, keywords))
+
+
+def _name_arguments(arguments: Any, keywords: Any, *names: str) -> dict[str, Any]:
+    return {**dict(zip(names, arguments, strict=False)), **keywords}
+
+
+def _read_pair(make: Callable[[], Operation]) -> Reader:
+    """Give a reader of an operation on two operands, of which one may be a number or constant tensor."""
+
+    def read(call: Call, arguments: Any, keywords: Any) -> Value:
+        given = _name_arguments(arguments, keywords, "input", "other")
+        if set(given) - {"input", "other"}:
+            raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write a + b; scale weights instead of using alpha")
+        operands = [given["input"], given["other"]]
+        rank = max(len(one.shape) for one in operands if isinstance(one, Value))
+        return call.add(make(), [_drop_batch(call, one, rank) for one in operands])
+
+    return read
+
+
+def _drop_batch(call: Call, operand: Any, rank: int) -> Any:
+    """Give a constant without the sides of 1 where the batch is."""
+    if isinstance(operand, Value):
+        return operand
+    if isinstance(operand, tuple | list | str) or operand is None:
+        raise UnreadableError(f"arithmetic with {type(operand).__name__}", "use activations, numbers and tensors")
+    array = call.reader.to_array(operand)
+    if array.ndim <= rank:
+        return operand
+    if array.shape[0] != 1 or array.ndim > rank + 1:
+        raise UnreadableError(f"a constant of shape {array.shape} differs from sample to sample", "use one for all samples")
+    return operand[0]
+
+
+def _read_one(make: Callable[[dict[str, Any]], Operation], *names: str) -> Reader:
+    """Give a reader of an activation function; ``make`` takes its arguments by name."""
+
+    def read(call: Call, arguments: Any, keywords: Any) -> Value:
+        given = _name_arguments(arguments, keywords, "input", *names)
+        return call.add(make(given), [first_value(arguments, keywords)])
+
+    return read
+
+
+def _read_softmax(call: Call, arguments: Any, keywords: Any) -> Value:
+    value = first_value(arguments, keywords)
+    kind = activations.LogSoftmax if call.operator == "log_softmax" else activations.Softmax
+    return call.add(kind(axis=find_axis(_name_arguments(arguments, keywords, "input", "dim").get("dim"), value)), [value])
+
+
+def _read_silu(call: Call, arguments: Any, keywords: Any) -> Value:
+    value = first_value(arguments, keywords)
+    return call.add(arithmetic.Mul(), [value, call.add(activations.Sigmoid(), [value], "sigmoid")])
+
+
+def _read_concat(call: Call, arguments: Any, keywords: Any) -> Value:
+    given = _name_arguments(arguments, keywords, "tensors", "dim")
+    parts, dim = list(given["tensors"]), given.get("dim", given.get("axis", 0))
+    if not all(isinstance(part, Value) for part in parts):
+        raise UnreadableError("a constant beside activations", "pad, or add a buffer instead")
+    return call.add(movement.Concat(axis=int(dim) % (len(parts[0].shape) + 1)), parts)
+
+
+def _read_reshape(call: Call, arguments: Any, keywords: Any) -> Value:
+    """Read whatever gives a sample's values in another shape, which the call itself tells."""
+    value, sides = first_value(arguments, keywords), _find_shape(call, arguments, keywords)
+    if int(np.prod(sides)) != int(np.prod(value.shape)):
+        raise UnreadableError(f"samples of {value.shape} become {sides} and would mix", "keep the batch as the first dimension")
+    return call.add(movement.Reshape(shape=sides), [value])
+
+
+def _read_squeeze(call: Call, arguments: Any, keywords: Any) -> Value:
+    value, sides = first_value(arguments, keywords), _find_shape(call, arguments, keywords)
+    dim = _name_arguments(arguments, keywords, "input", "dim").get("dim")
+    dims = [axis for axis, side in enumerate(value.shape, 1) if side == 1] if dim is None else spread_sides(dim, 1)
+    rank = len(value.shape) + 1
+    axes = tuple(axis for axis in sorted(one % rank for one in dims) if axis == 0 or value.shape[axis - 1] == 1)
+    found = call.add(movement.Squeeze(axes=axes), [value])
+    return _require_shape(found, sides)
+
+
+def _read_unsqueeze(call: Call, arguments: Any, keywords: Any) -> Value:
+    value = first_value(arguments, keywords)
+    dim = int(_name_arguments(arguments, keywords, "input", "dim")["dim"])
+    found = call.add(movement.Unsqueeze(axes=(dim % (len(value.shape) + 2),)), [value])
+    return _require_shape(found, _find_shape(call, arguments, keywords))
+
+
+def _read_transpose(call: Call, arguments: Any, keywords: Any) -> Value:
+    """Read whatever reorders axes, as it reorders one with a side of its own for each."""
+    value = first_value(arguments, keywords)
+    sides = tuple(range(2, len(value.shape) + 3))
+    found = call.run((Value("", sides[1:]), *arguments[1:]), keywords, batch=sides[0])
+    perm = tuple(sides.index(side) for side in found.shape)
+    return call.add(movement.Transpose(perm=perm), [value])
+
+
+def _read_mean(call: Call, arguments: Any, keywords: Any) -> Value:
+    value = first_value(arguments, keywords)
+    given = _name_arguments(arguments, keywords, "input", "dim", "keepdim")
+    dim, rank = given.get("dim", given.get("axis")), len(value.shape) + 1
+    axes = range(rank) if dim is None else [int(axis) % rank for axis in spread_sides(dim, 1)]
+    return call.add(pooling.ReduceMean(axes=tuple(sorted(axes)), keepdims=int(given.get("keepdim", False))), [value])
+
+
+def _read_parts(call: Call, arguments: Any, keywords: Any) -> tuple[Value, ...]:
+    """Read chunk and split as a slice for each part, whose sizes the call itself tells."""
+    value = first_value(arguments, keywords)
+    given = _name_arguments(arguments, keywords, "input", "size", "dim")
+    axis = int(given.get("dim", 0)) % (len(value.shape) + 1)
+    sizes = [part.shape[axis] for part in call.run(arguments, keywords)]
+    ends = np.cumsum(sizes).tolist()
+    slices = [movement.Slice(starts=(end - size,), ends=(end,), axes=(axis,)) for size, end in zip(sizes, ends, strict=True)]
+    return tuple(call.add(one, [value], str(place)) for place, one in enumerate(slices))
+
+
+def _read_item(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG001 what every reader takes
+    """Read an index: of a tuple, or slices and numbers of an activation's axes."""
+    value, index = arguments
+    if not isinstance(value, Value):
+        return value[index]
+    places = list(index) if isinstance(index, tuple) else [index]
+    if ... in places:
+        middle = places.index(...)
+        places[middle : middle + 1] = [slice(None)] * (len(value.shape) + 2 - len(places))
+    if not all(isinstance(place, slice | int) for place in places) or places[:1] != [slice(None)]:
+        raise UnreadableError(f"an index {index}", "take slices and numbers of axes behind the batch")
+    bounds, numbers = [], []
+    for axis, place in enumerate(places[1:], 1):
+        start, stop, step = (slice(place, place + 1 or None) if isinstance(place, int) else place).indices(value.shape[axis - 1])
+        if (start, stop, step) != (0, value.shape[axis - 1], 1):
+            bounds.append((start, stop, axis, step))
+        numbers += [axis] if isinstance(place, int) else []
+    if bounds:
+        starts, ends, axes, steps = zip(*bounds, strict=True)
+        value = call.add(movement.Slice(starts=starts, ends=ends, axes=axes, steps=steps), [value], "slice" if numbers else "")
+    return call.add(movement.Squeeze(axes=tuple(numbers)), [value]) if numbers else value
+
+
+def _read_pad(call: Call, arguments: Any, keywords: Any) -> Value:
+    given = _name_arguments(arguments, keywords, "input", "pad", "mode", "value")
+    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    value = first_value(arguments, keywords)
+    return add_pad(call, value, given["pad"], modes[given.get("mode", "constant")], float(given.get("value") or 0.0))
+
+
+def _read_product(call: Call, arguments: Any, keywords: Any) -> Value:
+    given = _name_arguments(arguments, keywords, "input", "other")
+    return call.add(MatMul(), [given["input"], given["other"]])
+
+
+def _read_linear(call: Call, arguments: Any, keywords: Any) -> Value:
+    given = _name_arguments(arguments, keywords, "input", "weight", "bias")
+    value, bias = first_value(arguments, keywords), given.get("bias")
+    if len(value.shape) == 1:
+        return call.add(Gemm(trans_b=1), [value, given["weight"], *([] if bias is None else [bias])])
+    product = call.add(MatMul(), [value, given["weight"].T], "" if bias is None else "product")
+    return product if bias is None else call.add(arithmetic.Add(), [product, bias])
+
+
+def _read_conv(call: Call, arguments: Any, keywords: Any) -> Value:
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    given = _name_arguments(arguments, keywords, *names)
+    weight, bias, padding = given["weight"], given.get("bias"), given.get("padding", 0)
+    rank = weight.ndim - 2
+    if isinstance(padding, str):
+        raise UnreadableError(f"padding '{padding}' of a function", "give numbers, or use the layer")
+    operation = Conv(
+        kernel_shape=tuple(weight.shape[2:]),
+        strides=spread_sides(given.get("stride", 1), rank),
+        dilations=spread_sides(given.get("dilation", 1), rank),
+        pads=spread_sides(padding, rank) * 2,
+        group=int(given.get("groups", 1)),
+    )
+    return call.add(operation, [first_value(arguments, keywords), weight, *([] if bias is None else [bias])])
+
+
+def _read_norm(call: Call, arguments: Any, keywords: Any) -> Value:
+    names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+    given = SimpleNamespace(**{**dict.fromkeys(names), **_name_arguments(arguments, keywords, *names)})
+    if given.training or given.running_mean is None:
+        raise UnreadableError("a normalisation by the batch's own statistics", "give running statistics and training=False")
+    ones, zeros = np.ones(len(given.running_mean), np.float32), np.zeros(len(given.running_mean), np.float32)
+    affine = [ones if given.weight is None else given.weight, zeros if given.bias is None else given.bias]
+    epsilon = 1e-5 if given.eps is None else float(given.eps)
+    inputs = [first_value(arguments, keywords), *affine, given.running_mean, given.running_var]
+    return call.add(BatchNormalization(epsilon=epsilon), inputs)
+
+
+def _pass_over(call: Call, arguments: Any, keywords: Any) -> Value:  # noqa: ARG001 what every reader takes
+    """Read a change of type or place, but one that rounds."""
+    import torch
+
+    kinds = [one for one in (*arguments[1:], *keywords.values()) if isinstance(one, torch.dtype)]
+    if any(kind not in (torch.float32, torch.float64) for kind in kinds):
+        raise UnreadableError(f"a cast to {kinds[0]} rounds activations", "cast to float32, or leave it out")
+    return first_value(arguments, keywords)
+
+
+def _find_shape(call: Call, arguments: Any, keywords: Any) -> tuple[int, ...]:
+    """Give the shape of a sample that the call itself gives.
+
+    Raises:
+        UnreadableError: the call fails, or what it gives has another first dimension than the batch.
+    """
+    found = call.run(arguments, keywords)
+    if found.ndim == 0 or found.shape[0] != 2:
+        raise UnreadableError(
+            f"(batch, ...) becomes {tuple(found.shape)} for a batch of 2", "keep the batch as the first dimension"
+        )
+    return tuple(found.shape[1:])
+
+
+def _require_shape(value: Value, sides: tuple[int, ...]) -> Value:
+    if value.shape != sides:
+        raise UnreadableError(f"samples become {sides}, not {value.shape}", "keep the batch as the first dimension")
+    return value
+
+
+_FUNCTIONS: Mapping[str, Reader] = {
+    **dict.fromkeys(("add", "add_", "iadd"), _read_pair(arithmetic.Add)),
+    **dict.fromkeys(("sub", "sub_", "isub", "subtract"), _read_pair(arithmetic.Sub)),
+    **dict.fromkeys(("mul", "mul_", "imul", "multiply"), _read_pair(arithmetic.Mul)),
+    **dict.fromkeys(("div", "div_", "truediv", "itruediv", "divide", "true_divide"), _read_pair(arithmetic.Div)),
+    **dict.fromkeys(("neg", "neg_", "negative"), _read_one(lambda _: activations.Neg())),
+    "maximum": _read_pair(arithmetic.Max),
+    "minimum": _read_pair(arithmetic.Min),
+    "abs": _read_one(lambda _: activations.Abs()),
+    **dict.fromkeys(("sigmoid", "sigmoid_"), _read_one(lambda _: activations.Sigmoid())),
+    **dict.fromkeys(("tanh", "tanh_"), _read_one(lambda _: activations.Tanh())),
+    "exp": _read_one(lambda _: activations.Exp()),
+    "sqrt": _read_one(lambda _: activations.Sqrt()),
+    "elu": _read_one(lambda given: activations.Elu(alpha=float(given.get("alpha", 1.0))), "alpha"),
+    "hardswish": _read_one(lambda _: activations.HardSwish()),
+    "silu": _read_silu,
+    **dict.fromkeys(("softmax", "log_softmax"), _read_softmax),
+    **dict.fromkeys(("cat", "concat", "concatenate"), _read_concat),
+    **dict.fromkeys(("view", "reshape", "unflatten"), _read_reshape),
+    "squeeze": _read_squeeze,
+    "unsqueeze": _read_unsqueeze,
+    **dict.fromkeys(("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis"), _read_transpose),
+    "mean": _read_mean,
+    **dict.fromkeys(("chunk", "split"), _read_parts),
+    "getitem": _read_item,
+    "pad": _read_pad,
+    "matmul": _read_product,
+    "linear": _read_linear,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _read_conv),
+    "batch_norm": _read_norm,
+    **dict.fromkeys(("float", "double", "to", "type", "type_as", "clone", "detach", "cpu", "cuda"), _pass_over),
+}
+"""Reader by the name of a function, operator or method; the others have a layer that does the same."""

@@ -1,0 +1,203 @@
+"""From a torch module to a layer graph, by torch.fx."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snnmap.errors import FrontendError, NetworkError
+from snnmap.frontends.torch.accept import require_module, require_own_forward, unwrap
+from snnmap.frontends.torch.call import FIX, Call, Value, call_node, first_value
+from snnmap.frontends.torch.functions import find_function
+from snnmap.frontends.torch.layers import find_layer
+from snnmap.frontends.torch.shapes import describe, is_shape_query
+from snnmap.graph import GraphBuilder, LayerGraph, UnreadableError
+from snnmap.graph.operation import Array
+from snnmap.packages import import_package
+
+if TYPE_CHECKING:
+    from torch import fx
+
+__all__ = ["TorchReader", "read_layer_graph"]
+
+Reader = Callable[[Call, Any, Any], Any]
+
+
+def read_layer_graph(module: Any, *input_shapes: Sequence[int]) -> LayerGraph:
+    """Read a torch module, in evaluation mode, as a layer graph.
+
+    Nodes are named by the path of their module, or by what torch.fx calls a function's call; a module that is called twice
+    shares its weights. Identity and Dropout are passed over. Weights keep their type.
+
+    Args:
+        module: ``torch.nn.Module`` whose forward depends on no values; it is not changed.
+        input_shapes: of one sample, without the batch, for each input of forward.
+
+    Raises:
+        FrontendError: torch is missing, forward cannot be followed, or parts have no operation; it tells all of them, each with
+            its name, its operator and what to do.
+    """
+    torch = import_package("torch")
+    from snnmap.nn.tracing import trace_module
+
+    module = unwrap(module)
+    require_module(module, "read_layer_graph")
+    whole = torch.nn.Sequential(module) if find_layer(module) is not None else module  # a layer is one node, not its forward
+    graph = trace_module(whole, (), defaults=True)
+    return TorchReader(whole, type(module).__name__, [tuple(shape) for shape in input_shapes]).read(graph)
+
+
+UNKNOWN = object()
+"""What a part gives that cannot be read."""
+
+
+class TorchReader:
+    """Follows a traced graph with an activation, a constant or a plain value of Python for each node."""
+
+    def __init__(self, module: Any, name: str, input_shapes: Sequence[tuple[int, ...]]) -> None:
+        import torch
+
+        self.module, self.shapes = module, list(input_shapes)
+        self.modules = dict(module.named_modules())
+        self.builder = GraphBuilder(name, f"torch {torch.__version__}")
+        self.values: dict[Any, Any] = {}
+        self.arrays: dict[int, tuple[Any, Array]] = {}
+
+    def read(self, graph: "fx.Graph") -> LayerGraph:
+        """Read all nodes, then tell what cannot be read."""
+        for node in graph.nodes:
+            if node.op == "output":
+                return self.builder.build(self._find_outputs(node))
+            self.values[node] = self._read_node(node)
+        raise FrontendError("the module has no output", where="forward", fix="give a tensor back")
+
+    def to_array(self, value: Any) -> Array:
+        """Give a tensor's or number's array, the same one each time; numbers are float32 as torch's tensors are."""
+        if id(value) in self.arrays:
+            return self.arrays[id(value)][1]
+        array = np.array(_to_numpy(value))
+        self.arrays[id(value)] = (value, array)  # which keeps the tensor, and so its id
+        return array
+
+    def settle(self, arguments: Any) -> Any:
+        """Give arguments with the values that nodes have."""
+        from torch.fx.node import map_arg
+
+        return map_arg(arguments, lambda node: self.values[node])
+
+    def _find_outputs(self, node: "fx.Node") -> list[str]:
+        self.builder.require_readable()
+        found = self.settle(node.args[0])
+        values = list(found.values()) if isinstance(found, dict) else list(found) if isinstance(found, tuple | list) else [found]
+        for number, value in enumerate(values):
+            if not isinstance(value, Value):
+                raise FrontendError(
+                    "an output of the module depends on no input",
+                    where=f"output {number}",
+                    measured=type(value).__name__,
+                    fix="give tensors back that are computed from the input",
+                )
+        return [value.name for value in values]
+
+    def _read_node(self, node: "fx.Node") -> Any:
+        if node.op == "placeholder":
+            return self._read_input(node)
+        if node.op == "get_attr":
+            return _find_attribute(self.module, str(node.target))
+        call, read = self._find_reader(node)
+        arguments, keywords = self.settle(tuple(node.args)), self.settle(dict(node.kwargs))
+        try:
+            if any(argument is UNKNOWN for argument in (*_flatten(arguments), *_flatten(keywords))):
+                return self._pass_unknown(call, read, arguments)
+            return self._read_call(call, read, arguments, keywords)
+        except UnreadableError as error:
+            self.builder.refuse(call.name, call.operator, error.what, error.fix)
+        except (NetworkError, FrontendError) as error:
+            found = UnreadableError.from_misfit(error)
+            self.builder.refuse(call.name, call.operator, found.what, found.fix)
+        return UNKNOWN
+
+    def _pass_unknown(self, call: Call, read: Reader | None, arguments: Any) -> Any:
+        """Go on behind a part that could not be read, so that others are told too."""
+        if read is None and not is_shape_query(call.operator, arguments):
+            raise UnreadableError("no operation of a layer graph does this", FIX)
+        return UNKNOWN
+
+    def _read_call(self, call: Call, read: Reader | None, arguments: Any, keywords: Any) -> Any:
+        if call.node.op != "call_module":
+            if is_shape_query(call.operator, arguments) and isinstance(arguments[0], Value):
+                asked, rest = (arguments[1], ()) if call.operator == "getattr" else (call.operator, arguments[1:])
+                return describe(arguments[0], asked, rest)
+            if not has_values((arguments, keywords)):
+                return _compute(call.node, arguments, keywords)
+        if read is None:
+            raise UnreadableError("no operation of a layer graph does this", FIX)
+        return read(call, arguments, keywords)
+
+    def _read_input(self, node: "fx.Node") -> Any:
+        if self.shapes:
+            name = self.builder.add_input("input" if node.target in ("x", "input") else str(node.target), self.shapes.pop(0))
+            return Value(name, self.builder.types[name].shape)
+        if node.args:
+            return node.args[0]  # a default, which tracing has put in
+        raise FrontendError(
+            "the module takes more inputs than shapes were given", where=f"forward, {node.name}", fix="give a shape for each"
+        )
+
+    def _find_reader(self, node: "fx.Node") -> tuple[Call, Reader | None]:
+        """Give the call, and what reads it, or None where nothing does."""
+        if node.op != "call_module":
+            name = getattr(node.target, "__name__", str(node.target))
+            return Call(self, node, node.name, self._find_source(node), name), find_function(name)
+        path, module = str(node.target), self.modules[str(node.target)]
+        call = Call(self, node, path, path, type(module).__name__)
+        read = find_layer(module)
+        if read is None:
+            return call, None
+
+        def read_module(call: Call, arguments: Any, keywords: Any) -> Any:
+            require_own_forward(module, call.name)
+            return read(call, module, first_value(arguments, keywords))
+
+        return call, read_module
+
+    def _find_source(self, node: "fx.Node") -> str:
+        """Give the path of the module whose forward makes a call."""
+        stack = node.meta.get("nn_module_stack", {})
+        return next((str(entry[0]) for entry in reversed(stack.values()) if entry[0]), "")
+
+
+def _to_numpy(value: Any) -> Any:
+    if not hasattr(value, "detach"):
+        return np.asarray(value) if isinstance(value, np.ndarray) else np.float32(value)
+    tensor = value.detach().cpu()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()  # numpy has no such type
+
+
+def has_values(arguments: Any) -> bool:
+    """Say whether an activation is among arguments, nested as they may be."""
+    return any(isinstance(one, Value) for one in _flatten(arguments))
+
+
+def _compute(node: "fx.Node", arguments: Any, keywords: Any) -> Any:
+    """Compute what depends on no activation."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            return call_node(node, arguments, keywords)
+    except Exception as error:  # whatever the user's call raises
+        fix = "compute it in __init__, as a buffer, and nothing from the size of the batch"
+        raise UnreadableError(f"a constant of forward cannot be computed: {error}", fix) from error
+
+
+def _flatten(arguments: Any) -> list[Any]:
+    if isinstance(arguments, dict):
+        arguments = tuple(arguments.values())
+    return [one for part in arguments for one in _flatten(part)] if isinstance(arguments, tuple | list) else [arguments]
+
+
+def _find_attribute(module: Any, path: str) -> Any:
+    for name in path.split("."):
+        module = getattr(module, name)
+    return module

@@ -1,0 +1,160 @@
+"""Making a layer graph node by node, as a reader does; what cannot be read is collected, and told at once."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from snnmap.errors import FrontendError, NetworkError, SnnmapError
+from snnmap.graph.graph import LayerGraph, Node, infer_at, type_constant
+from snnmap.graph.operation import Array, Operation, Shape, TensorType
+
+__all__ = ["GraphBuilder", "Unreadable", "UnreadableError"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A part of a model that has no operation.
+
+    Attributes:
+        name: of the node or module.
+        operator: what the framework calls it.
+        what: is wrong.
+        fix: what the user can do.
+    """
+
+    name: str
+    operator: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"'{self.name}' ({self.operator}): {self.what}" + (f"; {self.fix}" if self.fix else "")
+
+
+class UnreadableError(Exception):
+    """Raised within a reader, which notes it and goes on: what is wrong with a part of a model, and what to do about it."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.what, self.fix = what, fix
+
+    @classmethod
+    def from_misfit(cls, error: SnnmapError) -> "UnreadableError":
+        """Give what an operation says about inputs that do not fit it."""
+        bounds = f" (measured {error.measured}, limit {error.limit})" if error.measured else ""
+        return cls(error.what + bounds, error.fix)
+
+
+class GraphBuilder:
+    """Collects nodes in order, gives each a unique name and infers what it gives.
+
+    Args:
+        name: of the model.
+        framework: what it is read from.
+    """
+
+    def __init__(self, name: str, framework: str) -> None:
+        self.name, self.framework = name, framework
+        self.types: dict[str, TensorType] = {}
+        self.problems: list[Unreadable] = []
+        self._inputs: dict[str, TensorType] = {}
+        self._constants: dict[str, Array] = {}
+        self._taken: dict[str, list[tuple[str, Array]]] = {}
+        """Names that constants got, by the names that were wanted."""
+        self._nodes: list[Node] = []
+
+    def add_input(self, name: str, shape: Shape, dtype: str = "float32") -> str:
+        """Add an input of samples of a shape; gives its name."""
+        name = self._take_name(name)
+        self._inputs[name] = self.types[name] = TensorType(shape=shape, dtype=dtype)
+        return name
+
+    def add_constant(self, name: str, array: Array) -> str:
+        """Add a constant, once for each array of one name; gives its name."""
+        wanted = name
+        for known, given in self._taken.get(wanted, ()):
+            if given is array:
+                return known
+        name = self._take_name(wanted)
+        self._constants[name] = array
+        self._taken.setdefault(wanted, []).append((name, array))
+        self.types[name] = type_constant(array)
+        return name
+
+    def add(self, name: str, operation: Operation, inputs: Sequence[str], *, source: str = "", tensor: str = "") -> str:
+        """Add a node; gives the name of its value.
+
+        Raises:
+            NetworkError: the inputs do not fit the operation.
+        """
+        node = Node(
+            name=self._take_name(name),
+            operation=operation,
+            inputs=tuple(inputs),
+            source=_make_readable(source),
+            tensor=_make_readable(tensor),
+        )
+        try:
+            self.types[node.name] = infer_at(node, [self.types[one] for one in inputs])
+        except NetworkError:
+            del self.types[node.name]
+            raise
+        self._nodes.append(node)
+        return node.name
+
+    def refuse(self, name: str, operator: str, what: str, fix: str) -> None:
+        """Note a part of the model that cannot be read."""
+        self.problems.append(Unreadable(name=name, operator=operator, what=what, fix=fix))
+
+    def build(self, outputs: Sequence[str]) -> LayerGraph:
+        """Give the graph of all nodes that an output needs.
+
+        Raises:
+            FrontendError: parts of the model could not be read; it tells all of them.
+        """
+        self.require_readable()
+        needed, nodes = set(outputs), []
+        for node in reversed(self._nodes):
+            if node.name in needed:
+                nodes.append(node)
+                needed |= set(node.inputs)
+        constants = {name: array for name, array in self._constants.items() if name in needed}
+        return LayerGraph(
+            name=_make_readable(self.name),
+            inputs=self._inputs,
+            nodes=tuple(reversed(nodes)),
+            outputs=tuple(outputs),
+            constants=constants,
+            framework=self.framework,
+        )
+
+    def require_readable(self) -> None:
+        """Refuse the model if a part could not be read.
+
+        Raises:
+            FrontendError: it tells every part, its operator and what to do.
+        """
+        if not self.problems:
+            return
+        count = len(self.problems)
+        noun = "part of the model has" if count == 1 else "parts of the model have"
+        lines = [f"{count} {noun} no operation in a layer graph", *(f"  - {problem}" for problem in self.problems)]
+        raise FrontendError(
+            "\n".join(lines),
+            where=self.name,
+            fix="change these parts as told, or write an operation for them in snnmap/graph/operations",
+        )
+
+    def _take_name(self, wanted: str) -> str:
+        base = name = _make_readable(wanted) or "value"
+        number = 1
+        while name in self.types:
+            number += 1
+            name = f"{base}#{number}"
+        self.types[name] = TensorType(shape=())
+        return name
+
+
+def _make_readable(name: str) -> str:
+    """Give a name without what the text form separates names by."""
+    return re.sub(r"[\s,;()']+", "_", name)

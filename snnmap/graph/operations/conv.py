@@ -1,0 +1,71 @@
+"""Convolutions."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snnmap.errors import NetworkError
+from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
+from snnmap.graph.windows import Windows, check_channels, spread_channels
+
+__all__ = ["Conv", "convolve", "infer_convolution"]
+
+
+@operation
+class Conv(Operation):
+    """A convolution of weights ``(n_out, channels / group, *kernel)`` and a bias ``(n_out,)``, which may be left out."""
+
+    role: ClassVar[Role] = "Conv"
+    n_inputs: ClassVar[tuple[int, int]] = (2, 3)
+
+    kernel_shape: Shape
+    strides: Shape = ()
+    dilations: Shape = ()
+    pads: Shape = ()
+    group: int = 1
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        data, weight, *bias = inputs
+        return TensorType(shape=infer_convolution(self, data.shape, weight.shape, bias[0].shape if bias else None))
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        data, weight, *bias = inputs
+        found = convolve(self, data, weight, 0.0)
+        return found + spread_channels(bias[0], found.ndim) if bias else found
+
+
+def infer_convolution(conv: Any, data: Shape, weight: Shape, bias: Shape | None) -> Shape:
+    """Give the shape ``(n_out, *windows)`` of a convolution's sample.
+
+    Raises:
+        NetworkError: weights, groups and input do not fit each other.
+    """
+    windows = Windows(conv.kernel_shape, conv.strides, conv.dilations, conv.pads)
+    if len(weight) < 3 or weight[2:] != conv.kernel_shape or conv.group < 1 or weight[0] % conv.group:
+        raise NetworkError(
+            "the weights do not fit the convolution",
+            measured=f"weights {weight}, kernel {conv.kernel_shape}, {conv.group} groups",
+            limit="(n_out, channels / groups, *kernel), n_out a multiple of groups",
+            fix="check the layer's weights",
+        )
+    if bias is not None and bias != weight[:1]:
+        raise NetworkError("the bias does not fit the weights", measured=str(bias), limit=str(weight[:1]), fix="check the layer")
+    counts = windows.sizes(data[1:])
+    check_channels(data[0], weight[1] * conv.group, "weights")
+    return (weight[0], *counts)
+
+
+def convolve(conv: Any, data: Array, weight: Array, fill: float) -> Array:
+    """Compute a convolution ``(batch, n_out, *windows)`` without its bias, in the arrays' own type.
+
+    Each group is one matrix product of ``(windows, channels / group * kernel)`` by ``(..., n_out / group)``.
+    """
+    n_places, n_groups = len(conv.kernel_shape), conv.group
+    seen = Windows(conv.kernel_shape, conv.strides, conv.dilations, conv.pads).view(data, fill)
+    counts = seen.shape[2 : 2 + n_places]
+    seen = seen.reshape(len(data), n_groups, -1, int(np.prod(counts)), int(np.prod(conv.kernel_shape)))
+    rows = seen.transpose(0, 1, 3, 2, 4).reshape(len(data), n_groups, int(np.prod(counts)), -1)
+    columns = weight.reshape(n_groups, len(weight) // n_groups, -1).transpose(0, 2, 1)
+    found = np.matmul(rows, columns)  # (batch, groups, windows, n_out / groups)
+    return np.asarray(found.transpose(0, 1, 3, 2).reshape(len(data), len(weight), *counts))

@@ -1,0 +1,123 @@
+"""Pools and means."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from snnmap.errors import NetworkError
+from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
+from snnmap.graph.windows import Windows, require_rank
+
+__all__ = ["AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "ReduceMean"]
+
+
+class _Pool(Operation):
+    __slots__ = ()
+    role: ClassVar[Role] = "Pool"
+
+
+@operation
+class MaxPool(_Pool):
+    """The greatest value of each window; padding never is it."""
+
+    kernel_shape: Shape
+    strides: Shape = ()
+    dilations: Shape = ()
+    pads: Shape = ()
+    ceil_mode: int = 0
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        return _infer_pool(self._windows(), inputs[0])
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        data = inputs[0]
+        least = -np.inf if data.dtype.kind == "f" else np.iinfo(data.dtype).min
+        return np.asarray(self._windows().view(data, least).max(axis=tuple(range(-len(self.kernel_shape), 0))))
+
+    def _windows(self) -> Windows:
+        return Windows(self.kernel_shape, self.strides, self.dilations, self.pads, ceil_mode=bool(self.ceil_mode))
+
+
+@operation
+class AveragePool(_Pool):
+    """The mean of each window, of the places within the input or, with ``count_include_pad``, within its pads too."""
+
+    kernel_shape: Shape
+    strides: Shape = ()
+    dilations: Shape = ()
+    pads: Shape = ()
+    ceil_mode: int = 0
+    count_include_pad: int = 0
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        return _infer_pool(self._windows(), inputs[0])
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        data = inputs[0]
+        windows = self._windows()
+        total = windows.view(data, 0.0).sum(axis=tuple(range(-len(self.kernel_shape), 0)))
+        counts = windows.count_places(data.shape[2:], with_pads=bool(self.count_include_pad))
+        return np.asarray(total / counts.astype(data.dtype))
+
+    def _windows(self) -> Windows:
+        return Windows(self.kernel_shape, self.strides, self.dilations, self.pads, ceil_mode=bool(self.ceil_mode))
+
+
+@operation
+class GlobalAveragePool(_Pool):
+    """The mean over all places of each channel; the places stay as 1."""
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        return _infer_global(inputs[0])
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(inputs[0].mean(axis=tuple(range(2, inputs[0].ndim)), keepdims=True))
+
+
+@operation
+class GlobalMaxPool(_Pool):
+    """The greatest value over all places of each channel; the places stay as 1."""
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        return _infer_global(inputs[0])
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(inputs[0].max(axis=tuple(range(2, inputs[0].ndim)), keepdims=True))
+
+
+@operation
+class ReduceMean(_Pool):
+    """The mean over axes, which stay as 1 with ``keepdims``."""
+
+    constant_inputs: ClassVar[dict[str, int]] = {"axes": 1}
+
+    axes: Shape
+    keepdims: int = 1
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        data = inputs[0]
+        rank = len(data.shape) + 1
+        axes = {axis % rank for axis in self.axes if -rank <= axis < rank}
+        if not axes or 0 in axes or len(axes) != len(self.axes):
+            raise NetworkError(
+                "a mean over these axes mixes samples or does not fit",
+                measured=f"axes {self.axes} of {data}",
+                limit=f"1 to {rank - 1}",
+                fix="take the mean over axes of a sample",
+            )
+        sides = [1 if axis in axes else side for axis, side in enumerate(data.shape, 1) if self.keepdims or axis not in axes]
+        return TensorType(shape=tuple(sides))
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(inputs[0].mean(axis=self.axes, keepdims=bool(self.keepdims)))
+
+
+def _infer_pool(windows: Windows, data: TensorType) -> TensorType:
+    require_rank(data.shape, 2, "a pool")
+    return TensorType(shape=(data.shape[0], *windows.sizes(data.shape[1:])), dtype=data.dtype)
+
+
+def _infer_global(data: TensorType) -> TensorType:
+    require_rank(data.shape, 2, "a pool")
+    return TensorType(shape=(data.shape[0], *(1 for _ in data.shape[1:])))

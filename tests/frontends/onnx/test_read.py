@@ -1,0 +1,395 @@
+"""ONNX models as layer graphs: every tensor as onnxruntime computes it, and everything that cannot be read told at once."""
+
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from layer_graphs import run_every_tensor
+from onnx import TensorProto, helper, numpy_helper, version_converter
+
+from snnmap.errors import FrontendError
+from snnmap.frontends.onnx import read_layer_graph
+from snnmap.graph import OPERATIONS, fuse_steps, measure_difference, run_graph
+from snnmap.graph.operation import Operation, TensorType, operation
+
+RNG = np.random.default_rng(0)
+EXAMPLES = Path(onnx.__file__).parent / "backend" / "test" / "data"
+LIMIT = 1e-5
+"""Greatest relative difference of a tensor, in float64 here and in float32 there."""
+
+
+def make_model(
+    nodes: list[Any], shape: tuple[int, ...], *, opset: int = 20, batch: Any = "batch", **constants: Any
+) -> onnx.ModelProto:
+    """Give a model from ``x`` of one sample's shape to ``y``; constants of float64 become float32."""
+    arrays = {name: np.asarray(value) for name, value in constants.items()}
+    initializers = [
+        numpy_helper.from_array(array.astype(np.float32) if array.dtype == np.float64 else array, name)
+        for name, array in arrays.items()
+    ]
+    entry = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *shape])
+    graph = helper.make_graph(nodes, "graph", [entry], [helper.make_empty_tensor_value_info("y")], initializers)
+    domains = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=domains)
+    model.ir_version = 10
+    return model
+
+
+def one(kind: str, *inputs: str, **attributes: Any) -> list[Any]:
+    return [helper.make_node(kind, ["x", *inputs], ["y"], name="node", **attributes)]
+
+
+def assert_read(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
+    """Compare every tensor."""
+    inputs = np.random.default_rng(1).normal(size=(3, *shape)).astype(np.float32)
+    wanted, graph = run_every_tensor(model, inputs), read_layer_graph(model)
+    found = run_graph(graph, inputs)
+    assert graph.outputs == (graph.nodes[-1].name,)
+    for node in graph.nodes:
+        if node.tensor in wanted:
+            assert measure_difference(found[node.name], wanted[node.tensor]) <= LIMIT, node.where
+    assert measure_difference(found[graph.outputs[0]], wanted["y"]) <= LIMIT
+
+
+W, K = RNG.normal(size=(6, 4)), RNG.normal(size=(4, 2, 3, 3))
+C = RNG.normal(size=(2, 1, 1))
+Case = tuple[list[Any], tuple[int, ...], dict[str, Any]]
+OPERATORS: dict[str, Case] = {
+    "Abs": (one("Abs"), (5,), {}),
+    "Add, spread": (one("Add", "c"), (2, 3, 4), {"c": RNG.normal(size=(1, 2, 1, 1))}),
+    "AveragePool": (one("AveragePool", kernel_shape=[2, 3], strides=[2, 1], pads=[0, 1, 1, 1]), (2, 6, 5), {}),
+    "AveragePool, padding counted": (
+        one("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1), (2, 6, 5), {}),
+    "AveragePool, hanging over": (one("AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), (2, 6, 8), {}),
+    "AveragePool, hanging over, counted": (
+        one("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1, count_include_pad=1),
+        (2, 6, 8), {}),
+    "BatchNormalization": (
+        one("BatchNormalization", "g", "b", "m", "v", epsilon=0.01), (3, 2, 2),
+        {"g": np.array([1.0, 2, 3]), "b": np.ones(3), "m": np.array([0.5, 0, 1]), "v": np.array([1.0, 4, 9])}),
+    "Clip": (one("Clip", "low", "high"), (5,), {"low": np.float32(-0.2), "high": np.float32(0.7)}),
+    "Clip, open below": (one("Clip", "", "high"), (5,), {"high": np.float32(0.7)}),
+    "Clip, open": (one("Clip"), (5,), {}),
+    "Concat": (one("Concat", "x", axis=-2), (2, 3), {}),
+    "Conv": (one("Conv", "w", "b", pads=[1, 0, 2, 1], strides=[2, 1], dilations=[1, 2]), (2, 9, 8), {"w": K, "b": np.ones(4)}),
+    "Conv, 1 dimension": (one("Conv", "w", pads=[2, 1]), (2, 9), {"w": K[..., 0]}),
+    "Conv, 3 dimensions": (one("Conv", "w"), (2, 4, 5, 6), {"w": RNG.normal(size=(3, 2, 2, 3, 1))}),
+    "Conv, depthwise": (one("Conv", "w", group=4, pads=[1, 1, 1, 1]), (4, 5, 6), {"w": K[:, :1]}),
+    "Conv, groups": (one("Conv", "w", group=2), (4, 5, 6), {"w": K}),
+    "Conv, same": (one("Conv", "w", auto_pad="SAME_UPPER", strides=[2, 2]), (2, 7, 6), {"w": K}),
+    "Conv, same lower": (one("Conv", "w", auto_pad="SAME_LOWER"), (2, 7, 6), {"w": K[..., :2]}),
+    "Conv, valid": (one("Conv", "w", auto_pad="VALID"), (2, 7, 6), {"w": K}),
+    "ConvTranspose": (
+        one("ConvTranspose", "w", "b", strides=[2, 1], pads=[1, 0, 0, 1], dilations=[1, 2], output_padding=[1, 0], group=2),
+        (4, 5, 6), {"w": K, "b": np.ones(4)}),
+    "Div": (one("Div", "c"), (3, 4), {"c": np.array(4.0)}),
+    "Div, flipped": ([helper.make_node("Div", ["c", "x"], ["y"])], (3,), {"c": np.array([4.0, 1, 2])}),
+    "Dropout": (one("Dropout"), (4,), {}),
+    "Elu": (one("Elu", alpha=0.5), (6,), {}),
+    "Exp": (one("Exp"), (6,), {}),
+    "Flatten": (one("Flatten"), (2, 3, 4), {}),
+    "Gemm": (one("Gemm", "w", "b", alpha=0.5, beta=2.0), (6,), {"w": W, "b": np.ones(4)}),
+    "Gemm, transposed": (one("Gemm", "w", transB=1), (6,), {"w": W.T}),
+    "GlobalAveragePool": (one("GlobalAveragePool"), (3, 4, 5), {}),
+    "GlobalMaxPool": (one("GlobalMaxPool"), (3, 4, 5), {}),
+    "HardSigmoid": (one("HardSigmoid", alpha=0.3), (6,), {}),
+    "HardSwish": (one("HardSwish"), (6,), {}),
+    "LRN": (one("LRN", size=3, alpha=0.1, bias=2.0), (5, 3, 4), {}),
+    "LeakyRelu": (one("LeakyRelu", alpha=0.1), (6,), {}),
+    "LogSoftmax": (one("LogSoftmax", axis=1), (6,), {}),
+    "MatMul": (one("MatMul", "w"), (3, 6), {"w": W}),
+    "MatMul, of vectors": (one("MatMul", "w"), (6,), {"w": W}),
+    "MatMul, weights first": ([helper.make_node("MatMul", ["w", "x"], ["y"])], (4, 5), {"w": W}),
+    "Max": (one("Max", "c"), (3, 4), {"c": np.array(0.1)}),
+    "MaxPool": (one("MaxPool", kernel_shape=[3, 2], strides=[1, 2], pads=[1, 0, 1, 1]), (2, 5, 6), {}),
+    "MaxPool, hanging over": (one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), (2, 6, 8), {}),
+    "MaxPool, dilated": (one("MaxPool", kernel_shape=[2, 2], dilations=[2, 3]), (2, 6, 8), {}),
+    "Min": (one("Min", "c"), (3, 4), {"c": np.array(0.1)}),
+    "Mul": (one("Mul", "c"), (2, 3, 4), {"c": C}),
+    "Neg": (one("Neg"), (6,), {}),
+    "PRelu": (one("PRelu", "c"), (2, 3, 4), {"c": np.abs(C)}),
+    "Pad": (one("Pad", "p", "v"), (2, 3), {"p": np.array([0, 1, 0, 0, 0, 2]), "v": np.float32(0.5)}),
+    "Pad, axes": (one("Pad", "p", "", "a"), (2, 3), {"p": np.array([1, -1]), "a": np.array([-1])}),
+    "Pad, reflected": (one("Pad", "p", mode="reflect"), (2, 3), {"p": np.array([0, 0, 1, 0, 0, 2])}),
+    "ReduceMean": (one("ReduceMean", "a", keepdims=0), (2, 3, 4), {"a": np.array([-1, 2])}),
+    "Relu": (one("Relu"), (5,), {}),
+    "Reshape": (one("Reshape", "s"), (2, 6), {"s": np.array([0, 3, -1])}),
+    "Reshape, batch open": (one("Reshape", "s"), (2, 6), {"s": np.array([-1, 12])}),
+    "Sigmoid": (one("Sigmoid"), (5,), {}),
+    "Slice": (one("Slice", "s", "e", "a", "t"), (7, 5), {
+        "s": np.array([-2, 1]), "e": np.array([-(2**31), 9]), "a": np.array([1, -1]), "t": np.array([-2, 2])}),
+    "Softmax": (one("Softmax", axis=-2), (3, 4), {}),
+    "Softplus": (one("Softplus"), (5,), {}),
+    "Split": ([
+        helper.make_node("Split", ["x", "s"], ["a", "b"], axis=1), helper.make_node("Mul", ["b", "a"], ["c"]),
+        helper.make_node("Sub", ["c", "b"], ["y"])], (4, 3), {"s": np.array([2, 2])}),
+    "Sqrt": ([helper.make_node("Abs", ["x"], ["z"]), helper.make_node("Sqrt", ["z"], ["y"])], (6,), {}),
+    "Squeeze": (one("Squeeze", "a"), (2, 1, 3), {"a": np.array([-2])}),
+    "Sub, flipped": ([helper.make_node("Sub", ["c", "x"], ["y"])], (3, 4), {"c": np.ones(4)}),
+    "Sum": (one("Sum", "c", "x"), (2, 3, 4), {"c": C}),
+    "Tanh": (one("Tanh"), (5,), {}),
+    "Transpose": (one("Transpose", perm=[0, 3, 1, 2]), (2, 3, 4), {}),
+    "Unsqueeze": (one("Unsqueeze", "a"), (2, 3), {"a": np.array([1, -1])}),
+    "shape that is computed": ([
+        helper.make_node("Shape", ["x"], ["s"], start=0, end=1), helper.make_node("Concat", ["s", "r"], ["t"], axis=0),
+        helper.make_node("Reshape", ["x", "t"], ["y"])], (2, 6), {"r": np.array([-1])}),
+    "constants that are computed": ([
+        helper.make_node("Transpose", ["w"], ["v"], perm=[1, 0]), helper.make_node("Neg", ["v"], ["u"]),
+        helper.make_node("MatMul", ["x", "u"], ["y"])], (6,), {"w": W.T}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators(name: str) -> None:
+    nodes, shape, constants = OPERATORS[name]
+    assert_read(make_model(nodes, shape, **constants), shape)
+
+
+def test_every_operation_of_onnx_is_tested() -> None:
+    read = {node.op_type for nodes, _, _ in OPERATORS.values() for node in nodes}
+    assert set(OPERATIONS) - read <= {"Fused", "Identity", "DequantizeLinear", "QuantizeLinear"} | {
+        name for name in OPERATIONS if name.startswith("QLinear")
+    }
+
+
+def quantised(name: str, values: np.ndarray, *, axis: int | None = None) -> dict[str, Any]:
+    """Give 7-bit weights, scale and zero point of one or of each place of an axis.
+
+    With 8 bits, onnxruntime's sums saturate on processors without VNNI.
+    """
+    others = tuple(other for other in range(values.ndim) if other != axis)
+    scale = np.asarray(np.abs(values).max(axis=others if axis is not None else None) / 63.0, np.float32)
+    spread = scale.reshape([-1 if other == axis else 1 for other in range(values.ndim)]) if axis is not None else scale
+    return {
+        name: np.rint(values / spread).astype(np.int8),
+        f"{name}_scale": scale,
+        f"{name}_zero": np.zeros(scale.shape, np.int8),
+    }
+
+
+def steps(**values: tuple[float, int]) -> dict[str, Any]:
+    """Give a scale and a zero point of uint8 for each name."""
+    found: dict[str, Any] = {}
+    for name, (scale, zero) in values.items():
+        found |= {f"{name}_scale": np.float32(scale), f"{name}_zero": np.uint8(zero)}
+    return found
+
+
+def with_steps(name: str) -> list[str]:
+    return [name, f"{name}_scale", f"{name}_zero"]
+
+
+def make_quantised_model() -> onnx.ModelProto:
+    """Give a model of quantised operators: Conv by groups and channels, Add, pool, MatMul."""
+    kernel = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    nodes = [
+        helper.make_node("QuantizeLinear", with_steps("x"), ["q"]),
+        helper.make_node(
+            "QLinearConv", ["q", *with_steps("x")[1:], *with_steps("k"), *with_steps("a")[1:], "b"], ["a"], **kernel
+        ),
+        helper.make_node(
+            "QLinearConv", [*with_steps("a"), *with_steps("d"), *with_steps("e")[1:]], ["e"], group=4, strides=[2, 2], **kernel
+        ),
+        helper.make_node("QLinearConv", [*with_steps("a"), *with_steps("p"), *with_steps("f")[1:]], ["f"], strides=[2, 2]),
+        helper.make_node("QLinearAdd", [*with_steps("e"), *with_steps("f"), *with_steps("s")[1:]], ["s"], domain="com.microsoft"),
+        helper.make_node(
+            "QLinearGlobalAveragePool", [*with_steps("s"), *with_steps("g")[1:]], ["g"], domain="com.microsoft", channels_last=0
+        ),
+        helper.make_node("Flatten", ["g"], ["h"]),
+        helper.make_node("QLinearMatMul", ["h", *with_steps("g")[1:], *with_steps("w"), *with_steps("o")[1:]], ["o"]),
+        helper.make_node("DequantizeLinear", with_steps("o"), ["y"]),
+    ]
+    rng = np.random.default_rng(5)
+    constants = {
+        **quantised("k", rng.normal(size=(4, 2, 3, 3)), axis=0),
+        **quantised("d", rng.normal(size=(4, 1, 3, 3)), axis=0),
+        **quantised("p", rng.normal(size=(4, 4, 1, 1))),
+        **quantised("w", rng.normal(size=(4, 6))),
+        "b": rng.integers(-500, 500, 4).astype(np.int32),
+        **steps(x=(0.03, 128), a=(0.11, 90), e=(0.2, 120), f=(0.13, 131), s=(0.22, 111), g=(0.03, 101), o=(0.02, 127)),
+    }
+    return make_model(nodes, (2, 8, 8), **constants)
+
+
+def test_quantised_operators_equal_onnxruntime_bit_for_bit() -> None:
+    model, inputs = make_quantised_model(), np.random.default_rng(6).normal(size=(20, 2, 8, 8)).astype(np.float32)
+    wanted, graph = run_every_tensor(model, inputs), read_layer_graph(model)
+    found = run_graph(graph, inputs, dtype=np.float32)
+    for node in graph.nodes:
+        assert found[node.name].dtype == wanted[node.tensor].dtype, node.where
+        assert np.array_equal(found[node.name], wanted[node.tensor]), node.where
+        assert len(np.unique(found[node.name])) > 20, node.where
+    assert [graph.types[name].dtype for name in ("QuantizeLinear0", "QLinearConv1", "DequantizeLinear8")] == [
+        "uint8",
+        "uint8",
+        "float32",
+    ]
+
+
+def test_quantised_weights_stay_quantised() -> None:
+    """QuantizeLinear and DequantizeLinear around a Conv whose weights are integers, a step a channel."""
+    nodes = [
+        helper.make_node("QuantizeLinear", with_steps("x"), ["q"]),
+        helper.make_node("DequantizeLinear", ["q", *with_steps("x")[1:]], ["r"]),
+        helper.make_node("DequantizeLinear", with_steps("k"), ["v"], axis=0),
+        helper.make_node("Conv", ["r", "v"], ["c"]),
+        helper.make_node("Relu", ["c"], ["y"]),
+    ]
+    constants = {**quantised("k", K, axis=0), **steps(x=(0.03, 128))}
+    graph = read_layer_graph(make_model(nodes, (2, 6, 6), **constants))
+    weights = graph["DequantizeLinear2"]
+    assert graph["Conv3"].inputs == ("DequantizeLinear1", weights.name)
+    assert graph.types[weights.name] == TensorType(shape=(4, 2, 3, 3), is_constant=True)
+    assert graph.constants["k"].dtype == np.int8
+    assert_read(make_model(nodes, (2, 6, 6), **constants), (2, 6, 6))
+
+
+def test_names_modules_and_tensors_are_kept() -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["/a/b/Relu_output_0"], name="/a/a.b/Relu"),
+        helper.make_node("Mul", ["/a/b/Relu_output_0", "c"], ["y"]),
+    ]
+    graph = read_layer_graph(make_model(nodes, (3,), c=np.ones(1)))
+    assert [(node.name, node.source, node.tensor) for node in graph.nodes] == [
+        ("/a/a.b/Relu", "a.b", "/a/b/Relu_output_0"),
+        ("Mul1", "", "y"),
+    ]
+    assert list(graph.constants) == ["c"]
+    assert graph.framework.endswith("operator set 20")
+
+
+def test_what_cannot_be_read_is_told_at_once() -> None:
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["a"], name="first"),
+        helper.make_node("Relu", ["a"], ["b"], name="passed"),
+        helper.make_node("Einsum", ["b"], ["c"], name="second", equation="ij->ji"),
+        helper.make_node("Conv", ["x", "w"], ["d"], name="third"),
+        helper.make_node("Transpose", ["x"], ["e"], name="fourth"),
+        helper.make_node("Mine", ["x"], ["f"], name="fifth", domain="own"),
+        helper.make_node("Reshape", ["x", "s"], ["g"], name="sixth"),
+        helper.make_node("Add", ["c", "d"], ["y"], name="end"),
+    ]
+    with pytest.raises(FrontendError) as caught:
+        read_layer_graph(make_model(nodes, (3, 4, 5), w=K, s=np.array([-1, 5])))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "6 parts of the model have no operation in a layer graph"
+    named = [re.match(r"  - '(\w+)' \((\w+)\): (.*)", line) for line in lines[1:7]]
+    assert [(found[1], found[2]) for found in named if found] == [
+        ("first", "NonZero"), ("second", "Einsum"), ("third", "Conv"), ("fourth", "Transpose"),
+        ("fifth", "Mine"), ("sixth", "Reshape"),
+    ]  # fmt: skip
+    told = "\n".join(lines)
+    assert "other channels than the weights (measured 3, limit 2)" in told
+    assert "domain 'own'" in told
+    assert "samples of shape (3, 4, 5) are reshaped to [-1, 5] and would mix" in told
+
+
+TOPOLOGIES = ["densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet"]
+MIXED = {
+    "Embedding", "PReLU_1d", "PReLU_2d", "PReLU_3d", "PoissonNLLLLoss", "SELU", "operator_add_broadcast",
+    "operator_add_size1_right", "operator_addmm", "operator_basic", "operator_chunk", "operator_index", "operator_mm",
+    "operator_non_float", "operator_params", "operator_pow", "operator_reduced_sum", "operator_repeat", "operator_selu",
+    "operator_symbolic_override",
+}  # fmt: skip
+"""Of onnx's own examples, those whose samples mix or differ, or whose operators no layer graph has."""
+
+
+def convert(path: Path) -> onnx.ModelProto:
+    model = onnx.load(str(path))
+    old = model.opset_import[0].version < 13
+    return version_converter.convert_version(model, 17) if old else model
+
+
+def test_the_layers_that_onnx_ships() -> None:
+    """Each with inputs and outputs of the framework that it was exported from."""
+    refused, n_read = set(), 0
+    for path in sorted(EXAMPLES.glob("pytorch-*/*/model.onnx")):
+        try:
+            graph = read_layer_graph(convert(path))
+        except FrontendError:
+            refused.add(path.parent.name)
+            continue
+        inputs, outputs = (
+            [numpy_helper.to_array(onnx.load_tensor(str(file))) for file in sorted(path.parent.glob(f"test_data_set_0/{kind}_*"))]
+            for kind in ("input", "output")
+        )
+        found = run_graph(graph, dict(zip(graph.inputs, inputs, strict=True)))
+        for name, wanted in zip(graph.outputs, outputs, strict=True):
+            assert measure_difference(found[name], wanted) <= LIMIT, path.parent.name
+        n_read += 1
+    assert n_read > 85
+    assert not [name for name in refused if not name.startswith(tuple(f"test_{known}" for known in MIXED))]
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_topologies_that_onnx_ships(name: str) -> None:
+    (path,) = EXAMPLES.glob(f"light/light_*{name}.onnx")
+    graph = read_layer_graph(convert(path))
+    fused = fuse_steps(graph)
+    assert len(fused.nodes) < len(graph.nodes)
+    assert graph.types[graph.outputs[0]].shape[0] == 1000
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "no file": (lambda: "/nowhere/net.onnx", "(?s)no such ONNX file.*/nowhere"),
+    "old operators": (lambda: make_model(one("Relu"), (3,), opset=9), "(?s)too old.*measured: 9.*version_converter"),
+    "no shape": (lambda: make_model(one("Relu"), ("a",)), "(?s)does not say the shape.*input 'x'"),
+    "no input": (lambda: make_model([helper.make_node("Neg", ["c"], ["y"])], (3,), c=np.ones(3)), "(?s)does not depend.*'y'"),
+    "batch flattened": (lambda: make_model(one("Flatten", axis=0), (3,)), "(?s)'node' .Flatten.: it flattens from axis 0"),
+    "batch averaged": (lambda: make_model(one("ReduceMean"), (3,)), "(?s)'node' .ReduceMean.*mixes samples"),
+    "batch joined": (lambda: make_model(one("Concat", "x", axis=0), (3,)), "(?s)'node' .Concat.*axes that are the batch's"),
+    "samples differ": (lambda: make_model(one("Add", "c"), (3,), batch=2, c=np.ones((2, 3))), "(?s)differs from sample to"),
+    "training": (
+        lambda: make_model(one("BatchNormalization", "a", "a", "a", "a", training_mode=1), (3,), a=np.ones(3)),
+        "(?s)training mode.*export in evaluation mode",
+    ),
+    "indices": (
+        lambda: make_model([helper.make_node("MaxPool", ["x"], ["y", "i"], kernel_shape=[2])], (2, 4)), "(?s)gives 2 outputs",
+    ),
+    "weights computed": (
+        lambda: make_model([helper.make_node("Reshape", ["x", "s"], ["y"], name="n"),], (2, 4)), "(?s)input 's' is not known",
+    ),
+    "rounding": (lambda: make_model(one("Cast", to=TensorProto.INT32), (2, 4)), "(?s)cast to int32 rounds"),
+    "unknown attribute": (lambda: make_model(one("Relu", mine=1), (2,)), "(?s)attribute mine is not known"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals(name: str) -> None:
+    make, message = REFUSED[name]
+    with pytest.raises(FrontendError, match=message):
+        read_layer_graph(make())
+
+
+def test_a_file_and_a_shape_from_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(make_model(one("Relu"), ("length",)), str(path))
+    assert read_layer_graph(path, (7,)).types["node"].shape == (7,)
+    path.write_bytes(b"no model")
+    with pytest.raises(FrontendError, match="cannot be read"):
+        read_layer_graph(path)
+
+
+def test_a_new_operation_is_one_record() -> None:
+    """The ONNX reader, the run and the text find an operation by its name, its attributes by their names."""
+
+    @operation
+    class Celu(Operation):
+        alpha: float = 1.0
+
+        def infer(self, inputs: Any) -> TensorType:
+            return inputs[0]
+
+        def run(self, inputs: Any) -> Any:
+            return np.maximum(inputs[0], 0) + np.minimum(self.alpha * (np.exp(inputs[0] / self.alpha) - 1), 0)
+
+    try:
+        assert [field.name for field in fields(Celu)] == ["alpha"]
+        assert_read(make_model(one("Celu", alpha=0.7), (9,)), (9,))
+    finally:
+        del OPERATIONS["Celu"]
