@@ -2,7 +2,7 @@
 
 import tomllib
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -14,6 +14,8 @@ from snnmap.errors import ChipError
 __all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip", "read_record"]
 
 _MAX_INTEGER = 2**31 - 1
+_SHOWN_DIGITS = 16
+"""Hexadecimal digits of a digest that names and messages show."""
 
 
 def list_chips() -> list[str]:
@@ -50,7 +52,7 @@ def read_record(name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _load_built_in(name: str) -> Chip:
-    return read_chip(read_record(name), where=f"catalog/{name}.toml")
+    return _read_chip(read_record(name), where=f"catalog/{name}.toml")
 
 
 def find_chip_by_id(chip_id: int) -> Chip | None:
@@ -61,13 +63,34 @@ def find_chip_by_id(chip_id: int) -> Chip | None:
 def read_chip(text: str, *, where: str) -> Chip:
     """Read a chip record from TOML text.
 
+    A built-in chip that was edited and keeps its name gets another one, which tells its digest and the built-in's, so that what
+    is built for it is not taken for the built-in's.
+
     Args:
-        text: TOML with the fields of :class:`Chip`, tables for its parts.
+        text: TOML with the fields of :class:`Chip`, tables for its parts; those that have a default may be left out.
         where: the file's name for error messages.
 
     Raises:
         ChipError: malformed TOML, or a missing, unknown, mistyped or contradictory field; all are named at once.
     """
+    return _rename_edited(_read_chip(text, where=where))
+
+
+def _rename_edited(chip: Chip) -> Chip:
+    """Tell a chip from the built-in whose name it has; the same chip under an id of its own is no other chip."""
+    if chip.name not in list_chips():
+        return chip
+    built_in = _load_built_in(chip.name)
+    if replace(chip, chip_id=built_in.chip_id).digest == built_in.digest:
+        return chip
+    return replace(chip, name=f"{chip.name} (edited: {_shorten(chip)}, built-in: {_shorten(built_in)})")
+
+
+def _shorten(chip: Chip) -> str:
+    return chip.digest.hex()[:_SHOWN_DIGITS]
+
+
+def _read_chip(text: str, *, where: str) -> Chip:
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # syntax, an integer of thousands of digits, or tables nested as deep
@@ -93,17 +116,25 @@ def _read_text(path: Path) -> str:
 
 
 def _build(cls: type, table: dict[str, Any], prefix: str, problems: list[str]) -> object | None:
-    """Build a record of ``cls`` from a TOML table; each defect is appended to ``problems``."""
+    """Build a record of ``cls`` from a TOML table, in which fields that have a default may be left out.
+
+    Each defect is appended to ``problems``.
+    """
     hints = get_type_hints(cls)
     known = {field.name for field in fields(cls)}
+    missing = {field.name for field in fields(cls) if _is_required(field)} - table.keys()
     problems += [f"unknown field {prefix}{key}" for key in table if key not in known]
-    problems += [f"missing field {prefix}{key}" for key in sorted(known - table.keys())]
+    problems += [f"missing field {prefix}{key}" for key in sorted(missing)]
     before = len(problems)
     values = {key: _convert(hints[key], table[key], f"{prefix}{key}", problems) for key in table.keys() & known}
-    if len(problems) > before or known - table.keys() or any(value is None for value in values.values()):
+    if len(problems) > before or missing or any(value is None for value in values.values()):
         return None
     built: object = cls(**values)
     return built
+
+
+def _is_required(field: "Field[Any]") -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:

@@ -32,6 +32,7 @@ from snnmap.ir.raster import Profile, Recording, join_rasters, read_raster, read
 from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
 from snnmap.ir.relays import fits_relay_cell, relay_shifts
 from snnmap.ir.report import Report
+from snnmap.ir.resets import describe_reset, resets_as
 from snnmap.ir.simulate import simulate_network
 from snnmap.ir.text import format_network, load_network, parse_network, save_network
 from snnmap.ir.unfold import as_folded_network, projection_name, rebuild_projections, unfold_network
@@ -58,6 +59,8 @@ __all__ = [
     "require_structure",
     "simulate_network",
     "carry_instant_synapses",
+    "describe_reset",
+    "resets_as",
     "format_network",
     "load_network",
     "parse_network",

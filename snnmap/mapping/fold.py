@@ -8,7 +8,19 @@ import numpy as np
 
 from snnmap.chip import Chip
 from snnmap.errors import NetworkError
-from snnmap.ir import CsrMatrix, InputPort, IntArray, MappedNetwork, Network, NeuronParameters, Population, Projection, SlotTable
+from snnmap.ir import (
+    CsrMatrix,
+    InputPort,
+    IntArray,
+    MappedNetwork,
+    Network,
+    NeuronParameters,
+    Population,
+    Projection,
+    SlotTable,
+    describe_reset,
+    resets_as,
+)
 from snnmap.mapping.lower import lower_network, stretch_network
 from snnmap.mapping.place import place_neurons
 from snnmap.mapping.retime import Retiming, retime_network, stretch_short_loops
@@ -47,14 +59,14 @@ def fold_network(network: Network, chip: Chip, *, options: FoldOptions | None = 
         NetworkError: the chip has no weights for a connection (input to output, or from an output), or resets differ.
     """
     lowered = lower_network(network)
-    _require_foldable(lowered)
+    _require_foldable(lowered, chip)
     stretched = stretch_short_loops(lowered, chip) if options is not None and options.stretch_loops else {}
     if stretched:
         lowered = stretch_network(lowered, stretched)
     return _Folding(lowered, chip, retime_network(lowered, chip), stretched).build()
 
 
-def _require_foldable(network: Network) -> None:
+def _require_foldable(network: Network, chip: Chip) -> None:
     outputs, inputs = set(network.output_populations), {port.name for port in network.inputs}
     for edge in network.projections:
         if edge.pre in outputs:
@@ -64,9 +76,11 @@ def _require_foldable(network: Network) -> None:
         if edge.pre in inputs and edge.post in outputs:
             raise NetworkError("an input projects straight to an output", where=edge.name, fix="see snnmap explain SNN108")
     for population in network.populations:
-        if population.reset != "subtract":
+        if not resets_as(population, chip.family):
             raise NetworkError(
-                "the chip resets by subtraction", where=f"population '{population.name}'", fix="see snnmap explain SNN403"
+                f"the chip resets {describe_reset(chip.family)}",
+                where=f"population '{population.name}'",
+                fix="see snnmap explain SNN403",
             )
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnmap.chip import decay_factors
+from snnmap.chip.arithmetic.bit_shift import decay_factors
 from snnmap.quantise.neurons import _respond
 from snnmap.quantise.rounding import Response, SourceMoments, expected_error, round_weights
 
