@@ -148,8 +148,8 @@ def _find_chip(header: Header, chip: Chip | None) -> Chip:
         )  # fmt: skip
     _require(
         record.digest == header.chip_digest,
-        f"the bitstream was written for another record of chip '{record.name}'",
-        where="byte 20", measured=header.chip_digest.hex()[:16], limit=record.digest.hex()[:16],
+        f"the bitstream was written for another record of chip '{record.plain_name}'",
+        where="byte 20", measured=header.chip_digest.hex()[:16], limit=record.short_digest,
         fix="give the chip's TOML file that it was built with",
     )  # fmt: skip
     return record

@@ -2,12 +2,13 @@
 
 import struct
 
-__all__ = ["CRC", "DIRECTORY_ENTRY", "HEADER", "MAGIC", "MAX_BLOCKS", "SHA_BYTES", "VERSION", "word_bytes"]
+__all__ = ["CRC", "DIRECTORY_ENTRY", "HEADER", "MAGIC", "MAX_BLOCKS", "MAX_BYTES", "SHA_BYTES", "VERSION", "word_bytes"]
 
 MAGIC = b"\x89SNM\r\n\x1a\n"
 """High bit set, both line endings and an end-of-file mark: what a text-mode transfer breaks first."""
 VERSION = 1
 MAX_BLOCKS = 64
+MAX_BYTES = 2**32 - 1
 HEADER = struct.Struct("<8sHHIHH32s")
 """Magic, version, chip id, total size, number of blocks, zero, chip digest."""
 DIRECTORY_ENTRY = struct.Struct("<BBBBIII")

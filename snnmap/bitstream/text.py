@@ -13,9 +13,6 @@ __all__ = ["assemble", "disassemble"]
 
 _FIRST_LINE = "snnmap-image 1"
 _MEMORIES = ("input_weights", "recurrent_weights", "output_weights")
-_PAIR = r"\d{1,5}=-?\d{1,5}"
-_ROW = rf"(\d{{1,5}}): ({_PAIR}(?: {_PAIR})*)"
-"""Blanks part the pairs, so that a line can be read in one way only and in linear time."""
 
 
 def disassemble(image: Image) -> str:
@@ -73,6 +70,16 @@ def _format_neurons(program: Program) -> Iterator[str]:
             yield line + (f" alias={alias}" if alias >= 0 else "")
 
 
+def _list_patterns(chip: Chip) -> tuple[str, str]:
+    """Give the patterns of an id on this chip and of a row of weights.
+
+    Blanks part the pairs, so that a line can be read in one way only and in linear time.
+    """
+    number = rf"\d{{1,{len(str(chip.bits.neurons_max))}}}"
+    pair = rf"{number}=-?\d{{1,5}}"
+    return number, rf"({number}): ({pair}(?: {pair})*)"
+
+
 class _Reader:
     """Reads lines one after the other; every error names the line."""
 
@@ -80,11 +87,15 @@ class _Reader:
         bare = ((number, line.split("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1))
         self._lines = [(number, line) for number, line in bare if line]
         self._at = 0
+        self._id, self._row = "", ""
 
     def read(self, chip: Chip | None) -> Program:
         self._expect(re.escape(_FIRST_LINE))
         chip = self._find_chip(self._expect(r"chip (\d{1,5}) ([0-9a-f]{64})(?: .*)?"), chip)
-        n_inputs, n_hidden, n_outputs = map(int, self._expect(r"shape inputs=(\d{1,5}) hidden=(\d{1,5}) outputs=(\d{1,5})"))
+        self._id, self._row = _list_patterns(chip)
+        n_inputs, n_hidden, n_outputs = map(
+            int, self._expect(rf"shape inputs=({self._id}) hidden=({self._id}) outputs=({self._id})")
+        )
         for used, limit in ((n_inputs, chip.inputs.count), (n_hidden, chip.hidden.count), (n_outputs, chip.outputs.count)):
             if used > limit:
                 raise self._error("the shape is larger than the chip", measured=str(used), limit=str(limit))
@@ -119,7 +130,7 @@ class _Reader:
         columns: list[int] = []
         data: list[int] = []
         while self._at < len(self._lines) and re.fullmatch(r"\d+:.*", self._lines[self._at][1]):
-            (source, pairs) = self._expect(_ROW)
+            (source, pairs) = self._expect(self._row)
             for pair in pairs.split():
                 target, weight = map(int, pair.split("="))
                 if int(source) >= shape[0] or target >= shape[1] or weight == 0:
@@ -136,9 +147,9 @@ class _Reader:
         synapse, membrane = chip.family.decay_names
         code = rf"(\d{{1,{len(str(chip.bits.dash_max))}}})"
         codes_syn = ",".join([code] * n_synapses)
-        alias_field = r"(?: alias=(\d{1,5}))?" if name == "hidden" else "()"
+        alias_field = rf"(?: alias=({self._id}))?" if name == "hidden" else "()"
         integers = r"threshold=(-?\d{1,9}) bias=(-?\d{1,9})"
-        pattern = rf"(\d{{1,5}}): {synapse}={codes_syn} {membrane}={code} {integers}{alias_field}"
+        pattern = rf"({self._id}): {synapse}={codes_syn} {membrane}={code} {integers}{alias_field}"
         rows = np.zeros((n, n_synapses + 4), np.int64)
         for neuron in range(n):
             number, *fields = self._expect(pattern)

@@ -2,7 +2,8 @@
 
 from snnmap.chip.arithmetic import Family, find_family, list_families
 from snnmap.chip.catalog import find_chip_by_id, list_chips, load_chip, read_chip, read_record
-from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, Layout, OutputNeurons, Readout, SlotReach, WeightMemory
+from snnmap.chip.memory import LAYOUTS, Layout, MemoryKind, WeightMemory
+from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, OutputNeurons, Readout, SlotReach
 from snnmap.chip.relay import RelayCell, find_relay_cell, find_relay_cells
 
 __all__ = [
@@ -11,10 +12,13 @@ __all__ = [
     "Chip",
     "HiddenNeurons",
     "InputChannels",
-    "Layout",
     "OutputNeurons",
     "Readout",
     "SlotReach",
+    # its weight memories
+    "LAYOUTS",
+    "Layout",
+    "MemoryKind",
     "WeightMemory",
     # the catalog
     "find_chip_by_id",

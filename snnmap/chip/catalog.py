@@ -14,8 +14,6 @@ from snnmap.errors import ChipError
 __all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip", "read_record"]
 
 _MAX_INTEGER = 2**31 - 1
-_SHOWN_DIGITS = 16
-"""Hexadecimal digits of a digest that names and messages show."""
 
 
 def list_chips() -> list[str]:
@@ -83,11 +81,7 @@ def _rename_edited(chip: Chip) -> Chip:
     built_in = _load_built_in(chip.name)
     if replace(chip, chip_id=built_in.chip_id).digest == built_in.digest:
         return chip
-    return replace(chip, name=f"{chip.name} (edited: {_shorten(chip)}, built-in: {_shorten(built_in)})")
-
-
-def _shorten(chip: Chip) -> str:
-    return chip.digest.hex()[:_SHOWN_DIGITS]
+    return chip.rename_beside(built_in)
 
 
 def _read_chip(text: str, *, where: str) -> Chip:

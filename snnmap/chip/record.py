@@ -2,17 +2,20 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
 
 from snnmap.chip.arithmetic import DEFAULT_FAMILY, Family, find_family, list_families
+from snnmap.chip.memory import LAYOUTS, MemoryKind, WeightMemory
 from snnmap.errors import ChipError
 
-__all__ = ["Bits", "Chip", "HiddenNeurons", "InputChannels", "Layout", "OutputNeurons", "Readout", "SlotReach", "WeightMemory"]
+__all__ = ["Bits", "Chip", "HiddenNeurons", "InputChannels", "OutputNeurons", "Readout", "SlotReach"]
 
-Layout = Literal["dense", "rows_by_source", "columns_by_target"]
-_MAX_WORD_BITS = 32
-"""Of a word in a bitstream; decay codes of all synapses and the membrane share one."""
+_MOST_WORD_BITS = 32
+_EDITED = " (edited: "
+_LEAST_DELAY = {MemoryKind.RECURRENT: 1}
+"""Steps that a memory takes at least; others may answer in the step of the spike."""
 Readout = Literal["spikes", "potential", "current"]
 
 
@@ -62,28 +65,11 @@ class OutputNeurons:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightMemory:
-    """One kind of weight memory, of which the chip has one for each synapse.
-
-    Attributes:
-        layout: ``dense`` (every address holds a weight), ``rows_by_source`` or ``columns_by_target`` (non-zero weights
-            with the other neuron's id, and a table of lengths).
-        max_words: weight words in one memory.
-        max_fan_in: most weights stored for one target in one memory, 0 for no such limit.
-        max_fan_out: most weights stored for one source over the memories of all synapses, 0 for no such limit.
-        delay_steps: steps from a spike of the source to its effect on the target.
-    """
-
-    layout: Layout
-    max_words: int
-    max_fan_in: int
-    max_fan_out: int
-    delay_steps: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Bits:
-    """Widths of the chip's words, in bits; all but ``decay`` and ``weight_shift`` are signed."""
+    """Widths of the chip's words, in bits; all but ``decay``, ``weight_shift`` and ``neuron_id`` are signed.
+
+    ``neuron_id`` bounds how many channels and neurons there can be: ``2**neuron_id - 1``.
+    """
 
     weight: int
     threshold: int
@@ -91,6 +77,7 @@ class Bits:
     decay: int
     weight_shift: int
     state: int
+    neuron_id: int = 16
 
     @property
     def weight_range(self) -> tuple[int, int]:
@@ -122,10 +109,19 @@ class Bits:
         """Largest weight shift of a block."""
         return (1 << self.weight_shift) - 1
 
+    @property
+    def neurons_max(self) -> int:
+        """Most input channels, hidden or output neurons."""
+        return (1 << self.neuron_id) - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
     """A fixed LIF chip as data: shape, widths, memories and delays (design, section 4).
+
+    The record can grow. Fields of the first record have no default and always count in the digest; a field that is added to
+    this class or to one of its parts has one, which never changes, and counts only where it holds another value. So no
+    bitstream that there is dies of a new field.
 
     Attributes:
         name: the catalog name.
@@ -168,10 +164,70 @@ class Chip:
     @property
     def digest(self) -> bytes:
         """SHA-256 over all fields that change what a bitstream means; name, texts and fields at their default do not count."""
-        fields = {key: value for key, value in asdict(self).items() if key not in ("name", "description", "source")}
-        if self.arithmetic == DEFAULT_FAMILY:
-            del fields["arithmetic"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
+        counted = {key: value for key, value in _list_counted(self).items() if key not in ("name", "description", "source")}
+        return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).digest()
+
+    @property
+    def short_digest(self) -> str:
+        """The digest as messages show it."""
+        return self.digest.hex()[:16]
+
+    @property
+    def plain_name(self) -> str:
+        """The name without what :meth:`rename_beside` adds."""
+        return self.name.partition(_EDITED)[0]
+
+    def rename_beside(self, built_in: "Chip") -> "Chip":
+        """Give the chip a name that tells it from the built-in that it was edited from, and both digests."""
+        return replace(self, name=f"{built_in.name}{_EDITED}{self.short_digest}, built-in: {built_in.short_digest})")
+
+    def memory(self, kind: MemoryKind) -> WeightMemory:
+        """Give the record of one kind of weight memory."""
+        memory: WeightMemory = getattr(self, kind.weights_name)
+        return memory
+
+    def synapses(self, kind: MemoryKind) -> int:
+        """Give how many memories of a kind there are: one for each synapse of its targets."""
+        return (self.outputs if kind.is_to_outputs else self.hidden).synapses
+
+    def ends(self, kind: MemoryKind) -> tuple[int, int]:
+        """Give how many sources and how many targets a kind of memory connects, in reach or not."""
+        return (
+            (self.inputs if kind.is_from_inputs else self.hidden).count,
+            (self.outputs if kind.is_to_outputs else self.hidden).count,
+        )
+
+    def addresses(self, kind: MemoryKind, n_inputs: int, n_hidden: int, n_outputs: int) -> tuple[range, range]:
+        """Give the sources and the targets that a kind of memory can address when this many are in use."""
+        sources, targets = range(n_hidden), range(n_hidden)
+        if kind.is_from_inputs:
+            sources, targets = range(n_inputs), self.inputs.reach.slots(n_hidden)
+        if kind.is_to_outputs:
+            sources, targets = self.outputs.reach.slots(n_hidden), range(n_outputs)
+        return sources, targets
+
+    def word_bits(self, kind: MemoryKind) -> int:
+        """Give the width of a word of a kind of weight memory: a weight, and an id where its layout stores one."""
+        stored, (n_sources, n_targets) = LAYOUTS[self.memory(kind).layout].stored_id, self.ends(kind)
+        if stored is None:
+            return self.bits.weight
+        return max(1, ((n_sources if stored == "source" else n_targets) - 1).bit_length()) + self.bits.weight
+
+
+def _list_counted(part: Any) -> dict[str, Any]:
+    """Give the fields of a record, those of its parts nested, without the ones that hold their default."""
+    return {field.name: _as_plain(getattr(part, field.name)) for field in fields(part) if not _holds_default(part, field)}
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_plain(item) for item in value]
+    return _list_counted(value) if is_dataclass(value) else value
+
+
+def _holds_default(part: Any, field: "Field[Any]") -> bool:
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    return default is not MISSING and bool(getattr(part, field.name) == default)
 
 
 def _find_contradictions(chip: Chip) -> list[str]:
@@ -185,13 +241,13 @@ def _range_checks(chip: Chip) -> list[tuple[bool, str]]:
     bits, inputs, hidden, outputs, family = chip.bits, chip.inputs, chip.hidden, chip.outputs, chip.family
     ranges = [
         ("chip_id", chip.chip_id, 1, 65535),
-        ("inputs.count", inputs.count, 1, 65535),
+        ("inputs.count", inputs.count, 1, bits.neurons_max),
         ("inputs.max_count", inputs.max_count, 1, 255),
         ("inputs.reach.count", inputs.reach.count, 1, hidden.count),
-        ("hidden.count", hidden.count, 1, 65535),
+        ("hidden.count", hidden.count, 1, bits.neurons_max),
         ("hidden.synapses", hidden.synapses, 1, 2),
         ("hidden.max_count", hidden.max_count, 1, family.most_spikes),
-        ("outputs.count", outputs.count, 1, 65535),
+        ("outputs.count", outputs.count, 1, bits.neurons_max),
         ("outputs.synapses", outputs.synapses, 1, hidden.synapses),
         ("outputs.max_count", outputs.max_count, 1, family.most_spikes),
         ("outputs.reach.count", outputs.reach.count, 1, hidden.count),
@@ -201,41 +257,44 @@ def _range_checks(chip: Chip) -> list[tuple[bool, str]]:
         ("bits.decay", bits.decay, *family.decay_bits),
         ("bits.weight_shift", bits.weight_shift, 0, 3),
         ("bits.state", bits.state, max(8, bits.weight), 24),
-        ("input_weights.delay_steps", chip.input_weights.delay_steps, 0, 1),
-        ("recurrent_weights.delay_steps", chip.recurrent_weights.delay_steps, 1, 1),
-        ("output_weights.delay_steps", chip.output_weights.delay_steps, 0, 1),
+        ("bits.neuron_id", bits.neuron_id, 16, 30),
+        *(
+            (f"{kind.weights_name}.delay_steps", chip.memory(kind).delay_steps, _LEAST_DELAY.get(kind, 0), 1)
+            for kind in MemoryKind
+        ),
     ]
     return [
         *((low <= value <= high, f"{name} = {value} is outside {low}..{high}") for name, value, low, high in ranges),
         (
-            bits.decay * (1 + hidden.synapses) <= _MAX_WORD_BITS,
-            f"bits.decay = {bits.decay} makes words of {bits.decay * (1 + hidden.synapses)} bits, more than {_MAX_WORD_BITS}",
+            bits.decay * (1 + hidden.synapses) <= _MOST_WORD_BITS,
+            f"bits.decay = {bits.decay} makes words of {bits.decay * (1 + hidden.synapses)} bits, more than {_MOST_WORD_BITS}",
         ),
         (bool(outputs.readouts), "outputs.readouts is empty"),
         (len(set(outputs.readouts)) == len(outputs.readouts), "outputs.readouts names a readout twice"),
     ]
 
 
-def _memory_checks(chip: Chip) -> list[tuple[bool, str]]:
-    shapes = {
-        "input_weights": (chip.input_weights, chip.inputs.count, chip.inputs.reach.count),
-        "recurrent_weights": (chip.recurrent_weights, chip.hidden.count, chip.hidden.count),
-        "output_weights": (chip.output_weights, chip.outputs.reach.count, chip.outputs.count),
-    }
-    checks: list[tuple[bool, str]] = []
-    for name, (memory, n_sources, n_targets) in shapes.items():
-        dense_words = n_sources * n_targets
-        checks += [
-            (memory.max_words >= 1, f"{name}.max_words = {memory.max_words} is below 1"),
-            (memory.max_fan_in >= 0, f"{name}.max_fan_in = {memory.max_fan_in} is negative"),
-            (memory.max_fan_out >= 0, f"{name}.max_fan_out = {memory.max_fan_out} is negative"),
-            (
-                memory.layout != "dense" or memory.max_words >= dense_words,
-                f"{name} is dense but max_words = {memory.max_words} is below {n_sources} x {n_targets} = {dense_words}",
-            ),
-            (
-                memory.layout != "columns_by_target" or memory.max_fan_in > 0,
-                f"{name} is stored by target but max_fan_in is 0",
-            ),
-        ]
-    return checks
+def _memory_checks(chip: Chip) -> Iterator[tuple[bool, str]]:
+    for kind in MemoryKind:
+        name, memory = kind.weights_name, chip.memory(kind)
+        yield memory.max_words >= 1, f"{name}.max_words = {memory.max_words} is below 1"
+        yield memory.max_fan_in >= 0, f"{name}.max_fan_in = {memory.max_fan_in} is negative"
+        yield memory.max_fan_out >= 0, f"{name}.max_fan_out = {memory.max_fan_out} is negative"
+        yield memory.layout in LAYOUTS, f"{name}.layout = '{memory.layout}' is not one of {', '.join(LAYOUTS)}"
+        if memory.layout in LAYOUTS:
+            yield from _layout_checks(chip, kind)
+
+
+def _layout_checks(chip: Chip, kind: MemoryKind) -> Iterator[tuple[bool, str]]:
+    name, memory, facts = kind.weights_name, chip.memory(kind), LAYOUTS[chip.memory(kind).layout]
+    sources, targets = chip.addresses(kind, chip.inputs.count, chip.hidden.count, chip.outputs.count)
+    n_addresses = len(sources) * len(targets)
+    yield (
+        memory.is_sparse or memory.max_words >= n_addresses,
+        f"{name} is {memory.layout} but max_words = {memory.max_words} is below {len(sources)} x {len(targets)} = {n_addresses}",
+    )
+    yield memory.max_fan_in > 0 or not facts.needs_fan_in, f"{name} is stored by target but max_fan_in is 0"
+    yield (
+        chip.word_bits(kind) <= _MOST_WORD_BITS,
+        f"a word of {name} takes {chip.word_bits(kind)} bits for weight and id, more than {_MOST_WORD_BITS}",
+    )

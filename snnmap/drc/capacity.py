@@ -169,7 +169,7 @@ def check_words(subject: Subject[MappedNetwork]) -> Iterator[Finding]:
     """
     for name, memory, matrices in memories_of(subject.of):
         for synapse, matrix in enumerate(matrices):
-            if memory.layout != "dense" and matrix.nnz > memory.max_words:
+            if memory.is_sparse and matrix.nnz > memory.max_words:
                 yield Finding(
                     location=Location(block=f"{name}[{synapse}]"),
                     message="there are more weights than words",

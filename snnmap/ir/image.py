@@ -5,9 +5,10 @@ from enum import IntEnum
 
 import numpy as np
 
-from snnmap.chip import Chip, Layout, WeightMemory
+from snnmap.chip import Chip, MemoryKind
 from snnmap.errors import FormatError
 from snnmap.ir.csr import CsrMatrix
+from snnmap.ir.layouts import MemoryArea, Part, find_codec, to_signed
 from snnmap.ir.program import NeuronCodes, Program, find_program_defects
 from snnmap.ir.record import IntArray, freeze_int, record, replace_array
 
@@ -28,6 +29,11 @@ class BlockKind(IntEnum):
     THRESHOLDS = 9
     BIASES = 10
     ALIASES = 11
+
+    @classmethod
+    def of_memory(cls, kind: MemoryKind, part: Part) -> "BlockKind":
+        """Give the kind of block that holds a part of a weight memory."""
+        return cls[f"{kind.name}_{part.upper()}"]
 
 
 @record
@@ -58,14 +64,6 @@ class Image:
     blocks: tuple[Block, ...]
 
 
-_CONFIG_BITS = 16
-_WEIGHT_KINDS = (
-    (BlockKind.INPUT_LENGTHS, BlockKind.INPUT_WEIGHTS),
-    (BlockKind.RECURRENT_LENGTHS, BlockKind.RECURRENT_WEIGHTS),
-    (BlockKind.OUTPUT_LENGTHS, BlockKind.OUTPUT_WEIGHTS),
-)
-
-
 def pack(program: Program) -> Image:
     """Lay a program out in the chip's memory blocks.
 
@@ -73,21 +71,12 @@ def pack(program: Program) -> Image:
         FormatError: the chip cannot hold the program; the message names every reason.
     """
     _require_no_defects(program)
-    chip, n_hidden = program.chip, program.hidden.size
-    config = [
-        program.n_inputs,
-        n_hidden,
-        program.outputs.size,
-        program.input_shift,
-        program.recurrent_shift,
-        program.output_shift,
-    ]
-    blocks = [Block(kind=BlockKind.CONFIG, synapse=0, word_bits=_CONFIG_BITS, words=np.array(config))]
-    for (lengths, weights), (memory, sources, targets), (_, _, matrices) in zip(
-        _WEIGHT_KINDS, _weight_areas(chip, program.n_inputs, n_hidden, program.outputs.size), program.memories, strict=True
-    ):
+    chip, sizes = program.chip, (program.n_inputs, program.hidden.size, program.outputs.size)
+    config = [*sizes, program.input_shift, program.recurrent_shift, program.output_shift]
+    blocks = [Block(kind=BlockKind.CONFIG, synapse=0, word_bits=chip.bits.neuron_id, words=np.array(config))]
+    for area, (_, _, matrices) in zip(_list_areas(chip, *sizes), program.memories, strict=True):
         for synapse, matrix in enumerate(matrices):
-            blocks += _pack_weights(chip, memory.layout, lengths, weights, synapse, matrix, sources, targets)
+            blocks += _pack_memory(area, synapse, matrix)
     blocks += _pack_neurons(program)
     return Image(chip=chip, blocks=tuple(sorted(blocks, key=lambda block: (block.kind, block.synapse))))
 
@@ -100,7 +89,7 @@ def unpack(image: Image) -> Program:
     """
     chip = image.chip
     blocks = _Blocks(image)
-    config = blocks.take(BlockKind.CONFIG, 0, _CONFIG_BITS, 6)
+    config = blocks.take(BlockKind.CONFIG, 0, chip.bits.neuron_id, 6)
     n_inputs, n_hidden, n_outputs, input_shift, recurrent_shift, output_shift = map(int, config)
     for what, used, limit in (
         ("input channels", n_inputs, chip.inputs.count),
@@ -109,12 +98,9 @@ def unpack(image: Image) -> Program:
     ):
         if used > limit:
             raise FormatError(f"the image configures {used} {what}", where="block CONFIG", measured=str(used), limit=str(limit))
-    areas = _weight_areas(chip, n_inputs, n_hidden, n_outputs)
-    shapes = ((n_inputs, n_hidden), (n_hidden, n_hidden), (n_hidden, n_outputs))
-    synapses = (chip.hidden.synapses, chip.hidden.synapses, chip.outputs.synapses)
     matrices = [
-        tuple(_unpack_weights(blocks, chip, kinds, synapse, area, shape) for synapse in range(n_synapses))
-        for kinds, area, shape, n_synapses in zip(_WEIGHT_KINDS, areas, shapes, synapses, strict=True)
+        tuple(_unpack_memory(blocks, area, synapse) for synapse in range(chip.synapses(area.kind)))
+        for area in _list_areas(chip, n_inputs, n_hidden, n_outputs)
     ]
     hidden, outputs, alias = _unpack_neurons(blocks, chip, n_hidden, n_outputs)
     blocks.require_empty()
@@ -137,101 +123,26 @@ def _require_no_defects(program: Program) -> None:
         )
 
 
-def _weight_areas(chip: Chip, n_inputs: int, n_hidden: int, n_outputs: int) -> tuple[tuple[WeightMemory, range, range], ...]:
-    """Give memory record, addressable sources and addressable targets of the three kinds of weight memory."""
-    return (
-        (chip.input_weights, range(n_inputs), chip.inputs.reach.slots(n_hidden)),
-        (chip.recurrent_weights, range(n_hidden), range(n_hidden)),
-        (chip.output_weights, chip.outputs.reach.slots(n_hidden), range(n_outputs)),
-    )
+def _list_areas(chip: Chip, n_inputs: int, n_hidden: int, n_outputs: int) -> list[MemoryArea]:
+    """Give the weight memories as far as they are in use."""
+    used = n_inputs, n_hidden, n_outputs
+    areas = []
+    for kind in MemoryKind:
+        shape = (n_inputs if kind.is_from_inputs else n_hidden, n_outputs if kind.is_to_outputs else n_hidden)
+        areas.append(MemoryArea(chip, kind, *chip.addresses(kind, *used), shape))
+    return areas
 
 
-def _id_bits(chip: Chip, kind: BlockKind, layout: Layout) -> int:
-    """Give the bits of the other neuron's id in a word of a sparse memory."""
-    sources = {
-        BlockKind.INPUT_WEIGHTS: chip.inputs.count,
-        BlockKind.RECURRENT_WEIGHTS: chip.hidden.count,
-        BlockKind.OUTPUT_WEIGHTS: chip.hidden.count,
-    }
-    targets = {
-        BlockKind.INPUT_WEIGHTS: chip.hidden.count,
-        BlockKind.RECURRENT_WEIGHTS: chip.hidden.count,
-        BlockKind.OUTPUT_WEIGHTS: chip.outputs.count,
-    }
-    count = (targets if layout == "rows_by_source" else sources)[kind]
-    return max(1, (count - 1).bit_length())
+def _pack_memory(area: MemoryArea, synapse: int, matrix: CsrMatrix) -> Iterator[Block]:
+    for part, word_bits, words in find_codec(area).pack(area, matrix):
+        yield Block(kind=BlockKind.of_memory(area.kind, part), synapse=synapse, word_bits=word_bits, words=words)
 
 
-def _length_bits(chip: Chip, kind: BlockKind, memory: WeightMemory) -> int:
-    if memory.layout == "columns_by_target":
-        return memory.max_fan_in.bit_length()
-    return (chip.outputs.count if kind is BlockKind.OUTPUT_WEIGHTS else chip.hidden.count).bit_length()
+def _unpack_memory(blocks: "_Blocks", area: MemoryArea, synapse: int) -> CsrMatrix:
+    def take(part: Part, word_bits: int, n_words: int) -> IntArray:
+        return blocks.take(BlockKind.of_memory(area.kind, part), synapse, word_bits, n_words)
 
-
-def _pack_weights(
-    chip: Chip,
-    layout: Layout,
-    lengths: BlockKind,
-    kind: BlockKind,
-    synapse: int,
-    matrix: CsrMatrix,
-    sources: range,
-    targets: range,
-) -> Iterator[Block]:
-    bits = chip.bits.weight
-    if layout == "dense":
-        words = np.zeros((len(sources), len(targets)), np.int64)
-        words[matrix.rows - sources.start, matrix.indices - targets.start] = matrix.data & ((1 << bits) - 1)
-        yield Block(kind=kind, synapse=synapse, word_bits=bits, words=words.ravel())
-        return
-    memory = {BlockKind.INPUT_WEIGHTS: chip.input_weights, BlockKind.RECURRENT_WEIGHTS: chip.recurrent_weights}.get(
-        kind, chip.output_weights
-    )
-    stored = matrix if layout == "rows_by_source" else matrix.transpose()
-    table = (
-        stored.row_lengths[sources.start : sources.stop]
-        if layout == "rows_by_source"
-        else stored.row_lengths[targets.start : targets.stop]
-    )
-    yield Block(kind=lengths, synapse=synapse, word_bits=_length_bits(chip, kind, memory), words=table)
-    words = (stored.indices << bits) | (stored.data & ((1 << bits) - 1))
-    yield Block(kind=kind, synapse=synapse, word_bits=_id_bits(chip, kind, layout) + bits, words=words)
-
-
-def _unpack_weights(
-    blocks: "_Blocks",
-    chip: Chip,
-    kinds: tuple[BlockKind, BlockKind],
-    synapse: int,
-    area: tuple[WeightMemory, range, range],
-    shape: tuple[int, int],
-) -> CsrMatrix:
-    (lengths, kind), (memory, sources, targets), bits = kinds, area, chip.bits.weight
-    if memory.layout == "dense":
-        words = blocks.take(kind, synapse, bits, len(sources) * len(targets))
-        rows, columns = np.nonzero(words.reshape(len(sources), len(targets)))
-        data = _signed(words.reshape(len(sources), len(targets))[rows, columns], bits)
-        return CsrMatrix.from_triplets(rows + sources.start, columns + targets.start, data, shape)
-    by_source = memory.layout == "rows_by_source"
-    owners, n_others = (sources, shape[1]) if by_source else (targets, shape[0])
-    table = blocks.take(lengths, synapse, _length_bits(chip, kind, memory), len(owners))
-    words = blocks.take(kind, synapse, _id_bits(chip, kind, memory.layout) + bits, int(table.sum()))
-    owner, other, data = np.repeat(np.arange(owners.start, owners.stop), table), words >> bits, _signed(words, bits)
-    _require_canonical(kind, owner, other, data, n_others)
-    source, target = (owner, other) if by_source else (other, owner)
-    return CsrMatrix.from_triplets(source, target, data, shape)
-
-
-def _require_canonical(kind: BlockKind, owner: IntArray, other: IntArray, data: IntArray, n_others: int) -> None:
-    """Refuse words that ``pack`` never writes: zero weights, ids out of range, ids that do not ascend in a list."""
-    not_ascending = (np.diff(other) <= 0) & (np.diff(owner) == 0)
-    for what, wrong in (
-        ("a weight of 0", data == 0),
-        (f"an id above {n_others - 1}", other >= n_others),
-        ("ids that do not ascend", not_ascending),
-    ):
-        if wrong.any():
-            raise FormatError(f"the list of synapses holds {what}", where=f"block {kind.name}, word {int(np.argmax(wrong))}")
+    return find_codec(area).unpack(area, take)
 
 
 def _pack_neurons(program: Program) -> Iterator[Block]:
@@ -265,10 +176,10 @@ def _split_dashes(words: IntArray, width: int, n_synapses: int) -> tuple[IntArra
 def _unpack_neurons(blocks: "_Blocks", chip: Chip, n_hidden: int, n_outputs: int) -> tuple[NeuronCodes, NeuronCodes, IntArray]:
     bits, n = chip.bits, n_hidden + n_outputs
     decays = blocks.take(BlockKind.DECAYS, 0, bits.decay * (1 + chip.hidden.synapses), n)
-    thresholds = _signed(blocks.take(BlockKind.THRESHOLDS, 0, bits.threshold, n), bits.threshold)
+    thresholds = to_signed(blocks.take(BlockKind.THRESHOLDS, 0, bits.threshold, n), bits.threshold)
     biases = np.zeros(n, np.int64)
     if chip.hidden.bias or chip.outputs.bias:
-        biases = _signed(blocks.take(BlockKind.BIASES, 0, bits.bias, n), bits.bias)
+        biases = to_signed(blocks.take(BlockKind.BIASES, 0, bits.bias, n), bits.bias)
     alias = np.full(n_hidden, -1)
     if chip.hidden.alias:
         alias = blocks.take(BlockKind.ALIASES, 0, chip.hidden.count.bit_length(), n_hidden) - 1
@@ -283,11 +194,6 @@ def _unpack_neurons(blocks: "_Blocks", chip: Chip, n_hidden: int, n_outputs: int
         dash_mem, dash_syn = _split_dashes(decays[part], bits.decay, n_synapses)
         codes.append(NeuronCodes(dash_syn=dash_syn, dash_mem=dash_mem, threshold=thresholds[part], bias=biases[part]))
     return codes[0], codes[1], alias
-
-
-def _signed(words: IntArray, bits: int) -> IntArray:
-    low = words & ((1 << bits) - 1)
-    return low - ((low >> (bits - 1)) << bits)
 
 
 class _Blocks:

@@ -150,7 +150,7 @@ def _wrong_weights(program: Program) -> Iterator[str]:
                 yield f"{where}: a stored weight is 0"
             if memory.max_fan_in and matrix.nnz and matrix.column_lengths.max() > memory.max_fan_in:
                 yield f"{where}: fan-in {matrix.column_lengths.max()}, the chip stores {memory.max_fan_in}"
-            if memory.layout != "dense" and matrix.nnz > memory.max_words:
+            if memory.is_sparse and matrix.nnz > memory.max_words:
                 yield f"{where}: {matrix.nnz} words, the chip has {memory.max_words}"
         fan_out = np.sum([matrix.row_lengths for matrix in matrices], axis=0)
         if memory.max_fan_out and fan_out.size and fan_out.max() > memory.max_fan_out:

@@ -23,6 +23,17 @@ KINDS = {
 }
 
 
+LATER_FIELDS = {"bits": {"neuron_id": 16}}
+
+
+def digest_of(chip: dict[str, Any]) -> bytes:
+    """Hash the record without texts and without later fields that hold their default."""
+    fields = {key: value for key, value in chip.items() if key not in ("name", "description", "source")}
+    for table, later in LATER_FIELDS.items():
+        fields[table] = {key: value for key, value in fields[table].items() if key not in later or value != later[key]}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
+
+
 def signed(value: int, bits: int) -> int:
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
@@ -33,8 +44,7 @@ def read_blocks(data: bytes, chip: dict[str, Any]) -> dict[tuple[str, int], tupl
     magic, version, chip_id, total, count, zero, digest = struct.unpack_from("<8sHHIHH32s", data, 0)
     assert magic == bytes.fromhex("89534E4D0D0A1A0A")
     assert (version, chip_id, total, zero) == (1, chip["chip_id"], len(data), 0)
-    fields = {key: value for key, value in chip.items() if key not in ("name", "description", "source")}
-    assert digest == hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
+    assert digest == digest_of(chip)
     end = 52 + 16 * count
     assert struct.unpack_from("<I", data, end)[0] == zlib.crc32(data[:end])
     assert hashlib.sha256(data[:-32]).digest() == data[-32:]
@@ -90,7 +100,7 @@ def read_bitstream(data: bytes, chip_toml: Path) -> dict[str, Any]:
     chip = tomllib.loads(chip_toml.read_text())
     blocks = read_blocks(data, chip)
     bits, (n_inputs, n_hidden, n_outputs, *shifts) = blocks.pop(("config", 0))
-    assert bits == 16
+    assert bits == chip["bits"].get("neuron_id", 16)
     inputs, hidden, outputs = (list(range(n)) for n in (n_inputs, n_hidden, n_outputs))
     areas = {
         "i": (inputs, slots(chip["inputs"]["reach"], n_hidden), chip["hidden"]["synapses"]),

@@ -1,13 +1,14 @@
 import hashlib
 import os
+import re
 import struct
 import subprocess
 import sys
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from hypothesis import strategies as st
 from random_programs import random_program
 
 from snnmap.bitstream import assemble, decode, disassemble, encode, export_readmemh, read_header
-from snnmap.chip import list_chips, load_chip
+from snnmap.chip import Bits, Chip, list_chips, load_chip, read_chip, read_record
 from snnmap.errors import FormatError
-from snnmap.ir import Image, Program, pack, unpack
+from snnmap.ir import CsrMatrix, Image, NeuronCodes, Program, pack, unpack
 
+encode_module = sys.modules["snnmap.bitstream.encode"]
 GOLDEN = sorted(path.name for path in FOLDER.glob("*.bin"))
 HEADER_BYTES, ENTRY_BYTES = 52, 16
 
@@ -91,12 +93,8 @@ def test_bytes_and_text_round_trip(name: str, seed: int) -> None:
     assert assemble(disassemble(image)) == image
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-def test_a_reader_written_from_the_specification_reads_the_same(name: str) -> None:
-    data = (FOLDER / name).read_bytes()
-    program = unpack(decode(data))
-    toml = resources.files("snnmap.chip") / "catalog" / f"{program.chip.name}.toml"
-    read = read_bitstream(data, Path(str(toml)))
+def require_second_reader_agrees(data: bytes, program: Program, toml: Path) -> None:
+    read = read_bitstream(data, toml)
     assert read["shifts"] == [program.input_shift, program.recurrent_shift, program.output_shift]
     for letter, (_, _, matrices) in zip("iro", program.memories, strict=True):
         for synapse, matrix in enumerate(matrices):
@@ -109,6 +107,72 @@ def test_a_reader_written_from_the_specification_reads_the_same(name: str) -> No
     assert read["thresholds"] == [*program.hidden.threshold.tolist(), *program.outputs.threshold.tolist()]
     assert read["biases"] == [*program.hidden.bias.tolist(), *program.outputs.bias.tolist()]
     assert read["aliases"] == program.alias.tolist()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_reader_written_from_the_specification_reads_the_same(name: str) -> None:
+    data = (FOLDER / name).read_bytes()
+    program = unpack(decode(data))
+    toml = resources.files("snnmap.chip") / "catalog" / f"{program.chip.name}.toml"
+    require_second_reader_agrees(data, program, Path(str(toml)))
+
+
+# chips with more neurons than 16 bits count
+
+
+def wide_record(folder: Path) -> Path:
+    """Write the record of a chip of ten million hidden neurons."""
+    text = read_record("generic-4096").replace('"generic-4096"', '"wide"').replace("chip_id = 16\n", "chip_id = 901\n")
+    text = re.sub(r"(?m)^count = 4096$", "count = 10_000_000", text).replace("count = 4096 }", "count = 10_000_000 }")
+    text = re.sub(r"(?m)^max_words = \d+$", "max_words = 2_000_000_000", text)
+    path = folder / "wide.toml"
+    path.write_text(text + "neuron_id = 24\n")
+    return path
+
+
+def wide_program(chip: Chip, n_hidden: int) -> Program:
+    """Wire a chain through all hidden neurons, with inputs into the last of them and an output that reads it."""
+    rng, chain = np.random.default_rng(5), np.arange(n_hidden - 1)
+    weights = CsrMatrix.from_triplets(chain, chain + 1, rng.integers(1, 128, chain.size), (n_hidden, n_hidden))
+    last = np.array([n_hidden - 1])
+    inputs, outputs = (
+        CsrMatrix.from_triplets([1], last, [-7], (2, n_hidden)),
+        CsrMatrix.from_triplets(last, [0], [9], (n_hidden, 1)),
+    )
+    empty = [CsrMatrix.from_triplets([], [], np.zeros(0, np.int64), m.shape) for m in (inputs, weights, outputs)]
+    codes = [
+        NeuronCodes(
+            dash_syn=rng.integers(1, 6, (n_synapses, n)), dash_mem=rng.integers(0, 6, n), threshold=rng.integers(20, 400, n),
+            bias=rng.integers(-5, 6, n),
+        )
+        for n, n_synapses in ((n_hidden, chip.hidden.synapses), (1, chip.outputs.synapses))
+    ]  # fmt: skip
+    return Program(
+        chip=chip, input_weights=(inputs, *[empty[0]] * (chip.hidden.synapses - 1)),
+        recurrent_weights=(weights, *[empty[1]] * (chip.hidden.synapses - 1)),
+        output_weights=(outputs, *[empty[2]] * (chip.outputs.synapses - 1)), input_shift=1, recurrent_shift=2, output_shift=3,
+        hidden=codes[0], outputs=codes[1], alias=np.full(n_hidden, -1),
+    )  # fmt: skip
+
+
+def test_ids_are_as_wide_as_the_record_asks(tmp_path: Path) -> None:
+    chip = load_chip(str(wide_record(tmp_path)))
+    program = wide_program(chip, 70_000)
+    image = pack(program)
+    data = encode(image)
+    assert decode(data, chip=chip) == image
+    assert unpack(image) == program
+    assert assemble(disassemble(image), chip=chip) == image
+    require_second_reader_agrees(data, program, wide_record(tmp_path))
+
+
+def test_a_file_of_more_bytes_than_the_header_counts_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = decode(golden())
+    monkeypatch.setattr(encode_module, "MAX_BYTES", len(golden()) - 1)
+    with pytest.raises(FormatError, match=f"measured: {len(golden())} bytes"):
+        encode(image)
+    monkeypatch.setattr(encode_module, "MAX_BYTES", len(golden()))
+    assert encode(image) == golden()
 
 
 @pytest.mark.parametrize(
@@ -325,3 +389,101 @@ def test_an_image_that_packing_never_makes_is_not_written() -> None:
     image = decode(golden())
     with pytest.raises(FormatError, match="missing"):
         encode(Image(chip=image.chip, blocks=image.blocks[:-1]))
+
+
+# edited chips, and records that have grown
+
+
+def test_a_bitstream_of_an_edited_chip_is_not_taken_for_the_built_ins(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(read_record("toy-4").replace("max_count = 31", "max_count = 30"))
+    mine, built_in = load_chip(str(tmp_path / "mine.toml")), load_chip("toy-4")
+    image = pack(replace(unpack(decode(golden())), chip=mine))
+    assert decode(encode(image), chip=mine).chip.name == mine.name
+    assert (
+        disassemble(image)
+        .splitlines()[1]
+        .endswith(f" toy-4 (edited: {mine.digest.hex()[:16]}, built-in: {built_in.digest.hex()[:16]})")
+    )
+    assert assemble(disassemble(image), chip=mine) == image
+    with pytest.raises(FormatError, match="another record of chip 'toy-4'") as caught:
+        decode(encode(image))
+    assert mine.digest.hex()[:16] in str(caught.value)
+    assert built_in.digest.hex()[:16] in str(caught.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cooling:
+    """A table that no chip has yet."""
+
+    fan: bool = False
+    channels: tuple[int, ...] = (1, 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrownBits(Bits):
+    """Widths with one more."""
+
+    colour: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrownChip(Chip):
+    """A chip record with later fields."""
+
+    bits: GrownBits
+    weaving: str = "plain"
+    cooling: Cooling = field(default_factory=Cooling)
+
+
+@pytest.fixture
+def grown_record(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the catalog read records that have grown."""
+    catalog = sys.modules["snnmap.chip.catalog"]
+    catalog._load_built_in.cache_clear()
+    monkeypatch.setattr(catalog, "Chip", GrownChip)
+    yield
+    catalog._load_built_in.cache_clear()
+
+
+@pytest.mark.usefixtures("grown_record")
+@pytest.mark.parametrize("name", GOLDEN)
+def test_old_files_are_read_and_written_with_a_record_that_has_grown(name: str) -> None:
+    data = (FOLDER / name).read_bytes()
+    image = decode(data)
+    assert isinstance(image.chip, GrownChip)
+    assert (image.chip.weaving, image.chip.bits.colour, image.chip.cooling.fan) == ("plain", 3, False)
+    assert encode(image) == data
+    assert assemble((FOLDER / name).with_suffix(".txt").read_text()) == image
+
+
+@pytest.mark.usefixtures("grown_record")
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ("", True),
+        ('weaving = "plain"', True),
+        ("[bits]\ncolour = 3", True),
+        ("cooling = { fan = false }", True),
+        ('weaving = "twill"', False),
+        ("[bits]\ncolour = 4", False),
+        ("cooling = { fan = true }", False),
+        ("cooling = { channels = [1, 3] }", False),
+    ],
+)
+def test_a_later_field_counts_where_it_does_not_hold_its_default(change: str, same: bool) -> None:
+    old = load_chip("toy-4")
+    table, _, line = change.rpartition("]\n")
+    text = read_record("toy-4")
+    text = text.replace(f"{table}]\n", f"{table}]\n{line}\n") if table else f"{line}\n{text}"
+    chip = read_chip(text, where="mine.toml")
+    assert (chip.digest == old.digest) is same
+    assert (chip.name == old.name) is same
+    if not same:
+        with pytest.raises(FormatError, match="another record"):
+            decode(golden(), chip=chip)
+
+
+def test_a_later_value_changes_the_digest_and_names_do_not() -> None:
+    chip = load_chip("toy-4")
+    assert replace(chip, bits=replace(chip.bits, neuron_id=17)).digest != chip.digest
+    assert replace(chip, name="x", description="y", source="z").digest == chip.digest

@@ -1,10 +1,11 @@
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from importlib import resources
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from snnmap.chip import find_chip_by_id, list_chips, load_chip, read_chip
+from snnmap.chip import LAYOUTS, Bits, Chip, Layout, MemoryKind, find_chip_by_id, list_chips, load_chip, read_chip
 from snnmap.errors import ChipError
 
 
@@ -17,6 +18,88 @@ def test_every_chip_is_found_by_name_and_by_id() -> None:
     assert [chip.name for chip in chips] == list_chips()
     assert all(find_chip_by_id(chip.chip_id) == chip for chip in chips)
     assert len({chip.digest for chip in chips}) == len(chips)
+
+
+DIGESTS = {
+    "generic-4096": "199b3fa5aa54ab336221d27ee5cf70b45746f3802040ac9ce73e4370342c1a73",
+    "generic-4096-single": "beffbfd0b61027c8ccfc6ba112d48805d5a0ef38255263eccff5c5d882565444",
+    "toy-4": "65641a558e7d11273f79962749d2f720da8e97265ac52677d0cdc825368b4507",
+    "xylo-audio-2": "82d94183404ffedf06dc5bfe6b7ce6a019e37123523be89994814477b5dcb915",
+    "xylo-audio-3": "9f3cec6fdd7de3c82ffe3e18dec857ea482f2e09a62d187d225e5845f2f08e60",
+    "xylo-imu": "95ecd5ebe375a783f05e4c9150c35b205302518afb4bd98ad7355336753d1ca8",
+}
+"""As first written; bitstreams out there hold them."""
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_the_digest_of_a_built_in_chip_never_changes(name: str) -> None:
+    assert load_chip(name).digest.hex() == DIGESTS[name]
+
+
+def test_only_later_fields_have_defaults() -> None:
+    chip = load_chip("toy-4")
+    parts = [chip, chip.inputs, chip.inputs.reach, chip.hidden, chip.outputs, chip.bits, chip.memory(MemoryKind.INPUT)]
+    with_default = [
+        f"{type(part).__name__}.{field.name}" for part in parts for field in fields(part) if field.default is not MISSING
+    ]
+    assert with_default == ["Chip.arithmetic", "Bits.neuron_id"]
+
+
+def test_a_later_field_may_be_left_out_of_a_file() -> None:
+    assert "neuron_id" not in catalog_text("toy-4")
+    assert load_chip("toy-4").bits.neuron_id == 16
+    said = read_chip(catalog_text("toy-4") + "neuron_id = 16\n", where="mine.toml")
+    assert (said, said.digest) == (load_chip("toy-4"), load_chip("toy-4").digest)
+
+
+def test_an_edited_chip_that_keeps_a_built_ins_name_is_renamed() -> None:
+    edited, built_in = (
+        read_chip(catalog_text("toy-4").replace("alias = true", "alias = false"), where="mine.toml"),
+        load_chip("toy-4"),
+    )
+    digests = [chip.digest.hex()[:16] for chip in (edited, built_in)]
+    assert edited.name == f"toy-4 (edited: {digests[0]}, built-in: {digests[1]})"
+    assert len(set(digests)) == 2
+    text = catalog_text("toy-4").replace("alias = true", "alias = false").replace('name = "toy-4"', 'name = "mine"')
+    assert read_chip(text, where="mine.toml").name == "mine"
+
+
+def test_every_kind_of_memory_is_found() -> None:
+    chip = load_chip("xylo-audio-3")
+    assert [chip.memory(kind) for kind in MemoryKind] == [chip.input_weights, chip.recurrent_weights, chip.output_weights]
+    assert [chip.synapses(kind) for kind in MemoryKind] == [2, 2, 1]
+    assert [chip.ends(kind) for kind in MemoryKind] == [(16, 992), (992, 992), (992, 32)]
+    assert [chip.word_bits(kind) for kind in MemoryKind] == [8, 18, 8]
+    reached = [chip.addresses(kind, 3, 200, 5) for kind in MemoryKind]
+    assert reached == [(range(3), range(128)), (range(200), range(200)), (range(72, 200), range(5))]
+
+
+def test_every_layout_that_a_record_may_name_is_known() -> None:
+    assert tuple(LAYOUTS) == get_args(Layout)
+
+
+def test_an_unknown_layout_is_refused_also_where_no_file_names_it() -> None:
+    chip = load_chip("toy-4")
+    with pytest.raises(
+        ChipError, match=r"recurrent_weights\.layout = 'round' is not one of dense, rows_by_source, columns_by_target"
+    ):
+        replace(chip, recurrent_weights=replace(chip.recurrent_weights, layout="round"))
+
+
+def widen(chip: Chip, **widths: int) -> Chip:
+    bits: Bits = replace(chip.bits, **widths)
+    return replace(chip, bits=bits, hidden=replace(chip.hidden, count=2**bits.neuron_id - 1))
+
+
+def test_ids_are_as_wide_as_a_record_asks() -> None:
+    chip = load_chip("generic-4096")
+    with pytest.raises(ChipError, match=r"hidden\.count = 65536 is outside 1\.\.65535"):
+        replace(chip, hidden=replace(chip.hidden, count=2**16))
+    assert widen(chip, neuron_id=24).hidden.count > 10**7
+    with pytest.raises(ChipError, match="a word of recurrent_weights takes 33 bits for weight and id, more than 32"):
+        widen(chip, neuron_id=24, weight=9)
+    with pytest.raises(ChipError, match=r"bits\.neuron_id = 31 is outside 16\.\.30"):
+        widen(chip, neuron_id=31)
 
 
 @pytest.mark.parametrize(

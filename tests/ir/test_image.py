@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from random_programs import random_program
 
-from snnmap.chip import list_chips, load_chip
+from snnmap.chip import LAYOUTS, list_chips, load_chip
 from snnmap.errors import FormatError
-from snnmap.ir import Image, Program, pack, unpack
+from snnmap.ir import Image, Program, layouts, pack, unpack
 
 
 def draw_program(name: str, seed: int = 0) -> Program:
@@ -67,3 +67,18 @@ def test_too_many_words_are_refused_when_packing() -> None:
     hidden = replace(program.hidden, threshold=program.hidden.threshold + 2**15)
     with pytest.raises(FormatError, match="threshold"):
         pack(replace(program, hidden=hidden))
+
+
+def test_a_layout_that_nothing_packs_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = draw_program("toy-4")
+    image = pack(program)
+    monkeypatch.setattr(layouts, "LAYOUT_CODECS", {"dense": layouts.LAYOUT_CODECS["dense"]})
+    for act, thing in ((pack, program), (unpack, image)):
+        with pytest.raises(FormatError, match="layout of a memory is unknown") as caught:
+            act(thing)
+        assert "where: chip 'toy-4', recurrent_weights.layout" in str(caught.value)
+        assert ("'rows_by_source'" in str(caught.value), "limit: dense" in str(caught.value)) == (True, True)
+
+
+def test_every_layout_of_a_record_is_packed() -> None:
+    assert tuple(layouts.LAYOUT_CODECS) == tuple(LAYOUTS)
