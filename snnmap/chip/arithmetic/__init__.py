@@ -1,6 +1,8 @@
 """The chips' integer arithmetic, one module a family; engines, quantiser, training and rules ask the family of a chip's record.
 
-A module of this package that has a ``FAMILY`` is one: nothing else names it.
+A module of this package that has a ``FAMILY`` is one, and nothing else names it. To add one: write such a module (the rules in
+plain integers, the same rules of float operations for training, and what :class:`Family` asks about codes, factors and drift; it
+may import another family's functions), and give a chip's record its name as ``arithmetic``.
 """
 
 from snnmap.chip.arithmetic.compiled import compile_integer_rules

@@ -5,12 +5,11 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from snnmap.chip.arithmetic import words
 
 __all__ = ["Codes", "Factors", "Family", "FloatOps", "FloatRules", "IntegerRules", "Value"]
 
@@ -151,5 +150,16 @@ class Family:
 
     def find_stamp(self) -> str:
         """Give a digest of the family's source, which tells compiled rules of one version from those of another."""
-        modules = (sys.modules[self.integers.fire.__module__], words)
-        return hashlib.sha256("".join(map(inspect.getsource, modules)).encode()).hexdigest()
+        names = sorted({function.__module__ for function in (*self.list_functions(), self.build_float_rules)})
+        return hashlib.sha256("".join(inspect.getsource(sys.modules[name]) for name in names).encode()).hexdigest()
+
+    def list_functions(self) -> list[FunctionType]:
+        """Give the functions of the integer rules and all that they call."""
+        found: list[FunctionType] = []
+        left: list[Any] = list(self.integers)
+        while left:
+            function = left.pop()
+            if isinstance(function, FunctionType) and function not in found:
+                found.append(function)
+                left += [function.__globals__.get(name) for name in function.__code__.co_names]
+        return found
