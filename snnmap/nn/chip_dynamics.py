@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,44 +20,48 @@ __all__ = ["Decays", "reset_potentials", "retreat_integrator", "run_chip_integra
 
 @dataclass(frozen=True, slots=True)
 class Decays:
-    """What the codes of some neurons mean in their family, as tensors like the codes.
+    """What the codes of some neurons mean in their family, as tensors like the codes, which are held as floats.
 
     Attributes:
-        alpha: decay factors of the synapses.
-        beta: of the membranes.
-        gain: what a weight counts in the step it arrives.
-        alpha_slope: change of alpha a code.
-        beta_slope: change of beta a code.
+        family: the chip's arithmetic.
+        dash_syn: codes of the synapses, ``(n_synapses, size)``.
+        dash_mem: codes of the membranes, ``(size,)``.
     """
 
-    alpha: Tensor
-    beta: Tensor
-    gain: Tensor
-    alpha_slope: Tensor
-    beta_slope: Tensor
+    family: Family
+    dash_syn: Tensor
+    dash_mem: Tensor
 
-    @classmethod
-    def read(cls, family: Family, dash_syn: Tensor, dash_mem: Tensor) -> Self:
-        """Decode codes held as floats, ``(n_synapses, size)`` and ``(size,)``."""
+    @property
+    def alpha(self) -> Tensor:
+        """Decay factors of the synapses."""
+        return _decode(self.family.synapse_factors, self.dash_syn)
 
-        def decode(how: Callable[[npt.ArrayLike], npt.NDArray[np.float64]], codes: Tensor) -> Tensor:
-            return torch.as_tensor(how(codes.detach().cpu().numpy()), dtype=codes.dtype, device=codes.device)
+    @property
+    def beta(self) -> Tensor:
+        """Decay factors of the membranes."""
+        return _decode(self.family.membrane_factors, self.dash_mem)
 
-        return cls(
-            alpha=decode(family.synapse_factors, dash_syn),
-            beta=decode(family.membrane_factors, dash_mem),
-            gain=decode(family.weight_gain, dash_syn),
-            alpha_slope=decode(family.factor_slopes, dash_syn),
-            beta_slope=decode(family.factor_slopes, dash_mem),
-        )
+    @property
+    def gain(self) -> Tensor:
+        """What a weight counts in the step it arrives."""
+        return _decode(self.family.weight_gain, self.dash_syn)
 
-    def by_codes(self, family: Family, by_state: Tensor, currents: Tensor) -> Tensor:
+    def by_synapse_codes(self, by_state: Tensor, currents: Tensor) -> Tensor:
         """Give the gradient by the synapses' codes, from that by the currents and the currents with all input."""
-        if family.decays_after_input:
+        if self.family.decays_after_input:
             by_alpha = (by_state * currents).sum(dim=(0, 1))
         else:
             by_alpha = (by_state[:, 1:] * currents[:, :-1]).sum(dim=(0, 1))
-        return by_alpha * self.alpha_slope
+        return by_alpha * _decode(self.family.factor_slopes, self.dash_syn)
+
+    def by_membrane_codes(self, by_beta: Tensor) -> Tensor:
+        """Give the gradient by the membranes' codes, from that by their factors."""
+        return by_beta * _decode(self.family.factor_slopes, self.dash_mem)
+
+
+def _decode(how: Callable[[npt.ArrayLike], npt.NDArray[np.float64]], codes: Tensor) -> Tensor:
+    return torch.as_tensor(how(codes.detach().cpu().numpy()), dtype=codes.dtype, device=codes.device)
 
 
 def run_chip_lif(
@@ -135,7 +139,7 @@ class _ChipLif(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         dash_syn, dash_mem, threshold, recurrent_weight, currents, reached, counts = ctx.saved_tensors
-        decays = Decays.read(ctx.family, dash_syn, dash_mem)
+        decays = Decays(ctx.family, dash_syn, dash_mem)
         course = Course(currents=None, reached=reached, counts=counts, all_at_once=recurrent_weight is None)
         gain = decays.gain.flatten()
         scaled = None if recurrent_weight is None else recurrent_weight * gain
@@ -153,8 +157,8 @@ class _ChipLif(torch.autograd.Function):
         )
         return (
             by_state * decays.gain,
-            decays.by_codes(ctx.family, by_state, currents) if ctx.needs_input_grad[1] else None,
-            by_beta * decays.beta_slope if by_beta is not None else None,
+            decays.by_synapse_codes(by_state, currents) if ctx.needs_input_grad[1] else None,
+            decays.by_membrane_codes(by_beta) if by_beta is not None else None,
             by_bias,
             by_threshold,
             by_recurrent * gain if by_recurrent is not None else None,
@@ -196,7 +200,7 @@ def retreat_integrator(
     family: Family, given: Tensor, dash_syn: Tensor, dash_mem: Tensor, currents: Tensor, potentials: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Give the gradients of a readout's potentials by input, both decay codes and bias."""
-    decays = Decays.read(family, dash_syn, dash_mem)
+    decays = Decays(family, dash_syn, dash_mem)
     alpha, beta = decays.alpha, decays.beta
     by_state, by_u = torch.empty_like(currents), torch.zeros_like(potentials[:, 0])
     by_current, by_beta, by_bias = torch.zeros_like(currents[:, 0]), torch.zeros_like(beta), torch.zeros_like(beta)
@@ -207,7 +211,7 @@ def retreat_integrator(
         by_bias += by_u.sum(dim=0)
         if step:
             by_beta += (by_u * potentials[:, step - 1]).sum(dim=0)
-    return by_state * decays.gain, decays.by_codes(family, by_state, currents), by_beta * decays.beta_slope, by_bias
+    return by_state * decays.gain, decays.by_synapse_codes(by_state, currents), decays.by_membrane_codes(by_beta), by_bias
 
 
 def _forward(
@@ -233,7 +237,7 @@ def _forward(
         all_at_once=recurrent_weight is None,
     )
     limits = x.new_tensor([0.0, 1.0, float(max_count), -float(state_max) - 1.0, float(state_max)])
-    decays = Decays.read(family, dash_syn, dash_mem)
+    decays = Decays(family, dash_syn, dash_mem)
     parameters = (1.0 - decays.alpha, 1.0 - decays.beta, bias, threshold, limits)
     rows = (x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, course.reached, course.counts)
     if x.device.type == "cpu":

@@ -76,8 +76,8 @@ def find_chip_loops(family: Family) -> ChipLoops:
     rules = family.build_float_rules(_OPS)
     for rule in rules:
         _register(rule)
-    step = _build_step(rules)
-    return ChipLoops(advance=_build_advance(step, stamp), advance_wired=_build_advance_wired(step, rules, stamp))
+    steps = _build_steps(rules)
+    return ChipLoops(advance=_build_advance(steps, stamp), advance_wired=_build_advance_wired(steps, rules, stamp))
 
 
 def _register(rule: Any) -> None:
@@ -88,13 +88,15 @@ def _register(rule: Any) -> None:
     _within(rule)
 
 
-def _build_step(rules: FloatRules) -> Any:
+def _build_steps(rules: FloatRules) -> Any:
     enter, add, settle, integrate, spikes, reset = rules
 
     @_within
-    def run_step(
-        row: int,
-        step: int,
+    def run_steps(
+        first: int,
+        last: int,
+        start: int,
+        stop: int,
         x: Array,
         share_syn: Array,
         share_mem: Array,
@@ -109,28 +111,30 @@ def _build_step(rules: FloatRules) -> Any:
         total: Array,
     ) -> None:
         _, n_synapses, size = current.shape
-        for synapse in range(n_synapses):
-            for n in range(size):
-                share = share_syn[synapse, n]
-                state = add(enter(current[row, synapse, n], share, limits), x[row, step, synapse, n], limits)
-                currents[row, step, synapse, n] = state
-                current[row, synapse, n] = settle(state, share, limits)
-        for n in range(size):
-            total[n] = current[row, 0, n]
-        for synapse in range(1, n_synapses):
-            for n in range(size):
-                total[n] += current[row, synapse, n]
-        for n in range(size):
-            u = integrate(potential[row, n], share_mem[n], total[n], bias[n], limits)
-            fired = spikes(u, threshold[n], limits)
-            reached[row, step, n] = u
-            counts[row, step, n] = fired
-            potential[row, n] = reset(u, fired, threshold[n])
+        for row in range(first, last):
+            for step in range(start, stop):
+                for synapse in range(n_synapses):
+                    for n in range(size):
+                        share = share_syn[synapse, n]
+                        state = add(enter(current[row, synapse, n], share, limits), x[row, step, synapse, n], limits)
+                        currents[row, step, synapse, n] = state
+                        current[row, synapse, n] = settle(state, share, limits)
+                for n in range(size):
+                    total[n] = current[row, 0, n]
+                for synapse in range(1, n_synapses):
+                    for n in range(size):
+                        total[n] += current[row, synapse, n]
+                for n in range(size):
+                    u = integrate(potential[row, n], share_mem[n], total[n], bias[n], limits)
+                    fired = spikes(u, threshold[n], limits)
+                    reached[row, step, n] = u
+                    counts[row, step, n] = fired
+                    potential[row, n] = reset(u, fired, threshold[n])
 
-    return run_step
+    return run_steps
 
 
-def _build_advance(run_step: Any, stamp: str) -> Any:
+def _build_advance(run_steps: Any, stamp: str) -> Any:
     @_compile
     def advance(
         start: int,
@@ -153,24 +157,24 @@ def _build_advance(run_step: Any, stamp: str) -> Any:
         """
         edges = (limits[0], limits[1], limits[2], limits[3], limits[4])
         total = np.empty_like(threshold)
-        for row in range(current.shape[0]):
-            for step in range(start, stop):
-                run_step(
-                    row,
-                    step,
-                    x,
-                    share_syn,
-                    share_mem,
-                    bias,
-                    threshold,
-                    edges,
-                    current,
-                    potential,
-                    currents,
-                    reached,
-                    counts,
-                    total,
-                )
+        run_steps(
+            0,
+            current.shape[0],
+            start,
+            stop,
+            x,
+            share_syn,
+            share_mem,
+            bias,
+            threshold,
+            edges,
+            current,
+            potential,
+            currents,
+            reached,
+            counts,
+            total,
+        )
         return stamp
 
     return advance
@@ -215,7 +219,7 @@ def _build_deliver(rules: FloatRules) -> Any:
     return deliver_in_order
 
 
-def _build_advance_wired(run_step: Any, rules: FloatRules, stamp: str) -> Any:
+def _build_advance_wired(run_steps: Any, rules: FloatRules, stamp: str) -> Any:
     deliver_in_order = _build_deliver(rules)
 
     @_compile
@@ -277,9 +281,11 @@ def _build_advance_wired(run_step: Any, rules: FloatRules, stamp: str) -> Any:
                     share,
                     edges,
                 )
-                run_step(
+                run_steps(
                     row,
+                    row + 1,
                     step,
+                    step + 1,
                     x,
                     share_syn,
                     share_mem,

@@ -147,7 +147,7 @@ def _advance_once(
     x = x.detach().clone(memory_format=torch.contiguous_format)
     currents, reached, counts = torch.empty_like(x), x.new_empty(batch, n_steps, size), x.new_empty(batch, n_steps, size)
     limits = x.new_tensor([0.0, 1.0, float(neurons.max_count), -float(neurons.state_max) - 1.0, float(neurons.state_max)])
-    decays = Decays.read(neurons.family, neurons.dash_syn, neurons.dash_mem)
+    decays = Decays(neurons.family, neurons.dash_syn, neurons.dash_mem)
     shared = _arrays(weights, 1.0 - decays.alpha, 1.0 - decays.beta, neurons.bias, neurons.threshold, limits)
     rows = (x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, reached, counts)
     *entries, history = delivery.arrays(flagged, counts)
@@ -181,7 +181,7 @@ class _WiredLif(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         dash_syn, dash_mem, threshold, weights, currents, reached, counts = ctx.saved_tensors
-        decays, to_zero = Decays.read(ctx.family, dash_syn, dash_mem), ctx.family.reset == "value"
+        decays, to_zero = Decays(ctx.family, dash_syn, dash_mem), ctx.family.reset == "value"
         alpha, beta = decays.alpha, decays.beta
         wiring, needed, surrogate = ctx.wiring, ctx.needs_input_grad, ctx.surrogate
         kept = decays.gain.flatten()[wiring.targets]
@@ -201,8 +201,8 @@ class _WiredLif(torch.autograd.Function):
         )
         return (
             by_state * decays.gain,
-            decays.by_codes(ctx.family, by_state, currents) if needed[1] else None,
-            by_beta * decays.beta_slope if by_beta is not None else None,
+            decays.by_synapse_codes(by_state, currents) if needed[1] else None,
+            decays.by_membrane_codes(by_beta) if by_beta is not None else None,
             by_bias,
             by_threshold,
             _collect(wiring, counts, by_state, weights) * kept if needed[5] else None,
