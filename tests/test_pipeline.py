@@ -120,9 +120,9 @@ def test_what_is_not_a_model(model: object) -> None:
 
 @pytest.mark.parametrize("chip", list_chips())
 def test_every_chip_is_built_for(chip: str) -> None:
-    most, network = load_chip(chip).hidden.max_count, chain(2, 2, 2, 2)
+    most, reset, network = load_chip(chip).hidden.max_count, load_chip(chip).family.reset, chain(2, 2, 2, 2)
     network = replace(
-        network, populations=tuple(replace(p, max_count=np.minimum(p.max_count, most)) for p in network.populations)
+        network, populations=tuple(replace(p, max_count=np.minimum(p.max_count, most), reset=reset) for p in network.populations)
     )
     artifacts = compile_model(network, chip)
     assert artifacts.image.chip.name == chip

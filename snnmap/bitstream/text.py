@@ -60,9 +60,10 @@ def _format_weights(program: Program) -> Iterator[str]:
 def _format_neurons(program: Program) -> Iterator[str]:
     for name, codes in (("hidden", program.hidden), ("outputs", program.outputs)):
         yield name
+        synapse, membrane = program.chip.family.decay_names
         for neuron in range(codes.size):
             dash_syn = ",".join(map(str, codes.dash_syn[:, neuron].tolist()))
-            line = f"  {neuron}: dash_syn={dash_syn} dash_mem={codes.dash_mem[neuron]}"
+            line = f"  {neuron}: {synapse}={dash_syn} {membrane}={codes.dash_mem[neuron]}"
             line += f" threshold={codes.threshold[neuron]} bias={codes.bias[neuron]}"
             alias = int(program.alias[neuron]) if name == "hidden" else -1
             yield line + (f" alias={alias}" if alias >= 0 else "")
@@ -103,8 +104,8 @@ class _Reader:
             kind: StoredWeights(self._read_memory(kind, kind.shape(*sizes), chip.synapses(kind)), shift)
             for kind, shift in zip(MemoryKind, shifts, strict=True)
         }
-        hidden, alias = self._read_neurons("hidden", n_hidden, chip.hidden.synapses)
-        outputs, _ = self._read_neurons("outputs", n_outputs, chip.outputs.synapses)
+        hidden, alias = self._read_neurons("hidden", n_hidden, chip.hidden.synapses, chip)
+        outputs, _ = self._read_neurons("outputs", n_outputs, chip.outputs.synapses, chip)
         if self._at < len(self._lines):
             raise self._error("lines follow the last neuron")
         return Program.from_memories(chip, stored, hidden=hidden, outputs=outputs, alias=alias)
@@ -138,11 +139,14 @@ class _Reader:
                 data.append(weight)
         return CsrMatrix.from_triplets(rows, columns, np.array(data, np.int64), shape)
 
-    def _read_neurons(self, name: str, n: int, n_synapses: int) -> tuple[NeuronCodes, IntArray]:
+    def _read_neurons(self, name: str, n: int, n_synapses: int, chip: Chip) -> tuple[NeuronCodes, IntArray]:
         self._expect(name)
-        dashes = ",".join([r"(\d{1,2})"] * n_synapses)
+        synapse, membrane = chip.family.decay_names
+        code = rf"(\d{{1,{len(str(chip.bits.dash_max))}}})"
+        codes_syn = ",".join([code] * n_synapses)
         alias_field = rf"(?: alias=({self._id}))?" if name == "hidden" else "()"
-        pattern = rf"({self._id}): dash_syn={dashes} dash_mem=(\d{{1,2}}) threshold=(-?\d{{1,9}}) bias=(-?\d{{1,9}}){alias_field}"
+        integers = r"threshold=(-?\d{1,9}) bias=(-?\d{1,9})"
+        pattern = rf"({self._id}): {synapse}={codes_syn} {membrane}={code} {integers}{alias_field}"
         rows = np.zeros((n, n_synapses + 4), np.int64)
         for neuron in range(n):
             number, *fields = self._expect(pattern)

@@ -1,7 +1,7 @@
 """What the chip is: its record, the catalog, its integer arithmetic and its relay cell."""
 
+from snnmap.chip.arithmetic import Family, find_family, list_families
 from snnmap.chip.catalog import find_chip_by_id, list_chips, load_chip, read_chip, read_record
-from snnmap.chip.codes import decay_factors, nearest_dashes
 from snnmap.chip.memory import HIDDEN_MEMORIES, LAYOUTS, Layout, MemoryKind, WeightMemory
 from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, OutputNeurons, Readout, SlotReach
 from snnmap.chip.relay import RelayCell, find_relay_cell, find_relay_cells
@@ -27,9 +27,10 @@ __all__ = [
     "load_chip",
     "read_chip",
     "read_record",
-    # decay codes
-    "decay_factors",
-    "nearest_dashes",
+    # families of arithmetic
+    "Family",
+    "find_family",
+    "list_families",
     # the relay cell
     "RelayCell",
     "find_relay_cell",

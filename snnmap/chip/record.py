@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
+from snnmap.chip.arithmetic import DEFAULT_FAMILY, Family, find_family, list_families
 from snnmap.chip.memory import LAYOUTS, MemoryKind, WeightMemory
 from snnmap.errors import ChipError
 
@@ -100,7 +101,7 @@ class Bits:
 
     @property
     def dash_max(self) -> int:
-        """Longest bit-shift decay."""
+        """Highest decay code."""
         return (1 << self.decay) - 1
 
     @property
@@ -127,6 +128,7 @@ class Chip:
         chip_id: number written to each bitstream, 1..65535.
         description: one line for people.
         source: where the figures come from.
+        arithmetic: name of the family of neurons, see :mod:`snnmap.chip.arithmetic`.
 
     Raises:
         ChipError: when fields contradict each other; the message names them all.
@@ -143,6 +145,7 @@ class Chip:
     recurrent_weights: WeightMemory
     output_weights: WeightMemory
     bits: Bits
+    arithmetic: str = DEFAULT_FAMILY
 
     def __post_init__(self) -> None:
         problems = _find_contradictions(self)
@@ -152,6 +155,11 @@ class Chip:
                 where=f"chip record '{self.name}'",
                 fix="correct the named fields of the chip's TOML file",
             )
+
+    @property
+    def family(self) -> Family:
+        """The chip's arithmetic."""
+        return find_family(self.arithmetic)
 
     @property
     def digest(self) -> bytes:
@@ -219,12 +227,14 @@ def _holds_default(part: Any, field: "Field[Any]") -> bool:
 
 
 def _find_contradictions(chip: Chip) -> list[str]:
+    if chip.arithmetic not in list_families():
+        return [f"arithmetic = '{chip.arithmetic}' is not one of {', '.join(list_families())}"]
     checks = [*_range_checks(chip), *_memory_checks(chip)]
     return [problem for holds, problem in checks if not holds]
 
 
 def _range_checks(chip: Chip) -> list[tuple[bool, str]]:
-    bits, inputs, hidden, outputs = chip.bits, chip.inputs, chip.hidden, chip.outputs
+    bits, inputs, hidden, outputs, family = chip.bits, chip.inputs, chip.hidden, chip.outputs, chip.family
     ranges = [
         ("chip_id", chip.chip_id, 1, 65535),
         ("inputs.count", inputs.count, 1, bits.neurons_max),
@@ -232,15 +242,15 @@ def _range_checks(chip: Chip) -> list[tuple[bool, str]]:
         ("inputs.reach.count", inputs.reach.count, 1, hidden.count),
         ("hidden.count", hidden.count, 1, bits.neurons_max),
         ("hidden.synapses", hidden.synapses, 1, 2),
-        ("hidden.max_count", hidden.max_count, 1, 255),
+        ("hidden.max_count", hidden.max_count, 1, family.most_spikes),
         ("outputs.count", outputs.count, 1, bits.neurons_max),
         ("outputs.synapses", outputs.synapses, 1, hidden.synapses),
-        ("outputs.max_count", outputs.max_count, 1, 255),
+        ("outputs.max_count", outputs.max_count, 1, family.most_spikes),
         ("outputs.reach.count", outputs.reach.count, 1, hidden.count),
         ("bits.weight", bits.weight, 2, 16),
         ("bits.threshold", bits.threshold, 2, bits.state),
         ("bits.bias", bits.bias, 2, bits.state),
-        ("bits.decay", bits.decay, 1, 4),
+        ("bits.decay", bits.decay, *family.decay_bits),
         ("bits.weight_shift", bits.weight_shift, 0, 3),
         ("bits.state", bits.state, max(8, bits.weight), 24),
         ("bits.neuron_id", bits.neuron_id, 16, 30),
@@ -251,6 +261,10 @@ def _range_checks(chip: Chip) -> list[tuple[bool, str]]:
     ]
     return [
         *((low <= value <= high, f"{name} = {value} is outside {low}..{high}") for name, value, low, high in ranges),
+        (
+            bits.decay * (1 + hidden.synapses) <= _MOST_WORD_BITS,
+            f"bits.decay = {bits.decay} makes words of {bits.decay * (1 + hidden.synapses)} bits, more than {_MOST_WORD_BITS}",
+        ),
         (bool(outputs.readouts), "outputs.readouts is empty"),
         (len(set(outputs.readouts)) == len(outputs.readouts), "outputs.readouts names a readout twice"),
     ]

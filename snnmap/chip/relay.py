@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
-from snnmap.chip.arithmetic import decay, deliver, fire, integrate
+from snnmap.chip.arithmetic import IntegerRules, find_family
 from snnmap.chip.record import Chip
 
 __all__ = ["RelayCell", "find_relay_cell", "find_relay_cells"]
@@ -18,8 +18,8 @@ class RelayCell:
         weight: from the neuron (or input) that is repeated.
         self_weight: from the relay to itself, clearing what the synapse kept; 0 where none is needed.
         threshold: spike threshold.
-        dash_syn: bit-shift decay of the synaptic current.
-        dash_mem: bit-shift decay of the membrane.
+        dash_syn: decay code of the synaptic current.
+        dash_mem: decay code of the membrane.
     """
 
     weight: int
@@ -43,7 +43,7 @@ def find_relay_cell(chip: Chip, *, unit_shift: int = 0) -> RelayCell | None:
         The cell with the smallest decays and weights, or None where the chip has no such neuron.
     """
     bits, hidden = chip.bits, chip.hidden
-    return _search(hidden.max_count, bits.state, bits.dash_max, min(4, bits.weight_range[1]), unit_shift)
+    return _search(chip.arithmetic, hidden.max_count, bits.state, bits.dash_max, min(4, bits.weight_range[1]), unit_shift)
 
 
 def find_relay_cells(chip: Chip) -> dict[int, RelayCell]:
@@ -53,28 +53,31 @@ def find_relay_cells(chip: Chip) -> dict[int, RelayCell]:
 
 
 @lru_cache(maxsize=64)
-def _search(max_count: int, state_bits: int, dash_max: int, weight_max: int, unit_shift: int) -> RelayCell | None:
-    dashes = range(min(3, dash_max) + 1)
+def _search(
+    arithmetic: str, max_count: int, state_bits: int, dash_max: int, weight_max: int, unit_shift: int
+) -> RelayCell | None:
+    family = find_family(arithmetic)
     for dash_syn, dash_mem, weight, self_weight in product(
-        dashes, dashes, range(1, weight_max + 1), range(0, -weight_max - 1, -1)
+        *family.relay_codes(dash_max), range(1, weight_max + 1), range(0, -weight_max - 1, -1)
     ):
         cell = RelayCell(weight=weight, self_weight=self_weight, threshold=1, dash_syn=dash_syn, dash_mem=dash_mem)
-        if _repeats_every_count(cell, max_count, state_bits, unit_shift):
+        if _repeats_every_count(cell, family.integers, max_count, state_bits, unit_shift):
             return cell
     return None
 
 
-def _repeats_every_count(cell: RelayCell, max_count: int, bits: int, shift: int) -> bool:
+def _repeats_every_count(cell: RelayCell, rules: IntegerRules, max_count: int, bits: int, shift: int) -> bool:
     """Walk all reachable states (current, potential, own last count) and try every count in each."""
-    seen = {(0, 0, 0)}
+    deliver, seen = rules.deliver, {(0, 0, 0)}
     frontier = [(0, 0, 0)]
     answers: dict[tuple[int, int], tuple[int, int, int]] = {}
     while frontier:
         current, potential, own = frontier.pop()
+        current = rules.enter(current, cell.dash_syn)
         for count in range(max_count + 1):
             arrived = deliver(deliver(current, cell.weight, shift, count, bits), cell.self_weight, shift, own, bits)
             if (arrived, potential) not in answers:
-                answers[arrived, potential] = _evolve(cell, arrived, potential, max_count, bits, shift)
+                answers[arrived, potential] = _evolve(cell, rules, arrived, potential, max_count, bits, shift)
             state = answers[arrived, potential]
             if state[2] != count:
                 return False
@@ -84,9 +87,11 @@ def _repeats_every_count(cell: RelayCell, max_count: int, bits: int, shift: int)
     return True
 
 
-def _evolve(cell: RelayCell, current: int, potential: int, max_count: int, bits: int, shift: int) -> tuple[int, int, int]:
+def _evolve(
+    cell: RelayCell, rules: IntegerRules, current: int, potential: int, max_count: int, bits: int, shift: int
+) -> tuple[int, int, int]:
     """Give current, potential and count after a step, from the current that has all input: what many states come to share."""
-    current -= decay(current, cell.dash_syn)
-    potential = integrate(potential, cell.dash_mem, current, 0, bits)
-    sent, potential = fire(potential, cell.threshold << shift, 0, max_count, bits)
+    current = rules.settle(current, cell.dash_syn)
+    potential = rules.integrate(potential, cell.dash_mem, current, 0, bits)
+    sent, potential = rules.fire(potential, cell.threshold << shift, 0, max_count, bits)
     return current, potential, sent

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Readout
-from snnmap.chip.arithmetic import decay
 from snnmap.compare.decide import LAST, SpreadError, compare_decisions, summarise_course
 from snnmap.compare.source import SourceReference, compare_source
 from snnmap.ir import (
@@ -197,21 +196,20 @@ def read_port(quantised: QuantisedNetwork, run: Recording, port: OutputPort) -> 
 def _find_saturated(quantised: QuantisedNetwork, run: Recording, area: str) -> BoolArray:
     """Say which neurons' states are at the chip's limits, ``(n_samples, n_steps, n)``.
 
-    A current that saturated has decayed once since; a potential has lost its spikes. A potential at its lowest has lost
+    A current that saturated may have decayed since; a potential has lost its spikes. A potential at its lowest has lost
     inhibition, which brings spikes too many; where its neuron does not fire any more, it brought none.
     """
     program = quantised.program
     codes = program.hidden if area == "hidden" else program.outputs
-    top = program.chip.bits.state_max
-    potentials = run.potentials[area] + run.counts[area] * codes.threshold
+    family, bits, top = program.chip.family, program.chip.bits.state, program.chip.bits.state_max
+    potentials = family.find_reached(np.asarray(run.potentials[area], np.int64), run.counts[area], codes.threshold)
     later = np.flip(np.maximum.accumulate(np.flip(run.counts[area] > 0, axis=1), axis=1), axis=1)
     never = codes.threshold >= program.chip.bits.threshold_max  # read by the potential itself
     found = np.asarray((potentials >= top) | ((run.potentials[area] <= -top) & (later | never)), np.bool_)
     for synapse, dashes in enumerate(codes.dash_syn):
-        highest = np.array([top - decay(top, int(dash)) for dash in dashes])
-        lowest = np.array([-top - 1 - decay(-top - 1, int(dash)) for dash in dashes])
+        highest, lowest = np.array([family.current_limits(dash, bits) for dash in dashes.tolist()]).reshape(-1, 2).T
         currents = run.currents[area][:, :, synapse]
-        found |= ((currents >= highest) | (currents <= lowest)) & (dashes > 0)
+        found |= (currents >= highest) | (currents <= lowest)
     return found
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnmap.chip.arithmetic import decay, integrate, saturate
+from snnmap.chip.arithmetic import saturate
+from snnmap.chip.arithmetic.bit_shift import decay, integrate
 from snnmap.errors import InputError
 from snnmap.ir import FloatArray, IntArray
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from snnmap.diagnostics import Location, Severity
 from snnmap.drc.engine import Finding, OnChip, find_runs, rule
-from snnmap.ir import BoolArray, FloatArray, Network, Population
+from snnmap.ir import BoolArray, FloatArray, Network, Population, describe_reset, resets_as
 
 __all__: list[str] = []
 
@@ -53,22 +53,24 @@ def check_decay(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN403", "reset-not-subtract", Network, stops_folding=True)
 def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: checks that populations reset by subtracting the threshold.
+    """What it does: checks that populations reset as the chip's neurons do: on most chips, by subtracting the threshold.
 
-    Why it matters: the chip subtracts; a reset to zero forgets what lies above the threshold.
+    Why it matters: where the chip subtracts, a reset to zero forgets what lies above the threshold; where it resets to zero,
+    subtraction keeps it.
 
     Example: an imported network with reset to zero.
 
-    How to fix: train with reset by subtraction.
+    How to fix: train with the chip's reset, or take a chip with the model's.
     """
+    family = subject.chip.family
     for population in subject.of.populations:
-        if population.reset != "subtract":
+        if not resets_as(population, family):
             yield Finding(
                 location=Location(population=population.name, source=population.source),
-                message="the chip resets by subtraction",
-                measured=f"reset to {population.reset}",
-                limit="subtract",
-                fix="train with reset by subtraction",
+                message=f"the chip resets {describe_reset(family)}",
+                measured="subtract" if population.reset == "subtract" else f"reset to {population.reset}",
+                limit="subtract" if family.reset == "subtract" else "reset to zero",
+                fix=f"train with reset {describe_reset(family)}",
             )
 
 

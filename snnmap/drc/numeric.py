@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snnmap.chip import decay_factors, nearest_dashes
 from snnmap.diagnostics import Location, Severity
 from snnmap.drc.engine import Finding, OnChip, find_runs, rule
 from snnmap.ir import BoolArray, FloatArray, MappedNetwork, Network, Population, QuantisedNetwork, find_integer_problems
@@ -78,6 +77,8 @@ def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
     How to fix: train with a synapse of alpha 0.5 or more.
     """
     network = subject.of
+    if not subject.chip.family.decays_after_input:
+        return
     for population in network.populations:
         for synapse, row in enumerate(population.alpha):
             for start, stop in find_runs((row < _SMALLEST_ALPHA) & _receives(network, population, synapse)):
@@ -93,7 +94,7 @@ def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN503", "decay-not-codable", Network, Severity.WARNING)
 def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: compares alpha and beta with the nearest that a bit shift gives, 1 - 2**-dash.
+    """What it does: compares alpha and beta with the nearest that the chip codes, on most chips with 1 - 2**-dash.
 
     Why it matters: a rounded decay changes the neuron's time course. This, not the 8-bit weights, is what quantisation most often
     gets wrong. The build rebuilds the neuron from decays that are coded, with a second synapse where one is free and a synapse
@@ -103,23 +104,27 @@ def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: train with decays of 0.5, 0.75, 0.875, 0.9375, ... (`dash_syn`, `dash_mem` of the layers).
     """
-    network, dash_max = subject.of, subject.chip.bits.dash_max
+    network, family, top = subject.of, subject.chip.family, subject.chip.bits.dash_max
     for population in network.populations:
-        rows = [(f"alpha[{s}]", row, 1, _receives(network, population, s)) for s, row in enumerate(population.alpha)]
-        rows.append(("beta", population.beta, 0, np.ones(population.size, np.bool_)))
-        for name, values, dash_min, used in rows:
-            codable = np.where((values >= (_SMALLEST_ALPHA if dash_min else 0)) & (values <= 1), values, 0.5)
-            coded = decay_factors(nearest_dashes(codable, dash_min=dash_min, dash_max=dash_max))
+        alpha = _take_codable(population.alpha, _SMALLEST_ALPHA if family.decays_after_input else 0.0)
+        beta = _take_codable(population.beta, 0.0)
+        codes = family.code_synapses(alpha, top), family.code_membranes(beta, top)
+        rows = [
+            (f"alpha[{s}]", population.alpha[s], alpha[s], coded, _receives(network, population, s))
+            for s, coded in enumerate(family.synapse_factors(codes[0]))
+        ]
+        rows.append(("beta", population.beta, beta, family.membrane_factors(codes[1]), np.ones(population.size, np.bool_)))
+        for name, values, codable, coded, used in rows:
             error = _gain_error(codable, coded)
             for start, stop in find_runs(used & (error > _GAIN_TOLERANCE)):
                 worst = start + int(np.argmax(error[start:stop]))
                 yield Finding(
                     location=_at(population, start, stop),
-                    message=f"{name} is not one that a bit shift gives",
+                    message=f"{name} is not one that {family.decay_kind} gives",
                     measured=f"{values[worst]:.6g}",
                     limit=f"{coded[worst]:.6g}",
                     unit="of the state kept a step",
-                    fix="train with decays of 1 - 2**-dash",
+                    fix=f"train with decays of {family.decay_formula}",
                 )
 
 
@@ -226,6 +231,11 @@ def check_integers(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
             )
 
 
+def _take_codable(values: FloatArray, smallest: float) -> FloatArray:
+    """Give decays, a half where one is out of range, of which other rules tell."""
+    return np.where((values >= smallest) & (values <= 1), values, 0.5)
+
+
 def _at(population: Population, start: int, stop: int) -> Location:
     return Location(population=population.name, neurons=(start, stop), source=population.source)
 
@@ -241,5 +251,6 @@ def _receives(network: Network, population: Population, synapse: int) -> BoolArr
 
 def _gain_error(trained: FloatArray, coded: FloatArray) -> FloatArray:
     """Give the relative difference of ``1 / (1 - decay)``; 1 for a state that never decays, which no shift gives."""
-    lost = 1.0 - trained
-    return np.where(lost > 0, np.abs(1.0 - lost / (1.0 - coded)), 1.0)
+    lost, kept_apart = 1.0 - trained, 1.0 - coded
+    differs = np.abs(1.0 - lost / np.where(kept_apart > 0, kept_apart, 1.0))
+    return np.where(lost > 0, differs, np.where(kept_apart > 0, 1.0, 0.0))

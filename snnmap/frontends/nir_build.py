@@ -82,7 +82,7 @@ class Parts:
         """Add the neuron that carries constant currents, where one is needed, and give all projections."""
         if self.steady:
             name = _free_name("bias", taken | set(self.populations))
-            self.populations[name] = Population.create(name, 1, threshold=1.0, bias=1.0, max_count=1, source="constant currents")
+            self.populations[name] = self._make_carrier(name)
             for post, current in self.steady.items():
                 weights = CsrMatrix.from_dense(current[np.newaxis, :])
                 self._append(name, post, weights, Label(source="constant currents"), 0)
@@ -115,6 +115,20 @@ class Parts:
     def _add_wire(self, term: Term, post: str, gain: FloatArray, path: str) -> None:
         label = term.label if term.label.name else Label(source="+".join(term.path) or path)
         self._append(term.source, post, _to_csr(term, gain), label, term.delay_steps)
+
+    def _make_carrier(self, name: str) -> Population:
+        """Make a neuron that fires in every step; of a network that resets to zero, it does so too, and beyond doubt."""
+        resets = {population.reset for population in self.populations.values() if np.isfinite(population.threshold).any()}
+        to_zero = resets == {"value"}
+        return Population.create(
+            name,
+            1,
+            threshold=1.0,
+            bias=2.0 if to_zero else 1.0,
+            reset="value" if to_zero else "subtract",
+            max_count=1,
+            source="constant currents",
+        )
 
     def _append(self, pre: str, post: str, weights: CsrMatrix, label: Label, delay_steps: int | None) -> None:
         taken = {wire.projection.name for wire in self.wires}

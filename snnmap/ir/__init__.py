@@ -30,6 +30,7 @@ from snnmap.ir.raster import Profile, Recording, join_rasters, read_raster, read
 from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
 from snnmap.ir.relays import fits_relay_cell, relay_memories
 from snnmap.ir.report import Report
+from snnmap.ir.resets import describe_reset, resets_as
 from snnmap.ir.route import Route, count_words, delay_on_chip, find_route
 from snnmap.ir.simulate import simulate_network
 from snnmap.ir.structure import find_structure_problems, is_sound, require_structure
@@ -59,6 +60,8 @@ __all__ = [
     "require_structure",
     "simulate_network",
     "carry_instant_synapses",
+    "describe_reset",
+    "resets_as",
     "format_network",
     "load_network",
     "parse_network",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snnmap.chip import Bits, MemoryKind, decay_factors, nearest_dashes
+from snnmap.chip import Chip, MemoryKind
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters
 from snnmap.ir.record import BoolArray, FloatArray, IntArray, record
@@ -36,7 +36,7 @@ def read_integer_memories(mapped: MappedNetwork) -> tuple[IntegerMemory, ...]:
     every = np.ones(mapped.outputs.size, np.bool_)
     return tuple(
         _read_memory(
-            mapped.chip.bits,
+            mapped.chip,
             kind.weights_name,
             mapped.weights(kind),
             kind.target(hidden=mapped.hidden, outputs=mapped.outputs),
@@ -56,42 +56,48 @@ def find_integer_problems(mapped: MappedNetwork) -> Iterator[tuple[str, str, str
     shifts = tuple(shift_of[kind] for kind in relay_memories(mapped))
     if mapped.n_relays and min(shifts) >= 0 and not fits_relay_cell(mapped.chip, shifts):
         yield "relays", f"weight shifts {', '.join(map(str, shifts))}", "shifts at which a relay cell fits"
-    bits, real = mapped.chip.bits, mapped.table.hidden_hop == 0
+    bits, family, real = mapped.chip.bits, mapped.chip.family, mapped.table.hidden_hop == 0
     for row, parameters, kept in (("hidden", mapped.hidden, real), ("outputs", mapped.outputs, slice(None))):
-        beta = decay_factors(nearest_dashes(parameters.beta, dash_min=0, dash_max=bits.dash_max))
+        beta = family.membrane_factors(family.code_membranes(parameters.beta, bits.dash_max))
         threshold = np.where(np.isposinf(parameters.threshold), bits.threshold_max, parameters.threshold)
         checks: tuple[tuple[str, FloatArray, BoolArray], ...] = (
-            ("threshold", threshold, _is_whole(threshold) & (threshold >= 1) & (threshold <= bits.threshold_max)),
+            (
+                "threshold",
+                threshold,
+                _is_whole(threshold) & (threshold >= 1) & (threshold <= bits.threshold_max + family.least_firing),
+            ),
             ("bias", parameters.bias, _is_whole(parameters.bias) & (np.abs(parameters.bias) <= bits.bias_range[1])),
             ("beta", parameters.beta, np.abs(beta - parameters.beta) < _TOLERANCE),
         )
         for name, values, holds in checks:
             wrong = np.asarray(values)[kept][~np.asarray(holds)[kept]]
             if wrong.size:
-                yield f"{row}.{name}", f"{wrong[0]:.6g}", "an integer in range" if name != "beta" else "1 - 2**-dash"
+                yield f"{row}.{name}", f"{wrong[0]:.6g}", "an integer in range" if name != "beta" else family.decay_formula
 
 
 def _read_memory(
-    bits: Bits, name: str, matrices: tuple[CsrMatrix, ...], parameters: NeuronParameters, kept: BoolArray
+    chip: Chip, name: str, matrices: tuple[CsrMatrix, ...], parameters: NeuronParameters, kept: BoolArray
 ) -> IntegerMemory:
-    found, whole = [], True
+    found, whole, family = [], True, chip.family
     for synapse, matrix in enumerate(matrices):
         mine = kept[matrix.indices]
-        alpha = decay_factors(nearest_dashes(parameters.alpha[synapse], dash_min=1, dash_max=bits.dash_max))[matrix.indices[mine]]
-        values = matrix.data[mine] / alpha
-        whole &= bool((_is_whole(values) & (np.abs(alpha - parameters.alpha[synapse][matrix.indices[mine]]) < _TOLERANCE)).all())
+        codes = family.code_synapses(parameters.alpha[synapse], chip.bits.dash_max)[matrix.indices[mine]]
+        values = matrix.data[mine] / family.weight_gain(codes)
+        coded = np.abs(family.synapse_factors(codes) - parameters.alpha[synapse][matrix.indices[mine]]) < _TOLERANCE
+        whole &= bool((_is_whole(values) & coded).all())
         found.append(
             CsrMatrix.from_triplets(matrix.rows[mine], matrix.indices[mine], np.rint(values).astype(np.int64), matrix.shape)
         )
     everything = np.concatenate([matrix.data for matrix in found])
-    return IntegerMemory(name=name, matrices=tuple(found), shift=_find_shift(everything, bits) if whole else -1)
+    return IntegerMemory(name=name, matrices=tuple(found), shift=_find_shift(everything, chip) if whole else -1)
 
 
-def _find_shift(values: IntArray, bits: Bits) -> int:
-    low, high = bits.weight_range
-    for shift in range(bits.shift_max + 1):
-        words = values >> shift
-        if (words << shift == values).all() and words.min(initial=0) >= low and words.max(initial=0) <= high:
+def _find_shift(values: IntArray, chip: Chip) -> int:
+    low, high = chip.bits.weight_range
+    for shift in range(chip.bits.shift_max + 1):
+        places = shift + chip.family.weight_shift
+        words = values >> places
+        if (words << places == values).all() and words.min(initial=0) >= low and words.max(initial=0) <= high:
             return shift
     return -1
 

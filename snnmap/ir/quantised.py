@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.chip import Readout, decay_factors
+from snnmap.chip import Readout
 from snnmap.ir.mapped import MappedNetwork
 from snnmap.ir.program import Program
 from snnmap.ir.record import FloatArray, freeze_float, record, replace_array
@@ -48,7 +48,7 @@ class QuantisedNetwork:
         mapped: the folded float network.
         program: the integers.
         hidden_scale: ``(n_hidden,) float64``, chip state units per trained unit of each hidden neuron: a stored word is the
-            trained weight ``(word << shift) * alpha / scale``, alpha the synapse's decay, since the chip decays after the input.
+            trained weight ``(word << shift) * alpha / scale``, alpha the synapse's decay, on chips that decay after the input.
         output_scale: ``(n_outputs,) float64``, the same for output neurons.
         hidden_input_error: ``(n_hidden,) float64``, expected error of the potential from rounded weights, as a share of the
             threshold.
@@ -78,9 +78,9 @@ class QuantisedNetwork:
     def output_current_scale(self) -> FloatArray:
         """Chip units of an output neuron's current per trained unit, ``(n_outputs,) float64``.
 
-        It is the neuron's scale, but for what the weights were changed by so that a membrane decay that no bit shift gives
+        It is the neuron's scale, but for what the weights were changed by so that a membrane decay that no code gives
         keeps its gain: the potential wants that, the current has no membrane.
         """
         lost = 1.0 - self.mapped.outputs.beta
-        coded = 1.0 - decay_factors(self.program.outputs.dash_mem)
+        coded = 1.0 - self.mapped.chip.family.membrane_factors(self.program.outputs.dash_mem)
         return np.asarray(self.output_scale * np.where(lost > 0, coded / np.where(lost > 0, lost, 1.0), 1.0), np.float64)

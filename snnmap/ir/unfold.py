@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
+from snnmap.chip import HIDDEN_MEMORIES, Family, MemoryKind
 from snnmap.errors import NetworkError
 from snnmap.ir.csr import CsrMatrix
 from snnmap.ir.mapped import MappedNetwork, NeuronParameters
@@ -53,7 +53,10 @@ def as_folded_network(mapped: MappedNetwork) -> Network:
     return Network(
         name=mapped.name,
         inputs=(InputPort(name="inputs", size=mapped.table.channel_source.size),),
-        populations=(_population("hidden", mapped.hidden, slice(None)), _population("outputs", mapped.outputs, slice(None))),
+        populations=(
+            _population("hidden", mapped.hidden, slice(None), chip.family),
+            _population("outputs", mapped.outputs, slice(None), chip.family),
+        ),
         projections=tuple(projections),
         outputs=(OutputPort(name="outputs", populations=("outputs",)),),
         dt_s=mapped.dt_s,
@@ -71,8 +74,12 @@ def unfold_network(mapped: MappedNetwork) -> Network:
     channels = set(table.channel_source.tolist())
     hidden = [table.sources[s] for s in dict.fromkeys(table.hidden_source[table.hidden_hop == 0].tolist()) if s not in channels]
     outputs = [table.sources[s] for s in dict.fromkeys(table.output_source.tolist())]
-    populations = [_population(name, mapped.hidden, table.hidden_slots(name), mapped) for name in hidden]
-    populations += [_population(name, mapped.outputs, table.output_slots(name), mapped) for name in outputs]
+    populations = [
+        _population(name, mapped.hidden, table.hidden_slots(name), mapped.chip.family, mapped.modules[name]) for name in hidden
+    ]
+    populations += [
+        _population(name, mapped.outputs, table.output_slots(name), mapped.chip.family, mapped.modules[name]) for name in outputs
+    ]
     return Network(
         name=mapped.name,
         inputs=mapped.inputs,
@@ -140,9 +147,7 @@ def _size(mapped: MappedNetwork, source: int) -> int:
     return int(max(*by_end, (table.output_source == source).sum()))
 
 
-def _population(
-    name: str, parameters: NeuronParameters, slots: IntArray | slice, mapped: MappedNetwork | None = None
-) -> Population:
+def _population(name: str, parameters: NeuronParameters, slots: IntArray | slice, family: Family, source: str = "") -> Population:
     return Population.create(
         name,
         parameters.threshold[slots].size,
@@ -151,7 +156,8 @@ def _population(
         threshold=parameters.threshold[slots],
         bias=parameters.bias[slots],
         max_count=parameters.max_count[slots],
-        source="" if mapped is None else mapped.modules[name],
+        reset=family.reset,
+        source=source,
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from snnmap.chip import Bits
+from snnmap.chip import Bits, Family, find_family
+from snnmap.chip.arithmetic import DEFAULT_FAMILY
 from snnmap.errors import InputError
 from snnmap.nn.chip_dynamics import run_chip_integrator, run_chip_lif
 from snnmap.nn.event_linear import multiply_counts
@@ -53,11 +54,13 @@ class _ChipNeurons(nn.Module):
         scale: float | Tensor,
         shift: int,
         bits: Bits,
+        arithmetic: str,
         train_decays: bool,
         train_bias: bool,
         dt_s: float,
     ) -> None:
         super().__init__()
+        self.arithmetic = find_family(arithmetic).name
         self.n_inputs, self.size, self.n_synapses, self.shift, self.bits, self.dt_s = (
             n_inputs,
             size,
@@ -75,9 +78,14 @@ class _ChipNeurons(nn.Module):
         self.scale: Tensor
         self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.get_default_dtype()).expand(size).clone())
 
+    @property
+    def family(self) -> Family:
+        """The chip's arithmetic."""
+        return find_family(self.arithmetic)
+
     def _code_weight(self, weight: Tensor, scale: Tensor, shift: int) -> Tensor:
         low, high = self.bits.weight_range
-        unit = float(1 << shift)
+        unit = float(1 << (shift + self.family.weight_shift))
         return round_product(weight, scale, unit).clamp(low, high) * unit
 
     def _codes(self, threshold: Tensor, recurrent_weight: Tensor | None, recurrent_shift: int) -> ChipCodes:
@@ -86,7 +94,7 @@ class _ChipNeurons(nn.Module):
         return ChipCodes(
             weight=self._code_weight(self.weight, columns.unsqueeze(1), self.shift),
             recurrent_weight=None if recurrent_weight is None else self._code_weight(recurrent_weight, columns, recurrent_shift),
-            dash_syn=round_through(self.dash_syn).clamp(1.0, float(self.bits.dash_max)),
+            dash_syn=round_through(self.dash_syn).clamp(*map(float, self.family.synapse_codes(self.bits.dash_max))),
             dash_mem=round_through(self.dash_mem).clamp(0.0, float(self.bits.dash_max)),
             threshold=threshold,
             bias=round_product(self.bias, self.scale).clamp(float(low), float(high)),
@@ -146,6 +154,7 @@ class ChipLIF(_ChipNeurons):
         max_count: the most spikes a step: the chip's, 31 for hidden and 1 for output neurons on Xylo.
         surrogate: name or :class:`Surrogate`.
         bits: widths of the chip; the Xylo family's where left out.
+        arithmetic: of the chip's record.
         train_threshold: train thresholds.
         train_bias: train biases.
         train_decays: train decay codes.
@@ -168,6 +177,7 @@ class ChipLIF(_ChipNeurons):
         max_count: int = 31,
         surrogate: SurrogateName | Surrogate = "relu",
         bits: Bits = XYLO_BITS,
+        arithmetic: str = DEFAULT_FAMILY,
         train_threshold: bool = False,
         train_bias: bool = False,
         train_decays: bool = False,
@@ -182,11 +192,12 @@ class ChipLIF(_ChipNeurons):
             scale=scale,
             shift=shift,
             bits=bits,
+            arithmetic=arithmetic,
             train_decays=train_decays,
             train_bias=train_bias,
             dt_s=dt_s,
         )
-        self.max_count, self.recurrent_shift = max_count, recurrent_shift
+        self.max_count, self.recurrent_shift = min(max_count, self.family.most_spikes), recurrent_shift
         self.surrogate = Surrogate(name=surrogate) if isinstance(surrogate, str) else surrogate
         given = torch.as_tensor(threshold, dtype=torch.get_default_dtype())
         self.threshold = nn.Parameter(given.expand(size).clone(), requires_grad=train_threshold)
@@ -196,7 +207,9 @@ class ChipLIF(_ChipNeurons):
 
     def codes(self) -> ChipCodes:
         """Give the integers that the layer computes with."""
-        threshold = round_product(self.threshold, self.scale).clamp(1.0, float(self.bits.threshold_max))
+        threshold = round_product(self.threshold, self.scale).clamp(
+            1.0, float(self.bits.threshold_max + self.family.least_firing)
+        )
         return self._codes(threshold, self.recurrent_weight, self.recurrent_shift)
 
     def forward(self, counts: Tensor) -> Tensor:
@@ -219,6 +232,7 @@ class ChipLIF(_ChipNeurons):
             self.max_count,
             self.surrogate,
             self.bits.state_max,
+            self.family,
         )
         return self._fill(fired)
 
@@ -240,6 +254,7 @@ class ChipIntegrator(_ChipNeurons):
         scale: state units for one trained unit, scalar or ``(size,)``; one for all, where potentials are compared.
         shift: weight shift of the output memory.
         bits: widths of the chip; the Xylo family's where left out.
+        arithmetic: of the chip's record.
         train_bias: train biases.
         train_decays: train decay codes.
         dt_s: length of a step in seconds, for reports.
@@ -255,6 +270,7 @@ class ChipIntegrator(_ChipNeurons):
         scale: float | Tensor = 64.0,
         shift: int = 0,
         bits: Bits = XYLO_BITS,
+        arithmetic: str = DEFAULT_FAMILY,
         train_bias: bool = False,
         train_decays: bool = False,
         dt_s: float = 1e-3,
@@ -268,6 +284,7 @@ class ChipIntegrator(_ChipNeurons):
             scale=scale,
             shift=shift,
             bits=bits,
+            arithmetic=arithmetic,
             train_decays=train_decays,
             train_bias=train_bias,
             dt_s=dt_s,
@@ -275,7 +292,7 @@ class ChipIntegrator(_ChipNeurons):
 
     def codes(self) -> ChipCodes:
         """Give the integers that the layer computes with; the threshold is the chip's highest."""
-        return self._codes(torch.full_like(self.scale, float(self.bits.threshold_max)), None, 0)
+        return self._codes(torch.full_like(self.scale, float(self.bits.threshold_max + self.family.least_firing)), None, 0)
 
     def forward(self, counts: Tensor) -> Tensor:
         """Run all steps from zero states.
@@ -288,7 +305,9 @@ class ChipIntegrator(_ChipNeurons):
         """
         codes = self.codes()
         x = self._arrive(counts, codes.weight)
-        potentials = run_chip_integrator(x, codes.dash_syn, codes.dash_mem, codes.bias, codes.threshold, 1, self.bits.state_max)
+        potentials = run_chip_integrator(
+            x, codes.dash_syn, codes.dash_mem, codes.bias, codes.threshold, 1, self.bits.state_max, self.family
+        )
         return self._fill(potentials) / self.scale
 
 

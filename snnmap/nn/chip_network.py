@@ -10,6 +10,7 @@ import networkx as nx
 import torch
 from torch import Tensor, nn
 
+from snnmap.chip import find_family
 from snnmap.errors import InputError
 from snnmap.ir import OutputPort, QuantisedNetwork
 from snnmap.nn.chip_parts import ChipPopulation, ChipProjection, NeuronTensors, read_populations
@@ -79,6 +80,7 @@ class ChipNetwork(nn.Module):
         mapped = quantised.mapped
         _require_readouts(mapped.output_ports)
         self.name, self.dt_s, self.chip_name, self.bits = mapped.name, mapped.dt_s, mapped.chip.name, mapped.chip.bits
+        self.arithmetic = mapped.chip.arithmetic
         self.inputs, self.outputs, self.max_input = mapped.inputs, mapped.output_ports, mapped.chip.inputs.max_count
         self.surrogate = Surrogate(name=surrogate) if isinstance(surrogate, str) else surrogate
         self.populations = nn.ModuleList(read_populations(quantised))
@@ -248,6 +250,7 @@ class ChipNetwork(nn.Module):
             max_count=group.members[0].max_count,
             surrogate=self.surrogate,
             state_max=self.bits.state_max,
+            family=find_family(self.arithmetic),
         )
         delivery = _deliver(group, x, list(codes.values()), sources, (start, stop))
         weights = torch.cat([x.new_zeros(0), *(codes[part] for part in group.inner)])

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnmap.chip import Bits
+from snnmap.chip import Bits, find_family
 from snnmap.ir import (
     FloatArray,
     IntArray,
@@ -46,7 +46,7 @@ class ChipProjection(nn.Module):
         pre: input port or population.
         synapse: of the target.
         delay_steps: of the network, before folding.
-        shift: weight shift of the memory that holds them.
+        shift: bits by which the chip shifts them.
         weight: ``(n_weights,)`` in trained units, source by source.
         starts: ``(n_pre + 1,) int64``, where the weights of each source start.
         targets: ``(n_weights,) int64``, target of each.
@@ -112,7 +112,7 @@ class ChipPopulation(nn.Module):
     def __init__(self, read: "_Reading", name: str) -> None:
         super().__init__()
         self.name, self.path, self.bits = name, read.mapped.modules.get(name, ""), read.mapped.chip.bits
-        kind = read.kind(name)
+        kind, self.arithmetic = read.kind(name), read.mapped.chip.arithmetic
         self.size, self.max_count, self.has_bias = kind.slots.size, kind.max_count, kind.has_bias
         self.readouts = frozenset(port.readout for port in read.mapped.output_ports if name in port.populations)
         words = [(projection, *read.words(projection)) for projection in read.projections if projection.post == name]
@@ -141,11 +141,12 @@ class ChipPopulation(nn.Module):
 
     def codes(self) -> NeuronTensors:
         """Give the integers that the neurons compute with."""
+        family = find_family(self.arithmetic)
         low, high = self.bits.bias_range if self.has_bias else (0, 0)
         return NeuronTensors(
-            dash_syn=round_through(self.dash_syn).clamp(1.0, float(self.bits.dash_max)),
+            dash_syn=round_through(self.dash_syn).clamp(*map(float, family.synapse_codes(self.bits.dash_max))),
             dash_mem=round_through(self.dash_mem).clamp(0.0, float(self.bits.dash_max)),
-            threshold=round_product(self.threshold, self.scale).clamp(1.0, float(self.bits.threshold_max)),
+            threshold=round_product(self.threshold, self.scale).clamp(1.0, float(self.bits.threshold_max + family.least_firing)),
             bias=round_product(self.bias, self.scale).clamp(float(low), float(high)),
         )
 
@@ -201,7 +202,7 @@ class _Reading:
             max_count=neurons.max_count,
             has_bias=neurons.bias,
             unit=(self.quantised.output_scale if is_output else self.quantised.hidden_scale)[slots],
-            threshold=codes.threshold[slots],
+            threshold=codes.threshold[slots] + chip.family.least_firing,
             never_fires=np.isposinf((mapped.outputs if is_output else mapped.hidden).threshold[slots]),
             bias=codes.bias[slots],
             dash_syn=codes.dash_syn[:, slots],
@@ -209,13 +210,14 @@ class _Reading:
         )
 
     def words(self, projection: Projection) -> tuple[IntArray, int]:
-        """Give the stored words of a projection's weights, 0 for those that rounding lost, and their weight shift."""
+        """Give the stored words of a projection's weights, 0 for those that rounding lost, and by how much they are shifted."""
         weights = projection.weights
         stored = self._stored.get(projection.name)
         words = np.zeros(weights.nnz, np.int64)
         if stored is not None:
             words[:] = np.asarray(stored.to_scipy()[weights.rows, weights.indices]).reshape(-1)
-        return words, self.program.memory(self._route(projection).memory).shift
+        shift = self.program.memory(self._route(projection).memory).shift
+        return words, shift + self.mapped.chip.family.weight_shift
 
     def ranks(self, projection: Projection) -> IntArray:
         """Give the place of each source in the chip's order: input channels, then hidden slots, its relays' where it has some."""

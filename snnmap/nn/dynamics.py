@@ -222,6 +222,8 @@ def backward_through_time(
     surrogate: Surrogate,
     needed: tuple[bool, ...],
     delays: tuple[int, ...] = (1,),
+    *,
+    to_zero: bool = False,
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
     """Give the gradients by input, alpha, beta, bias, threshold and recurrent weights.
 
@@ -231,12 +233,17 @@ def backward_through_time(
         g_n[t] = given + g_x[t+1] @ recurrent_weight'
         g_u[t] = g_v[t] + (g_n[t] - threshold * g_v[t]) * s[t] / threshold
         g_i[t] = g_u[t] + alpha * g_i[t+1]        = g_x[t]
+
+    With ``to_zero`` a spike, of which there is at most one a step, takes u itself instead of the threshold, and with it g_v; that
+    the surrogate would move it is left out, since gradients would grow by ``u / threshold`` a step::
+
+        g_u[t] = g_v[t] * (1 - n[t]) + g_n[t] * s[t] / threshold
     """
     batch, n_steps, size = course.reached.shape
     given = by_counts.contiguous() if recurrent_weight is None else by_counts.clone(memory_format=torch.contiguous_format)
     by_x = given.new_empty(batch, n_steps, alpha.shape[0], size)
     retreat = (_CompiledBackward if is_compiled(given) else _TorchBackward)(
-        given, alpha, beta, threshold, surrogate, course, by_x, needed
+        given, alpha, beta, threshold, surrogate, course, by_x, needed, to_zero
     )
     if recurrent_weight is None:
         retreat.run(0, n_steps)
@@ -270,24 +277,26 @@ class _TorchBackward:
         course: Course,
         by_x: Tensor,
         needed: tuple[bool, ...],
+        to_zero: bool,
     ) -> None:
         self.given, self.alpha, self.beta, self.by_x, self.course = given, alpha, beta, by_x, course
         self.ratio = course.reached / threshold
         self.rate = surrogate.derivative(self.ratio) / threshold
-        self.taken = threshold.nan_to_num(posinf=0.0)
+        self.taken, self.to_zero = torch.zeros_like(threshold) if to_zero else threshold.nan_to_num(posinf=0.0), to_zero
         self.by_u, self.by_current = torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0])
         self.by_beta, self.by_bias, self.by_threshold = (torch.zeros_like(beta) for _ in range(3))
 
     def run(self, start: int, stop: int) -> None:
         reached, counts = self.course.reached, self.course.counts
         for step in range(stop - 1, start - 1, -1):
-            by_v = self.by_u * self.beta
+            by_v = self.by_u * self.beta * (1.0 - counts[:, step]) if self.to_zero else self.by_u * self.beta
             pull = (self.given[:, step] - by_v * self.taken) * self.rate[:, step]
             self.by_threshold -= (by_v * counts[:, step] + pull * self.ratio[:, step]).sum(dim=0)
             self.by_u = by_v + pull
             self.by_bias += self.by_u.sum(dim=0)
             if step:
-                self.by_beta += (self.by_u * (reached[:, step - 1] - counts[:, step - 1] * self.taken)).sum(dim=0)
+                taken = reached[:, step - 1] if self.to_zero else self.taken
+                self.by_beta += (self.by_u * (reached[:, step - 1] - counts[:, step - 1] * taken)).sum(dim=0)
             self.by_current = self.alpha * self.by_current + self.by_u.unsqueeze(1)
             self.by_x[:, step] = self.by_current
 
@@ -305,6 +314,7 @@ class _CompiledBackward:
         course: Course,
         by_x: Tensor,
         needed: tuple[bool, ...],
+        to_zero: bool,
     ) -> None:
         constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window])
         parameters = tuple(map(_array, (alpha, beta, threshold, threshold.nan_to_num(posinf=0.0))))
@@ -313,7 +323,7 @@ class _CompiledBackward:
         self.parts, self.sums = [], []
         for part in share_rows(course):
             sums = [torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]]
-            kernel = (surrogate.kernel_kind, _array(constants), *(array[part] for array in rows[1:]), *map(_array, sums))
+            kernel = (to_zero, surrogate.kernel_kind, _array(constants), *(array[part] for array in rows[1:]), *map(_array, sums))
             self.parts.append((rows[0][part], *parameters, *kernel))
             self.sums.append(sums)
 
@@ -353,7 +363,7 @@ def split_evenly(n_rows: int, n_parts: int) -> list[slice]:
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
-def run_parts(parts: Sequence[Callable[[], None]]) -> None:
+def run_parts(parts: Sequence[Callable[[], object]]) -> None:
     """Run compiled loops side by side; they hold no interpreter lock."""
     if len(parts) == 1:
         parts[0]()

@@ -19,8 +19,6 @@ import numpy.typing as npt
 
 __all__ = [
     "advance",
-    "advance_chip",
-    "advance_wired",
     "collect_wired",
     "gather_back",
     "gather_rows",
@@ -41,14 +39,6 @@ def _limit(value: Any, low: Any, high: Any) -> Any:
     """Clamp; written so that it becomes vector instructions."""
     value = low if value < low else value
     return high if value > high else value
-
-
-@_compile
-def _lost(state: Any, shift: Any, zero: Any, one: Any) -> Any:
-    """Give what a shift to the right takes from a state: at least one unit, 0 of 0."""
-    least = one if state > zero else (-one if state < zero else zero)
-    taken = np.floor(state * shift)
-    return least if taken == zero else taken
 
 
 @_compile
@@ -129,6 +119,7 @@ def retreat(
     beta: Array,
     threshold: Array,
     taken: Array,
+    to_zero: bool,
     kind: int,
     constants: Array,
     reached: Array,
@@ -142,7 +133,9 @@ def retreat(
 ) -> None:
     """Carry gradients back from step ``stop - 1`` to ``start``; sums a neuron are added in place where there is room for them.
 
-    ``kind`` numbers the surrogate; ``constants`` holds 0, 1, its slope and its window, in the type of the states.
+    ``kind`` numbers the surrogate; ``constants`` holds 0, 1, its slope and its window, in the type of the states. With
+    ``to_zero`` a spike, of which there is at most one a step, takes the whole potential instead of ``taken``; its gradient
+    leaves that out, since it would grow by ``u / threshold`` a step.
     """
     batch, n_synapses, size = by_current.shape
     zero, one, slope, window = constants[0], constants[1], constants[2], constants[3]
@@ -160,18 +153,26 @@ def retreat(
                     nearest = nearest if nearest > one else one
                     rate[n] = slope * (ratio[n] - nearest)
                 _apply_rule(kind, rate, zero, one)
-            for n in range(size):
-                by_v[n] = beta[n] * by_u[row, n]
-                pull[n] = (given[row, step, n] - taken[n] * by_v[n]) * rate[n] / threshold[n]
-            if by_threshold.size:
+            if to_zero:
                 for n in range(size):
+                    by_v[n] = beta[n] * by_u[row, n] * (one - counts[row, step, n])
+                    pull[n] = given[row, step, n] * rate[n] / threshold[n]
+            else:
+                for n in range(size):
+                    by_v[n] = beta[n] * by_u[row, n]
+                    pull[n] = (given[row, step, n] - taken[n] * by_v[n]) * rate[n] / threshold[n]
+            if by_threshold.size:
+                for n in range(size):  # a spike that leaves 0 leaves none of the threshold either
                     by_threshold[n] -= by_v[n] * counts[row, step, n] + pull[n] * ratio[n]
             for n in range(size):
                 by_u[row, n] = by_v[n] + pull[n]
             if by_bias.size:
                 for n in range(size):
                     by_bias[n] += by_u[row, n]
-            if by_beta.size and step > 0:
+            if by_beta.size and step > 0 and to_zero:
+                for n in range(size):
+                    by_beta[n] += by_u[row, n] * reached[row, step - 1, n] * (one - counts[row, step - 1, n])
+            elif by_beta.size and step > 0:
                 for n in range(size):
                     by_beta[n] += by_u[row, n] * (reached[row, step - 1, n] - counts[row, step - 1, n] * taken[n])
             for synapse in range(n_synapses):
@@ -179,52 +180,6 @@ def retreat(
                     change = alpha[synapse, n] * by_current[row, synapse, n] + by_u[row, n]
                     by_current[row, synapse, n] = change
                     by_x[row, step, synapse, n] = change
-
-
-@_compile
-def advance_chip(
-    start: int,
-    stop: int,
-    x: Array,
-    shift_syn: Array,
-    shift_mem: Array,
-    bias: Array,
-    threshold: Array,
-    limits: Array,
-    current: Array,
-    potential: Array,
-    currents: Array,
-    reached: Array,
-    counts: Array,
-) -> None:
-    """Run the steps of the chip's integer arithmetic (:mod:`snnmap.chip.arithmetic`) on integers held as floats.
-
-    ``shift_syn`` and ``shift_mem`` are ``2**-dash``, so that ``floor(state * shift)`` is the shift to the right; ``limits``
-    holds 0, 1, the most spikes and the lowest and highest state. ``currents`` keeps what the decay was applied to.
-    """
-    batch, n_synapses, size = current.shape
-    zero, one, most, low, high = limits[0], limits[1], limits[2], limits[3], limits[4]
-    change = np.empty_like(threshold)
-    for row in range(batch):
-        for step in range(start, stop):
-            for synapse in range(n_synapses):
-                for n in range(size):
-                    state = _limit(current[row, synapse, n] + x[row, step, synapse, n], low, high)
-                    currents[row, step, synapse, n] = state
-                    current[row, synapse, n] = state - _lost(state, shift_syn[synapse, n], zero, one)
-            for n in range(size):
-                gained = -_lost(potential[row, n], shift_mem[n], zero, one)
-                change[n] = low if gained > high else gained  # a word: what the lowest state loses whole wraps
-            for synapse in range(n_synapses):
-                for n in range(size):
-                    change[n] += current[row, synapse, n]
-            for n in range(size):
-                moved = _limit(_limit(change[n], low, high) + bias[n], low, high)
-                u = _limit(potential[row, n] + moved, low, high)
-                fired = _limit(np.floor(u / threshold[n]), zero, most)
-                reached[row, step, n] = u
-                counts[row, step, n] = fired
-                potential[row, n] = u - fired * threshold[n]
 
 
 @_compile
@@ -324,82 +279,6 @@ def gather_back(first: int, last: int, starts: Array, targets: Array, weights: A
 
 
 @_compile
-def advance_wired(
-    delays: Array,
-    starts: Array,
-    targets: Array,
-    weights: Array,
-    flagged: Array,
-    entry_starts: Array,
-    entry_sources: Array,
-    entry_delays: Array,
-    entry_weights: Array,
-    history: Array,
-    x: Array,
-    shift_syn: Array,
-    shift_mem: Array,
-    bias: Array,
-    threshold: Array,
-    limits: Array,
-    current: Array,
-    potential: Array,
-    currents: Array,
-    reached: Array,
-    counts: Array,
-) -> None:
-    """Run :func:`snnmap.nn.kernels.advance_chip` over all steps, earlier counts added to ``x`` through their weights.
-
-    Onto the flagged targets all that arrives is added weight by weight, in the order of the entries, and clamped after each.
-    An entry's source is a column of ``history``, which begins before the first step, or behind those a neuron itself.
-    """
-    batch, n_steps, size = counts.shape
-    lead, n_outside = history.shape[1] - n_steps, history.shape[2]
-    low, high = limits[3], limits[4]
-    for row in range(batch):
-        for step in range(n_steps):
-            arriving = x[row, step].reshape(-1)
-            for number in range(delays.size):
-                then = step - delays[number]
-                if then < 0:
-                    continue
-                for source in range(size):
-                    count = counts[row, then, source]
-                    if count != 0:
-                        for k in range(starts[number, source], starts[number, source + 1]):
-                            arriving[targets[k]] += count * weights[k]
-            held = current[row].reshape(-1)
-            for target in flagged:
-                state = held[target]
-                for k in range(entry_starts[target], entry_starts[target + 1]):
-                    source, then = entry_sources[k], step - entry_delays[k]
-                    if source < n_outside:
-                        count = history[row, then + lead, source]
-                    elif then >= 0:
-                        count = counts[row, then, source - n_outside]
-                    else:
-                        continue
-                    if count != 0:
-                        state = _limit(state + count * entry_weights[k], low, high)
-                arriving[target] = state - held[target]
-            one = slice(row, row + 1)
-            advance_chip(
-                step,
-                step + 1,
-                x[one],
-                shift_syn,
-                shift_mem,
-                bias,
-                threshold,
-                limits,
-                current[one],
-                potential[one],
-                currents[one],
-                reached[one],
-                counts[one],
-            )
-
-
-@_compile
 def retreat_wired(
     delays: Array,
     starts: Array,
@@ -409,6 +288,7 @@ def retreat_wired(
     alpha: Array,
     beta: Array,
     threshold: Array,
+    to_zero: bool,
     kind: int,
     constants: Array,
     reached: Array,
@@ -441,6 +321,7 @@ def retreat_wired(
                 beta,
                 threshold,
                 threshold,
+                to_zero,
                 kind,
                 constants,
                 reached[one],

@@ -1,6 +1,5 @@
 """Neurons of the chip whose counts return to them through few weights and after any delays: loops of a network."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +8,8 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor
 
-from snnmap.nn.chip_dynamics import retreat_integrator, run_chip_integrator, run_chip_lif
+from snnmap.chip import Family
+from snnmap.nn.chip_dynamics import Decays, reset_potentials, retreat_integrator, run_chip_integrator, run_chip_lif
 from snnmap.nn.delivery import Delivery
 from snnmap.nn.dynamics import is_compiled, run_parts, split_evenly
 from snnmap.nn.surrogate import Surrogate
@@ -68,6 +68,7 @@ class WiredNeurons:
         max_count: the most spikes a step.
         surrogate: derivative of the count.
         state_max: largest state.
+        family: the chip's arithmetic.
     """
 
     dash_syn: Tensor
@@ -77,6 +78,7 @@ class WiredNeurons:
     max_count: int
     surrogate: Surrogate
     state_max: int
+    family: Family
 
 
 def run_wired_lif(x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wiring, delivery: Delivery) -> Tensor:
@@ -101,7 +103,7 @@ def run_wired_lif(x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wir
         return apply(x, *parts, ordered, wiring, delivery, neurons)
     dense = wiring.to_dense(ordered, neurons.dash_syn.numel()) if weights.numel() else None
     delays = tuple(wiring.delays.tolist()) or (1,)
-    return run_chip_lif(x, *parts, dense, neurons.max_count, neurons.surrogate, neurons.state_max, delays)
+    return run_chip_lif(x, *parts, dense, neurons.max_count, neurons.surrogate, neurons.state_max, neurons.family, delays)
 
 
 def run_wired_integrator(x: Tensor, neurons: WiredNeurons, wiring: Wiring, delivery: Delivery) -> Tensor:
@@ -113,7 +115,7 @@ def run_wired_integrator(x: Tensor, neurons: WiredNeurons, wiring: Wiring, deliv
     if is_compiled(x):
         apply = cast(Callable[..., Tensor], _WiredIntegrator.apply)
         return apply(x, *_tensors(neurons), wiring, delivery, neurons)
-    return run_chip_integrator(x, *_tensors(neurons), neurons.max_count, neurons.state_max)
+    return run_chip_integrator(x, *_tensors(neurons), neurons.max_count, neurons.state_max, neurons.family)
 
 
 def _tensors(neurons: WiredNeurons) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -127,6 +129,8 @@ def _advance(
     flagged = torch.zeros(0, dtype=torch.int64)
     while True:
         currents, reached, counts = _advance_once(x, neurons, weights, wiring, delivery, flagged)
+        if neurons.family.is_order_free:
+            return currents, reached, counts
         seen = torch.unique(torch.cat([flagged, delivery.find_flagged(currents, counts, neurons.state_max)]))
         if len(seen) == len(flagged):
             return currents, reached, counts
@@ -136,14 +140,15 @@ def _advance(
 def _advance_once(
     x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wiring, delivery: Delivery, flagged: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    from snnmap.nn.kernels import advance_wired
+    from snnmap.nn.chip_kernels import find_chip_loops
 
+    advance_wired = find_chip_loops(neurons.family).advance_wired
     batch, n_steps, n_synapses, size = x.shape
     x = x.detach().clone(memory_format=torch.contiguous_format)
     currents, reached, counts = torch.empty_like(x), x.new_empty(batch, n_steps, size), x.new_empty(batch, n_steps, size)
     limits = x.new_tensor([0.0, 1.0, float(neurons.max_count), -float(neurons.state_max) - 1.0, float(neurons.state_max)])
-    shifts = torch.exp2(-neurons.dash_syn), torch.exp2(-neurons.dash_mem)
-    shared = _arrays(weights, *shifts, neurons.bias, neurons.threshold, limits)
+    decays = Decays(neurons.family, neurons.dash_syn, neurons.dash_mem)
+    shared = _arrays(weights, 1.0 - decays.alpha, 1.0 - decays.beta, neurons.bias, neurons.threshold, limits)
     rows = (x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, reached, counts)
     *entries, history = delivery.arrays(flagged, counts)
     kernels = []
@@ -170,15 +175,16 @@ class _WiredLif(torch.autograd.Function):
     ) -> Tensor:
         currents, reached, counts = _advance(x, neurons, weights, wiring, delivery)
         ctx.save_for_backward(dash_syn, dash_mem, threshold, weights, currents, reached, counts)
-        ctx.wiring, ctx.surrogate = wiring, neurons.surrogate
+        ctx.wiring, ctx.surrogate, ctx.family = wiring, neurons.surrogate, neurons.family
         return counts
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         dash_syn, dash_mem, threshold, weights, currents, reached, counts = ctx.saved_tensors
-        alpha, beta = 1.0 - torch.exp2(-dash_syn), 1.0 - torch.exp2(-dash_mem)
+        decays, to_zero = Decays(ctx.family, dash_syn, dash_mem), ctx.family.reset == "value"
+        alpha, beta = decays.alpha, decays.beta
         wiring, needed, surrogate = ctx.wiring, ctx.needs_input_grad, ctx.surrogate
-        kept = alpha.flatten()[wiring.targets]  # the chip decays a current after its input: a weight counts alpha times
+        kept = decays.gain.flatten()[wiring.targets]
         given, by_state = gradients[0].clone(memory_format=torch.contiguous_format), torch.empty_like(currents)
         constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window])
         shared = _arrays(weights * kept, alpha, beta, threshold, constants)
@@ -187,17 +193,16 @@ class _WiredLif(torch.autograd.Function):
         for part in _share(*counts.shape[:2]):
             sums.append([torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]])
             arrays = _arrays(given[part], *(tensor[part] for tensor in rows), *sums[-1])
-            kind = surrogate.kernel_kind
-            kernels.append(partial(_retreat, *wiring.arrays(), shared[0], arrays[0], *shared[1:4], kind, shared[4], *arrays[1:]))
+            kind = (to_zero, surrogate.kernel_kind)
+            kernels.append(partial(_retreat, *wiring.arrays(), shared[0], arrays[0], *shared[1:4], *kind, shared[4], *arrays[1:]))
         run_parts(kernels)
         by_beta, by_bias, by_threshold = (
             torch.stack([part[number] for part in sums]).sum(dim=0) if needed[2 + number] else None for number in range(3)
         )
-        log = math.log(2.0)
         return (
-            by_state * alpha,
-            (by_state * currents).sum(dim=(0, 1)) * torch.exp2(-dash_syn) * log if needed[1] else None,
-            by_beta * torch.exp2(-dash_mem) * log if by_beta is not None else None,
+            by_state * decays.gain,
+            decays.by_synapse_codes(by_state, currents) if needed[1] else None,
+            decays.by_membrane_codes(by_beta) if by_beta is not None else None,
             by_bias,
             by_threshold,
             _collect(wiring, counts, by_state, weights) * kept if needed[5] else None,
@@ -219,13 +224,14 @@ class _WiredIntegrator(torch.autograd.Function):
         neurons: WiredNeurons,
     ) -> Tensor:
         currents, reached, counts = _advance(x, neurons, x.new_zeros(0), wiring, delivery)
-        potentials = reached - counts * threshold
+        potentials = reset_potentials(neurons.family, reached, counts, threshold)
         ctx.save_for_backward(dash_syn, dash_mem, currents, potentials)
+        ctx.family = neurons.family
         return potentials
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return (*retreat_integrator(gradients[0], *ctx.saved_tensors), *(None,) * 4)
+        return (*retreat_integrator(ctx.family, gradients[0], *ctx.saved_tensors), *(None,) * 4)
 
 
 def _retreat(*arguments: Any) -> None:

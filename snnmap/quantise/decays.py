@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snnmap.chip import Bits, decay_factors, nearest_dashes
+from snnmap.chip import Chip
 from snnmap.ir import FloatArray, IntArray, NeuronParameters, record
 
 __all__ = ["DecayCodes", "code_decays"]
@@ -10,11 +10,11 @@ __all__ = ["DecayCodes", "code_decays"]
 
 @record
 class DecayCodes:
-    """Bit shifts of a row of neurons, and the factors that keep their response.
+    """Decay codes of a row of neurons, and the factors that keep their response.
 
     A neuron answers a constant input with the gain ``1 / ((1 - alpha) (1 - beta))``. Where a code differs from the
-    trained decay, weights and bias are scaled so that this gain stays. The chip decays a current after its input
-    arrives, so weights are divided by the coded alpha as well.
+    trained decay, weights and bias are scaled so that this gain stays. Where the chip decays a current after its
+    input arrives, weights are divided by the coded alpha as well.
 
     Attributes:
         dash_syn: ``(n_synapses, n) int64``.
@@ -29,13 +29,13 @@ class DecayCodes:
     bias_factor: FloatArray
 
 
-def code_decays(parameters: NeuronParameters, bits: Bits) -> DecayCodes:
-    """Choose the bit shift with the nearest time constant for every synapse and membrane."""
-    dash_syn = nearest_dashes(parameters.alpha, dash_min=1, dash_max=bits.dash_max)
-    dash_mem = nearest_dashes(parameters.beta, dash_min=0, dash_max=bits.dash_max)
-    coded_alpha, coded_beta = decay_factors(dash_syn), decay_factors(dash_mem)
+def code_decays(parameters: NeuronParameters, chip: Chip) -> DecayCodes:
+    """Choose the code with the nearest time constant for every synapse and membrane."""
+    family, top = chip.family, chip.bits.dash_max
+    dash_syn, dash_mem = family.code_synapses(parameters.alpha, top), family.code_membranes(parameters.beta, top)
+    coded_alpha, coded_beta = family.synapse_factors(dash_syn), family.membrane_factors(dash_mem)
     bias_factor = _gain_ratio(parameters.beta, coded_beta)
-    weight_factor = _gain_ratio(parameters.alpha, coded_alpha) * bias_factor / coded_alpha
+    weight_factor = _gain_ratio(parameters.alpha, coded_alpha) * bias_factor / family.weight_gain(dash_syn)
     return DecayCodes(dash_syn=dash_syn, dash_mem=dash_mem, weight_factor=weight_factor, bias_factor=bias_factor)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snnmap.chip import MemoryKind, nearest_dashes
+from snnmap.chip import MemoryKind
 from snnmap.errors import NetworkError
 from snnmap.ir import (
     CsrMatrix,
@@ -31,8 +31,9 @@ def keep_integers(mapped: MappedNetwork) -> QuantisedNetwork:
         raise NetworkError(
             "the network is not made of the chip's integers: " + "; ".join(problems), fix="check the design rules first"
         )
+    more = mapped.chip.family.weight_shift
     memories = [
-        StoredWeights(tuple(_to_words(matrix, memory.shift) for matrix in memory.matrices), memory.shift)
+        StoredWeights(tuple(_to_words(matrix, memory.shift + more) for matrix in memory.matrices), memory.shift)
         for memory in read_integer_memories(mapped)
     ]
     program = Program.from_memories(
@@ -58,11 +59,11 @@ def _to_words(matrix: CsrMatrix, shift: int) -> CsrMatrix:
 
 
 def _to_codes(parameters: NeuronParameters, mapped: MappedNetwork) -> NeuronCodes:
-    bits = mapped.chip.bits
-    threshold = np.where(np.isposinf(parameters.threshold), bits.threshold_max, parameters.threshold)
+    bits, family = mapped.chip.bits, mapped.chip.family
+    threshold = np.where(np.isposinf(parameters.threshold), bits.threshold_max, parameters.threshold - family.least_firing)
     return NeuronCodes(
-        dash_syn=nearest_dashes(parameters.alpha, dash_min=1, dash_max=bits.dash_max),
-        dash_mem=nearest_dashes(parameters.beta, dash_min=0, dash_max=bits.dash_max),
+        dash_syn=family.code_synapses(parameters.alpha, bits.dash_max),
+        dash_mem=family.code_membranes(parameters.beta, bits.dash_max),
         threshold=np.rint(threshold).astype(np.int64),
         bias=np.rint(parameters.bias).astype(np.int64),
     )

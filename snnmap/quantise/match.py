@@ -1,4 +1,4 @@
-"""Neurons whose decays no bit shift gives, rebuilt from those that one gives, so that they answer alike.
+"""Neurons whose decays no code gives, rebuilt from those that one gives, so that they answer alike.
 
 Rounding a decay is what quantisation gets most wrong: spike for spike, and in the mean rate. The chip offers more than
 the nearest code. A second synapse with another decay lets two kernels add up to the trained one, and a synapse of a
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.chip import Chip, decay_factors, nearest_dashes
+from snnmap.chip import Chip, Family
 from snnmap.ir import (
     CsrMatrix,
     FloatArray,
@@ -96,7 +96,7 @@ def match_decays(
     Returns:
         The network, and what was matched how well.
     """
-    if second_synapse == "unmatched":
+    if second_synapse == "unmatched" or not chip.family.has_few_decays:
         return network, ()
     matches: list[DecayMatch] = []
     matched, outputs = network, set(network.output_populations)
@@ -108,7 +108,7 @@ def match_decays(
             matched, match = _rebuild(matched, population, chip, pair=free and second_synapse != "never")
             matches.append(match)
         elif free and second_synapse == "always":
-            matched = _add_vernier(matched, population)
+            matched = _add_vernier(matched, population, chip)
     if matches and calibration is not None and chip.hidden.bias:
         matched = _tune_rates(network, matched, [match.population for match in matches], calibration)
     return matched, tuple(matches)
@@ -135,18 +135,19 @@ def _tune_rates(
 
 
 def _is_codable(population: Population, chip: Chip) -> bool:
-    top = chip.bits.dash_max
-    alpha = decay_factors(nearest_dashes(population.alpha, dash_min=1, dash_max=top))
-    beta = decay_factors(nearest_dashes(population.beta, dash_min=0, dash_max=top))
+    top, family = chip.bits.dash_max, chip.family
+    alpha = family.synapse_factors(family.code_synapses(population.alpha, top))
+    beta = family.membrane_factors(family.code_membranes(population.beta, top))
     return bool((np.abs(alpha - population.alpha) < _CODABLE).all() and (np.abs(beta - population.beta) < _CODABLE).all())
 
 
 def _rebuild(network: Network, population: Population, chip: Chip, *, pair: bool) -> tuple[Network, DecayMatch]:
     kinds, which = np.unique(np.vstack([population.alpha, population.beta]), axis=1, return_inverse=True)
-    fit = _fit_pair(kinds[0], kinds[1], chip.bits.dash_max) if pair else _fit_single(kinds[:-1], kinds[-1], chip.bits.dash_max)
+    fit = _fit_pair(kinds[0], kinds[1], chip) if pair else _fit_single(kinds[:-1], kinds[-1], chip)
     which = which.reshape(-1)
     factor, self_weight = fit.factor[:, which], fit.self_weight[:, which] * population.threshold
-    rebuilt = replace(population, alpha=decay_factors(fit.dash_syn[:, which]), beta=decay_factors(fit.dash_mem[which]))
+    alpha, beta = chip.family.synapse_factors(fit.dash_syn[:, which]), chip.family.membrane_factors(fit.dash_mem[which])
+    rebuilt = replace(population, alpha=alpha, beta=beta)
     bias_factor = (1.0 - rebuilt.beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY)
     rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
     match = DecayMatch(
@@ -189,30 +190,30 @@ def _take_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _add_vernier(network: Network, population: Population) -> Network:
+def _add_vernier(network: Network, population: Population, chip: Chip) -> Network:
     """Give a codable population a second, faster synapse with weights of next to nothing, for the rounding to use."""
-    dashes = np.rint(-np.log2(1.0 - population.alpha[0])).astype(np.int64)
+    dashes = chip.family.code_synapses(population.alpha[0], chip.bits.dash_max)
     faster = np.maximum(dashes - 1, 1)
-    rebuilt = replace(population, alpha=decay_factors(np.stack([dashes, faster])))
+    rebuilt = replace(population, alpha=chip.family.synapse_factors(np.stack([dashes, faster])))
     factor = np.stack([np.ones(population.size), np.where(dashes > 1, _PLACE_HOLDER, 0.0)])
     return _rewire(network, rebuilt, factor, np.zeros((0, population.size)), pair=True)
 
 
-def _fit_pair(alpha: FloatArray, beta: FloatArray, dash_max: int) -> _Fit:
+def _fit_pair(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
     """Find, for each neuron, membrane and two synapses that rebuild its kernels best."""
     best: _Fit | None = None
-    top = _largest_dash(np.vstack([alpha, beta]), dash_max)
+    top, family = _largest_dash(np.vstack([alpha, beta]), chip), chip.family
     for dash_mem in range(top + 1):
         for first, second in combinations(range(1, top + 1), 2):
-            fit = _solve_pair(alpha, beta, dash_mem, first, second)
+            fit = _solve_pair(alpha, beta, dash_mem, first, second, family)
             best = fit if best is None else _better(best, fit)
     if best is None:
         raise ValueError("the chip codes no two decays")
     return best
 
 
-def _solve_pair(alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, second: int) -> _Fit:
-    b, codes = float(decay_factors(dash_mem)), [float(decay_factors(dash)) for dash in (first, second)]
+def _solve_pair(alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, second: int, family: Family) -> _Fit:
+    b, codes = float(family.membrane_factors(dash_mem)), [float(family.synapse_factors(dash)) for dash in (first, second)]
     factor, input_error = _match_input(alpha, beta, b, codes)
     self_weight, reset_error = _match_reset(beta, b, codes)
     amplified = np.abs(factor).sum(axis=0) / np.abs(factor.sum(axis=0)) - 1.0
@@ -227,15 +228,15 @@ def _solve_pair(alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, 
     )
 
 
-def _fit_single(alpha: FloatArray, beta: FloatArray, dash_max: int) -> _Fit:
+def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
     """Find, for each neuron, one code for each synapse and the membrane, and a self-synapse on the first."""
     best: _Fit | None = None
-    top = _largest_dash(np.vstack([alpha, beta]), dash_max)
+    top, family = _largest_dash(np.vstack([alpha, beta]), chip), chip.family
     for dash_mem in range(top + 1):
-        b = float(decay_factors(dash_mem))
-        others = [_least_error([_solve_single(row, beta, b, dash) for dash in range(1, top + 1)]) for row in alpha[1:]]
+        b = float(family.membrane_factors(dash_mem))
+        others = [_least_error([_solve_single(row, beta, b, dash, family) for dash in range(1, top + 1)]) for row in alpha[1:]]
         for first in range(1, top + 1):
-            code = float(decay_factors(first))
+            code = float(family.synapse_factors(first))
             factor, input_error = _match_input(alpha[0], beta, b, [code])
             self_weight, reset_error = _match_reset(beta, b, [code])
             input_error = np.maximum.reduce([input_error, *(error for _, _, error in others)])
@@ -254,8 +255,10 @@ def _fit_single(alpha: FloatArray, beta: FloatArray, dash_max: int) -> _Fit:
     return best
 
 
-def _solve_single(alpha: FloatArray, beta: FloatArray, b: float, dash: int) -> tuple[IntArray, FloatArray, FloatArray]:
-    factor, error = _match_input(alpha, beta, b, [float(decay_factors(dash))])
+def _solve_single(
+    alpha: FloatArray, beta: FloatArray, b: float, dash: int, family: Family
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    factor, error = _match_input(alpha, beta, b, [float(family.synapse_factors(dash))])
     return np.full(alpha.size, dash), factor[0], error
 
 
@@ -322,9 +325,10 @@ def _least_squares(
     return np.stack(weights), np.maximum(left, 0.0)
 
 
-def _largest_dash(decays: FloatArray, dash_max: int) -> int:
-    """Give the largest shift worth trying: one above the slowest decay's."""
-    return min(dash_max, int(nearest_dashes(decays, dash_min=1, dash_max=dash_max).max()) + 1)
+def _largest_dash(decays: FloatArray, chip: Chip) -> int:
+    """Give the largest code worth trying: one above the slowest decay's."""
+    top = chip.bits.dash_max
+    return min(top, int(chip.family.code_synapses(decays, top).max()) + 1)
 
 
 def _better(one: _Fit, other: _Fit) -> _Fit:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.chip import Bits, decay_factors
+from snnmap.chip import Bits, Chip, Family
 from snnmap.ir import BoolArray, CsrMatrix, FloatArray, IntArray, NeuronCodes, NeuronParameters, TensorError, record
 from snnmap.quantise.calibrate import N_LEVELS, StateSwing
 from snnmap.quantise.decays import DecayCodes, code_decays
@@ -83,7 +83,7 @@ def quantise_neurons(
     memories: Sequence[MemoryWeights],
     counts: SourceCounts,
     swing: StateSwing,
-    bits: Bits,
+    chip: Chip,
     shifts: Sequence[tuple[int, ...]],
     *,
     has_bias: bool,
@@ -98,26 +98,27 @@ def quantise_neurons(
         memories: weights by memory kind.
         counts: of the memories' sources, one memory's after the other's.
         swing: states seen in runs.
-        bits: widths of the chip.
+        chip: whose widths and arithmetic apply.
         shifts: weight shifts of the memories between which to choose.
         readout_margin: room above the largest state seen, of neurons that never fire.
         has_bias: whether the neurons have a bias, which can make up for the drift of integer decays.
         compared: ``(n,) bool``, readouts whose potentials are compared with each other, and so share one scale.
     """
-    decays = code_decays(parameters, bits)
-    responses = _Responses(decays)
+    bits, family = chip.bits, chip.family
+    decays = code_decays(parameters, chip)
+    responses = _Responses(decays, family)
     demands = _measure_demands(memories, counts, decays)
     bias = parameters.bias * decays.bias_factor
     scaling = choose_scaling(
-        demands, parameters.threshold, bias, swing.peak, decays.dash_mem, responses.power(), bits, shifts, readout_margin
+        demands, parameters.threshold, bias, swing.peak, decays.dash_mem, responses.power(), chip, shifts, readout_margin
     )
     if compared is not None and compared.any():
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
-    entries = _list_entries(memories, decays, scale, scaling)
+    entries = _list_entries(memories, decays, scale, scaling, family)
     is_free = np.isfinite(parameters.threshold)
     rounded, off, factor = _round_entries(
-        entries, counts, _Responses(decays, swing.n_steps), np.where(is_free, threshold, 0), bits
+        entries, counts, _Responses(decays, family, swing.n_steps), np.where(is_free, threshold, 0), bits
     )
     threshold, scale = np.rint(threshold * factor).astype(np.int64), scale * factor
     entries = replace(entries, value=entries.value * factor[entries.target][:, np.newaxis])
@@ -125,12 +126,13 @@ def quantise_neurons(
     wanted_bias = bias * scale
     if has_bias:
         potentials = swing.potential_levels * scale
-        currents = _current_levels(entries, rounded, counts, decays, swing, scale)
+        currents = _current_levels(entries, rounded, counts, decays, swing, scale, family)
         wanted_bias = _add_within(
-            wanted_bias, find_bias(decays.dash_syn, decays.dash_mem, currents, potentials), *bits.bias_range
+            wanted_bias, find_bias(family, decays.dash_syn, decays.dash_mem, currents, potentials), *bits.bias_range
         )
     bias_code = np.clip(np.rint(wanted_bias), *bits.bias_range).astype(np.int64)
-    codes = NeuronCodes(dash_syn=decays.dash_syn, dash_mem=decays.dash_mem, threshold=threshold, bias=bias_code)
+    code = np.where(is_free, threshold - family.least_firing, threshold)
+    codes = NeuronCodes(dash_syn=decays.dash_syn, dash_mem=decays.dash_mem, threshold=code, bias=bias_code)
     return QuantisedNeurons(
         codes=codes,
         weights=tuple(_collect(memory, lines, rounded) for memory, lines in zip(memories, entries.lines, strict=True)),
@@ -139,7 +141,7 @@ def quantise_neurons(
         input_error=_share_of_threshold(off, threshold, parameters.threshold, scale, demands),
         errors=(
             *_weight_errors(memories, entries, rounded, responses, scale, bits),
-            *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, bits, used),
+            *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, chip, used),
         ),
     )
 
@@ -152,11 +154,11 @@ def _add_within(bias: FloatArray, more: FloatArray, low: int, high: int) -> Floa
 class _Responses:
     """The response of each neuron, made once for neurons with the same codes."""
 
-    def __init__(self, decays: DecayCodes, n_steps: float = math.inf) -> None:
+    def __init__(self, decays: DecayCodes, family: Family, n_steps: float = math.inf) -> None:
         codes = np.vstack([decays.dash_syn, decays.dash_mem])
         kinds, self.kind = np.unique(codes, axis=1, return_inverse=True)
         self.kind = self.kind.reshape(-1)
-        self.responses: list[Response] = [_respond(kind[:-1], int(kind[-1]), n_steps) for kind in kinds.T]
+        self.responses: list[Response] = [_respond(kind[:-1], int(kind[-1]), family, n_steps) for kind in kinds.T]
 
     def of(self, neuron: int) -> Response:
         return self.responses[int(self.kind[neuron])]
@@ -166,18 +168,23 @@ class _Responses:
         return np.array([response.power.max() for response in self.responses])[self.kind]
 
 
-def _respond(dash_syn: IntArray, dash_mem: int, n_steps: float = math.inf) -> Response:
-    """Give the response to a weight in a run of some steps, longer than which no membrane remembers.
-
-    The chip decays a current after its input arrives.
-    """
-    codes, b = decay_factors(dash_syn), np.minimum(decay_factors(dash_mem), 1.0 - 1.0 / n_steps)
-    power = [[one * other * kernel_product(one, b, other, b) for other in codes] for one in codes]
-    return Response(power=np.array(power), total=codes * kernel_sum(codes, b))
+def _respond(dash_syn: IntArray, dash_mem: int, family: Family, n_steps: float = math.inf) -> Response:
+    """Give the response to a weight in a run of some steps, longer than which no membrane remembers."""
+    codes, gains = family.synapse_factors(dash_syn), family.weight_gain(dash_syn)
+    b = np.minimum(family.membrane_factors(dash_mem), 1.0 - 1.0 / n_steps)
+    synapses = list(zip(codes, gains, strict=True))
+    power = [[gain * other_gain * kernel_product(a, b, other, b) for other, other_gain in synapses] for a, gain in synapses]
+    return Response(power=np.array(power), total=gains * kernel_sum(codes, b))
 
 
 def _current_levels(
-    entries: _Entries, rounded: IntArray, counts: SourceCounts, decays: DecayCodes, swing: StateSwing, scale: FloatArray
+    entries: _Entries,
+    rounded: IntArray,
+    counts: SourceCounts,
+    decays: DecayCodes,
+    swing: StateSwing,
+    scale: FloatArray,
+    family: Family,
 ) -> FloatArray:
     """Give quantiles of the currents on the chip, ``(n_levels, n_synapses, n)`` in state units.
 
@@ -189,10 +196,11 @@ def _current_levels(
     n = scale.size
     levels = np.zeros((N_LEVELS, decays.dash_syn.shape[0], n))
     spread = np.sqrt(3.0) * np.linspace(-1.0, 1.0, N_LEVELS)[:, np.newaxis]
-    for synapse, decay in enumerate(decay_factors(decays.dash_syn)):
-        mean = np.bincount(entries.target, weights=means * weight[:, synapse], minlength=n) * decay / (1.0 - decay)
+    gains = family.weight_gain(decays.dash_syn)
+    for synapse, decay in enumerate(family.synapse_factors(decays.dash_syn)):
+        mean = np.bincount(entries.target, weights=means * weight[:, synapse], minlength=n) * gains[synapse] / (1.0 - decay)
         power = np.bincount(entries.target, weights=variances * weight[:, synapse] ** 2, minlength=n)
-        levels[:, synapse] = mean + spread * np.sqrt(power * decay**2 / (1.0 - decay**2))
+        levels[:, synapse] = mean + spread * np.sqrt(power * gains[synapse] ** 2 / (1.0 - decay**2))
     shared = np.zeros(n, np.bool_)
     shared[entries.target[entries.present.sum(axis=1) > 1]] = True
     return np.where(shared, levels, swing.current_levels * scale)
@@ -223,7 +231,9 @@ def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tu
     return code.astype(np.int64), exact
 
 
-def _list_entries(memories: Sequence[MemoryWeights], decays: DecayCodes, scale: FloatArray, scaling: Scaling) -> _Entries:
+def _list_entries(
+    memories: Sequence[MemoryWeights], decays: DecayCodes, scale: FloatArray, scaling: Scaling, family: Family
+) -> _Entries:
     stored = [
         (number, synapse, matrix) for number, memory in enumerate(memories) for synapse, matrix in enumerate(memory.matrices)
     ]
@@ -243,7 +253,7 @@ def _list_entries(memories: Sequence[MemoryWeights], decays: DecayCodes, scale: 
         memory=number,
         value=value,
         present=present,
-        lsb=np.array([float(1 << shift) for shift in scaling.shifts])[number],
+        lsb=np.array([float(1 << (shift + family.weight_shift)) for shift in scaling.shifts])[number],
         source=first[number] + source,
         lines=tuple(tuple(next(per_memory) for _ in memory.matrices) for memory in memories),
     )
@@ -367,18 +377,20 @@ def _find_lost_share(trained: FloatArray, chip: FloatArray, target: IntArray) ->
 
 
 def _parameter_errors(
-    row: str, parameters: NeuronParameters, codes: NeuronCodes, bias: FloatArray, scale: FloatArray, bits: Bits, used: BoolArray
+    row: str, parameters: NeuronParameters, codes: NeuronCodes, bias: FloatArray, scale: FloatArray, chip: Chip, used: BoolArray
 ) -> list[TensorError]:
-    finite = np.isfinite(parameters.threshold)
-    alpha, beta = decay_factors(codes.dash_syn), decay_factors(codes.dash_mem)
+    finite, family = np.isfinite(parameters.threshold), chip.family
+    alpha, beta = family.synapse_factors(codes.dash_syn), family.membrane_factors(codes.dash_mem)
     active = used.any(axis=0)
     too_small = int((parameters.threshold[finite] * scale[finite] < 0.5).sum())
-    low, high = bits.bias_range
+    low, high = chip.bits.bias_range
     wanted = np.rint(bias * scale)
     return [
         _measure(f"{row}.alpha", parameters.alpha[used], alpha[used], 0),
         _measure(f"{row}.beta", parameters.beta[active], beta[active], 0),
-        _measure(f"{row}.threshold", parameters.threshold[finite], (codes.threshold / scale)[finite], too_small),
+        _measure(
+            f"{row}.threshold", parameters.threshold[finite], ((codes.threshold + family.least_firing) / scale)[finite], too_small
+        ),
         _measure(f"{row}.bias", bias, codes.bias / scale, int(((wanted < low) | (wanted > high)).sum())),
     ]
 

@@ -125,7 +125,7 @@ def _quantise_hidden(mapped: MappedNetwork, statistics: Statistics) -> Quantised
         memories,
         statistics.hidden_sources,
         statistics.hidden,
-        chip.bits,
+        chip,
         list_shifts(mapped),
         has_bias=chip.hidden.bias,
     )
@@ -141,7 +141,7 @@ def _quantise_outputs(mapped: MappedNetwork, statistics: Statistics, readout_mar
         (memory,),
         statistics.output_sources,
         statistics.outputs,
-        chip.bits,
+        chip,
         [(shift,) for shift in range(chip.bits.shift_max + 1)],
         has_bias=chip.outputs.bias,
         readout_margin=readout_margin,

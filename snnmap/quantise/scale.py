@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snnmap.chip import Bits
+from snnmap.chip import Bits, Chip, Family
 from snnmap.ir import FloatArray, IntArray, record
 
 __all__ = ["MemoryDemand", "Scaling", "choose_scaling"]
@@ -50,7 +50,7 @@ def choose_scaling(
     peak: FloatArray,
     dash_mem: IntArray,
     kernel_power: FloatArray,
-    bits: Bits,
+    chip: Chip,
     choices: Sequence[tuple[int, ...]],
     readout_margin: float,
 ) -> Scaling:
@@ -66,21 +66,22 @@ def choose_scaling(
         peak: ``(n,) float64``, largest absolute state seen in runs.
         dash_mem: ``(n,) int64``.
         kernel_power: ``(n,) float64``, sum of the squared potentials that a weight of 1 leads to.
-        bits: widths.
+        chip: whose widths and arithmetic apply.
         choices: shifts of the memories between which to choose; not all are open to relays.
         readout_margin: room above the largest state seen, of neurons that never fire.
     """
+    bits, family = chip.bits, chip.family
     ceiling = _state_ceiling(demands, threshold, bias, peak, bits, readout_margin)
     reference = np.where(np.isfinite(threshold), threshold, 1.0)
     best: tuple[float, Scaling] | None = None
     for shifts in choices:
         scale = ceiling
         for demand, shift in zip(demands, shifts, strict=True):
-            fits = bits.weight_range[1] * float(1 << shift)
+            fits = bits.weight_range[1] * float(1 << (shift + family.weight_shift))
             scale = np.minimum(
                 scale, np.where(demand.largest > 0, fits / np.where(demand.largest > 0, demand.largest, 1.0), np.inf)
             )
-        error = _expected_error(demands, shifts, scale, reference, dash_mem, kernel_power)
+        error = _expected_error(demands, shifts, scale, reference, dash_mem, kernel_power, family)
         if best is None or error < best[0]:
             best = error, Scaling(scale=scale, shifts=shifts)
     if best is None:
@@ -110,12 +111,13 @@ def _expected_error(
     reference: FloatArray,
     dash_mem: IntArray,
     kernel_power: FloatArray,
+    family: Family,
 ) -> float:
     """Sum, over neurons, the squared error of the potential, from weights and decays, as shares of the threshold."""
     unit = 1.0 / (scale * reference)
-    drift = 0.5 * np.ldexp(1.0, dash_mem) * unit  # half a unit a step, held for the membrane's time constant
+    drift = family.held_drift(dash_mem) * unit
     total = drift * drift
     for demand, shift in zip(demands, shifts, strict=True):
-        lsb = float(1 << shift) * unit
+        lsb = float(1 << (shift + family.weight_shift)) * unit
         total = total + demand.power * kernel_power * lsb * lsb / 12.0
     return math.fsum(total.tolist())

@@ -1,7 +1,5 @@
 """The fast engine: compiled, samples side by side on all cores, synaptic work only where spikes are."""
 
-import hashlib
-import inspect
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,18 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import register_jitable
 
-from snnmap.chip import MemoryKind, arithmetic
-from snnmap.chip.arithmetic import decay, deliver, fire, integrate
+from snnmap.chip import Family, MemoryKind, find_family
+from snnmap.chip.arithmetic import IntegerRules, compile_integer_rules
 from snnmap.ir import CsrMatrix, IntArray, NeuronCodes, Program
 from snnmap.simulator.run import Run
 
 __all__ = ["run_batch"]
 
-# the rules of snnmap.chip.arithmetic, compiled as they stand
-for _name in arithmetic.__all__:
-    register_jitable(getattr(arithmetic, _name))
-
 _compile: Callable[..., Any] = numba.njit
+_within: Callable[..., Any] = register_jitable
 _NO_COUNTS, _NO_STATES = (np.zeros((0, 0, 0), np.int64), np.zeros((0, 0, 0, 0), np.int64))
 
 
@@ -39,7 +34,8 @@ def run_batch(program: Program, raster: IntArray, run: Run) -> None:
         raster: ``(n_samples, n_steps, n_inputs)``, clamped to what a channel can carry.
         run: arrays to record into.
     """
-    chip, kernel = program.chip, _build_kernel(_stamp_of_arithmetic())
+    chip = program.chip
+    kernel = _find_kernel(chip.arithmetic)
     arguments = (
         np.ascontiguousarray(raster),
         *(_flatten(program.memory(kind).weights) for kind in MemoryKind),
@@ -83,54 +79,7 @@ def _arrays(run: Run, area: str) -> tuple[IntArray, ...]:
     )
 
 
-@_compile
-def _receive(currents: Any, synapses: Any, shift: int, counts: Any, bits: int) -> int:
-    """Deliver spike counts of all sources in ascending order; give the synaptic operations that took."""
-    starts, targets, weights = synapses
-    operations = 0
-    for synapse in range(starts.shape[0]):
-        for source in range(counts.size):
-            count = counts[source]
-            if count > 0:
-                first, last = starts[synapse, source], starts[synapse, source + 1]
-                for position in range(first, last):
-                    target = targets[position]
-                    currents[synapse, target] = deliver(currents[synapse, target], weights[position], shift, count, bits)
-                operations += count * (last - first)
-    return operations
-
-
-@_compile
-def _update(currents: Any, potentials: Any, codes: Any, bits: int) -> None:
-    """Decay and integrate all neurons, up to the spike test."""
-    dash_syn, dash_mem, _, bias = codes
-    for neuron in range(potentials.size):
-        total = 0
-        for synapse in range(currents.shape[0]):
-            current = currents[synapse, neuron]
-            current -= decay(current, dash_syn[synapse, neuron])
-            currents[synapse, neuron] = current
-            total += current
-        potentials[neuron] = integrate(potentials[neuron], dash_mem[neuron], total, bias[neuron], bits)
-
-
-@_compile
-def _fire_all(potentials: Any, codes: Any, alias: Any, counts: Any, max_count: int, bits: int) -> int:
-    """Fire all neurons in ascending order, aliases in the same step; write counts and give their sum."""
-    thresholds = codes[2]
-    counts[:] = 0
-    for neuron in range(potentials.size):
-        count = counts[neuron]
-        if potentials[neuron] >= thresholds[neuron]:
-            count, potential = fire(potentials[neuron], thresholds[neuron], count, max_count, bits)
-            counts[neuron] = count
-            potentials[neuron] = potential
-        if alias.size > 0 and alias[neuron] >= 0 and count > 0:
-            counts[alias[neuron]] = min(max_count, counts[alias[neuron]] + count)
-    return int(counts.sum())
-
-
-@_compile
+@_within
 def _store(arrays: Any, sample: int, step: int, counts: Any, potentials: Any, currents: Any) -> None:
     kept_counts, kept_potentials, kept_currents = arrays
     if kept_counts.size > 0:
@@ -140,18 +89,98 @@ def _store(arrays: Any, sample: int, step: int, counts: Any, potentials: Any, cu
         kept_currents[sample, step] = currents
 
 
-@lru_cache(maxsize=1)
-def _stamp_of_arithmetic() -> str:
-    return hashlib.sha256(inspect.getsource(arithmetic).encode()).hexdigest()
+# Loops of a step with a family's rules; plain functions, which the compiler takes into its loop over samples.
 
 
-@lru_cache(maxsize=1)
-def _build_kernel(stamp: str) -> Callable[..., str]:
-    """Compile the loop over samples, or take it from the cache on disk.
+def _build_begin(rules: IntegerRules) -> Any:
+    enter = rules.enter
+
+    @_within
+    def begin(currents: Any, codes: Any) -> None:
+        dash_syn = codes[0]
+        for synapse in range(currents.shape[0]):
+            for neuron in range(currents.shape[1]):
+                currents[synapse, neuron] = enter(currents[synapse, neuron], dash_syn[synapse, neuron])
+
+    return begin
+
+
+def _build_receive(rules: IntegerRules) -> Any:
+    deliver = rules.deliver
+
+    @_within
+    def receive(currents: Any, synapses: Any, shift: int, counts: Any, bits: int) -> int:
+        """Deliver spike counts of all sources in ascending order; give the synaptic operations that took."""
+        starts, targets, weights = synapses
+        operations = 0
+        for synapse in range(starts.shape[0]):
+            for source in range(counts.size):
+                count = counts[source]
+                if count > 0:
+                    first, last = starts[synapse, source], starts[synapse, source + 1]
+                    for position in range(first, last):
+                        target = targets[position]
+                        currents[synapse, target] = deliver(currents[synapse, target], weights[position], shift, count, bits)
+                    operations += count * (last - first)
+        return operations
+
+    return receive
+
+
+def _build_update(rules: IntegerRules) -> Any:
+    settle, integrate = rules.settle, rules.integrate
+
+    @_within
+    def update(currents: Any, potentials: Any, codes: Any, bits: int) -> None:
+        """Settle and integrate all neurons, up to the spike test."""
+        dash_syn, dash_mem, _, bias = codes
+        for neuron in range(potentials.size):
+            total = 0
+            for synapse in range(currents.shape[0]):
+                current = settle(currents[synapse, neuron], dash_syn[synapse, neuron])
+                currents[synapse, neuron] = current
+                total += current
+            potentials[neuron] = integrate(potentials[neuron], dash_mem[neuron], total, bias[neuron], bits)
+
+    return update
+
+
+def _build_fire_all(rules: IntegerRules) -> Any:
+    fire = rules.fire
+
+    @_within
+    def fire_all(potentials: Any, codes: Any, alias: Any, counts: Any, max_count: int, bits: int) -> int:
+        """Fire all neurons in ascending order, aliases in the same step; write counts and give their sum."""
+        thresholds = codes[2]
+        counts[:] = 0
+        for neuron in range(potentials.size):
+            count = counts[neuron]
+            if potentials[neuron] >= thresholds[neuron]:  # below, no family fires
+                count, potential = fire(potentials[neuron], thresholds[neuron], count, max_count, bits)
+                counts[neuron] = count
+                potentials[neuron] = potential
+            if alias.size > 0 and alias[neuron] >= 0 and count > 0:
+                counts[alias[neuron]] = min(max_count, counts[alias[neuron]] + count)
+        return int(counts.sum())
+
+    return fire_all
+
+
+@lru_cache(maxsize=16)
+def _find_kernel(arithmetic: str) -> Callable[..., str]:
+    family = find_family(arithmetic)
+    return _build_kernel(family, family.find_stamp())
+
+
+def _build_kernel(family: Family, stamp: str) -> Callable[..., str]:
+    """Compile the loop over samples with the rules of a family as they stand, or take it from the cache on disk.
 
     The compiler's cache notices changes of this file only; the stamp, as a variable of the closure, makes a change of
     the arithmetic a change of the key.
     """
+    rules = compile_integer_rules(family)
+    begin, receive = _build_begin(rules), _build_receive(rules)
+    update, fire_all = _build_update(rules), _build_fire_all(rules)
 
     @_compile(nogil=True, cache=True)
     def run_samples(
@@ -182,14 +211,16 @@ def _build_kernel(stamp: str) -> Callable[..., str]:
             sent = np.zeros(n_outputs, np.int64)
             for step in range(raster.shape[1]):
                 operations = 0
+                begin(i_hidden, hidden)
+                begin(i_outputs, outputs)
                 if step >= delays[0]:
-                    operations += _receive(i_hidden, into, shifts[0], raster[sample, step - delays[0]], bits)
-                operations += _receive(i_hidden, between, shifts[1], before, bits)
-                _update(i_hidden, v_hidden, hidden, bits)
-                totals[sample, 1] += _fire_all(v_hidden, hidden, alias, counts, max_counts[0], bits)
-                operations += _receive(i_outputs, out_of, shifts[2], before if delays[1] == 1 else counts, bits)
-                _update(i_outputs, v_outputs, outputs, bits)
-                totals[sample, 2] += _fire_all(v_outputs, outputs, no_alias, sent, max_counts[1], bits)
+                    operations += receive(i_hidden, into, shifts[0], raster[sample, step - delays[0]], bits)
+                operations += receive(i_hidden, between, shifts[1], before, bits)
+                update(i_hidden, v_hidden, hidden, bits)
+                totals[sample, 1] += fire_all(v_hidden, hidden, alias, counts, max_counts[0], bits)
+                operations += receive(i_outputs, out_of, shifts[2], before if delays[1] == 1 else counts, bits)
+                update(i_outputs, v_outputs, outputs, bits)
+                totals[sample, 2] += fire_all(v_outputs, outputs, no_alias, sent, max_counts[1], bits)
                 totals[sample, 0] += raster[sample, step].sum()
                 totals[sample, 3] += operations
                 _store(kept_hidden, sample, step, counts, v_hidden, i_hidden)

@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from snnmap.chip import MemoryKind
-from snnmap.chip.arithmetic import decay, deliver, fire, integrate
+from snnmap.chip import Family, MemoryKind
 from snnmap.ir import CsrMatrix, IntArray, NeuronCodes, Program
 from snnmap.simulator.run import Run
 
@@ -32,14 +31,19 @@ def run_reference(program: Program, raster: IntArray, run: Run) -> None:
 class _Neurons:
     """States of a row of neurons."""
 
-    def __init__(self, codes: NeuronCodes) -> None:
-        self.codes = codes
+    def __init__(self, codes: NeuronCodes, family: Family) -> None:
+        self.codes, self.rules = codes, family.integers
         self.currents = [[0] * codes.size for _ in codes.dash_syn]
         self.potentials = [0] * codes.size
 
+    def enter(self) -> None:
+        """Begin a step."""
+        for current, codes in zip(self.currents, self.codes.dash_syn.tolist(), strict=True):
+            current[:] = map(self.rules.enter, current, codes)
+
     def receive(self, synapses: Synapses, shift: int, counts: list[int], bits: int) -> int:
         """Deliver the counts of all sources; give the synaptic operations that took."""
-        operations = 0
+        operations, deliver = 0, self.rules.deliver
         for synapse, rows in enumerate(synapses):
             current = self.currents[synapse]
             for source, count in enumerate(counts):
@@ -50,16 +54,15 @@ class _Neurons:
         return operations
 
     def evolve(self, neuron: int, already: int, max_count: int, bits: int) -> int:
-        """Decay, integrate and fire one neuron; give its count."""
-        total = 0
+        """Settle, integrate and fire one neuron; give its count."""
+        total, rules = 0, self.rules
         for synapse, dashes in enumerate(self.codes.dash_syn):
-            current = self.currents[synapse][neuron]
-            current -= decay(current, int(dashes[neuron]))
+            current = rules.settle(self.currents[synapse][neuron], int(dashes[neuron]))
             self.currents[synapse][neuron] = current
             total += current
         codes = self.codes
-        potential = integrate(self.potentials[neuron], int(codes.dash_mem[neuron]), total, int(codes.bias[neuron]), bits)
-        count, self.potentials[neuron] = fire(potential, int(codes.threshold[neuron]), already, max_count, bits)
+        potential = rules.integrate(self.potentials[neuron], int(codes.dash_mem[neuron]), total, int(codes.bias[neuron]), bits)
+        count, self.potentials[neuron] = rules.fire(potential, int(codes.threshold[neuron]), already, max_count, bits)
         return count
 
 
@@ -68,7 +71,8 @@ class _Sample:
 
     def __init__(self, program: Program, run: Run, sample: int) -> None:
         self.program, self.recorder, self.sample = program, run, sample
-        self.hidden, self.outputs = _Neurons(program.hidden), _Neurons(program.outputs)
+        family = program.chip.family
+        self.hidden, self.outputs = _Neurons(program.hidden, family), _Neurons(program.outputs, family)
         self.synapses = {kind: [_rows(matrix) for matrix in program.memory(kind).weights] for kind in MemoryKind}
 
     def run(self, inputs: list[list[int]]) -> None:
@@ -77,6 +81,8 @@ class _Sample:
         before = [0] * program.hidden.size
         for step in range(len(inputs)):
             then = step - chip.memory(MemoryKind.INPUT).delay_steps
+            self.hidden.enter()
+            self.outputs.enter()
             operations = self._deliver(MemoryKind.INPUT, inputs[then] if then >= 0 else silent)
             operations += self._deliver(MemoryKind.RECURRENT, before)
             counts = self._evolve_hidden()

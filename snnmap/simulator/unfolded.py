@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.chip import arithmetic
+from snnmap.chip import find_family
+from snnmap.chip.arithmetic import compile_integer_rules
 from snnmap.ir import (
     IntArray,
     NeuronCodes,
@@ -66,7 +67,8 @@ class _Wire:
         mapped, route = quantised.mapped, quantised.mapped.route(projection.pre, projection.post, projection.delay_steps)
         shift = quantised.program.memory(route.memory).shift
         self.pre, self.synapse, self.delay_steps = projection.pre, projection.synapse, projection.delay_steps
-        self.weights = projection.weights.with_data(_ufuncs()["wrap"](projection.weights.data << shift, mapped.chip.bits.state))
+        weigh = _compile_rules(mapped.chip.arithmetic)["count_weight"]
+        self.weights = projection.weights.with_data(weigh(projection.weights.data, shift, mapped.chip.bits.state))
         rank = 0 if route.is_from_channels else 1
         self.order = [(rank, slot) for slot in mapped.source_slots(projection.pre, route).tolist()]
         self.signed = self.weights.to_scipy()
@@ -122,17 +124,18 @@ class _UnfoldedRun:
         return Recording(counts=counts, potentials=potentials, currents=currents)
 
     def _step(self, name: str, step: int) -> IntArray:
-        codes, current, rules = self.codes[name], self.i[name], _ufuncs()
+        codes, current, rules = self.codes[name], self.i[name], _compile_rules(self.mapped.chip.arithmetic)
         arrived = [(wire, self.history[wire.pre][(step - wire.delay_steps) % self.depth]) for wire in self.wires[name]]
         for synapse in range(current.shape[0]):
+            current[synapse] = rules["enter"](current[synapse], codes.dash_syn[synapse])
             self._deliver(current[synapse], [pair for pair in arrived if pair[0].synapse == synapse])
-            current[synapse] -= rules["decay"](current[synapse], codes.dash_syn[synapse])
+            current[synapse] = rules["settle"](current[synapse], codes.dash_syn[synapse])
         state = self.bits.state
         v = rules["integrate"](self.v[name], codes.dash_mem, current.sum(axis=0), codes.bias, state)
         chip = self.mapped.chip
         most = chip.outputs.max_count if name in self.network.output_populations else chip.hidden.max_count
         count = rules["count"](v, codes.threshold, most, state)
-        self.v[name] = rules["wrap"](v - count * codes.threshold, state)
+        self.v[name] = rules["reset"](v, codes.threshold, most, state)
         return np.asarray(count, np.int64)
 
     def _deliver(self, current: IntArray, arrived: list[tuple[_Wire, IntArray]]) -> None:
@@ -148,14 +151,14 @@ class _UnfoldedRun:
             current[place] = value
 
     def _deliver_in_order(self, current: IntArray, arrived: list[tuple[_Wire, IntArray]], sample: int, neuron: int) -> int:
-        value = int(current[sample, neuron])
+        value, add = int(current[sample, neuron]), self.mapped.chip.family.integers.add
         events = [
             (place, weight, int(counts[sample, source]))
             for wire, counts in arrived
             for place, source, weight in wire.synapses_onto(neuron)
         ]
         for _, weight, count in sorted(events):
-            value = arithmetic.saturate(value + count * weight, self.bits.state)
+            value = add(value, count * weight, self.bits.state)
         return value
 
 
@@ -173,19 +176,20 @@ def _codes_of(quantised: QuantisedNetwork, name: str) -> NeuronCodes:
     )
 
 
-@lru_cache(maxsize=1)
-def _ufuncs() -> dict[str, Any]:
-    """Compile the chip's rules for arrays."""
+@lru_cache(maxsize=16)
+def _compile_rules(arithmetic: str) -> dict[str, Any]:
+    """Compile the rules of a family for arrays."""
     import numba
-    from numba.extending import register_jitable
 
-    for name in arithmetic.__all__:
-        register_jitable(getattr(arithmetic, name))
-    fire = arithmetic.fire
+    rules = compile_integer_rules(find_family(arithmetic))
+    fire = rules.fire
 
     def count(potential: int, threshold: int, max_count: int, bits: int) -> int:
         return fire(potential, threshold, 0, max_count, bits)[0]
 
+    def reset(potential: int, threshold: int, max_count: int, bits: int) -> int:
+        return fire(potential, threshold, 0, max_count, bits)[1]
+
     compile_for_arrays: Any = numba.vectorize
-    rules = {"decay": arithmetic.decay, "integrate": arithmetic.integrate, "wrap": arithmetic.wrap, "count": count}
-    return {name: compile_for_arrays(function) for name, function in rules.items()}
+    chosen = {name: getattr(rules, name) for name in ("enter", "settle", "integrate", "count_weight")}
+    return {name: compile_for_arrays(function) for name, function in (chosen | {"count": count, "reset": reset}).items()}

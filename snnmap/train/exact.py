@@ -122,14 +122,15 @@ class _Reading:
         self.codes = self.program.outputs if self.is_output else self.program.hidden
         quantised = artifacts.quantised
         self.scale = (quantised.output_scale if self.is_output else quantised.hidden_scale)[self.slots]
+        more = self.mapped.chip.family.weight_shift
         self.shift, words = self._read_words()
         own = np.zeros(0, np.int64) if self.is_output else self.slots
         between = self.program.memory(MemoryKind.RECURRENT)
         loops = [_block(matrix, own, self.slots) for matrix in between.weights] if own.size else []
         self.n_synapses = max([1, *(n + 1 for blocks in (words, loops) for n, block in enumerate(blocks) if block.any())])
-        self.weight = np.concatenate(words[: self.n_synapses], axis=1).T << self.shift
+        self.weight = np.concatenate(words[: self.n_synapses], axis=1).T << (self.shift + more)
         self.recurrent_shift = between.shift
-        self.recurrent = np.concatenate(loops[: self.n_synapses], axis=1) << between.shift if loops else None
+        self.recurrent = np.concatenate(loops[: self.n_synapses], axis=1) << (between.shift + more) if loops else None
 
     def _read_words(self) -> tuple[int, list[IntArray]]:
         """Give the weight shift and the stored words, ``(n_inputs, size)`` a synapse, from the source or its relays."""
@@ -154,12 +155,14 @@ def _make_layer(module: LIF | LeakyIntegrator, read: _Reading) -> ChipLIF | Chip
             max_count=read.mapped.chip.outputs.max_count if read.is_output else read.mapped.chip.hidden.max_count,
             surrogate=module.surrogate,
             bits=bits,
+            arithmetic=read.mapped.chip.arithmetic,
             train_threshold=module.threshold.requires_grad,
             train_bias=module.bias.requires_grad,
             train_decays=module.alpha.requires_grad or module.beta.requires_grad,
             dt_s=module.dt_s,
         )
-        _set(layer.threshold, read.codes.threshold[read.slots] / read.scale)
+        least = read.codes.threshold[read.slots] + read.mapped.chip.family.least_firing
+        _set(layer.threshold, least / read.scale)
         if layer.recurrent_weight is not None and read.recurrent is not None:
             _set(layer.recurrent_weight, read.recurrent / np.tile(read.scale, read.n_synapses))
     else:
@@ -168,6 +171,7 @@ def _make_layer(module: LIF | LeakyIntegrator, read: _Reading) -> ChipLIF | Chip
             module.size,
             shift=read.shift,
             bits=bits,
+            arithmetic=read.mapped.chip.arithmetic,
             train_bias=module.bias.requires_grad,
             train_decays=module.alpha.requires_grad or module.beta.requires_grad,
             dt_s=module.dt_s,

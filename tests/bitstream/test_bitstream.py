@@ -431,7 +431,7 @@ class GrownChip(Chip):
     """A chip record with later fields."""
 
     bits: GrownBits
-    arithmetic: str = "shift"
+    weaving: str = "plain"
     cooling: Cooling = field(default_factory=Cooling)
 
 
@@ -451,7 +451,7 @@ def test_old_files_are_read_and_written_with_a_record_that_has_grown(name: str) 
     data = (FOLDER / name).read_bytes()
     image = decode(data)
     assert isinstance(image.chip, GrownChip)
-    assert (image.chip.arithmetic, image.chip.bits.colour, image.chip.cooling.fan) == ("shift", 3, False)
+    assert (image.chip.weaving, image.chip.bits.colour, image.chip.cooling.fan) == ("plain", 3, False)
     assert encode(image) == data
     assert assemble((FOLDER / name).with_suffix(".txt").read_text()) == image
 
@@ -461,10 +461,10 @@ def test_old_files_are_read_and_written_with_a_record_that_has_grown(name: str) 
     ("change", "same"),
     [
         ("", True),
-        ('arithmetic = "shift"', True),
+        ('weaving = "plain"', True),
         ("[bits]\ncolour = 3", True),
         ("cooling = { fan = false }", True),
-        ('arithmetic = "factor"', False),
+        ('weaving = "twill"', False),
         ("[bits]\ncolour = 4", False),
         ("cooling = { fan = true }", False),
         ("cooling = { channels = [1, 3] }", False),

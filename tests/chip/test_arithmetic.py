@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnmap.chip.arithmetic import decay, deliver, fire, integrate, saturate, wrap
+from snnmap.chip.arithmetic import saturate, wrap
+from snnmap.chip.arithmetic.bit_shift import decay, deliver, fire, integrate
 
 states = st.integers(-32768, 32767)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnmap.chip import arithmetic, load_chip
+from snnmap.chip import load_chip
+from snnmap.chip.arithmetic import bit_shift as arithmetic
 from snnmap.errors import DesignRuleError, FrontendError, InputError
 from snnmap.frontends.torch import load
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, Residual, chip_dynamics, dynamics
@@ -114,7 +115,9 @@ def test_what_the_lowest_potential_loses_whole_wraps_as_on_the_chip(monkeypatch:
     given = torch.tensor(counts, dtype=torch.float32)
     assert layer(given)[0, :, 0].tolist() == wanted
     monkeypatch.setattr(
-        chip_dynamics, "_compile_advance", lambda rows, parameters, _: partial(chip_dynamics._advance, rows, parameters)
+        chip_dynamics,
+        "_compile_advance",
+        lambda rows, parameters, _, family: partial(chip_dynamics._advance, family, rows, parameters),
     )
     assert layer(given)[0, :, 0].tolist() == wanted
 
@@ -133,7 +136,9 @@ def test_torch_and_compiled_loops_agree(recurrent: bool, monkeypatch: pytest.Mon
     counts = torch.tensor(draw_counts(2), dtype=torch.float32)
     compiled = run_with(layer, counts)
     monkeypatch.setattr(
-        chip_dynamics, "_compile_advance", lambda rows, parameters, _: partial(chip_dynamics._advance, rows, parameters)
+        chip_dynamics,
+        "_compile_advance",
+        lambda rows, parameters, _, family: partial(chip_dynamics._advance, family, rows, parameters),
     )
     for one, other in zip(compiled, run_with(layer, counts), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from snnmap.chip import arithmetic
-from snnmap.quantise.drift import expected_drift
+from snnmap.chip.arithmetic import bit_shift as arithmetic
+from snnmap.chip.arithmetic.bit_shift import expected_drift
 
 
 @pytest.mark.parametrize("dash", range(8))

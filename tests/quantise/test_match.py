@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_cases import chain, edit
 
-from snnmap.chip import decay_factors, load_chip
+from snnmap.chip import load_chip
+from snnmap.chip.arithmetic.bit_shift import decay_factors
 from snnmap.drc import check_network
 from snnmap.ir import Network, simulate_network
 from snnmap.quantise import SecondSynapse, match_decays

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
-from snnmap.chip import decay_factors, load_chip
+from snnmap.chip import load_chip
+from snnmap.chip.arithmetic.bit_shift import decay_factors
 from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, pack, unpack
 from snnmap.mapping import fold_network
 from snnmap.quantise import quantise_network

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnmap.chip import decay_factors
+from snnmap.chip.arithmetic.bit_shift import FAMILY, decay_factors
 from snnmap.quantise.neurons import _respond
 from snnmap.quantise.rounding import Response, SourceMoments, expected_error, round_weights
 
@@ -53,7 +53,7 @@ def test_two_synapses_round_finer_than_one(seed: int) -> None:
     rng = np.random.default_rng(seed)
     dash_syn, values = np.array([3, 2]), np.zeros((30, 2))
     values[:, 0] = rng.normal(0, 40, 30)
-    ones, response = np.ones(30), _respond(dash_syn, 4)
+    ones, response = np.ones(30), _respond(dash_syn, 4, FAMILY)
     sources = SourceMoments.of_independent(ones, ones, response)
     both = np.ones(values.shape, np.bool_)
     only_first = both & [True, False]
@@ -73,7 +73,7 @@ def test_the_expected_error_is_what_random_input_shows(dashes: tuple[int, int, i
     dash_syn, dash_mem, ones = np.array(dashes[:2]), dashes[2], np.ones(8)
     error = rng.uniform(-0.5, 0.5, (8, 2))
     course = run_potential(error, rng.poisson(1.0, (200_000, 8)), dash_syn, dash_mem)[5000:]
-    response = _respond(dash_syn, dash_mem)
+    response = _respond(dash_syn, dash_mem, FAMILY)
     expected = expected_error(error, ones, SourceMoments.of_independent(ones, ones, response), response)
     assert np.sqrt(np.mean(course**2)) == pytest.approx(expected, rel=0.08)
 
@@ -98,7 +98,10 @@ def test_errors_of_sources_that_fire_together_cancel() -> None:
 @pytest.mark.parametrize("dashes", [(3, 4), (1, 15), (2, 2), (5, 0)])
 def test_the_length_is_that_of_a_box_with_the_kernels_power_and_sum(dashes: tuple[int, int]) -> None:
     dash_syn, dash_mem = dashes
-    single, pair = _respond(np.array([dash_syn]), dash_mem, 100), _respond(np.array([dash_syn, dash_syn + 1]), dash_mem, 100)
+    single, pair = (
+        _respond(np.array([dash_syn]), dash_mem, FAMILY, 100),
+        _respond(np.array([dash_syn, dash_syn + 1]), dash_mem, FAMILY, 100),
+    )
     height = single.power[0, 0] / single.total[0]
     assert single.length * height == pytest.approx(single.total[0])
     assert single.shape_power == pytest.approx(0.0, abs=1e-9 * single.power[0, 0])

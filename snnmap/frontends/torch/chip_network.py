@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snnmap.chip import decay_factors
+from snnmap.chip import find_family
 from snnmap.frontends.torch.modules import as_array
 from snnmap.ir import CsrMatrix, Network, Population, Projection
 
@@ -32,18 +32,23 @@ def read_chip_network(module: "ChipNetwork", name: str | None, version: str) -> 
         outputs=module.outputs,
         dt_s=module.dt_s,
         integers=True,
-        provenance={"framework": f"torch {version}", "reset": "subtract", "integrator": f"integers of {module.chip_name}"},
+        provenance={
+            "framework": f"torch {version}",
+            "reset": find_family(module.arithmetic).reset,
+            "integrator": f"integers of {module.chip_name}",
+        },
     )
 
 
 def _read_population(population: "ChipPopulation") -> Population:
-    codes = population.codes()
+    codes, family = population.codes(), find_family(population.arithmetic)
     never_fires = population.never_fires.cpu().numpy()
     return Population.create(
         population.name,
         population.size,
-        alpha=decay_factors(np.rint(as_array(codes.dash_syn))),
-        beta=decay_factors(np.rint(as_array(codes.dash_mem))),
+        alpha=family.synapse_factors(np.rint(as_array(codes.dash_syn))),
+        beta=family.membrane_factors(np.rint(as_array(codes.dash_mem))),
+        reset=family.reset,
         threshold=np.where(never_fires, np.inf, as_array(codes.threshold)),
         bias=as_array(codes.bias),
         max_count=population.max_count,
@@ -52,12 +57,12 @@ def _read_population(population: "ChipPopulation") -> Population:
 
 
 def _read_projections(population: "ChipPopulation") -> list[Projection]:
-    """Give the weights onto a population; each counts alpha times, since the chip decays after the input."""
-    alpha = decay_factors(np.rint(as_array(population.codes().dash_syn)))
+    """Give the weights onto a population; each counts alpha times on chips that decay after the input."""
+    gain = find_family(population.arithmetic).weight_gain(np.rint(as_array(population.codes().dash_syn)))
     found = []
     for part in population.list_incoming():
         targets = part.targets.cpu().numpy()
-        data = as_array(part.codes(population.scale)) * alpha[part.synapse, targets]
+        data = as_array(part.codes(population.scale)) * gain[part.synapse, targets]
         shape = (len(part.starts) - 1, population.size)
         weights = CsrMatrix.from_triplets(part.sources.cpu().numpy(), targets, data, shape)
         found.append(

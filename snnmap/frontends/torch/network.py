@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnmap.chip import Readout, decay_factors
+from snnmap.chip import Readout, find_family
 from snnmap.errors import FrontendError
 from snnmap.frontends.torch.chip_network import read_chip_network
 from snnmap.frontends.torch.modules import as_array, locate, require_class_forward
@@ -114,7 +114,7 @@ class _Reader:
             integers=self._all_integers(),
             provenance={
                 "framework": f"torch {self.version}",
-                "reset": "subtract",
+                "reset": ", ".join(sorted({population.reset for population in self.populations})) or "subtract",
                 "input latency": "0 steps",
                 "integrator": "decay factors as given",
             },
@@ -214,7 +214,7 @@ class _Reader:
         return _Counts(name, module.size)
 
     def _read_chip_neurons(self, path: str, module: Any, value: Any) -> _Counts:
-        """Read a layer in the chip's integers; a weight counts alpha times, since the chip decays after the input."""
+        """Read a layer in the chip's integers; on chips that decay after the input, a weight counts alpha times."""
         from snnmap.nn import ChipLIF
 
         if not isinstance(value, _Counts):
@@ -223,13 +223,15 @@ class _Reader:
             )
         self._learn_size(value.source, module.n_inputs, path)
         codes, name, fires = module.codes(), path or "neurons", isinstance(module, ChipLIF)
-        alpha = decay_factors(np.rint(as_array(codes.dash_syn)))
+        family = find_family(module.arithmetic)
+        alpha, gain = (decode(np.rint(as_array(codes.dash_syn))) for decode in (family.synapse_factors, family.weight_gain))
         self.populations.append(
             Population.create(
                 name,
                 module.size,
                 alpha=alpha,
-                beta=decay_factors(np.rint(as_array(codes.dash_mem))),
+                beta=family.membrane_factors(np.rint(as_array(codes.dash_mem))),
+                reset=family.reset,
                 threshold=as_array(codes.threshold) if fires else np.inf,
                 bias=as_array(codes.bias),
                 max_count=module.max_count if fires else 1,
@@ -239,9 +241,9 @@ class _Reader:
         if not fires:
             self.potentials.add(name)
         self.dt_s, self.sizes[name], self.integers[name] = module.dt_s, module.size, True
-        self._project(value.source, name, as_array(codes.weight).T * alpha.reshape(-1), module, 0, path)
+        self._project(value.source, name, as_array(codes.weight).T * gain.reshape(-1), module, 0, path)
         if codes.recurrent_weight is not None:
-            self._project(name, name, as_array(codes.recurrent_weight) * alpha.reshape(-1), module, 1, path)
+            self._project(name, name, as_array(codes.recurrent_weight) * gain.reshape(-1), module, 1, path)
         return _Counts(name, module.size)
 
     def _make_population(
