@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from snnmap.chip import Family
+from snnmap.chip import Family, find_family
 from snnmap.chip.arithmetic import FloatOps
 from snnmap.nn.dynamics import Course, backward_through_time, own_input, run_parts, run_steps, share_rows
 from snnmap.nn.surrogate import Surrogate
@@ -35,17 +35,17 @@ class Decays:
     @property
     def alpha(self) -> Tensor:
         """Decay factors of the synapses."""
-        return _decode(self.family.synapse_factors, self.dash_syn)
+        return _decode(self.family, "synapse_factors", self.dash_syn)
 
     @property
     def beta(self) -> Tensor:
         """Decay factors of the membranes."""
-        return _decode(self.family.membrane_factors, self.dash_mem)
+        return _decode(self.family, "membrane_factors", self.dash_mem)
 
     @property
     def gain(self) -> Tensor:
         """What a weight counts in the step it arrives."""
-        return _decode(self.family.weight_gain, self.dash_syn)
+        return _decode(self.family, "weight_gain", self.dash_syn)
 
     def by_synapse_codes(self, by_state: Tensor, currents: Tensor) -> Tensor:
         """Give the gradient by the synapses' codes, from that by the currents and the currents with all input."""
@@ -53,15 +53,26 @@ class Decays:
             by_alpha = (by_state * currents).sum(dim=(0, 1))
         else:
             by_alpha = (by_state[:, 1:] * currents[:, :-1]).sum(dim=(0, 1))
-        return by_alpha * _decode(self.family.factor_slopes, self.dash_syn)
+        return by_alpha * _decode(self.family, "factor_slopes", self.dash_syn)
 
     def by_membrane_codes(self, by_beta: Tensor) -> Tensor:
         """Give the gradient by the membranes' codes, from that by their factors."""
-        return by_beta * _decode(self.family.factor_slopes, self.dash_mem)
+        return by_beta * _decode(self.family, "factor_slopes", self.dash_mem)
 
 
-def _decode(how: Callable[[npt.ArrayLike], npt.NDArray[np.float64]], codes: Tensor) -> Tensor:
-    return torch.as_tensor(how(codes.detach().cpu().numpy()), dtype=codes.dtype, device=codes.device)
+def _decode(family: Family, what: str, codes: Tensor) -> Tensor:
+    held = codes.detach().cpu().numpy()
+    return _decode_content(family.name, what, held.tobytes(), held.dtype.str, held.shape, codes.device)
+
+
+@lru_cache(maxsize=512)
+def _decode_content(
+    arithmetic: str, what: str, content: bytes, dtype: str, shape: tuple[int, ...], device: torch.device
+) -> Tensor:
+    """Decode codes once for all steps of training in which they stay."""
+    codes = np.frombuffer(content, dtype).reshape(shape)
+    meaning: npt.NDArray[np.float64] = getattr(find_family(arithmetic), what)(codes)
+    return torch.as_tensor(meaning.astype(dtype), device=device)
 
 
 def run_chip_lif(
