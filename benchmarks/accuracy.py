@@ -21,12 +21,14 @@ from torch import Tensor, nn
 
 from snnmap.chip import Chip, load_chip
 from snnmap.convert import Conversion, ConvertOptions, convert_ann
-from snnmap.ir import CsrMatrix, FloatArray, IntArray, Network, simulate_network, unfold_network
-from snnmap.mapping import fold_network, folded_counts
+from snnmap.core import CsrMatrix, FloatArray, IntArray
+from snnmap.lif.mapping import fold_network, folded_counts
+from snnmap.lif.program import unfold_network
+from snnmap.lif.quantise import QuantiseOptions, SecondSynapse, match_decays, quantise_network
+from snnmap.lif.simulator import simulate_image
+from snnmap.network import Network, simulate_network
 from snnmap.nn import ChipIntegrator, ChipLIF, Residual
 from snnmap.pipeline import CompileOptions, compile_model
-from snnmap.quantise import QuantiseOptions, SecondSynapse, match_decays, quantise_network
-from snnmap.simulator import simulate_image
 from snnmap.train import limit_fan_in, settle_fan_in, verify_model
 
 GENERIC, CONVERTED = load_chip("generic-4096"), CompileOptions(quantise=QuantiseOptions(depth=16.0))

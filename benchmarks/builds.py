@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from snnmap import Artifacts, CompileOptions, compile_model
 from snnmap.chip import Chip
-from snnmap.errors import DesignRuleError
-from snnmap.ir import IntArray
+from snnmap.core import IntArray
+from snnmap.core.errors import DesignRuleError
 
 
 def enlarge(chip: Chip, *, n_neurons: int | None = None) -> Chip:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snnmap.ir import FloatArray, IntArray
+from snnmap.core import FloatArray, IntArray
 
 FOLDER = Path("build/data")
 

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 import snnmap
 from snnmap.chip import load_chip
-from snnmap.compare import read_port
 from snnmap.convert import Conversion, convert_ann
-from snnmap.ir import BoolArray, FloatArray, IntArray
-from snnmap.simulator import simulate_image
+from snnmap.core import BoolArray, FloatArray, IntArray
+from snnmap.lif.compare import read_port
+from snnmap.lif.simulator import simulate_image
 
 N_TRAINED, N_CALIBRATION = 1300, 64
 

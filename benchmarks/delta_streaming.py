@@ -26,9 +26,9 @@ from rich.console import Console
 from torch import Tensor, nn
 from video_data import read_clip
 
+from snnmap.delta.stream import DeltaStream
 from snnmap.nn import StepQuantiser
 from snnmap.nn.delta.counts import add_counts
-from snnmap.nn.delta.stream import DeltaStream
 from snnmap.report import make_table
 
 N_ROUNDS, N_FRAMES = 6, 10

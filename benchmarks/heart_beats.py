@@ -7,7 +7,7 @@ The signal is sent as a level-crossing converter sends it: a spike up or down fo
 
 import numpy as np
 
-from snnmap.ir import FloatArray, IntArray
+from snnmap.core import FloatArray, IntArray
 
 KINDS = ("normal", "premature ventricular", "premature atrial", "left bundle branch block")
 N_STEPS, LEVEL = 64, 0.12

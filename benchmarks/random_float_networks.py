@@ -7,18 +7,9 @@ from rockpool.transform.quantize_methods import channel_quantize
 from xylosim_bridge import XyloChip
 
 from snnmap.chip import load_chip
-from snnmap.ir import (
-    CsrMatrix,
-    InputPort,
-    IntArray,
-    Network,
-    NeuronCodes,
-    OutputPort,
-    Population,
-    Program,
-    Projection,
-    simulate_network,
-)
+from snnmap.core import CsrMatrix, IntArray
+from snnmap.lif.program import NeuronCodes, Program
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
 
 N_INPUTS, N_OUTPUTS = 16, 4
 

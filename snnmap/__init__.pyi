@@ -1,9 +1,13 @@
 """The public names; ``__init__.py`` imports each when it is first asked for."""
 
-from .bitstream import decode, encode
 from .chip import Chip, list_chips, load_chip
-from .errors import SnnmapError
-from .ir import (
+from .core.errors import SnnmapError
+from .lif.bitstream import decode, encode
+from .lif.mapping import FoldOptions, fold_network, verify_fold
+from .lif.quantise import QuantiseOptions, quantise_network
+from .lif.simulator import simulate_image
+from .loading import load
+from .network import (
     InputPort,
     Network,
     OutputPort,
@@ -14,11 +18,7 @@ from .ir import (
     save_network,
     simulate_network,
 )
-from .loading import load
-from .mapping import FoldOptions, fold_network, verify_fold
 from .pipeline import Artifacts, CompileOptions, check_model, compile_model
-from .quantise import QuantiseOptions, quantise_network
-from .simulator import simulate_image
 from .train import align_model, verify_model
 
 __version__: str

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from snnmap.errors import FrontendError, InputError, SnnmapError
-from snnmap.ir import Network, load_network
+from snnmap.core.errors import FrontendError, InputError, SnnmapError
+from snnmap.network import Network, load_network
 
 __all__ = ["load"]
 

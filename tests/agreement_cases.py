@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from snnmap.chip import load_chip
-from snnmap.ir import Agreement, AgreementLimits, Comparison, PopulationComparison, PortComparison, SourceOutputs
+from snnmap.lif.program import Agreement, AgreementLimits, Comparison, PopulationComparison, PortComparison, SourceOutputs
 
 XYLO = load_chip("xylo-audio-3")
 

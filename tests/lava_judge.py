@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from snnmap.chip import load_chip
-from snnmap.ir import CsrMatrix, NeuronCodes, Program
+from snnmap.core import CsrMatrix
+from snnmap.lif.program import NeuronCodes, Program
 
 TABLE = Path(__file__).parent / "chip" / "lava_states.json"
 SEEDS = (1, 2, 3, 4)

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from snnmap.core.packages import import_nengo
 from snnmap.frontends.nengo import encode_inputs, load
-from snnmap.ir import Network, simulate_network
-from snnmap.packages import import_nengo
+from snnmap.network import Network, simulate_network
 
 nengo = import_nengo()
 nengo.rc.set("decoder_cache", "enabled", "False")  # which parallel runs would lock for each other

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, SpikeSum
+from snnmap.core import CsrMatrix
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
 _NAMES = [
     "a",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, SpikeSum
+from snnmap.core import CsrMatrix
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
 
 def random_weights(rng: np.random.Generator, n_pre: int, n_post: int, *, gain: float = 1.0, density: float = 0.8) -> CsrMatrix:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from snnmap.chip import Chip
-from snnmap.ir import CsrMatrix, NeuronCodes, Program
+from snnmap.core import CsrMatrix
+from snnmap.lif.program import NeuronCodes, Program
 
 
 def random_program(

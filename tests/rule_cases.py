@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from snnmap.chip import Chip, load_chip
-from snnmap.drc import check_quantised
-from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, Report, SpikeSum
+from snnmap.core import CsrMatrix, Report
+from snnmap.lif.drc import check_quantised
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
 from snnmap.pipeline import check_model
 
 Case = tuple[Network, Chip]

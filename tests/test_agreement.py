@@ -14,21 +14,13 @@ from torch import nn
 from trained_networks import CHIPS, build_and_measure, draw_trained
 
 from snnmap.chip import load_chip
-from snnmap.compare import compare_image
-from snnmap.diagnostics import Severity
-from snnmap.errors import DesignRuleError
-from snnmap.ir import (
-    AgreementLimits,
-    Comparison,
-    CsrMatrix,
-    InputPort,
-    Network,
-    OutputPort,
-    Population,
-    Projection,
-    simulate_network,
-)
+from snnmap.core import CsrMatrix
+from snnmap.core.diagnostics import Severity
+from snnmap.core.errors import DesignRuleError
+from snnmap.lif.compare import compare_image
+from snnmap.lif.program import AgreementLimits, Comparison
 from snnmap.loading import load
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
 from snnmap.nn import LIF, ChipLIF, LeakyIntegrator, Residual
 from snnmap.pipeline import CompileOptions, check_model, compile_model
 from snnmap.train import align_model, to_chip_exact

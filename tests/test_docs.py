@@ -14,8 +14,9 @@ from rule_cases import chain, edit
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from snnmap.drc import RULES
-from snnmap.ir import AgreementLimits, Network, simulate_network
+from snnmap.lif.drc import RULES
+from snnmap.lif.program import AgreementLimits
+from snnmap.network import Network, simulate_network
 from snnmap.nn import Readout
 
 DOCS = Path(__file__).parents[1] / "docs"

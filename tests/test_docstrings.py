@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import snnmap
-from snnmap.ir import network as network_module
+from snnmap.network import network as network_module
 
 ROOT = Path(snnmap.__file__).parent
 FILES = [path.relative_to(ROOT.parent).with_suffix("") for path in sorted(ROOT.rglob("*.py")) if ">>> " in path.read_text()]

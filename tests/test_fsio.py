@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snnmap import fsio
+from snnmap.core import fsio
 
 NAMES = st.lists(st.text("abc.-_é ", min_size=1, max_size=12).filter(lambda name: name.strip(".")), min_size=1, max_size=3)
 DIES_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from snnmap import fsio
+from snnmap.core import fsio
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 fsio.write_file(Path(sys.argv[1]), b"new" * 1000)
 """

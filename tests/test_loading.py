@@ -8,8 +8,8 @@ import torch
 from random_networks import random_network
 
 import snnmap
-from snnmap.errors import FrontendError, InputError, NetworkError
-from snnmap.ir import save_network
+from snnmap.core.errors import FrontendError, InputError, NetworkError
+from snnmap.network import save_network
 from snnmap.nn import LIF
 
 

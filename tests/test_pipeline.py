@@ -13,14 +13,15 @@ from random_networks import random_network
 from rule_cases import CASES, CLEAN, XYLO, Case, chain, check, feedback, residual, set_first, with_weights
 
 import snnmap
-from snnmap.bitstream import assemble, decode, export_readmemh
 from snnmap.chip import list_chips, load_chip
-from snnmap.diagnostics import Severity
-from snnmap.drc import RULES
-from snnmap.errors import ChipError, DesignRuleError, FormatError, FrontendError, InputError, NetworkError
-from snnmap.ir import Image, as_folded_network, load_network, parse_network, save_network, simulate_network
+from snnmap.core.diagnostics import Severity
+from snnmap.core.errors import ChipError, DesignRuleError, FormatError, FrontendError, InputError, NetworkError
+from snnmap.lif.bitstream import assemble, decode, export_readmemh
+from snnmap.lif.drc import RULES
+from snnmap.lif.mapping import FoldOptions, Verification, folded_counts
+from snnmap.lif.program import Image, as_folded_network
 from snnmap.loading import load
-from snnmap.mapping import FoldOptions, Verification, folded_counts
+from snnmap.network import load_network, parse_network, save_network, simulate_network
 from snnmap.pipeline import CompileOptions, check_model, compile_model
 
 ALLOW = CompileOptions(allow=("SNN6",))
@@ -126,7 +127,7 @@ def test_every_chip_is_built_for(chip: str) -> None:
     )
     artifacts = compile_model(network, chip)
     assert artifacts.image.chip.name == chip
-    assert assemble(snnmap.bitstream.disassemble(artifacts.image)) == artifacts.image
+    assert assemble(snnmap.lif.bitstream.disassemble(artifacts.image)) == artifacts.image
 
 
 def test_a_chip_is_named_or_given() -> None:

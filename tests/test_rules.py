@@ -7,13 +7,13 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from rule_cases import CLEAN, XYLO, feedback
 
-from snnmap.diagnostics import Location, Severity
-from snnmap.drc import RULES, OnChip, check_network, explain_rule
-from snnmap.errors import DesignRuleError
-from snnmap.ir import Network, simulate_network
-from snnmap.mapping import FoldOptions
+from snnmap.core.diagnostics import Location, Severity
+from snnmap.core.errors import DesignRuleError
+from snnmap.core.rules import Finding, rule
+from snnmap.lif.drc import RULES, OnChip, check_network, explain_rule
+from snnmap.lif.mapping import FoldOptions
+from snnmap.network import Network, simulate_network
 from snnmap.pipeline import CompileOptions, check_model
-from snnmap.rules import Finding, rule
 
 STOPS = {"SNN101", "SNN102", "SNN103", "SNN104", "SNN108", "SNN109", "SNN110", "SNN111", "SNN301", "SNN403"}
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snnmap.compare import compare_image
-from snnmap.errors import DesignRuleError
-from snnmap.ir import CsrMatrix, InputPort, IntArray, Network, OutputPort, Population, Projection, simulate_network
+from snnmap.core import CsrMatrix, IntArray
+from snnmap.core.errors import DesignRuleError
+from snnmap.lif.compare import compare_image
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
 from snnmap.pipeline import CompileOptions, compile_model
 
 KINDS = ("plain", "recurrent", "skip", "inhibitory", "outliers", "fan-in 1", "biases", "sparse")

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from xylosim.v2 import XyloLayer, XyloSynapse
 
-from snnmap.ir import CsrMatrix, Program
+from snnmap.core import CsrMatrix
+from snnmap.lif.program import Program
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from snnmap.chip.record import Chip
-from snnmap.errors import ChipError
+from snnmap.core.errors import ChipError
 
 __all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip", "read_record"]
 

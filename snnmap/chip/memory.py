@@ -15,7 +15,7 @@ Layout = Literal["dense", "rows_by_source", "columns_by_target"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutFacts:
-    """What the record and the design rules must know of a layout; how its words are made, :mod:`snnmap.ir.layouts` knows.
+    """What the record and the design rules must know of a layout; how words are made, :mod:`snnmap.lif.program.layouts` knows.
 
     Attributes:
         stored_ids: whose ids a word holds beside the weight; none where every address holds a weight.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from snnmap.chip.arithmetic import DEFAULT_FAMILY, Family, find_family, list_families
 from snnmap.chip.memory import LAYOUTS, MemoryKind, WeightMemory
-from snnmap.errors import ChipError
+from snnmap.core.errors import ChipError
 
 __all__ = ["Bits", "Chip", "HiddenNeurons", "InputChannels", "OutputNeurons", "Readout", "SlotReach"]
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from snnmap import fsio
-from snnmap.bitstream import assemble, encode
 from snnmap.chip import load_chip
 from snnmap.cli.options import bitstream_chip_option, read_bytes
-from snnmap.errors import FormatError
+from snnmap.core import fsio
+from snnmap.core.errors import FormatError
+from snnmap.lif.bitstream import assemble, encode
 
 __all__ = ["command"]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from snnmap import fsio
-from snnmap.bitstream import disassemble
 from snnmap.cli.options import bitstream_chip_option, read_image
+from snnmap.core import fsio
+from snnmap.lif.bitstream import disassemble
 
 __all__ = ["command"]
 

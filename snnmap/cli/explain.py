@@ -2,7 +2,7 @@
 
 import click
 
-from snnmap.drc import RULES, explain_rule
+from snnmap.lif.drc import RULES, explain_rule
 
 __all__ = ["command"]
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from snnmap.bitstream import encode, read_header
 from snnmap.cli.console import out, report_stages
 from snnmap.cli.options import read_image
 from snnmap.cli.records import read_record, record_options
-from snnmap.errors import DesignRuleError, InputError
-from snnmap.ir import unpack
-from snnmap.mapping import FoldOptions
-from snnmap.quantise import QuantiseOptions
+from snnmap.core.errors import DesignRuleError, InputError
+from snnmap.lif.bitstream import encode, read_header
+from snnmap.lif.mapping import FoldOptions
+from snnmap.lif.program import unpack
+from snnmap.lif.quantise import QuantiseOptions
 from snnmap.report import decay_table, error_table, lag_table, make_table, measure_occupancy, occupancy_table
 
 __all__ = ["command"]

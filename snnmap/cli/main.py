@@ -7,7 +7,7 @@ import traceback
 import click
 
 from snnmap.cli.console import print_error
-from snnmap.errors import SnnmapError
+from snnmap.core.errors import SnnmapError
 
 __all__ = ["main", "program"]
 

@@ -8,11 +8,12 @@ from typing import Any
 import click
 import numpy as np
 
-from snnmap.bitstream import decode
 from snnmap.chip import load_chip
 from snnmap.cli.records import record_options
-from snnmap.errors import FormatError, InputError
-from snnmap.ir import Image, IntArray
+from snnmap.core import IntArray
+from snnmap.core.errors import FormatError, InputError
+from snnmap.lif.bitstream import decode
+from snnmap.lif.program import Image
 from snnmap.pipeline import CompileOptions
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 
 import click
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 
 __all__ = ["read_attributes", "read_record", "record_options"]
 

@@ -9,10 +9,11 @@ from typing import Any
 import click
 import numpy as np
 
-from snnmap import fsio
 from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, read_image
-from snnmap.ir import Image, IntArray, Recording
-from snnmap.simulator import Engine, simulate_image
+from snnmap.core import IntArray, fsio
+from snnmap.lif.program import Image
+from snnmap.lif.simulator import Engine, simulate_image
+from snnmap.network import Recording
 
 __all__ = ["command"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from snnmap.convert.ann import Affine
-from snnmap.errors import FrontendError
-from snnmap.ir import FloatArray, IntArray
+from snnmap.core import FloatArray, IntArray
+from snnmap.core.errors import FrontendError
 
 __all__ = [
     "apply_map",

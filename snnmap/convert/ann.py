@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import BoolArray, FloatArray, record
+from snnmap.core import BoolArray, FloatArray, record
 
 __all__ = [
     "INPUT",

@@ -9,8 +9,8 @@ import numpy as np
 
 from snnmap.convert.affine import combine, scale, to_array
 from snnmap.convert.ann import Affine
-from snnmap.errors import FrontendError
-from snnmap.ir import FloatArray
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError
 
 __all__ = ["OPERATORS", "calculate"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from snnmap.convert.ann import INPUT, Ann, ReluLayer
 from snnmap.convert.options import ConvertOptions
-from snnmap.ir import FloatArray
+from snnmap.core import FloatArray
 
 __all__ = ["Units", "choose_units"]
 

@@ -9,7 +9,8 @@ import numpy as np
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
 from snnmap.convert.encode import CLOCK, HOLD, release_name
 from snnmap.convert.options import ConvertOptions
-from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection
+from snnmap.core import CsrMatrix, FloatArray
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection
 
 __all__ = [
     "MAX_COUNT",

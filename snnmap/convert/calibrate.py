@@ -11,7 +11,7 @@ from snnmap.convert.build import LayerNetwork, add_charge, build_ends, build_lay
 from snnmap.convert.encode import CLOCK, release_step
 from snnmap.convert.layer_run import Counts, run_layer
 from snnmap.convert.options import ConvertOptions
-from snnmap.ir import FloatArray, IntArray
+from snnmap.core import FloatArray, IntArray
 
 __all__ = ["Calibrated", "Compensation", "LayerError", "calibrate_layers", "measure_errors"]
 

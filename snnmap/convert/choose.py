@@ -15,8 +15,9 @@ from snnmap.convert.calibrate import Calibrated, calibrate_layers
 from snnmap.convert.encode import encode_ports
 from snnmap.convert.equalise import equalise_channels
 from snnmap.convert.options import ConvertOptions
-from snnmap.errors import ConversionWarning, InputError
-from snnmap.ir import BoolArray, FloatArray, IntArray, simulate_network
+from snnmap.core import BoolArray, FloatArray, IntArray
+from snnmap.core.errors import ConversionWarning, InputError
+from snnmap.network import simulate_network
 
 __all__ = ["Attempt", "Choice", "choose_attempt", "warn_of_error"]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from snnmap.convert.affine import to_array
 from snnmap.convert.ann import Ann, run_ann
-from snnmap.errors import FrontendError
-from snnmap.ir import FloatArray
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError
 
 __all__ = ["confirm_onnx", "confirm_reading"]
 

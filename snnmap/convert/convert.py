@@ -17,8 +17,9 @@ from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.onnx_read import read_onnx
 from snnmap.convert.options import ConvertOptions, Signed
 from snnmap.convert.read import read_ann
-from snnmap.errors import InputError
-from snnmap.ir import FloatArray, IntArray, Network, record
+from snnmap.core import FloatArray, IntArray, record
+from snnmap.core.errors import InputError
+from snnmap.network import Network
 
 __all__ = ["Conversion", "convert_ann", "convert_model", "read_data", "read_model"]
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from snnmap.convert.ann import INPUT
 from snnmap.convert.options import ConvertOptions
-from snnmap.errors import InputError
-from snnmap.ir import FloatArray, IntArray
+from snnmap.core import FloatArray, IntArray
+from snnmap.core.errors import InputError
 
 __all__ = ["CLOCK", "HOLD", "encode_control", "encode_ports", "encode_values", "release_name", "release_step", "split_ports"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from snnmap.convert.affine import common_weight, scale
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
-from snnmap.ir import FloatArray
+from snnmap.core import FloatArray
 
 __all__ = ["equalise_channels"]
 

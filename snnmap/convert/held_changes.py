@@ -7,8 +7,8 @@ import numpy as np
 
 from snnmap.chip.arithmetic import saturate
 from snnmap.chip.arithmetic.bit_shift import decay, integrate
-from snnmap.errors import InputError
-from snnmap.ir import FloatArray, IntArray
+from snnmap.core import FloatArray, IntArray
+from snnmap.core.errors import InputError
 
 __all__ = ["HeldRow", "measure_held_changes"]
 

@@ -1,4 +1,4 @@
-"""One layer by itself, on what its sources send: as :func:`snnmap.ir.simulate_network` would run it, in less time."""
+"""One layer by itself, on what its sources send: as :func:`snnmap.network.simulate_network` would run it, in less time."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.convert.build import LayerNetwork
-from snnmap.ir import FloatArray
+from snnmap.core import FloatArray
 
 __all__ = ["Counts", "LayerRun", "run_layer"]
 

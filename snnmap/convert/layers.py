@@ -8,8 +8,8 @@ import numpy as np
 
 from snnmap.convert.affine import combine, common_weight, make_identity, reshape, scale, select
 from snnmap.convert.ann import INPUT, Affine, ReluLayer
-from snnmap.errors import FrontendError
-from snnmap.ir import FloatArray, IntArray
+from snnmap.core import FloatArray, IntArray
+from snnmap.core.errors import FrontendError
 
 __all__ = ["RESERVED", "LayerList", "Pool"]
 

@@ -15,8 +15,8 @@ from snnmap.convert.affine import combine, reshape, scale, to_array
 from snnmap.convert.ann import INPUT, Affine, ReluLayer, Rounding
 from snnmap.convert.layers import LayerList
 from snnmap.convert.options import Signed
-from snnmap.errors import FrontendError
-from snnmap.ir import FloatArray
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError
 
 __all__ = ["Levels", "is_non_negative", "quantise_activation", "read_levels"]
 

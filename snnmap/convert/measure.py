@@ -11,8 +11,9 @@ from snnmap.convert.ann import INPUT, run_ann
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
 from snnmap.convert.convert import Conversion, convert_model, read_data
 from snnmap.convert.options import Coding, ConvertOptions
-from snnmap.errors import InputError
-from snnmap.ir import FloatArray, IntArray, Network, count_fan_out, simulate_network
+from snnmap.core import FloatArray, IntArray
+from snnmap.core.errors import InputError
+from snnmap.network import Network, count_fan_out, simulate_network
 
 __all__ = ["CodingRow", "LeakRow", "Score", "StepRow", "measure_codings", "measure_leak", "score_conversion", "sweep_steps"]
 

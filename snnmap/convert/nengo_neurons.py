@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snnmap.convert.ann import Affine
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 
 __all__ = [
     "NENGO_NEURONS",

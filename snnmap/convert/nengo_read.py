@@ -10,9 +10,9 @@ from snnmap.convert.affine import apply_map, combine, make_identity, scale
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
 from snnmap.convert.layers import RESERVED
 from snnmap.convert.nengo_neurons import RATES, WRAPPERS, RateLayer, RateNetwork, check_on_chip
-from snnmap.errors import FrontendError
-from snnmap.ir import FloatArray
-from snnmap.packages import import_nengo
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError
+from snnmap.core.packages import import_nengo
 
 __all__ = ["read_nengo", "read_rates"]
 

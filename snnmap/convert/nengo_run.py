@@ -11,9 +11,9 @@ from snnmap.convert.ann import INPUT, Affine, Ann
 from snnmap.convert.nengo_neurons import WRAPPERS, RateLayer, RateNetwork
 from snnmap.convert.nengo_read import read_rates
 from snnmap.convert.read import read_ann
-from snnmap.errors import FrontendError, InputError
-from snnmap.ir import FloatArray
-from snnmap.packages import import_nengo
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError, InputError
+from snnmap.core.packages import import_nengo
 
 __all__ = ["NengoRun", "run_nengo"]
 

@@ -13,10 +13,10 @@ from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
 from snnmap.convert.layers import LayerList
 from snnmap.convert.levels import is_non_negative
 from snnmap.convert.onnx_windows import read_window, require_no_ceil
-from snnmap.errors import FrontendError, NetworkError
-from snnmap.ir import FloatArray
-from snnmap.ir.spatial import index_windows, lower_convolution, lower_windows
-from snnmap.packages import import_package
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError, NetworkError
+from snnmap.core.packages import import_package
+from snnmap.core.spatial import index_windows, lower_convolution, lower_windows
 
 __all__ = ["OnnxNode", "read_onnx"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from snnmap.ir.spatial import Window
+from snnmap.core.spatial import Window
 
 if TYPE_CHECKING:
     from snnmap.convert.onnx_read import OnnxNode

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 
 __all__ = ["Balanced", "Coding", "ConvertOptions", "Overshoot", "Signed"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from snnmap.convert.affine import apply_map, join, reshape, to_array
 from snnmap.convert.ann import Affine
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 
 __all__ = ["LINEAR", "REARRANGING", "apply_linear", "rearrange"]
 

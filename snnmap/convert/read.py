@@ -16,11 +16,11 @@ from snnmap.convert.levels import quantise_activation, read_levels
 from snnmap.convert.options import Signed
 from snnmap.convert.probe import LINEAR, REARRANGING, apply_linear, rearrange
 from snnmap.convert.spatial import lower_adaptive_pool, lower_average_pool, lower_convolution, pool_windows
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
+from snnmap.core.packages import import_package
 from snnmap.frontends.torch.accept import require_module, require_own_forward, unwrap
 from snnmap.frontends.torch.functional import as_module, clip_bounds
 from snnmap.frontends.torch.shapes import describe, is_shape_query, replace_batch
-from snnmap.packages import import_package
 
 __all__ = ["read_ann"]
 

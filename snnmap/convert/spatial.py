@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from snnmap.convert.affine import to_array
-from snnmap.errors import FrontendError, NetworkError
-from snnmap.ir import FloatArray, IntArray
-from snnmap.ir.spatial import Window, index_windows, lower_windows
-from snnmap.ir.spatial import lower_convolution as lower_kernel
+from snnmap.core import FloatArray, IntArray
+from snnmap.core.errors import FrontendError, NetworkError
+from snnmap.core.spatial import Window, index_windows, lower_windows
+from snnmap.core.spatial import lower_convolution as lower_kernel
 
 __all__ = ["lower_adaptive_pool", "lower_average_pool", "lower_convolution", "pool_windows"]
 

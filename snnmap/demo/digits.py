@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.errors import SnnmapError
+from snnmap.core.errors import SnnmapError
 
 try:
     import torch

@@ -11,15 +11,16 @@ import numpy.typing as npt
 import torch
 from rich.table import Table
 
-from snnmap import fsio
-from snnmap.bitstream import decode
+from snnmap.core import IntArray, fsio
 from snnmap.demo.digits import Digits, make_model, read_digits, train_digits
-from snnmap.ir import IntArray, Recording, as_folded_network, simulate_network, unpack
-from snnmap.mapping import folded_counts
+from snnmap.lif.bitstream import decode
+from snnmap.lif.mapping import folded_counts
+from snnmap.lif.program import as_folded_network, unpack
+from snnmap.lif.simulator import simulate_image, simulate_quantised
+from snnmap.network import Recording, simulate_network
 from snnmap.nn import record_counts
 from snnmap.pipeline import Artifacts, compile_model
 from snnmap.report import Occupancy, draw_run, make_table, measure_occupancy
-from snnmap.simulator import simulate_image, simulate_quantised
 
 __all__ = ["DemoResult", "run_demo", "summary_table"]
 

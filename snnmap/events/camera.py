@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events.events import Events, FloatArray, IntArray
 
 __all__ = ["Camera", "simulate_events"]

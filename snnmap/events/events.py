@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 
 __all__ = ["Events", "FloatArray", "IntArray"]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
+from snnmap.core.packages import import_package
 from snnmap.events.columns import Columns
 from snnmap.events.events import Events
 from snnmap.events.prophesee import read_header, require_whole_words
-from snnmap.packages import import_package
 
 __all__ = ["read_aedat4", "read_prophesee", "write_with_faery"]
 

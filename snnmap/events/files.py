@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
+from snnmap.core.fsio import write_file
 from snnmap.events.columns import Columns
 from snnmap.events.events import Events
 from snnmap.events.faery import read_aedat4, read_prophesee, write_with_faery
 from snnmap.events.hdf5 import read_hdf5
 from snnmap.events.orchard import decode_orchard
 from snnmap.events.prophesee import decode_evt3, read_header
-from snnmap.fsio import write_file
 
 __all__ = ["read_events", "write_events"]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
+from snnmap.core.packages import import_package
 from snnmap.events.columns import Columns
 from snnmap.events.prophesee import read_header
-from snnmap.packages import import_package
 
 __all__ = ["read_hdf5"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events.events import Events, IntArray
 
 __all__ = ["HistogramChanges", "HistogramOptions", "SlidingHistogram", "histogram_changes", "histogram_frames"]

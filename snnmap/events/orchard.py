@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events.columns import Columns
 
 __all__ = ["decode_orchard"]

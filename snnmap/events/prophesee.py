@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events.columns import Columns
 from snnmap.events.events import IntArray
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events.camera import Camera, simulate_events
 from snnmap.events.events import Events, FloatArray
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from snnmap.errors import FrontendError
-from snnmap.frontends.nengo_assemble import InitialVoltage, Options, assemble_network
-from snnmap.frontends.nengo_build import Built, build_network, read_simulator
-from snnmap.frontends.nengo_neurons import Approximation
-from snnmap.ir import Network
-from snnmap.packages import import_nengo
+from snnmap.core.errors import FrontendError
+from snnmap.core.packages import import_nengo
+from snnmap.frontends.nengo.assemble import InitialVoltage, Options, assemble_network
+from snnmap.frontends.nengo.build import Built, build_network, read_simulator
+from snnmap.frontends.nengo.neurons import Approximation
+from snnmap.network import Network
 
 __all__ = ["import_nengo_dl", "load"]
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
+from snnmap.core import CsrMatrix, FloatArray
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
 __all__ = ["NetworkParts"]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snnmap.errors import FrontendError, NetworkError, SnnmapError
+from snnmap.core.errors import FrontendError, NetworkError, SnnmapError
 from snnmap.graph.graph import LayerGraph, Node, infer_at, type_constant
 from snnmap.graph.operation import Array, Operation, Shape, TensorType
 

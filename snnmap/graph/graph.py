@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from snnmap.errors import NetworkError
+from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, TensorType
 from snnmap.graph.operations.fused import Fused
 

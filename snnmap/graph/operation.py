@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, dataclass_transfo
 
 import numpy.typing as npt
 
-from snnmap.errors import NetworkError
+from snnmap.core.errors import NetworkError
 
 __all__ = ["Array", "OPERATIONS", "Operation", "Role", "Shape", "TensorType", "operation"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.errors import InputError, NetworkError
+from snnmap.core.errors import InputError, NetworkError
 from snnmap.graph.graph import LayerGraph
 from snnmap.graph.operation import Array
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.errors import NetworkError
+from snnmap.core.errors import NetworkError
 from snnmap.graph.graph import LayerGraph, Node
 from snnmap.graph.operation import OPERATIONS, Array, TensorType
 from snnmap.graph.operations.fused import Fused

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.errors import NetworkError
+from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Shape
 
 __all__ = ["Windows", "check_channels", "require_rank", "spread_channels"]

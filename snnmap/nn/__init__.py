@@ -8,7 +8,6 @@ from snnmap.nn.delta import (
     DeltaActivation,
     DeltaCounter,
     DeltaNetwork,
-    DeltaStream,
     DeltaSynapse,
     EtaSchedule,
     FixedPoint,
@@ -65,7 +64,6 @@ __all__ = [
     "step_from_data",
     # delta inference
     "DeltaNetwork",
-    "DeltaStream",
     "DeltaSynapse",
     # delta layers
     "DeltaActivation",

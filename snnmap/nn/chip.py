@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from snnmap.chip import Bits, Family, find_family
 from snnmap.chip.arithmetic import DEFAULT_FAMILY
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.chip_dynamics import run_chip_integrator, run_chip_lif
 from snnmap.nn.event_linear import multiply_counts
 from snnmap.nn.surrogate import Surrogate, SurrogateName

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.chip import find_family
-from snnmap.errors import InputError
-from snnmap.ir import OutputPort, QuantisedNetwork
+from snnmap.core.errors import InputError
+from snnmap.lif.program import QuantisedNetwork
+from snnmap.network import OutputPort
 from snnmap.nn.chip_parts import ChipPopulation, ChipProjection, NeuronTensors, read_populations
 from snnmap.nn.delivery import Delivery, DeliveryPlan
 from snnmap.nn.sparse_product import multiply_sparse

@@ -8,14 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.chip import Bits, find_family
-from snnmap.ir import (
-    FloatArray,
-    IntArray,
-    Projection,
-    QuantisedNetwork,
-    Route,
-    rebuild_projections,
-)
+from snnmap.core import FloatArray, IntArray
+from snnmap.lif.program import QuantisedNetwork, Route, rebuild_projections
+from snnmap.network import Projection
 from snnmap.nn.chip import round_product, round_through
 
 __all__ = ["ChipPopulation", "ChipProjection", "NeuronTensors", "read_populations"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.dynamics import run_lif
 from snnmap.nn.surrogate import Surrogate, SurrogateName
 
@@ -61,7 +61,7 @@ class _Membrane(nn.Module):
 class LIF(_Membrane):
     """A population of LIF neurons with multi-spike counts, reset by subtraction and a surrogate gradient.
 
-    The equations of :class:`snnmap.ir.Population`, to which the torch frontend turns it, count for count::
+    The equations of :class:`snnmap.network.Population`, to which the torch frontend turns it, count for count::
 
         i_s[t] = alpha_s * i_s[t-1] + x_s[t] (+ n[t-1] @ recurrent_weight)
         u[t]   = beta * v[t-1] + sum_s i_s[t] + bias

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 
 __all__ = ["Surrogate", "SurrogateName", "count_spikes"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import fx, nn
 
-from snnmap.errors import FrontendError, SnnmapError
+from snnmap.core.errors import FrontendError, SnnmapError
 
 __all__ = ["foreign_hooks", "refuse_hooks", "trace_module"]
 

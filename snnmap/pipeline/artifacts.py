@@ -10,28 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnmap import fsio
-from snnmap.bitstream import disassemble, export_readmemh
 from snnmap.chip import Chip
-from snnmap.compare import read_port
-from snnmap.errors import InputError
-from snnmap.ir import (
-    Comparison,
-    FloatArray,
-    Image,
-    MappedNetwork,
-    Network,
-    OutputPort,
-    QuantisedNetwork,
-    Report,
-    format_network,
-    join_rasters,
-    read_raster,
-)
-from snnmap.mapping import Verification, format_slot_table
+from snnmap.core import FloatArray, Report, fsio
+from snnmap.core.errors import InputError
+from snnmap.lif.bitstream import disassemble, export_readmemh
+from snnmap.lif.compare import read_port
+from snnmap.lif.mapping import Verification, format_slot_table
+from snnmap.lif.program import Comparison, Image, MappedNetwork, QuantisedNetwork
+from snnmap.lif.quantise import DecayMatch, RateTuning
+from snnmap.lif.simulator import simulate_image
+from snnmap.network import Network, OutputPort, format_network, join_rasters, read_raster
 from snnmap.pipeline.options import Rasters
-from snnmap.quantise import DecayMatch, RateTuning
-from snnmap.simulator import simulate_image
 
 __all__ = ["Artifacts", "CheckResult", "require_counts"]
 

@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, load_chip
 from snnmap.convert.convert import Conversion
-from snnmap.diagnostics import Diagnostic
-from snnmap.drc import Rule, check_mapped, check_network, find_rule
-from snnmap.errors import DesignRuleError, NetworkError
-from snnmap.ir import Report
+from snnmap.core import Report
+from snnmap.core.diagnostics import Diagnostic
+from snnmap.core.errors import DesignRuleError, NetworkError
+from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
+from snnmap.lif.mapping import Verification, fold_network, verify_fold
 from snnmap.loading import load
-from snnmap.mapping import Verification, fold_network, verify_fold
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task, find_way
@@ -67,7 +67,7 @@ def compile_model(
     """Take a model to a bitstream: rules, folding, quantisation, comparison with the model, verification, files.
 
     What the bitstream does is measured against the model, on the calibration data or, without, on drawn inputs
-    (:class:`snnmap.ir.Comparison`); beyond the limits of the options that is a violation of design rules, unless allowed.
+    (:class:`snnmap.lif.program.Comparison`); beyond the limits of the options that violates design rules, unless allowed.
 
     Args:
         model: whatever :func:`snnmap.load` takes; or a :class:`snnmap.convert.Conversion`, which brings its calibration data.

@@ -6,12 +6,12 @@ from typing import TypeAlias, get_args
 
 import numpy.typing as npt
 
-from snnmap.diagnostics import Diagnostic
-from snnmap.drc import RULES, Rule, find_rule
-from snnmap.errors import InputError
-from snnmap.ir import AgreementLimits, Comparison, Decision
-from snnmap.mapping import FoldOptions
-from snnmap.quantise import QuantiseOptions
+from snnmap.core.diagnostics import Diagnostic
+from snnmap.core.errors import InputError
+from snnmap.lif.drc import RULES, Rule, find_rule
+from snnmap.lif.mapping import FoldOptions
+from snnmap.lif.program import AgreementLimits, Comparison, Decision
+from snnmap.lif.quantise import QuantiseOptions
 
 __all__ = ["CompileOptions", "Rasters"]
 

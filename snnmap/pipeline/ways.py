@@ -6,30 +6,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.bitstream import decode, encode
 from snnmap.chip import Chip
-from snnmap.compare import SourceReference, choose_samples, compare_image, count_spikes, read_labels
 from snnmap.convert.convert import Conversion
-from snnmap.diagnostics import Severity
-from snnmap.drc import check_comparison, check_mapped, check_quantised, find_rule
-from snnmap.errors import FormatError, InputError
-from snnmap.ir import (
-    IntArray,
-    MappedNetwork,
-    Network,
-    Program,
-    QuantisedNetwork,
-    Report,
-    draw_inputs,
-    join_rasters,
-    pack,
-    read_rasters,
-    simulate_network,
-)
-from snnmap.mapping import fold_network, lower_network, stretch_network
+from snnmap.core import IntArray, Report
+from snnmap.core.diagnostics import Severity
+from snnmap.core.errors import FormatError, InputError
+from snnmap.lif.bitstream import decode, encode
+from snnmap.lif.compare import SourceReference, choose_samples, compare_image, count_spikes, read_labels
+from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, find_rule
+from snnmap.lif.mapping import fold_network, lower_network, stretch_network
+from snnmap.lif.program import MappedNetwork, Program, QuantisedNetwork, pack
+from snnmap.lif.quantise import RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
+from snnmap.network import Network, draw_inputs, join_rasters, read_rasters, simulate_network
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
-from snnmap.quantise import RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
 
 __all__ = ["Task", "find_way"]
 

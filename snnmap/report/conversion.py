@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from snnmap.convert import CodingRow, Compensation, LayerError, LeakRow, StepRow
-from snnmap.errors import InputError, SnnmapError
+from snnmap.core.errors import InputError, SnnmapError
 from snnmap.report.tables import make_table
 
 __all__ = ["coding_table", "compensation_table", "draw_steps", "layer_error_table", "leak_table", "step_table"]

@@ -1,6 +1,7 @@
 """How full the chip is."""
 
-from snnmap.ir import Program, record
+from snnmap.core import record
+from snnmap.lif.program import Program
 
 __all__ = ["Occupancy", "measure_occupancy"]
 

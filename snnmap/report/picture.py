@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.errors import SnnmapError
-from snnmap.ir import IntArray, MappedNetwork, read_raster
+from snnmap.core import IntArray
+from snnmap.core.errors import SnnmapError
+from snnmap.lif.program import MappedNetwork
+from snnmap.lif.simulator import simulate_image
+from snnmap.network import read_raster
 from snnmap.pipeline import Artifacts
 from snnmap.report.occupancy import Occupancy, measure_occupancy
-from snnmap.simulator import simulate_image
 
 __all__ = ["draw_run"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 
 from snnmap.chip import Chip, MemoryKind
-from snnmap.ir import MappedNetwork, TensorError
-from snnmap.quantise import DecayMatch
+from snnmap.lif.program import MappedNetwork, TensorError
+from snnmap.lif.quantise import DecayMatch
 from snnmap.report.occupancy import Occupancy
 
 __all__ = ["chip_table", "decay_table", "error_table", "lag_table", "make_table", "occupancy_table"]

@@ -6,9 +6,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.frontends.torch import load
-from snnmap.ir import count_fan_out
+from snnmap.network import count_fan_out
 from snnmap.nn import LIF, ChipLIF, ChipPopulation, LeadIn
 from snnmap.train.models import require_layers
 

@@ -3,7 +3,7 @@
 from torch import nn
 
 from snnmap.chip import Chip
-from snnmap.errors import DesignRuleError
+from snnmap.core.errors import DesignRuleError
 from snnmap.nn import ChipNetwork, LeadIn
 from snnmap.pipeline import CompileOptions, check_model
 from snnmap.train.models import require_layers

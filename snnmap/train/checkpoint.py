@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnmap import fsio
-from snnmap.errors import InputError
+from snnmap.core import fsio
+from snnmap.core.errors import InputError
 from snnmap.train.progress import EpochResult
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.chip import Chip, MemoryKind
-from snnmap.errors import FrontendError, InputError
-from snnmap.ir import CsrMatrix, IntArray, Population, Projection, expand_terms
+from snnmap.core import CsrMatrix, IntArray
+from snnmap.core.errors import FrontendError, InputError
+from snnmap.lif.quantise import QuantiseOptions
+from snnmap.network import Population, Projection, expand_terms
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeadIn, LeakyIntegrator, Surrogate, SurrogateName
 from snnmap.pipeline import Artifacts, CompileOptions, Rasters, compile_model
-from snnmap.quantise import QuantiseOptions
 from snnmap.train.models import has_layers
 
 __all__ = ["TRAINING_ROOM", "to_chip_exact"]

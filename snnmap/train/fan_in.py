@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from snnmap.chip import Chip
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.train.fan_in_calibration import record_inputs, refit_weights, run_calibration, to_calibration
 from snnmap.train.fan_in_pools import Key, Pool, choose_weights, is_spiking, read_pools, unwrap
 from snnmap.train.models import require_layers

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF
 from snnmap.train.fan_in_pools import Key, Pool, unwrap
 

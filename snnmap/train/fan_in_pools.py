@@ -15,12 +15,14 @@ from torch.nn.utils import parametrize
 
 from snnmap.chip import Chip, MemoryKind, find_relay_cells, load_chip
 from snnmap.convert import read_ann
-from snnmap.errors import InputError
+from snnmap.core import CsrMatrix, IntArray
+from snnmap.core.errors import InputError
 from snnmap.frontends.torch import load
-from snnmap.ir import CsrMatrix, IntArray, Network, Population, Projection, Route, count_words, expand_terms
-from snnmap.mapping import lower_network, retime_network
+from snnmap.lif.mapping import lower_network, retime_network
+from snnmap.lif.program import Route, count_words
+from snnmap.lif.quantise import SecondSynapse, match_decays
+from snnmap.network import Network, Population, Projection, expand_terms
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeadIn, LeakyIntegrator
-from snnmap.quantise import SecondSynapse, match_decays
 
 __all__ = ["Key", "Pool", "Share", "choose_weights", "is_spiking", "read_pools", "unwrap"]
 

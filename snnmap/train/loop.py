@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import Readout
 from snnmap.train.activity import ActivityRecorder
 from snnmap.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

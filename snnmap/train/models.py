@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from torch import nn
 
 from snnmap.convert import Conversion
-from snnmap.errors import InputError
-from snnmap.ir import Network
+from snnmap.core.errors import InputError
 from snnmap.loading import load
+from snnmap.network import Network
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeakyIntegrator
 
 __all__ = ["has_layers", "read_network", "require_layers", "require_module"]

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnmap.errors import InputError
-from snnmap.ir import IntArray, MappedNetwork, Network, Recording, join_rasters, read_raster, simulate_network
-from snnmap.mapping import Verification, folded_counts, folded_potentials, lower_network, stretch_network
+from snnmap.core import IntArray
+from snnmap.core.errors import InputError
+from snnmap.lif.mapping import Verification, folded_counts, folded_potentials, lower_network, stretch_network
+from snnmap.lif.program import MappedNetwork
+from snnmap.lif.simulator import simulate_image
+from snnmap.network import Network, Recording, join_rasters, read_raster, simulate_network
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeadIn, record_counts, record_outputs
 from snnmap.pipeline import Artifacts, CompileOptions, Rasters, compile_model, require_counts
-from snnmap.simulator import simulate_image
 from snnmap.train.models import has_layers, read_network
 
 __all__ = ["verify_model"]

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from snnmap.chip import LAYOUTS, Bits, Chip, Layout, MemoryKind, find_chip_by_id, list_chips, load_chip, read_chip
-from snnmap.errors import ChipError
+from snnmap.core.errors import ChipError
 
 
 def catalog_text(name: str) -> str:

@@ -10,8 +10,8 @@ from lava_judge import SEEDS, TABLE, digest_states, draw_case, find_models, load
 
 from snnmap.chip import find_relay_cell, load_chip
 from snnmap.chip.arithmetic import find_family
-from snnmap.ir import Program, pack
-from snnmap.simulator import simulate_image
+from snnmap.lif.program import Program, pack
+from snnmap.lif.simulator import simulate_image
 
 FAMILY = find_family("factor-4096")
 RULES = FAMILY.integers

@@ -9,11 +9,11 @@ from random_programs import random_program
 
 from snnmap.chip import Family, find_family, find_relay_cell, list_families, load_chip, read_chip, read_record
 from snnmap.chip.arithmetic import bit_shift, table
-from snnmap.errors import ChipError
-from snnmap.ir import pack
+from snnmap.core.errors import ChipError
+from snnmap.lif.program import pack
+from snnmap.lif.simulator import simulate_image
 from snnmap.nn import ChipIntegrator, ChipLIF
 from snnmap.pipeline import compile_model
-from snnmap.simulator import simulate_image
 from snnmap.train import verify_model
 
 

@@ -8,7 +8,7 @@ import pytest
 from command_line import Run, make_runner
 from rule_cases import chain
 
-from snnmap.ir import save_network
+from snnmap.network import save_network
 from snnmap.pipeline import compile_model
 
 

@@ -10,9 +10,9 @@ from command_line import Result, Run
 from rule_cases import CASES, CLEAN, XYLO, chain, set_first, with_weights
 
 from snnmap.chip import load_chip
-from snnmap.diagnostics import Severity
-from snnmap.drc import RULES
-from snnmap.ir import save_network
+from snnmap.core.diagnostics import Severity
+from snnmap.lif.drc import RULES
+from snnmap.network import save_network
 from snnmap.pipeline import check_model
 
 CHIP = (resources.files("snnmap.chip") / "catalog" / "xylo-audio-3.toml").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 from command_line import Result, Run
 from rule_cases import chain
 
-from snnmap.ir import save_network
+from snnmap.network import save_network
 
 FULL = Path("/dev/full")
 needs_dev_full = pytest.mark.skipif(not FULL.is_char_device(), reason="this system has no /dev/full")

@@ -11,9 +11,9 @@ import pytest
 from command_line import Result, Run
 from rule_cases import chain
 
-from snnmap import errors
-from snnmap.errors import DesignRuleError, SnnmapError
-from snnmap.ir import format_network
+from snnmap.core import errors
+from snnmap.core.errors import DesignRuleError, SnnmapError
+from snnmap.network import format_network
 
 STAGE = re.compile(r"\[ *\d+\.\d s\] [a-z ]+")
 

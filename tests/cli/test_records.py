@@ -11,11 +11,11 @@ from command_line import Run
 
 from snnmap.cli import build, check, inspect
 from snnmap.cli.records import read_attributes, read_record, record_options
-from snnmap.errors import InputError
-from snnmap.ir import AgreementLimits
-from snnmap.mapping import FoldOptions
+from snnmap.core.errors import InputError
+from snnmap.lif.mapping import FoldOptions
+from snnmap.lif.program import AgreementLimits
+from snnmap.lif.quantise import QuantiseOptions
 from snnmap.pipeline import CompileOptions
-from snnmap.quantise import QuantiseOptions
 
 
 @dataclass(frozen=True, kw_only=True)

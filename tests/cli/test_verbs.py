@@ -13,13 +13,15 @@ import pytest
 from command_line import Result, Run
 from rule_cases import CASES, chain, feedback, residual
 
-from snnmap.bitstream import decode, read_header
 from snnmap.chip import list_chips, load_chip
-from snnmap.drc import RULES, explain_rule
-from snnmap.ir import IntArray, load_network, save_network, unpack
+from snnmap.core import IntArray
+from snnmap.lif.bitstream import decode, read_header
+from snnmap.lif.drc import RULES, explain_rule
+from snnmap.lif.program import unpack
+from snnmap.lif.simulator import simulate_image
+from snnmap.network import load_network, save_network
 from snnmap.pipeline import check_model, compile_model
 from snnmap.report import measure_occupancy
-from snnmap.simulator import simulate_image
 
 GOLDEN = sorted((Path(__file__).parents[2] / "bitstreams").glob("*.bin"))
 

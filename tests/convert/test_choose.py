@@ -15,8 +15,9 @@ from snnmap.convert.balance import Units
 from snnmap.convert.build import build_layer
 from snnmap.convert.equalise import equalise_channels
 from snnmap.convert.layer_run import run_layer
-from snnmap.errors import ConversionWarning, InputError
-from snnmap.ir import FloatArray, InputPort, Network, simulate_network
+from snnmap.core import FloatArray
+from snnmap.core.errors import ConversionWarning, InputError
+from snnmap.network import InputPort, Network, simulate_network
 from snnmap.nn import QuantisedReLU
 
 DATA = np.random.default_rng(0).uniform(0, 1, (80, 10))
@@ -69,7 +70,7 @@ def test_a_shallow_network_is_as_with_allow() -> None:
 
 @pytest.mark.parametrize("overshoot", ["allow", "hold"])
 @pytest.mark.parametrize("balance_by", ["layer", "channel"])
-@pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")
+@pytest.mark.filterwarnings("ignore::snnmap.core.errors.ConversionWarning")
 def test_a_way_that_is_given_is_obeyed(overshoot: str, balance_by: str) -> None:
     options = ConvertOptions(overshoot=overshoot, balance_by=balance_by)  # type: ignore[arg-type]
     conversion = convert_ann(make_chain(6), DATA, options=options)
@@ -221,7 +222,7 @@ def test_a_layer_alone_does_as_in_a_network(fires: bool) -> None:
         assert found.counts.any()
 
 
-@pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")
+@pytest.mark.filterwarnings("ignore::snnmap.core.errors.ConversionWarning")
 def test_clips_hold_on_data_that_go_further() -> None:
     """Few samples miss what others reach: the neurons that clip them are there all the same."""
     torch.manual_seed(0)

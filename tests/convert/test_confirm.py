@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
 from snnmap.convert import convert_ann, read_ann, run_ann
-from snnmap.errors import FrontendError, InputError
+from snnmap.core.errors import FrontendError, InputError
 from snnmap.nn import insert_delta
 from snnmap.nn.delta import DeltaNetwork
 

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from snnmap.chip import load_chip
 from snnmap.convert import ConvertOptions, convert_ann, read_ann, run_ann, split_ports
-from snnmap.drc import check_network
-from snnmap.errors import FrontendError, InputError
+from snnmap.core.errors import FrontendError, InputError
+from snnmap.lif.drc import check_network
+from snnmap.lif.quantise import QuantiseOptions
+from snnmap.lif.simulator import simulate_image
 from snnmap.pipeline import CompileOptions, compile_model
-from snnmap.quantise import QuantiseOptions
-from snnmap.simulator import simulate_image
 
-pytestmark = pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of random networks
+pytestmark = pytest.mark.filterwarnings("ignore::snnmap.core.errors.ConversionWarning")  # of random networks
 
 
 class ResidualNet(nn.Module):

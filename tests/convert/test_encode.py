@@ -5,8 +5,8 @@ import pytest
 from torch import nn
 
 from snnmap.convert import Coding, ConvertOptions, convert_ann, encode_values, run_ann, split_ports
-from snnmap.errors import InputError
-from snnmap.ir import IntArray
+from snnmap.core import IntArray
+from snnmap.core.errors import InputError
 
 VALUES = np.linspace(0, 1, 9)[np.newaxis].repeat(2, axis=0)
 T = 8

@@ -3,7 +3,7 @@
 import pytest
 
 from snnmap.convert import measure_held_changes
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 
 
 def test_a_membrane_at_rest_loses_a_unit_a_step() -> None:

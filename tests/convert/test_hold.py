@@ -9,16 +9,17 @@ from torch import nn
 
 from snnmap.chip import load_chip
 from snnmap.convert import Conversion, ConvertOptions, convert_ann, run_ann, split_ports
-from snnmap.drc import check_network
-from snnmap.errors import InputError
-from snnmap.ir import FloatArray, simulate_network
+from snnmap.core import FloatArray
+from snnmap.core.errors import InputError
+from snnmap.lif.drc import check_network
+from snnmap.lif.quantise import QuantiseOptions
+from snnmap.lif.simulator import simulate_image
+from snnmap.network import simulate_network
 from snnmap.nn import QuantisedReLU
 from snnmap.nn.quantised import Rounding
 from snnmap.pipeline import CompileOptions, compile_model
-from snnmap.quantise import QuantiseOptions
-from snnmap.simulator import simulate_image
 
-pytestmark = pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of random networks
+pytestmark = pytest.mark.filterwarnings("ignore::snnmap.core.errors.ConversionWarning")  # of random networks
 
 T = 8
 GRID = np.random.default_rng(0).integers(0, 15 * T + 1, (400, 20)) / (15 * T)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from snnmap.chip import load_chip
 from snnmap.convert import Conversion, ConvertOptions, build, convert_ann, read_ann, run_ann, score_conversion
-from snnmap.errors import FrontendError, InputError
-from snnmap.ir import FloatArray, simulate_network
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError, InputError
+from snnmap.network import simulate_network
 from snnmap.nn import QuantisedReLU
 from snnmap.nn.delta import (
     DeltaActivation,
@@ -26,7 +27,7 @@ from snnmap.nn.delta import (
 )
 from snnmap.pipeline import check_model, compile_model
 
-pytestmark = pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of random networks
+pytestmark = pytest.mark.filterwarnings("ignore::snnmap.core.errors.ConversionWarning")  # of random networks
 
 T = 8
 EIGHTHS = np.random.default_rng(0).integers(0, 9, (400, 20)) / 8

@@ -16,11 +16,11 @@ from snnmap.convert import (
     score_conversion,
     sweep_steps,
 )
-from snnmap.errors import InputError
-from snnmap.ir import simulate_network
+from snnmap.core.errors import InputError
+from snnmap.network import simulate_network
 from snnmap.nn import QuantisedReLU
 
-pytestmark = pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of random networks
+pytestmark = pytest.mark.filterwarnings("ignore::snnmap.core.errors.ConversionWarning")  # of random networks
 
 DATA = np.random.default_rng(0).uniform(0, 1, (160, 6))
 

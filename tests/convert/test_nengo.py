@@ -19,8 +19,9 @@ from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
 from snnmap.convert.nengo_neurons import NENGO_NEURONS, explain_neurons
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.nengo_run import run_nengo
-from snnmap.errors import FrontendError, InputError
-from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, simulate_network
+from snnmap.core import CsrMatrix
+from snnmap.core.errors import FrontendError, InputError
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
 
 with warnings.catch_warnings():  # nengo 4.1 uses names that numpy 2 deprecates
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from snnmap.convert import ConvertOptions, convert_ann, read_onnx, run_ann
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 
 RNG = np.random.default_rng(0)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from snnmap.convert import read_ann, run_ann
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.nn import QuantisedReLU
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from snnmap.bitstream import assemble, decode
 from snnmap.demo.run import run_demo
+from snnmap.lif.bitstream import assemble, decode
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events import Events
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snnmap.errors import FrontendError, InputError
+from snnmap.core.errors import FrontendError, InputError
 from snnmap.events import Events, read_events, write_events
 
 FORMATS = {"aedat4": ".aedat4", "dat": ".dat", "evt2": ".raw", "evt3": ".raw"}

@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events import Events, read_events
 
 EVENTS = Events(t_us=[5, 9, 9, 4000], x=[0, 5, 3, 2], y=[1, 3, 0, 2], polarity=[1, 0, 0, 1], shape=(4, 6))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events import Events, HistogramOptions, SlidingHistogram, histogram_changes, histogram_frames
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events.orchard import decode_orchard
 
 

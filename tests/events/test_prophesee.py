@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events.prophesee import decode_evt3, read_header
 
 HEADER = b"% evt 3.0\n% format EVT3;height=720;width=1280\n% geometry 1280x720\n% end\n"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.events import Camera, Saccades, saccade_frames, simulate_saccades
 
 

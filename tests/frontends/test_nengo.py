@@ -16,9 +16,9 @@ from nengo_networks import (
     run_nengo,
 )
 
-from snnmap.errors import FrontendError, InputError
+from snnmap.core.errors import FrontendError, InputError
 from snnmap.frontends.nengo import START, encode_inputs, load
-from snnmap.ir import Network, format_network, parse_network, simulate_network
+from snnmap.network import Network, format_network, parse_network, simulate_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-finite values detected")
 

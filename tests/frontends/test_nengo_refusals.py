@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from nengo_networks import AT_ZERO, N_STEPS, build_one, compare, make_input, nengo, probe_all
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.nengo import load
-from snnmap.ir import Network, simulate_network
+from snnmap.network import Network, simulate_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-finite values detected")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.nir import NirOptions, load
-from snnmap.ir import Network, simulate_network
+from snnmap.network import Network, simulate_network
 
 nir = pytest.importorskip("nir")
 torch.set_num_threads(1)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.nir import NirOptions, load
-from snnmap.ir import Network, simulate_network
+from snnmap.network import Network, simulate_network
 
 nir = pytest.importorskip("nir")
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from snnmap.chip import load_chip
-from snnmap.drc import check_network
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.nir import NirOptions, load
-from snnmap.ir import Network, simulate_network
+from snnmap.lif.drc import check_network
+from snnmap.network import Network, simulate_network
 
 DATA = next((p / "shared/data/nir" for p in Path(__file__).resolve().parents if (p / "shared/data/nir").is_dir()), Path("absent"))
 pytestmark = [

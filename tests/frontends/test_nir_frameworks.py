@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from snnmap.core import CsrMatrix
 from snnmap.frontends.nir import NirOptions, load, save
-from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, simulate_network
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
 
 nir = pytest.importorskip("nir")
 torch.set_num_threads(1)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnmap.errors import FrontendError, NetworkError, SnnmapError
+from snnmap.core.errors import FrontendError, NetworkError, SnnmapError
 from snnmap.frontends.nir import NirOptions, load
-from snnmap.ir import simulate_network
+from snnmap.network import simulate_network
 
 nir = pytest.importorskip("nir")
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
-from snnmap.errors import DesignRuleError, FrontendError
+from snnmap.core import CsrMatrix
+from snnmap.core.errors import DesignRuleError, FrontendError
 from snnmap.frontends.nir import load, save, to_nir
-from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, SpikeSum, simulate_network
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum, simulate_network
 
 nir = pytest.importorskip("nir")
 

@@ -8,10 +8,11 @@ from random_programs import random_program
 from xylosim.v2 import XyloLayer, XyloSynapse
 
 from snnmap.chip import load_chip
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.rockpool import load, to_specification
-from snnmap.ir import Network, Program, pack, simulate_network
-from snnmap.simulator import simulate_image
+from snnmap.lif.program import Program, pack
+from snnmap.lif.simulator import simulate_image
+from snnmap.network import Network, simulate_network
 
 pytest.importorskip("rockpool")
 from rockpool.graph import GraphHolder, LIFNeuronWithSynsRealValue, LinearWeights, connect_modules

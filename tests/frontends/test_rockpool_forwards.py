@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from snnmap.chip import load_chip
-from snnmap.drc import check_network
-from snnmap.errors import FrontendError
-from snnmap.ir import Network, simulate_network
+from snnmap.core.errors import FrontendError
+from snnmap.lif.drc import check_network
 from snnmap.loading import load
+from snnmap.network import Network, simulate_network
 
 pytest.importorskip("rockpool")
 import rockpool.transform.torch_transform as transform

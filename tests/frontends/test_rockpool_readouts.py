@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.rockpool import load
-from snnmap.ir import Network, simulate_network
+from snnmap.network import Network, simulate_network
 
 pytest.importorskip("rockpool")
 from rockpool.nn.combinators import Sequential

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from snnmap.chip import load_chip
-from snnmap.drc import check_network
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.snntorch import load
-from snnmap.ir import Network, simulate_network
+from snnmap.lif.drc import check_network
+from snnmap.network import Network, simulate_network
 
 snn = pytest.importorskip("snntorch")
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layer_graphs import make_graph
 
-from snnmap.errors import InputError, NetworkError
+from snnmap.core.errors import InputError, NetworkError
 from snnmap.graph import LayerGraph, Node, TensorType, measure_difference, require_same, run_graph
 from snnmap.graph.operations.activations import Relu
 from snnmap.graph.operations.conv import Conv

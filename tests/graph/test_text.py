@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from layer_graphs import make_graph
 
-from snnmap.errors import NetworkError
+from snnmap.core.errors import NetworkError
 from snnmap.graph import fold_affine, format_graph, format_mermaid, fuse_steps, parse_graph
 from snnmap.graph.operations.movement import Slice
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
+from snnmap.core.packages import import_nengo
 from snnmap.frontends.nengo import encode_inputs
 from snnmap.frontends.nengo import load as load_nengo
 from snnmap.frontends.nengo_dl import import_nengo_dl, load
-from snnmap.ir import Network, simulate_network
-from snnmap.packages import import_nengo
+from snnmap.network import Network, simulate_network
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of TensorFlow and nengo-dl, in their own code
 PIXEL = 1 / 16

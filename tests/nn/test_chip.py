@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from snnmap.chip import load_chip
 from snnmap.chip.arithmetic import bit_shift as arithmetic
-from snnmap.errors import DesignRuleError, FrontendError, InputError
+from snnmap.core.errors import DesignRuleError, FrontendError, InputError
 from snnmap.frontends.torch import load
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, Residual, chip_dynamics, dynamics
 from snnmap.pipeline import compile_model

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from snnmap.chip import load_chip
-from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection
+from snnmap.core import CsrMatrix
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection
 from snnmap.nn import ChipIntegrator, ChipLIF, Residual, chip_dynamics, dynamics
 from snnmap.pipeline import compile_model
 from snnmap.train import align_model, to_chip_exact, verify_model

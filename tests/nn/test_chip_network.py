@@ -9,9 +9,10 @@ import torch
 from random_networks import random_network
 
 from snnmap.chip import load_chip
-from snnmap.errors import FrontendError, InputError
-from snnmap.ir import CsrMatrix, InputPort, Network, OutputPort, Population, Projection, SpikeSum
+from snnmap.core import CsrMatrix
+from snnmap.core.errors import FrontendError, InputError
 from snnmap.loading import load
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
 from snnmap.nn import ChipNetwork, Surrogate, record_counts, sparse_product, wired_dynamics
 from snnmap.pipeline import CompileOptions, compile_model
 from snnmap.train import ActivityRecorder, align_model, verify_model

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import LIF, LeakyIntegrator, Surrogate, SurrogateName, count_spikes, record_counts
 
 

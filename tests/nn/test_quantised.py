@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import QuantisedReLU, step_from_data
 
 Z = torch.linspace(-1.3, 5.9, 97, dtype=torch.float64).reshape(1, -1)

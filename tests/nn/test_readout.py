@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import Readout, ReadoutName, collate_sequences
 
 WANTED = {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from snnmap.convert import read_ann, run_ann
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.torch import load
 from snnmap.nn import LIF, EventLinear
 from snnmap.nn.tracing import trace_module

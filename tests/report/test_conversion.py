@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from snnmap.convert import ConvertOptions, StepRow, measure_codings, measure_leak, sweep_steps
-from snnmap.errors import InputError, SnnmapError
+from snnmap.core.errors import InputError, SnnmapError
 from snnmap.report import coding_table, compensation_table, draw_steps, layer_error_table, leak_table, step_table
 
 DATA = np.random.default_rng(0).uniform(0, 1, (60, 6))

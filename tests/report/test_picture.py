@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rule_cases import residual
 
-from snnmap.errors import InputError, SnnmapError
+from snnmap.core.errors import InputError, SnnmapError
 from snnmap.pipeline import Artifacts, compile_model
 from snnmap.report import draw_run
 

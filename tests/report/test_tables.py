@@ -10,7 +10,7 @@ from rich.table import Table
 from rule_cases import residual
 
 from snnmap.chip import list_chips, load_chip
-from snnmap.ir import TensorError
+from snnmap.lif.program import TensorError
 from snnmap.pipeline import compile_model
 from snnmap.report import Occupancy, chip_table, error_table, lag_table, make_table, measure_occupancy, occupancy_table
 

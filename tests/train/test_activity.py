@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.frontends.torch import load
-from snnmap.ir import simulate_network
+from snnmap.lif.simulator import simulate_image
+from snnmap.network import simulate_network
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, LeakyIntegrator, Residual
 from snnmap.pipeline import compile_model
-from snnmap.simulator import simulate_image
 from snnmap.train import ActivityRecorder
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.chip import load_chip
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
+from snnmap.lif.quantise import QuantiseOptions
 from snnmap.nn import LIF, LeakyIntegrator, Residual, Surrogate
 from snnmap.pipeline import CompileOptions, compile_model
-from snnmap.quantise import QuantiseOptions
 from snnmap.train import to_chip_exact, verify_model
 
 SURROGATE = Surrogate(window=0.5)

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from snnmap.chip import Chip
-from snnmap.drc.capacity import memories_of
-from snnmap.errors import ChipError, InputError
+from snnmap.core.errors import ChipError, InputError
 from snnmap.frontends.torch import load
-from snnmap.mapping import fold_network
+from snnmap.lif.drc.capacity import memories_of
+from snnmap.lif.mapping import fold_network
 from snnmap.nn import LIF, LeakyIntegrator
 from snnmap.pipeline import check_model, compile_model
 from snnmap.train import (

@@ -5,7 +5,7 @@ import torch
 from fan_in_models import draw_counts, linear, make_lif_model, make_redundant
 from torch import nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import LIF, LeakyIntegrator
 from snnmap.train import limit_fan_in
 from snnmap.train.fan_in_calibration import record_inputs, refit_weights, run_calibration

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from snnmap.chip import Chip
 from snnmap.convert import ConvertOptions, convert_ann
-from snnmap.drc.capacity import memories_of
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.frontends.torch import load
-from snnmap.mapping import fold_network
+from snnmap.lif.drc.capacity import memories_of
+from snnmap.lif.mapping import fold_network
 from snnmap.nn import LIF, LeakyIntegrator, Residual
 from snnmap.pipeline import check_model
 from snnmap.train import limit_fan_in
@@ -122,7 +122,7 @@ def test_a_network_to_convert_leaves_room_for_clock_and_skips() -> None:
     assert int((model.c.weight != 0).sum(1).max()) == 2
 
 
-@pytest.mark.filterwarnings("ignore::snnmap.errors.ConversionWarning")  # of a random network
+@pytest.mark.filterwarnings("ignore::snnmap.core.errors.ConversionWarning")  # of a random network
 def test_convolutions_stay_and_take_their_words() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 3))

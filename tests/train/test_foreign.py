@@ -11,12 +11,12 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from snnmap.convert import convert_ann
-from snnmap.errors import FrontendError, InputError
-from snnmap.ir import Network
+from snnmap.core.errors import FrontendError, InputError
+from snnmap.lif.quantise import QuantiseOptions
 from snnmap.loading import load
+from snnmap.network import Network
 from snnmap.nn import LIF, ChipNetwork, Readout, Surrogate
 from snnmap.pipeline import CompileOptions, compile_model
-from snnmap.quantise import QuantiseOptions
 from snnmap.train import (
     ActivityRecorder,
     FanInLimiter,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import LIF, LeakyIntegrator, Readout, collate_sequences
 from snnmap.train import ActivityRecorder, TrainOptions, score_model, train_model
 

@@ -5,7 +5,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from snnmap.chip.arithmetic.family import Family
-from snnmap.errors import ChipError
+from snnmap.core.errors import ChipError
 
 __all__ = ["DEFAULT_FAMILY", "find_family", "list_families"]
 

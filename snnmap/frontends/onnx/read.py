@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.errors import FrontendError, NetworkError
+from snnmap.core.errors import FrontendError, NetworkError
+from snnmap.core.packages import import_package
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.frontends.onnx.special import SPECIAL
 from snnmap.frontends.onnx.windows import resolve_pads
 from snnmap.graph import OPERATIONS, GraphBuilder, LayerGraph, Operation, UnreadableError
-from snnmap.packages import import_package
 
 __all__ = ["OnnxReader", "load_model", "read_layer_graph"]
 

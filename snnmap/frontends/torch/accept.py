@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 
 __all__ = ["require_module", "require_own_forward", "unwrap"]
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snnmap.chip import find_family
+from snnmap.core import CsrMatrix
 from snnmap.frontends.torch.modules import as_array
-from snnmap.ir import CsrMatrix, Network, Population, Projection
+from snnmap.network import Network, Population, Projection
 
 if TYPE_CHECKING:
     from snnmap.nn import ChipNetwork

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 
 __all__ = ["as_module", "clip_bounds", "knows_function"]
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnmap.errors import FrontendError
-from snnmap.ir import FloatArray
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError
 
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn

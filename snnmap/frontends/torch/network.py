@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnmap.chip import Readout, find_family
-from snnmap.errors import FrontendError
+from snnmap.core import CsrMatrix, FloatArray
+from snnmap.core.errors import FrontendError
+from snnmap.core.packages import import_package
 from snnmap.frontends.torch.chip_network import read_chip_network
 from snnmap.frontends.torch.modules import as_array, locate, require_class_forward
-from snnmap.ir import CsrMatrix, FloatArray, InputPort, Network, OutputPort, Population, Projection, SpikeSum
-from snnmap.packages import import_package
+from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
 if TYPE_CHECKING:
     from torch import fx, nn

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnmap.errors import FrontendError, NetworkError
+from snnmap.core.errors import FrontendError, NetworkError
+from snnmap.core.packages import import_package
 from snnmap.frontends.torch.accept import require_module, require_own_forward, unwrap
 from snnmap.frontends.torch.call import FIX, Call, Value, call_node, first_value
 from snnmap.frontends.torch.functions import find_function
@@ -13,7 +14,6 @@ from snnmap.frontends.torch.layers import find_layer
 from snnmap.frontends.torch.shapes import describe, is_shape_query
 from snnmap.graph import GraphBuilder, LayerGraph, UnreadableError
 from snnmap.graph.operation import Array
-from snnmap.packages import import_package
 
 if TYPE_CHECKING:
     from torch import fx

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from snnmap.errors import NetworkError
+from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, TensorType, operation
 from snnmap.graph.windows import check_channels, spread_channels
 

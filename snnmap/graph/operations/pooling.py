@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from snnmap.errors import NetworkError
+from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 from snnmap.graph.windows import Windows, require_rank
 

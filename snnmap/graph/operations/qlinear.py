@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from snnmap.errors import NetworkError
+from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 from snnmap.graph.operations.arithmetic import infer_spread
 from snnmap.graph.operations.conv import convolve, infer_convolution

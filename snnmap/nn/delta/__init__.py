@@ -15,13 +15,11 @@ from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear, mas
 from snnmap.nn.delta.post_training import fit_steps, search_steps
 from snnmap.nn.delta.quantisers import FixedPoint, StepQuantiser, count_integer_bits
 from snnmap.nn.delta.sigma_delta import SigmaDeltaQuantiser
-from snnmap.nn.delta.stream import DeltaStream
 from snnmap.nn.delta.synaptic_signal import EtaSchedule, SynapticSignals
 
 __all__ = [
     # delta inference
     "DeltaNetwork",
-    "DeltaStream",
     "DeltaSynapse",
     # layers to train with
     "DeltaActivation",

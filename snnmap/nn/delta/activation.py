@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.delta.inference import require_time
 from snnmap.nn.delta.quantisers import FixedPoint, StepQuantiser
 from snnmap.nn.quantised import QuantisedReLU

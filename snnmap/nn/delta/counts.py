@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.delta.activation import differences
 from snnmap.nn.delta.inference import DeltaSynapse, SynapticLayer, effective_weight
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear, MaskedSynapses
 from snnmap.nn.event_linear import EventLinear
 from snnmap.nn.tracing import foreign_hooks

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 
 __all__ = ["MaskedConv1d", "MaskedConv2d", "MaskedLinear", "MaskedSynapses", "mask_layers"]
 

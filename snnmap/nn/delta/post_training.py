@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.delta.activation import run_frames
 from snnmap.nn.delta.sigma_delta import SigmaDeltaQuantiser
 from snnmap.nn.delta.synaptic_signal import SynapticSignals

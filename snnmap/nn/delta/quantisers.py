@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.quantised import step_from_data
 
 __all__ = ["FixedPoint", "StepQuantiser", "align_to_channels", "count_integer_bits"]

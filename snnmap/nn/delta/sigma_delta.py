@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.delta.quantisers import align_to_channels
 from snnmap.nn.quantised import step_from_data
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Generator, Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.delta.activation import differences
 from snnmap.nn.delta.inference import SynapticLayer
 from snnmap.nn.delta.masked import MaskedSynapses

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.delta import DeltaNetwork, run_frames
 from snnmap.nn.models.resnet import ResNet
 

@@ -12,7 +12,7 @@ import pytest
 from layer_graphs import run_every_tensor
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.onnx import read_layer_graph
 from snnmap.graph import OPERATIONS, fuse_steps, measure_difference, run_graph
 from snnmap.graph.operation import Operation, TensorType, operation

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends import snntorch as snntorch_frontend
-from snnmap.ir import simulate_network
 from snnmap.loading import load
+from snnmap.network import simulate_network
 from snnmap.nn import LIF
 
 snn = pytest.importorskip("snntorch")

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.torch import load
-from snnmap.ir import simulate_network
+from snnmap.network import simulate_network
 from snnmap.nn import LIF, EventLinear, LeakyIntegrator, Residual, record_counts
 
 

@@ -11,7 +11,7 @@ from layer_graphs import run_every_tensor
 from layer_networks import NETWORKS, export_network, make_network
 from torch import Tensor, fx, nn
 
-from snnmap.errors import FrontendError
+from snnmap.core.errors import FrontendError
 from snnmap.frontends.onnx import read_layer_graph as read_onnx
 from snnmap.frontends.torch import read_layer_graph
 from snnmap.graph import (

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import DeltaNetwork, MaskedConv1d, MaskedConv2d, MaskedLinear, mask_layers
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import FixedPoint, QuantisedReLU, StepQuantiser, count_integer_bits, step_from_data
 
 Z = torch.linspace(-5.3, 5.9, 96, dtype=torch.float64).reshape(1, 3, 32)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import DeltaActivation, DeltaNetwork, insert_delta, run_frames
 from snnmap.nn.models import ResNet
 

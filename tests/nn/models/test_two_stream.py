@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn import DeltaActivation, DeltaCounter, DeltaNetwork, insert_delta, sparsity_penalty
 from snnmap.nn.models import ResNet, TwoStream, make_two_stream_resnet50, stack_differences
 

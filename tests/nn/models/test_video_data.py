@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from snnmap.errors import InputError
+from snnmap.core.errors import InputError
 from snnmap.nn.models import ResNet, TwoStream
 
 NAMES = ("Archery", "Bowling")

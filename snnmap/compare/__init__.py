@@ -1,7 +1,0 @@
-"""The end beside the beginning: what the bytes do, against the network as the frontend read it."""
-
-from snnmap.compare.compare import choose_samples, compare_image, count_spikes, read_port
-from snnmap.compare.decide import read_labels
-from snnmap.compare.source import SourceReference
-
-__all__ = ["SourceReference", "choose_samples", "compare_image", "count_spikes", "read_labels", "read_port"]

@@ -1,0 +1,142 @@
+"""Sparse weights: compressed rows as three read-only arrays."""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.core.errors import NetworkError
+from snnmap.core.record import IntArray, freeze_float, freeze_int, record, replace_array
+
+__all__ = ["CsrMatrix"]
+
+
+@record
+class CsrMatrix:
+    """A sparse matrix, one row a source neuron: compressed sparse rows in canonical form.
+
+    Canonical: column indices ascend strictly within a row. Rows are sources, columns are targets.
+
+    Attributes:
+        shape: ``(n_pre, n_post)``.
+        indptr: ``(n_pre + 1,) int64``, where each row starts in ``indices`` and ``data``.
+        indices: ``(nnz,) int64``, target of each stored weight.
+        data: ``(nnz,) float64`` or ``int64``, the weights.
+
+    Raises:
+        NetworkError: when the three arrays do not form a canonical matrix of this shape.
+    """
+
+    shape: tuple[int, int]
+    indptr: IntArray
+    indices: IntArray
+    data: npt.NDArray[Any]
+
+    def __post_init__(self) -> None:
+        is_integer = np.asarray(self.data).dtype.kind in "iu"
+        replace_array(self, "shape", (int(self.shape[0]), int(self.shape[1])))
+        replace_array(self, "indptr", freeze_int(self.indptr))
+        replace_array(self, "indices", freeze_int(self.indices))
+        replace_array(self, "data", freeze_int(self.data) if is_integer else freeze_float(self.data))
+        problem = self._find_defect()
+        if problem:
+            raise NetworkError(
+                f"the sparse matrix is malformed: {problem}",
+                measured=f"{self.indptr.size} row starts, {self.indices.size} columns, {self.data.size} weights",
+                limit=f"shape {self.shape}",
+                fix="build it with CsrMatrix.from_dense or CsrMatrix.from_triplets",
+            )
+
+    @classmethod
+    def from_dense(cls, weights: npt.ArrayLike) -> Self:
+        """Store the non-zero entries of a ``(n_pre, n_post)`` array; NaN counts as non-zero.
+
+        Example:
+            >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).indices.tolist()
+            [1, 0]
+        """
+        dense = np.asarray(weights)
+        if dense.ndim != 2:
+            raise NetworkError("weights must be a matrix", measured=f"{dense.ndim} dimensions", limit="2")
+        rows, columns = np.nonzero(dense)
+        return cls.from_triplets(rows, columns, dense[rows, columns], dense.shape)
+
+    @classmethod
+    def from_triplets(cls, rows: npt.ArrayLike, columns: npt.ArrayLike, data: npt.ArrayLike, shape: tuple[int, int]) -> Self:
+        """Build from one (source, target, weight) a synapse, in any order; those of one pair are added.
+
+        Entries that are, or add up to, exactly 0 are left out.
+
+        Example:
+            >>> CsrMatrix.from_triplets([0, 1, 0], [1, 0, 1], [2.0, 1.0, 0.5], (2, 2)).to_dense().tolist()
+            [[0.0, 2.5], [1.0, 0.0]]
+        """
+        row, column, weight = np.asarray(rows, np.int64), np.asarray(columns, np.int64), np.asarray(data)
+        order = np.lexsort((column, row))
+        row, column, weight = row[order], column[order], weight[order]
+        if row.size:
+            starts = np.flatnonzero(np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 0)])
+            row, column, weight = row[starts], column[starts], np.add.reduceat(weight, starts)
+        kept = weight != 0
+        counts = np.bincount(row[kept], minlength=shape[0]) if kept.any() else np.zeros(shape[0], np.int64)
+        return cls(shape=shape, indptr=np.r_[0, np.cumsum(counts)], indices=column[kept], data=weight[kept])
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> Self:
+        """Give a matrix without synapses."""
+        return cls(shape=shape, indptr=np.zeros(shape[0] + 1, np.int64), indices=np.zeros(0, np.int64), data=np.zeros(0))
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored weights."""
+        return int(self.data.size)
+
+    @property
+    def rows(self) -> IntArray:
+        """Source of each stored weight, ``(nnz,) int64``."""
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+
+    @property
+    def row_lengths(self) -> IntArray:
+        """Fan-out of each source, ``(n_pre,) int64``."""
+        return np.diff(self.indptr)
+
+    @property
+    def column_lengths(self) -> IntArray:
+        """Fan-in of each target, ``(n_post,) int64``."""
+        return np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64)
+
+    def transpose(self) -> "CsrMatrix":
+        """Give the same weights with sources and targets exchanged."""
+        return CsrMatrix.from_triplets(self.indices, self.rows, self.data, (self.shape[1], self.shape[0]))
+
+    def with_data(self, data: npt.ArrayLike) -> "CsrMatrix":
+        """Give the same pattern with other weights, ``(nnz,)``."""
+        return CsrMatrix(shape=self.shape, indptr=self.indptr, indices=self.indices, data=np.asarray(data))
+
+    def to_dense(self) -> npt.NDArray[Any]:
+        """Give a ``(n_pre, n_post)`` array; for small matrices and tests."""
+        dense = np.zeros(self.shape, self.data.dtype)
+        dense[self.rows, self.indices] = self.data
+        return dense
+
+    def to_scipy(self) -> Any:
+        """Give a ``scipy.sparse.csr_array`` over copies of the arrays."""
+        from scipy.sparse import csr_array
+
+        return csr_array((self.data.copy(), self.indices.copy(), self.indptr.copy()), shape=self.shape)
+
+    def _find_defect(self) -> str:
+        n_pre, n_post = self.shape
+        if self.indptr.shape != (n_pre + 1,) or self.indptr[0] != 0 or (np.diff(self.indptr) < 0).any():
+            return "the row starts do not ascend from 0, one a row and one more"
+        if self.indices.shape != self.data.shape or self.indptr[-1] != self.indices.size or self.indices.ndim != 1:
+            return "row starts, column indices and weights differ in length"
+        if self.indices.size == 0:
+            return ""
+        if self.indices.min() < 0 or self.indices.max() >= n_post:
+            return "a column index is outside the shape"
+        same_row = np.diff(self.rows) == 0
+        if (np.diff(self.indices)[same_row] <= 0).any():
+            return "column indices do not ascend strictly within a row"
+        return ""

@@ -1,0 +1,122 @@
+"""The errors a user can cause, and a warning; every other exception is a defect of snnmap."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from snnmap.core.diagnostics import Diagnostic
+
+__all__ = [
+    "ChipError",
+    "ConversionWarning",
+    "DesignRuleError",
+    "FormatError",
+    "FrontendError",
+    "InputError",
+    "NetworkError",
+    "SnnmapError",
+]
+
+
+class SnnmapError(Exception):
+    """An expected error: what, where, measured against limit, and how to fix it.
+
+    Args:
+        what: what is wrong, one sentence without a final stop.
+        where: file, population, block or argument.
+        measured: the value found.
+        limit: the value allowed.
+        fix: what the user can do.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", measured: str = "", limit: str = "", fix: str = "") -> None:
+        self.what, self.where, self.measured, self.limit, self.fix = what, where, measured, limit, fix
+        lines = [what]
+        if where:
+            lines.append(f"  where: {where}")
+        if measured or limit:
+            lines.append(f"  measured: {measured or '-'}   limit: {limit or '-'}")
+        if fix:
+            lines.append(f"  fix: {fix}")
+        super().__init__("\n".join(lines))
+
+    def within(self, place: str) -> "SnnmapError":
+        """Give the same error, its location preceded by the file or part that it was found in."""
+        where = f"{place}, {self.where}" if self.where else place
+        return type(self)(self.what, where=where, measured=self.measured, limit=self.limit, fix=self.fix)
+
+
+class ChipError(SnnmapError):
+    """A chip record is missing, incomplete or contradicts itself."""
+
+
+class NetworkError(SnnmapError):
+    """A network cannot be built or run as given."""
+
+
+class FrontendError(SnnmapError):
+    """A model cannot be read as a network."""
+
+    @classmethod
+    def from_failure(cls, what: str, error: BaseException, *, where: str, fix: str) -> Self:
+        """Give the error for an exception of the user's own code, which may fail even at giving its text."""
+        try:
+            text = f"{type(error).__name__}: {error}"
+        except Exception:
+            text = f"{type(error).__name__}, which cannot be printed"
+        return cls(f"{what}: {text}", where=where, fix=fix)
+
+
+class InputError(SnnmapError):
+    """An input raster does not suit the network, or an argument is out of range."""
+
+    @classmethod
+    def require_option(cls, options: object, name: str, holds: bool, limit: str, *, of: str) -> None:
+        """Refuse an option that is out of its range.
+
+        Args:
+            options: the record that holds it.
+            name: of its attribute.
+            holds: whether it is within its limit.
+            limit: in words.
+            of: what the options are of, such as ``the training``.
+
+        Raises:
+            InputError: it is not within its limit.
+        """
+        if not holds:
+            raise cls(
+                f"an option of {of} is out of range",
+                where=f"{type(options).__name__}.{name}",
+                measured=str(getattr(options, name)),
+                limit=limit,
+                fix=f"give {name} within its limit",
+            )
+
+
+class FormatError(SnnmapError):
+    """A bitstream, its text twin or an image does not follow its specification."""
+
+
+class DesignRuleError(SnnmapError):
+    """A network breaks design rules; the diagnostics say which, where and by how much."""
+
+    exit_code = 1
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
+        count = len(self.diagnostics)
+        noun = "violation" if count == 1 else "violations"
+        super().__init__("\n".join([f"{count} design rule {noun}", *map(str, self.diagnostics)]))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics,)
+
+    def within(self, place: str) -> SnnmapError:
+        """Give the same error: its diagnostics hold their own places."""
+        return self
+
+
+class ConversionWarning(UserWarning):
+    """A converted network gives other outputs than its ANN by more than the stated limit."""

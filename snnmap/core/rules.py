@@ -1,0 +1,144 @@
+"""Design rules as such: what a rule is, where it registers, and what is written about it. Neutral ground for every back end."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from snnmap.core.diagnostics import Diagnostic, Location, Severity
+from snnmap.core.errors import InputError
+
+__all__ = ["RULES", "Finding", "Rule", "Subject", "explain_rule", "format_rules", "rule"]
+
+_SubjectT = TypeVar("_SubjectT")
+Check = Callable[[Any], "Iterable[Finding]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject(Generic[_SubjectT]):
+    """What a rule looks at; a back end adds what it is held against."""
+
+    of: _SubjectT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One violation as a rule states it; the rule's id, name and severity are added to it."""
+
+    location: Location
+    message: str
+    measured: str = ""
+    limit: str = ""
+    unit: str = ""
+    fix: str = ""
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A design rule: its check, everything a user is told about it, and what a build makes of its findings.
+
+    Attributes:
+        id: stable id, family digit first.
+        name: readable as "allow NAME".
+        severity: of its findings, unless one states its own.
+        subject: type that it checks.
+        check: gives all violations of a :class:`Subject`.
+        text: documentation under fixed headings, from the function's docstring.
+        stops_folding: whether an error leaves nothing to fold, so that later rules cannot measure.
+        mended_by: choice of the mapping stage (a field of its options) that makes up for what is found; empty without one.
+        requantised: severities of findings that may go away when the network is quantised in another way.
+    """
+
+    id: str
+    name: str
+    severity: Severity
+    subject: type
+    check: Check
+    text: str
+    stops_folding: bool = False
+    mended_by: str = ""
+    requantised: tuple[Severity, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """What the ids of its family begin with, such as ``SNN6``."""
+        return self.id[:4]
+
+    def judge(self, subject: Subject[Any]) -> Iterator[Diagnostic]:
+        """Give all violations, under the rule's id and name."""
+        return map(self._sign, self.check(subject))
+
+    def _sign(self, finding: Finding) -> Diagnostic:
+        return Diagnostic(
+            rule=self.id,
+            name=self.name,
+            severity=finding.severity or self.severity,
+            location=finding.location,
+            message=finding.message,
+            measured=finding.measured,
+            limit=finding.limit,
+            unit=finding.unit,
+            fix=finding.fix,
+        )
+
+
+RULES: dict[str, Rule] = {}
+"""All rules of the families that were imported, by id."""
+
+
+def rule(
+    rule_id: str,
+    name: str,
+    subject: type,
+    severity: Severity = Severity.ERROR,
+    *,
+    stops_folding: bool = False,
+    mended_by: str = "",
+    requantised: tuple[Severity, ...] = (),
+) -> Callable[[Check], Rule]:
+    """Register a function as a design rule, which takes its name; its docstring is the user documentation."""
+
+    def register(check: Check) -> Rule:
+        entry = Rule(
+            id=rule_id,
+            name=name,
+            severity=severity,
+            subject=subject,
+            check=check,
+            text=inspect.cleandoc(check.__doc__ or ""),
+            stops_folding=stops_folding,
+            mended_by=mended_by,
+            requantised=requantised,
+        )
+        RULES[rule_id] = entry
+        return entry
+
+    return register
+
+
+def explain_rule(key: str) -> str:
+    """Give a rule's documentation by id or name.
+
+    Raises:
+        InputError: there is no such rule.
+
+    Example:
+        >>> import snnmap.lif.drc
+        >>> explain_rule("SNN103").splitlines()[0]
+        'SNN103 zero-delay-loop (error)'
+    """
+    for entry in RULES.values():
+        if key in (entry.id, entry.name):
+            return f"{entry.id} {entry.name} ({entry.severity})\n\n{entry.text}\n"
+    raise InputError(f"no rule is called '{key}'", limit=", ".join(sorted(RULES)), fix="use an id or a name of a rule")
+
+
+def format_rules() -> str:
+    """Give the documentation of all rules as Markdown, by family: the text of ``RULES.md``."""
+    parts = ["# Design rules\n\nWritten from the rules' own documentation; `snnmap explain RULE` prints one.\n"]
+    for _, entry in sorted(RULES.items()):
+        text = re.sub(r"^([A-Z][a-z ]+):", r"**\1:**", entry.text, flags=re.MULTILINE)
+        parts.append(f"## {entry.id} {entry.name} ({entry.severity})\n\n{text}\n")
+    return "\n".join(parts)

@@ -1,0 +1,273 @@
+"""Layers of a stream: the arrays that a kernel needs, their first values, and what has been counted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from snnmap.delta.activation import Activation
+from snnmap.delta.kernels import follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
+from snnmap.delta.signal import Array, Signal, allocate, flatten_last
+from snnmap.nn.delta.counts import LayerCount, count_fan_out
+from snnmap.nn.delta.inference import SynapticLayer, effective_weight
+
+__all__ = ["Follower", "Tally", "follow_by_map", "follow_by_mean", "follow_by_pool", "follow_by_sum", "follow_by_synapses"]
+
+MAX_SPARSE_DENSITY = 1 / 16  # below it, lists of weights are faster than whole rows
+NEAR_BYTES = 48 * 1024  # of weights, a core's first cache: with fewer, following took no longer than a dense step and its upkeep
+MAX_CHANGED = 0.4  # of the input of a convolution with more: above it torch, with its blocks of positions, is faster
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """How a node follows the changes of its inputs.
+
+    Attributes:
+        run: one step.
+        load: takes over the state from the node's dense output, ``(1, ...)``, once its inputs and output are loaded.
+    """
+
+    run: Callable[[], object]
+    load: Callable[[Tensor], None] = lambda _output: None
+
+
+@dataclass(slots=True)
+class Tally:
+    """The work of one layer of weights.
+
+    Attributes:
+        path: of the layer in the model.
+        source: its input.
+        fan_out: weights that are not 0 that each value of it meets, in its order of memory.
+        n_dense: multiply-accumulates of one frame that skips nothing.
+        n_outputs: pre-activations.
+        n_frames: since the reset.
+        totals: events, their multiply-accumulates, values that are not 0, theirs; and these two of the last frame.
+        n_extra_macs: those of dense passes, to be added to the events'.
+    """
+
+    path: str
+    source: Signal
+    fan_out: Array
+    n_dense: int
+    n_outputs: int
+    n_frames: int = 0
+    totals: Array = field(default_factory=lambda: np.zeros(6, np.int64))
+    n_extra_macs: int = 0
+
+    def reset(self) -> None:
+        """Begin a stream."""
+        self.totals[:] = 0
+        self.n_frames = self.n_extra_macs = 0
+
+    def load(self) -> None:
+        """Count what the input holds now as the last frame's values."""
+        active = self.source.values != 0
+        self.totals[4:] = active.sum(), self.fan_out[active].sum()
+
+    def count_start(self) -> None:
+        """Count a first frame: the change from nothing."""
+        self.load()
+        self.totals[:4] = np.tile(self.totals[4:], 2)
+
+    def count_refresh(self) -> None:
+        """Count a dense pass beside a step's events."""
+        self.load()
+        self.n_extra_macs += self.n_dense
+
+    def count_dense(self) -> None:
+        """Count a step of a layer that skips nothing."""
+        self.load()
+        self.totals[0] += self.source.count[0]
+        self.totals[2:4] += self.totals[4:]
+        self.n_extra_macs += self.n_dense
+
+    def give(self) -> LayerCount:
+        """Give the counts since the reset."""
+        n_changed, n_macs, n_active, n_macs_static = (int(total) for total in self.totals[:4])
+        return LayerCount(
+            name=self.path,
+            n_values=self.source.values.size * self.n_frames,
+            n_active=n_active,
+            n_changed=n_changed,
+            n_macs=n_macs + self.n_extra_macs,
+            n_macs_static=n_macs_static,
+            n_macs_dense=self.n_dense * self.n_frames,
+            n_state=self.source.values.size + self.n_outputs,
+        )
+
+
+def make_tally(path: str, layer: SynapticLayer, source: Signal, n_outputs: int) -> Tally:
+    """Make the tally of a layer that takes ``source``."""
+    frame = torch.zeros(1, *source.shape)
+    mask = effective_weight(layer).detach() != 0
+    fan_outs = [count_fan_out(layer, frame, kept).expand(source.shape) for kept in (mask, torch.ones_like(mask))]
+    fan_out = flatten_last(fan_outs[0], source.stored).astype(np.int64)
+    return Tally(path, source, fan_out, int(fan_outs[1].sum()), n_outputs)
+
+
+def follow_by_synapses(layer: SynapticLayer, source: Signal, tally: Tally, activation: Activation, out: Signal) -> Follower:
+    """Make a layer of weights follow; ``out`` is what follows it, after the activation."""
+    dtype, n_inputs = source.values.dtype, source.values.size
+    n_channels, row_width = activation.n_channels, activation.tables.shape[1]
+    n_positions = tally.n_outputs // n_channels
+    geometry = _layer_geometry(layer, source, out)
+    ways = (*_list_reach(geometry[[1, 3, 5, 7, 9, 11]]), *_list_reach(geometry[[2, 4, 6, 8, 10, 12]]))
+    weights = _weight_rows(layer, source, geometry, row_width)
+    total = allocate(n_positions * row_width, dtype)
+    counted = (source.changed, tally.fan_out, tally.totals)
+    sums = (total, allocate(n_inputs, dtype), np.zeros(n_positions, np.bool_))
+    settling = (sums, allocate(row_width, dtype), activation.constants, out.changed)
+    is_near = isinstance(layer, nn.Linear) or weights[0].nbytes <= NEAR_BYTES
+    max_events = n_inputs if is_near else MAX_CHANGED * n_inputs
+
+    def load(output: Tensor) -> None:
+        flat = flatten_last(output, (n_channels, *output.shape[2:]))
+        total.reshape(n_positions, row_width)[:, :n_channels] = flat.reshape(n_positions, n_channels)
+
+    def run() -> None:
+        if source.count[0] <= max_events:
+            follow_synapses(*counted, geometry, ways, weights, *settling)
+        else:
+            load(layer(source.borrow()))
+            settle_all(*counted, *settling)
+
+    return Follower(run, load)
+
+
+def follow_by_map(source: Signal, activation: Activation, out: Signal) -> Follower:
+    """Make an activation follow that could not be taken up by the layer before it."""
+    return Follower(partial(follow_map, source.changed, activation.constants, out.changed))
+
+
+def follow_by_sum(left: Signal, right: Signal, activation: Activation, out: Signal) -> Follower:
+    """Make a sum of two signals of equal shapes follow."""
+    return Follower(partial(follow_sum, left.changed, right.changed, activation.constants, out.changed))
+
+
+def follow_by_mean(source: Signal, activation: Activation, out: Signal) -> Follower:
+    """Make the mean over all positions follow."""
+    n_channels = source.stored[0]
+    n_positions = source.values.size // n_channels
+    total, means, fresh = (allocate(activation.tables.shape[1], source.values.dtype) for _ in range(3))
+
+    def load(_output: Tensor) -> None:
+        total[:n_channels] = source.values.reshape(n_positions, n_channels).sum(0)
+
+    arguments = (source.changed, n_positions, total, means, np.zeros(1, np.bool_), fresh)
+    return Follower(partial(follow_mean, *arguments, activation.constants, out.changed), load)
+
+
+def follow_by_pool(layer: Any, source: Signal, activation: Activation, out: Signal) -> Follower:
+    """Make a maximum or average pooling layer follow."""
+    n_axes = len(source.shape) - 1
+    kernel, stride, padding, dilation = (
+        _repeat(value, n_axes) for value in (layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1))
+    )
+    geometry = _make_geometry(source.stored, out.stored[1:], kernel, stride, padding, dilation)
+    divisors = _count_window(layer, source) if isinstance(layer, nn.AvgPool1d | nn.AvgPool2d) else np.zeros(0)
+    arguments = (source.changed, geometry, divisors.astype(source.values.dtype), np.zeros(out.values.size, np.bool_))
+    return Follower(partial(follow_pool, *arguments, activation.constants, out.changed))
+
+
+def _weight_rows(layer: SynapticLayer, source: Signal, geometry: Array, row_width: int) -> tuple[Array, Array, Array, Array]:
+    """Give a layer's weights as rows, ``(input channels * kernel places, row_width)``, or as lists, by what is faster."""
+    dtype, nothing = source.values.dtype, np.zeros(0, np.int64)
+    weight = effective_weight(layer).detach()
+    if isinstance(layer, nn.Linear):
+        by_place = weight[:, torch.from_numpy(flatten_last(torch.arange(weight.shape[1]), source.stored))].unsqueeze(2)
+    else:
+        order_y, order_x = (torch.from_numpy(_order_places(*geometry[numbers])) for numbers in ([5, 7, 11], [6, 8, 12]))
+        by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])[:, :, order_y][..., order_x].flatten(2)
+    n_outputs, n_group_inputs, n_places = by_place.shape
+    n_groups = 1 if isinstance(layer, nn.Linear) else layer.groups
+    if n_groups == 1 and int((weight != 0).sum()) >= MAX_SPARSE_DENSITY * weight.numel():
+        rows = allocate(n_group_inputs * n_places * row_width, dtype)
+        rows.reshape(n_group_inputs, n_places, row_width)[:, :, :n_outputs] = by_place.permute(1, 2, 0).numpy()
+        return rows, nothing, nothing, np.zeros(0, dtype)
+    channel, place, target = by_place.permute(1, 2, 0).nonzero(as_tuple=True)
+    row = (target // (n_outputs // n_groups) * n_group_inputs + channel) * n_places + place
+    order = torch.argsort(row, stable=True)
+    starts = np.zeros(n_places * n_groups * n_group_inputs + 1, np.int64)
+    starts[1:] = np.cumsum(np.bincount(row.numpy(), minlength=starts.size - 1))
+    return np.zeros(0, dtype), starts, target[order].numpy(), by_place[target, channel, place][order].numpy()
+
+
+def _order_places(n_places: int, stride: int, dilation: int) -> Array:
+    """Give a kernel's offsets along an axis in the order of places: so that neighbours reach neighbours, where they can."""
+    step = stride // dilation if stride % dilation == 0 else n_places
+    return np.concatenate([np.arange(start, n_places, step)[::-1] for start in range(min(step, n_places))])
+
+
+def _list_reach(axis: Array) -> tuple[Array, Array]:
+    """Give the starts and the runs of a reach, of an axis' input and output size, kernel, stride, padding and dilation."""
+    size, out_size, kernel, stride, padding, dilation = (int(number) for number in axis)
+    places = list(enumerate(_order_places(kernel, stride, dilation)))
+    starts: list[int] = [0]
+    runs: list[list[int]] = []
+    for place_in in range(size):
+        for place, offset in places:
+            target, rest = divmod(place_in + padding - int(offset) * dilation, stride)
+            if rest or not 0 <= target < out_size:
+                continue
+            follows = len(runs) > starts[-1] and [sum(runs[-1][::2]), sum(runs[-1][1:])] == [target, place]
+            if follows:
+                runs[-1][2] += 1
+            else:
+                runs.append([target, place, 1])
+        starts.append(len(runs))
+    return np.array(starts, np.int64), np.array(runs, np.int64).reshape(-1, 3)
+
+
+def _layer_geometry(layer: SynapticLayer, source: Signal, out: Signal) -> Array:
+    if isinstance(layer, nn.Linear):
+        return _make_geometry((source.values.size,), (), (), (), (), ())
+    padding = _padding_before(layer)
+    return _make_geometry(source.stored, out.stored[1:], layer.kernel_size, layer.stride, padding, layer.dilation)
+
+
+def _padding_before(layer: nn.Conv1d | nn.Conv2d) -> tuple[int, ...]:
+    """Give how many zeros stand before the first position of each axis; torch has the odd one of ``same`` behind."""
+    if not isinstance(layer.padding, str):
+        return layer.padding
+    if layer.padding == "valid":
+        return (0,) * len(layer.kernel_size)
+    return tuple(step * (size - 1) // 2 for step, size in zip(layer.dilation, layer.kernel_size, strict=True))
+
+
+def _make_geometry(
+    stored: tuple[int, ...],
+    out_positions: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Array:
+    """Give the numbers that the kernels expect, of two axes: those that are missing come first."""
+    numbers = [stored[0]]
+    for values, missing in ((stored[1:], 1), (out_positions, 1), (kernel, 1), (stride, 1), (padding, 0), (dilation, 1)):
+        numbers += [missing] * (2 - len(values)) + list(values)
+    return np.array(numbers, np.int64)
+
+
+def _repeat(value: Any, n_axes: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * n_axes
+
+
+def _count_window(layer: Any, source: Signal) -> Array:
+    """Give what the sum over each output position's window is divided by, ``(positions,)``: torch's rules, asked by ones."""
+    n_axes = len(source.shape) - 1
+    ones = torch.ones(1, 1, *source.shape[1:], dtype=torch.float64)
+    means: Tensor = layer(ones)
+    kernel, stride, padding = (
+        (first,) * (2 - n_axes) + _repeat(value, n_axes)
+        for value, first in ((layer.kernel_size, 1), (layer.stride, 1), (layer.padding, 0))
+    )
+    plane = ones if n_axes == 2 else ones.unsqueeze(2)
+    sums = nn.functional.avg_pool2d(plane, kernel, stride, padding, ceil_mode=layer.ceil_mode, divisor_override=1)
+    divisors: Array = (sums.flatten() / means.flatten()).round().numpy()
+    return divisors

@@ -1,0 +1,176 @@
+"""One stream of frames through a network that computes only what changes."""
+
+import copy
+
+import torch
+from torch import Tensor, fx, nn
+
+from snnmap.core.errors import InputError
+from snnmap.delta.plan import LEAVES, Plan
+from snnmap.nn.delta.counts import LayerCount
+from snnmap.nn.delta.inference import DeltaNetwork
+from snnmap.nn.tracing import refuse_hooks, trace_module
+
+__all__ = ["DeltaStream"]
+
+
+class DeltaStream:
+    """Run one stream of frames on a CPU; only input values that changed cost work.
+
+    The delta inference of Vijayan et al. 2022, eq. 3.3 to 3.5, executed event by event: each layer keeps its input and its
+    pre-activations; a changed value's weights times its change are added to the pre-activations that they reach, only those
+    go through normalisation, activation and quantiser, and only what changes then goes on. The first frame runs densely in
+    torch. At every step the output is ``model(frame)``, but for rounding.
+
+    These skip: Linear (of ``(features,)`` a frame), Conv1d and Conv2d of zero padding, and their masked kinds; BatchNorm1d and
+    2d, ReLU, the package's quantisers, Identity, Dropout, flattening, sums of two signals, average and maximum pooling, adaptive
+    average pooling to one position. Every other node of the graph runs densely at every step, and its changes are found by
+    comparison: :attr:`dense_nodes`. A layer whose weights are mostly 0, or in groups, keeps lists of those that are not 0. Where
+    most of a large convolution's input changes in a step, torch computes its pre-activations anew in that step.
+
+    Rounding: pre-activations are sums over all changes since the last dense pass, so that their rounding errors add up like a
+    random walk. Over 1,000 steps of three convolutions and a head the largest error was 2.7e-6 of the largest output, and 6e-15
+    in float64 (``benchmarks/delta_streaming.py``). ``refresh_every`` bounds it, ``dtype=torch.float64`` all but removes it and
+    takes longer, since vectors hold half as many values. A quantised value close to the middle between two levels may take
+    another level than torch's sum, in another order, gives it; exact sums (dyadic weights and steps) never drift.
+
+    Args:
+        model: of one frame ``(1, ...)``; copied, in evaluation, with its weights of now.
+        example_frame: ``(1, ...)``; quantisers without a step take it from this frame.
+        dtype: of states and arithmetic: float32 or float64; None takes the model's.
+        refresh_every: steps after which a dense pass in torch sets all states anew; None never does.
+
+    Attributes:
+        dense_nodes: names of the graph's nodes that skip nothing.
+
+    Raises:
+        FrontendError: the model's forward cannot be followed.
+        InputError: frames of a batch, a forward of several arguments or results, another dtype, or ``refresh_every`` below 1.
+    """
+
+    def __init__(
+        self, model: nn.Module, example_frame: Tensor, *, dtype: torch.dtype | None = None, refresh_every: int | None = None
+    ) -> None:
+        self.dtype = _choose_dtype(model, example_frame) if dtype is None else dtype
+        self.refresh_every = refresh_every
+        self._require_options(example_frame)
+        _require_model(model)
+        owner = nn.Sequential(_copy_without_hooks(model)).eval().to(self.dtype)
+        graph = trace_module(owner, LEAVES)
+        self._plan = Plan(fx.GraphModule(owner, graph), example_frame.to(self.dtype))
+        self.dense_nodes = tuple(self._plan.dense)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream: the next frame is a first one."""
+        self.n_steps = 0
+        for tally in self._plan.tallies:
+            tally.reset()
+
+    def step(self, frame: Tensor) -> Tensor:
+        """Give the output of the stream's next frame.
+
+        Args:
+            frame: ``(1, ...)``, of the example's shape, finite.
+
+        Returns:
+            ``(1, ...)``, in the stream's dtype; the caller's to keep.
+
+        Raises:
+            InputError: another shape, or a value that is not finite and would stay in the states. If the network made it, the
+                stream is reset; a refused frame changes nothing.
+        """
+        self._require_frame(frame)
+        try:
+            return self._step(frame.detach().to(self.dtype))
+        except BaseException:
+            self.reset()
+            raise
+
+    def _step(self, frame: Tensor) -> Tensor:
+        with torch.inference_mode():
+            if self.n_steps == 0:
+                self._plan.start(frame)
+            else:
+                self._plan.follow(frame)
+            self.n_steps += 1
+            if self.refresh_every is not None and self.n_steps % self.refresh_every == 0:
+                self._plan.refresh(frame)
+            for tally in self._plan.tallies:
+                tally.n_frames = self.n_steps
+        output = self._plan.give_output()
+        if not torch.isfinite(output).all():
+            raise InputError(
+                "the output is not finite, and would not become so again",
+                where=f"DeltaStream.step, frame {self.n_steps - 1}",
+                measured=f"largest value of the frame {float(frame.abs().max()):.4g}",
+                limit="finite",
+                fix="give smaller values; the stream was reset",
+            )
+        return output
+
+    def counts(self) -> tuple[LayerCount, ...]:
+        """Give the work of each layer of weights since the reset, in the order of the graph.
+
+        Where sums are exact these are :class:`DeltaCounter`'s numbers for the same frames (elsewhere a value that should come
+        back to 0 may miss it by a rounding error, and counts as active): ``n_macs`` counts a changed value's weights that are not
+        0, while rows kept dense multiply their zeros too; a first frame, which torch runs densely, counts as the change from
+        nothing. A refresh and a layer among ``dense_nodes`` count densely; a step in which torch computes a layer, since most of
+        its input changed, counts the changes.
+        """
+        return tuple(tally.give() for tally in self._plan.tallies)
+
+    def _require_options(self, example: Tensor) -> None:
+        if example.ndim < 2 or example.shape[0] != 1 or not example.numel():
+            raise InputError(
+                "a stream has one frame a step",
+                where="DeltaStream",
+                measured=str(tuple(example.shape)),
+                limit="(1, ...)",
+                fix="give a frame with a batch of 1; a stream of its own for each sample",
+            )
+        if self.dtype not in (torch.float32, torch.float64) or (self.refresh_every is not None and self.refresh_every < 1):
+            raise InputError(
+                "a stream cannot be run so",
+                where="DeltaStream",
+                measured=f"dtype={self.dtype}, refresh_every={self.refresh_every}",
+                limit="float32 or float64, >= 1 or None",
+                fix="give dtype=torch.float32, refresh_every=None",
+            )
+
+    def _require_frame(self, frame: Tensor) -> None:
+        """Refuse another shape, and values that are not finite."""
+        shape = (1, *self._plan.input.shape)
+        if tuple(frame.shape) != shape or not torch.isfinite(frame).all():
+            raise InputError(
+                "the stream cannot take this frame",
+                where=f"DeltaStream.step, frame {self.n_steps}",
+                measured=f"shape {tuple(frame.shape)}, {int((~torch.isfinite(frame)).sum())} values not finite",
+                limit=f"shape {shape}, all finite",
+                fix="give finite frames of the example's shape",
+            )
+
+
+def _require_model(model: nn.Module) -> None:
+    refuse_hooks(model)
+    if isinstance(model, DeltaNetwork):
+        raise InputError(
+            "the model runs by delta inference already",
+            where="DeltaStream",
+            measured="DeltaNetwork",
+            fix="give the model it was made of",
+        )
+
+
+def _copy_without_hooks(model: nn.Module) -> nn.Module:
+    """Copy a model whose hooks are all our own, of counters and penalties, which have no part in a stream."""
+    result = copy.deepcopy(model)
+    for module in result.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return result
+
+
+def _choose_dtype(model: nn.Module, example: Tensor) -> torch.dtype:
+    """Give the type of the model's first floating-point parameter, or else the example's."""
+    return next((parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), example.dtype)

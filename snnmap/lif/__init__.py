@@ -1,0 +1,1 @@
+"""The back end for fixed LIF chips: one recurrent hidden population."""

@@ -1,0 +1,19 @@
+"""The image as bytes, as text and as memory files; bitstreams/FORMAT.md is the specification."""
+
+from snnmap.lif.bitstream.decode import BlockEntry, Header, decode, read_header
+from snnmap.lif.bitstream.encode import encode
+from snnmap.lif.bitstream.readmemh import export_readmemh
+from snnmap.lif.bitstream.text import assemble, disassemble
+
+__all__ = [
+    # bytes
+    "BlockEntry",
+    "Header",
+    "decode",
+    "encode",
+    "read_header",
+    # text and memory files
+    "assemble",
+    "disassemble",
+    "export_readmemh",
+]

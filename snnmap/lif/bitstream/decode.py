@@ -1,0 +1,192 @@
+"""From bytes to an image, refusing everything that encoding never writes."""
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from snnmap.chip import Chip, find_chip_by_id
+from snnmap.core import IntArray
+from snnmap.core.errors import FormatError
+from snnmap.lif.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, MAX_BLOCKS, SHA_BYTES, VERSION, word_bytes
+from snnmap.lif.program import Block, BlockKind, Image, unpack
+
+__all__ = ["BlockEntry", "Header", "decode", "read_header"]
+
+_DAMAGED = "transfer the file again, in binary mode, or build it anew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockEntry:
+    """One line of the directory: where a block is in the file."""
+
+    kind: BlockKind
+    synapse: int
+    word_bits: int
+    offset: int
+    n_words: int
+    crc: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the block in the file."""
+        return self.n_words * word_bytes(self.word_bits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a bitstream says of itself."""
+
+    version: int
+    chip_id: int
+    chip_digest: bytes
+    total_size: int
+    blocks: tuple[BlockEntry, ...]
+
+
+def decode(data: bytes, *, chip: Chip | None = None) -> Image:
+    """Read a bitstream; the exact inverse of :func:`~snnmap.lif.bitstream.encode`.
+
+    Args:
+        data: the whole file.
+        chip: the record to read it with; by default the built-in chip with the header's id.
+
+    Raises:
+        FormatError: any bit differs from what encoding writes, or the chip record is another one.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.lif.bitstream import encode
+        >>> from snnmap.pipeline import compile_model
+        >>> artifacts = compile_model(network, "xylo-audio-3")
+        >>> encode(decode(artifacts.bitstream)) == artifacts.bitstream
+        True
+    """
+    header = read_header(data)
+    blocks = tuple(_read_block(data, entry) for entry in header.blocks)
+    _require(
+        hashlib.sha256(data[:-SHA_BYTES]).digest() == data[-SHA_BYTES:],
+        "the SHA-256 at the end does not fit the content",
+        where=f"byte {len(data) - SHA_BYTES}",
+    )
+    image = Image(chip=_find_chip(header, chip), blocks=blocks)
+    unpack(image)
+    return image
+
+
+def read_header(data: bytes) -> Header:
+    """Read and check header and directory, without the blocks.
+
+    Nothing is allocated from sizes in the file before its CRC has been checked.
+
+    Raises:
+        FormatError: not a bitstream, another version, damaged, truncated or longer than it says.
+    """
+    smallest = HEADER.size + CRC.size + SHA_BYTES
+    _require(len(data) >= smallest, "the file is too short", where="byte 0", measured=str(len(data)), limit=f"{smallest} bytes")
+    magic, version, chip_id, total_size, n_blocks, zero, digest = HEADER.unpack_from(data)
+    _require(magic == MAGIC, "this is not a snnmap bitstream", where="byte 0", measured=magic.hex(" "), limit=MAGIC.hex(" "))
+    _require(version == VERSION, "the format version is unknown", where="byte 8", measured=str(version), limit=str(VERSION))
+    _require(
+        total_size == len(data),
+        "the file has another size than it says",
+        where="byte 12",
+        measured=str(len(data)),
+        limit=str(total_size),
+    )
+    _require(n_blocks <= MAX_BLOCKS, "too many blocks", where="byte 16", measured=str(n_blocks), limit=str(MAX_BLOCKS))
+    end = HEADER.size + n_blocks * DIRECTORY_ENTRY.size
+    _require(
+        end + CRC.size + SHA_BYTES <= len(data), "the directory is longer than the file", where="byte 16", measured=str(n_blocks)
+    )
+    (crc,) = CRC.unpack_from(data, end)
+    _require(
+        crc == zlib.crc32(data[:end]),
+        "the header's CRC does not fit",
+        where=f"byte {end}",
+        measured=f"{zlib.crc32(data[:end]):08x}",
+        limit=f"{crc:08x}",
+    )
+    _require(zero == 0, "a reserved field is not zero", where="byte 18", measured=str(zero), limit="0")
+    entries = tuple(_read_entry(data, number) for number in range(n_blocks))
+    _require_contiguous(entries, end + CRC.size, total_size - SHA_BYTES)
+    return Header(version=version, chip_id=chip_id, chip_digest=digest, total_size=total_size, blocks=entries)
+
+
+def _read_entry(data: bytes, number: int) -> BlockEntry:
+    at = HEADER.size + number * DIRECTORY_ENTRY.size
+    kind, synapse, word_bits, zero, offset, n_words, crc = DIRECTORY_ENTRY.unpack_from(data, at)
+    where = f"directory entry {number}, byte {at}"
+    _require(kind in set(BlockKind), "the block kind is unknown", where=where, measured=str(kind), limit="1..11")
+    _require(1 <= word_bits <= 32, "a word's width is out of range", where=where, measured=str(word_bits), limit="1..32 bits")
+    _require(zero == 0, "a reserved field is not zero", where=where, measured=str(zero), limit="0")
+    return BlockEntry(kind=BlockKind(kind), synapse=synapse, word_bits=word_bits, offset=offset, n_words=n_words, crc=crc)
+
+
+def _require_contiguous(entries: tuple[BlockEntry, ...], start: int, stop: int) -> None:
+    """Check that blocks ascend and follow each other without hole or overlap up to the trailer."""
+    before = (-1, -1)
+    for number, entry in enumerate(entries):
+        where = f"directory entry {number}"
+        key = (int(entry.kind), entry.synapse)
+        _require(
+            key > before, "blocks do not ascend in kind and synapse", where=where, measured=str(key), limit=f"above {before}"
+        )
+        _require(
+            entry.offset == start, "a block leaves a hole or overlaps", where=where, measured=str(entry.offset), limit=str(start)
+        )
+        before, start = key, start + entry.n_bytes
+        _require(start <= stop, "a block reaches past the end", where=where, measured=str(start), limit=str(stop))
+    _require(
+        start == stop,
+        "bytes lie between the last block and the trailer",
+        where=f"byte {start}",
+        measured=str(stop - start),
+        limit="0",
+    )
+
+
+def _find_chip(header: Header, chip: Chip | None) -> Chip:
+    record = find_chip_by_id(header.chip_id) if chip is None else chip
+    if record is None or record.chip_id != header.chip_id:
+        raise FormatError(
+            "the bitstream is for another chip", where="byte 10", measured=f"chip id {header.chip_id}",
+            limit="a built-in chip" if record is None else f"chip id {record.chip_id} ('{record.name}')",
+            fix="give the chip's TOML file",
+        )  # fmt: skip
+    _require(
+        record.digest == header.chip_digest,
+        f"the bitstream was written for another record of chip '{record.plain_name}'",
+        where="byte 20", measured=header.chip_digest.hex()[:16], limit=record.short_digest,
+        fix="give the chip's TOML file that it was built with",
+    )  # fmt: skip
+    return record
+
+
+def _read_block(data: bytes, entry: BlockEntry) -> Block:
+    payload = data[entry.offset : entry.offset + entry.n_bytes]
+    where = f"block {entry.kind.name}[{entry.synapse}], byte {entry.offset}"
+    _require(
+        zlib.crc32(payload) == entry.crc,
+        "the block's CRC does not fit",
+        where=where,
+        measured=f"{zlib.crc32(payload):08x}",
+        limit=f"{entry.crc:08x}",
+    )
+    words = _split_words(payload, word_bytes(entry.word_bits))
+    _require(not (words >> entry.word_bits).any(), "pad bits are not zero", where=where, limit=f"{entry.word_bits} bits a word")
+    return Block(kind=entry.kind, synapse=entry.synapse, word_bits=entry.word_bits, words=words)
+
+
+def _split_words(payload: bytes, width: int) -> IntArray:
+    narrow = np.frombuffer(payload, np.uint8).reshape(-1, width)
+    wide = np.zeros((narrow.shape[0], 8), np.uint8)
+    wide[:, :width] = narrow
+    return wide.view("<i8").ravel().astype(np.int64)
+
+
+def _require(holds: bool, what: str, *, where: str, measured: str = "", limit: str = "", fix: str = _DAMAGED) -> None:
+    if not holds:
+        raise FormatError(what, where=where, measured=measured, limit=limit, fix=fix)

@@ -1,0 +1,54 @@
+"""From an image to bytes."""
+
+import hashlib
+import zlib
+
+import numpy as np
+
+from snnmap.core.errors import FormatError
+from snnmap.lif.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, MAX_BYTES, SHA_BYTES, VERSION, word_bytes
+from snnmap.lif.program import Block, Image, unpack
+
+__all__ = ["encode"]
+
+
+def encode(image: Image) -> bytes:
+    """Write an image as a bitstream; the format is specified in bitstreams/FORMAT.md.
+
+    Equal images give equal bytes, on every machine.
+
+    Raises:
+        FormatError: the image is not one that packing could make, or takes more bytes than the format counts.
+    """
+    unpack(image)
+    _require_size(image)
+    payloads = [_join_words(block) for block in image.blocks]
+    offset = HEADER.size + len(payloads) * DIRECTORY_ENTRY.size + CRC.size
+    directory = b""
+    for block, payload in zip(image.blocks, payloads, strict=True):
+        fields = (block.kind, block.synapse, block.word_bits, 0, offset, block.words.size, zlib.crc32(payload))
+        directory += DIRECTORY_ENTRY.pack(*fields)
+        offset += len(payload)
+    chip = image.chip
+    header = HEADER.pack(MAGIC, VERSION, chip.chip_id, offset + SHA_BYTES, len(payloads), 0, chip.digest) + directory
+    content = header + CRC.pack(zlib.crc32(header)) + b"".join(payloads)
+    return content + hashlib.sha256(content).digest()
+
+
+def _require_size(image: Image) -> None:
+    size = HEADER.size + CRC.size + SHA_BYTES
+    size += sum(DIRECTORY_ENTRY.size + block.words.size * word_bytes(block.word_bits) for block in image.blocks)
+    if size > MAX_BYTES:
+        raise FormatError(
+            "the image takes more bytes than a bitstream can say",
+            where=f"chip '{image.chip.name}'",
+            measured=f"{size} bytes",
+            limit=f"{MAX_BYTES} bytes",
+            fix="prune weights, or split the network over several chips",
+        )
+
+
+def _join_words(block: Block) -> bytes:
+    """Write words in whole bytes, little-endian."""
+    wide = block.words.astype("<u8").reshape(-1, 1).view(np.uint8)
+    return wide[:, : word_bytes(block.word_bits)].tobytes()

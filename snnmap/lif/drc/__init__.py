@@ -1,0 +1,40 @@
+"""Design rules: everything that keeps a network from doing on the chip what it was trained to do.
+
+A rule has one place: a function in the module of its family, under :func:`snnmap.core.rules.rule`, with id, name, what it
+judges, and what a build makes of it (``stops_folding``, ``mended_by``, ``requantised``); its docstring is what users read.
+Beside it stand only its case in ``tests/rule_cases.py`` (a network that breaks it, one at its limit) and what
+``SNNMAP_UPDATE_GOLDEN=1 pytest tests/drc/test_rules.py`` writes: its messages and ``RULES.md``.
+"""
+
+from snnmap.core.rules import RULES, Rule, explain_rule, format_rules
+from snnmap.lif.drc import agreement, capacity, neuron, numeric, timing, topology
+from snnmap.lif.drc.engine import (
+    OnChip,
+    check_comparison,
+    check_mapped,
+    check_network,
+    check_quantised,
+    find_rule,
+)
+
+__all__ = [
+    # running
+    "check_comparison",
+    "check_mapped",
+    "check_network",
+    "check_quantised",
+    # the rules
+    "RULES",
+    "OnChip",
+    "Rule",
+    "explain_rule",
+    "find_rule",
+    "format_rules",
+    # the families
+    "agreement",
+    "capacity",
+    "neuron",
+    "numeric",
+    "timing",
+    "topology",
+]

@@ -1,0 +1,441 @@
+"""Family 6: does the bitstream do what the model does? Measured, by running both."""
+
+import math
+from collections.abc import Iterator
+
+from snnmap.core.diagnostics import Location, Severity
+from snnmap.lif.drc.engine import Finding, OnChip, rule
+from snnmap.lif.program import Agreement, Comparison, PopulationComparison
+
+__all__: list[str] = []
+
+_FEW_STEPS = 100
+"""Steps of calibration data, below which they show little."""
+_SURE = 0.01
+"""Chance below which too few agreeing samples are no accident."""
+_NEAR = 1 / 3
+"""Share of a limit on an error, up to which outputs of other classes may be near ties."""
+_MOST_SUMMED = 500
+_DEVIATIONS = 3.0
+"""Square roots of the spikes by which two counts must differ to be more than an accident."""
+_EITHER = (Severity.ERROR, Severity.WARNING)
+_CALIBRATE = "give calibration data of typical use (calibration=, --calibration)"
+_TRAIN_ON = "train on with the chip's own spikes (snnmap.train.to_chip_exact)"
+
+
+@rule("SNN601", "rate-differs", Comparison, requantised=_EITHER)
+def check_rates(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: compares the spikes of each population on the chip with the model's, and finds those outside 0.8 to 1.25.
+
+    Why it matters: a layer that fires much more or less than it was trained to feeds the next one wrongly; deep networks die or
+    burst. A difference that few spikes can make is a warning. Drawn inputs go from few spikes to many and are not those of use:
+    there half the difference (in logarithms, 0.89 to 1.12) in any sample is a warning.
+
+    Example: time constants that the chip does not code, layer upon layer, on a chip without biases.
+
+    How to fix: calibrate with data of typical use; train on with the chip's own spikes (`snnmap.train.to_chip_exact`); accept it
+    with `--allow SNN601`, or other limits (`--limit rate_low=0.7`).
+    """
+    comparison = subject.of
+    limits = comparison.limits
+    for population in comparison.populations:
+        if not population.fires:
+            continue
+        lowest, highest = population.lowest_rate, population.highest_rate
+        if not limits.rate_low <= population.rate <= limits.rate_high:
+            difference = abs(population.chip_spikes - population.model_spikes)
+            accident = difference <= _DEVIATIONS * math.sqrt(population.chip_spikes + population.model_spikes)
+            yield Finding(
+                location=_at(population),
+                message=f"the population fires at another rate on the chip, on {comparison.inputs}",
+                measured=f"{population.chip_spikes} spikes, {population.rate:.3g} of the model's {population.model_spikes}",
+                limit=f"{limits.rate_low:g}..{limits.rate_high:g}",
+                fix=_advise(comparison),
+                severity=Severity.WARNING if accident else None,
+            )
+        elif comparison.drawn and not (math.sqrt(limits.rate_low) <= lowest and highest <= math.sqrt(limits.rate_high)):
+            yield Finding(
+                location=_at(population),
+                message=f"the population fires at other rates on the chip in some samples of {comparison.inputs}",
+                measured=f"{lowest:.3g} to {highest:.3g} times the model's",
+                limit=f"{math.sqrt(limits.rate_low):.3g}..{math.sqrt(limits.rate_high):.3g}",
+                fix=_CALIBRATE,
+                severity=Severity.WARNING,
+            )
+
+
+@rule("SNN602", "more-spikes-than-the-model", Comparison)
+def check_excess(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: where a model's neurons send fewer spikes a step than the chip's can, looks whether any would send more.
+
+    Why it matters: a neuron of snnTorch, Norse or SpikingJelly sends one spike a step, however far its potential is above the
+    threshold; the chip's sends one for each threshold, up to 31. Where no potential reaches two thresholds that makes no
+    difference, which is told as a warning, since it was seen on these inputs only; where one does, the bitstream is another
+    network. No scale and no added neuron makes up for it exactly: what a neuron keeps above its threshold differs too.
+
+    Example: a recurrent network of `snntorch.RSynaptic` whose inputs come in bursts.
+
+    How to fix: train on with the chip's own spikes (`snnmap.train.to_chip_exact`), or take a chip whose neurons send one spike a
+    step (`generic-4096-single`), or, where the framework can, train with the chip's limit (`max_spikes_per_dt=31` in Rockpool,
+    `max_count=31` in `snnmap.nn`).
+    """
+    comparison = subject.of
+    for population in comparison.populations:
+        most = subject.chip.outputs.max_count if population.is_output else subject.chip.hidden.max_count
+        if not population.fires or population.max_count >= most:
+            continue
+        share = population.excess / max(1, population.chip_spikes)
+        met = population.excess or population.beyond
+        severe = share > comparison.limits.excess_share or population.beyond > comparison.limits.excess_share * population.active
+        yield Finding(
+            location=_at(population),
+            message=f"the chip sends several spikes a step where the model sends at most {population.max_count}"
+            if met
+            else f"the model sends at most {population.max_count} spikes a step and the chip more, but none did",
+            measured=f"{population.excess} spikes too many, {population.beyond} potentials beyond a further threshold, "
+            f"on {comparison.inputs}",
+            limit=f"{comparison.limits.excess_share:.1%} of {population.chip_spikes} spikes",
+            fix=_advise_counts(comparison.framework, most) if met else "",
+            severity=None if met and severe else Severity.WARNING,
+        )
+
+
+@rule("SNN603", "readout-lost", Comparison, requantised=_EITHER)
+def check_readouts(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: looks whether neurons that are read by their potentials or currents fire or saturate on the chip.
+
+    Why it matters: the chip has no neurons that never fire. One whose potential reaches the highest threshold loses it, and what
+    is read is no longer what was computed; one whose state is at the limit of 16 bits stands still. Of a network in the chip's
+    own integers, whose scales are fixed, drawn inputs that do so are a warning: they may never come.
+
+    Example: inputs that are stronger than the calibration data.
+
+    How to fix: calibrate with data as strong as those that it will be used on.
+    """
+    comparison = subject.of
+    for port in comparison.ports:
+        if port.readout != "spikes" and (port.spikes or port.saturated):
+            yield Finding(
+                location=Location(port=port.name),
+                message=f"neurons that are read by their {port.readout} fire or saturate, on {comparison.inputs}",
+                measured=f"{port.spikes} spikes, {port.saturated} values at the limit",
+                limit="0",
+                fix=_advise_readout(comparison),
+                severity=Severity.WARNING if comparison.drawn and comparison.integers else None,
+            )
+
+
+@rule("SNN604", "decisions-differ", Comparison, requantised=(Severity.ERROR,))
+def check_decisions(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: compares the classes that are read from bitstream and model, and finds agreement below 95% of the samples.
+
+    Why it matters: it is what a classifier is for. Unless the way of reading is given (`CompileOptions.decision`, `--decision`),
+    it is measured by the last, mean and largest potential (or by the count of spikes), and an error only where all of them
+    differ. Too few samples to be sure, or drawn inputs, on which classes mean little, are a warning; and so are potentials whose
+    values are right within 30% of their spread, unless labels or a way of reading say that they are classes at all.
+
+    Example: a network of time constants that the chip does not code, read by the last potential.
+
+    How to fix: train on with the chip's own spikes (`snnmap.train.to_chip_exact`), calibrate with more samples, or accept it with
+    `--allow SNN604`.
+    """
+    comparison = subject.of
+    n, least = comparison.n_samples, comparison.limits.decisions
+    for port in comparison.ports:
+        low = [a for a in port.agreements if a.agreeing < least * n]
+        if low:
+            sure = all(_chance(a.agreeing, n, least) < _SURE for a in port.agreements)
+            means = comparison.classifies or port.readout == "spikes" or port.error > comparison.limits.readout_error
+            yield Finding(
+                location=Location(port=port.name),
+                message=f"the chip decides otherwise than the model, on {comparison.inputs}",
+                measured=", ".join(f"{_describe(a)} agrees on {a.agreeing} of {n}" for a in low),
+                limit=f"{least:.0%}",
+                fix=_advise(comparison),
+                severity=None if sure and means and not comparison.drawn else Severity.WARNING,
+            )
+
+
+@rule("SNN605", "neurons-died", Comparison, Severity.WARNING, requantised=_EITHER)
+def check_dead(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: counts neurons that fire several times in the model and never on the chip, beyond a tenth of those that fire.
+
+    Why it matters: what they told is lost, even where the population's rate is right.
+
+    Example: neurons that seldom reach their thresholds, whose small weights became 0.
+
+    How to fix: calibrate, or train on with the chip's own spikes (`snnmap.train.to_chip_exact`).
+    """
+    comparison = subject.of
+    for population in comparison.populations:
+        if population.died > comparison.limits.died_share * population.firing:
+            yield Finding(
+                location=_at(population),
+                message=f"neurons that fire in the model never fire on the chip, on {comparison.inputs}",
+                measured=f"{population.died} of {population.firing}",
+                limit=f"{comparison.limits.died_share:.0%}",
+                unit="neurons",
+                fix=_advise(comparison),
+            )
+
+
+@rule("SNN606", "states-saturate", Comparison, Severity.WARNING)
+def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: counts steps in which a state of a neuron is at the limit of the chip's words.
+
+    Why it matters: what is beyond is forgotten: deep inhibition ends too early, bursts are shorter.
+
+    A converted ReLU that is off sinks without end, and is let saturate; of a conversion that is near its source nothing is said.
+
+    Example: inhibition of hundreds of thresholds onto a slow membrane.
+
+    How to fix: calibrate with data of typical use; train with smaller weights or shorter time constants.
+    """
+    comparison = subject.of
+    for population in comparison.populations:
+        by_design = comparison.converted is not None and comparison.converted.error <= comparison.limits.conversion_error
+        if population.fires and not by_design and population.saturated > comparison.limits.saturated_share * population.pairs:
+            yield Finding(
+                location=_at(population),
+                message=f"states are at the chip's limit, on {comparison.inputs}",
+                measured=f"{population.saturated / population.pairs:.2%}",
+                limit=f"{comparison.limits.saturated_share:.2%}",
+                unit="of the steps",
+                fix=_CALIBRATE if comparison.drawn else "train with smaller weights or shorter time constants",
+            )
+
+
+@rule("SNN607", "nothing-shown", Comparison, Severity.WARNING)
+def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: finds populations that never fire in the model on the inputs of the comparison, inputs that never come or
+    never change, and outputs that never decide.
+
+    Why it matters: about what stays silent nothing was shown. A model that does nothing at all on its own calibration data is an
+    error: those are other data than it was trained on, or it does nothing.
+
+    Example: calibration data in another unit than the training data.
+
+    How to fix: give calibration data of typical use, coded as in training.
+    """
+    comparison = subject.of
+    kind = comparison.inputs
+    fix = "give calibration data of typical use, coded as in training"
+    if not comparison.input_spikes:
+        yield Finding(
+            location=Location(), message=f"no spike came in, on {kind}", measured="0", limit="1", unit="spikes", fix=fix
+        )
+    if comparison.is_constant and comparison.input_spikes:
+        yield Finding(
+            location=Location(),
+            message=f"every input count is the same, on {kind}",
+            measured="1",
+            limit="2",
+            unit="values",
+            fix=fix,
+        )
+    silent = [p for p in comparison.populations if p.fires and not p.model_spikes]
+    everything = bool(silent) and len(silent) == sum(p.fires for p in comparison.populations)
+    for population in silent:
+        yield Finding(
+            location=_at(population),
+            message=f"the population never fires in the model, so that nothing was shown about it, on {kind}",
+            measured="0",
+            limit="1",
+            unit="spikes",
+            fix=fix,
+            severity=Severity.ERROR if everything and not comparison.drawn else None,
+        )
+    for port in comparison.ports:
+        undecided = min((a.undecided for a in port.agreements), default=0)
+        if comparison.n_samples and undecided == comparison.n_samples:
+            yield Finding(
+                location=Location(port=port.name),
+                message=f"the output never decides in the model, on {kind}",
+                measured=f"{undecided} of {comparison.n_samples} samples with all outputs equal",
+                limit="some that decide",
+                fix="train the model on, or give data that it decides on" if not comparison.drawn else fix,
+            )
+    if not comparison.drawn and comparison.n_given * comparison.n_steps < _FEW_STEPS:
+        yield Finding(
+            location=Location(),
+            message="the calibration data are few: rates and ranges of longer use are not seen in them",
+            measured=f"{comparison.n_given} samples of {comparison.n_steps} steps",
+            limit=f"{_FEW_STEPS} steps in all",
+            fix="give some dozens of samples, as long as in use",
+        )
+
+
+@rule("SNN608", "readout-error", Comparison, requantised=_EITHER)
+def check_error(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: measures how far outputs that are read by potential or current are off, as a share of their spread in the
+    model.
+
+    Why it matters: an output that is used as a value (a regression, a reconstruction) is as good as its error. Above 30% of one
+    output it is a warning, at the spread itself of all of them an error: then the chip's values say nothing about the model's.
+
+    Example: a readout behind layers whose spikes come at other times than trained.
+
+    How to fix: calibrate with data; train on with the chip's own spikes (`snnmap.train.to_chip_exact`).
+    """
+    comparison = subject.of
+    for port in comparison.ports:
+        if port.readout != "spikes" and port.worst_error > comparison.limits.readout_error:
+            lost = port.error >= 1.0 and not comparison.drawn
+            yield Finding(
+                location=Location(port=port.name),
+                message=f"what is read is far off, on {comparison.inputs}",
+                measured=f"{port.worst_error:.0%}, of all outputs {port.error:.0%}",
+                limit=f"{comparison.limits.readout_error:.0%}",
+                unit="of the spread of the model's values, of the worst output",
+                fix=_advise(comparison),
+                severity=None if lost else Severity.WARNING,
+            )
+
+
+@rule("SNN609", "inputs-clamped", Comparison)
+def check_clamped(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: counts input counts of the calibration data above what a channel of the chip carries in a step.
+
+    Why it matters: the chip clamps them; the model was trained on other inputs than the chip will get.
+
+    Example: analogue values up to 255 given as counts.
+
+    How to fix: clamp them where the model is trained (`np.minimum`), or spread them over more steps.
+    """
+    comparison = subject.of
+    if comparison.clamped:
+        yield Finding(
+            location=Location(),
+            message=f"input counts are more than a channel carries in a step, on {comparison.inputs}",
+            measured=str(comparison.clamped),
+            limit="0",
+            unit="counts",
+            fix="clamp them (np.minimum) where the model is trained, or spread them over more steps",
+        )
+
+
+@rule("SNN610", "conversion-differs", Comparison)
+def check_conversion(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: compares the bitstream's outputs with those of the network that was converted, on the calibration data.
+
+    Why it matters: a conversion is an approximation; with few steps, deep networks lose much. Other classes at a tenth of the
+    spread or less (outputs that are no classes have near ties) are a warning, unless labels or a way of reading say that outputs
+    are classes at all.
+
+    Example: a residual network of 20 layers converted with 8 steps and `overshoot="allow"`.
+
+    How to fix: convert with `ConvertOptions(overshoot="hold")`, or with more steps (`n_steps`).
+    """
+    comparison, converted = subject.of, subject.of.converted
+    if converted is None:
+        return
+    limits, n = comparison.limits, converted.n_samples
+    disagrees = converted.agreeing < limits.decisions * n
+    if converted.error > limits.conversion_error or disagrees:
+        means = comparison.classifies or converted.error > _NEAR * limits.conversion_error
+        surely = means and _chance(converted.agreeing, n, limits.decisions) < _SURE
+        sure = surely or converted.error > 2.0 * limits.conversion_error
+        yield Finding(
+            location=Location(port=comparison.ports[0].name),
+            message=f"the bitstream is far from the network that was converted ({converted.what}), on {comparison.inputs}",
+            measured=f"error {converted.error:.0%} of the outputs' spread, the same class in {converted.agreeing} of {n}",
+            limit=f"{limits.conversion_error:.0%}, {limits.decisions:.0%}",
+            fix='convert with ConvertOptions(overshoot="hold"), or with more steps (n_steps)',
+            severity=None if sure else Severity.WARNING,
+        )
+
+
+@rule("SNN612", "read-otherwise", Comparison)
+def check_reading(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: where the user let a model be read as neurons that do something else beyond two thresholds than the model's
+    own (`max_count=` for Rockpool, `overshoot="ignore"` for snnTorch), counts how often potentials get there.
+
+    Why it matters: the comparison is of the bitstream with the network that was read. Where potentials get there, that network is
+    not the model; in more than 5% of the active pairs it is an error, unless the inputs were drawn.
+
+    Example: a Rockpool network of several spikes a step, read with `max_count=1`.
+
+    How to fix: read it without the option, or train it with the chip's limit (`max_spikes_per_dt` in Rockpool), or train on with
+    the chip's own spikes (`snnmap.train.to_chip_exact`) and compare accuracies.
+    """
+    comparison = subject.of
+    choice, _, names = comparison.otherwise.partition(": ")
+    for population in comparison.populations:
+        if choice and (not names or population.name in names.split(", ")) and population.fires and population.beyond:
+            share = population.beyond / max(1, population.active)
+            yield Finding(
+                location=_at(population),
+                message=f"the network is not the model ({choice}) where potentials are beyond a further threshold",
+                measured=f"{population.beyond} of {population.active} active pairs, on {comparison.inputs}",
+                limit=f"{comparison.limits.otherwise_share:.0%}",
+                fix=f"read it without that, train it with the chip's limit, or {_TRAIN_ON}",
+                severity=None if share > comparison.limits.otherwise_share and not comparison.drawn else Severity.WARNING,
+            )
+
+
+@rule("SNN611", "integers-differ", Comparison, Severity.WARNING)
+def check_exactness(subject: OnChip[Comparison]) -> Iterator[Finding]:
+    """What it does: finds counts that differ though the network was trained in the chip's own integers, where all are the same.
+
+    Why it matters: it is the promise of training in integers. On the chip all neurons run from the first step, some before
+    their input comes; with biases they have moved by then. A sum that leaves 16 bits on its way is the other reason.
+
+    Example: a model of `ChipLIF` layers with biases that is not aligned with the chip.
+
+    How to fix: wrap the model before it is trained, `snnmap.align_model(model, chip)`; or make it by
+    `snnmap.train.to_chip_exact` with calibration data, which leaves room for sums.
+    """
+    comparison = subject.of
+    for population in comparison.populations:
+        if comparison.integers and population.differing:
+            yield Finding(
+                location=_at(population),
+                message=f"counts differ from the model in the chip's own integers, on {comparison.inputs}",
+                measured=f"{population.differing} of {population.active}",
+                limit="0",
+                unit="active pairs",
+                fix="wrap a model with biases: snnmap.align_model(model, chip)",
+            )
+
+
+def _at(population: PopulationComparison) -> Location:
+    return Location(population=population.name, source=population.source)
+
+
+def _advise(comparison: Comparison) -> str:
+    return _CALIBRATE if comparison.drawn else _TRAIN_ON
+
+
+def _advise_readout(comparison: Comparison) -> str:
+    if comparison.drawn:
+        return _CALIBRATE
+    options = "options=CompileOptions(quantise=QuantiseOptions(readout_margin=64))"
+    if comparison.integers:
+        return f"start training with more room: to_chip_exact(..., {options})"
+    return f"give more room ({options}), or data as strong as in use"
+
+
+def _advise_counts(framework: str, most: int) -> str:
+    """Say in the framework's words how its neurons get the chip's spikes."""
+    if "rockpool" in framework.lower():
+        return f"train with max_spikes_per_dt={most}, or {_TRAIN_ON}"
+    if "snntorch" in framework.lower():
+        return f"snnTorch has no such option: {_TRAIN_ON}, or take a chip of one spike a step (generic-4096-single)"
+    if framework.startswith("torch"):
+        return f"train with max_count={most}, or {_TRAIN_ON}"
+    return f"{_TRAIN_ON}, or take a chip of one spike a step (generic-4096-single)"
+
+
+def _describe(agreement: Agreement) -> str:
+    return {"count": "most spikes", "last": "the last value", "mean": "the mean value", "max": "the largest value"}[
+        agreement.decision
+    ]
+
+
+def _chance(agreeing: int, n: int, share: float) -> float:
+    """Give the chance of so few agreeing samples, or fewer, of ``n``, where a share of all samples agrees."""
+    if share >= 1.0 or agreeing >= n:
+        return 1.0 if agreeing >= n else 0.0
+    if n > _MOST_SUMMED:  # the normal distribution serves
+        return 0.5 * math.erfc((share * n - agreeing) / math.sqrt(2.0 * n * share * (1.0 - share)))
+    return sum(math.comb(n, k) * share**k * (1.0 - share) ** (n - k) for k in range(agreeing + 1))

@@ -1,0 +1,120 @@
+"""Family 4: are the neurons such as the chip can be?"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from snnmap.core import BoolArray, FloatArray
+from snnmap.core.diagnostics import Location, Severity
+from snnmap.lif.drc.engine import Finding, OnChip, find_runs, rule
+from snnmap.network import Network, Population, describe_reset, resets_as
+
+__all__: list[str] = []
+
+
+@rule("SNN401", "threshold-not-positive", Network)
+def check_threshold(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: checks that thresholds are above 0; an infinite one belongs to a readout of potentials or currents.
+
+    Why it matters: at a threshold of 0 or below, a neuron fires its most spikes in every step for ever.
+
+    Example: a trained threshold that crossed 0.
+
+    How to fix: keep thresholds positive in training.
+    """
+    network = subject.of
+    silent = {name for port in network.outputs if port.readout != "spikes" for name in port.populations}
+    for population in network.populations:
+        fix = "keep thresholds positive in training"
+        yield from _runs(population, population.threshold, population.threshold <= 0, "> 0", "the threshold is not positive", fix)
+        if population.name not in silent:
+            never = np.isposinf(population.threshold)
+            fix = "give it a finite threshold, or read its potential"
+            yield from _runs(
+                population, population.threshold, never, "finite", "the neuron never fires and its potential is not read", fix
+            )
+
+
+@rule("SNN402", "decay-out-of-range", Network)
+def check_decay(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: checks that decay factors alpha and beta lie in 0..1.
+
+    Why it matters: above 1 a state grows without bound, below 0 it swings; bit shifts do neither.
+
+    Example: beta = exp(+dt/tau) from a negative time constant.
+
+    How to fix: give positive time constants.
+    """
+    for population in subject.of.populations:
+        rows = {f"alpha[{synapse}]": row for synapse, row in enumerate(population.alpha)} | {"beta": population.beta}
+        for name, row in rows.items():
+            wrong = (row < 0) | (row > 1)
+            yield from _runs(population, row, wrong, "0..1", f"{name} is not a decay factor", "give positive time constants")
+
+
+@rule("SNN403", "reset-not-subtract", Network, stops_folding=True)
+def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: checks that populations reset as the chip's neurons do: on most chips, by subtracting the threshold.
+
+    Why it matters: where the chip subtracts, a reset to zero forgets what lies above the threshold; where it resets to zero,
+    subtraction keeps it.
+
+    Example: an imported network with reset to zero.
+
+    How to fix: train with the chip's reset, or take a chip with the model's.
+    """
+    family = subject.chip.family
+    for population in subject.of.populations:
+        if not resets_as(population, family):
+            yield Finding(
+                location=Location(population=population.name, source=population.source),
+                message=f"the chip resets {describe_reset(family)}",
+                measured="subtract" if population.reset == "subtract" else f"reset to {population.reset}",
+                limit="subtract" if family.reset == "subtract" else "reset to zero",
+                fix=f"train with reset {describe_reset(family)}",
+            )
+
+
+@rule("SNN404", "spike-count-limit", Network)
+def check_spike_counts(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: compares the most spikes a neuron sends in a step with the chip's.
+
+    Why it matters: a model that sends more is cut off on the chip (error); a model that sends fewer may be outdone by the
+    chip, which sends a spike for each threshold reached (warning). No neuron sends fewer than none (error).
+
+    Example: an output layer with multiple spikes where the chip's outputs send one; a single-spike model on a multi-spike chip.
+
+    How to fix: train with the chip's limit (`max_count`).
+    """
+    network, chip = subject.of, subject.chip
+    for population in network.populations:
+        limit = chip.outputs.max_count if population.name in network.output_populations else chip.hidden.max_count
+        yield from _compare_counts(population, limit)
+
+
+def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
+    counts, finite = population.max_count, np.isfinite(population.threshold)
+    for wrong, bound, message, severity in (
+        (counts > limit, limit, "the model sends more spikes a step than the chip", Severity.ERROR),
+        (counts < 0, 0, "the model's most spikes a step are negative", Severity.ERROR),
+        ((counts >= 0) & (counts < limit), limit, "the chip may send more spikes a step than the model", Severity.WARNING),
+    ):
+        for start, stop in find_runs(finite & wrong):
+            part = counts[start:stop]
+            yield Finding(
+                location=Location(population=population.name, neurons=(start, stop), source=population.source),
+                message=message,
+                measured=str(int(part[np.argmax(np.abs(part - limit))])),
+                limit=str(bound),
+                unit="spikes a step",
+                fix=f"train with max_count={limit} (Rockpool: max_spikes_per_dt={limit}), where the framework has such a limit",
+                severity=severity,
+            )
+
+
+def _runs(population: Population, values: FloatArray, wrong: BoolArray, limit: str, message: str, fix: str) -> Iterator[Finding]:
+    for start, stop in find_runs(wrong):
+        part = values[start:stop]
+        location = Location(population=population.name, neurons=(start, stop), source=population.source)
+        measured = str(float(part[np.argmax(np.abs(part))]))
+        yield Finding(location=location, message=message, measured=measured, limit=limit, fix=fix)

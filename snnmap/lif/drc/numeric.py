@@ -1,0 +1,258 @@
+"""Family 5: what numbers and the chip's arithmetic forbid."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from snnmap.core import BoolArray, FloatArray
+from snnmap.core.diagnostics import Location, Severity
+from snnmap.lif.drc.engine import Finding, OnChip, find_runs, rule
+from snnmap.lif.program import MappedNetwork, QuantisedNetwork, find_integer_problems
+from snnmap.network import Network, Population
+
+__all__: list[str] = []
+
+_GAIN_TOLERANCE = 0.01
+_INPUT_ERROR_LIMIT = 0.25
+_SMALLEST_ALPHA = 0.25
+_LOST_SHARE_LIMIT = 0.01
+_LARGEST, _SMALLEST = 1e30, 1e-30
+
+
+@rule("SNN501", "not-finite", Network)
+def check_finite(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: finds NaN, infinities and magnitudes beyond 1e30 in weights, decays, biases and thresholds.
+
+    Why it matters: they have no integer; a cast turns them into arbitrary numbers. Sums of such magnitudes overflow. Thresholds
+    below 1e-30 are as bad, since everything is measured in thresholds.
+
+    Example: a weight that diverged in training.
+
+    How to fix: find the step of training that made it.
+    """
+    network = subject.of
+    for projection in network.projections:
+        wrong = np.flatnonzero(_is_wild(projection.weights.data))
+        if wrong.size:
+            row, column = int(projection.weights.rows[wrong[0]]), int(projection.weights.indices[wrong[0]])
+            yield Finding(
+                location=Location(projection=projection.name, source=projection.source),
+                message=f"{wrong.size} weights are not finite, the first at [{row}, {column}]",
+                measured=str(projection.weights.data[wrong[0]]),
+                limit=f"{_LARGEST:.0e}",
+                fix="find where training made it",
+            )
+    for population in network.populations:
+        yield from _wild_parameters(population)
+
+
+def _wild_parameters(population: Population) -> Iterator[Finding]:
+    threshold = population.threshold
+    wild_threshold = ~np.isposinf(threshold) & (_is_wild(threshold) | ((threshold > 0) & (threshold < _SMALLEST)))
+    fields = {"beta": population.beta, "bias": population.bias} | {f"alpha[{s}]": row for s, row in enumerate(population.alpha)}
+    wild = [(name, values, _is_wild(values)) for name, values in fields.items()]
+    for name, values, wrong in (*wild, ("threshold", threshold, wild_threshold)):
+        for start, stop in find_runs(wrong):
+            yield Finding(
+                location=_at(population, start, stop),
+                message=f"{name} is not finite",
+                measured=str(values[start]),
+                limit=f"{_SMALLEST:.0e}..{_LARGEST:.0e}" if name == "threshold" else f"{_LARGEST:.0e}",
+                fix="find where training made it",
+            )
+
+
+def _is_wild(values: FloatArray) -> BoolArray:
+    """Say which values are NaN, infinite or too large to calculate with."""
+    return ~(np.abs(values) <= _LARGEST)
+
+
+@rule("SNN502", "current-vanishes", Network)
+def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: finds synapses that forget faster than the chip can code.
+
+    Why it matters: the chip decays a current before the membrane sees it. With a bit shift of 0 the current is gone before it is
+    used, so the shortest usable synapse keeps half of its current a step (alpha 0.5). An alpha of 0.25 or more is taken for that.
+
+    Example: a model without synaptic memory (alpha 0), as plain LIF layers are.
+
+    How to fix: train with a synapse of alpha 0.5 or more.
+    """
+    network = subject.of
+    if not subject.chip.family.decays_after_input:
+        return
+    for population in network.populations:
+        for synapse, row in enumerate(population.alpha):
+            for start, stop in find_runs((row < _SMALLEST_ALPHA) & _receives(network, population, synapse)):
+                yield Finding(
+                    location=_at(population, start, stop),
+                    message=f"the current of synapse {synapse} would be gone before it is used",
+                    measured=str(float(row[start:stop].min())),
+                    limit=str(_SMALLEST_ALPHA),
+                    unit="of the current kept a step",
+                    fix=network.provenance.get("fix of synapses without memory", "train with alpha of 0.5 or more"),
+                )
+
+
+@rule("SNN503", "decay-not-codable", Network, Severity.WARNING)
+def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: compares alpha and beta with the nearest that the chip codes, on most chips with 1 - 2**-dash.
+
+    Why it matters: a rounded decay changes the neuron's time course. This, not the 8-bit weights, is what quantisation most often
+    gets wrong. The build rebuilds the neuron from decays that are coded, with a second synapse where one is free and a synapse
+    onto itself; that costs words, and what remains is in the report (`decays`). Output neurons keep only their gain.
+
+    Example: a time constant of 16 ms at 1 ms a step (beta 0.9394), of which the nearest code is 0.9375.
+
+    How to fix: train with decays of 0.5, 0.75, 0.875, 0.9375, ... (`dash_syn`, `dash_mem` of the layers).
+    """
+    network, family, top = subject.of, subject.chip.family, subject.chip.bits.dash_max
+    for population in network.populations:
+        alpha = _take_codable(population.alpha, _SMALLEST_ALPHA if family.decays_after_input else 0.0)
+        beta = _take_codable(population.beta, 0.0)
+        codes = family.code_synapses(alpha, top), family.code_membranes(beta, top)
+        rows = [
+            (f"alpha[{s}]", population.alpha[s], alpha[s], coded, _receives(network, population, s))
+            for s, coded in enumerate(family.synapse_factors(codes[0]))
+        ]
+        rows.append(("beta", population.beta, beta, family.membrane_factors(codes[1]), np.ones(population.size, np.bool_)))
+        for name, values, codable, coded, used in rows:
+            error = _gain_error(codable, coded)
+            for start, stop in find_runs(used & (error > _GAIN_TOLERANCE)):
+                worst = start + int(np.argmax(error[start:stop]))
+                yield Finding(
+                    location=_at(population, start, stop),
+                    message=f"{name} is not one that {family.decay_kind} gives",
+                    measured=f"{values[worst]:.6g}",
+                    limit=f"{coded[worst]:.6g}",
+                    unit="of the state kept a step",
+                    fix=f"train with decays of {family.decay_formula}",
+                )
+
+
+@rule("SNN504", "weights-lost", QuantisedNetwork, Severity.WARNING)
+def check_lost(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
+    """What it does: adds up the weights onto each neuron that became 0 when rounded, and warns where they are more than 1% of all
+    that arrives there.
+
+    Why it matters: where weights onto one neuron span more than the chip's 8 bits, the small ones go. The smallest always do, and
+    are not missed; many of them together are a lost input. All of a memory's weights are an error.
+
+    Example: one weight 300 times as large as the twenty others.
+
+    How to fix: regularise weights in training, or prune the small ones yourself.
+    """
+    for error in subject.of.errors:
+        everything = 0 < error.n_values == error.n_lost
+        if error.lost_share > _LOST_SHARE_LIMIT or ("weights" in error.name and everything):
+            yield Finding(
+                location=Location(block=error.name),
+                message=f"{error.n_lost} of {error.n_values} non-zero weights became 0, of one neuron more than are not missed",
+                measured=f"{error.lost_share:.1%}",
+                limit=f"{_LOST_SHARE_LIMIT:.0%}",
+                unit="of what arrives at the neuron",
+                fix="train with weights of one order of magnitude",
+                severity=Severity.ERROR if everything else None,
+            )
+
+
+@rule("SNN505", "value-clipped", QuantisedNetwork)
+def check_clipped(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
+    """What it does: counts values outside the range that the chip can hold.
+
+    Why it matters: the chip would run with another value.
+
+    Example: a bias far above the threshold.
+
+    How to fix: train with values nearer to the threshold.
+    """
+    for error in subject.of.errors:
+        if error.n_clipped:
+            yield Finding(
+                location=Location(block=error.name),
+                message="values do not fit the chip's words",
+                measured=str(error.n_clipped),
+                limit="0",
+                unit="values",
+                fix="train with values nearer to the threshold",
+            )
+
+
+@rule("SNN506", "input-rounding-error", QuantisedNetwork, Severity.WARNING)
+def check_input_error(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
+    """What it does: finds neurons whose potential is expected to be off by much of their threshold, because of rounded weights.
+
+    Why it matters: they fire at other times than trained. The expectation is over the calibration data, or over sources that all
+    fire alike.
+
+    Example: hundreds of inputs that are each many thresholds large.
+
+    How to fix: calibrate with data, or train with smaller weights.
+    """
+    quantised = subject.of
+    table = quantised.mapped.table
+    areas = (
+        (quantised.hidden_input_error, table.hidden_source, table.hidden_neuron),
+        (quantised.output_input_error, table.output_source, table.output_neuron),
+    )
+    for errors, sources, neurons in areas:
+        wrong = np.flatnonzero(errors > _INPUT_ERROR_LIMIT)
+        for source in np.unique(sources[wrong]).tolist():
+            chosen = wrong[sources[wrong] == source]
+            name = table.sources[source]
+            span = (int(neurons[chosen].min()), int(neurons[chosen].max()) + 1)
+            yield Finding(
+                location=Location(population=name, neurons=span, source=quantised.mapped.modules.get(name, "")),
+                message=f"the potential of {chosen.size} neurons is far off after rounding weights",
+                measured=f"{errors[chosen].max():.1%}",
+                limit=f"{_INPUT_ERROR_LIMIT:.1%}",
+                unit="of the threshold",
+                fix="calibrate with data or train with smaller weights",
+            )
+
+
+@rule("SNN507", "not-the-chips-integer", MappedNetwork)
+def check_integers(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
+    """What it does: checks that a network that was trained in the chip's integers consists of integers that the chip holds.
+
+    Why it matters: such a network is written as it is, without rounding; that is what makes it exact. All weights of a memory
+    share one weight shift.
+
+    Example: layers of one memory trained with shifts 0 and 7; a bias of 40,000.
+
+    How to fix: train all layers of a memory with one shift, and with the chip's own widths.
+    """
+    if subject.of.integers:
+        for place, measured, limit in find_integer_problems(subject.of):
+            yield Finding(
+                location=Location(block=place),
+                message="this is not an integer that the chip holds",
+                measured=measured,
+                limit=limit,
+                fix="train the layers of a memory with one shift and the chip's widths",
+            )
+
+
+def _take_codable(values: FloatArray, smallest: float) -> FloatArray:
+    """Give decays, a half where one is out of range, of which other rules tell."""
+    return np.where((values >= smallest) & (values <= 1), values, 0.5)
+
+
+def _at(population: Population, start: int, stop: int) -> Location:
+    return Location(population=population.name, neurons=(start, stop), source=population.source)
+
+
+def _receives(network: Network, population: Population, synapse: int) -> BoolArray:
+    """Say which neurons have weights onto a synapse, ``(size,) bool``."""
+    used = np.zeros(population.size, np.bool_)
+    for projection in network.projections:
+        if (projection.post, projection.synapse) == (population.name, synapse) and projection.weights.shape[1] == population.size:
+            used[projection.weights.indices] = True
+    return used
+
+
+def _gain_error(trained: FloatArray, coded: FloatArray) -> FloatArray:
+    """Give the relative difference of ``1 / (1 - decay)``; 1 for a state that never decays, which no shift gives."""
+    lost, kept_apart = 1.0 - trained, 1.0 - coded
+    differs = np.abs(1.0 - lost / np.where(kept_apart > 0, kept_apart, 1.0))
+    return np.where(lost > 0, differs, np.where(kept_apart > 0, 1.0, 0.0))

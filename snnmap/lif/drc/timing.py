@@ -1,0 +1,73 @@
+"""Family 3: can the network's delays be kept?"""
+
+from collections.abc import Iterator
+
+from snnmap.chip import MemoryKind, find_relay_cells
+from snnmap.core.diagnostics import Location
+from snnmap.lif.drc.engine import Finding, OnChip, rule
+from snnmap.lif.program import MappedNetwork
+from snnmap.network import Network, find_short_loops, is_sound
+
+__all__: list[str] = []
+
+
+@rule("SNN301", "loop-too-short", Network, stops_folding=True, mended_by="stretch_loops")
+def check_loops(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: finds loops of populations whose delays add up to less than the chip needs around them. Of populations that
+    feed each other one loop is told; once it is mended, another may be.
+
+    Why it matters: on the chip every hop between hidden neurons takes one step. Relays can add steps, nothing can take any away.
+
+    Example: feedback with delay 1 over three layers, which takes three steps on the chip.
+
+    How to fix: give a projection of the loop a longer delay and train with it, or ask for stretching (`--stretch-loops`), which
+    changes the network.
+    """
+    if not is_sound(subject.of):
+        return
+    for loop in find_short_loops(subject.of, subject.chip.memory(MemoryKind.RECURRENT).delay_steps):
+        names = [*loop.populations, loop.populations[0]]
+        yield Finding(
+            location=Location(population=loop.populations[0]),
+            message=f"the loop {' -> '.join(names)} comes round faster than the chip can",
+            measured=str(loop.delay_steps),
+            limit=str(loop.needed_steps),
+            unit="steps around the loop",
+            fix="give a projection of the loop a longer delay, or ask for stretching (--stretch-loops)",
+        )
+
+
+@rule("SNN302", "relay-missing", MappedNetwork)
+def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
+    """What it does: checks that the chip has a neuron that repeats spike counts, where paths must be aligned, and that it
+    repeats as many spikes as arrive.
+
+    Why it matters: a skip connection arrives earlier than the path around it; without relays the sums are of different steps. A
+    relay sends no more spikes a step than the chip's neurons do, an input channel may.
+
+    Example: a residual block on a chip whose states are too narrow for a relay; a skip from an input of 15 spikes a step on a
+    chip whose neurons send one.
+
+    How to fix: remove skip connections and delays, or choose another chip.
+    """
+    mapped, chip = subject.of, subject.chip
+    if mapped.n_relays and not find_relay_cells(chip):
+        yield Finding(
+            location=Location(),
+            message="paths must be aligned, but the chip has no neuron that repeats a count",
+            measured=str(mapped.n_relays),
+            limit="0",
+            unit="relays",
+            fix="remove skip connections or choose another chip",
+        )
+    repeated = {mapped.table.sources[source] for source in mapped.table.hidden_source[mapped.table.hidden_hop > 0].tolist()}
+    for port in mapped.inputs:
+        if port.name in repeated and chip.inputs.max_count > chip.hidden.max_count:
+            yield Finding(
+                location=Location(port=port.name),
+                message="the input must wait in relays, which repeat fewer spikes a step than a channel carries",
+                measured=str(chip.inputs.max_count),
+                limit=str(chip.hidden.max_count),
+                unit="spikes a step",
+                fix="remove skip connections from the input or choose another chip",
+            )

@@ -1,0 +1,221 @@
+"""Family 1, on a chip: is the network one that it has connections for? The rules of any network are in ``ir/structure.py``."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from snnmap.core import BoolArray
+from snnmap.core.diagnostics import Location, Severity
+from snnmap.lif.drc.engine import Finding, OnChip, find_runs, rule
+from snnmap.network import Network, Population, Projection, expand_terms, is_sound
+
+__all__: list[str] = []
+
+
+@rule("SNN105", "unreachable-neuron", Network, Severity.WARNING)
+def check_reachable(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: finds neurons that no input and no neuron with a positive bias leads to.
+
+    Why it matters: they can never fire, and take slots and memory.
+
+    Example: a population whose incoming weights were all pruned.
+
+    How to fix: connect or remove them.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    awake = {port.name: np.ones(port.size, np.bool_) for port in network.inputs}
+    awake |= {p.name: p.bias > 0 for p in network.populations}
+    reached = _spread(network, awake, forwards=True)
+    yield from _report_runs(
+        network, lambda p: ~reached[p.name], "no input or bias leads to these neurons", "connect or remove them"
+    )
+
+
+@rule("SNN106", "dead-neuron", Network, Severity.WARNING)
+def check_dead(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: finds neurons without any positive weight onto them and without a positive bias.
+
+    Why it matters: their potential never rises, so they never fire.
+
+    Example: a neuron whose positive weights were all pruned.
+
+    How to fix: remove the neuron, or train it again.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    driven = {p.name: p.bias > 0 for p in network.populations}
+    for projection in network.projections:
+        weights = projection.weights
+        driven[projection.post] = driven[projection.post].copy()
+        driven[projection.post][weights.indices[weights.data > 0]] = True
+
+    def is_dead(population: Population) -> BoolArray:
+        return ~driven[population.name] & np.isfinite(population.threshold)
+
+    yield from _report_runs(network, is_dead, "no positive weight or bias drives these neurons", "remove or retrain them")
+
+
+@rule("SNN107", "unread-neuron", Network, Severity.WARNING)
+def check_read(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: finds neurons from which no path leads to an output port.
+
+    Why it matters: they change nothing, and take slots and memory.
+
+    Example: an auxiliary head that was only used in training.
+
+    How to fix: read or remove them.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    read = {part.name: np.zeros(part.size, np.bool_) for part in network.inputs}
+    read |= {p.name: np.full(p.size, p.name in network.output_populations) for p in network.populations}
+    used = _spread(network, read, forwards=False)
+    yield from _report_runs(
+        network, lambda p: ~used[p.name], "no path leads from these neurons to an output", "read or remove them"
+    )
+
+
+@rule("SNN108", "input-straight-to-output", Network, stops_folding=True)
+def check_input_to_output(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: finds projections from an input port to a population that an output port reads.
+
+    Why it matters: the chip has weights from inputs to hidden and from hidden to output neurons, but none between.
+
+    Example: a single layer from input to readout.
+
+    How to fix: put a hidden population between input and output.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    inputs = {port.name for port in network.inputs}
+    for projection in network.projections:
+        if projection.post in network.output_populations and inputs & set(expand_terms(network, projection.pre)):
+            yield Finding(
+                location=_at(projection),
+                message=f"an input projects straight to output population '{projection.post}'",
+                fix="put a hidden population between them",
+            )
+
+
+@rule("SNN109", "output-feeds-back", Network, stops_folding=True)
+def check_output_feeds_back(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: finds projections out of populations that an output port reads.
+
+    Why it matters: the chip's output neurons have no outgoing weights.
+
+    Example: reading a hidden layer as an output, or a recurrent readout.
+
+    How to fix: read it through a population of its own, behind weights.
+    """
+    network = subject.of
+    if not is_sound(network):
+        return
+    outputs = set(network.output_populations)
+    for projection in network.projections:
+        for name in sorted(outputs & set(expand_terms(network, projection.pre))):
+            yield Finding(
+                location=_at(projection),
+                message=f"output population '{name}' projects to '{projection.post}'",
+                fix=network.provenance.get("fix of outputs that feed back", "read it through an output population of its own"),
+            )
+
+
+@rule("SNN110", "nothing-to-map", Network, stops_folding=True)
+def check_not_empty(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: checks that there is an input port, a hidden population and a population that is read, that none of them
+    is empty, and that every output port reads something.
+
+    Why it matters: without one of them there is nothing to put on the chip. A part of size 0 is most often a mistake in a
+    size that was computed.
+
+    Example: a network whose outputs were never declared; a layer of 0 neurons.
+
+    How to fix: add the missing part, remove the empty one.
+    """
+    network = subject.of
+    hidden = [p.name for p in network.populations if p.name not in network.output_populations]
+    for what, parts in (
+        ("an input port", network.inputs),
+        ("a hidden population", hidden),
+        ("an output population", network.output_populations),
+    ):
+        if not parts:
+            yield Finding(location=Location(), message=f"the network lacks {what}", measured="0", limit="1", fix=f"add {what}")
+    yield from _empty_parts(network)
+
+
+def _empty_parts(network: Network) -> Iterator[Finding]:
+    for port in network.inputs:
+        if port.size < 1:
+            yield _empty(Location(port=port.name), "the input port has no channels", port.size, "channels")
+    for population in network.populations:
+        if population.size < 1:
+            location = Location(population=population.name, source=population.source)
+            yield _empty(location, "the population has no neurons", population.size, "neurons")
+    for output in network.outputs:
+        if not output.populations:
+            yield _empty(Location(port=output.name), "the output port reads no population", 0, "populations")
+
+
+def _empty(location: Location, message: str, size: int, unit: str) -> Finding:
+    return Finding(location=location, message=message, measured=str(size), limit="1", unit=unit, fix="remove it")
+
+
+@rule("SNN111", "delay-too-long", Network, stops_folding=True)
+def check_delays(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it does: compares delays with the hidden neurons that the chip has, and one for each population on the way.
+
+    Why it matters: a delay is made of relays, neurons that pass counts on a step later. One that is longer than the chip has
+    neurons is longer than all of its relays.
+
+    Example: a delay in milliseconds given as one in microseconds.
+
+    How to fix: shorten the delay, or take longer steps.
+    """
+    network = subject.of
+    limit = subject.chip.hidden.count + len(network.populations)
+    for projection in network.projections:
+        if projection.delay_steps > limit:
+            yield Finding(
+                location=_at(projection),
+                message="the delay is longer than all neurons of the chip can hold",
+                measured=str(projection.delay_steps),
+                limit=str(limit),
+                unit="steps",
+                fix="shorten the delay or take longer steps",
+            )
+
+
+def _at(projection: Projection) -> Location:
+    return Location(projection=projection.name, source=projection.source)
+
+
+def _spread(network: Network, start: dict[str, BoolArray], *, forwards: bool) -> dict[str, BoolArray]:
+    """Follow stored synapses from marked neurons until nothing new is marked; cost grows with synapses."""
+    marked = {name: flags.copy() for name, flags in start.items()}
+    edges = [(leaf, q.post, q.weights) for q in network.projections for leaf in expand_terms(network, q.pre)]
+    pending = set(marked)
+    while pending:
+        sources, pending = pending, set()
+        for pre, post, weights in edges:
+            near, far, here, there = (
+                (pre, post, weights.rows, weights.indices) if forwards else (post, pre, weights.indices, weights.rows)
+            )
+            if near in sources:
+                reached = there[marked[near][here]]
+                if not marked[far][reached].all():
+                    marked[far][reached] = True
+                    pending.add(far)
+    return marked
+
+
+def _report_runs(network: Network, wrong: Callable[[Population], BoolArray], message: str, fix: str) -> Iterator[Finding]:
+    for population in network.populations:
+        for start, stop in find_runs(wrong(population)):
+            location = Location(population=population.name, neurons=(start, stop), source=population.source)
+            yield Finding(location=location, message=message, measured=str(stop - start), limit="0", unit="neurons", fix=fix)

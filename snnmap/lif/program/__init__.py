@@ -1,0 +1,55 @@
+"""The types of the LIF chip's back end: folded, quantised, laid out, and compared with the model."""
+
+from snnmap.lif.program.comparison import (
+    Agreement,
+    AgreementLimits,
+    Comparison,
+    Decision,
+    PopulationComparison,
+    PortComparison,
+    SourceOutputs,
+)
+from snnmap.lif.program.image import Block, BlockKind, Image, pack, unpack
+from snnmap.lif.program.integers import find_integer_problems, read_integer_memories
+from snnmap.lif.program.mapped import MappedNetwork, NeuronParameters, SlotTable
+from snnmap.lif.program.program import NeuronCodes, Program, StoredWeights, find_program_defects
+from snnmap.lif.program.quantised import QuantisedNetwork, TensorError
+from snnmap.lif.program.relays import fits_relay_cell, relay_memories
+from snnmap.lif.program.route import Route, count_words, delay_on_chip, find_route
+from snnmap.lif.program.unfold import as_folded_network, projection_name, rebuild_projections, unfold_network
+
+__all__ = [
+    "MappedNetwork",
+    "NeuronParameters",
+    "SlotTable",
+    "Route",
+    "count_words",
+    "delay_on_chip",
+    "find_route",
+    "as_folded_network",
+    "projection_name",
+    "rebuild_projections",
+    "unfold_network",
+    "find_integer_problems",
+    "fits_relay_cell",
+    "relay_memories",
+    "read_integer_memories",
+    "QuantisedNetwork",
+    "TensorError",
+    "NeuronCodes",
+    "Program",
+    "StoredWeights",
+    "find_program_defects",
+    "Block",
+    "BlockKind",
+    "Image",
+    "pack",
+    "unpack",
+    "Agreement",
+    "AgreementLimits",
+    "Comparison",
+    "Decision",
+    "PopulationComparison",
+    "PortComparison",
+    "SourceOutputs",
+]

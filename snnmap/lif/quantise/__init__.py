@@ -1,0 +1,18 @@
+"""From float to integer: decays, scales, rounding, and the report of what it cost."""
+
+from snnmap.lif.quantise.match import DecayMatch, SecondSynapse, match_decays
+from snnmap.lif.quantise.quantise import QuantiseOptions, quantise_network
+from snnmap.lif.quantise.tune import RateTuning, tune_rates
+
+__all__ = [
+    # before folding
+    "DecayMatch",
+    "match_decays",
+    # after folding
+    "QuantiseOptions",
+    "SecondSynapse",
+    "quantise_network",
+    # measured on the chip's simulator
+    "RateTuning",
+    "tune_rates",
+]

@@ -1,0 +1,327 @@
+"""Neurons whose decays no code gives, rebuilt from those that one gives, so that they answer alike.
+
+Rounding a decay is what quantisation gets most wrong: spike for spike, and in the mean rate. The chip offers more than
+the nearest code. A second synapse with another decay lets two kernels add up to the trained one, and a synapse of a
+neuron onto itself, one step after each spike, mends the course of the reset.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.chip import Chip, Family
+from snnmap.core import CsrMatrix, FloatArray, IntArray, record
+from snnmap.lif.quantise.response import LARGEST_DECAY, kernel_product, kernel_sum, tail_product, tail_sum
+from snnmap.lif.quantise.tune import Tuner
+from snnmap.network import Network, Population, Projection, order_populations, read_rasters, simulate_network
+
+__all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
+
+SecondSynapse = Literal["decays", "always", "never", "unmatched"]
+
+_CODABLE = 1e-9
+"""Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
+_AMPLIFICATION_COST = 0.005
+"""Cost of coefficients that nearly cancel, in errors of the kernel: they make the weights' rounding errors larger, and doubling
+them is worth half a percent of the kernel, about what a weight of 8 bits is rounded by."""
+_PLACE_HOLDER = 2.0**-24
+"""A weight that does nothing but hold a word for the rounding to use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecayMatch:
+    """How well a population's response was rebuilt.
+
+    Attributes:
+        population: its name.
+        n_synapses: synapses it now has.
+        input_error: largest root-mean-square error of a neuron's kernel after an input spike, as a share of the kernel.
+        reset_error: the same for what a spike of its own leaves.
+    """
+
+    population: str
+    n_synapses: int
+    input_error: float
+    reset_error: float
+
+
+@record
+class _Fit:
+    """The best codes found so far for each neuron, with the coefficients of synapses and self-synapses."""
+
+    cost: FloatArray
+    dash_mem: IntArray
+    dash_syn: IntArray
+    factor: FloatArray
+    self_weight: FloatArray
+    input_error: FloatArray
+    reset_error: FloatArray
+
+
+def match_decays(
+    network: Network,
+    chip: Chip,
+    *,
+    second_synapse: SecondSynapse = "decays",
+    calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+) -> tuple[Network, tuple[DecayMatch, ...]]:
+    """Rebuild hidden populations from decays that the chip codes; populations that are codable stay as they are.
+
+    The gain of input and reset is kept exactly; within that, the kernels' squared error is least, over all codes.
+
+    Args:
+        network: well-formed.
+        chip: gives the codes and whether neurons have two synapses.
+        second_synapse: ``decays`` uses a free second synapse where decays cannot be coded; ``always`` also where they can,
+            so that two integers share the rounding of each weight; ``never`` keeps to one, with a synapse of each neuron onto
+            itself; ``unmatched`` changes nothing, so that rounding the decays keeps no more than the gain. A second synapse
+            doubles the population's weights.
+        calibration: input rasters on which a bias a population brings back the mean spike count that remains off. A build
+            does without: it brings rates back on the chip.
+
+    Returns:
+        The network, and what was matched how well.
+    """
+    if second_synapse == "unmatched" or not chip.family.has_few_decays:
+        return network, ()
+    matches: list[DecayMatch] = []
+    matched, outputs = network, set(network.output_populations)
+    for population in network.populations:
+        if population.name in outputs or population.reset != "subtract":
+            continue
+        free = population.n_synapses == 1 and chip.hidden.synapses == 2 and chip.bits.dash_max > 1  # two codes to choose from
+        if not _is_codable(population, chip):
+            matched, match = _rebuild(matched, population, chip, pair=free and second_synapse != "never")
+            matches.append(match)
+        elif free and second_synapse == "always":
+            matched = _add_vernier(matched, population, chip)
+    if matches and calibration is not None and chip.hidden.bias:
+        matched = _tune_rates(network, matched, [match.population for match in matches], calibration)
+    return matched, tuple(matches)
+
+
+def _tune_rates(
+    source: Network, matched: Network, names: list[str], calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike]
+) -> Network:
+    """Shift the biases of populations that fire too much or too little, until their mean spike counts are the source's."""
+
+    def turn(network: Network, name: str, x: float) -> Network:
+        shifted = (replace(p, bias=p.bias + x * p.threshold) if p.name == name else p for p in network.populations)
+        return replace(network, populations=tuple(shifted))
+
+    def measure(network: Network) -> dict[str, int]:
+        counts = simulate_network(network, calibration, counts_of=names).counts
+        return {name: int(counts[name].sum()) for name in names}
+
+    size = np.prod(next(iter(read_rasters(source.inputs, calibration).values())).shape[:2])
+    n_pairs = {name: int(size * source.population(name).size) for name in names}
+    tuner: Tuner[Network] = Tuner(wanted=measure(source), n_pairs=n_pairs, measure=measure, turn=turn, knob=lambda _: "bias")
+    order = [name for name in order_populations(matched) if name in names]
+    return tuner.tune(matched, order)[0]
+
+
+def _is_codable(population: Population, chip: Chip) -> bool:
+    top, family = chip.bits.dash_max, chip.family
+    alpha = family.synapse_factors(family.code_synapses(population.alpha, top))
+    beta = family.membrane_factors(family.code_membranes(population.beta, top))
+    return bool((np.abs(alpha - population.alpha) < _CODABLE).all() and (np.abs(beta - population.beta) < _CODABLE).all())
+
+
+def _rebuild(network: Network, population: Population, chip: Chip, *, pair: bool) -> tuple[Network, DecayMatch]:
+    kinds, which = np.unique(np.vstack([population.alpha, population.beta]), axis=1, return_inverse=True)
+    fit = _fit_pair(kinds[0], kinds[1], chip) if pair else _fit_single(kinds[:-1], kinds[-1], chip)
+    which = which.reshape(-1)
+    factor, self_weight = fit.factor[:, which], fit.self_weight[:, which] * population.threshold
+    alpha, beta = chip.family.synapse_factors(fit.dash_syn[:, which]), chip.family.membrane_factors(fit.dash_mem[which])
+    rebuilt = replace(population, alpha=alpha, beta=beta)
+    bias_factor = (1.0 - rebuilt.beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY)
+    rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
+    match = DecayMatch(
+        population=population.name,
+        n_synapses=rebuilt.n_synapses,
+        input_error=float(fit.input_error.max()),
+        reset_error=float(fit.reset_error.max()),
+    )
+    return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
+
+
+def _rewire(network: Network, population: Population, factor: FloatArray, self_weight: FloatArray, *, pair: bool) -> Network:
+    """Put a population in the place of its namesake; scale the weights onto it, and add its synapses onto itself."""
+    projections: list[Projection] = []
+    taken = {projection.name for projection in network.projections}
+    for projection in network.projections:
+        if projection.post != population.name:
+            projections.append(projection)
+            continue
+        for synapse in range(population.n_synapses) if pair else (projection.synapse,):
+            data = projection.weights.data * factor[synapse][projection.weights.indices]
+            name = _take_name(f"{projection.name}[{synapse}]", taken) if pair else projection.name
+            projections.append(replace(projection, name=name, synapse=synapse, weights=projection.weights.with_data(data)))
+    for synapse, weights in enumerate(self_weight):
+        if (weights != 0).any():
+            neurons = np.arange(population.size)
+            diagonal = CsrMatrix.from_triplets(neurons, neurons, weights, (population.size, population.size))
+            name = _take_name(f"{population.name} reset[{synapse}]", taken)
+            own = {"pre": population.name, "post": population.name, "source": population.source}
+            projections.append(Projection(name=name, weights=diagonal, synapse=synapse, delay_steps=1, **own))
+    kept = tuple(population if other.name == population.name else other for other in network.populations)
+    return replace(network, populations=kept, projections=tuple(projections))
+
+
+def _take_name(name: str, taken: set[str]) -> str:
+    """Give a projection's name, with as many marks behind it as it takes to be the only one, and note it as taken."""
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name
+
+
+def _add_vernier(network: Network, population: Population, chip: Chip) -> Network:
+    """Give a codable population a second, faster synapse with weights of next to nothing, for the rounding to use."""
+    dashes = chip.family.code_synapses(population.alpha[0], chip.bits.dash_max)
+    faster = np.maximum(dashes - 1, 1)
+    rebuilt = replace(population, alpha=chip.family.synapse_factors(np.stack([dashes, faster])))
+    factor = np.stack([np.ones(population.size), np.where(dashes > 1, _PLACE_HOLDER, 0.0)])
+    return _rewire(network, rebuilt, factor, np.zeros((0, population.size)), pair=True)
+
+
+def _fit_pair(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
+    """Find, for each neuron, membrane and two synapses that rebuild its kernels best."""
+    best: _Fit | None = None
+    top, family = _largest_dash(np.vstack([alpha, beta]), chip), chip.family
+    for dash_mem in range(top + 1):
+        for first, second in combinations(range(1, top + 1), 2):
+            fit = _solve_pair(alpha, beta, dash_mem, first, second, family)
+            best = fit if best is None else _better(best, fit)
+    if best is None:
+        raise ValueError("the chip codes no two decays")
+    return best
+
+
+def _solve_pair(alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, second: int, family: Family) -> _Fit:
+    b, codes = float(family.membrane_factors(dash_mem)), [float(family.synapse_factors(dash)) for dash in (first, second)]
+    factor, input_error = _match_input(alpha, beta, b, codes)
+    self_weight, reset_error = _match_reset(beta, b, codes)
+    amplified = np.abs(factor).sum(axis=0) / np.abs(factor.sum(axis=0)) - 1.0
+    return _Fit(
+        cost=input_error + reset_error + _AMPLIFICATION_COST * amplified,
+        dash_mem=np.full(alpha.size, dash_mem),
+        dash_syn=np.repeat([[first], [second]], alpha.size, axis=1),
+        factor=factor,
+        self_weight=self_weight,
+        input_error=input_error,
+        reset_error=reset_error,
+    )
+
+
+def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
+    """Find, for each neuron, one code for each synapse and the membrane, and a self-synapse on the first."""
+    best: _Fit | None = None
+    top, family = _largest_dash(np.vstack([alpha, beta]), chip), chip.family
+    for dash_mem in range(top + 1):
+        b = float(family.membrane_factors(dash_mem))
+        others = [_least_error([_solve_single(row, beta, b, dash, family) for dash in range(1, top + 1)]) for row in alpha[1:]]
+        for first in range(1, top + 1):
+            code = float(family.synapse_factors(first))
+            factor, input_error = _match_input(alpha[0], beta, b, [code])
+            self_weight, reset_error = _match_reset(beta, b, [code])
+            input_error = np.maximum.reduce([input_error, *(error for _, _, error in others)])
+            fit = _Fit(
+                cost=input_error + reset_error,
+                dash_mem=np.full(beta.size, dash_mem),
+                dash_syn=np.stack([np.full(beta.size, first), *(dash for dash, _, _ in others)]),
+                factor=np.stack([factor[0], *(value for _, value, _ in others)]),
+                self_weight=self_weight,
+                input_error=input_error,
+                reset_error=reset_error,
+            )
+            best = fit if best is None else _better(best, fit)
+    if best is None:
+        raise ValueError("the chip codes no decay")
+    return best
+
+
+def _solve_single(
+    alpha: FloatArray, beta: FloatArray, b: float, dash: int, family: Family
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    factor, error = _match_input(alpha, beta, b, [float(family.synapse_factors(dash))])
+    return np.full(alpha.size, dash), factor[0], error
+
+
+def _least_error(options: list[tuple[IntArray, FloatArray, FloatArray]]) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Give, neuron for neuron, the option with the smallest error."""
+    dash, factor, error = options[0]
+    for other_dash, other_factor, other_error in options[1:]:
+        better = other_error < error
+        dash, factor = np.where(better, other_dash, dash), np.where(better, other_factor, factor)
+        error = np.where(better, other_error, error)
+    return dash, factor, error
+
+
+def _match_input(alpha: FloatArray, beta: FloatArray, b: float, codes: list[float]) -> tuple[FloatArray, FloatArray]:
+    """Rebuild the kernel of an input spike from the kernels of the coded synapses."""
+    products = [kernel_product(code, b, alpha, beta) for code in codes]
+    power = kernel_product(alpha, beta, alpha, beta)
+    factor, left = _least_squares(codes, b, products, kernel_sum(alpha, beta), power)
+    return factor, np.sqrt(left / power)
+
+
+def _match_reset(beta: FloatArray, b: float, codes: list[float]) -> tuple[FloatArray, FloatArray]:
+    """Make up for a reset that decays by ``b`` and not by ``beta``, by spikes of the neuron onto itself a step later.
+
+    The error is given as a share of the reset itself, ``beta**t``.
+    """
+    products = [-tail_product(code, b, beta, b) for code in codes]
+    kept = np.minimum(beta, LARGEST_DECAY)
+    power = kept * kept / (1.0 - kept * kept) - 2.0 * kept * b / (1.0 - kept * b) + b * b / (1.0 - b * b)
+    weight, left = _least_squares(codes, b, products, -tail_sum(kept, b), np.maximum(power, 0.0))
+    return weight, np.sqrt(left * (1.0 - kept * kept))
+
+
+def _least_squares(
+    codes: list[float], b: float, products: list[FloatArray], total: FloatArray, power: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Weigh kernels so that they keep the sum ``total``, and within that come nearest to a target.
+
+    Args:
+        codes: synaptic decays, one or two.
+        b: membrane decay.
+        products: inner product of each kernel with the target, ``(n,)`` each.
+        total: sum of the target, ``(n,)``.
+        power: inner product of the target with itself, ``(n,)``.
+
+    Returns:
+        Coefficients ``(n_codes, n)`` and the squared error left, ``(n,)``.
+    """
+    sums = [float(kernel_sum(code, b)) for code in codes]
+    gram = [[float(kernel_product(one, b, other, b)) for other in codes] for one in codes]
+    if len(codes) == 1:
+        weights = [total / sums[0]]
+    else:
+        ratio = sums[0] / sums[1]
+        curvature = gram[0][0] - 2.0 * ratio * gram[0][1] + ratio * ratio * gram[1][1]
+        start = total / sums[1]
+        first = (products[0] - ratio * products[1] - start * (gram[0][1] - ratio * gram[1][1])) / curvature
+        weights = [first, start - ratio * first]
+    left = power.copy()
+    for i, weight in enumerate(weights):
+        left -= 2.0 * weight * products[i]
+        for j, other in enumerate(weights):
+            left += weight * gram[i][j] * other
+    return np.stack(weights), np.maximum(left, 0.0)
+
+
+def _largest_dash(decays: FloatArray, chip: Chip) -> int:
+    """Give the largest code worth trying: one above the slowest decay's."""
+    top = chip.bits.dash_max
+    return min(top, int(chip.family.code_synapses(decays, top).max()) + 1)
+
+
+def _better(one: _Fit, other: _Fit) -> _Fit:
+    """Choose neuron for neuron."""
+    chosen = other.cost < one.cost
+    return _Fit(**{field: np.where(chosen, getattr(other, field), getattr(one, field)) for field in _Fit.__dataclass_fields__})

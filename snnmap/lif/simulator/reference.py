@@ -1,0 +1,125 @@
+"""The plain reference: one neuron, one synapse, one spike count at a time, in Python integers."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from snnmap.chip import Family, MemoryKind
+from snnmap.core import CsrMatrix, IntArray
+from snnmap.lif.program import NeuronCodes, Program
+from snnmap.lif.simulator.run import Run
+
+__all__ = ["run_reference"]
+
+Synapses = list[list[list[tuple[int, int]]]]
+
+
+def run_reference(program: Program, raster: IntArray, run: Run) -> None:
+    """Run all samples, one after the other, and write what ``run`` asks for.
+
+    The order of events is the chip's (design, section 4): inputs in ascending channel, then hidden counts of the step
+    before in ascending slot, then all neurons in ascending slot.
+
+    Args:
+        program: what the chip is told.
+        raster: ``(n_samples, n_steps, n_inputs)``, clamped to what a channel can carry.
+        run: arrays to record into.
+    """
+    for sample in range(raster.shape[0]):
+        _Sample(program, run, sample).run(raster[sample].tolist())
+
+
+class _Neurons:
+    """States of a row of neurons."""
+
+    def __init__(self, codes: NeuronCodes, family: Family) -> None:
+        self.codes, self.rules = codes, family.integers
+        self.currents = [[0] * codes.size for _ in codes.dash_syn]
+        self.potentials = [0] * codes.size
+
+    def enter(self) -> None:
+        """Begin a step."""
+        for current, codes in zip(self.currents, self.codes.dash_syn.tolist(), strict=True):
+            current[:] = map(self.rules.enter, current, codes)
+
+    def receive(self, synapses: Synapses, shift: int, counts: list[int], bits: int) -> int:
+        """Deliver the counts of all sources; give the synaptic operations that took."""
+        operations, deliver = 0, self.rules.deliver
+        for synapse, rows in enumerate(synapses):
+            current = self.currents[synapse]
+            for source, count in enumerate(counts):
+                if count:
+                    for target, weight in rows[source]:
+                        current[target] = deliver(current[target], weight, shift, count, bits)
+                    operations += count * len(rows[source])
+        return operations
+
+    def evolve(self, neuron: int, already: int, max_count: int, bits: int) -> int:
+        """Settle, integrate and fire one neuron; give its count."""
+        total, rules = 0, self.rules
+        for synapse, dashes in enumerate(self.codes.dash_syn):
+            current = rules.settle(self.currents[synapse][neuron], int(dashes[neuron]))
+            self.currents[synapse][neuron] = current
+            total += current
+        codes = self.codes
+        potential = rules.integrate(self.potentials[neuron], int(codes.dash_mem[neuron]), total, int(codes.bias[neuron]), bits)
+        count, self.potentials[neuron] = rules.fire(potential, int(codes.threshold[neuron]), already, max_count, bits)
+        return count
+
+
+class _Sample:
+    """One run of one sample."""
+
+    def __init__(self, program: Program, run: Run, sample: int) -> None:
+        self.program, self.recorder, self.sample = program, run, sample
+        family = program.chip.family
+        self.hidden, self.outputs = _Neurons(program.hidden, family), _Neurons(program.outputs, family)
+        self.synapses = {kind: [_rows(matrix) for matrix in program.memory(kind).weights] for kind in MemoryKind}
+
+    def run(self, inputs: list[list[int]]) -> None:
+        program, chip, bits = self.program, self.program.chip, self.program.chip.bits.state
+        silent = [0] * program.n_inputs
+        before = [0] * program.hidden.size
+        for step in range(len(inputs)):
+            then = step - chip.memory(MemoryKind.INPUT).delay_steps
+            self.hidden.enter()
+            self.outputs.enter()
+            operations = self._deliver(MemoryKind.INPUT, inputs[then] if then >= 0 else silent)
+            operations += self._deliver(MemoryKind.RECURRENT, before)
+            counts = self._evolve_hidden()
+            operations += self._deliver(MemoryKind.OUTPUT, before if chip.memory(MemoryKind.OUTPUT).delay_steps else counts)
+            sent = [self.outputs.evolve(n, 0, chip.outputs.max_count, bits) for n in range(program.outputs.size)]
+            self._record(step, inputs[step], counts, sent, operations)
+            before = counts
+
+    def _deliver(self, kind: MemoryKind, counts: list[int]) -> int:
+        """Deliver the counts of a memory's sources to its targets; give the synaptic operations that took."""
+        neurons, program = kind.target(hidden=self.hidden, outputs=self.outputs), self.program
+        return neurons.receive(self.synapses[kind], program.memory(kind).shift, counts, program.chip.bits.state)
+
+    def _evolve_hidden(self) -> list[int]:
+        """Evolve hidden neurons in ascending slot; an alias repeats the count of its source in the same step."""
+        chip, alias = self.program.chip, self.program.alias.tolist()
+        counts = [0] * self.program.hidden.size
+        for neuron in range(len(counts)):
+            counts[neuron] = self.hidden.evolve(neuron, counts[neuron], chip.hidden.max_count, chip.bits.state)
+            if alias[neuron] >= 0:
+                counts[alias[neuron]] = min(chip.hidden.max_count, counts[alias[neuron]] + counts[neuron])
+        return counts
+
+    def _record(self, step: int, arrived: list[int], hidden: list[int], sent: list[int], operations: int) -> None:
+        run, sample = self.recorder, self.sample
+        run.totals[sample] += np.array([sum(arrived), sum(hidden), sum(sent), operations])
+        for name, neurons, counts in (("hidden", self.hidden, hidden), ("outputs", self.outputs, sent)):
+            if name in run.counts:
+                run.counts[name][sample, step] = counts
+            if name in run.potentials:
+                run.potentials[name][sample, step] = neurons.potentials
+                run.currents[name][sample, step] = neurons.currents
+
+
+def _rows(matrix: CsrMatrix) -> list[list[tuple[int, int]]]:
+    """List (target, weight) of each source."""
+    indptr, indices, data = matrix.indptr.tolist(), matrix.indices.tolist(), matrix.data.tolist()
+    pairs = list(zip(indices, data, strict=True))
+    return [pairs[start:stop] for start, stop in pairwise(indptr)]

@@ -1,0 +1,52 @@
+"""The LIF network: what a frontend gives, its float meaning and its text form."""
+
+from snnmap.network.draw import draw_inputs
+from snnmap.network.graph import (
+    ShortLoop,
+    count_fan_out,
+    expand_terms,
+    find_short_loops,
+    find_zero_delay_loops,
+    order_populations,
+)
+from snnmap.network.instant import carry_instant_synapses
+from snnmap.network.network import OTHERWISE, InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
+from snnmap.network.raster import Profile, Recording, join_rasters, read_raster, read_rasters
+from snnmap.network.resets import describe_reset, resets_as
+from snnmap.network.simulate import simulate_network
+from snnmap.network.structure import find_structure_problems, is_sound, require_structure
+from snnmap.network.text import format_network, load_network, parse_network, save_network
+
+__all__ = [
+    "InputPort",
+    "Network",
+    "OTHERWISE",
+    "OutputPort",
+    "Population",
+    "Projection",
+    "Reset",
+    "SpikeSum",
+    "count_fan_out",
+    "expand_terms",
+    "ShortLoop",
+    "find_short_loops",
+    "find_structure_problems",
+    "find_zero_delay_loops",
+    "is_sound",
+    "order_populations",
+    "require_structure",
+    "simulate_network",
+    "carry_instant_synapses",
+    "describe_reset",
+    "resets_as",
+    "format_network",
+    "load_network",
+    "parse_network",
+    "save_network",
+    "draw_inputs",
+    "Profile",
+    "Recording",
+    "join_rasters",
+    "read_raster",
+    "read_rasters",
+]

@@ -1,0 +1,183 @@
+"""What goes in and what is seen: spike count rasters, recorded states, cost."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.core.errors import InputError
+from snnmap.core.record import FloatArray, IntArray, freeze_mapping, record, replace_array
+from snnmap.network.network import InputPort
+
+__all__ = ["Profile", "Recording", "join_rasters", "read_raster", "read_rasters"]
+
+_MAX_COUNT = 2**31 - 1
+"""So that sums and products of counts stay exact in int64."""
+
+
+@record
+class Profile:
+    """Cost of a run, summed over samples and steps.
+
+    Attributes:
+        n_samples: samples.
+        n_steps: steps a sample.
+        input_spikes: spikes that entered.
+        hidden_spikes: spikes of hidden neurons.
+        output_spikes: spikes of output neurons.
+        synaptic_operations: weights added to a synaptic current, one a spike and stored synapse.
+    """
+
+    n_samples: int
+    n_steps: int
+    input_spikes: int
+    hidden_spikes: int
+    output_spikes: int
+    synaptic_operations: int
+
+
+@record
+class Recording:
+    """What a simulation was asked to keep; arrays of populations by name (on a chip: ``hidden`` and ``outputs``).
+
+    Attributes:
+        counts: ``(n_samples, n_steps, size) int64`` spike counts.
+        potentials: ``(n_samples, n_steps, size)`` membrane potentials after the reset.
+        currents: ``(n_samples, n_steps, n_synapses, size)`` synaptic currents after the decay and input of the step.
+        profile: cost, where the simulator counts it.
+    """
+
+    counts: Mapping[str, IntArray] = field(default_factory=dict)
+    potentials: Mapping[str, FloatArray | IntArray] = field(default_factory=dict)
+    currents: Mapping[str, FloatArray | IntArray] = field(default_factory=dict)
+    profile: Profile | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("counts", "potentials", "currents"):
+            replace_array(self, name, freeze_mapping(getattr(self, name)))
+
+
+def read_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> dict[str, IntArray]:
+    """Check input rasters against the ports.
+
+    Args:
+        ports: the network's input ports.
+        inputs: one array for a network with one port, else arrays by port name; each ``(n_samples, n_steps, size)``,
+            or ``(n_steps, size)`` for one sample.
+
+    Returns:
+        ``(n_samples, n_steps, size) int64`` by port name, all with the same samples and steps.
+
+    Raises:
+        InputError: a port is missing or unknown, a shape is wrong, or a count is negative or not an integer.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> read_rasters(network.inputs, [[1, 0], [0, 2], [0, 0]])["in"].shape
+        (1, 3, 2)
+    """
+    given = dict(inputs) if isinstance(inputs, Mapping) else dict.fromkeys([port.name for port in ports[:1]], inputs)
+    names = {port.name for port in ports}
+    if given.keys() != names:
+        raise InputError(
+            "input rasters do not match the input ports",
+            measured=", ".join(sorted(map(repr, given))) if isinstance(inputs, Mapping) else "one unnamed raster",
+            limit=", ".join(sorted(map(repr, names))) or "no ports",
+            fix="give one raster a port, as a mapping by port name",
+        )
+    rasters = {port.name: read_raster(given[port.name], port.size, where=f"input port '{port.name}'") for port in ports}
+    shapes = {raster.shape[:2] for raster in rasters.values()}
+    if len(shapes) > 1:
+        raise InputError(
+            "input rasters differ in samples or steps", measured=str(sorted(shapes)), limit="one (n_samples, n_steps)"
+        )
+    return rasters
+
+
+def join_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> IntArray:
+    """Check input rasters and put their channels side by side, in port order, as the chip numbers them.
+
+    Returns:
+        ``(n_samples, n_steps, n_inputs) int64``.
+
+    Raises:
+        InputError: as :func:`read_rasters`.
+    """
+    rasters = read_rasters(ports, inputs)
+    return np.concatenate([rasters[port.name] for port in ports], axis=2)
+
+
+def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
+    """Check one raster of spike counts.
+
+    Args:
+        raster: a numpy array, a torch tensor (of any device, with or without gradients) or nested lists of integer, float or
+            bool counts, ``(n_samples, n_steps, size)``, or ``(n_steps, size)`` for one sample.
+        size: channels expected.
+        where: named in errors.
+
+    Returns:
+        ``(n_samples, n_steps, size) int64``.
+
+    Raises:
+        InputError: wrong shape, counts that are negative or beyond 2**31 - 1, or values that are not integers.
+    """
+    given = _read_array(raster, where)
+    given, shape = given.astype(np.float64) if given.dtype == np.float16 else given, given.shape
+    if given.ndim == 2:
+        given = given[np.newaxis]
+    if given.ndim != 3 or given.shape[2] != size:
+        raise InputError(
+            "the input raster has the wrong shape",
+            where=where,
+            measured=str(shape),
+            limit=f"(n_samples, n_steps, {size}) or (n_steps, {size})",
+            fix="give spike counts, one column a channel",
+        )
+    if not _are_counts(given):
+        seen = f", smallest {given.min()}, largest {given.max()}" if given.size and given.dtype.kind in "iuf" else ""
+        raise InputError(
+            "spike counts must be non-negative integers",
+            where=where,
+            measured=f"{given.dtype}{seen}",
+            limit=f"integers from 0 to {_MAX_COUNT}",
+            fix="encode the signal as spike counts a step",
+        )
+    return given.astype(np.int64)
+
+
+def _read_array(values: Any, where: str) -> npt.NDArray[Any]:
+    """Give an array of what a raster came as; tensors are known by what they can do, so that torch is not imported."""
+    try:
+        if isinstance(values, list | tuple):
+            return np.array([_read_array(part, where) for part in values]) if _holds_tensors(values) else np.asarray(values)
+        return _read_tensor(values) if hasattr(values, "detach") else np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"the input raster is not an array of numbers: {str(error).splitlines()[0]}",
+            where=where,
+            measured=type(values).__name__,
+            limit="an array (n_samples, n_steps, n_channels) of spike counts",
+            fix="give a numpy array, a torch tensor or nested lists of equal length",
+        ) from error
+
+
+def _holds_tensors(values: Any) -> bool:
+    return any(hasattr(part, "detach") or (isinstance(part, list | tuple) and _holds_tensors(part)) for part in values)
+
+
+def _read_tensor(tensor: Any) -> npt.NDArray[Any]:
+    plain = tensor.detach().cpu()
+    try:
+        return np.asarray(plain.numpy())
+    except TypeError:  # numpy has no bfloat16, in which half-precision training counts
+        return np.asarray(plain.double().numpy())
+
+
+def _are_counts(given: npt.NDArray[Any]) -> bool:
+    if given.dtype.kind not in "iubf" or not np.isfinite(given).all():
+        return False
+    return bool((given == np.rint(given)).all() and (given >= 0).all() and (given <= _MAX_COUNT).all())

@@ -1,0 +1,202 @@
+"""The canonical text form of a network: JSON, one line an array, that round-trips exactly."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.chip import Readout
+from snnmap.core import fsio
+from snnmap.core.csr import CsrMatrix
+from snnmap.core.errors import NetworkError
+from snnmap.network.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
+
+__all__ = ["format_network", "load_network", "parse_network", "save_network"]
+
+T = TypeVar("T")
+_FORMAT = "snnmap-network"
+_VERSION = 1
+_ARRAYS = {
+    Population: {
+        "alpha": np.float64,
+        "beta": np.float64,
+        "threshold": np.float64,
+        "bias": np.float64,
+        "v_reset": np.float64,
+        "max_count": np.int64,
+    },
+    CsrMatrix: {"indptr": np.int64, "indices": np.int64, "data": np.float64},
+}
+_SCALARS: dict[Any, tuple[type, ...]] = {
+    str: (str,),
+    Reset: (str,),
+    Readout: (str,),
+    int: (int,),
+    float: (float, int),
+    bool: (bool,),
+}
+_MAX_DELAY_STEPS, _MAX_INTEGER = 10_000, 2**31 - 1
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError)
+
+
+def format_network(network: Network) -> str:
+    """Write a network as text; equal networks give equal text.
+
+    JSON with one line a scalar or array. Floats are written so that they read back to the same bits; an array whose
+    values are all equal is written as one value (its shape follows from the population).
+    """
+    document = {"format": _FORMAT, "version": _VERSION, **_to_plain(network)}
+    return _indent(document, 0) + "\n"
+
+
+def parse_network(text: str, *, where: str = "text") -> Network:
+    """Read what :func:`format_network` wrote.
+
+    Raises:
+        NetworkError: not JSON, not this format, or a missing, unknown or malformed field.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> parse_network(format_network(network)) == network
+        True
+    """
+    try:
+        return _read_network(_take_header(json.loads(text)))
+    except NetworkError as error:
+        raise error.within(where) from error
+    except _MALFORMED as error:
+        raise NetworkError(
+            f"the network file is malformed: {str(error) or type(error).__name__}",
+            where=where,
+            fix="give a file written by save_network",
+        ) from error
+
+
+def save_network(network: Network, path: Path | str) -> None:
+    """Write the canonical text form to a file, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    fsio.write_file(Path(path), format_network(network).encode())
+
+
+def load_network(path: Path | str) -> Network:
+    """Read a network file.
+
+    Raises:
+        NetworkError: unreadable or malformed file.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise NetworkError(
+            f"the network file cannot be read: {reason}", where=str(path), fix="give the path of a saved network"
+        ) from error
+    return parse_network(text, where=str(path))
+
+
+def _to_plain(value: Any) -> Any:
+    if is_dataclass(value):
+        arrays = _ARRAYS.get(type(value), {}) if isinstance(value, Population) else {}
+        return {f.name: _array_to_plain(getattr(value, f.name), f.name in arrays) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [_to_plain(item) for item in value]
+    if hasattr(value, "items"):
+        return {key: _to_plain(item) for key, item in sorted(value.items())}
+    return value
+
+
+def _array_to_plain(value: Any, may_shrink: bool) -> Any:
+    if not isinstance(value, np.ndarray):
+        return _to_plain(value)
+    if (
+        may_shrink
+        and value.ndim == 1
+        and value.size
+        and np.array_equal(value, np.full_like(value, value[0]))
+        and not np.signbit(value).any()
+    ):
+        return value[0].item()
+    return value.tolist()
+
+
+def _indent(value: Any, depth: int) -> str:
+    nested = isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
+    if not nested or not value:
+        return json.dumps(value)
+    pad, end = "  " * (depth + 1), "  " * depth
+    if isinstance(value, dict):
+        lines = [f"{pad}{json.dumps(key)}: {_indent(item, depth + 1)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{end}}}"
+    return "[\n" + ",\n".join(pad + _indent(item, depth + 1) for item in value) + f"\n{end}]"
+
+
+def _take_header(document: Any) -> dict[str, Any]:
+    """Check format and version; give the rest."""
+    if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
+        raise NetworkError("this is not a snnmap network", fix="give a file written by save_network")
+    if (version := document.pop("version", None)) != _VERSION:
+        raise NetworkError("the network file has another version", measured=str(version), limit=str(_VERSION))
+    return document
+
+
+def _read_network(document: dict[str, Any]) -> Network:
+    parts: dict[str, Any] = {
+        "inputs": tuple(_read(InputPort, item) for item in document.pop("inputs")),
+        "populations": tuple(_read(Population, item) for item in document.pop("populations")),
+        "projections": tuple(_read_projection(item) for item in document.pop("projections")),
+        "outputs": tuple(_read(OutputPort, item) for item in document.pop("outputs")),
+        "sums": tuple(_read(SpikeSum, item) for item in document.pop("sums")),
+    }
+    return _read(Network, {**document, **parts})
+
+
+def _read_projection(item: dict[str, Any]) -> Projection:
+    projection = _read(Projection, {**item, "weights": _read(CsrMatrix, item["weights"])})
+    if not 0 <= projection.delay_steps <= _MAX_DELAY_STEPS:
+        raise NetworkError(
+            "a delay is out of range",
+            where=f"projection '{projection.name}'",
+            measured=f"{projection.delay_steps} steps",
+            limit=f"0 to {_MAX_DELAY_STEPS} steps",
+            fix="correct the delay",
+        )
+    return projection
+
+
+def _read(cls: type[T], item: dict[str, Any]) -> T:
+    arrays, hints = _ARRAYS.get(cls, {}), get_type_hints(cls)
+    values = {
+        key: _read_array(value, arrays[key], key) if key in arrays else _read_value(value, hints.get(key), key)
+        for key, value in item.items()
+    }
+    return cls(**values)
+
+
+def _read_array(value: Any, dtype: type, key: str) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.asarray(value, dtype)
+    if dtype is np.int64 and not np.array_equal(array, np.asarray(value)):
+        raise ValueError(f"{key} holds what is not an integer")
+    return array
+
+
+def _read_value(value: Any, hint: Any, key: str) -> Any:
+    """Check a scalar, or the texts of a list or mapping, against the field's type."""
+    if hint in _SCALARS and type(value) not in _SCALARS[hint]:
+        raise TypeError(f"{key} = {value!r:.80} is not of type {_SCALARS[hint][0].__name__}")
+    if hint is int and not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+        raise ValueError(f"{key} is beyond {_MAX_INTEGER}")
+    if hint == Mapping[str, str]:
+        return {_read_value(name, str, key): _read_value(text, str, key) for name, text in value.items()}
+    if hint == tuple[str, ...]:
+        return tuple(_read_value(text, str, key) for text in value)
+    if isinstance(value, str):
+        value.encode()
+    return tuple(value) if isinstance(value, list) else value

@@ -1,6 +1,0 @@
-"""The chip, run bit for bit from its memory content."""
-
-from snnmap.simulator.simulate import Engine, simulate_image
-from snnmap.simulator.unfolded import simulate_quantised
-
-__all__ = ["Engine", "simulate_image", "simulate_quantised"]

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from snnmap.core import CsrMatrix
+from snnmap.core.errors import NetworkError
+
+matrices = hnp.arrays(np.int64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.integers(-2, 2))
+
+
+@given(matrices)
+def test_dense_round_trip_and_transpose(dense: np.ndarray) -> None:
+    matrix = CsrMatrix.from_dense(dense)
+    assert np.array_equal(matrix.to_dense(), dense)
+    assert np.array_equal(matrix.transpose().to_dense(), dense.T)
+    assert np.array_equal(matrix.to_scipy().toarray(), dense)
+    assert np.array_equal(matrix.row_lengths, (dense != 0).sum(axis=1))
+    assert np.array_equal(matrix.column_lengths, (dense != 0).sum(axis=0))
+
+
+@given(matrices, st.integers(0, 2**32 - 1))
+def test_triplets_in_any_order_add_up(dense: np.ndarray, seed: int) -> None:
+    rows, columns = np.indices(dense.shape).reshape(2, -1)
+    order = np.random.default_rng(seed).permutation(2 * rows.size)
+    twice = [np.concatenate([part, part])[order] for part in (rows, columns, dense.ravel())]
+    assert np.array_equal(CsrMatrix.from_triplets(*twice, dense.shape).to_dense(), 2 * dense)
+
+
+def test_nan_is_stored_and_arrays_are_copies_that_cannot_be_written() -> None:
+    dense = np.array([[np.nan, 0.0]])
+    matrix = CsrMatrix.from_dense(dense)
+    dense[:] = 1
+    assert matrix.nnz == 1
+    assert np.isnan(matrix.data).all()
+    with pytest.raises(ValueError, match="read-only"):
+        matrix.data[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("indptr", "indices", "message"),
+    [
+        ([0, 2], [0, 1], "row starts"),
+        ([0, 2, 1], [0, 1], "row starts"),
+        ([0, 1, 2], [0, 3], "outside the shape"),
+        ([0, 2, 2], [1, 0], "ascend strictly"),
+        ([0, 2, 2], [1, 1], "ascend strictly"),
+        ([0, 1, 3], [0, 1], "differ in length"),
+    ],
+)
+def test_malformed_arrays_are_refused(indptr: list[int], indices: list[int], message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        CsrMatrix(shape=(2, 3), indptr=np.array(indptr), indices=np.array(indices), data=np.ones(len(indices)))

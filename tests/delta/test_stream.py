@@ -1,0 +1,397 @@
+"""Streams: the frame-by-frame network at every step, the counts of DeltaCounter, and no product with what did not change."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from snnmap.delta import DeltaStream
+from snnmap.nn import (
+    DeltaCounter,
+    FixedPoint,
+    QuantisedReLU,
+    SigmaDeltaQuantiser,
+    StepQuantiser,
+    delta_activation_layer,
+    insert_delta,
+    mask_layers,
+    run_frames,
+)
+from snnmap.nn.delta import stream_kernels, stream_layers
+
+
+class Residual(nn.Module):
+    """A sum of two branches, one of them shared by two users."""
+
+    def __init__(self, conv: nn.Module, after: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.after = conv, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.conv(x) + x)
+
+
+class Written(nn.Module):
+    """Functions and methods instead of modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 4, 3), nn.Linear(4 * 16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = nn.functional.relu(self.conv(x)).relu()
+        y = nn.functional.dropout(y, 0.5, self.training)
+        y = torch.add(y, y)
+        return self.head(y.view(y.size(0), -1)) * 2.0
+
+
+def draw_stream(*shape: int, n_steps: int = 8, rate: float = 0.1, seed: int = 0) -> list[Tensor]:
+    """Frames ``(1, *shape)`` float64 of small whole numbers, of which a part changes at every step."""
+    generator = torch.Generator().manual_seed(seed)
+    frame = torch.randint(-3, 4, (1, *shape), generator=generator).double()
+    frames = [frame]
+    for _ in range(n_steps - 1):
+        changes = torch.randint(-3, 4, frame.shape, generator=generator) * (torch.rand(frame.shape, generator=generator) < rate)
+        frame = frame + changes
+        frames.append(frame)
+    return frames
+
+
+def settle(model: nn.Module) -> nn.Module:
+    """Draw the statistics of normalisations, which are otherwise those of nothing; give the model in evaluation."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.normal_(0.0, 0.5)
+            module.running_var.uniform_(0.5, 2.0)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+    return model.double().eval()
+
+
+def make_dyadic(model: nn.Module) -> nn.Module:
+    """Round weights to eighths, so that all sums are exact."""
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+                for parameter in module.parameters():
+                    parameter.copy_((8 * parameter).round() / 8)
+    return model.double().eval()
+
+
+@torch.no_grad()
+def require_equal(model: nn.Module, frames: list[Tensor], *, atol: float = 1e-10, **options: Any) -> DeltaStream:
+    stream = DeltaStream(model, frames[0], **options)
+    for frame in frames:
+        found, expected = stream.step(frame), model(frame)
+        assert found.shape == expected.shape
+        torch.testing.assert_close(found, expected, rtol=0.0, atol=atol)
+    return stream
+
+
+def draw_layers(data: st.DataObject) -> nn.Module:
+    """A network of 4x9x9 frames: convolution, activation, maybe a residual block, a pool, a head."""
+    channels, groups = data.draw(st.sampled_from([4, 16, 20])), data.draw(st.sampled_from([1, 2, 4]))
+    options = {name: data.draw(st.integers(low, 2), label=name) for name, low in (("stride", 1), ("dilation", 1), ("padding", 0))}
+    norm: list[Callable[[], nn.Module]] = [lambda: nn.BatchNorm2d(channels), nn.Identity]
+    act: list[Callable[[], nn.Module]] = [nn.ReLU, lambda: nn.ReLU(inplace=True), nn.Tanh, nn.Identity]
+    block = nn.Sequential(data.draw(st.sampled_from(act))(), data.draw(st.sampled_from(norm))())
+    pools = [
+        nn.MaxPool2d(2),
+        nn.MaxPool2d(3, 1, 1, dilation=1),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.AvgPool2d(2),
+        nn.AvgPool2d(3, 2, 1, ceil_mode=True),
+        nn.AvgPool2d(3, 1, 1, count_include_pad=False),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Identity(),
+    ]
+    return nn.Sequential(
+        nn.Conv2d(
+            4, channels, data.draw(st.sampled_from([1, 2, (3, 2)])), groups=groups, bias=data.draw(st.booleans()), **options
+        ),
+        data.draw(st.sampled_from(norm))(),
+        data.draw(st.sampled_from(act))(),
+        Residual(nn.Conv2d(channels, channels, 3, padding="same"), block) if data.draw(st.booleans()) else nn.Identity(),
+        data.draw(st.sampled_from(pools)),
+        nn.Flatten(),
+        nn.LazyLinear(17),
+        nn.BatchNorm1d(17),
+        nn.ReLU(),
+        nn.Linear(17, 5),
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_every_step_is_the_frame_by_frame_network(data: st.DataObject, seed: int) -> None:
+    torch.manual_seed(seed)
+    model, frames = draw_layers(data), draw_stream(4, 9, 9, rate=data.draw(st.sampled_from([0.01, 0.2, 1.0])), seed=seed)
+    model(frames[0].float().expand(2, -1, -1, -1))  # shapes the lazy layer
+    stream = require_equal(settle(model), frames)
+    assert all(isinstance(model.get_submodule(path), nn.Tanh) for path in stream.dense_nodes)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"dilation": 3, "groups": 3}])
+def test_one_dimensional_networks(options: dict[str, int]) -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv1d(3, 18, 4, **options), nn.BatchNorm1d(18), nn.ReLU(), nn.MaxPool1d(2), nn.AvgPool1d(2, padding=1))
+    model = nn.Sequential(*layers, nn.Conv1d(18, 2, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    assert require_equal(settle(model), draw_stream(3, 31)).dense_nodes == ()
+
+
+def quantised_net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 8, 3, padding=1),
+        QuantisedReLU(7, step=0.5),
+        nn.Conv2d(8, 8, 3, padding=1, groups=2),
+        StepQuantiser(3, signed=True, n_channels=8, step=1.0),
+        Residual(nn.Conv2d(8, 8, 3, padding=1, bias=False), SigmaDeltaQuantiser(step=2.0)),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(8, 4, 2, stride=2),
+        StepQuantiser(3, clip=False, step=0.5),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        StepQuantiser(3, clip=False, step=0.25),
+        nn.Linear(4, 16),
+        delta_activation_layer(4),
+        nn.Linear(16, 3),
+    )
+
+
+def test_quantised_networks_are_equal_exactly_and_so_are_their_counts() -> None:
+    model, frames = make_dyadic(quantised_net()), draw_stream(2, 8, 8, n_steps=30, rate=0.03)
+    model(frames[0])  # sets the fixed point
+    stream = require_equal(model, frames, atol=0.0)
+    assert stream.dense_nodes == ()
+    with DeltaCounter(model, n_steps=len(frames)) as counter:
+        run_frames(model, torch.stack(frames, 1))
+    assert stream.counts() == counter.layers()
+    assert stream.counts()[1].n_macs < stream.counts()[1].n_macs_static < stream.counts()[1].n_macs_dense
+
+
+def test_quantisers_with_a_step_a_channel_after_a_flattening_run_densely() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), StepQuantiser(3, n_channels=27, step=0.5), nn.Linear(27, 2))
+    assert require_equal(make_dyadic(model), draw_stream(2, 5, 5), atol=0.0).dense_nodes == ("2",)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.03, 0.5])
+def test_masked_layers_multiply_by_their_effective_weight(kept: float) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 16, 3), nn.ReLU(), nn.Conv2d(16, 24, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(96, 3))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(torch.rand_like(parameter) < kept)
+    masked, frames = make_dyadic(mask_layers(make_dyadic(model))), draw_stream(2, 8, 8)
+    stream = require_equal(masked, frames)
+    with DeltaCounter(masked, n_steps=len(frames)) as counter:
+        run_frames(masked, torch.stack(frames, 1))
+    assert [count.n_macs_dense for count in stream.counts()] == [count.n_macs_dense for count in counter.layers()]
+    assert stream.counts()[0].n_macs == counter.layers()[0].n_macs
+
+
+def test_any_other_node_runs_densely_and_is_named() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.around = nn.Conv2d(2, 4, 3, padding=1, padding_mode="circular")
+            self.rows, self.gelu = nn.Linear(6, 5), nn.GELU()
+            self.offset = nn.Parameter(torch.randn(1, 4, 6, 5))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.rows(self.gelu(self.around(x)))
+            left, right = (y + self.offset).chunk(2, 1)
+            return (left * right).flatten(1).softmax(1)
+
+    torch.manual_seed(0)
+    model, frames = Odd().double().eval(), draw_stream(2, 6, 6)
+    stream = require_equal(model, frames)
+    assert {"around", "gelu", "rows", "add"} <= set(stream.dense_nodes)
+    around, rows = stream.counts()
+    after_first = (len(frames) - 1) * around.n_macs_dense // len(frames)
+    assert after_first < around.n_macs < around.n_macs_dense
+    assert rows.n_macs == rows.n_macs_dense  # GELU leaves no zeros
+
+
+def test_functions_methods_and_operations_in_place() -> None:
+    torch.manual_seed(0)
+    stream = require_equal(Written().double().eval(), draw_stream(2, 6, 6))
+    assert stream.dense_nodes == ("mul",)
+
+
+def test_inserted_delta_layers_skip() -> None:
+    torch.manual_seed(0)
+    base = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    model = insert_delta(base, make=lambda _path: delta_activation_layer(4))
+    frames = draw_stream(2, 6, 6)
+    model(frames[0].float())
+    assert require_equal(make_dyadic(model), frames, atol=0.0).dense_nodes == ()
+
+
+def test_the_first_frame_calibrates_as_the_model_does() -> None:
+    torch.manual_seed(0)
+    model, frames = make_dyadic(nn.Sequential(nn.Linear(9, 20), FixedPoint(5, signed=True), nn.Linear(20, 2))), draw_stream(9)
+    stream = DeltaStream(model, frames[0])
+    assert not model[1].is_ready
+    assert torch.equal(stream.step(frames[0]), model(frames[0]))
+    assert torch.equal(stream.step(frames[1]), model(frames[1]))
+
+
+def test_a_model_of_one_layer_is_a_stream() -> None:
+    stream = require_equal(nn.Linear(7, 40).double(), draw_stream(7))
+    assert [count.name for count in stream.counts()] == [""]
+
+
+def test_nothing_is_multiplied_with_what_stays() -> None:
+    """The weights of inputs that stay are made NaN, which any product would show."""
+    for layer in (nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(3, 3, 3, groups=3)):
+        frame = draw_stream(3, 7, 7)[0]
+        stream = DeltaStream(nn.Sequential(layer.double()), frame)
+        stream.step(frame)
+        changed = frame.clone()
+        changed[0, 1, 3, 3] += 1.0
+        expected = layer(changed)
+        (follower,) = stream._plan._followers.values()
+        rows, starts, _, lists = inspect.getclosurevars(follower.run).nonlocals["weights"]
+        for row in (row for row in range(27) if row // 9 != 1):
+            if starts.size:
+                lists[starts[row] : starts[row + 1]] = np.nan
+            else:
+                rows.reshape(27, -1)[row] = np.nan
+        torch.testing.assert_close(stream.step(changed), expected)
+
+
+def test_a_convolution_whose_input_mostly_changes_is_computed_anew_and_followed_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    convolutions = nn.Conv2d(24, 32, 3, padding=1), nn.Conv2d(32, 24, 3)
+    for convolution in convolutions:
+        nn.init.normal_(convolution.weight)
+    model = make_dyadic(nn.Sequential(convolutions[0], nn.ReLU(), convolutions[1], QuantisedReLU(7, step=2.0)))
+    assert all(convolution.weight.nbytes > stream_layers.NEAR_BYTES for convolution in convolutions)
+    frames = []
+    for n, frame in enumerate(draw_stream(24, 8, 8, n_steps=12, rate=0.002)):
+        frames.append(frame.roll(n // 4, 3) * (1 + n // 4))  # all changes at every fourth step
+    n_anew = 0
+
+    def settle_all(*arguments: Any) -> None:
+        nonlocal n_anew
+        n_anew += 1
+        stream_kernels.settle_all(*arguments)
+
+    monkeypatch.setattr(stream_layers, "settle_all", settle_all)
+    stream = require_equal(model, frames, atol=0.0)
+    assert n_anew == 4
+    with DeltaCounter(model, n_steps=len(frames)) as counter:
+        run_frames(model, torch.stack(frames, 1))
+    assert stream.counts() == counter.layers()
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 1), (2, 2), (1, 2), (2, 3), (4, 2)])
+def test_runs_reach_what_a_kernel_reaches(stride: int, dilation: int) -> None:
+    size, kernel, padding = 11, 5, 2
+    out_size = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    starts, runs = stream_layers._list_reach(np.array([size, out_size, kernel, stride, padding, dilation]))
+    order = stream_layers._order_places(kernel, stride, dilation)
+    found = {
+        (place_in, int(target + n), int(order[place + n]))
+        for place_in in range(size)
+        for target, place, n_runs in runs[starts[place_in] : starts[place_in + 1]]
+        for n in range(n_runs)
+    }
+    reached = {(target * stride - padding + i * dilation, target, i) for target in range(out_size) for i in range(kernel)}
+    assert found == {link for link in reached if 0 <= link[0] < size}
+    assert dilation > 1 or len(runs) <= min(stride, kernel) * size
+
+
+@pytest.mark.parametrize("n_channels", [1, 3, 16, 33, 200])
+def test_frames_and_rows_of_any_size(n_channels: int) -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(n_channels, n_channels, 3, padding=1), nn.ReLU(), nn.Conv2d(n_channels, 5, (2, 3), (1, 2)))
+    for dtype in (torch.float32, torch.float64):
+        frames = draw_stream(n_channels, 5, 7, rate=0.05)
+        require_equal(make_dyadic(nn.Sequential(*layers)), frames, atol=0.0)
+        stream = DeltaStream(nn.Sequential(*layers), frames[0], dtype=dtype)
+        outputs = [stream.step(frame.to(dtype)).double() for frame in frames]
+        expected = [nn.Sequential(*layers).double()(frame) for frame in frames]
+        torch.testing.assert_close(torch.stack(outputs), torch.stack(expected), rtol=0.0, atol=0.0)
+
+
+def test_a_still_picture_costs_its_first_frame() -> None:
+    frame = draw_stream(2, 8, 8)[0]
+    model = make_dyadic(quantised_net())
+    model(frame)
+    stream = require_equal(model, [frame] * 5, atol=0.0)
+    assert all(count.n_macs == count.n_macs_static // 5 for count in stream.counts())
+
+
+def test_reset_begins_another_stream() -> None:
+    torch.manual_seed(0)
+    model = make_dyadic(quantised_net())
+    frames = draw_stream(2, 8, 8)
+    model(frames[0])
+    stream = DeltaStream(model, frames[0])
+    first = [stream.step(frame) for frame in frames]
+    counts = stream.counts()
+    stream.reset()
+    assert all(torch.equal(stream.step(frame), output) for frame, output in zip(frames, first, strict=True))
+    assert stream.counts() == counts
+
+
+def float_net() -> tuple[nn.Module, list[Tensor]]:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 64, 10)).eval()
+    generator = torch.Generator().manual_seed(1)
+    frames = [torch.randn(1, 1, 8, 8, generator=generator)]
+    for _ in range(1000):
+        frame = frames[-1].clone()
+        frame[0, 0, :2, :2] = torch.randn(2, 2, generator=generator)
+        frames.append(frame.roll((1, 2), (2, 3)) if len(frames) % 7 == 0 else frame)
+    return model, frames
+
+
+@torch.no_grad()
+def measure_drift(**options: Any) -> float:
+    model, frames = float_net()
+    stream, precise = DeltaStream(model, frames[0], **options), model.double()
+    return max(float((stream.step(frame) - precise(frame.double())).abs().max()) for frame in frames)
+
+
+def test_float32_drifts_little_and_refreshing_bounds_it() -> None:
+    drifted, refreshed, precise = measure_drift(), measure_drift(refresh_every=1), measure_drift(dtype=torch.float64)
+    assert refreshed < drifted < 1e-5
+    assert precise < 1e-12
+
+
+def test_a_refresh_is_counted_densely() -> None:
+    model, frames = float_net()
+    stream = DeltaStream(model, frames[0], refresh_every=3)
+    plain = DeltaStream(model, frames[0])
+    for frame in frames[:7]:
+        stream.step(frame)
+        plain.step(frame)
+    for with_refresh, without in zip(stream.counts(), plain.counts(), strict=True):
+        assert with_refresh.n_macs - without.n_macs == pytest.approx(2 * with_refresh.n_macs_dense / 7, rel=0.01)
+
+
+def test_outputs_are_the_callers_to_keep_and_the_model_is_left_alone() -> None:
+    model, frames = nn.Sequential(nn.Linear(4, 3), nn.Dropout()).double().train(), draw_stream(4)
+    stream = DeltaStream(model, frames[0])
+    first = stream.step(frames[0])
+    kept = first.clone()
+    first += 1.0
+    stream.step(frames[1])
+    assert torch.equal(stream.step(frames[0]), kept)
+    assert model.training
+    with torch.no_grad():
+        model[0].weight.zero_()
+    assert torch.equal(stream.step(frames[0]), kept)

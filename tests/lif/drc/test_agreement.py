@@ -1,0 +1,35 @@
+"""The rules of agreement: each fires on its cases, says what its golden file says, and is silent at its limit."""
+
+from pathlib import Path
+
+import pytest
+from agreement_cases import AGREEMENT_CASES, XYLO, comparison
+from golden import require_golden
+
+from snnmap.lif.drc import RULES, check_comparison
+from snnmap.lif.program import Comparison
+
+MESSAGES = Path(__file__).parent / "messages"
+
+
+def find(of: Comparison, rule: str) -> list[str]:
+    return [str(diagnostic) for diagnostic in check_comparison(of, XYLO).diagnostics if diagnostic.rule == rule]
+
+
+@pytest.mark.parametrize("rule", AGREEMENT_CASES)
+def test_rule_fires_with_its_message(rule: str) -> None:
+    found = [find(case, rule) for case in AGREEMENT_CASES[rule][0]]
+    assert all(found)
+    require_golden(MESSAGES / f"{rule}.txt", "".join(text + "\n" for texts in found for text in texts))
+
+
+@pytest.mark.parametrize("rule", AGREEMENT_CASES)
+def test_rule_is_silent_at_its_limit(rule: str) -> None:
+    assert find(AGREEMENT_CASES[rule][1], rule) == []
+    assert check_comparison(AGREEMENT_CASES[rule][1], XYLO).is_clean
+
+
+def test_a_bitstream_that_does_what_the_model_does_is_clean() -> None:
+    report = check_comparison(comparison(), XYLO)
+    assert report.diagnostics == ()
+    assert set(report.rules_run) == set(AGREEMENT_CASES) <= set(RULES)

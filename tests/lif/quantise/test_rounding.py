@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snnmap.chip.arithmetic.bit_shift import FAMILY, decay_factors
+from snnmap.lif.quantise.neurons import _respond
+from snnmap.lif.quantise.rounding import Response, SourceMoments, expected_error, round_weights
+
+PLAIN = Response(power=np.ones((1, 1)), total=np.ones(1))
+
+
+def round_single(values: np.ndarray, lsb: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    column = values[:, np.newaxis]
+    return round_weights(
+        column, np.ones(column.shape, np.bool_), lsb, SourceMoments.of_independent(mean, variance, PLAIN), PLAIN, -128, 127
+    )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200))
+def test_rounding_for_the_sum_is_never_worse_than_nearest(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, lsb = rng.normal(0, 40, n), rng.choice([1.0, 4.0], n)
+    mean, variance = rng.uniform(0.01, 2, n), rng.uniform(0.01, 2, n)
+    chosen = round_single(values, lsb, mean, variance)[:, 0]
+    nearest = np.clip(np.rint(values / lsb), -128, 127)
+    assert (np.abs(chosen * lsb - values) <= lsb + np.maximum(0, np.abs(values) - 127 * lsb)).all()
+    sources = SourceMoments.of_independent(mean, variance, PLAIN)
+    errors = [expected_error((codes - values / lsb)[:, np.newaxis], lsb, sources, PLAIN) for codes in (chosen, nearest)]
+    assert errors[0] <= errors[1] * (1 + 1e-12)
+
+
+def test_rounding_keeps_the_sum_of_many_small_weights() -> None:
+    values, ones = np.full(100, 0.3), np.ones(100)
+    assert np.rint(values).sum() == 0
+    # each flip costs variance (0.7**2 - 0.3**2) and mends a bias of 30: nearly all of it is mended
+    assert abs(round_single(values, ones, ones, 0.1 * ones).sum() - 30) <= 1
+
+
+def run_potential(weights: np.ndarray, spikes: np.ndarray, dash_syn: np.ndarray, dash_mem: int) -> np.ndarray:
+    """Run the chip's recursion without integers: currents decay after their input, the potential sums them."""
+    alpha, beta = decay_factors(dash_syn), float(decay_factors(dash_mem))
+    current, potential, course = np.zeros(dash_syn.size), 0.0, []
+    for counts in spikes:
+        current = alpha * (current + counts @ weights)
+        potential = beta * potential + current.sum()
+        course.append(potential)
+    return np.array(course)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_synapses_round_finer_than_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dash_syn, values = np.array([3, 2]), np.zeros((30, 2))
+    values[:, 0] = rng.normal(0, 40, 30)
+    ones, response = np.ones(30), _respond(dash_syn, 4, FAMILY)
+    sources = SourceMoments.of_independent(ones, ones, response)
+    both = np.ones(values.shape, np.bool_)
+    only_first = both & [True, False]
+    spikes = rng.poisson(1.0, (2000, 30))
+    exact = run_potential(values, spikes, dash_syn, 4)
+    pair, single = (
+        run_potential(round_weights(values, present, ones, sources, response, -128, 127), spikes, dash_syn, 4) - exact
+        for present in (both, only_first)
+    )
+    # kernels of 7 and 3 units of gain: a lattice finer than either alone, but not by more than the shapes allow
+    assert np.sqrt(np.mean(pair**2)) < 0.8 * np.sqrt(np.mean(single**2))
+
+
+@pytest.mark.parametrize("dashes", [(3, 2, 4), (1, 5, 0), (4, 4, 4), (2, 7, 9)])
+def test_the_expected_error_is_what_random_input_shows(dashes: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    dash_syn, dash_mem, ones = np.array(dashes[:2]), dashes[2], np.ones(8)
+    error = rng.uniform(-0.5, 0.5, (8, 2))
+    course = run_potential(error, rng.poisson(1.0, (200_000, 8)), dash_syn, dash_mem)[5000:]
+    response = _respond(dash_syn, dash_mem, FAMILY)
+    expected = expected_error(error, ones, SourceMoments.of_independent(ones, ones, response), response)
+    assert np.sqrt(np.mean(course**2)) == pytest.approx(expected, rel=0.08)
+
+
+def test_errors_of_sources_that_fire_together_cancel() -> None:
+    """Two groups, each of one rhythm: what is rounded away must cancel within each, not only over both."""
+    rng = np.random.default_rng(0)
+    values = np.repeat([2.4, -2.4], 16)
+    ones, together = np.ones(32), np.kron(rng.poisson(2.0, (500, 2)), np.ones(16))
+    measured = SourceMoments(variance=ones, together=together.T @ together / 500)
+    independent = SourceMoments.of_independent(together.mean(axis=0), ones, PLAIN)
+
+    def off(sources: SourceMoments) -> float:
+        column = values[:, np.newaxis]
+        codes = round_weights(column, np.ones(column.shape, np.bool_), ones, sources, PLAIN, -128, 127)[:, 0]
+        return float(np.sqrt(np.mean((together @ (codes - values)) ** 2)))
+
+    assert off(measured) < 2.0  # each group's sum of 38.4 is met to half a unit
+    assert off(independent) > 10.0
+
+
+@pytest.mark.parametrize("dashes", [(3, 4), (1, 15), (2, 2), (5, 0)])
+def test_the_length_is_that_of_a_box_with_the_kernels_power_and_sum(dashes: tuple[int, int]) -> None:
+    dash_syn, dash_mem = dashes
+    single, pair = (
+        _respond(np.array([dash_syn]), dash_mem, FAMILY, 100),
+        _respond(np.array([dash_syn, dash_syn + 1]), dash_mem, FAMILY, 100),
+    )
+    height = single.power[0, 0] / single.total[0]
+    assert single.length * height == pytest.approx(single.total[0])
+    assert single.shape_power == pytest.approx(0.0, abs=1e-9 * single.power[0, 0])
+    assert np.linalg.eigvalsh(pair.shape_power).min() >= -1e-9 * pair.power.max()
+    assert pair.length >= single.length * (1 - 1e-12)

@@ -1,0 +1,95 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_networks import random_network
+from rule_cases import chain
+
+from snnmap.core.errors import NetworkError
+from snnmap.network import Population, format_network, load_network, parse_network, save_network
+
+NETWORK = format_network(chain(3, 5, 4, 2))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_text_round_trips_and_is_canonical(seed: int) -> None:
+    network = random_network(seed)
+    text = format_network(network)
+    assert parse_network(text) == network
+    assert format_network(parse_network(text)) == text
+
+
+def test_odd_floats_survive() -> None:
+    odd = Population.create("h0", 4, threshold=[np.nan, np.inf, 5e-324, 0.1 + 0.2], beta=-0.0, alpha=1 / 3)
+    network = replace(random_network(0), populations=(odd,))
+    read = parse_network(format_network(network))
+    assert read == network
+    assert np.signbit(read.population("h0").beta).all()
+
+
+def test_files_round_trip(tmp_path: Path) -> None:
+    network = random_network(1)
+    save_network(network, tmp_path / "network.json")
+    assert load_network(tmp_path / "network.json") == network
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('"snnmap-network"', '"other"', "not a snnmap network"),
+        ('"version": 1', '"version": 9', "another version"),
+        ('"threshold"', '"treshold"', "malformed"),
+        ('"inputs": [', '"inputs": {', "malformed"),
+        ('"reset": "subtract"', '"reset_": "subtract"', "malformed"),
+    ],
+)
+def test_malformed_files_say_what_is_wrong(before: str, after: str, message: str) -> None:
+    text = format_network(random_network(2))
+    assert before in text
+    with pytest.raises(NetworkError, match=message):
+        parse_network(text.replace(before, after), where="x.json")
+
+
+def test_an_absent_file_is_an_error_of_the_users(tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match="cannot be read"):
+        load_network(tmp_path / "absent.json")
+
+
+def replace_field(field: str, value: str) -> str:
+    """Give a network's text with one field, at its first place, set to a JSON value."""
+    text, count = re.subn(rf'("{field}": )[^\n]*?(,?\n)', lambda found: f"{found[1]}{value}{found[2]}", NETWORK, count=1)
+    assert count == 1
+    return text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        *(("max_count", value, "malformed") for value in ("Infinity", "1e30", "2.5", "9223372036854775808", '"3"', "[1e30]")),
+        *(("shape", value, "malformed") for value in ("[]", "[3]", "3", '["a", 2]', "[-1, 2]", "null")),
+        *(("delay_steps", value, "delay_steps = .* is not of type int") for value in ("1.0", "NaN", "null", "true", '"1"')),
+        *(("delay_steps", value, "a delay is out of range") for value in ("-1", "10001")),
+        ("delay_steps", "1" * 400, "delay_steps is beyond 2147483647"),
+        ("delay_steps", "1" * 5000, "malformed"),
+        *(("name", value, "name = .* is not of type str") for value in ("3", "null", "[]", "{}", "NaN")),
+        *(("name", value, "surrogates not allowed") for value in ('"\\ud800"', '"net \\udfff"')),
+        *(("size", value, "size = .* is not of type int") for value in ("3.0", '"3"', "null")),
+        ("source", "7", "source = 7 is not of type str"),
+        ("reset", "[]", "reset = .* is not of type str"),
+        ("provenance", '{"a": 1}', "provenance = 1 is not of type str"),
+        ("populations", "[" * 100_000, "malformed"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_told(field: str, value: str, message: str) -> None:
+    with pytest.raises(NetworkError, match=message) as refused:
+        parse_network(replace_field(field, value), where="x.json")
+    assert refused.value.where.startswith("x.json")
+
+
+def test_a_delay_out_of_range_names_its_projection() -> None:
+    with pytest.raises(NetworkError) as refused:
+        parse_network(replace_field("delay_steps", "99999"), where="x.json")
+    assert refused.value.where == "x.json, projection 'in->h1'"
+    assert (refused.value.measured, refused.value.limit) == ("99999 steps", "0 to 10000 steps")
