@@ -17,7 +17,7 @@ _MAX_INTEGER = 2**31 - 1
 
 
 def list_chips() -> list[str]:
-    """Give the names of the built-in chips, sorted.
+    """Return the names of the built-in chips, sorted.
 
     Example:
         >>> "xylo-audio-3" in list_chips()
@@ -44,7 +44,7 @@ def load_chip(name: str) -> Chip:
 
 
 def read_record(name: str) -> str:
-    """Give the TOML text of a chip's record, from the catalog or from a file; :func:`load_chip` reads what it says.
+    """Return the TOML text of a chip's record, from the catalog or from a file; :func:`load_chip` reads what it says.
 
     Raises:
         ChipError: unknown name, or unreadable file.
@@ -63,7 +63,7 @@ def _load_built_in(name: str) -> Chip:
 
 
 def find_chip_by_id(chip_id: int) -> Chip | None:
-    """Give the built-in chip with this id, or None."""
+    """Return the built-in chip with this id, or None."""
     return next((chip for chip in map(load_chip, list_chips()) if chip.chip_id == chip_id), None)
 
 

@@ -62,7 +62,7 @@ class MemoryKind(Enum):
         return outputs if self is MemoryKind.OUTPUT else hidden
 
     def shape(self, n_inputs: int, n_hidden: int, n_outputs: int) -> tuple[int, int]:
-        """Give the sources and the targets in use, where this many channels and neurons are."""
+        """Return the sources and the targets in use, where this many channels and neurons are."""
         return self.source(inputs=n_inputs, hidden=n_hidden), self.target(hidden=n_hidden, outputs=n_outputs)
 
 

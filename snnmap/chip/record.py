@@ -27,7 +27,7 @@ class SlotReach:
     count: int
 
     def slots(self, n_hidden: int) -> range:
-        """Give the addressable slots when ``n_hidden`` hidden slots are in use."""
+        """Return the addressable slots when ``n_hidden`` hidden slots are in use."""
         width = min(self.count, n_hidden)
         return range(width) if self.anchor == "first" else range(n_hidden - width, n_hidden)
 
@@ -178,24 +178,24 @@ class Chip:
         return self.name.partition(_EDITED)[0]
 
     def rename_beside(self, built_in: "Chip") -> "Chip":
-        """Give the chip a name that tells it from the built-in that it was edited from, and both digests."""
+        """Return the chip a name that tells it from the built-in that it was edited from, and both digests."""
         return replace(self, name=f"{built_in.name}{_EDITED}{self.short_digest}, built-in: {built_in.short_digest})")
 
     def memory(self, kind: MemoryKind) -> WeightMemory:
-        """Give the record of one kind of weight memory."""
+        """Return the record of one kind of weight memory."""
         memory: WeightMemory = getattr(self, kind.weights_name)
         return memory
 
     def synapses(self, kind: MemoryKind) -> int:
-        """Give how many memories of a kind there are: one for each synapse of its targets."""
+        """Return how many memories of a kind there are: one for each synapse of its targets."""
         return kind.target(hidden=self.hidden.synapses, outputs=self.outputs.synapses)
 
     def ends(self, kind: MemoryKind) -> tuple[int, int]:
-        """Give how many sources and how many targets a kind of memory connects, in reach or not."""
+        """Return how many sources and how many targets a kind of memory connects, in reach or not."""
         return kind.shape(self.inputs.count, self.hidden.count, self.outputs.count)
 
     def addresses(self, kind: MemoryKind, n_inputs: int, n_hidden: int, n_outputs: int) -> tuple[range, range]:
-        """Give the sources and the targets that a kind of memory can address when this many are in use."""
+        """Return the sources and the targets that a kind of memory can address when this many are in use."""
         if kind is MemoryKind.INPUT:
             return range(n_inputs), self.inputs.reach.slots(n_hidden)
         if kind is MemoryKind.OUTPUT:
@@ -203,7 +203,7 @@ class Chip:
         return range(n_hidden), range(n_hidden)
 
     def word_bits(self, kind: MemoryKind) -> int:
-        """Give the width of a word of a kind of weight memory: a weight, and the ids that its layout stores."""
+        """Return the width of a word of a kind of weight memory: a weight, and the ids that its layout stores."""
         id_bits = {
             end: max(1, (count - 1).bit_length()) for end, count in zip(("source", "target"), self.ends(kind), strict=True)
         }
@@ -211,7 +211,7 @@ class Chip:
 
 
 def _list_counted(part: Any) -> dict[str, Any]:
-    """Give the fields of a record, those of its parts nested, without the ones that hold their default."""
+    """Return the fields of a record, those of its parts nested, without the ones that hold their default."""
     return {field.name: _as_plain(getattr(part, field.name)) for field in fields(part) if not _holds_default(part, field)}
 
 

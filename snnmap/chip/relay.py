@@ -90,7 +90,7 @@ def _repeats_every_count(cell: RelayCell, rules: IntegerRules, max_count: int, b
 def _evolve(
     cell: RelayCell, rules: IntegerRules, current: int, potential: int, max_count: int, bits: int, shift: int
 ) -> tuple[int, int, int]:
-    """Give current, potential and count after a step, from the current that has all input: what many states come to share."""
+    """Return current, potential and count after a step, from the current that has all input: what many states come to share."""
     current = rules.settle(current, cell.dash_syn)
     potential = rules.integrate(potential, cell.dash_mem, current, 0, bits)
     sent, potential = rules.fire(potential, cell.threshold << shift, 0, max_count, bits)

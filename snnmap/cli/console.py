@@ -19,7 +19,7 @@ class _Console(Console):
 
 
 def out() -> Console:
-    """Give a console on stdout that prints names as they are; wide where that is no terminal, so that tables are not cut."""
+    """Return a console on stdout that prints names as they are; wide where that is no terminal, so that tables are not cut."""
     return _Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
 
 
@@ -30,7 +30,7 @@ def print_error(message: str) -> None:
 
 
 def report_stages() -> Callable[[str], None]:
-    """Give a function that prints each stage to stderr with the seconds passed."""
+    """Return a function that prints each stage to stderr with the seconds passed."""
     start = time.perf_counter()
 
     def on_stage(text: str) -> None:

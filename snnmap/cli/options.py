@@ -36,7 +36,7 @@ bitstream_chip_option: Callable[..., Any] = click.option(
 
 
 def build_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a decorator that adds the options that check and build share, so that both see the same numbers.
+    """Return a decorator that adds the options that check and build share, so that both see the same numbers.
 
     Args:
         without: choices of a build (:class:`CompileOptions`) that the verb has no use for.

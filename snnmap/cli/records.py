@@ -21,7 +21,7 @@ _MARKUP = re.compile(r":\w+:`~?([\w.]+)`|``(.*?)``|`(.*?)`")
 def record_options(
     cls: type[Any], *, pairs: Mapping[str, str] | None = None, without: Collection[str] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a decorator that adds an option for each field of a record, and of the records in it.
+    """Return a decorator that adds an option for each field of a record, and of the records in it.
 
     Args:
         cls: a dataclass whose fields all have defaults and stand in the ``Attributes`` of its docstring.

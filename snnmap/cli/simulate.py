@@ -72,7 +72,7 @@ def _read_build(bitstream: Path) -> dict[str, Any] | None:
 
 
 def _read_outputs(image: Image, counts: IntArray, recording: Recording, build: dict[str, Any] | None) -> list[list[str]]:
-    """Give what is printed of each sample: by port, or of all output neurons where nothing is known of ports."""
+    """Return what is printed of each sample: by port, or of all output neurons where nothing is known of ports."""
     spikes = recording.counts["outputs"].sum(axis=1)
     if build is None or all(port["readout"] == "spikes" for port in build["outputs"]):
         return [list(map(str, sample)) for sample in spikes.tolist()]

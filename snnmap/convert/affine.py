@@ -24,7 +24,7 @@ __all__ = [
 
 
 def make_identity(source: str, shape: tuple[int, ...]) -> Affine:
-    """Give a source's own values."""
+    """Return a source's own values."""
     from scipy.sparse import eye_array
 
     size = int(np.prod(shape))
@@ -32,7 +32,7 @@ def make_identity(source: str, shape: tuple[int, ...]) -> Affine:
 
 
 def apply_map(value: Affine, weights: Any, bias: FloatArray, shape: tuple[int, ...], where: str) -> Affine:
-    """Give ``value @ weights + bias``.
+    """Return ``value @ weights + bias``.
 
     Args:
         value: of ``(n_in,)`` values.
@@ -57,7 +57,7 @@ def apply_map(value: Affine, weights: Any, bias: FloatArray, shape: tuple[int, .
 
 
 def combine(one: Affine, other: Affine, factor: float) -> Affine:
-    """Give ``one + factor * other``."""
+    """Return ``one + factor * other``."""
     terms = dict(one.terms)
     for source, weights in other.terms.items():
         terms[source] = terms[source] + factor * weights if source in terms else factor * weights
@@ -65,7 +65,7 @@ def combine(one: Affine, other: Affine, factor: float) -> Affine:
 
 
 def common_weight(value: Affine) -> FloatArray:
-    """Give the magnitude ``(n,)`` of all weights of a value where they have but one, else 0."""
+    """Return the magnitude ``(n,)`` of all weights of a value where they have but one, else 0."""
     low, high = np.full(value.size, np.inf), np.zeros(value.size)
     for term in value.terms.values():
         entries = term.tocoo()
@@ -76,18 +76,18 @@ def common_weight(value: Affine) -> FloatArray:
 
 
 def scale(value: Affine, factor: FloatArray, shift: FloatArray) -> Affine:
-    """Give ``value * factor + shift``, both ``(n,)``."""
+    """Return ``value * factor + shift``, both ``(n,)``."""
     terms = {source: weights.multiply(factor[np.newaxis]).tocsr() for source, weights in value.terms.items()}
     return Affine(terms=terms, bias=value.bias * factor + shift, shape=value.shape)
 
 
 def select(value: Affine, index: IntArray, shape: tuple[int, ...]) -> Affine:
-    """Give the values at ``index``, ``(n,)``."""
+    """Return the values at ``index``, ``(n,)``."""
     return Affine(terms={source: term[:, index] for source, term in value.terms.items()}, bias=value.bias[index], shape=shape)
 
 
 def join(values: Sequence[Affine]) -> Affine:
-    """Give all values one behind the other, ``(n,)``."""
+    """Return all values one behind the other, ``(n,)``."""
     from scipy.sparse import csr_array, hstack
 
     if len(values) == 1:
@@ -120,10 +120,10 @@ def require_finite(value: Affine, where: str) -> None:
 
 
 def reshape(value: Affine, shape: tuple[int, ...]) -> Affine:
-    """Give the same values in another shape."""
+    """Return the same values in another shape."""
     return Affine(terms=value.terms, bias=value.bias, shape=shape)
 
 
 def to_array(tensor: Any) -> FloatArray:
-    """Give a torch tensor as float64."""
+    """Return a torch tensor as float64."""
     return np.asarray(tensor.detach().cpu().double().numpy(), np.float64)

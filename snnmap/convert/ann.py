@@ -112,7 +112,7 @@ def run_ann(ann: Ann, inputs: npt.ArrayLike) -> dict[str, FloatArray]:
 
 
 def apply_affine(affine: Affine, activations: Mapping[str, FloatArray]) -> FloatArray:
-    """Give pre-activations ``(n, size)`` from activations ``(n, size)`` by source."""
+    """Return pre-activations ``(n, size)`` from activations ``(n, size)`` by source."""
     total = np.repeat(affine.bias[np.newaxis], len(activations[INPUT]), axis=0)
     for source, weights in affine.terms.items():
         total += activations[source] @ weights
@@ -120,7 +120,7 @@ def apply_affine(affine: Affine, activations: Mapping[str, FloatArray]) -> Float
 
 
 def shift_input(ann: Ann, offset: float) -> Ann:
-    """Give the ANN that does with ``x - offset`` what this one does with x: the shift goes into the biases, exactly."""
+    """Return the ANN that does with ``x - offset`` what this one does with x: the shift goes into the biases, exactly."""
     if not offset:
         return ann
     layers = tuple(replace(layer, incoming=_shift(layer.incoming, offset)) for layer in ann.layers)
@@ -155,7 +155,7 @@ def drop_unused(ann: Ann) -> Ann:
 
 
 def measure_levels(ann: Ann) -> dict[str, int]:
-    """Give each layer's level: 1 where it takes inputs only, else one more than the highest layer that it takes."""
+    """Return each layer's level: 1 where it takes inputs only, else one more than the highest layer that it takes."""
     levels = {INPUT: 0}
     for layer in ann.layers:
         levels[layer.name] = 1 + max((levels[source] for source in layer.incoming.terms), default=0)

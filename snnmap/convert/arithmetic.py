@@ -74,7 +74,7 @@ def _add(one: Affine, other: Affine, sign: float, where: str) -> Affine:
 
 
 def _spread(constant: Any, value: Affine, where: str) -> FloatArray:
-    """Give a number or tensor as one number a value of the sample, ``(n,)``, broadcast as torch does."""
+    """Return a number or tensor as one number a value of the sample, ``(n,)``, broadcast as torch does."""
     if isinstance(constant, bool | int | float):
         return np.full(value.size, float(constant))
     try:

@@ -55,7 +55,7 @@ def choose_units(ann: Ann, activations: Mapping[str, FloatArray], options: Conve
 
 
 def _inherit(layer: ReluLayer, units: Mapping[str, float]) -> float | None:
-    """Give the unit of a clip's excess or of a maximum of whole counts, None for other layers."""
+    """Return the unit of a clip's excess or of a maximum of whole counts, None for other layers."""
     if layer.kind == "excess":
         return units.get(layer.name.removesuffix(".excess"))
     terms = layer.incoming.terms
@@ -77,7 +77,7 @@ def _balance(activations: FloatArray, options: ConvertOptions) -> float:
 
 
 def _least_squares(active: FloatArray, n_levels: float) -> float:
-    """Give the unit of least squared error of counts that are rounded and end at ``n_levels`` (Li et al. 2021)."""
+    """Return the unit of least squared error of counts that are rounded and end at ``n_levels`` (Li et al. 2021)."""
     values = active[:: -(-active.size // _TRIED)]
     tried = active.max() / n_levels * np.geomspace(0.05, 1.0, 120)
     errors = [np.mean((unit * np.minimum(np.rint(values / unit), n_levels) - values) ** 2) for unit in tried]

@@ -44,7 +44,7 @@ class LayerNetwork:
 
 
 def build_layer(layer: ReluLayer, units: Mapping[str, float], options: ConvertOptions) -> LayerNetwork:
-    """Give a ReLU layer's neurons: the threshold is 1, a spike of a source brings the source's unit over the neuron's.
+    """Return a ReLU layer's neurons: the threshold is 1, a spike of a source brings the source's unit over the neuron's.
 
     The bias, and the half threshold that makes counts round and not floor, come through the clock, as long as the input does.
     """
@@ -63,7 +63,7 @@ def build_layer(layer: ReluLayer, units: Mapping[str, float], options: ConvertOp
 
 
 def start_charge(layer: ReluLayer, units: Mapping[str, float], options: ConvertOptions) -> float:
-    """Give the charge that makes counts round, about 0.5 thresholds, or be floored, about 0.
+    """Return the charge that makes counts round, about 0.5 thresholds, or be floored, about 0.
 
     Where all charges that can come are multiples of ``1 / n`` thresholds, as of the mean of ``n`` levels of the same step, ties
     are frequent, and what is left of a current at the end would decide them. There the threshold is put half way between two of
@@ -84,7 +84,7 @@ def start_charge(layer: ReluLayer, units: Mapping[str, float], options: ConvertO
 
 
 def _count_parts(layer: ReluLayer, units: Mapping[str, float]) -> int:
-    """Give the least n, up to ``_MOST_PARTS``, of which all charges are multiples of 1 / n thresholds; 0 where there is none."""
+    """Return the least n, up to ``_MOST_PARTS``, of which all charges are multiples of 1 / n thresholds; 0 where none is."""
     terms = layer.incoming.terms.items()
     charges = [weights.data * (units[source] / units[layer.name]) for source, weights in terms]
     rest = np.unique(np.concatenate([layer.incoming.bias / units[layer.name], *charges]))
@@ -95,7 +95,7 @@ def _count_parts(layer: ReluLayer, units: Mapping[str, float]) -> int:
 
 
 def leak_drive(options: ConvertOptions) -> float:
-    """Give the bias of each step, in thresholds, whose fixed point under the leak is half a threshold."""
+    """Return the bias of each step, in thresholds, whose fixed point under the leak is half a threshold."""
     return options.leak / 2.0 if options.compensate_leak else 0.0
 
 
@@ -129,12 +129,12 @@ def hold_charge(part: LayerNetwork, held: FloatArray, level: int, options: Conve
 
 
 def build_ends(ann: Ann, units: Mapping[str, float], options: ConvertOptions) -> tuple[LayerNetwork, LayerNetwork]:
-    """Give the neuron that repeats the clock for the readout, and the readout."""
+    """Return the neuron that repeats the clock for the readout, and the readout."""
     return _repeat_clock(units, options), _build_output(ann.output, units, options)
 
 
 def join_layers(ann: Ann, parts: Sequence[LayerNetwork], control: Sequence[str], options: ConvertOptions) -> Network:
-    """Give the network of all layers and the readout.
+    """Return the network of all layers and the readout.
 
     Args:
         ann: converted.
@@ -158,13 +158,13 @@ def join_layers(ann: Ann, parts: Sequence[LayerNetwork], control: Sequence[str],
 
 
 def _repeat_clock(units: Mapping[str, float], options: ConvertOptions) -> LayerNetwork:
-    """Give a neuron that fires once for each spike of the clock."""
+    """Return a neuron that fires once for each spike of the clock."""
     each = Affine(terms={}, bias=np.full(1, float(options.clock_count)), shape=(1,))
     return build_layer(ReluLayer(name=_REPEAT, incoming=each), {**units, _REPEAT: 1.0}, options)
 
 
 def _build_output(affine: Affine, units: Mapping[str, float], options: ConvertOptions) -> LayerNetwork:
-    """Give neurons that never fire, read by their potentials; their biases come through the repeated clock."""
+    """Return neurons that never fire, read by their potentials; their biases come through the repeated clock."""
     population = Population.create(
         "output",
         affine.size,

@@ -166,7 +166,7 @@ def _measure_lack(
     run: tuple[Counts, FloatArray],
     options: ConvertOptions,
 ) -> FloatArray:
-    """Give the charge ``(size,)`` that neurons are short of, mean over samples in which the neuron or the activation is active.
+    """Return the charge ``(size,)`` that neurons are short of, mean over samples in which the neuron or the activation is active.
 
     Where spikes are not held back, this is what the counts are short of, since early spikes are part of the error. Where they
     are, counts and last potential are all the charge that came; it is compared with the pre-activation, free of the rounding.
@@ -183,7 +183,7 @@ def _measure_lack(
 
 
 def _measure_overshoot(part: LayerNetwork, rasters: Mapping[str, Counts], level: int, options: ConvertOptions) -> FloatArray:
-    """Give the charge ``(size,)`` that keeps the potential from ever passing its last value (or 0, where that is below).
+    """Return the charge ``(size,)`` that keeps the potential from ever passing its last value (or 0, where that is below).
 
     Without spikes, the potential v[t] is the sum of all charge so far. Held back by h[t] H, where h is the share of the held
     charge H that has arrived and is not yet given back, it must stay below max(v[end], 0) until the release::

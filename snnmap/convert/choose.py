@@ -124,7 +124,7 @@ def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple
 
 
 def _relative_error(found: FloatArray, wanted: FloatArray) -> float:
-    """Give the error over the spread of the outputs; over their size where they are the same for all samples."""
+    """Return the error over the spread of the outputs; over their size where they are the same for all samples."""
     spread = float(np.sqrt(np.mean((wanted - wanted.mean(axis=0)) ** 2)))
     size = float(np.sqrt(np.mean(wanted**2)))
     return float(np.sqrt(np.mean((found - wanted) ** 2))) / ((spread if spread > _CONSTANT * size else size) or 1.0)
@@ -162,7 +162,7 @@ def _describe_unseen(taken: Choice, error_limit: float) -> str:
 
 
 def _list_ways(options: ConvertOptions) -> Iterator[ConvertOptions]:
-    """Give ways from the cheapest on."""
+    """Yield ways from the cheapest on."""
     by = "layer" if options.balance_by == "auto" else options.balance_by
     if options.overshoot != "auto":
         yield replace(options, balance_by=by)
@@ -197,7 +197,7 @@ def _try_way(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, 
 
 
 def _measure_unseen(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> float:
-    """Give the error on every other sample of a conversion that was calibrated on the rest."""
+    """Return the error on every other sample of a conversion that was calibrated on the rest."""
     half = {name: values[::2] for name, values in activations.items()}
     attempt = _try_way(ann, half, data[::2], options)
     others = data[1::2][:_UNSEEN]

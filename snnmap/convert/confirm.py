@@ -100,7 +100,7 @@ def _has_quantiser(source: Any) -> bool:
 
 
 def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
-    """Give the outputs, and how far they may be off."""
+    """Return the outputs, and how far they may be off."""
     import torch
 
     attempts: list[Any] = [lambda: copy.deepcopy(module).cpu().double(), lambda: copy.deepcopy(module), lambda: module]

@@ -64,7 +64,7 @@ class Conversion:
         return self.options.n_steps + self.options.settle_steps
 
     def encode(self, inputs: npt.ArrayLike) -> IntArray:
-        """Give spike counts for input values, in the coding of the options.
+        """Return spike counts for input values, in the coding of the options.
 
         Args:
             inputs: ``(n, ...)`` values from ``input_min`` to ``input_max``.
@@ -80,7 +80,7 @@ class Conversion:
         return np.concatenate([ports[name] for name in self.ports], axis=2)
 
     def split(self, counts: IntArray) -> dict[str, IntArray]:
-        """Give encoded counts by input port, as simulation and calibration of the network take them."""
+        """Return encoded counts by input port, as simulation and calibration of the network take them."""
         return split_ports(counts, self.ports)
 
     @property
@@ -89,12 +89,12 @@ class Conversion:
         return max(16.0, 1.25 * max((row.held for row in self.compensations), default=0.0))
 
     def read_logits(self, potentials: npt.ArrayLike) -> FloatArray:
-        """Give the ANN's outputs, ``(n, n_classes)``, from the outputs' potentials ``(n, time, n_classes)`` of a run."""
+        """Return the ANN's outputs, ``(n, n_classes)``, from the outputs' potentials ``(n, time, n_classes)`` of a run."""
         logits: FloatArray = np.asarray(potentials, np.float64)[:, -1] * self.units["output"]
         return logits
 
     def read(self, potentials: npt.ArrayLike) -> npt.NDArray[np.intp]:
-        """Give classes from the outputs' potentials ``(n, time, n_classes)`` of a run: the highest in the last step."""
+        """Return classes from the outputs' potentials ``(n, time, n_classes)`` of a run: the highest in the last step."""
         classes: npt.NDArray[np.intp] = np.asarray(potentials)[:, -1].argmax(axis=1)
         return classes
 
@@ -169,7 +169,7 @@ def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refu
 
 
 def read_data(values: Any, what: str = "calibration data") -> FloatArray:
-    """Give values as float64.
+    """Return values as float64.
 
     Raises:
         InputError: no batch, no samples, or values that are not finite.

@@ -17,17 +17,17 @@ HOLD = "hold"
 
 
 def release_name(level: int) -> str:
-    """Give the name of the channel that gives a level's neurons their held charge back."""
+    """Return the name of the channel that gives a level's neurons their held charge back."""
     return f"release {level}"
 
 
 def release_step(level: int, options: ConvertOptions) -> int:
-    """Give the step of that channel's spikes; a level starts at 1."""
+    """Return the step of that channel's spikes; a level starts at 1."""
     return options.n_steps - 1 + level * options.hold_steps
 
 
 def encode_values(inputs: npt.ArrayLike, n_inputs: int, options: ConvertOptions) -> IntArray:
-    """Give spike counts for input values; v is the value's place from ``input_min`` (0) to ``input_max`` (1), r the rate.
+    """Return spike counts for input values; v is the value's place from ``input_min`` (0) to ``input_max`` (1), r the rate.
 
     ``count``
         A total of ``round(v r T)``, spread evenly: r T + 1 values, and no step far from the mean.
@@ -68,7 +68,7 @@ def encode_values(inputs: npt.ArrayLike, n_inputs: int, options: ConvertOptions)
 
 
 def encode_control(n_levels: int, options: ConvertOptions) -> dict[str, IntArray]:
-    """Give the counts of the channels that carry time, by port, ``(n_steps + settle_steps,)`` each.
+    """Return the counts of the channels that carry time, by port, ``(n_steps + settle_steps,)`` each.
 
     Args:
         n_levels: of the network; used where spikes are held back.
@@ -88,7 +88,7 @@ def encode_control(n_levels: int, options: ConvertOptions) -> dict[str, IntArray
 
 
 def encode_ports(inputs: npt.ArrayLike, n_inputs: int, n_levels: int, options: ConvertOptions) -> dict[str, IntArray]:
-    """Give counts by input port, ``(n, n_steps + settle_steps, size)``."""
+    """Return counts by input port, ``(n, n_steps + settle_steps, size)``."""
     values = encode_values(inputs, n_inputs, options)
     ports = {INPUT: np.pad(values, ((0, 0), (0, options.settle_steps), (0, 0)))}
     for name, counts in encode_control(n_levels, options).items():
@@ -97,7 +97,7 @@ def encode_ports(inputs: npt.ArrayLike, n_inputs: int, n_levels: int, options: C
 
 
 def split_ports(counts: IntArray, ports: Mapping[str, int] | None = None) -> dict[str, IntArray]:
-    """Give encoded counts by input port, as simulation and calibration of the network take them.
+    """Return encoded counts by input port, as simulation and calibration of the network take them.
 
     Args:
         counts: ``(n, time, channels)``, of :meth:`Conversion.encode`.

@@ -16,7 +16,7 @@ _FEWEST = 16
 
 
 def equalise_channels(ann: Ann, activations: Mapping[str, FloatArray], percentile: float) -> Ann:
-    """Give an ANN of the same outputs whose activations are each channel's over its percentile on calibration data.
+    """Return an ANN of the same outputs whose activations are each channel's over its percentile on calibration data.
 
     Exactly: ``relu(z) = s relu(z / s)`` for s > 0, the s going into the weights behind. A layer with a step keeps its scale, a
     clip's excess takes that of what it clips, and a maximum that of the values that it compares, where they have one.
@@ -52,7 +52,7 @@ def _choose_scale(
 
 
 def _measure_channels(values: FloatArray, percentile: float) -> FloatArray:
-    """Give the scale of each value's channel, ``(channels * places,)``, from values ``(n, channels, places)``."""
+    """Return the scale of each value's channel, ``(channels * places,)``, from values ``(n, channels, places)``."""
     active = values[values > 0]
     whole = float(np.percentile(active, percentile)) if active.size else 1.0
     scales = np.full(values.shape[1], whole)

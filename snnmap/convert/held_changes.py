@@ -81,7 +81,7 @@ def measure_held_changes(
 
 
 def _draw_levels(width_bits: int, n_steps: int, change_share: float, n_streams: int, seed: int) -> IntArray:
-    """Give levels that walk and stop at their range, ``(n_streams, n_steps)``."""
+    """Return levels that walk and stop at their range, ``(n_streams, n_steps)``."""
     rng, half = np.random.default_rng(seed), 2 ** (width_bits - 1)
     levels, now = np.zeros((n_streams, n_steps), np.int64), rng.integers(-half, half, n_streams)
     for step in range(n_steps):  # drawn step by step, so that a longer stream begins as a shorter one
@@ -92,7 +92,7 @@ def _draw_levels(width_bits: int, n_steps: int, change_share: float, n_streams: 
 
 
 def _measure(levels: IntArray, width_bits: int, dash_mem: int, bias: int) -> FloatArray:
-    """Give the error ``(n_steps,)`` in levels; currents that are still on their way count as held."""
+    """Return the error ``(n_steps,)`` in levels; currents that are still on their way count as held."""
     unit = 1 << (_STATE_BITS - 1 - width_bits)
     start = bias << (_STATE_BITS - 2)
     errors = np.zeros(levels.shape)

@@ -96,7 +96,7 @@ class LayerList:
         return self._layers.pop()
 
     def find_rectified(self, value: Affine) -> tuple[Affine, float | FloatArray] | None:
-        """Give what a value is the plain ReLU of, without a step yet, and where that ends; None for another value."""
+        """Return what a value is the plain ReLU of, without a step yet, and where that ends; None for another value."""
         for layer in self._plain_layers(value):
             high = self._highs.get(layer.name, np.inf)
             plain = make_identity(layer.name, value.shape)
@@ -108,7 +108,7 @@ class LayerList:
         return None
 
     def find_pool(self, value: Affine) -> Pool | None:
-        """Give the maxima that a value is, in whatever shape, None for another value."""
+        """Return the maxima that a value is, in whatever shape, None for another value."""
         same = (pool for pool in self._pools if pool.result.terms is value.terms and pool.result.bias is value.bias)
         return next(same, None)
 

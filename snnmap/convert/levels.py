@@ -117,13 +117,13 @@ def _rise(layers: LayerList, name: str, z: Affine, levels: Levels) -> Affine:
 
 
 def _level_of(high: float | FloatArray, levels: Levels) -> float | FloatArray:
-    """Give the top level of an activation that ends at ``high`` before it is quantised."""
+    """Return the top level of an activation that ends at ``high`` before it is quantised."""
     top: FloatArray = np.floor(high / np.asarray(levels.step) + (0.5 if levels.rounding == "round" else 0.0))
     return np.minimum(levels.top, top) if np.ndim(top) else float(min(levels.top, float(top)))
 
 
 def _read_steps(module: Any, shape: tuple[int, ...], where: str) -> float | FloatArray:
-    """Give the layer's step, or each value's of a step a channel."""
+    """Return the layer's step, or each value's of a step a channel."""
     steps = to_array(module.step)
     if module.n_channels is None:
         return float(steps)

@@ -229,7 +229,7 @@ def _choose_way(model: Any, calibration: npt.ArrayLike, options: ConvertOptions 
 
 
 def _with_leak(network: Network, leak: float, drive: float) -> Network:
-    """Give the network with a leak of all membranes and a bias of the neurons that fire."""
+    """Return the network with a leak of all membranes and a bias of the neurons that fire."""
     populations = []
     for population in network.populations:
         bias = drive * np.isfinite(population.threshold)  # all finite thresholds are 1
@@ -245,7 +245,7 @@ def _layer_errors(
 
 
 def _run(conversion: Conversion, network: Network, data: FloatArray) -> tuple[IntArray, dict[str, IntArray]]:
-    """Give classes ``(n,)`` and the spikes ``(n, size)`` of every port and hidden population, some samples at a time."""
+    """Return classes ``(n,)`` and the spikes ``(n, size)`` of every port and hidden population, some samples at a time."""
     names = [population.name for population in network.populations if population.name != "output"]
     classes, spikes = [], []
     for start in range(0, len(data), _BATCH):

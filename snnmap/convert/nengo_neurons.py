@@ -73,7 +73,7 @@ NENGO_NEURONS: Mapping[str, NengoNeurons] = {
 
 
 def explain_neurons() -> str:
-    """Give a line for each neuron type of nengo: whether it lives on the chip, why, and what to do instead."""
+    """Return a line for each neuron type of nengo: whether it lives on the chip, why, and what to do instead."""
     width = max(map(len, NENGO_NEURONS))
     lines = []
     for name, row in NENGO_NEURONS.items():

@@ -101,7 +101,7 @@ class _Reader:
             raise FrontendError("the connection computes a Python function", where=where, fix="write it as a transform")
 
     def _sort(self) -> tuple[list[Any], Any]:
-        """Give the objects in an order in which they can be computed, and the one that sends to nothing."""
+        """Return the objects in an order in which they can be computed, and the one that sends to nothing."""
         import networkx as nx
 
         graph: Any = nx.DiGraph()
@@ -185,7 +185,7 @@ class _Reader:
         return make_identity(name, (ensemble.n_neurons,))
 
     def _split_type(self, ensemble: Any) -> tuple[Any, float]:
-        """Give rate neurons and the amplitude of the wrapper around them."""
+        """Return rate neurons and the amplitude of the wrapper around them."""
         given, amplitude = ensemble.neuron_type, 1.0
         if type(given).__name__ in WRAPPERS.values():
             given, amplitude = given.base_type, given.amplitude
@@ -212,7 +212,7 @@ class _Reader:
         return total
 
     def _read_weights(self, connection: Any, weights: Any, n_post: int) -> Any:
-        """Give a connection's ``(n_pre, n_post)`` weights, its slices written out."""
+        """Return a connection's ``(n_pre, n_post)`` weights, its slices written out."""
         from scipy.sparse import coo_array, csr_array
 
         n_pre = connection.pre_obj.size_out
@@ -222,7 +222,7 @@ class _Reader:
         return csr_array((matrix.data, (pre[matrix.row], post[matrix.col])), shape=(n_pre, n_post))
 
     def _lower_transform(self, connection: Any, weights: Any) -> Any:
-        """Give a transform's ``(size_in, size_out)`` weights."""
+        """Return a transform's ``(size_in, size_out)`` weights."""
         transform, nengo = connection.transform, self.nengo
         if isinstance(transform, nengo.transforms.NoTransform):
             return np.eye(transform.size_in)
@@ -240,7 +240,7 @@ class _Reader:
         )
 
     def _call(self, thing: Any) -> str:
-        """Give an object's kind and name, for errors."""
+        """Return an object's kind and name, for errors."""
         owner = _owner(thing)
         if isinstance(owner, self.nengo.Connection):
             return f"connection from {self._call(owner.pre_obj)} to {self._call(owner.post_obj)}"
@@ -249,7 +249,7 @@ class _Reader:
 
 
 def _owner(thing: Any) -> Any:
-    """Give the ensemble of neurons; other objects are their own."""
+    """Return the ensemble of neurons; other objects are their own."""
     return getattr(thing, "ensemble", thing)
 
 
@@ -267,7 +267,7 @@ def _name_objects(network: Any) -> dict[Any, str]:
 
 
 def _arrays(parameter: Any) -> Iterable[Any]:
-    """Give the arrays of gain and bias or of weights, for comparison."""
+    """Return the arrays of gain and bias or of weights, for comparison."""
     if isinstance(parameter, tuple):
         return parameter
     sparse = parameter.allocate() if hasattr(parameter, "allocate") else parameter
@@ -296,7 +296,7 @@ def _lower_convolution(transform: Any, kernel: FloatArray) -> Any:
 
 
 def _select(n_in: int, n_out: int, stride: int, offset: int) -> Any:
-    """Give the ``(n_in, n_out)`` matrix that brings input ``stride * i + offset`` to output ``i``, where there is one."""
+    """Return the ``(n_in, n_out)`` matrix that brings input ``stride * i + offset`` to output ``i``, where there is one."""
     from scipy.sparse import csr_array
 
     post = np.arange(n_out)

@@ -199,7 +199,7 @@ def _add_ensemble(nengo: Any, layer: RateLayer, n_samples: int, options: _Option
 
 
 def _speed_up(base: Any, factor: float) -> Any:
-    """Give the rate neurons with rates that are larger by a factor at the same current."""
+    """Return the rate neurons with rates that are larger by a factor at the same current."""
     if type(base).__name__ in ("Sigmoid", "Tanh"):
         return type(base)(tau_ref=base.tau_ref / factor)
     if type(base).__name__ == "LIFRate":

@@ -82,11 +82,11 @@ class OnnxNode:
         self.where = f"node '{self.name}' ({self.kind})"
 
     def get(self, name: str, default: Any) -> Any:
-        """Give an attribute."""
+        """Return an attribute."""
         return self.attributes.get(name, default)
 
     def refuse(self, what: str, measured: str = "", limit: str = "", fix: str = _FIX) -> FrontendError:
-        """Give the error that names this node."""
+        """Return the error that names this node."""
         return FrontendError(what, where=self.where, measured=measured, limit=limit, fix=fix)
 
 
@@ -163,13 +163,13 @@ class _Reader:
             ) from error
 
     def value(self, node: OnnxNode, place: int = 0) -> Affine:
-        """Give an input that is an activation."""
+        """Return an input that is an activation."""
         if place >= len(node.inputs) or node.inputs[place] not in self.values:
             raise node.refuse("the node computes with constants only, or with an activation in another place than usual")
         return self.values[node.inputs[place]]
 
     def constant(self, node: OnnxNode, place: int, default: FloatArray | None = None) -> FloatArray:
-        """Give an input that is a constant, as float64."""
+        """Return an input that is a constant, as float64."""
         name = node.inputs[place] if place < len(node.inputs) else ""
         if name in self.constants:
             found = np.asarray(self.constants[name], np.float64)
@@ -313,7 +313,7 @@ class _Reader:
         )
 
     def read_dequantise(self, node: OnnxNode) -> Affine:
-        """Give the activation that was quantised, if it comes back with its own scale."""
+        """Return the activation that was quantised, if it comes back with its own scale."""
         step, known = self.constant(node, 1), self.steps.get(node.inputs[0])
         if known is not None and (step.size != 1 or not np.isclose(step.item(), known, rtol=1e-6)):
             raise node.refuse("an activation comes back with another scale", f"{step.reshape(-1)[0]:.6g}", f"{known:.6g}")
@@ -347,7 +347,7 @@ class _Reader:
 
 
 def _read_shape(entry: Any) -> tuple[int, ...]:
-    """Give the shape of one sample, the first dimension being the batch."""
+    """Return the shape of one sample, the first dimension being the batch."""
     sizes = [dimension.dim_value for dimension in entry.type.tensor_type.shape.dim][1:]
     if not sizes or not all(sizes):
         raise FrontendError(
@@ -380,7 +380,7 @@ def _spread(node: OnnxNode, constant: FloatArray, value: Affine) -> FloatArray:
 
 
 def _new_shape(node: OnnxNode, shape: tuple[int, ...], given: FloatArray, batch: int) -> tuple[int, ...]:
-    """Give the shape of a sample after Reshape, Squeeze or Unsqueeze, whose numbers include the batch."""
+    """Return the shape of a sample after Reshape, Squeeze or Unsqueeze, whose numbers include the batch."""
     numbers, whole = [int(number) for number in given.reshape(-1)], (1, *shape)
     find = {"Reshape": _reshaped, "Squeeze": _squeezed, "Unsqueeze": _unsqueezed}[node.kind]
     new = find(whole, numbers)
@@ -431,7 +431,7 @@ def _quantise(node: OnnxNode, inputs: list[Any]) -> Any:
 
 
 def _along_axis(node: OnnxNode, values: Any, step: FloatArray, zero: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give steps and zero points in the shape in which they are broadcast over the values."""
+    """Return steps and zero points in the shape in which they are broadcast over the values."""
     if node.get("block_size", 0):
         raise node.refuse("quantisation by blocks", f"block_size {node.get('block_size', 0)}", "a step, or one a channel")
     if step.size == 1:

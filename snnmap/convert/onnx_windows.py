@@ -55,7 +55,7 @@ def require_no_ceil(node: "OnnxNode") -> None:
 def _read_padding(
     node: "OnnxNode", size: Shape, sides: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """Give zeros before and after, by dimension."""
+    """Return zeros before and after, by dimension."""
     kind = node.get("auto_pad", b"NOTSET")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if kind == "VALID":

@@ -114,7 +114,7 @@ class _Reader:
         return drop_unused(ann)  # a ReLU that is one with the quantiser behind it
 
     def _settle(self, arguments: Any) -> Any:
-        """Give arguments with the values that nodes have."""
+        """Return arguments with the values that nodes have."""
         from torch.fx.node import map_arg
 
         return map_arg(arguments, lambda node: self.values[node])
@@ -297,7 +297,7 @@ def _find_activations(arguments: Any) -> list[Affine]:
 
 
 def _put_tensors(arguments: Any, tensors: Any) -> Any:
-    """Give arguments, an iterator's next tensor in place of each activation."""
+    """Return arguments, an iterator's next tensor in place of each activation."""
     if isinstance(arguments, Affine):
         return next(tensors)
     if isinstance(arguments, dict):
@@ -308,7 +308,7 @@ def _put_tensors(arguments: Any, tensors: Any) -> Any:
 
 
 def _operation(node: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Give a call as a function of its activations' tensors and the size of the batch."""
+    """Return a call as a function of its activations' tensors and the size of the batch."""
 
     def run(tensors: Sequence[Any], batch: int) -> Any:
         rest = iter(tensors)
@@ -369,7 +369,7 @@ def _cast(name: str, arguments: tuple[Any, ...], keywords: dict[str, Any], where
 
 
 def _make_norm(arguments: tuple[Any, ...], keywords: dict[str, Any], where: str) -> Any:
-    """Give the module of a call of ``batch_norm``."""
+    """Return the module of a call of ``batch_norm``."""
     from types import SimpleNamespace
 
     names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")

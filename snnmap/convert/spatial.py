@@ -71,7 +71,7 @@ def lower_adaptive_pool(module: Any, shape: Shape, where: str) -> tuple[Any, Flo
 
 
 def pool_windows(module: Any, shape: Shape, where: str) -> tuple[IntArray, Shape]:
-    """Give the input index of every place of every window, ``(channels, places, windows)``, -1 for padding.
+    """Return the input index of every place of every window, ``(channels, places, windows)``, -1 for padding.
 
     Raises:
         FrontendError: ``ceil_mode``, whose last windows hang over the edge, or an input that the pool does not take.
@@ -115,13 +115,13 @@ def _zeros(shape: Shape) -> tuple[FloatArray, Shape]:
 
 
 def _two(values: Any, flat: bool, flat_height: int = 1) -> Pair:
-    """Give height and width; a one-dimensional layer has one row, and no padding above it."""
+    """Return height and width; a one-dimensional layer has one row, and no padding above it."""
     numbers = (values,) if isinstance(values, int) else tuple(values)
     return (flat_height, numbers[-1]) if flat else (numbers[0], numbers[-1])
 
 
 def _padding(padding: Any, kernel: Pair, dilation: Pair, flat: bool) -> tuple[Pair, Pair]:
-    """Give zeros before and after, in height and width; 'same' puts the odd one after, as torch does."""
+    """Return zeros before and after, in height and width; 'same' puts the odd one after, as torch does."""
     if padding == "valid":
         return (0, 0), (0, 0)
     if padding == "same":

@@ -83,7 +83,7 @@ class CsrMatrix:
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> Self:
-        """Give a matrix without synapses."""
+        """Return a matrix without synapses."""
         return cls(shape=shape, indptr=np.zeros(shape[0] + 1, np.int64), indices=np.zeros(0, np.int64), data=np.zeros(0))
 
     @property
@@ -107,21 +107,21 @@ class CsrMatrix:
         return np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64)
 
     def transpose(self) -> "CsrMatrix":
-        """Give the same weights with sources and targets exchanged."""
+        """Return the same weights with sources and targets exchanged."""
         return CsrMatrix.from_triplets(self.indices, self.rows, self.data, (self.shape[1], self.shape[0]))
 
     def with_data(self, data: npt.ArrayLike) -> "CsrMatrix":
-        """Give the same pattern with other weights, ``(nnz,)``."""
+        """Return the same pattern with other weights, ``(nnz,)``."""
         return CsrMatrix(shape=self.shape, indptr=self.indptr, indices=self.indices, data=np.asarray(data))
 
     def to_dense(self) -> npt.NDArray[Any]:
-        """Give a ``(n_pre, n_post)`` array; for small matrices and tests."""
+        """Return a ``(n_pre, n_post)`` array; for small matrices and tests."""
         dense = np.zeros(self.shape, self.data.dtype)
         dense[self.rows, self.indices] = self.data
         return dense
 
     def to_scipy(self) -> Any:
-        """Give a ``scipy.sparse.csr_array`` over copies of the arrays."""
+        """Return a ``scipy.sparse.csr_array`` over copies of the arrays."""
         from scipy.sparse import csr_array
 
         return csr_array((self.data.copy(), self.indices.copy(), self.indptr.copy()), shape=self.shape)

@@ -42,7 +42,7 @@ class SnnmapError(Exception):
         super().__init__("\n".join(lines))
 
     def within(self, place: str) -> "SnnmapError":
-        """Give the same error, its location preceded by the file or part that it was found in."""
+        """Return the same error, its location preceded by the file or part that it was found in."""
         where = f"{place}, {self.where}" if self.where else place
         return type(self)(self.what, where=where, measured=self.measured, limit=self.limit, fix=self.fix)
 
@@ -60,7 +60,7 @@ class FrontendError(SnnmapError):
 
     @classmethod
     def from_failure(cls, what: str, error: BaseException, *, where: str, fix: str) -> Self:
-        """Give the error for an exception of the user's own code, which may fail even at giving its text."""
+        """Return the error for an exception of the user's own code, which may fail even at giving its text."""
         try:
             text = f"{type(error).__name__}: {error}"
         except Exception:
@@ -114,7 +114,7 @@ class DesignRuleError(SnnmapError):
         return type(self), (self.diagnostics,)
 
     def within(self, place: str) -> SnnmapError:
-        """Give the same error: its diagnostics hold their own places."""
+        """Return the same error: its diagnostics hold their own places."""
         return self
 
 

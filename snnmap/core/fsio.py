@@ -51,7 +51,7 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _follow(path: Path) -> Path:
-    """Give what symbolic links lead to; a stream keeps its name, for it may have no other."""
+    """Return what symbolic links lead to; a stream keeps its name, for it may have no other."""
     return path if _is_stream(path) else Path(os.path.realpath(path))
 
 

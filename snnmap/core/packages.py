@@ -10,7 +10,7 @@ __all__ = ["import_nengo", "import_package"]
 
 
 def import_package(name: str, *, called: str = "", extra: str = "") -> Any:
-    """Give a package that an extra installs.
+    """Return a package that an extra installs.
 
     Args:
         name: of the package.
@@ -27,7 +27,7 @@ def import_package(name: str, *, called: str = "", extra: str = "") -> Any:
 
 
 def import_nengo() -> Any:
-    """Give nengo, as :func:`import_package`."""
+    """Return nengo, as :func:`import_package`."""
     with warnings.catch_warnings():  # nengo 4.1 uses names that numpy 2 deprecates
         warnings.simplefilter("ignore", DeprecationWarning)
         return import_package("nengo")

@@ -41,7 +41,7 @@ class Report:
         return not self.errors
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the report as JSON values."""
+        """Return the report as JSON values."""
         return {
             "clean": self.is_clean,
             "errors": len(self.errors),
@@ -51,7 +51,7 @@ class Report:
         }
 
     def merge(self, other: "Report") -> "Report":
-        """Give one report of both; what both found is told once."""
+        """Return one report of both; what both found is told once."""
         both = {*self.diagnostics, *other.diagnostics}
         return Report(
             diagnostics=tuple(sorted(both, key=lambda diagnostic: diagnostic.sort_key)),

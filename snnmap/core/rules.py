@@ -67,7 +67,7 @@ class Rule:
         return self.id[:4]
 
     def judge(self, subject: Subject[Any]) -> Iterator[Diagnostic]:
-        """Give all violations, under the rule's id and name."""
+        """Return all violations, under the rule's id and name."""
         return map(self._sign, self.check(subject))
 
     def _sign(self, finding: Finding) -> Diagnostic:
@@ -119,7 +119,7 @@ def rule(
 
 
 def explain_rule(key: str) -> str:
-    """Give a rule's documentation by id or name.
+    """Return a rule's documentation by id or name.
 
     Raises:
         InputError: there is no such rule.
@@ -136,7 +136,7 @@ def explain_rule(key: str) -> str:
 
 
 def format_rules() -> str:
-    """Give the documentation of all rules as Markdown, by family: the text of ``RULES.md``."""
+    """Return the documentation of all rules as Markdown, by family: the text of ``RULES.md``."""
     parts = ["# Design rules\n\nWritten from the rules' own documentation; `snnmap explain RULE` prints one.\n"]
     for _, entry in sorted(RULES.items()):
         text = re.sub(r"^([A-Z][a-z ]+):", r"**\1:**", entry.text, flags=re.MULTILINE)

@@ -72,7 +72,7 @@ def lower_pooling(window: Window, weight: float, shape: Shape, where: str) -> tu
 
 
 def index_windows(window: Window, shape: Shape, where: str) -> tuple[IntArray, Shape]:
-    """Give the flat input index of every place of every window, ``(channels, places, windows)``, -1 for padding.
+    """Return the flat input index of every place of every window, ``(channels, places, windows)``, -1 for padding.
 
     Args:
         window: how the kernel slides.
@@ -91,14 +91,14 @@ def index_windows(window: Window, shape: Shape, where: str) -> tuple[IntArray, S
 
 
 def lower_windows(index: IntArray, data: Any, shape: Shape) -> Any:
-    """Give the matrix that adds up each window's places times ``data``, as :func:`index_windows` gives them."""
+    """Return the matrix that adds up each window's places times ``data``, as :func:`index_windows` gives them."""
     n_out = index.shape[0] * index.shape[2]
     columns = np.arange(n_out).reshape(index.shape[0], 1, -1)
     return _assemble(index, columns, data, (int(np.prod(shape)), n_out))
 
 
 def _slide(window: Window, size: Pair, where: str) -> tuple[IntArray, Pair]:
-    """Give the index in one channel of each place (row) of each window (column), -1 for padding, and the output's sides."""
+    """Return the index in one channel of each place (row) of each window (column), -1 for padding, and the output's sides."""
     if min(*window.kernel, *window.stride, *window.dilation) < 1 or min(window.padding[0] + window.padding[1]) < 0:
         raise NetworkError(
             "kernel, stride and dilation must be 1 or more, padding 0 or more", where=where, measured=_describe(window),

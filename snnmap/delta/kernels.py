@@ -161,7 +161,7 @@ def _settle_lanes(
 
 @_intrinsic
 def _unequal_lanes(typing: Any, left: Any, right: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
-    """Give a bit for each lane in which the blocks of ``left`` and ``right`` from ``at`` differ."""
+    """Return a bit for each lane in which the blocks of ``left`` and ``right`` from ``at`` differ."""
     signature = types.uint64(left, right, at)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -178,7 +178,7 @@ def _unequal_lanes(typing: Any, left: Any, right: Any, at: Any) -> tuple[Any, Ca
 
 @_intrinsic
 def _first_bit(typing: Any, bits: Any) -> tuple[Any, Callable[..., Any]]:
-    """Give the position of the lowest bit that is 1, of bits that are not all 0."""
+    """Return the position of the lowest bit that is 1, of bits that are not all 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.IntType(1)(1))
@@ -197,14 +197,14 @@ def _store(builder: Any, value: Any, start: Any, block: int) -> None:
 
 
 def _unequal(builder: Any, left: Any, right: Any, among: Any = None) -> Any:
-    """Give a bit for each lane that differs, of those ``among``."""
+    """Return a bit for each lane that differs, of those ``among``."""
     unequal = builder.fcmp_unordered("!=", left, right)
     unequal = unequal if among is None else builder.and_(unequal, among)
     return builder.zext(builder.bitcast(unequal, ir.IntType(left.type.count)), ir.IntType(64))
 
 
 def _splat(builder: Any, value: Any, vector: Any) -> Any:
-    """Give a vector of one value in every lane."""
+    """Return a vector of one value in every lane."""
     nothing = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(nothing, value, ir.IntType(32)(0))
     return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
@@ -447,7 +447,7 @@ def follow_mean(
 
 @_compile
 def _pool_window(values: Array, target: int, channel: int, geometry: Array, divisors: Array) -> Any:
-    """Give the maximum of a window, or its sum divided where there are ``divisors``, one a position."""
+    """Return the maximum of a window, or its sum divided where there are ``divisors``, one a position."""
     n_channels, height, width = geometry[0], geometry[1], geometry[2]
     to_y, to_x = target // geometry[4], target % geometry[4]
     total = values.dtype.type(0.0)
@@ -467,7 +467,7 @@ def _pool_window(values: Array, target: int, channel: int, geometry: Array, divi
 
 @_compile
 def _reach(place: int, pad: int, offset: int, stride: int, size: int) -> int:
-    """Give the output position that an input position reaches through a kernel's offset; -1 where there is none."""
+    """Return the output position that an input position reaches through a kernel's offset; -1 where there is none."""
     shifted = place + pad - offset
     target = shifted // stride
     return target if 0 <= target < size and target * stride == shifted else -1

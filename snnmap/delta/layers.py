@@ -87,7 +87,7 @@ class Tally:
         self.n_extra_macs += self.n_dense
 
     def give(self) -> LayerCount:
-        """Give the counts since the reset."""
+        """Return the counts since the reset."""
         n_changed, n_macs, n_active, n_macs_static = (int(total) for total in self.totals[:4])
         return LayerCount(
             name=self.path,
@@ -175,7 +175,7 @@ def follow_by_pool(layer: Any, source: Signal, activation: Activation, out: Sign
 
 
 def _weight_rows(layer: SynapticLayer, source: Signal, geometry: Array, row_width: int) -> tuple[Array, Array, Array, Array]:
-    """Give a layer's weights as rows, ``(input channels * kernel places, row_width)``, or as lists, by what is faster."""
+    """Return a layer's weights as rows, ``(input channels * kernel places, row_width)``, or as lists, by what is faster."""
     dtype, nothing = source.values.dtype, np.zeros(0, np.int64)
     weight = effective_weight(layer).detach()
     if isinstance(layer, nn.Linear):
@@ -198,13 +198,13 @@ def _weight_rows(layer: SynapticLayer, source: Signal, geometry: Array, row_widt
 
 
 def _order_places(n_places: int, stride: int, dilation: int) -> Array:
-    """Give a kernel's offsets along an axis in the order of places: so that neighbours reach neighbours, where they can."""
+    """Return a kernel's offsets along an axis in the order of places: so that neighbours reach neighbours, where they can."""
     step = stride // dilation if stride % dilation == 0 else n_places
     return np.concatenate([np.arange(start, n_places, step)[::-1] for start in range(min(step, n_places))])
 
 
 def _list_reach(axis: Array) -> tuple[Array, Array]:
-    """Give the starts and the runs of a reach, of an axis' input and output size, kernel, stride, padding and dilation."""
+    """Return the starts and the runs of a reach, of an axis' input and output size, kernel, stride, padding and dilation."""
     size, out_size, kernel, stride, padding, dilation = (int(number) for number in axis)
     places = list(enumerate(_order_places(kernel, stride, dilation)))
     starts: list[int] = [0]
@@ -231,7 +231,7 @@ def _layer_geometry(layer: SynapticLayer, source: Signal, out: Signal) -> Array:
 
 
 def _padding_before(layer: nn.Conv1d | nn.Conv2d) -> tuple[int, ...]:
-    """Give how many zeros stand before the first position of each axis; torch has the odd one of ``same`` behind."""
+    """Return how many zeros stand before the first position of each axis; torch has the odd one of ``same`` behind."""
     if not isinstance(layer.padding, str):
         return layer.padding
     if layer.padding == "valid":
@@ -247,7 +247,7 @@ def _make_geometry(
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> Array:
-    """Give the numbers that the kernels expect, of two axes: those that are missing come first."""
+    """Return the numbers that the kernels expect, of two axes: those that are missing come first."""
     numbers = [stored[0]]
     for values, missing in ((stored[1:], 1), (out_positions, 1), (kernel, 1), (stride, 1), (padding, 0), (dilation, 1)):
         numbers += [missing] * (2 - len(values)) + list(values)
@@ -259,7 +259,7 @@ def _repeat(value: Any, n_axes: int) -> tuple[int, ...]:
 
 
 def _count_window(layer: Any, source: Signal) -> Array:
-    """Give what the sum over each output position's window is divided by, ``(positions,)``: torch's rules, asked by ones."""
+    """Return what the sum over each output position's window is divided by, ``(positions,)``: torch's rules, asked by ones."""
     n_axes = len(source.shape) - 1
     ones = torch.ones(1, 1, *source.shape[1:], dtype=torch.float64)
     means: Tensor = layer(ones)

@@ -109,7 +109,7 @@ class Plan:
             follower.run()
 
     def give_output(self) -> Tensor:
-        """Give a copy of the output of now, ``(1, ...)``."""
+        """Return a copy of the output of now, ``(1, ...)``."""
         output: Tensor = self._fetch(self._output)
         return output.clone() if self._output in self._others else output
 

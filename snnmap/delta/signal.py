@@ -61,24 +61,24 @@ class Signal:
         return self.stored == self.shape
 
     def like(self) -> Self:
-        """Give a signal of its own, in memory as this one."""
+        """Return a signal of its own, in memory as this one."""
         own = type(self).make(self.stored, self.values.dtype)
         return replace(own, shape=self.shape)
 
     def without_list(self) -> Self:
-        """Give the same memory for values whose changes nobody asks for, so that they are not listed."""
+        """Return the same memory for values whose changes nobody asks for, so that they are not listed."""
         return replace(self, indices=self.indices[:0], olds=self.olds[:0])
 
     def view(self, shape: tuple[int, ...]) -> Self:
-        """Give the same memory under another shape of torch."""
+        """Return the same memory under another shape of torch."""
         return replace(self, shape=shape)
 
     def tensor(self) -> Tensor:
-        """Give a copy as torch shapes it, ``(1, *shape)``."""
+        """Return a copy as torch shapes it, ``(1, *shape)``."""
         return _shape_as_torch(torch.from_numpy(self.values).clone(), self)
 
     def borrow(self) -> Tensor:
-        """Give the values themselves as torch shapes them, to be read before the next step."""
+        """Return the values themselves as torch shapes them, to be read before the next step."""
         return _shape_as_torch(torch.from_numpy(self.values), self)
 
     def load(self, values: Tensor) -> None:
@@ -133,19 +133,19 @@ class Intake:
 
 
 def _shape_as_torch(flat: Tensor, signal: Signal) -> Tensor:
-    """Give values that come flat, channels last, as ``(1, *shape)``."""
+    """Return values that come flat, channels last, as ``(1, *shape)``."""
     last = flat.reshape(*signal.stored[1:], signal.stored[0])
     return last.movedim(-1, 0).reshape(1, *signal.shape)
 
 
 def flatten_last(values: Tensor, stored: tuple[int, ...]) -> Array:
-    """Give a tensor's values flat with the channels, the first axis of ``stored``, last."""
+    """Return a tensor's values flat with the channels, the first axis of ``stored``, last."""
     flat: Array = values.detach().reshape(stored).movedim(0, -1).reshape(-1).numpy()
     return flat
 
 
 def allocate(n_values: int, dtype: npt.DTypeLike) -> Array:
-    """Give zeros that start at a whole block, with another behind: loads across two cache lines take twice as long."""
+    """Return zeros that start at a whole block, with another behind: loads across two cache lines take twice as long."""
     n_bytes = n_values * np.dtype(dtype).itemsize
     memory = np.zeros(n_bytes + 2 * LANE_BYTES, np.uint8)
     start = -memory.ctypes.data % LANE_BYTES

@@ -68,7 +68,7 @@ class DeltaStream:
             tally.reset()
 
     def step(self, frame: Tensor) -> Tensor:
-        """Give the output of the stream's next frame.
+        """Return the output of the stream's next frame.
 
         Args:
             frame: ``(1, ...)``, of the example's shape, finite.
@@ -110,7 +110,7 @@ class DeltaStream:
         return output
 
     def counts(self) -> tuple[LayerCount, ...]:
-        """Give the work of each layer of weights since the reset, in the order of the graph.
+        """Return the work of each layer of weights since the reset, in the order of the graph.
 
         Where sums are exact these are :class:`DeltaCounter`'s numbers for the same frames (elsewhere a value that should come
         back to 0 may miss it by a rounding error, and counts as active): ``n_macs`` counts a changed value's weights that are not
@@ -172,5 +172,5 @@ def _copy_without_hooks(model: nn.Module) -> nn.Module:
 
 
 def _choose_dtype(model: nn.Module, example: Tensor) -> torch.dtype:
-    """Give the type of the model's first floating-point parameter, or else the example's."""
+    """Return the type of the model's first floating-point parameter, or else the example's."""
     return next((parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), example.dtype)

@@ -56,7 +56,7 @@ class DemoResult:
     seconds: float
 
     def to_plain(self) -> dict[str, object]:
-        """Give the result as JSON values."""
+        """Return the result as JSON values."""
         return {
             "accuracy": self.accuracy,
             "folded_mismatches": self.folded_mismatches,

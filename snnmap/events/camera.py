@@ -55,7 +55,7 @@ class Camera:
 
 
 def simulate_events(frames: npt.ArrayLike, times_us: npt.ArrayLike, camera: Camera | None = None, *, seed: int = 0) -> Events:
-    """Give the events that a camera would report of a sequence of images.
+    """Return the events that a camera would report of a sequence of images.
 
     The logarithm of a pixel's intensity moves linearly from frame to frame. Each time that it has moved by the threshold from
     the level of the pixel's last event (at first, from the first frame's), there is an event at the time of the crossing,
@@ -94,7 +94,7 @@ def simulate_events(frames: npt.ArrayLike, times_us: npt.ArrayLike, camera: Came
 
 
 def _read_levels(frames: npt.ArrayLike, dark: float) -> FloatArray:
-    """Give the logarithms of the intensities."""
+    """Return the logarithms of the intensities."""
     intensities = np.asarray(frames, np.float64)
     if intensities.ndim != 3 or not intensities.size:
         raise InputError(
@@ -129,7 +129,7 @@ def _draw_noise(
 
 @_compile
 def _count_crossings(levels: FloatArray, thresholds: FloatArray) -> int:
-    """Give the number of crossings, those in refractory times included."""
+    """Return the number of crossings, those in refractory times included."""
     count = 0
     for pixel in range(levels.shape[1]):
         reference = levels[0, pixel]
@@ -147,7 +147,7 @@ def _count_crossings(levels: FloatArray, thresholds: FloatArray) -> int:
 def _cross_levels(
     levels: FloatArray, times: FloatArray, thresholds: FloatArray, refractory_us: float, n_crossings: int
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Give times, pixels and polarities of the events, pixel by pixel."""
+    """Return times, pixels and polarities of the events, pixel by pixel."""
     t_us, pixels, polarities = (np.empty(n_crossings, np.int64), np.empty(n_crossings, np.int64), np.empty(n_crossings, np.int64))
     count = 0
     for pixel in range(levels.shape[1]):

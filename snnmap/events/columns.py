@@ -29,5 +29,5 @@ class Columns:
     shape: tuple[int, int] | None
 
     def to_events(self, shape: tuple[int, int]) -> Events:
-        """Give the events, checked, on a sensor of ``shape``."""
+        """Return the events, checked, on a sensor of ``shape``."""
         return Events(t_us=self.t_us, x=self.x, y=self.y, polarity=self.polarity, shape=shape)

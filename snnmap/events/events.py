@@ -56,7 +56,7 @@ class Events:
         return len(self.t_us)
 
     def __getitem__(self, part: slice) -> "Events":
-        """Give the events of a slice by count, such as ``events[:2000]``."""
+        """Return the events of a slice by count, such as ``events[:2000]``."""
         if not isinstance(part, slice):
             raise InputError("events are taken by slices", where="Events[...]", measured=repr(part), fix="events[i : i + 1]")
         return Events(**{name: getattr(self, name)[part] for name in _FIELDS}, shape=self.shape)
@@ -75,12 +75,12 @@ class Events:
         return int(self.t_us[-1] - self.t_us[0]) if len(self) else 0
 
     def between(self, start_us: int, stop_us: int) -> "Events":
-        """Give the events with ``start_us <= t_us < stop_us``."""
+        """Return the events with ``start_us <= t_us < stop_us``."""
         first, last = np.searchsorted(self.t_us, [start_us, stop_us])
         return self[int(first) : int(last)]
 
     def flat_indices(self) -> IntArray:
-        """Give each event's position in a flattened ``(2, height, width)`` array, its polarity first: ``(n,) int64``."""
+        """Return each event's position in a flattened ``(2, height, width)`` array, its polarity first: ``(n,) int64``."""
         height, width = self.shape
         return (self.polarity.astype(np.int64) * height + self.y) * width + self.x
 

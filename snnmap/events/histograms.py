@@ -49,7 +49,7 @@ class HistogramOptions:
         InputError.require_option(self, "scale", holds, "positive and finite", of="the histograms")
 
     def step_ends(self, n_events: int) -> IntArray:
-        """Give how many events have come by each step of a recording: ``(n_steps,) int64``; a last, partial step has none."""
+        """Return how many events have come by each step of a recording: ``(n_steps,) int64``; a last, partial step has none."""
         return np.arange(self.first_events or self.nu_events, n_events + 1, self.nu_events, dtype=np.int64)
 
 
@@ -80,7 +80,7 @@ class HistogramChanges:
 
 
 def histogram_changes(events: Events, options: HistogramOptions | None = None) -> HistogramChanges:
-    """Give what changes in the histogram of the last events, step by step.
+    """Return what changes in the histogram of the last events, step by step.
 
     Each event adds one at its pixel and polarity; the event that is ``tau_events`` older leaves and takes one away (Eq. 16).
     Changes that cancel within a step are left out.
@@ -97,7 +97,7 @@ def histogram_changes(events: Events, options: HistogramOptions | None = None) -
 
 
 def histogram_frames(events: Events, options: HistogramOptions | None = None) -> Float32Array:
-    """Give the histogram of the last events at every step: ``(n_steps, 2, height, width) float32``, negative channel first.
+    """Return the histogram of the last events at every step: ``(n_steps, 2, height, width) float32``, negative channel first.
 
     Args:
         events: one recording.
@@ -117,7 +117,7 @@ def _to_values(counts: npt.NDArray[Any], options: HistogramOptions) -> Float32Ar
 
 
 def _count_changes(events: Events, options: HistogramOptions) -> tuple[IntArray, IntArray, IntArray]:
-    """Give row starts, positions and differences of counts."""
+    """Return row starts, positions and differences of counts."""
     ends = options.step_ends(len(events))
     n_used = int(ends[-1]) if len(ends) else 0
     pixels, arrivals = events.flat_indices()[:n_used], np.arange(n_used)

@@ -102,13 +102,13 @@ def _find_encoding(text: str) -> str:
 
 
 def _hold(chosen: npt.NDArray[np.bool_], values: IntArray) -> IntArray:
-    """Give, at each word, the value of the last chosen word up to it; 0 before the first."""
+    """Return, at each word, the value of the last chosen word up to it; 0 before the first."""
     last = np.maximum.accumulate(np.where(chosen, np.arange(len(values)), -1))
     return np.where(last >= 0, values[last], 0)
 
 
 def _decode_times(kinds: npt.NDArray[Any], values: IntArray) -> IntArray:
-    """Give the time at each word; where the 12 high bits fall, 2**24 us have passed."""
+    """Return the time at each word; where the 12 high bits fall, 2**24 us have passed."""
     high = _hold(kinds == _TIME_HIGH, values)
     wraps = np.cumsum(np.diff(high, prepend=high[:1]) < 0)
     low: IntArray = _hold(kinds == _TIME_LOW, values)
@@ -116,14 +116,14 @@ def _decode_times(kinds: npt.NDArray[Any], values: IntArray) -> IntArray:
 
 
 def _advance(kinds: npt.NDArray[Any]) -> IntArray:
-    """Give by how many columns vectors have moved on, before each word, since the last base."""
+    """Return by how many columns vectors have moved on, before each word, since the last base."""
     steps = np.where(kinds == _VECTOR_12, 12, np.where(kinds == _VECTOR_8, 8, 0)).astype(np.int64)
     before: IntArray = np.cumsum(steps) - steps
     return before - _hold(kinds == _BASE_X, before)
 
 
 def _find_events(kinds: npt.NDArray[Any], values: IntArray) -> tuple[IntArray, IntArray]:
-    """Give the word and the bit of each event, in the order of the file; an event that is no vector's has bit 0."""
+    """Return the word and the bit of each event, in the order of the file; an event that is no vector's has bit 0."""
     masks = np.where(
         kinds == _ADDRESS_X, 1, np.where(kinds == _VECTOR_12, values, np.where(kinds == _VECTOR_8, values & 0xFF, 0))
     )

@@ -48,7 +48,7 @@ class Saccades:
 
 
 def saccade_frames(image: npt.ArrayLike, saccades: Saccades | None = None) -> tuple[FloatArray, FloatArray]:
-    """Give what the sensor sees, the image shifted by bilinear interpolation over a black ground.
+    """Return what the sensor sees, the image shifted by bilinear interpolation over a black ground.
 
     Args:
         image: ``(height, width)`` intensities.
@@ -74,7 +74,7 @@ def saccade_frames(image: npt.ArrayLike, saccades: Saccades | None = None) -> tu
 def simulate_saccades(
     image: npt.ArrayLike, saccades: Saccades | None = None, camera: Camera | None = None, *, seed: int = 0
 ) -> Events:
-    """Give the events of a still image seen in three saccades.
+    """Return the events of a still image seen in three saccades.
 
     With the defaults a 28 by 28 image of a digit gives about as many events as one of N-MNIST, some 4,000.
 
@@ -91,6 +91,6 @@ def simulate_saccades(
 
 
 def _interpolation(n_sensor: int, n_image: int, shifts: FloatArray) -> FloatArray:
-    """Give the weights of the image's lines in the sensor's, at each shift: ``(n_shifts, n_sensor, n_image)``."""
+    """Return the weights of the image's lines in the sensor's, at each shift: ``(n_shifts, n_sensor, n_image)``."""
     places = np.arange(n_image) + (n_sensor - n_image) / 2 + shifts[:, np.newaxis]
     return np.maximum(0.0, 1.0 - np.abs(np.arange(n_sensor)[:, np.newaxis] - places[:, np.newaxis, :]))

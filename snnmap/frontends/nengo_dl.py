@@ -106,7 +106,7 @@ def _refuse_tensor_nodes(network: Any) -> None:
 
 
 def import_nengo_dl() -> Any:
-    """Give nengo-dl, on TensorFlow with the Keras 2 interface that nengo-dl 3.6 was written for.
+    """Return nengo-dl, on TensorFlow with the Keras 2 interface that nengo-dl 3.6 was written for.
 
     nengo-dl imports ``keras.engine``, which Keras 3 does not have. While nengo-dl is imported, that name leads to tf_keras
     (Keras 2 as a package of its own), to which ``tf.keras`` leads from then on as well; ``import keras`` is Keras 3 as

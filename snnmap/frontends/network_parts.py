@@ -23,7 +23,7 @@ class NetworkParts:
         self.outputs: list[OutputPort] = []
 
     def make_name(self, wanted: str) -> str:
-        """Give a source name that is not taken yet: the wanted one, with a number where needed."""
+        """Return a source name that is not taken yet: the wanted one, with a number where needed."""
         taken = self.reserved | {port.name for port in self.inputs}
         taken |= {population.name for population in self.populations} | {addition.name for addition in self.sums}
         name, number = wanted, 2

@@ -40,7 +40,7 @@ class UnreadableError(Exception):
 
     @classmethod
     def from_misfit(cls, error: SnnmapError) -> "UnreadableError":
-        """Give what an operation says about inputs that do not fit it."""
+        """Return what an operation says about inputs that do not fit it."""
         bounds = f" (measured {error.measured}, limit {error.limit})" if error.measured else ""
         return cls(error.what + bounds, error.fix)
 
@@ -107,7 +107,7 @@ class GraphBuilder:
         self.problems.append(Unreadable(name=name, operator=operator, what=what, fix=fix))
 
     def build(self, outputs: Sequence[str]) -> LayerGraph:
-        """Give the graph of all nodes that an output needs.
+        """Return the graph of all nodes that an output needs.
 
         Raises:
             FrontendError: parts of the model could not be read; it tells all of them.
@@ -156,5 +156,5 @@ class GraphBuilder:
 
 
 def _make_readable(name: str) -> str:
-    """Give a name without what the text form separates names by."""
+    """Return a name without what the text form separates names by."""
     return re.sub(r"[\s,;()']+", "_", name)

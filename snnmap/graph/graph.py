@@ -89,14 +89,14 @@ class LayerGraph:
     __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, name: str) -> Node:
-        """Give a node by name."""
+        """Return a node by name."""
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
     def producers(self) -> dict[str, Node]:
-        """Give the node of every value that a node gives, by name."""
+        """Return the node of every value that a node gives, by name."""
         return {node.name: node for node in self.nodes}
 
     def count_uses(self) -> Counter[str]:
@@ -104,13 +104,13 @@ class LayerGraph:
         return Counter([name for node in self.nodes for name in node.inputs] + list(self.outputs))
 
     def select_kinds(self, *kinds: str) -> Iterator[Node]:
-        """Give the nodes whose operation has one of these names, in order."""
+        """Return the nodes whose operation has one of these names, in order."""
         return (node for node in self.nodes if node.kind in kinds)
 
     def with_nodes(
         self, nodes: Sequence[Node], constants: Mapping[str, Array] | None = None, outputs: Sequence[str] | None = None
     ) -> "LayerGraph":
-        """Give a graph of other nodes.
+        """Return a graph of other nodes.
 
         Args:
             nodes: in an order in which they can be computed.
@@ -168,12 +168,12 @@ def freeze_constant(array: Array) -> Array:
 
 
 def type_constant(array: Array) -> TensorType:
-    """Give a constant's type; every floating-point type is ``float32``, as for values."""
+    """Return a constant's type; every floating-point type is ``float32``, as for values."""
     return TensorType(shape=array.shape, dtype="float32" if array.dtype.kind == "f" else str(array.dtype), is_constant=True)
 
 
 def _named_by(node: Node) -> Iterator[str]:
-    """Give every constant or value that a node, or one that it stands for, names."""
+    """Yield every constant or value that a node, or one that it stands for, names."""
     yield from node.inputs
     steps = node.operation.steps if isinstance(node.operation, Fused) else ()
     for inner in (*node.replaces, *steps):

@@ -53,7 +53,7 @@ class Operation:
     domain: ClassVar[str] = ""
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """Give the output's type from those of the inputs, which are as many as ``n_inputs`` says.
+        """Return the output's type from those of the inputs, which are as many as ``n_inputs`` says.
 
         Raises:
             NetworkError: the inputs do not fit the operation.

@@ -41,7 +41,7 @@ def run_graph(
 
 
 def measure_difference(found: npt.ArrayLike, wanted: npt.ArrayLike) -> float:
-    """Give the greatest difference of two arrays, relative to the greatest finite magnitude of the second.
+    """Return the greatest difference of two arrays, relative to the greatest finite magnitude of the second.
 
     Infinities and NaN are equal where both arrays have them, else infinitely different.
     """

@@ -100,7 +100,7 @@ def _format_node(node: Node, kind: str = "", mark: str = "") -> Iterator[str]:
 
 
 def _told_fields(node: Node) -> Iterator[tuple[str, Any]]:
-    """Give the fields that are not as a record without them would have them; names that are the inputs' are told by these."""
+    """Yield the fields that are not as a record without them would have them; names that are the inputs' are told by these."""
     for field in fields(node.operation):
         value = getattr(node.operation, field.name)
         is_told = isinstance(node.operation, Fused) and (field.name == "steps" or value == node.inputs)
@@ -109,7 +109,7 @@ def _told_fields(node: Node) -> Iterator[tuple[str, Any]]:
 
 
 def _parse_nodes(lines: list[tuple[int, str]]) -> list[tuple[str, Node]]:
-    """Give sign and node of each line that is not deeper than the first; deeper ones are parts of the one before."""
+    """Return sign and node of each line that is not deeper than the first; deeper ones are parts of the one before."""
     found: list[tuple[str, Node]] = []
     while lines:
         depth = _measure_depth(lines[0][1])
@@ -149,7 +149,7 @@ def _parse_fields(text: str) -> dict[str, Any]:
 
 
 def _parse_shape(text: str) -> tuple[int, ...]:
-    """Give the sides of a shape; the batch counts as 1."""
+    """Return the sides of a shape; the batch counts as 1."""
     return () if text == "scalar" else tuple(1 if side == "N" else int(side) for side in text.split("x"))
 
 

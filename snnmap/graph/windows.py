@@ -42,7 +42,7 @@ class Windows:
         return f"kernel {self.kernel}, strides {self.strides}, dilations {self.dilations}, pads {self.pads}"
 
     def sizes(self, sides: Shape) -> Shape:
-        """Give how many windows there are in each dimension of an input.
+        """Return how many windows there are in each dimension of an input.
 
         Raises:
             NetworkError: the input has another number of dimensions or is smaller than the kernel.
@@ -65,7 +65,7 @@ class Windows:
         return counts
 
     def view(self, values: Array, fill: float) -> Array:
-        """Give what each window sees, ``(batch, channels, *windows, *kernel)``, with ``fill`` where it sees padding."""
+        """Return what each window sees, ``(batch, channels, *windows, *kernel)``, with ``fill`` where it sees padding."""
         rank, sides = len(self.kernel), values.shape[2:]
         counts = self.sizes(sides)
         spans = self._spans()
@@ -80,7 +80,7 @@ class Windows:
         return np.asarray(seen[(slice(None), slice(None), *starts, *places)])
 
     def count_places(self, sides: Shape, *, with_pads: bool) -> Array:
-        """Give how many places of each window lie in the input, or in the input and its pads, ``(*windows,)``."""
+        """Return how many places of each window lie in the input, or in the input and its pads, ``(*windows,)``."""
         inside = np.ones((1, 1, *sides))
         bare = Windows(self.kernel, self.strides, self.dilations, self._flat_pads(), ceil_mode=self.ceil_mode)
         if with_pads:
@@ -119,7 +119,7 @@ def check_channels(found: int, wanted: int, what: str) -> None:
 
 
 def spread_channels(values: Array, rank: int) -> Array:
-    """Give one value a channel ``(channels,)`` in the shape in which numpy spreads it over ``(batch, channels, ...)``."""
+    """Return one value a channel ``(channels,)`` in the shape in which numpy spreads it over ``(batch, channels, ...)``."""
     return values.reshape(-1, *(1,) * (rank - 2))
 
 

@@ -22,7 +22,7 @@ __all__ = [
 
 
 def expand_terms(network: Network, source: str) -> tuple[str, ...]:
-    """Give the input ports and populations whose counts a source adds up; a name may occur more than once.
+    """Return the input ports and populations whose counts a source adds up; a name may occur more than once.
 
     Raises:
         CycleError: when sums contain each other; :func:`find_structure_problems` reports that first.
@@ -40,7 +40,7 @@ def expand_terms(network: Network, source: str) -> tuple[str, ...]:
 
 @cached
 def _leaves(network: Network) -> Mapping[str, tuple[str, ...]]:
-    """Give the summands of each sum that are no sums themselves."""
+    """Return the summands of each sum that are no sums themselves."""
     terms = {addition.name: addition.terms for addition in network.sums}
     leaves: dict[str, tuple[str, ...]] = {}
     for name in TopologicalSorter(terms).static_order():
@@ -49,7 +49,7 @@ def _leaves(network: Network) -> Mapping[str, tuple[str, ...]]:
 
 
 def count_fan_out(network: Network) -> dict[str, FloatArray]:
-    """Give the weights that leave each neuron, ``(size,)`` by source; a spike sum passes on its summands' spikes.
+    """Return the weights that leave each neuron, ``(size,)`` by source; a spike sum passes on its summands' spikes.
 
     Example:
         With the network of the example of :class:`snnmap.Network`:
@@ -83,7 +83,7 @@ def _order(network: Network) -> tuple[str, ...]:
 
 
 def find_zero_delay_loops(network: Network) -> list[list[str]]:
-    """Give, for each set of populations that wait for each other within one step, a shortest loop through its first, in order."""
+    """Return, for each set of populations that wait for each other in a step, a shortest loop through its first, in order."""
     return [list(loop) for loop in _zero_delay_loops(network)]
 
 
@@ -159,7 +159,7 @@ def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
 
 
 def _slack_graph(network: Network, hop_steps: int) -> "nx.DiGraph[str]":
-    """Give the hidden connections that have weights, each with its shortest delay and what that leaves beyond a hop."""
+    """Return the hidden connections that have weights, each with its shortest delay and what that leaves beyond a hop."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     names = {population.name for population in network.populations}
     for projection in (wired for wired in network.projections if wired.weights.data.any()):

@@ -16,7 +16,7 @@ _ALPHA = 0.5
 
 
 def carry_instant_synapses(network: Network) -> Network:
-    """Give the same network without synapses of no memory, such as those of snnTorch's ``Leaky`` and other plain LIF neurons.
+    """Return the same network without synapses of no memory, such as those of snnTorch's ``Leaky`` and other plain LIF neurons.
 
     A synapse of ``alpha = 0`` gets ``alpha = 1/2``, and each of its sources sends ``-w / 2`` a step later, which takes away
     what the synapse kept: ``i[t] = i[t-1] / 2 + x[t] - x[t-1] / 2 = x[t]``. Exact in float64, spike for spike; rounded to a
@@ -65,7 +65,7 @@ def _lend(row: np.ndarray, instant: BoolArray | None) -> np.ndarray:
 
 
 def _list_tails(network: Network, instant: dict[tuple[str, int], BoolArray]) -> Iterator[Projection]:
-    """Give what takes back, a step later, what the lent synapses kept."""
+    """Yield what takes back, a step later, what the lent synapses kept."""
     taken = {projection.name for projection in network.projections}
     for projection in network.projections:
         targets = instant.get((projection.post, projection.synapse))

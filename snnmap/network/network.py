@@ -270,7 +270,7 @@ class Network(Cached):
                 )
 
     def population(self, name: str) -> Population:
-        """Give the population of this name.
+        """Return the population of this name.
 
         Raises:
             KeyError: when there is none.

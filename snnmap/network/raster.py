@@ -150,7 +150,7 @@ def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
 
 
 def _read_array(values: Any, where: str) -> npt.NDArray[Any]:
-    """Give an array of what a raster came as; tensors are known by what they can do, so that torch is not imported."""
+    """Return an array of what a raster came as; tensors are known by what they can do, so that torch is not imported."""
     try:
         if isinstance(values, list | tuple):
             return np.array([_read_array(part, where) for part in values]) if _holds_tensors(values) else np.asarray(values)

@@ -206,7 +206,7 @@ class ChipLIF(_ChipNeurons):
             self.recurrent_weight = nn.Parameter(torch.randn(size, n_synapses * size) * (0.5 / math.sqrt(size)))
 
     def codes(self) -> ChipCodes:
-        """Give the integers that the layer computes with."""
+        """Return the integers that the layer computes with."""
         threshold = round_product(self.threshold, self.scale).clamp(
             1.0, float(self.bits.threshold_max + self.family.least_firing)
         )
@@ -291,7 +291,7 @@ class ChipIntegrator(_ChipNeurons):
         )
 
     def codes(self) -> ChipCodes:
-        """Give the integers that the layer computes with; the threshold is the chip's highest."""
+        """Return the integers that the layer computes with; the threshold is the chip's highest."""
         return self._codes(torch.full_like(self.scale, float(self.bits.threshold_max + self.family.least_firing)), None, 0)
 
     def forward(self, counts: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class Decays:
         return _decode(self.family, "weight_gain", self.dash_syn)
 
     def by_synapse_codes(self, by_state: Tensor, currents: Tensor) -> Tensor:
-        """Give the gradient by the synapses' codes, from that by the currents and the currents with all input."""
+        """Return the gradient by the synapses' codes, from that by the currents and the currents with all input."""
         if self.family.decays_after_input:
             by_alpha = (by_state * currents).sum(dim=(0, 1))
         else:
@@ -56,7 +56,7 @@ class Decays:
         return by_alpha * _decode(self.family, "factor_slopes", self.dash_syn)
 
     def by_membrane_codes(self, by_beta: Tensor) -> Tensor:
-        """Give the gradient by the membranes' codes, from that by their factors."""
+        """Return the gradient by the membranes' codes, from that by their factors."""
         return by_beta * _decode(self.family, "factor_slopes", self.dash_mem)
 
 
@@ -202,7 +202,7 @@ class _ChipIntegrator(torch.autograd.Function):
 
 
 def reset_potentials(family: Family, reached: Tensor, counts: Tensor, threshold: Tensor) -> Tensor:
-    """Give what spikes leave of potentials."""
+    """Return what spikes leave of potentials."""
     left: Tensor = family.build_float_rules(_OPS).reset(reached, counts, threshold)
     return left
 
@@ -210,7 +210,7 @@ def reset_potentials(family: Family, reached: Tensor, counts: Tensor, threshold:
 def retreat_integrator(
     family: Family, given: Tensor, dash_syn: Tensor, dash_mem: Tensor, currents: Tensor, potentials: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Give the gradients of a readout's potentials by input, both decay codes and bias."""
+    """Return the gradients of a readout's potentials by input, both decay codes and bias."""
     decays = Decays(family, dash_syn, dash_mem)
     alpha, beta = decays.alpha, decays.beta
     by_state, by_u = torch.empty_like(currents), torch.zeros_like(potentials[:, 0])
@@ -262,7 +262,7 @@ def _forward(
 def _compile_advance(
     rows: tuple[Tensor, ...], parameters: tuple[Tensor, ...], shares: list[slice], family: Family
 ) -> Callable[[int, int], None]:
-    """Give the compiled loop over some steps, the samples shared among threads."""
+    """Return the compiled loop over some steps, the samples shared among threads."""
     from snnmap.nn.chip_kernels import find_chip_loops
 
     advance = find_chip_loops(family).advance

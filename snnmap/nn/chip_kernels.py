@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba.extending import register_jitable
 
 from snnmap.chip import Family
-from snnmap.chip.arithmetic import FloatOps, FloatRules
+from snnmap.chip.arithmetic import FloatOps, FloatRules, named_after
 
 __all__ = ["ChipLoops", "find_chip_loops"]
 
@@ -76,8 +76,9 @@ def find_chip_loops(family: Family) -> ChipLoops:
     rules = family.build_float_rules(_OPS)
     for rule in rules:
         _register(rule)
-    steps = _build_steps(rules)
-    return ChipLoops(advance=_build_advance(steps, stamp), advance_wired=_build_advance_wired(steps, rules, stamp))
+    steps = _build_steps(family, rules)
+    advance, wired = _build_advance(family, steps, stamp), _build_advance_wired(family, steps, rules, stamp)
+    return ChipLoops(advance=advance, advance_wired=wired)
 
 
 def _register(rule: Any) -> None:
@@ -88,10 +89,11 @@ def _register(rule: Any) -> None:
     _within(rule)
 
 
-def _build_steps(rules: FloatRules) -> Any:
+def _build_steps(family: Family, rules: FloatRules) -> Any:
     enter, add, settle, integrate, spikes, reset = rules
 
     @_within
+    @named_after(family)
     def run_steps(
         first: int,
         last: int,
@@ -134,8 +136,9 @@ def _build_steps(rules: FloatRules) -> Any:
     return run_steps
 
 
-def _build_advance(run_steps: Any, stamp: str) -> Any:
+def _build_advance(family: Family, run_steps: Any, stamp: str) -> Any:
     @_compile
+    @named_after(family)
     def advance(
         start: int,
         stop: int,
@@ -180,10 +183,11 @@ def _build_advance(run_steps: Any, stamp: str) -> Any:
     return advance
 
 
-def _build_deliver(rules: FloatRules) -> Any:
+def _build_deliver(family: Family, rules: FloatRules) -> Any:
     enter, add = rules.enter, rules.add
 
     @_within
+    @named_after(family)
     def deliver_in_order(
         row: int,
         step: int,
@@ -219,10 +223,11 @@ def _build_deliver(rules: FloatRules) -> Any:
     return deliver_in_order
 
 
-def _build_advance_wired(run_steps: Any, rules: FloatRules, stamp: str) -> Any:
-    deliver_in_order = _build_deliver(rules)
+def _build_advance_wired(family: Family, run_steps: Any, rules: FloatRules, stamp: str) -> Any:
+    deliver_in_order = _build_deliver(family, rules)
 
     @_compile
+    @named_after(family)
     def advance_wired(
         delays: Array,
         starts: Array,

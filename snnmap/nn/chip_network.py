@@ -123,7 +123,7 @@ class ChipNetwork(nn.Module):
         return found
 
     def with_lags(self, lags: Mapping[str, int]) -> Self:
-        """Give the same network, parameters shared, as a folding with other lags starts it."""
+        """Return the same network, parameters shared, as a folding with other lags starts it."""
         other = copy.copy(self)
         other.lags = {name: lags[name] for name in self.lags}
         other._wirings = other._make_wirings()
@@ -135,14 +135,14 @@ class ChipNetwork(nn.Module):
         return f"{self.name!r} on {self.chip_name}, outputs {ports}, surrogate={self.surrogate}"
 
     def list_populations(self) -> list[ChipPopulation]:
-        """Give the populations, typed."""
+        """Return the populations, typed."""
         return [cast(ChipPopulation, population) for population in self.populations]
 
     def _population(self, name: str) -> ChipPopulation:
         return {population.name: population for population in self.list_populations()}[name]
 
     def _steps(self, projection: ChipProjection, post: str) -> int:
-        """Give the steps from a spike to its effect on the chip."""
+        """Return the steps from a spike to its effect on the chip."""
         return projection.delay_steps + self.lags[post] - self.lags.get(projection.pre, 0)
 
     def _read(self, run: ChipRun, port: OutputPort, name: str) -> Tensor:
@@ -151,7 +151,7 @@ class ChipNetwork(nn.Module):
         return run.potentials[name] / self._population(name).unit
 
     def _split(self, inputs: tuple[Tensor | Mapping[str, Tensor], ...]) -> dict[str, Tensor]:
-        """Give the raster of each input port."""
+        """Return the raster of each input port."""
         names, sizes = [port.name for port in self.inputs], [port.size for port in self.inputs]
         first = inputs[0] if inputs else None
         if len(inputs) == 1 and isinstance(first, Mapping):
@@ -187,7 +187,7 @@ class ChipNetwork(nn.Module):
         return counts
 
     def _list_groups(self) -> list[_Group]:
-        """Give the groups in an order in which each has its inputs; modules are looked up anew, since they may be copies."""
+        """Return the groups in an order in which each has its inputs; modules are looked up anew, since they may be copies."""
         return [
             _Group(
                 members=tuple(self._population(name) for name in names),
@@ -202,7 +202,7 @@ class ChipNetwork(nn.Module):
         ]
 
     def _list_wires(self, names: tuple[str, ...]) -> list[tuple[ChipProjection, str]]:
-        """Give the projections onto populations, but those too short for the lags: they had lost all weights, and stay so."""
+        """Return the projections onto populations, but those too short for the lags: they had lost all weights, and stay so."""
         wires = [(part, name) for name in names for part in self._population(name).list_incoming()]
         ports = {port.name for port in self.inputs}
         return [(part, post) for part, post in wires if self._steps(part, post) >= (0 if part.pre in ports else 1)]
@@ -287,7 +287,7 @@ class ChipNetwork(nn.Module):
 
 
 def _cut(values: Tensor, began: int, start: int, stop: int) -> Tensor:
-    """Give the steps from one to before another, ``(batch, stop - start, n)``, silence where there are none."""
+    """Return the steps from one to before another, ``(batch, stop - start, n)``, silence where there are none."""
     return nn.functional.pad(values, (0, 0, began - start, stop - began - values.shape[1]))
 
 
@@ -312,7 +312,7 @@ def _deliver(
 
 
 def _order_groups(populations: list[ChipPopulation]) -> list[tuple[str, ...]]:
-    """Give populations, those in a loop together, in an order in which each group comes after what it hears."""
+    """Return populations, those in a loop together, in an order in which each group comes after what it hears."""
     position = {population.name: number for number, population in enumerate(populations)}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(position)

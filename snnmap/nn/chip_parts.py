@@ -71,7 +71,7 @@ class ChipProjection(nn.Module):
         return torch.repeat_interleave(torch.arange(len(self.starts) - 1, device=self.starts.device), self.starts.diff())
 
     def codes(self, scale: Tensor) -> Tensor:
-        """Give the weights as the chip counts them, ``(n_weights,)`` in state units, of the target's scale ``(size,)``."""
+        """Return the weights as the chip counts them, ``(n_weights,)`` in state units, of the target's scale ``(size,)``."""
         (low, high), unit = self.bits.weight_range, float(1 << self.shift)
         return round_product(self.weight, scale[self.targets], unit).clamp(low, high) * unit
 
@@ -131,11 +131,11 @@ class ChipPopulation(nn.Module):
         return np.where(kind.never_fires, max(largest, 1.0), kind.threshold).astype(np.float64)
 
     def list_incoming(self) -> list[ChipProjection]:
-        """Give the projections onto the population, typed."""
+        """Return the projections onto the population, typed."""
         return [cast(ChipProjection, projection) for projection in self.incoming]
 
     def codes(self) -> NeuronTensors:
-        """Give the integers that the neurons compute with."""
+        """Return the integers that the neurons compute with."""
         family = find_family(self.arithmetic)
         low, high = self.bits.bias_range if self.has_bias else (0, 0)
         return NeuronTensors(
@@ -146,7 +146,7 @@ class ChipPopulation(nn.Module):
         )
 
     def forward(self, counts: Tensor) -> Tensor:
-        """Give the counts, ``(batch, time, size)``, as they are."""
+        """Return the counts, ``(batch, time, size)``, as they are."""
         return counts
 
     def extra_repr(self) -> str:
@@ -205,7 +205,7 @@ class _Reading:
         )
 
     def words(self, projection: Projection) -> tuple[IntArray, int]:
-        """Give the stored words of a projection's weights, 0 for those that rounding lost, and by how much they are shifted."""
+        """Return the stored words of a projection's weights, 0 for those that rounding lost, and by how much they are shifted."""
         weights = projection.weights
         stored = self._stored.get(projection.name)
         words = np.zeros(weights.nnz, np.int64)
@@ -215,7 +215,7 @@ class _Reading:
         return words, shift + self.mapped.chip.family.weight_shift
 
     def ranks(self, projection: Projection) -> IntArray:
-        """Give the place of each source in the chip's order: input channels, then hidden slots, its relays' where it has some."""
+        """Return the place of each source in the chip's order: input channels, then hidden slots, or its relays'."""
         mapped, route = self.mapped, self._route(projection)
         first = 0 if route.is_from_channels else mapped.table.channel_source.size
         return np.asarray(first + mapped.source_slots(projection.pre, route), np.int64)

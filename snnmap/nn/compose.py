@@ -25,7 +25,7 @@ class Residual(nn.Module):
         self.body = nn.Sequential(*body)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give ``x + body(x)``, ``(batch, time, size)``."""
+        """Return ``x + body(x)``, ``(batch, time, size)``."""
         added: Tensor = x + self.body(x)
         return added
 

@@ -64,7 +64,7 @@ class Delivery:
     give_history: Callable[[], Tensor]
 
     def find_flagged(self, currents: Tensor, counts: Tensor, state_max: int) -> Tensor:
-        """Give the targets, ``(n,) int64``, at which the order may matter, after a run that took it for nothing.
+        """Return the targets, ``(n,) int64``, at which the order may matter, after a run that took it for nothing.
 
         Args:
             currents: ``(batch, time, n_synapses, size)``, with what arrived.
@@ -80,7 +80,7 @@ class Delivery:
         return torch.nonzero(largest > state_max).flatten()
 
     def arrays(self, flagged: Tensor, counts: Tensor) -> tuple[Any, ...]:
-        """Give what the compiled loop takes, the history of all samples last."""
+        """Return what the compiled loop takes, the history of all samples last."""
         plan = self.plan
         nothing = counts.new_zeros(counts.shape[0], counts.shape[1], plan.n_outside if not flagged.numel() else 0)
         history = self.give_history().contiguous() if flagged.numel() else nothing

@@ -140,7 +140,7 @@ def is_compiled(tensor: Tensor) -> bool:
 
 
 def own_input(x: Tensor, recurrent_weight: Tensor | None) -> Tensor:
-    """Give the input as one piece of memory, a copy where :func:`run_steps` will add to it."""
+    """Return the input as one piece of memory, a copy where :func:`run_steps` will add to it."""
     return x.contiguous() if recurrent_weight is None else x.clone(memory_format=torch.contiguous_format)
 
 
@@ -225,7 +225,7 @@ def backward_through_time(
     *,
     to_zero: bool = False,
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
-    """Give the gradients by input, alpha, beta, bias, threshold and recurrent weights.
+    """Return the gradients by input, alpha, beta, bias, threshold and recurrent weights.
 
     With ``s`` the surrogate's dn/dx at x = u / threshold, from the last step to the first, where counts return after one step::
 
@@ -357,7 +357,7 @@ def share_rows(course: Course) -> list[slice]:
 
 
 def split_evenly(n_rows: int, n_parts: int) -> list[slice]:
-    """Give at most so many slices of rows, none of them empty where there are rows."""
+    """Return at most so many slices of rows, none of them empty where there are rows."""
     n_parts = max(min(n_parts, n_rows), 1)
     edges = [n_rows * number // n_parts for number in range(n_parts + 1)]
     return [slice(first, last) for first, last in pairwise(edges)]

@@ -31,7 +31,7 @@ class EventLinear(nn.Linear):
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
-        """Give ``input @ weight.T + bias``, ``(..., out_features)`` of counts ``(..., in_features)``."""
+        """Return ``input @ weight.T + bias``, ``(..., out_features)`` of counts ``(..., in_features)``."""
         product = multiply_counts(input, self.weight)
         if self.bias is not None:
             product = product + self.bias
@@ -39,7 +39,7 @@ class EventLinear(nn.Linear):
 
 
 def multiply_counts(counts: Tensor, weight: Tensor) -> Tensor:
-    """Give ``counts @ weight.T``.
+    """Return ``counts @ weight.T``.
 
     Args:
         counts: ``(..., n_inputs)``, mostly zeros.

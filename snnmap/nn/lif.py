@@ -38,7 +38,7 @@ class _Membrane(nn.Module):
         self.bias = _parameter(bias, (size,), train_bias)
 
     def decays(self) -> tuple[Tensor, Tensor]:
-        """Give alpha ``(n_synapses, size)`` and beta ``(size,)`` as used: trained values kept in 0..1 - 2**-15."""
+        """Return alpha ``(n_synapses, size)`` and beta ``(size,)`` as used: trained values kept in 0..1 - 2**-15."""
         return _keep_within(self.alpha, 0.0, _LARGEST_DECAY), _keep_within(self.beta, 0.0, _LARGEST_DECAY)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class LIF(_Membrane):
             self.recurrent_weight = nn.Parameter(torch.randn(size, n_synapses * size) * (0.5 / math.sqrt(size)))
 
     def used_threshold(self) -> Tensor:
-        """Give the thresholds as used: trained ones kept positive."""
+        """Return the thresholds as used: trained ones kept positive."""
         return _keep_within(self.threshold, _SMALLEST_THRESHOLD, None)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ def _choose_decay(
     dt_s: float,
     default_dash: int,
 ) -> float | Tensor:
-    """Give the decay factor from bit shifts, time constants or factors; a column where there is one a synapse."""
+    """Return the decay factor from bit shifts, time constants or factors; a column where there is one a synapse."""
     given = [value is not None for value in (dash, tau_s, factor)]
     if sum(given) > 1:
         raise InputError(f"the decay of the {what} is given twice", fix="give a bit shift, a time constant or a factor")

@@ -83,7 +83,7 @@ class QuantisedReLU(nn.Module):
         return 0.0, float(self.n_levels) if self.clip else torch.inf
 
     def forward(self, z: Tensor) -> Tensor:
-        """Give the quantised activation of ``z``, of any shape ``(batch, ...)``.
+        """Return the quantised activation of ``z``, of any shape ``(batch, ...)``.
 
         Raises:
             InputError: training has made the step 0, negative or NaN.
@@ -104,7 +104,7 @@ class QuantisedReLU(nn.Module):
         self._require_step()
 
     def extra_repr(self) -> str:
-        """Give the choices, for ``print(model)``."""
+        """Return the choices, for ``print(model)``."""
         return f"n_levels={self.n_levels}, step={self.step.item():.4g}, rounding='{self.rounding}', clip={self.clip}"
 
     def _require_step(self) -> None:
@@ -120,7 +120,7 @@ class QuantisedReLU(nn.Module):
 
 
 def step_from_data(values: Tensor, n_levels: int) -> float:
-    """Give LSQ's first step, ``2 mean(|x|) / sqrt(n_levels)`` (Esser et al. 2019, section 2.1), x the rectified values.
+    """Return LSQ's first step, ``2 mean(|x|) / sqrt(n_levels)`` (Esser et al. 2019, section 2.1), x the rectified values.
 
     Args:
         values: pre-activations of any shape.

@@ -83,7 +83,7 @@ class Readout(nn.Module):
         return f"{self.kind!r}, settle_steps={self.settle_steps}, skip_steps={self.skip_steps}"
 
     def _stops(self, values: Tensor, lengths: Tensor | None) -> Tensor:
-        """Give the step after the last one of each sample."""
+        """Return the step after the last one of each sample."""
         n_steps = values.shape[1]
         if lengths is None:
             stops = torch.full((len(values),), n_steps, device=values.device)
@@ -122,7 +122,7 @@ class collate_sequences:  # noqa: N801 - used as the function that it makes
         self.settle_steps = settle_steps
 
     def __call__(self, samples: Sequence[tuple[ArrayLike | Tensor, Any]]) -> tuple[Tensor, Tensor, Tensor]:
-        """Give counts, labels and lengths of a batch."""
+        """Return counts, labels and lengths of a batch."""
         sequences = [torch.as_tensor(counts) for counts, _ in samples]
         counts = nn.utils.rnn.pad_sequence(sequences, batch_first=True)
         lengths = torch.tensor([len(sequence) for sequence in sequences])

@@ -17,7 +17,7 @@ _SPARSE_BELOW = 0.05
 
 
 def multiply_sparse(counts: Tensor, weights: Tensor, starts: Tensor, targets: Tensor, n_targets: int) -> Tensor:
-    """Give what spike counts bring to each target.
+    """Return what spike counts bring to each target.
 
     Args:
         counts: ``(..., n_sources)``, mostly zeros.

@@ -62,7 +62,7 @@ class Surrogate:
         return torch.pi / 2 * self.slope if self.name == "arctan" else self.slope
 
     def derivative(self, x: Tensor) -> Tensor:
-        """Give dn/dx at x = u / threshold."""
+        """Return dn/dx at x = u / threshold."""
         if self.name == "relu":
             return (x > 1.0 - self.window).to(x.dtype)
         distance = x - torch.clamp(torch.round(x), min=1.0)
@@ -98,7 +98,7 @@ class _CountSpikes(torch.autograd.Function):
 
 
 def count_spikes(u: Tensor, threshold: Tensor, max_count: int, surrogate: Surrogate) -> Tensor:
-    """Give 0 where u < threshold, else min(floor(u / threshold), max_count); backward the surrogate's derivative.
+    """Return 0 where u < threshold, else min(floor(u / threshold), max_count); backward the surrogate's derivative.
 
     Args:
         u: ``(batch, size)`` membrane potential before the reset.

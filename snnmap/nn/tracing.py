@@ -18,7 +18,7 @@ _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", 
 
 
 def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix: str = _FIX, defaults: bool = False) -> fx.Graph:
-    """Give the operations of a module's forward in evaluation mode, in order; the module is left as it was.
+    """Return the operations of a module's forward in evaluation mode, in order; the module is left as it was.
 
     Args:
         module: to follow.
@@ -110,7 +110,7 @@ def _refuse_own_calls(module: nn.Module) -> None:
 
 
 def _find_defaults(module: nn.Module) -> dict[str, object]:
-    """Give the arguments of forward beyond the first that have a default."""
+    """Return the arguments of forward beyond the first that have a default."""
     try:
         parameters = list(inspect.signature(type(module).forward).parameters.values())[2:]
     except (TypeError, ValueError):
@@ -160,7 +160,7 @@ def _is_alias(node: fx.Node, module: nn.Module) -> bool:
 
 
 def _user_line(error: BaseException) -> str:
-    """Give the last line of the user's own code that an exception came through."""
+    """Return the last line of the user's own code that an exception came through."""
     ours = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
     return f", {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""

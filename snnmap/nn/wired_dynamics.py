@@ -45,14 +45,14 @@ class Wiring:
         return cls(delays=kinds, starts=starts.contiguous(), targets=targets[order], order=order)
 
     def to_dense(self, weights: Tensor, n_targets: int) -> Tensor:
-        """Give sorted weights as matrices, one below the other, ``(n_delays * size, n_targets)``."""
+        """Return sorted weights as matrices, one below the other, ``(n_delays * size, n_targets)``."""
         n_rows = self.starts.shape[0] * (self.starts.shape[1] - 1)
         lengths = self.starts.diff(dim=1).flatten().to(weights.device)
         rows = torch.repeat_interleave(torch.arange(n_rows, device=weights.device), lengths)
         return weights.new_zeros(n_rows, n_targets).index_put((rows, self.targets.to(weights.device)), weights, accumulate=True)
 
     def arrays(self) -> tuple[Any, Any, Any]:
-        """Give delays, starts and targets for the compiled loops."""
+        """Return delays, starts and targets for the compiled loops."""
         return self.delays.numpy(), self.starts.numpy(), self.targets.numpy()
 
 

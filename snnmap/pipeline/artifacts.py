@@ -131,7 +131,7 @@ class Artifacts:
         return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in self.network.name) or "network"
 
     def describe_build(self) -> dict[str, Any]:
-        """Give as JSON values what a reader of the bitstream must know beside it: its digest, how outputs are read, how well."""
+        """Return as JSON values what a reader of the bitstream must know: its digest, how outputs are read, how well."""
         mapped = self.mapped
         return {
             "bitstream": f"{self.file_stem}.bin",
@@ -155,7 +155,7 @@ class Artifacts:
         }
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the report of the build as JSON values."""
+        """Return the report of the build as JSON values."""
         mapped, verification = self.mapped, self.verification
         return {
             "network": self.network.name,

@@ -68,5 +68,5 @@ class CompileOptions:
 
 
 def _allowing(rule: Rule | None) -> set[str]:
-    """Give the words that allow a rule: id, name or family, of a rule that judges the agreement of bitstream and model."""
+    """Return the words that allow a rule: id, name or family, of a rule that judges the agreement of bitstream and model."""
     return set() if rule is None or rule.subject is not Comparison else {rule.id, rule.name, rule.family}

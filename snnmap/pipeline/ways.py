@@ -155,7 +155,7 @@ class _Way:
 
 
 def _list_ways(task: Task, data: _Data) -> Iterator[_Way]:
-    """Give ways: the second synapses asked for, those that need less of the chip, and then more.
+    """Yield ways: the second synapses asked for, those that need less of the chip, and then more.
 
     Rates are brought back at once on calibration data. Drawn inputs are of all rates, and what is right for some is wrong for
     others, so that there it comes last.
@@ -229,7 +229,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
 
 
 def _stretch(network: Network, mapped: MappedNetwork) -> Network:
-    """Give the network that the chip stands for: the source, with loops stretched where that was asked for."""
+    """Return the network that the chip stands for: the source, with loops stretched where that was asked for."""
     return stretch_network(lower_network(network), dict(mapped.stretched)) if mapped.stretched else network
 
 
@@ -252,7 +252,7 @@ def _tune(
 
 
 def _refer(task: Task, data: _Data) -> SourceReference | None:
-    """Give the outputs of the network that was converted, on the samples that are compared."""
+    """Return the outputs of the network that was converted, on the samples that are compared."""
     conversion = task.conversion
     if conversion is None:
         return None

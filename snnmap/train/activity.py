@@ -55,7 +55,7 @@ class ActivityRecorder:
         self._handles.clear()
 
     def rate_penalty(self, target: float) -> Tensor:
-        """Give the mean, over layers and neurons, of the squared distance of a neuron's rate from a target.
+        """Return the mean, over layers and neurons, of the squared distance of a neuron's rate from a target.
 
         Args:
             target: spikes a neuron and step.
@@ -65,7 +65,7 @@ class ActivityRecorder:
         return torch.stack(parts).mean()
 
     def synaptic_operations(self) -> Tensor:
-        """Give the mean number of synaptic operations a sample that the layers' spikes lead to: counts times fan-out."""
+        """Return the mean number of synaptic operations a sample that the layers' spikes lead to: counts times fan-out."""
         self._require_pass()
         parts = [(counts * self.fan_out[path].to(counts)).sum() / counts.shape[0] for path, counts in self.counts.items()]
         return torch.stack(parts).sum()

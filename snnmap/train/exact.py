@@ -30,7 +30,7 @@ def to_chip_exact(
     options: CompileOptions | None = None,
     surrogate: SurrogateName | Surrogate | None = None,
 ) -> nn.Module:
-    """Give a float model as a torch module that computes in the chip's integers, as quantising the model makes them.
+    """Return a float model as a torch module that computes in the chip's integers, as quantising the model makes them.
 
     In a copy of a torch module with layers of ours each :class:`snnmap.nn.LIF` or :class:`snnmap.nn.LeakyIntegrator` and the
     Linear layer before it become a :class:`snnmap.nn.ChipLIF` or :class:`snnmap.nn.ChipIntegrator` in the former's place,
@@ -96,7 +96,7 @@ def _convert_layers(model: nn.Module, chip: Chip | str, calibration: Rasters | N
 
 
 def _find_feed(artifacts: Artifacts, name: str, taken: set[str]) -> Projection:
-    """Give the projection that stands for the Linear layer in front of a population."""
+    """Return the projection that stands for the Linear layer in front of a population."""
     into = [p for p in artifacts.network.projections if p.post == name and p.delay_steps == 0]
     sources = sorted({projection.source for projection in into})
     if len(sources) != 1 or sources[0] in taken:
@@ -134,7 +134,7 @@ class _Reading:
         self.recurrent = np.concatenate(loops[: self.n_synapses], axis=1) << (between.shift + more) if loops else None
 
     def _read_words(self) -> tuple[int, list[IntArray]]:
-        """Give the weight shift and the stored words, ``(n_inputs, size)`` a synapse, from the source or its relays."""
+        """Return the weight shift and the stored words, ``(n_inputs, size)`` a synapse, from the source or its relays."""
         leaf = expand_terms(self.artifacts.network, self.feed.pre)[0]
         route = self.mapped.route(leaf, self.population.name, self.feed.delay_steps)
         rows, stored = self.mapped.source_slots(leaf, route), self.program.memory(route.memory)
@@ -186,7 +186,7 @@ def _make_layer(module: LIF | LeakyIntegrator, read: _Reading) -> ChipLIF | Chip
 
 
 def _block(matrix: CsrMatrix, rows: IntArray, columns: IntArray) -> IntArray:
-    """Give some rows and columns of a sparse matrix as an array."""
+    """Return some rows and columns of a sparse matrix as an array."""
     return np.asarray(matrix.to_scipy()[rows][:, columns].toarray(), np.int64)
 
 

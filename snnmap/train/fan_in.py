@@ -81,7 +81,7 @@ class FanInMask(nn.Module):
         self.gradient: Tensor | None = None
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Give the weights with 0 where they are not kept."""
+        """Return the weights with 0 where they are not kept."""
         masked = weight.masked_fill(~self.kept, 0.0)
         if masked.requires_grad:
             cast(Any, masked).register_hook(self._add_gradient)
@@ -178,7 +178,7 @@ class FanInLimiter:
         return self._replace_masks(self._choose(scores))
 
     def _choose(self, scores: dict[Key, Tensor]) -> dict[Key, Tensor]:
-        """Give masks with the best scores that fit; a weight that is in several pools must fit into all of them."""
+        """Return masks with the best scores that fit; a weight that is in several pools must fit into all of them."""
         masks = {key: torch.ones_like(values, dtype=torch.bool) for key, values in scores.items()}
         for pool in self._pools:
             for share, kept in pool.split(choose_weights(pool, pool.join(scores))):
@@ -222,7 +222,7 @@ class FanInLimiter:
         return power
 
     def _find_bias(self, pool: Pool) -> Tensor | None:
-        """Give the part of a Linear layer's bias that the neurons of a pool have, if there is one."""
+        """Return the part of a Linear layer's bias that the neurons of a pool have, if there is one."""
         for share in pool.shares:
             module = self._modules[share.path]
             if isinstance(module, nn.Linear) and module.bias is not None:
@@ -312,7 +312,7 @@ def settle_fan_in(model: nn.Module) -> None:
 
 
 def regrowth_fraction(step: int, n_steps: int, *, first: float = 0.3) -> float:
-    """Give the share of weights to regrow: a cosine from ``first`` to 0 (Evci et al. 2020, section 3, update schedule).
+    """Return the share of weights to regrow: a cosine from ``first`` to 0 (Evci et al. 2020, section 3, update schedule).
 
     Args:
         step: of training, from 0.
@@ -327,7 +327,7 @@ def _relative(difference: Tensor, whole: Tensor) -> float:
 
 
 def _measure_contribution(key: Key, weight: Tensor, inputs: Mapping[Key, Tensor] | None) -> Tensor:
-    """Give each weight's power, of the parameter's shape: its square, times the mean square of its input where that is known."""
+    """Return each weight's power, of the parameter's shape: its square, times the mean square of its input where known."""
     if inputs is None or key not in inputs:
         return weight**2
     power = (inputs[key] ** 2).mean(dim=0)
@@ -355,19 +355,19 @@ def _row_name(key: Key) -> str:
 
 
 def _find_weakest(magnitudes: Tensor, kept: Tensor, fraction: float) -> Tensor:
-    """Give the smallest kept weights of each neuron, as many as the fraction says, ``(size, n_columns) bool``."""
+    """Return the smallest kept weights of each neuron, as many as the fraction says, ``(size, n_columns) bool``."""
     n_dropped = (kept.sum(dim=1, keepdim=True) * fraction).long()
     rank = magnitudes.masked_fill(~kept, torch.inf).argsort(dim=1, stable=True).argsort(dim=1, stable=True)
     return rank < n_dropped
 
 
 def _weight_of(modules: Mapping[str, nn.Module], key: Key) -> Tensor:
-    """Give a parameter's values as the model uses them."""
+    """Return a parameter's values as the model uses them."""
     return cast(Tensor, getattr(modules[key[0]], key[1])).detach()
 
 
 def _original(module: nn.Module, parameter: str) -> Tensor:
-    """Give the tensor behind a mask, to write to."""
+    """Return the tensor behind a mask, to write to."""
     held = _parametrisation(module, parameter).original if parametrize.is_parametrized(module, parameter) else None
     return cast(Tensor, getattr(module, parameter) if held is None else held).data
 

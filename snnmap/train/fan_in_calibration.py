@@ -90,7 +90,7 @@ def _stack_inputs(pool: Pool, inputs: Mapping[Key, Tensor]) -> Tensor:
 
 
 def to_calibration(model: nn.Module, calibration: npt.ArrayLike | Tensor) -> Tensor:
-    """Give calibration data, numpy or torch, integer or float, as the model takes them."""
+    """Return calibration data, numpy or torch, integer or float, as the model takes them."""
     kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
     given = torch.as_tensor(calibration)
     return given if given.is_floating_point() and isinstance(calibration, Tensor) else given.to(kind)
@@ -124,7 +124,7 @@ def record_inputs(model: nn.Module, calibration: Tensor) -> dict[Key, Tensor]:
 
 @torch.no_grad()
 def run_calibration(model: nn.Module, calibration: Tensor) -> Tensor:
-    """Give a model's outputs in evaluation mode; several are flattened into one tensor.
+    """Return a model's outputs in evaluation mode; several are flattened into one tensor.
 
     Raises:
         InputError: calibration data that are empty or not finite.

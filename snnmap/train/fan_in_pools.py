@@ -61,7 +61,7 @@ class Share:
         return self.path, self.parameter
 
     def rows(self, values: Tensor, size: int) -> Tensor:
-        """Give the part of a tensor of the parameter's shape as a view, ``(size, n_sources)``."""
+        """Return the part of a tensor of the parameter's shape as a view, ``(size, n_sources)``."""
         by_target = values if self.parameter == "weight" else values.t()
         return by_target[self.start : self.start + size]
 
@@ -93,11 +93,11 @@ class Pool:
         return bool((self.words.sum(dim=0) > torch.tensor(self.limits)).any())
 
     def join(self, values: dict[Key, Tensor]) -> Tensor:
-        """Give values of all weights onto each neuron, ``(size, n_columns)``, from tensors of the parameters' shapes."""
+        """Return values of all weights onto each neuron, ``(size, n_columns)``, from tensors of the parameters' shapes."""
         return torch.cat([share.rows(values[share.key], self.size) for share in self.shares], dim=1)
 
     def split(self, joined: Tensor) -> Iterator[tuple[Share, Tensor]]:
-        """Give each share with its part of ``(size, n_columns)`` values."""
+        """Yield each share with its part of ``(size, n_columns)`` values."""
         parts = torch.tensor_split(joined, list(accumulate(share.n_sources for share in self.shares))[:-1], dim=1)
         yield from zip(self.shares, parts, strict=True)
 
@@ -175,7 +175,7 @@ def is_spiking(model: nn.Module) -> bool:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """Give the model within a :class:`snnmap.nn.LeadIn`."""
+    """Return the model within a :class:`snnmap.nn.LeadIn`."""
     return model.model if isinstance(model, LeadIn) else model
 
 
@@ -311,7 +311,7 @@ class _WordReader:
         self.with_own_synapse = {match.population for match in matches}
 
     def read_pool(self, population: Population, synapse: int) -> Pool:
-        """Give the pool of one synapse of a population."""
+        """Return the pool of one synapse of a population."""
         sources: defaultdict[Key, set[tuple[str, Route]]] = defaultdict(set)
         taken = Counter([MemoryKind.RECURRENT] if population.name in self.with_own_synapse else [])
         n_sources: dict[Key, int] = {}
@@ -347,7 +347,7 @@ class _WordReader:
         return "weight" if isinstance(module, ChipLIF | ChipIntegrator) else None
 
     def _find_sources(self, edge: Projection) -> Iterator[tuple[str, Route]]:
-        """Give source and route of each summand of what a projection takes."""
+        """Yield source and route of each summand of what a projection takes."""
         for leaf in expand_terms(self.network, edge.pre):
             yield leaf, self.retiming.route(self.network, leaf, edge.post, edge.synapse, edge.delay_steps)
 

@@ -30,10 +30,10 @@ class Batches(Protocol):
     """
 
     def __iter__(self) -> Any:
-        """Give the batches of an epoch."""
+        """Return the batches of an epoch."""
 
     def __len__(self) -> int:
-        """Give their number."""
+        """Return their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +205,7 @@ def _is_best(history: list[EpochResult]) -> bool:
 
 @torch.no_grad()
 def score_model(model: nn.Module, batches: Iterable[Batch], *, readout: Readout | None = None) -> float:
-    """Give the share of samples whose largest read value is at their label; the model is run in evaluation mode."""
+    """Return the share of samples whose largest read value is at their label; the model is run in evaluation mode."""
     was_training = model.training
     model.eval()
     right, n_samples = 0, 0
@@ -243,7 +243,7 @@ def _make_trainer(
 
 
 def _describe_setting(trainer: _Trainer) -> dict[str, object]:
-    """Give what a checkpoint must have been trained with to go on from."""
+    """Return what a checkpoint must have been trained with to go on from."""
     setting = asdict(trainer.options)
     if trainer.options.schedule == "constant":
         del setting["n_epochs"]
@@ -337,7 +337,7 @@ def _ask(teacher: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def _distil(read: Tensor, taught: Tensor, temperature: float) -> Tensor:
-    """Give the divergence of the softened distributions, times the squared temperature (Hinton et al. 2015, section 2.1)."""
+    """Return the divergence of the softened distributions, times the squared temperature (Hinton et al. 2015, section 2.1)."""
     log = nn.functional.log_softmax
     return temperature**2 * nn.functional.kl_div(
         log(read / temperature, dim=1), log(taught / temperature, dim=1), reduction="batchmean", log_target=True

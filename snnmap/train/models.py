@@ -25,7 +25,7 @@ def has_layers(model: object) -> bool:
 
 
 def read_network(model: object) -> Network:
-    """Give the network of anything that :func:`snnmap.load` takes, or of a conversion.
+    """Return the network of anything that :func:`snnmap.load` takes, or of a conversion.
 
     Raises:
         FrontendError: it cannot be read; the message names it.

@@ -40,7 +40,7 @@ def show_epoch(result: EpochResult, n_epochs: int) -> None:
 
 
 def track_batches(batches: "Batches", epoch: int, n_epochs: int, *, show: bool) -> Iterator[Any]:
-    """Give the batches of an epoch, with a progress bar on a terminal's stderr."""
+    """Yield the batches of an epoch, with a progress bar on a terminal's stderr."""
     console = Console(stderr=True)
     if not (show and console.is_terminal):
         yield from batches

@@ -61,12 +61,12 @@ def verify_model(model: object, artifacts: Artifacts, raster: Rasters) -> Verifi
 
 
 def _split(counts: IntArray, mapped: MappedNetwork) -> dict[str, IntArray]:
-    """Give the counts of each input port, in the order of the chip's channels."""
+    """Return the counts of each input port, in the order of the chip's channels."""
     return {port.name: counts[:, :, mapped.table.channels(port.name)] for port in mapped.inputs}
 
 
 def _run_model(model: object, mapped: MappedNetwork, rasters: dict[str, IntArray]) -> tuple[dict[str, IntArray], set[str]]:
-    """Give what a model's populations do, and the names of those that can never fire."""
+    """Return what a model's populations do, and the names of those that can never fire."""
     if isinstance(model, ChipNetwork):
         _require_ports([(port.name, port.size) for port in model.inputs], mapped)
         return _run_chip_network(model, rasters), set()
@@ -116,7 +116,7 @@ def _run_chip_network(model: ChipNetwork, rasters: dict[str, IntArray]) -> dict[
 
 
 def _run_module(model: nn.Module, rasters: Sequence[IntArray]) -> dict[str, IntArray]:
-    """Give the counts of every spiking layer, and the integer potentials of readouts in the chip's integers."""
+    """Return the counts of every spiking layer, and the integer potentials of readouts in the chip's integers."""
     model = copy.deepcopy(model).double().eval()
     if isinstance(model, LIF | ChipLIF | ChipIntegrator):
         model = nn.Sequential(model)

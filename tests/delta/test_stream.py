@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from snnmap.delta import DeltaStream
+from snnmap.delta import DeltaStream, kernels, layers
 from snnmap.nn import (
     DeltaCounter,
     FixedPoint,
@@ -23,7 +23,6 @@ from snnmap.nn import (
     mask_layers,
     run_frames,
 )
-from snnmap.nn.delta import stream_kernels, stream_layers
 
 
 class Residual(nn.Module):
@@ -276,7 +275,7 @@ def test_a_convolution_whose_input_mostly_changes_is_computed_anew_and_followed_
     for convolution in convolutions:
         nn.init.normal_(convolution.weight)
     model = make_dyadic(nn.Sequential(convolutions[0], nn.ReLU(), convolutions[1], QuantisedReLU(7, step=2.0)))
-    assert all(convolution.weight.nbytes > stream_layers.NEAR_BYTES for convolution in convolutions)
+    assert all(convolution.weight.nbytes > layers.NEAR_BYTES for convolution in convolutions)
     frames = []
     for n, frame in enumerate(draw_stream(24, 8, 8, n_steps=12, rate=0.002)):
         frames.append(frame.roll(n // 4, 3) * (1 + n // 4))  # all changes at every fourth step
@@ -285,9 +284,9 @@ def test_a_convolution_whose_input_mostly_changes_is_computed_anew_and_followed_
     def settle_all(*arguments: Any) -> None:
         nonlocal n_anew
         n_anew += 1
-        stream_kernels.settle_all(*arguments)
+        kernels.settle_all(*arguments)
 
-    monkeypatch.setattr(stream_layers, "settle_all", settle_all)
+    monkeypatch.setattr(layers, "settle_all", settle_all)
     stream = require_equal(model, frames, atol=0.0)
     assert n_anew == 4
     with DeltaCounter(model, n_steps=len(frames)) as counter:
@@ -299,8 +298,8 @@ def test_a_convolution_whose_input_mostly_changes_is_computed_anew_and_followed_
 def test_runs_reach_what_a_kernel_reaches(stride: int, dilation: int) -> None:
     size, kernel, padding = 11, 5, 2
     out_size = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    starts, runs = stream_layers._list_reach(np.array([size, out_size, kernel, stride, padding, dilation]))
-    order = stream_layers._order_places(kernel, stride, dilation)
+    starts, runs = layers._list_reach(np.array([size, out_size, kernel, stride, padding, dilation]))
+    order = layers._order_places(kernel, stride, dilation)
     found = {
         (place_in, int(target + n), int(order[place + n]))
         for place_in in range(size)

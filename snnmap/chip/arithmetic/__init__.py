@@ -5,7 +5,7 @@ plain integers, the same rules of float operations for training, and what :class
 may import another family's functions), and give a chip's record its name as ``arithmetic``.
 """
 
-from snnmap.chip.arithmetic.compiled import compile_integer_rules
+from snnmap.chip.arithmetic.compiled import compile_integer_rules, named_after
 from snnmap.chip.arithmetic.family import Codes, Factors, Family, FloatOps, FloatRules, IntegerRules, Value
 from snnmap.chip.arithmetic.table import DEFAULT_FAMILY, find_family, list_families
 from snnmap.chip.arithmetic.words import saturate, wrap
@@ -20,6 +20,7 @@ __all__ = [
     "IntegerRules",
     "Value",
     "compile_integer_rules",
+    "named_after",
     # the table of families
     "DEFAULT_FAMILY",
     "find_family",

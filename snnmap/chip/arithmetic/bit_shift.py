@@ -13,7 +13,7 @@ __all__ = ["FAMILY", "decay", "decay_factors", "deliver", "expected_drift", "fir
 
 
 def decay(value: int, dash: int) -> int:
-    """Give what a state loses in one step: ``value >> dash``, but at least 1 towards zero.
+    """Return what a state loses in one step: ``value >> dash``, but at least 1 towards zero.
 
     The shift is arithmetic (rounds to minus infinity), so a negative state never stalls above zero.
     """
@@ -29,7 +29,7 @@ def enter(current: int, dash: int) -> int:
 
 
 def count_weight(weight: int, shift: int, bits: int) -> int:
-    """Give what one spike through a stored weight adds: the shifted weight, a word of ``bits`` bits."""
+    """Return what one spike through a stored weight adds: the shifted weight, a word of ``bits`` bits."""
     return wrap(weight << shift, bits)
 
 
@@ -50,7 +50,7 @@ def deliver(current: int, weight: int, shift: int, count: int, bits: int) -> int
 
 
 def settle(current: int, dash: int) -> int:
-    """Give the current after its decay."""
+    """Return the current after its decay."""
     return current - decay(current, dash)
 
 
@@ -115,12 +115,12 @@ def build_float_rules(ops: FloatOps) -> FloatRules:
 
 
 def decay_factors(dashes: npt.ArrayLike) -> Factors:
-    """Give the decay factor of each bit shift, ``1 - 2**-dash``: 0 for 0, 0.5 for 1, 0.75 for 2."""
+    """Return the decay factor of each bit shift, ``1 - 2**-dash``: 0 for 0, 0.5 for 1, 0.75 for 2."""
     return 1.0 - np.ldexp(1.0, -np.asarray(dashes, np.int64))
 
 
 def nearest_dashes(decays: npt.ArrayLike, *, dash_min: int, dash_max: int) -> Codes:
-    """Give the bit shift whose time constant is nearest on a logarithmic scale.
+    """Return the bit shift whose time constant is nearest on a logarithmic scale.
 
     Args:
         decays: decay factors a step, 0..1.
@@ -150,7 +150,7 @@ def _slopes(dashes: npt.ArrayLike) -> Factors:
 
 
 def expected_drift(levels: Factors, dash: Codes) -> Factors:
-    """Give the mean of (chip's state - exact state) after one decay.
+    """Return the mean of (chip's state - exact state) after one decay.
 
     The chip takes ``x >> dash`` away, but at least 1 towards 0. Rounding to minus infinity leaves on
     average nearly half a unit too much of a state of ``2**dash`` or more. A smaller positive state loses a whole unit, and a
@@ -168,7 +168,7 @@ def expected_drift(levels: Factors, dash: Codes) -> Factors:
 
 
 def _held_drift(dash: Codes) -> Factors:
-    """Give half a unit a step, held for the membrane's time constant."""
+    """Return half a unit a step, held for the membrane's time constant."""
     return 0.5 * np.ldexp(1.0, dash)
 
 

@@ -18,7 +18,7 @@ _WEIGHT_SHIFT = 6
 
 
 def scale(value: int, kept: int) -> int:
-    """Give ``value * kept / 4096``, cut off towards zero."""
+    """Return ``value * kept / 4096``, cut off towards zero."""
     return (value * kept) >> _UNITY_BITS if value >= 0 else -((-value * kept) >> _UNITY_BITS)
 
 
@@ -28,7 +28,7 @@ def enter(current: int, du: int) -> int:
 
 
 def count_weight(weight: int, shift: int, bits: int) -> int:
-    """Give what one spike through a stored weight adds."""
+    """Return what one spike through a stored weight adds."""
     return weight << (shift + _WEIGHT_SHIFT)
 
 
@@ -107,7 +107,7 @@ def _code_synapses(factors: npt.ArrayLike, top: int) -> Codes:
 
 
 def _code_membranes(factors: npt.ArrayLike, top: int) -> Codes:
-    """Give the nearest codes; only what never decays gets 0, which never does."""
+    """Return the nearest codes; only what never decays gets 0, which never does."""
     kept = np.asarray(factors, np.float64)
     return np.asarray(np.clip(_UNITY - np.rint(kept * _UNITY), np.where(kept < 1.0, 1, 0), top), np.int64)
 
@@ -117,7 +117,7 @@ def _slopes(codes: npt.ArrayLike) -> Factors:
 
 
 def _cut(kept: Codes) -> Factors:
-    """Give what cutting off takes on average from a product of 4096ths: of all remainders, nearly half a unit."""
+    """Return what cutting off takes on average from a product of 4096ths: of all remainders, nearly half a unit."""
     return np.asarray(0.5 - 0.5 * np.gcd(kept, _UNITY) / _UNITY, np.float64)
 
 
@@ -134,7 +134,7 @@ def _membrane_drift(levels: Factors, codes: Codes) -> Factors:
 
 
 def _held_drift(codes: Codes) -> Factors:
-    """Give what is cut off in a step, held for the membrane's time constant."""
+    """Return what is cut off in a step, held for the membrane's time constant."""
     return np.asarray(_cut(_UNITY - codes) * _UNITY / np.maximum(codes, 1), np.float64)
 
 
@@ -143,7 +143,7 @@ def _synapse_codes(top: int) -> tuple[int, int]:
 
 
 def _relay_codes(top: int) -> tuple[range, range]:
-    """Give the shortest memory, which for a current is none."""
+    """Return the shortest memory, which for a current is none."""
     return range(top, top - 1, -1), range(top, top - 1, -1)
 
 
@@ -152,7 +152,7 @@ def _current_limits(code: int, bits: int) -> tuple[int, int]:
 
 
 def _find_reached(potentials: Codes, counts: Codes, thresholds: Codes) -> Codes:
-    """Give what is left: a spike leaves nothing by which to tell what it took."""
+    """Return what is left: a spike leaves nothing by which to tell what it took."""
     return potentials
 
 

@@ -144,17 +144,17 @@ class Family:
     find_reached: Callable[[Codes, Codes, Codes], Codes]
 
     def weight_gain(self, codes: npt.ArrayLike) -> Factors:
-        """Give how often a weight counts in the step it arrives, by codes of its synapse."""
+        """Return how often a weight counts in the step it arrives, by codes of its synapse."""
         factors = self.synapse_factors(codes)
         return factors if self.decays_after_input else np.ones_like(factors)
 
     def find_stamp(self) -> str:
-        """Give a digest of the family's source, which tells compiled rules of one version from those of another."""
+        """Return a digest of the family's source, which tells compiled rules of one version from those of another."""
         names = sorted({function.__module__ for function in (*self.list_functions(), self.build_float_rules)})
         return hashlib.sha256("".join(inspect.getsource(sys.modules[name]) for name in names).encode()).hexdigest()
 
     def list_functions(self) -> list[FunctionType]:
-        """Give the functions of the integer rules and all that they call."""
+        """Return the functions of the integer rules and all that they call."""
         found: list[FunctionType] = []
         left: list[Any] = list(self.integers)
         while left:

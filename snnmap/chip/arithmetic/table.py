@@ -14,7 +14,7 @@ DEFAULT_FAMILY = "bit-shift"
 
 
 def find_family(name: str) -> Family:
-    """Give the family of this name.
+    """Return the family of this name.
 
     Raises:
         ChipError: there is none.
@@ -31,7 +31,7 @@ def find_family(name: str) -> Family:
 
 
 def list_families() -> list[str]:
-    """Give the names of all families, sorted."""
+    """Return the names of all families, sorted."""
     return sorted(_read_families())
 
 

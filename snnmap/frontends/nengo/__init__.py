@@ -83,7 +83,7 @@ def load(
 def encode_inputs(
     network: Network, values: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, input_scale: float | Mapping[str, float] = 1.0
 ) -> dict[str, IntArray]:
-    """Give the spike counts that stand for the values of Nodes, and the spike of port :data:`START`.
+    """Return the spike counts that stand for the values of Nodes, and the spike of port :data:`START`.
 
     Args:
         network: that :func:`load` made.

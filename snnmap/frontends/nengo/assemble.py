@@ -123,7 +123,7 @@ class _Assembler:
         )
 
     def _read_sources(self) -> dict[Any, Value]:
-        """Give the value of each Node without input: an input port's or a constant."""
+        """Return the value of each Node without input: an input port's or a constant."""
         from scipy.sparse import eye_array
 
         sources = [node for node in self.built.network.all_nodes if not node.size_in and node.size_out]
@@ -172,7 +172,7 @@ class _Assembler:
         return float(given)
 
     def _read_spikes(self) -> dict[Any, Value]:
-        """Give what each ensemble's neurons send: their amplitude over dt a spike."""
+        """Return what each ensemble's neurons send: their amplitude over dt a spike."""
         from scipy.sparse import eye_array
 
         values = {}
@@ -322,6 +322,6 @@ def _delay(value: Value) -> Value:
 
 
 def _list_decays(paths: Iterable[Path], *, without_memory: bool = False) -> list[float]:
-    """Give the synapses of a population: the distinct decays, slowest first."""
+    """Return the synapses of a population: the distinct decays, slowest first."""
     decays = {path.decay or 0.0 for path in paths} | ({0.0} if without_memory else set())
     return sorted(decays, reverse=True) or [0.0]

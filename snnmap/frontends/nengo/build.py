@@ -74,7 +74,7 @@ def require_finite(built: Built) -> None:
 
 
 def read_simulator(simulator: Any) -> Built:
-    """Give the parameters of a built ``nengo.Simulator`` or ``nengo_dl.Simulator``, trained ones as they are now."""
+    """Return the parameters of a built ``nengo.Simulator`` or ``nengo_dl.Simulator``, trained ones as they are now."""
     network, model, data = simulator.model.toplevel, simulator.model, simulator.data
     owners = {probe: conn for conn, probe in ((key, getattr(key, "post_obj", None)) for key in model.params) if _hashable(probe)}
     return Built(
@@ -108,7 +108,7 @@ def _build_once(nengo: Any, network: Any, dt_s: float) -> Built:
 
 
 def _list_used(built: Built, with_voltages: bool) -> Iterator[tuple[Any, str, Any]]:
-    """Give the parameters that spikes depend on: owner, kind, values."""
+    """Yield the parameters that spikes depend on: owner, kind, values."""
     encoded = {connection.post_obj for connection in built.network.all_connections}
     for ensemble, parameters in built.ensembles.items():
         yield ensemble, "gains", parameters.gain
@@ -131,7 +131,7 @@ def _arrays(values: Any) -> Iterable[Any]:
 
 
 def unique_name(wanted: str, taken: set[str]) -> str:
-    """Give a name that is not taken, and take it."""
+    """Return a name that is not taken, and take it."""
     candidates = (wanted if not again else f"{wanted}.{again}" for again in count())
     name = next(name for name in candidates if name not in taken)
     taken.add(name)
@@ -154,7 +154,7 @@ class Names:
                 self.names[thing] = unique_name(thing.label or place, self.taken)
 
     def place(self, thing: Any) -> str:
-        """Give the place of an object for errors and sources, such as ``networks[0].ensembles[2] 'hidden'``."""
+        """Return the place of an object for errors and sources, such as ``networks[0].ensembles[2] 'hidden'``."""
         owner = getattr(thing, "ensemble", thing)
         if hasattr(owner, "pre_obj"):
             return self.call_connection(owner)
@@ -163,7 +163,7 @@ class Names:
         return f"{place} '{label}'" if label else place
 
     def call_connection(self, connection: Any) -> str:
-        """Give a connection's place and its ends."""
+        """Return a connection's place and its ends."""
         ends = [self.place(end) for end in (connection.pre_obj, connection.post_obj)]
         return f"{self.places.get(connection, 'connection')}: {ends[0]} -> {ends[1]}"
 

@@ -55,7 +55,7 @@ class NeuronModel:
 
 
 def read_neurons(neuron_type: Any, dt_s: float, where: str, allowed: Collection[Approximation]) -> NeuronModel:
-    """Give the model of a spiking neuron type.
+    """Return the model of a spiking neuron type.
 
     ``LIF``: ``v += (J - v)(1 - exp(-dt/tau_rc))``, a spike where ``v > 1``, then 0: exact for ``tau_ref = 0`` (nengo/neurons.py,
     ``LIF.step``: the time within the step at which the spike falls then plays no part). ``FastLIF`` of nengo_extras is the
@@ -183,7 +183,7 @@ def check_currents(
 
 
 def _bounds(columns: list[tuple[str, Any]], size: int) -> tuple[FloatArray, FloatArray]:
-    """Give the smallest and the largest weight of each neuron, 0 included."""
+    """Return the smallest and the largest weight of each neuron, 0 included."""
     lowest, highest = np.zeros(size), np.zeros(size)
     for _, weights in columns:
         if weights.shape[0] and weights.nnz:

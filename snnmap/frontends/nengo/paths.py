@@ -56,7 +56,7 @@ class Value:
 
 
 def read_lowpass(nengo: Any, synapse: Any, dt_s: float, where: str) -> float:
-    """Give a filter's decay factor a step, ``exp(-dt/tau)`` (zero-order hold, nengo's own), 0 for one without memory.
+    """Return a filter's decay factor a step, ``exp(-dt/tau)`` (zero-order hold, nengo's own), 0 for one without memory.
 
     Raises:
         FrontendError: not a Lowpass, or one that is discretised otherwise.
@@ -86,7 +86,7 @@ class PathReader:
             self.incoming.setdefault(connection.post_obj, []).append(connection)
 
     def read_currents(self, ensemble: Any) -> Value:
-        """Give the currents of an ensemble's neurons, bias included: ``J = bias + encoders x + gain y``."""
+        """Return the currents of an ensemble's neurons, bias included: ``J = bias + encoders x + gain y``."""
         from scipy.sparse import csr_array
 
         parameters = self.built.ensembles[ensemble]
@@ -106,7 +106,7 @@ class PathReader:
         return total
 
     def read_node(self, node: Any) -> Value:
-        """Give the value of a Node that passes on what it receives, or of a source."""
+        """Return the value of a Node that passes on what it receives, or of a source."""
         if node in self.values:
             return self.values[node]
         if node.output is not None:
@@ -128,7 +128,7 @@ class PathReader:
         return total
 
     def read_connection(self, connection: Any) -> Value:
-        """Give what a connection carries, filtered, before its place in the target."""
+        """Return what a connection carries, filtered, before its place in the target."""
         place = self.names.call_connection(connection)
         self._check_connection(connection, place)
         weights = self.built.weights[connection]

@@ -11,7 +11,7 @@ __all__ = ["lower_transform", "select"]
 
 
 def select(index: Any, size: int) -> Any:
-    """Give the ``(size, n_selected)`` matrix that picks by a slice or by indices; its transpose puts values there."""
+    """Return the ``(size, n_selected)`` matrix that picks by a slice or by indices; its transpose puts values there."""
     from scipy.sparse import csr_array
 
     picked = np.atleast_1d(np.arange(size)[index])
@@ -19,7 +19,7 @@ def select(index: Any, size: int) -> Any:
 
 
 def lower_transform(nengo: Any, connection: Any, weights: Any, where: str) -> Any:
-    """Give a transform's ``(size_in, size_out)`` sparse weights.
+    """Return a transform's ``(size_in, size_out)`` sparse weights.
 
     Args:
         nengo: the package.

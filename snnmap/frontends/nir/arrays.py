@@ -25,7 +25,7 @@ def are_same_but_batch(one: Shape, other: Shape) -> bool:
 
 
 def read_array(node: Any, name: str, where: str) -> FloatArray:
-    """Give a parameter as float64.
+    """Return a parameter as float64.
 
     Raises:
         FrontendError: it is not numeric, or holds NaN or infinite values (an infinite threshold is none).
@@ -47,7 +47,7 @@ def read_array(node: Any, name: str, where: str) -> FloatArray:
 
 
 def shape_of(declared: Any, where: str) -> Shape:
-    """Give the shape that a port declares.
+    """Return the shape that a port declares.
 
     Raises:
         FrontendError: none, or not of positive integers.

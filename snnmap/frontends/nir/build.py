@@ -101,7 +101,7 @@ class Parts:
         }
 
     def _split_constant(self, dynamics: Dynamics, current: FloatArray, where: str) -> tuple[FloatArray, FloatArray]:
-        """Give what a constant current adds to the membrane, and what a neuron must bring to the synapse."""
+        """Return what a constant current adds to the membrane, and what a neuron must bring to the synapse."""
         filtered = dynamics.alpha != 0
         if self.options.constant_current == "neuron":
             return np.where(filtered, 0.0, current), np.where(filtered, current, 0.0)
@@ -139,7 +139,7 @@ class Parts:
 
 
 def _to_csr(term: Term, gain: FloatArray) -> CsrMatrix:
-    """Give the weights times the gain of their targets."""
+    """Return the weights times the gain of their targets."""
     if term.matrix is None:
         index = np.arange(gain.size)
         return CsrMatrix.from_triplets(index, index, gain, (gain.size, gain.size))

@@ -23,7 +23,7 @@ CLOSE = 1e-4
 def exported_gain(
     kind: str, p: Mapping[str, FloatArray], decays: tuple[FloatArray, FloatArray], options: NirOptions, where: str
 ) -> FloatArray | None:
-    """Give what an input of 1 adds to a neuron of the framework that wrote the node; None where NIR's equation says it.
+    """Return what an input of 1 adds to a neuron of the framework that wrote the node; None where NIR's equation says it.
 
     Args:
         kind: of the node, one with a time constant.

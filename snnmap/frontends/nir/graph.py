@@ -34,7 +34,7 @@ class FlatGraph:
 
 
 def type_name(node: Any) -> str:
-    """Give NIR's name of a node's type."""
+    """Return NIR's name of a node's type."""
     return type(node).__name__
 
 
@@ -123,7 +123,7 @@ def _inline(graph: Any, path: str, nodes: dict[str, Any], edges: list[Edge]) -> 
 
 
 def _find_end(graph: Any, name: str, port_type: str, edge: Edge) -> str:
-    """Give the path inside ``graph`` of the node that an edge's end means."""
+    """Return the path inside ``graph`` of the node that an edge's end means."""
     node = graph.nodes.get(name)
     if node is None:
         for inner, nested in graph.nodes.items():

@@ -204,7 +204,7 @@ def _window(node: Any, kernel: Any, flat: bool, where: str) -> Window:
 def _padding(
     node: Any, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], flat: bool, where: str
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Give zeros before and after; 'same' puts the odd one after, as torch does."""
+    """Return zeros before and after; 'same' puts the odd one after, as torch does."""
     given = node.padding
     if isinstance(given, str | bytes):
         text = given.decode() if isinstance(given, bytes) else given
@@ -222,7 +222,7 @@ def _padding(
 
 
 def _pair(node: Any, name: str, flat: bool, where: str, flat_height: int = 1) -> tuple[int, int]:
-    """Give height and width of an option that is one integer or two; a one-dimensional layer has one row."""
+    """Return height and width of an option that is one integer or two; a one-dimensional layer has one row."""
     values = np.atleast_1d(np.asarray(getattr(node, name)))
     if (
         values.size > (1 if flat else 2)

@@ -49,7 +49,7 @@ def _latency(wire: Wire, inputs: set[str], options: NirOptions) -> int:
 
 
 def _expand(sums: Iterable[SpikeSum]) -> dict[str, tuple[str, ...]]:
-    """Give the populations and ports of each sum; sums come before the sums that add them."""
+    """Return the populations and ports of each sum; sums come before the sums that add them."""
     leaves: dict[str, tuple[str, ...]] = {}
     for addition in sums:
         leaves[addition.name] = tuple(leaf for term in addition.terms for leaf in leaves.get(term, (term,)))
@@ -57,7 +57,7 @@ def _expand(sums: Iterable[SpikeSum]) -> dict[str, tuple[str, ...]]:
 
 
 def _graph(wires: Sequence[Wire], leaves: Mapping[str, tuple[str, ...]], delays: Sequence[int]) -> "nx.DiGraph[str]":
-    """Give who feeds whom within a step."""
+    """Return who feeds whom within a step."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     for wire, delay in zip(wires, delays, strict=True):
         if delay == 0:
@@ -66,7 +66,7 @@ def _graph(wires: Sequence[Wire], leaves: Mapping[str, tuple[str, ...]], delays:
 
 
 def _flow(wires: Sequence[Wire], inputs: set[str], leaves: Mapping[str, tuple[str, ...]]) -> "nx.DiGraph[str]":
-    """Give who feeds whom, whatever the delay, from a root that feeds the ports and what nothing feeds."""
+    """Return who feeds whom, whatever the delay, from a root that feeds the ports and what nothing feeds."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_edges_from((ROOT, port) for port in inputs)
     graph.add_edges_from((leaf, wire.projection.post) for wire in wires for leaf in _leaves(wire, leaves))

@@ -61,7 +61,7 @@ class Dynamics:
 
 
 def neuron_shape(node: Any, where: str) -> Shape:
-    """Give the shape of a node's parameters; () where all are scalars, which fits any input.
+    """Return the shape of a node's parameters; () where all are scalars, which fits any input.
 
     Raises:
         FrontendError: parameters differ in shape.
@@ -174,7 +174,7 @@ def _given(node: Any) -> list[str]:
 
 
 def _decay(p: Mapping[str, FloatArray], name: str, options: NirOptions, where: str) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Give decay, gain of the input and gain of the leak potential in a step."""
+    """Return decay, gain of the input and gain of the leak potential in a step."""
     unit = options.require("time_unit", where)
     dt_s = 1.0 if unit == "step" else options.require("dt_s", where)
     integrator = options.require("integrator", where)
@@ -191,7 +191,7 @@ def _decay(p: Mapping[str, FloatArray], name: str, options: NirOptions, where: s
 
 
 def _threshold(given: FloatArray, fires: str, where: str) -> FloatArray:
-    """Give the potential from which on a neuron fires."""
+    """Return the potential from which on a neuron fires."""
     _require_all(given > 0, given, "the threshold is not above 0", where, "more than 0")
     return np.nextafter(given, np.inf) if fires == "above" else given
 

@@ -82,7 +82,7 @@ class NirOptions:
 
     @classmethod
     def like(cls, framework: str, **changes: Any) -> Self:
-        """Give the rules of a framework's own models as its own exporter writes them, some changed.
+        """Return the rules of a framework's own models as its own exporter writes them, some changed.
 
         ``dt_s`` is still to be given, and what a framework leaves out of its files where its models differ in it.
 
@@ -98,7 +98,7 @@ class NirOptions:
         return cls(**{**FRAMEWORKS[framework], **_known(changes)})
 
     def with_changes(self, changes: Mapping[str, Any]) -> Self:
-        """Give the same options, some changed.
+        """Return the same options, some changed.
 
         Raises:
             FrontendError: unknown option, or a value outside its choices.
@@ -106,7 +106,7 @@ class NirOptions:
         return replace(self, **_known(changes))
 
     def require(self, name: str, where: str) -> Any:
-        """Give a choice that the graph needs.
+        """Return a choice that the graph needs.
 
         Raises:
             FrontendError: it was not made; lists what there is to choose and what each framework does.

@@ -10,7 +10,7 @@ __all__ = ["describe_choices"]
 
 
 def describe_choices(version: str, options: NirOptions, recurrence: str, metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Give the provenance of a network: NIR's version, every choice, loops, and where a written network came from."""
+    """Return the provenance of a network: NIR's version, every choice, loops, and where a written network came from."""
     choices = {
         "framework": f"nir {version}",
         "dt": f"{options.dt_s:g} s" if options.dt_s is not None else "not needed",

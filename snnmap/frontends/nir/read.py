@@ -186,7 +186,7 @@ class _Reader:
         )
 
     def _read_output(self, path: str) -> tuple[str, Readout]:
-        """Give the population that an Output reads; make one without memory where it reads weighted counts."""
+        """Return the population that an Output reads; make one without memory where it reads weighted counts."""
         signal = self.signals[path]
         if signal.is_plain and signal.terms[0].source in self.parts.populations:
             return signal.terms[0].source, "potential" if signal.potential else "spikes"

@@ -75,7 +75,7 @@ class Signal:
 
 
 def source_signal(name: str, shape: Shape, *, potential: bool = False) -> Signal:
-    """Give the signal of a port or population."""
+    """Return the signal of a port or population."""
     return Signal(shape, (Term(name),), np.zeros(int(np.prod(shape))), potential)
 
 

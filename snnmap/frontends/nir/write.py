@@ -133,7 +133,7 @@ class _Writer:
         self._add_source(population.name, make(**arguments, metadata=metadata))
 
     def _equation(self, population: Population) -> dict[str, Any]:
-        """Give the parameters whose step, under the integrator, has the population's decays and input gains of 1."""
+        """Return the parameters whose step, under the integrator, has the population's decays and input gains of 1."""
         ratio_mem, gain_mem, leak = self._ratio(population.beta)
         ratio_syn, gain_syn, _ = self._ratio(population.alpha[0])
         bias = np.zeros(population.size) if self._bias_carrier(population) else population.bias
@@ -147,7 +147,7 @@ class _Writer:
         return {name: self._numbers(values) for name, values in numbers.items()}
 
     def _ratio(self, decay: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Give dt/tau, and the gains of input and leak, that make a decay."""
+        """Return dt/tau, and the gains of input and leak, that make a decay."""
         lost = np.maximum(1.0 - decay, SLOWEST)
         if self.integrator == "euler":
             return lost, lost, lost
@@ -157,7 +157,7 @@ class _Writer:
         return ratio, remainder if self.integrator == "zoh" else ratio, remainder
 
     def _bias_carrier(self, population: Population) -> str:
-        """Give the projection whose Affine carries the bias: the first, where the synapse has no memory; else "" (v_leak)."""
+        """Return the projection whose Affine carries the bias: the first, where the synapse has no memory; else "" (v_leak)."""
         if not population.bias.any() or population.alpha.any():
             return ""
         return next((projection.name for projection in self.network.projections if projection.post == population.name), "")
@@ -206,7 +206,7 @@ class _Writer:
             return np.ascontiguousarray(values, self.dtype)
 
     def _threshold_below(self, threshold: FloatArray) -> npt.NDArray[Any]:
-        """Give the largest float below each threshold, above which NIR's neurons fire."""
+        """Return the largest float below each threshold, above which NIR's neurons fire."""
         near = self._numbers(threshold)
         below = np.where(near.astype(np.float64) < threshold, near, np.nextafter(near, near.dtype.type(0)))
         return np.where(np.isinf(threshold), near, below).astype(self.dtype)

@@ -46,7 +46,7 @@ class Written:
 
 
 def written(node: Any) -> Written:
-    """Give what snnmap stored with a node."""
+    """Return what snnmap stored with a node."""
     stored = _metadata(node)
     return Written(
         name=str(stored.get("snnmap_name", "")),
@@ -61,7 +61,7 @@ def written(node: Any) -> Written:
 
 
 def graph_metadata(name: str, dt_s: float, integers: bool, options: NirOptions, provenance: Mapping[str, str]) -> dict[str, Any]:
-    """Give the metadata of a whole graph."""
+    """Return the metadata of a whole graph."""
     return {
         "snnmap_format": FORMAT,
         "snnmap_name": name,
@@ -73,13 +73,13 @@ def graph_metadata(name: str, dt_s: float, integers: bool, options: NirOptions, 
 
 
 def population_metadata(population: Population) -> dict[str, Any]:
-    """Give the exact parameters, and what NIR has no field for."""
+    """Return the exact parameters, and what NIR has no field for."""
     exact = {f"snnmap_{name}": np.array(getattr(population, name)).reshape(population.size) for name in EXACT}
     return {**exact, "snnmap_max_count": np.array(population.max_count), "snnmap_reset": population.reset}
 
 
 def read_options(metadata: Mapping[str, Any], options: NirOptions | None, choices: Mapping[str, Any]) -> NirOptions:
-    """Give the options to read a graph with: those it was written with, or the user's.
+    """Return the options to read a graph with: those it was written with, or the user's.
 
     Raises:
         FrontendError: both, and they differ; or the graph was written by a later format.
@@ -109,7 +109,7 @@ def read_options(metadata: Mapping[str, Any], options: NirOptions | None, choice
 
 
 def restore(node: Any, dynamics: Dynamics, bias: FloatArray, where: str) -> Mapping[str, Any] | None:
-    """Give the exact parameters stored with a node, as arguments of ``Population.create``; None where there are none.
+    """Return the exact parameters stored with a node, as arguments of ``Population.create``; None where there are none.
 
     Args:
         node: NIR node.

@@ -29,12 +29,12 @@ class OnnxNode:
         self.source = _find_module(node)
 
     def get(self, name: str, default: Any) -> Any:
-        """Give an attribute."""
+        """Return an attribute."""
         return self.attributes.get(name, default)
 
 
 def _to_python(value: Any) -> Any:
-    """Give text for bytes, a tuple for a list, and for a 32-bit float the number that was meant, 0.1 and not 0.100000001."""
+    """Return text for bytes, a tuple for a list, and for a 32-bit float the number that was meant, 0.1 and not 0.100000001."""
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, float):
@@ -43,7 +43,7 @@ def _to_python(value: Any) -> Any:
 
 
 def _find_module(node: Any) -> str:
-    """Give the path of the torch module that a node was exported from, where the exporter noted it."""
+    """Return the path of the torch module that a node was exported from, where the exporter noted it."""
     notes = {entry.key: entry.value for entry in node.metadata_props} if hasattr(node, "metadata_props") else {}
     if "pkg.torch.onnx.name_scopes" in notes:
         scopes = [str(scope) for scope in ast.literal_eval(notes["pkg.torch.onnx.name_scopes"])]

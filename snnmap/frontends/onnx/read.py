@@ -47,7 +47,7 @@ def read_layer_graph(source: Any, input_shape: Sequence[int] | None = None) -> L
 
 
 def load_model(source: Any) -> Any:
-    """Give an ``onnx.ModelProto`` from a path or itself, its local functions written out.
+    """Return an ``onnx.ModelProto`` from a path or itself, its local functions written out.
 
     Raises:
         FrontendError: onnx is missing, the file cannot be read, or the operator set is too old.
@@ -110,13 +110,13 @@ class OnnxReader:
         return self.builder.build([self.values[name] for name in outputs])
 
     def name_of(self, tensor: str) -> str:
-        """Give the name that a tensor has in the layer graph; constants come to it when they are first named."""
+        """Return the name that a tensor has in the layer graph; constants come to it when they are first named."""
         if tensor not in self.values:
             return self.builder.add_constant(tensor, self.constants[tensor])
         return self.values[tensor]
 
     def shape_of(self, tensor: str) -> tuple[int, ...]:
-        """Give the shape of a tensor's sample, or of a constant."""
+        """Return the shape of a tensor's sample, or of a constant."""
         return self.builder.types[self.values[tensor]].shape if tensor in self.values else self.constants[tensor].shape
 
     def add(self, node: OnnxNode, operation: Operation, inputs: Sequence[str], *, place: int | None = None) -> None:
@@ -127,7 +127,7 @@ class OnnxReader:
         self.values[tensor] = self.builder.add(name, operation, names, source=node.source, tensor=tensor)
 
     def constant(self, node: OnnxNode, place: int) -> Any:
-        """Give an input that is a constant, or None where it is left out.
+        """Return an input that is a constant, or None where it is left out.
 
         Raises:
             UnreadableError: it depends on the model's input.
@@ -138,7 +138,7 @@ class OnnxReader:
         return self.constants[tensor] if tensor else None
 
     def make_operation(self, node: OnnxNode) -> tuple[Operation, list[str]]:
-        """Give a node's operation and the inputs that are left when constant ones have become fields.
+        """Return a node's operation and the inputs that are left when constant ones have become fields.
 
         Raises:
             UnreadableError: there is no such operation, or it lacks an attribute that the node has.

@@ -10,7 +10,7 @@ __all__ = ["resolve_pads"]
 
 
 def resolve_pads(node: OnnxNode, sides: Sequence[int], values: Mapping[str, Any]) -> tuple[int, ...]:
-    """Give the pads of a convolution or pool, those before each side, then those after.
+    """Return the pads of a convolution or pool, those before each side, then those after.
 
     Args:
         node: whose ``auto_pad`` says how.

@@ -84,7 +84,7 @@ def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None
 
 
 def _read_graph(given: Any, graphs: Any) -> tuple[Any, Any]:
-    """Give the graph, and the module that it was made of where that is known."""
+    """Return the graph, and the module that it was made of where that is known."""
     if isinstance(given, graphs.GraphModuleBase):
         root = given.computational_module
         _require_known_forwards(root)
@@ -133,7 +133,7 @@ class _Signal:
     constant: FloatArray
 
     def pick(self, columns: list[int], at: list[int], n: int) -> "_Signal":
-        """Give the signal of ``n`` nodes, of which node ``at[k]`` carries column ``columns[k]``."""
+        """Return the signal of ``n`` nodes, of which node ``at[k]`` carries column ``columns[k]``."""
         selection = csr_array((np.ones(len(at)), (columns, at)), shape=(self.constant.size, n))
         return _Signal(
             {source: matrix @ selection for source, matrix in self.counts.items()}, np.asarray(self.constant @ selection)
@@ -182,7 +182,7 @@ class _Reader:
         )
 
     def _place(self, module: Any) -> str:
-        """Give the path of the user's module behind a part of the graph, or its class and name where it has none."""
+        """Return the path of the user's module behind a part of the graph, or its class and name where it has none."""
         maker = module.computational_module
         if id(maker) in self.paths:
             return self.paths[id(maker)] or type(maker).__name__
@@ -233,7 +233,7 @@ class _Reader:
                 self.parts.project(pre, post, matrix, synapse=synapse, delay_steps=delay, source=path)
 
     def _sources(self, nodes: Any, reader: Any = None) -> list[tuple[Any, list[int], list[int]]]:
-        """Give what feeds a row of nodes: the part (None for the input port), its outputs, and the nodes that they reach.
+        """Return what feeds a row of nodes: the part (None for the input port), its outputs, and the nodes that they reach.
 
         Recurrent weights reach no one but their own neurons, ``reader``.
         """
@@ -251,7 +251,7 @@ class _Reader:
         return list(found.values())
 
     def _output(self, module: Any) -> _Signal:
-        """Give what a part of the graph (None for the input port) sends, one column an output node."""
+        """Return what a part of the graph (None for the input port) sends, one column an output node."""
         if module is None:
             return _unit("input", len(self.graph.input_nodes))
         if id(module) in self.names:
@@ -350,7 +350,7 @@ class _Reader:
         return "potential"
 
     def advise(self) -> dict[str, str]:
-        """Give, in Rockpool's words, what to do where the chip cannot do without a synapse."""
+        """Return, in Rockpool's words, what to do where the chip cannot do without a synapse."""
         if not self.weighted:
             return {}
         return {"fix of synapses without memory": f"put ExpSynTorch or LIFTorch behind {', '.join(self.weighted)}"}

@@ -32,7 +32,7 @@ def find_children(module: Any) -> list[tuple[str, Any]]:
 
 
 def walk_modules(root: Any) -> Iterator[tuple[str, Any]]:
-    """Give each module of a model with its path."""
+    """Yield each module of a model with its path."""
     pending = [] if root is None else [("", root)]
     while pending:
         path, module = pending.pop()
@@ -41,7 +41,7 @@ def walk_modules(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def find_paths(root: Any) -> dict[int, str]:
-    """Give the path of each module in the user's model, by ``id``."""
+    """Return the path of each module in the user's model, by ``id``."""
     return {id(module): path for path, module in walk_modules(root)}
 
 

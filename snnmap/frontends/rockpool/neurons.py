@@ -63,7 +63,7 @@ def is_filter(module: Any) -> bool:
 
 
 def make_filter_part(module: Any, graphs: Any) -> Any:
-    """Give the part of a graph that stands for exponential synapses: neurons that never fire and forget their membrane."""
+    """Return the part of a graph that stands for exponential synapses: neurons that never fire and forget their membrane."""
     size, tau = module.size_out, module.tau
     given = np.asarray(tau.detach().cpu() if hasattr(tau, "detach") else tau, np.float64)
     tau_syn = np.broadcast_to(given.reshape(-1), (size,))
@@ -165,7 +165,7 @@ def _read_dt(part: Any, path: str, given: float | None) -> float:
 
 
 def _read_decays(part: Any, path: str, dt_s: float, n: int, n_synapses: int) -> tuple[FloatArray, FloatArray]:
-    """Give decays of membranes ``(n, 1)`` and currents ``(n, n_synapses)``: the module's own, where the graph has its taus.
+    """Return decays of membranes ``(n, 1)`` and currents ``(n, n_synapses)``: the module's own, where the graph has its taus.
 
     A bit shift or decay factor is exact, its time constant is rounded.
     """
@@ -184,7 +184,7 @@ def _read_decays(part: Any, path: str, dt_s: float, n: int, n_synapses: int) -> 
 
 
 def _expand(values: Any, name: str, path: str, n: int, width: int) -> FloatArray:
-    """Give ``(n, width) float64`` from one value, one row, or one value a neuron and synapse."""
+    """Return ``(n, width) float64`` from one value, one row, or one value a neuron and synapse."""
     array = np.asarray(values, np.float64)
     if array.size == n * width:
         return array.reshape(n, width)

@@ -24,7 +24,7 @@ class _HasImage(Protocol):
 
 
 def to_specification(built: Image | Program | _HasImage) -> dict[str, Any]:
-    """Give the arguments of ``XyloSim.from_specification`` for what a chip was configured with.
+    """Return the arguments of ``XyloSim.from_specification`` for what a chip was configured with.
 
     Keys, shapes and dtypes are those of Rockpool 3.1.0 (``devices/xylo/syns61201/xylo_sim.py``):
     ``weights_in (n_inputs, n_hidden, 2)``, ``weights_rec (n_hidden, n_hidden, 2)`` and ``weights_out (n_hidden, n_outputs)``
@@ -65,7 +65,7 @@ def to_specification(built: Image | Program | _HasImage) -> dict[str, Any]:
 
 
 def _stack(matrices: tuple[CsrMatrix, ...]) -> npt.NDArray[np.int8]:
-    """Give ``(n_pre, n_post, 2) int8``, the second synapse empty where the chip has one."""
+    """Return ``(n_pre, n_post, 2) int8``, the second synapse empty where the chip has one."""
     weights = np.zeros((*matrices[0].shape, _N_SYNAPSES), np.int8)
     for synapse, matrix in enumerate(matrices):
         weights[matrix.rows, matrix.indices, synapse] = matrix.data

@@ -95,7 +95,7 @@ def load(
 
 
 def _describe(version: str, reader: "_Reader", dt: float) -> dict[str, str]:
-    """Give the provenance: what was chosen in reading."""
+    """Return the provenance: what was chosen in reading."""
     return {
         "framework": f"snntorch {version}",
         "dt": f"{dt} s" if dt else "none",
@@ -422,7 +422,7 @@ class _Reader:
         )
 
     def advise(self) -> dict[str, str]:
-        """Give, in snnTorch's words, what to do where the chip's output neurons cannot do what a reset needs."""
+        """Return, in snnTorch's words, what to do where the chip's output neurons cannot do what a reset needs."""
         read = {name for port in self.parts.outputs for name in port.populations}
         advice: list[str] = []
         for path, name in self.populations.items():
@@ -457,7 +457,7 @@ class _Reader:
         self.sizes[source] = size
 
     def _size_of_counts(self, counts: _Counts, path: str, module: Any) -> int:
-        """Give the size of neurons that take counts without a Linear layer."""
+        """Return the size of neurons that take counts without a Linear layer."""
         known = [size for source, _ in counts.terms if (size := self.sizes[source]) is not None]
         own = [module.threshold.numel(), module.beta.numel()]
         size = known[0] if known else max(own)

@@ -201,7 +201,7 @@ def _add_population(
 
 
 def _alpha_gain(alpha: FloatArray, beta: FloatArray) -> FloatArray:
-    """Give ``log(alpha) / (log(beta) - log(alpha)) + 1``, snnTorch's scale of both currents."""
+    """Return ``log(alpha) / (log(beta) - log(alpha)) + 1``, snnTorch's scale of both currents."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.log(alpha) / (np.log(beta) - np.log(alpha)) + 1.0, np.float64)
 
@@ -250,7 +250,7 @@ def _require_plain_spikes(path: str, module: Any) -> None:
 
 
 def _read_recurrent(path: str, module: Any, kind: NeuronKind, size: int) -> tuple[FloatArray | None, FloatArray]:
-    """Give recurrent weights ``(size, size)``, None for a class without, and the bias ``(size,)`` of the recurrent layer."""
+    """Return recurrent weights ``(size, size)``, None for a class without, and the bias ``(size,)`` of the recurrent layer."""
     from torch import nn
 
     bias = np.zeros(size)
@@ -270,7 +270,7 @@ def _read_recurrent(path: str, module: Any, kind: NeuronKind, size: int) -> tupl
 
 
 def _read_vector(path: str, name: str, tensor: Any, size: int) -> FloatArray:
-    """Give ``(size,)`` from one value for all or one value a neuron."""
+    """Return ``(size,)`` from one value for all or one value a neuron."""
     values = as_array(tensor).reshape(-1)
     if values.size not in (1, size):
         raise _refusal(path, f"'{name}' does not fit the neurons", f"{values.size} values", f"1 or {size}", "give one a neuron")

@@ -10,7 +10,7 @@ _OURS = ("torch.nn.modules.", "snnmap.")
 
 
 def unwrap(module: Any) -> Any:
-    """Give the module within ``torch.compile`` or ``DataParallel``, which computes the same."""
+    """Return the module within ``torch.compile`` or ``DataParallel``, which computes the same."""
     from torch import nn
 
     original = getattr(module, "_orig_mod", None)

@@ -41,7 +41,7 @@ class Call:
         return Value(name, builder.types[name].shape)
 
     def parameter(self, module: Any, name: str) -> tuple[str, Array]:
-        """Give a parameter or buffer of a module with its path, as an input of :meth:`add`."""
+        """Return a parameter or buffer of a module with its path, as an input of :meth:`add`."""
         return f"{self.source}.{name}" if self.source else name, self.reader.to_array(getattr(module, name))
 
     def run(self, arguments: Any, keywords: Any, batch: int = 2) -> Any:
@@ -68,7 +68,7 @@ class Call:
 
 
 def first_value(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
-    """Give the first argument, which is to be an activation.
+    """Return the first argument, which is to be an activation.
 
     Raises:
         UnreadableError: it is something else.

@@ -17,7 +17,7 @@ __all__ = ["read_chip_network"]
 
 
 def read_chip_network(module: "ChipNetwork", name: str | None, version: str) -> Network:
-    """Give the network of a :class:`snnmap.nn.ChipNetwork` with its own names, ports and delays; weights that became 0 are gone.
+    """Return the network of a :class:`snnmap.nn.ChipNetwork` with its own names, ports and delays, without weights that became 0.
 
     Args:
         module: to read; it is not changed.
@@ -58,7 +58,7 @@ def _read_population(population: "ChipPopulation") -> Population:
 
 
 def _read_projections(population: "ChipPopulation") -> list[Projection]:
-    """Give the weights onto a population; each counts alpha times on chips that decay after the input."""
+    """Return the weights onto a population; each counts alpha times on chips that decay after the input."""
     gain = find_family(population.arithmetic).weight_gain(np.rint(as_array(population.codes().dash_syn)))
     found = []
     for part in population.list_incoming():

@@ -37,7 +37,7 @@ _ARGUMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 def as_module(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """Give the ``torch.nn`` module that does what a function or method of torch does, or None where none is known.
+    """Return the ``torch.nn`` module that does what a function or method of torch does, or None where none is known.
 
     Args:
         name: of the function, such as ``max_pool2d``.
@@ -64,7 +64,7 @@ def knows_function(name: str) -> bool:
 
 
 def clip_bounds(module: Any) -> tuple[float, float]:
-    """Give the least and largest value of a ReLU, ReLU6 or Hardtanh."""
+    """Return the least and largest value of a ReLU, ReLU6 or Hardtanh."""
     from torch import nn
 
     if isinstance(module, nn.Hardtanh):  # ReLU6 is one

@@ -21,7 +21,7 @@ Reader = Callable[[Call, Any, Any], Any]
 
 
 def find_function(name: str) -> Reader | None:
-    """Give what reads a call of a function or method on an activation, or None where nothing does."""
+    """Return what reads a call of a function or method on an activation, or None where nothing does."""
     if name in _FUNCTIONS:
         return _FUNCTIONS[name]
     return _read_as_module if knows_function(name) else None
@@ -41,7 +41,7 @@ def _name_arguments(arguments: Any, keywords: Any, *names: str) -> dict[str, Any
 
 
 def _read_pair(make: Callable[[], Operation]) -> Reader:
-    """Give a reader of an operation on two operands, of which one may be a number or constant tensor."""
+    """Return a reader of an operation on two operands, of which one may be a number or constant tensor."""
 
     def read(call: Call, arguments: Any, keywords: Any) -> Value:
         given = _name_arguments(arguments, keywords, "input", "other")
@@ -55,7 +55,7 @@ def _read_pair(make: Callable[[], Operation]) -> Reader:
 
 
 def _drop_batch(call: Call, operand: Any, rank: int) -> Any:
-    """Give a constant without the sides of 1 where the batch is."""
+    """Return a constant without the sides of 1 where the batch is."""
     if isinstance(operand, Value):
         return operand
     if isinstance(operand, tuple | list | str) or operand is None:
@@ -69,7 +69,7 @@ def _drop_batch(call: Call, operand: Any, rank: int) -> Any:
 
 
 def _read_one(make: Callable[[dict[str, Any]], Operation], *names: str) -> Reader:
-    """Give a reader of an activation function; ``make`` takes its arguments by name."""
+    """Return a reader of an activation function; ``make`` takes its arguments by name."""
 
     def read(call: Call, arguments: Any, keywords: Any) -> Value:
         given = _name_arguments(arguments, keywords, "input", *names)
@@ -234,7 +234,7 @@ def _pass_over(call: Call, arguments: Any, keywords: Any) -> Value:  # noqa: ARG
 
 
 def _find_shape(call: Call, arguments: Any, keywords: Any) -> tuple[int, ...]:
-    """Give the shape of a sample that the call itself gives.
+    """Return the shape of a sample that the call itself gives.
 
     Raises:
         UnreadableError: the call fails, or what it gives has another first dimension than the batch.

@@ -21,7 +21,7 @@ Reader = Callable[[Call, Any, Value], Any]
 
 
 def find_layer(module: Any) -> Reader | None:
-    """Give what reads a module as nodes, or None where nothing does."""
+    """Return what reads a module as nodes, or None where nothing does."""
     from torch import nn
 
     for names, read in _LAYERS.items():
@@ -165,7 +165,7 @@ def _find_bias(call: Call, module: Any) -> list[Any]:
 
 
 def _find_padding(module: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Give the padding before and after each side; 'same' puts the odd one after, as torch does."""
+    """Return the padding before and after each side; 'same' puts the odd one after, as torch does."""
     if module.padding == "same":
         total = [spread * (side - 1) for side, spread in zip(module.kernel_size, module.dilation, strict=True)]
         return tuple(one // 2 for one in total), tuple(one - one // 2 for one in total)
@@ -174,12 +174,12 @@ def _find_padding(module: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def spread_sides(numbers: Any, rank: int) -> tuple[Any, ...]:
-    """Give one number a dimension, of as many numbers or of one."""
+    """Return one number a dimension, of as many numbers or of one."""
     return tuple(numbers) if isinstance(numbers, tuple | list) else (numbers,) * rank
 
 
 def find_axis(dim: Any, value: Value) -> int:
-    """Give a dimension as a number from 0, the batch being 0.
+    """Return a dimension as a number from 0, the batch being 0.
 
     Raises:
         UnreadableError: none is given.
@@ -190,7 +190,7 @@ def find_axis(dim: Any, value: Value) -> int:
 
 
 def _activate(make: Callable[[Any], Any]) -> Reader:
-    """Give a reader of a layer that is one operation on one activation."""
+    """Return a reader of a layer that is one operation on one activation."""
     return lambda call, module, value: call.add(make(module), [value])
 
 

@@ -374,7 +374,7 @@ def _membrane_bias(path: str, alpha: FloatArray, bias: FloatArray) -> FloatArray
 
 
 def _leaves() -> "tuple[type[nn.Module], ...]":
-    """Give the classes that are read as they are."""
+    """Return the classes that are read as they are."""
     from torch import nn
 
     from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, EventLinear, LeakyIntegrator

@@ -72,7 +72,7 @@ class TorchReader:
         raise FrontendError("the module has no output", where="forward", fix="give a tensor back")
 
     def to_array(self, value: Any) -> Array:
-        """Give a tensor's or number's array, the same one each time; numbers are float32 as torch's tensors are."""
+        """Return a tensor's or number's array, the same one each time; numbers are float32 as torch's tensors are."""
         if id(value) in self.arrays:
             return self.arrays[id(value)][1]
         array = np.array(_to_numpy(value))
@@ -80,7 +80,7 @@ class TorchReader:
         return array
 
     def settle(self, arguments: Any) -> Any:
-        """Give arguments with the values that nodes have."""
+        """Return arguments with the values that nodes have."""
         from torch.fx.node import map_arg
 
         return map_arg(arguments, lambda node: self.values[node])
@@ -145,7 +145,7 @@ class TorchReader:
         )
 
     def _find_reader(self, node: "fx.Node") -> tuple[Call, Reader | None]:
-        """Give the call, and what reads it, or None where nothing does."""
+        """Return the call, and what reads it, or None where nothing does."""
         if node.op != "call_module":
             name = getattr(node.target, "__name__", str(node.target))
             return Call(self, node, node.name, self._find_source(node), name), find_function(name)
@@ -162,7 +162,7 @@ class TorchReader:
         return call, read_module
 
     def _find_source(self, node: "fx.Node") -> str:
-        """Give the path of the module whose forward makes a call."""
+        """Return the path of the module whose forward makes a call."""
         stack = node.meta.get("nn_module_stack", {})
         return next((str(entry[0]) for entry in reversed(stack.values()) if entry[0]), "")
 

@@ -46,7 +46,7 @@ def describe(value: Activation, name: str, arguments: tuple[Any, ...]) -> Any:
 
 
 def replace_batch(arguments: Any, size: int) -> Any:
-    """Give arguments, nested in tuples, lists, dicts and slices, with a size for the batch's."""
+    """Return arguments, nested in tuples, lists, dicts and slices, with a size for the batch's."""
     if isinstance(arguments, Batch):
         return size
     if isinstance(arguments, tuple | list):

@@ -80,7 +80,7 @@ class Min(_Binary):
 
 
 def infer_spread(inputs: Sequence[TensorType]) -> Shape:
-    """Give the shape of operands that are spread over each other.
+    """Return the shape of operands that are spread over each other.
 
     Raises:
         NetworkError: activations of different ranks, whose batch would be taken for another axis, or shapes that do not fit.

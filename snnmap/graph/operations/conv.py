@@ -36,7 +36,7 @@ class Conv(Operation):
 
 
 def infer_convolution(conv: Any, data: Shape, weight: Shape, bias: Shape | None) -> Shape:
-    """Give the shape ``(n_out, *windows)`` of a convolution's sample.
+    """Return the shape ``(n_out, *windows)`` of a convolution's sample.
 
     Raises:
         NetworkError: weights, groups and input do not fit each other.

@@ -56,7 +56,7 @@ class MatMul(Operation):
 
 
 def infer_product(one: TensorType, other: TensorType) -> Shape:
-    """Give the shape of a sample's matrix product.
+    """Return the shape of a sample's matrix product.
 
     Raises:
         NetworkError: the operands do not fit, or a sample's vector would be taken for a matrix of samples.

@@ -227,7 +227,7 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wra
 
 
 def _positive(axes: Shape, rank: int) -> tuple[int, ...]:
-    """Give axes as numbers from 1.
+    """Return axes as numbers from 1.
 
     Raises:
         NetworkError: the batch's axis, one beyond the last, or one named twice.

@@ -114,7 +114,7 @@ class QLinearGlobalAveragePool(Operation):
 
 
 def _multiply_add(values: Array, factor: Array, shift: Array) -> Array:
-    """Give ``values * factor + shift`` rounded to float32 once; products of 8-bit integers are exact in float64."""
+    """Return ``values * factor + shift`` rounded to float32 once; products of 8-bit integers are exact in float64."""
     return np.asarray((values.astype(np.float64) * factor.astype(np.float64) + shift).astype(np.float32))
 
 

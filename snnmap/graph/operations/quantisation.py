@@ -59,7 +59,7 @@ def round_to_integers(values: Array, zero: Array, dtype: np.dtype[np.generic]) -
 
 
 def spread_axis(values: Array, axis: int, rank: int) -> Array:
-    """Give a value, or one a place of an axis, in the shape in which numpy spreads it over an array of ``rank`` dimensions."""
+    """Return a value, or one a place of an axis, in the shape in which numpy spreads it over an array of ``rank`` dimensions."""
     if values.size == 1:
         return values.reshape(())
     return values.reshape([-1 if other == axis % rank else 1 for other in range(rank)])

@@ -20,7 +20,7 @@ _SPREADING: tuple[Role, ...] = ("Add", "Mul", "Div", "Act")
 
 
 def canonicalise(graph: LayerGraph) -> LayerGraph:
-    """Give the same graph, whichever framework it was read from: equal networks give equal texts.
+    """Return the same graph, whichever framework it was read from: equal networks give equal texts.
 
     Flatten, Squeeze and Unsqueeze become Reshape, of which the last in a row stays; a global average becomes a mean over axes,
     a slice of several axes one for each; defaults are written out, biases of zeros left out. Nodes are ordered by depth and by
@@ -52,7 +52,7 @@ def canonicalise(graph: LayerGraph) -> LayerGraph:
 
 
 def _write_out(graph: LayerGraph) -> LayerGraph:
-    """Give one form to operations that can be written in several."""
+    """Return one form to operations that can be written in several."""
     nodes: list[Node] = []
     for node in graph.nodes:
         kind, rank = graph.types[node.name], len(graph.types[node.inputs[0]].shape) + 1
@@ -67,7 +67,7 @@ def _write_out(graph: LayerGraph) -> LayerGraph:
 
 
 def _split(node: Node, shape: Shape) -> list[Node]:
-    """Give the nodes that do one thing each: a mean that keeps its axes and a Reshape, a Slice for each axis."""
+    """Return the nodes that do one thing each: a mean that keeps its axes and a Reshape, a Slice for each axis."""
     operations: list[Operation] = [node.operation]
     if isinstance(node.operation, ReduceMean) and not node.operation.keepdims:
         operations = [replace(node.operation, keepdims=1), Reshape(shape=shape)]
@@ -81,7 +81,7 @@ def _split(node: Node, shape: Shape) -> list[Node]:
 
 
 def _choose_form(operation: Operation, shape: Shape, rank: int) -> Operation:
-    """Give an operation with its defaults written out, or the more general one that computes the same."""
+    """Return an operation with its defaults written out, or the more general one that computes the same."""
     if isinstance(operation, Flatten | Squeeze | Unsqueeze):
         return Reshape(shape=shape)
     if isinstance(operation, GlobalAveragePool):
@@ -101,13 +101,13 @@ def _choose_form(operation: Operation, shape: Shape, rank: int) -> Operation:
 
 
 def _drop_zeros(graph: LayerGraph, node: Node) -> tuple[str, ...]:
-    """Give a node's inputs without a bias of zeros."""
+    """Return a node's inputs without a bias of zeros."""
     bias = graph.constants.get(node.inputs[2]) if node.kind in ("Conv", "Gemm") and len(node.inputs) == 3 else None
     return node.inputs if bias is None or bias.any() else node.inputs[:2]
 
 
 def _merge_reshapes(graph: LayerGraph) -> LayerGraph:
-    """Give the graph in which of several Reshapes in a row only the last is."""
+    """Return the graph in which of several Reshapes in a row only the last is."""
     before = {node.name: node.inputs[0] for node in graph.nodes if node.kind == "Reshape"}
 
     def skip(name: str) -> str:

@@ -14,7 +14,7 @@ _WEIGHTED = ("Conv", "Gemm")
 
 
 def fold_affine(graph: LayerGraph) -> LayerGraph:
-    """Give the graph in which each Conv and Gemm has taken in the scales and shifts behind it.
+    """Return the graph in which each Conv and Gemm has taken in the scales and shifts behind it.
 
     The new node has the name of the last that it stands for, whose value it gives, and keeps all of them in
     :attr:`Node.replaces`, with their own weights. A value that others take too, and a constant that differs from place to
@@ -41,7 +41,7 @@ def _has_weights(node: Node, constants: Mapping[str, Array]) -> bool:
 
 
 def _read_affine(graph: LayerGraph, node: Node) -> tuple[Array, Array] | None:
-    """Give scale and shift by channel ``(channels,)`` of a node that is one, else None."""
+    """Return scale and shift by channel ``(channels,)`` of a node that is one, else None."""
     channels, rank = graph.types[node.name].shape[:1], len(graph.types[node.name].shape)
     arrays = [np.asarray(graph.constants[name], np.float64) for name in node.inputs if name in graph.constants]
     if node.kind == "BatchNormalization" and len(arrays) == 4:
@@ -69,7 +69,7 @@ def _as_affine(kind: str, value: Array, *, is_first: bool) -> tuple[Array, Array
 
 
 def _fold(before: Node, node: Node, scale: Array, shift: Array, constants: Mapping[str, Array]) -> tuple[Node, dict[str, Array]]:
-    """Give the node that stands for both, and its weights and bias."""
+    """Return the node that stands for both, and its weights and bias."""
     weight, *bias = (np.asarray(constants[name]) for name in before.inputs[1:])
     alpha, beta = (float(getattr(before.operation, name, 1.0)) for name in ("alpha", "beta"))
     is_transposed = before.kind == "Gemm" and not getattr(before.operation, "trans_b", 0)

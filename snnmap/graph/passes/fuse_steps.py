@@ -13,7 +13,7 @@ FOLLOWING: tuple[Role, ...] = ("Norm", "Add", "Mul", "Div", "Act")
 
 
 def fuse_steps(graph: LayerGraph, following: Sequence[Role] = FOLLOWING) -> LayerGraph:
-    """Give the graph in which each Conv, Gemm and MatMul is one node with the operations that follow it in a row.
+    """Return the graph in which each Conv, Gemm and MatMul is one node with the operations that follow it in a row.
 
     A row ends where a value is taken by two, or is an output, or where another kind of operation comes. An Add of another
     activation, as a residual one, is fused with the branch that is computed later. The fused node has the last step's name, so
@@ -37,7 +37,7 @@ def fuse_steps(graph: LayerGraph, following: Sequence[Role] = FOLLOWING) -> Laye
 
 
 def unfuse_steps(graph: LayerGraph) -> LayerGraph:
-    """Give the graph with the steps of each fused node as nodes again."""
+    """Return the graph with the steps of each fused node as nodes again."""
     nodes: list[Node] = []
     for node in graph.nodes:
         nodes += node.operation.steps if isinstance(node.operation, Fused) else (node,)

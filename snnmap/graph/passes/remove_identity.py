@@ -11,7 +11,7 @@ _MAYBE = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
 def remove_identity(graph: LayerGraph) -> LayerGraph:
-    """Give the graph without nodes that change nothing; their users take their input."""
+    """Return the graph without nodes that change nothing; their users take their input."""
     stands_for: dict[str, str] = {}
     kept = []
     for node in graph.nodes:

@@ -18,5 +18,5 @@ SHA_BYTES = 32
 
 
 def word_bytes(word_bits: int) -> int:
-    """Give the bytes that a word of this width takes in the file."""
+    """Return the bytes that a word of this width takes in the file."""
     return (word_bits + 7) // 8

@@ -6,7 +6,7 @@ __all__ = ["export_readmemh"]
 
 
 def export_readmemh(image: Image) -> dict[str, bytes]:
-    """Give one file a block, by name: a comment with the width, then one hexadecimal word a line."""
+    """Return one file a block, by name: a comment with the width, then one hexadecimal word a line."""
     files = {}
     for block in image.blocks:
         digits = (block.word_bits + 3) // 4

@@ -71,7 +71,7 @@ def _format_neurons(program: Program) -> Iterator[str]:
 
 
 def _list_patterns(chip: Chip) -> tuple[str, str]:
-    """Give the patterns of an id on this chip and of a row of weights.
+    """Return the patterns of an id on this chip and of a row of weights.
 
     Blanks part the pairs, so that a line can be read in one way only and in linear time.
     """

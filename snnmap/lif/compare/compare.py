@@ -298,7 +298,7 @@ class _PortCount:
 
 
 def _model_values(model: Recording, name: str, readout: Readout) -> FloatArray:
-    """Give what is read of a population of the model, ``(n_samples, n_steps, size)``."""
+    """Return what is read of a population of the model, ``(n_samples, n_steps, size)``."""
     if readout == "current":
         return np.asarray(model.currents[name].sum(axis=2), np.float64)
     return np.asarray(model.counts[name] if readout == "spikes" else model.potentials[name], np.float64)

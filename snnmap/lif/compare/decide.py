@@ -20,7 +20,7 @@ _TIE, _TIE_OF_DRAWN = 1e-9, 0.05
 
 
 def summarise_course(values: FloatArray) -> FloatArray:
-    """Give sum, last, mean and largest, ``(4, n_samples, size)``, of values ``(n_samples, n_steps, size)``."""
+    """Return sum, last, mean and largest, ``(4, n_samples, size)``, of values ``(n_samples, n_steps, size)``."""
     if not values.shape[1]:
         return np.zeros((len(_WAYS), values.shape[0], values.shape[2]))
     return np.stack([values.sum(axis=1), values[:, -1], values.mean(axis=1), values.max(axis=1)])
@@ -110,12 +110,12 @@ class SpreadError:
         self.square += (wanted**2).sum(axis=0)
 
     def finish(self) -> float:
-        """Give the error of all outputs; infinite where the wanted values do not differ and the found ones do."""
+        """Return the error of all outputs; infinite where the wanted values do not differ and the found ones do."""
         n = max(1, self.n * self.difference.size)
         return _relate(self.difference.sum() / n, self.total.sum() / n, self.square.sum() / n, 0.0)
 
     def finish_worst(self) -> float:
-        """Give the largest error of one output, in whose spread no less than a tenth of all outputs' is taken."""
+        """Return the largest error of one output, in whose spread no less than a tenth of all outputs' is taken."""
         n, size = max(1, self.n), max(1, self.difference.size)
         least = 0.01 * max(0.0, self.square.sum() / n / size - (self.total.sum() / n / size) ** 2)
         parts = zip((self.difference / n).tolist(), (self.total / n).tolist(), (self.square / n).tolist(), strict=True)
@@ -123,7 +123,7 @@ class SpreadError:
 
 
 def _relate(difference: float, mean: float, square: float, least: float) -> float:
-    """Give a mean squared difference over a variance of at least ``least``, as a root; over the mean square without one."""
+    """Return a mean squared difference over a variance of at least ``least``, as a root; over the mean square without one."""
     if not difference:
         return 0.0
     variance = max(square - mean * mean, least)

@@ -3,7 +3,7 @@
 A rule has one place: a function in the module of its family, under :func:`snnmap.core.rules.rule`, with id, name, what it
 judges, and what a build makes of it (``stops_folding``, ``mended_by``, ``requantised``); its docstring is what users read.
 Beside it stand only its case in ``tests/rule_cases.py`` (a network that breaks it, one at its limit) and what
-``SNNMAP_UPDATE_GOLDEN=1 pytest tests/drc/test_rules.py`` writes: its messages and ``RULES.md``.
+``SNNMAP_UPDATE_GOLDEN=1 pytest tests/lif/drc/test_rules.py`` writes: its messages and ``RULES.md``.
 """
 
 from snnmap.core.rules import RULES, Rule, explain_rule, format_rules

@@ -433,7 +433,7 @@ def _describe(agreement: Agreement) -> str:
 
 
 def _chance(agreeing: int, n: int, share: float) -> float:
-    """Give the chance of so few agreeing samples, or fewer, of ``n``, where a share of all samples agrees."""
+    """Return the chance of so few agreeing samples, or fewer, of ``n``, where a share of all samples agrees."""
     if share >= 1.0 or agreeing >= n:
         return 1.0 if agreeing >= n else 0.0
     if n > _MOST_SUMMED:  # the normal distribution serves

@@ -16,7 +16,7 @@ __all__ = ["memories_of"]
 
 
 def memories_of(mapped: MappedNetwork) -> tuple[tuple[str, WeightMemory, tuple[CsrMatrix, ...]], ...]:
-    """Give name, record and matrices of the three kinds of weight memory, with relays' synapses onto themselves."""
+    """Return name, record and matrices of the three kinds of weight memory, with relays' synapses onto themselves."""
     weights = {kind: mapped.weights(kind) for kind in MemoryKind}
     weights[MemoryKind.RECURRENT] = (_with_own_synapses(mapped), *weights[MemoryKind.RECURRENT][1:])
     return tuple((kind.weights_name, mapped.chip.memory(kind), matrices) for kind, matrices in weights.items())
@@ -343,7 +343,7 @@ def _report_reach(mapped: MappedNetwork, slots: IntArray, reach: range, what: st
 def _group(
     mapped: MappedNetwork, wrong: BoolArray, *, by_input: bool = False, by_output: bool = False
 ) -> Iterator[tuple[Location, IntArray]]:
-    """Give place and slots of each run of wrong slots of one population or port (relays apart)."""
+    """Yield place and slots of each run of wrong slots of one population or port (relays apart)."""
     table = mapped.table
     if by_input:
         source, neuron, hop = table.channel_source, table.channel_neuron, np.zeros_like(table.channel_source)
@@ -360,7 +360,7 @@ def _group(
 
 
 def _locate(mapped: MappedNetwork, source: str, hop: int) -> Location:
-    """Give the place of a population or port, or of its relays at one hop."""
+    """Return the place of a population or port, or of its relays at one hop."""
     name, module = f"{source} (relay {hop})" if hop else source, mapped.modules.get(source, "")
     if source in {port.name for port in mapped.inputs}:
         return Location(port=name, source=module)

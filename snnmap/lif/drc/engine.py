@@ -39,7 +39,7 @@ _CRASH_ID, _CRASH_NAME = "SNN001", "rule-crashed"
 
 
 def find_rule(diagnostic: Diagnostic) -> Rule | None:
-    """Give the rule that a finding is of; None where it tells of a rule that crashed."""
+    """Return the rule that a finding is of; None where it tells of a rule that crashed."""
     return None if diagnostic.rule == _CRASH_ID else RULES[diagnostic.rule]
 
 
@@ -72,7 +72,7 @@ def check_comparison(comparison: Comparison, chip: Chip) -> Report:
 
 
 def find_runs(wrong: BoolArray) -> Iterator[tuple[int, int]]:
-    """Give first and last-plus-one index of each run of True."""
+    """Yield first and last-plus-one index of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], wrong, [False]]).astype(np.int8)))
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 

@@ -234,7 +234,7 @@ def check_integers(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
 
 def _take_codable(values: FloatArray, smallest: float) -> FloatArray:
-    """Give decays, a half where one is out of range, of which other rules tell."""
+    """Return decays, a half where one is out of range, of which other rules tell."""
     return np.where((values >= smallest) & (values <= 1), values, 0.5)
 
 
@@ -252,7 +252,7 @@ def _receives(network: Network, population: Population, synapse: int) -> BoolArr
 
 
 def _gain_error(trained: FloatArray, coded: FloatArray) -> FloatArray:
-    """Give the relative difference of ``1 / (1 - decay)``; 1 for a state that never decays, which no shift gives."""
+    """Return the relative difference of ``1 / (1 - decay)``; 1 for a state that never decays, which no shift gives."""
     lost, kept_apart = 1.0 - trained, 1.0 - coded
     differs = np.abs(1.0 - lost / np.where(kept_apart > 0, kept_apart, 1.0))
     return np.where(lost > 0, differs, np.where(kept_apart > 0, 1.0, 0.0))

@@ -13,7 +13,7 @@ __all__ = ["lower_network", "stretch_network"]
 
 
 def lower_network(network: Network) -> Network:
-    """Give the same network without spike sums, one projection for each source, target, synapse and delay.
+    """Return the same network without spike sums, one projection for each source, target, synapse and delay.
 
     Exact: ``W (a + b) = W a + W b``, and projections between the same pair add. Projections come out sorted, under
     canonical names; entries that cancel to 0 are gone.

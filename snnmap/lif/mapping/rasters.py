@@ -78,7 +78,7 @@ def drive_populations(
 
 
 def _trace_back(network: Network, population: Population) -> dict[str, FloatArray]:
-    """Give, as if all were linear, by how much channels drive the neurons that take most: ``(size, n_chosen)`` by port."""
+    """Return, as if all were linear, by how much channels drive the neurons that take most: ``(size, n_chosen)`` by port."""
     chosen = _choose_neurons(network, population)
     reach = {port.name: np.zeros((port.size, chosen.size)) for port in network.inputs}
     thresholds = {part.name: np.where(np.isfinite(part.threshold), part.threshold, 1.0) for part in network.populations}

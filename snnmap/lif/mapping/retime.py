@@ -32,7 +32,7 @@ class Retiming:
     hops: Mapping[str, int]
 
     def route(self, network: Network, pre: str, post: str, synapse: int, delay_steps: int) -> Route:
-        """Give the way of a projection of the lowered network through the chip, by its ends, synapse and delay."""
+        """Return the way of a projection of the lowered network through the chip, by its ends, synapse and delay."""
         return find_route(network, pre, post, self.relay_steps[projection_name(pre, post, synapse, delay_steps)])
 
 
@@ -119,7 +119,7 @@ class _Problem:
 
 
 def _leader(network: Network, name: str) -> str:
-    """Give one name for all populations whose lag must be that of ``name`` because output ports read them together."""
+    """Return one name for all populations whose lag must be that of ``name`` because output ports read them together."""
     group = {name}
     while True:
         grown = group.union(*(port.populations for port in network.outputs if group & set(port.populations)))
@@ -131,7 +131,7 @@ def _leader(network: Network, name: str) -> str:
 def _edge_rows(
     network: Network, chip: Chip, lag: dict[str, int], arrival: dict[str, int]
 ) -> tuple[list[list[tuple[int, int]]], list[float]]:
-    """Give constraint rows as (variable, coefficient) lists, and their lower bounds."""
+    """Return constraint rows as (variable, coefficient) lists, and their lower bounds."""
     rows, low = [], []
     for edge in network.projections:
         needed = delay_on_chip(network, chip, edge.pre, edge.post) - edge.delay_steps

@@ -47,7 +47,7 @@ class Verification:
         return tuple(name for name, count in self.spikes.items() if count == 0 and not self.moves.get(name, 0))
 
     def merge(self, other: "Verification") -> "Verification":
-        """Give what two runs of the same networks showed together."""
+        """Return what two runs of the same networks showed together."""
         return Verification(
             n_compared=self.n_compared + other.n_compared,
             mismatches=_add(self.mismatches, other.mismatches),
@@ -125,7 +125,7 @@ def _run_both(network: Network, lowered: Network, mapped: MappedNetwork, rasters
 
 @np.errstate(over="ignore")
 def _choose_grid(network: Network, rasters: Mapping[str, IntArray]) -> dict[str, FloatArray]:
-    """Give the steps to round weights to, ``(n_synapses, size)`` by population: as fine as sums of all weights stay exact.
+    """Return the steps to round weights to, ``(n_synapses, size)`` by population: as fine as sums of all weights stay exact.
 
     A sum over one synapse of one neuron reaches at most the absolute weights times the most spikes of their sources.
     """
@@ -189,7 +189,7 @@ def _compare(source: Recording, folded: Recording, mapped: MappedNetwork) -> Ver
 
 
 def folded_counts(folded: Recording, mapped: MappedNetwork, name: str) -> IntArray:
-    """Give a population's counts from a folded run, its lag taken away: ``(n_samples, n_steps - lag, size)``."""
+    """Return a population's counts from a folded run, its lag taken away: ``(n_samples, n_steps - lag, size)``."""
     slots = mapped.table.output_slots(name)
     area = "outputs" if slots.size else "hidden"
     if not slots.size:
@@ -198,12 +198,12 @@ def folded_counts(folded: Recording, mapped: MappedNetwork, name: str) -> IntArr
 
 
 def folded_potentials(folded: Recording, mapped: MappedNetwork, name: str) -> FloatArray | IntArray:
-    """Give an output population's potentials from a folded run, as :func:`folded_counts`."""
+    """Return an output population's potentials from a folded run, as :func:`folded_counts`."""
     return folded.potentials["outputs"][:, mapped.lags[name] :, mapped.table.output_slots(name)]
 
 
 def folded_currents(folded: Recording, mapped: MappedNetwork, name: str) -> FloatArray | IntArray:
-    """Give an output population's synaptic currents from a folded run, summed over its synapses, as :func:`folded_counts`.
+    """Return an output population's synaptic currents from a folded run, summed over its synapses, as :func:`folded_counts`.
 
     The sum is what the membrane sees in the step. A network's synapse decays before its input arrives, the chip's after,
     with weights that are stored over alpha: after the step both currents are the same, the chip's times

@@ -270,7 +270,7 @@ class Comparison:
         return [f"against the network that was converted: error {c.error:.1%} of the spread; same class in {same:.1%}"]
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the comparison as JSON values; what is infinite is null."""
+        """Return the comparison as JSON values; what is infinite is null."""
         plain: dict[str, Any] = _to_finite({"inputs": self.inputs, **asdict(self)})
         return plain
 

@@ -32,7 +32,7 @@ class BlockKind(IntEnum):
 
     @classmethod
     def of_memory(cls, kind: MemoryKind, part: Part) -> "BlockKind":
-        """Give the kind of block that holds a part of a weight memory."""
+        """Return the kind of block that holds a part of a weight memory."""
         return cls[f"{kind.name}_{part.upper()}"]
 
 
@@ -120,7 +120,7 @@ def _require_no_defects(program: Program) -> None:
 
 
 def _list_areas(chip: Chip, n_inputs: int, n_hidden: int, n_outputs: int) -> list[MemoryArea]:
-    """Give the weight memories as far as they are in use."""
+    """Return the weight memories as far as they are in use."""
     used = n_inputs, n_hidden, n_outputs
     return [MemoryArea(chip, kind, *chip.addresses(kind, *used), kind.shape(*used)) for kind in MemoryKind]
 

@@ -47,7 +47,7 @@ def read_integer_memories(mapped: MappedNetwork) -> tuple[IntegerMemory, ...]:
 
 
 def find_integer_problems(mapped: MappedNetwork) -> Iterator[tuple[str, str, str]]:
-    """Give (place, measured, limit) of everything that is not the chip's integer."""
+    """Yield (place, measured, limit) of everything that is not the chip's integer."""
     memories = read_integer_memories(mapped)
     shift_of = {kind: memory.shift for kind, memory in zip(MemoryKind, memories, strict=True)}
     for memory in memories:

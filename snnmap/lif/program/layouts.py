@@ -60,7 +60,7 @@ class LayoutCodec(Protocol):
     """A layout: :meth:`pack` and :meth:`unpack` are each other's inverse."""
 
     def pack(self, area: MemoryArea, matrix: CsrMatrix) -> list[Words]:
-        """Give the words of each part that the layout has."""
+        """Return the words of each part that the layout has."""
         ...
 
     def unpack(self, area: MemoryArea, take: TakeWords) -> CsrMatrix:
@@ -69,7 +69,7 @@ class LayoutCodec(Protocol):
 
 
 def find_codec(area: MemoryArea) -> LayoutCodec:
-    """Give the layout of a memory.
+    """Return the layout of a memory.
 
     Raises:
         FormatError: nothing here lays memories out so.
@@ -156,7 +156,7 @@ def _pack_lists(area: MemoryArea, stored: CsrMatrix, owners: range, length_bits:
 def _unpack_lists(
     area: MemoryArea, take: TakeWords, owners: range, n_others: int, length_bits: int
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Give owner, other neuron and weight of each synapse."""
+    """Return owner, other neuron and weight of each synapse."""
     lengths = take("lengths", length_bits, len(owners))
     words = take("weights", area.word_bits, int(lengths.sum()))
     owner, other = np.repeat(np.arange(owners.start, owners.stop), lengths), words >> area.weight_bits

@@ -81,17 +81,17 @@ class SlotTable:
             replace_array(self, name, freeze_int(getattr(self, name)))
 
     def hidden_slots(self, name: str, *, hop: int = 0) -> IntArray:
-        """Give the hidden slots of a population (or of its relays at one hop), in neuron order."""
+        """Return the hidden slots of a population (or of its relays at one hop), in neuron order."""
         chosen = np.flatnonzero((self.hidden_source == self._index(name)) & (self.hidden_hop == hop))
         return chosen[np.argsort(self.hidden_neuron[chosen], kind="stable")]
 
     def output_slots(self, name: str) -> IntArray:
-        """Give the output neurons of a population, in neuron order."""
+        """Return the output neurons of a population, in neuron order."""
         chosen = np.flatnonzero(self.output_source == self._index(name))
         return chosen[np.argsort(self.output_neuron[chosen], kind="stable")]
 
     def channels(self, name: str) -> IntArray:
-        """Give the input channels of a port, in order."""
+        """Return the input channels of a port, in order."""
         return np.flatnonzero(self.channel_source == self._index(name))
 
     def _index(self, name: str) -> int:
@@ -148,17 +148,17 @@ class MappedNetwork:
         return tuple(dict.fromkeys(name for port in self.output_ports for name in port.populations))
 
     def weights(self, kind: MemoryKind) -> tuple[CsrMatrix, ...]:
-        """Give the weights of one kind of memory, one matrix a synapse."""
+        """Return the weights of one kind of memory, one matrix a synapse."""
         matrices: tuple[CsrMatrix, ...] = getattr(self, kind.weights_name)
         return matrices
 
     def with_weights(self, weights: Mapping[MemoryKind, tuple[CsrMatrix, ...]]) -> Self:
-        """Give the network with other weights in some kinds of memory."""
+        """Return the network with other weights in some kinds of memory."""
         changes: dict[str, Any] = {kind.weights_name: matrices for kind, matrices in weights.items()}
         return replace(self, **changes)
 
     def route(self, pre: str, post: str, delay_steps: int) -> Route:
-        """Give the way of a projection of the source network: which memory stores its weights, and for which relay.
+        """Return the way of a projection of the source network: which memory stores its weights, and for which relay.
 
         Args:
             pre: input port or population.
@@ -169,15 +169,15 @@ class MappedNetwork:
         return find_route(self, pre, post, steps - delay_on_chip(self, self.chip, pre, post))
 
     def delay_of(self, pre: str, post: str, hop: int) -> int:
-        """Give the delay in the source network of a projection that leaves ``pre`` at a relay; :meth:`route` back to front."""
+        """Return the delay in the source network of a projection that leaves ``pre`` at a relay; :meth:`route` back to front."""
         return hop + delay_on_chip(self, self.chip, pre, post) - self.lags[post] + self.lags.get(pre, 0)
 
     def source_slots(self, pre: str, route: Route) -> IntArray:
-        """Give the rows of a route's memory that stand for a source, in neuron order: input channels or hidden slots."""
+        """Return the rows of a route's memory that stand for a source, in neuron order: input channels or hidden slots."""
         return self.table.channels(pre) if route.is_from_channels else self.table.hidden_slots(pre, hop=route.hop)
 
     def relay_lag(self, name: str, hop: int) -> int:
-        """Give the steps by which a source's k-th relay runs behind the source network; hop 0 is the source itself."""
+        """Return the steps by which a source's k-th relay runs behind the source network; hop 0 is the source itself."""
         is_input = any(port.name == name for port in self.inputs)
         # the first relay of an input port answers in the step in which its input arrives, each later one a step after
         steps = self.chip.memory(MemoryKind.INPUT).delay_steps + hop - 1 if is_input and hop else hop

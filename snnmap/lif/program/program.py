@@ -95,11 +95,11 @@ class Program:
         return self.memory(MemoryKind.INPUT).weights[0].shape[0]
 
     def memory(self, kind: MemoryKind) -> StoredWeights:
-        """Give the weights and the weight shift of one kind of memory."""
+        """Return the weights and the weight shift of one kind of memory."""
         return StoredWeights(getattr(self, kind.weights_name), getattr(self, kind.shift_name))
 
     def with_weights(self, weights: Mapping[MemoryKind, tuple[CsrMatrix, ...]]) -> Self:
-        """Give the program with other weights in some kinds of memory."""
+        """Return the program with other weights in some kinds of memory."""
         changes: dict[str, Any] = {kind.weights_name: matrices for kind, matrices in weights.items()}
         return replace(self, **changes)
 

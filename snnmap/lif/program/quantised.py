@@ -36,7 +36,7 @@ class TensorError:
     lost_share: float = 0.0
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the entry as JSON values."""
+        """Return the entry as JSON values."""
         return asdict(self)
 
 
@@ -69,7 +69,7 @@ class QuantisedNetwork:
             replace_array(self, name, freeze_float(getattr(self, name)))
 
     def readout_scale(self, readout: Readout) -> FloatArray:
-        """Give chip units per trained unit of what is read of each output neuron, ``(n_outputs,) float64``."""
+        """Return chip units per trained unit of what is read of each output neuron, ``(n_outputs,) float64``."""
         if readout == "spikes":
             return np.ones(self.output_scale.size)
         return self.output_scale if readout == "potential" else self.output_current_scale

@@ -9,7 +9,7 @@ __all__ = ["fits_relay_cell", "relay_memories"]
 
 
 def relay_memories(mapped: MappedNetwork) -> tuple[MemoryKind, ...]:
-    """Give the memories that relays have weights in: two, where one repeats an input channel."""
+    """Return the memories that relays have weights in: two, where one repeats an input channel."""
     relays = np.asarray(mapped.table.hidden_hop > 0)
     from_input = any(relays[matrix.indices].any() for matrix in mapped.weights(MemoryKind.INPUT))
     return HIDDEN_MEMORIES if from_input else (MemoryKind.RECURRENT,)

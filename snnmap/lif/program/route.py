@@ -44,14 +44,14 @@ class Route:
 
 
 def find_route(network: HasPorts, pre: str, post: str, hop: int) -> Route:
-    """Give the route of a projection that leaves the source at one of its relays, or at hop 0 at itself."""
+    """Return the route of a projection that leaves the source at one of its relays, or at hop 0 at itself."""
     if hop == 0 and _is_input(network, pre):
         return Route(memory=MemoryKind.INPUT, hop=hop)
     return Route(memory=MemoryKind.OUTPUT if post in network.output_populations else MemoryKind.RECURRENT, hop=hop)
 
 
 def delay_on_chip(network: HasPorts, chip: Chip, pre: str, post: str) -> int:
-    """Give the steps that the chip takes from source to target without relays; each relay is a step more."""
+    """Return the steps that the chip takes from source to target without relays; each relay is a step more."""
     return chip.memory(find_route(network, pre, post, 0).memory).delay_steps
 
 

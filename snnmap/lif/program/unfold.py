@@ -17,7 +17,7 @@ __all__ = ["as_folded_network", "projection_name", "rebuild_projections", "unfol
 
 
 def projection_name(pre: str, post: str, synapse: int, delay_steps: int) -> str:
-    """Give the canonical name of the one projection between two parts with this synapse and delay.
+    """Return the canonical name of the one projection between two parts with this synapse and delay.
 
     No two projections share one: a name that could be taken for an arrow is written as JSON writes it.
 
@@ -33,7 +33,7 @@ def _quote(name: str) -> str:
 
 
 def as_folded_network(mapped: MappedNetwork) -> Network:
-    """Give the folded network as it stands: one input port, one recurrent population ``hidden``, one ``outputs``."""
+    """Return the folded network as it stands: one input port, one recurrent population ``hidden``, one ``outputs``."""
     chip = mapped.chip
     areas = (
         (
@@ -91,7 +91,7 @@ def unfold_network(mapped: MappedNetwork) -> Network:
 
 
 def rebuild_projections(mapped: MappedNetwork, program: Program | None = None) -> Iterator[Projection]:
-    """Give the projections between populations that weights in slot order stand for; relays become delays.
+    """Yield the projections between populations that weights in slot order stand for; relays become delays.
 
     Args:
         mapped: whose slots and lags apply, and whose weights where no program is given.

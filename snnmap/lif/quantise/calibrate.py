@@ -160,7 +160,7 @@ class _Swing:
 
 
 def _delay(values: Any) -> Any:
-    """Give the values ``(n_samples, n_steps, n)`` of the step before, 0 before the first."""
+    """Return the values ``(n_samples, n_steps, n)`` of the step before, 0 before the first."""
     return np.pad(values[:, :-1], ((0, 0), (1, 0), (0, 0)))
 
 
@@ -181,7 +181,7 @@ def _bound_sums(parameters: NeuronParameters, currents: FloatArray, arriving: _A
 
 
 def _measure_return(potentials: FloatArray, counts: IntArray, threshold: FloatArray) -> FloatArray:
-    """Give how deep below 0 potentials must be held so that no spike is lost or gained, ``(n,)`` in thresholds.
+    """Return how deep below 0 potentials must be held so that no spike is lost or gained, ``(n,)`` in thresholds.
 
     What saturates at a depth D returns too high by what it sank below it. That shows once it is at the threshold again, or
     would be but for having sunk that low::

@@ -41,6 +41,6 @@ def code_decays(parameters: NeuronParameters, chip: Chip) -> DecayCodes:
 
 
 def _gain_ratio(trained: FloatArray, coded: FloatArray) -> FloatArray:
-    """Give what an input must be multiplied by to keep the gain; 1 where the trained state never decays."""
+    """Return what an input must be multiplied by to keep the gain; 1 where the trained state never decays."""
     lost = 1.0 - trained
     return np.where(lost > 0, (1.0 - coded) / np.where(lost > 0, lost, 1.0), 1.0)

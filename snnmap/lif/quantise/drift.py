@@ -11,7 +11,7 @@ __all__ = ["find_bias"]
 def find_bias(
     family: Family, dash_syn: IntArray, dash_mem: IntArray, current_levels: FloatArray, potential_levels: FloatArray
 ) -> FloatArray:
-    """Give the bias that cancels the mean drift of currents and potential.
+    """Return the bias that cancels the mean drift of currents and potential.
 
     What a current drifts by in a step stays in it for ``1 / (1 - alpha)`` steps, and enters the potential in each of them.
 

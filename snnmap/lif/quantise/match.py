@@ -173,7 +173,7 @@ def _rewire(network: Network, population: Population, factor: FloatArray, self_w
 
 
 def _take_name(name: str, taken: set[str]) -> str:
-    """Give a projection's name, with as many marks behind it as it takes to be the only one, and note it as taken."""
+    """Return a projection's name, with as many marks behind it as it takes to be the only one, and note it as taken."""
     while name in taken:
         name += "'"
     taken.add(name)
@@ -253,7 +253,7 @@ def _solve_single(
 
 
 def _least_error(options: list[tuple[IntArray, FloatArray, FloatArray]]) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Give, neuron for neuron, the option with the smallest error."""
+    """Return, neuron for neuron, the option with the smallest error."""
     dash, factor, error = options[0]
     for other_dash, other_factor, other_error in options[1:]:
         better = other_error < error
@@ -316,7 +316,7 @@ def _least_squares(
 
 
 def _largest_dash(decays: FloatArray, chip: Chip) -> int:
-    """Give the largest code worth trying: one above the slowest decay's."""
+    """Return the largest code worth trying: one above the slowest decay's."""
     top = chip.bits.dash_max
     return min(top, int(chip.family.code_synapses(decays, top).max()) + 1)
 

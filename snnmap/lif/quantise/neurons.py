@@ -165,12 +165,12 @@ class _Responses:
         return self.responses[int(self.kind[neuron])]
 
     def power(self) -> FloatArray:
-        """Give the power of each neuron's strongest kernel, ``(n,)``."""
+        """Return the power of each neuron's strongest kernel, ``(n,)``."""
         return np.array([response.power.max() for response in self.responses])[self.kind]
 
 
 def _respond(dash_syn: IntArray, dash_mem: int, family: Family, n_steps: float = math.inf) -> Response:
-    """Give the response to a weight in a run of some steps, longer than which no membrane remembers."""
+    """Return the response to a weight in a run of some steps, longer than which no membrane remembers."""
     codes, gains = family.synapse_factors(dash_syn), family.weight_gain(dash_syn)
     b = np.minimum(family.membrane_factors(dash_mem), 1.0 - 1.0 / n_steps)
     synapses = list(zip(codes, gains, strict=True))
@@ -187,7 +187,7 @@ def _current_levels(
     scale: FloatArray,
     family: Family,
 ) -> FloatArray:
-    """Give quantiles of the currents on the chip, ``(n_levels, n_synapses, n)`` in state units.
+    """Return quantiles of the currents on the chip, ``(n_levels, n_synapses, n)`` in state units.
 
     Measured ones hold where a neuron uses one synapse. Where weights are shared between two, a current is taken to spread evenly
     about its mean, as mean and variance of the sources' counts make it.
@@ -225,7 +225,7 @@ def _measure_demand(memory: MemoryWeights, squares: FloatArray, decays: DecayCod
 
 
 def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tuple[IntArray, FloatArray]:
-    """Give threshold codes, and scales at which they are exact."""
+    """Return threshold codes, and scales at which they are exact."""
     finite = np.isfinite(threshold)
     code = np.clip(np.floor(np.where(finite, threshold * scale, bits.threshold_max)), 1, bits.threshold_max)
     exact = np.where(finite, code / np.where(finite, threshold, 1.0), scale)
@@ -325,7 +325,7 @@ class _OneNeuron:
 
 
 def _by_target(target: IntArray) -> list[slice]:
-    """Give the slice of each target in a sorted array of targets."""
+    """Return the slice of each target in a sorted array of targets."""
     edges = [0, *(np.flatnonzero(np.diff(target)) + 1).tolist(), target.size]
     return [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
 
@@ -370,7 +370,7 @@ def _weight_errors(
 
 
 def _find_lost_share(trained: FloatArray, chip: FloatArray, target: IntArray) -> float:
-    """Give the largest share of a neuron's sum of magnitudes that became 0."""
+    """Return the largest share of a neuron's sum of magnitudes that became 0."""
     size = np.abs(trained)
     everything = np.bincount(target, weights=size)
     lost = np.bincount(target, weights=np.where(chip == 0, size, 0.0))

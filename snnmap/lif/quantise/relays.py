@@ -58,14 +58,14 @@ def insert_relays(mapped: MappedNetwork, program: Program) -> Program:
 
 
 def _relay_wiring(mapped: MappedNetwork, kind: MemoryKind, weight: int) -> CsrMatrix:
-    """Give the synapses onto relays in one kind of memory, with a relay cell's weight."""
+    """Return the synapses onto relays in one kind of memory, with a relay cell's weight."""
     wiring = mapped.weights(kind)[0]
     mine = (mapped.table.hidden_hop > 0)[wiring.indices]
     return CsrMatrix.from_triplets(wiring.rows[mine], wiring.indices[mine], np.full(int(mine.sum()), weight), wiring.shape)
 
 
 def _scale(matrix: CsrMatrix, n_bits: int) -> CsrMatrix:
-    """Give weights as words of a memory whose shift is this much smaller than that of the unit."""
+    """Return weights as words of a memory whose shift is this much smaller than that of the unit."""
     return matrix.with_data(matrix.data.astype(np.int64) << n_bits)
 
 

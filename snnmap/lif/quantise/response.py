@@ -19,7 +19,7 @@ LARGEST_DECAY = 1.0 - 2.0**-16
 
 
 def kernel_product(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.ArrayLike) -> FloatArray:
-    """Give ``sum over t of k_ab[t] k_cd[t]``; symmetric in ``a, b`` and in ``c, d``."""
+    """Return ``sum over t of k_ab[t] k_cd[t]``; symmetric in ``a, b`` and in ``c, d``."""
     a, b = _apart(a, b)
     c, d = _apart(c, d)
     total = _series(a * c) - _series(a * d) - _series(b * c) + _series(b * d)
@@ -27,12 +27,12 @@ def kernel_product(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.
 
 
 def kernel_sum(a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
-    """Give ``sum over t of k_ab[t]``: the potential that a constant input of 1 reaches."""
+    """Return ``sum over t of k_ab[t]``: the potential that a constant input of 1 reaches."""
     return np.asarray(1.0 / ((1.0 - _clip(a)) * (1.0 - _clip(b))), np.float64)
 
 
 def tail_product(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.ArrayLike) -> FloatArray:
-    """Give ``sum over t of k_ab[t] (c**(t+1) - d**(t+1))``: a self-synapse's kernel against a difference of two decays."""
+    """Return ``sum over t of k_ab[t] (c**(t+1) - d**(t+1))``: a self-synapse's kernel against a difference of two decays."""
     a, b = _apart(a, b)
     c, d = _clip(c), _clip(d)
     total = _series(a * c) - _series(a * d) - _series(b * c) + _series(b * d)
@@ -40,12 +40,12 @@ def tail_product(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.Ar
 
 
 def tail_sum(c: npt.ArrayLike, d: npt.ArrayLike) -> FloatArray:
-    """Give ``sum over t of (c**(t+1) - d**(t+1))``."""
+    """Return ``sum over t of (c**(t+1) - d**(t+1))``."""
     return np.asarray(_series(_clip(c)) - _series(_clip(d)), np.float64)
 
 
 def _series(x: FloatArray) -> FloatArray:
-    """Give ``x + x**2 + ...``."""
+    """Return ``x + x**2 + ...``."""
     return np.asarray(x / (1.0 - x), np.float64)
 
 

@@ -41,7 +41,7 @@ class Response:
 
     @property
     def shape_power(self) -> FloatArray:
-        """Give what is left of ``power`` for errors whose kernels add up to nothing: ``P - t t' / length``."""
+        """Return what is left of ``power`` for errors whose kernels add up to nothing: ``P - t t' / length``."""
         return np.asarray(self.power - np.outer(self.total, self.total) / self.length, np.float64)
 
 
@@ -59,7 +59,7 @@ class SourceMoments:
 
     @classmethod
     def of_independent(cls, mean: FloatArray, variance: FloatArray, response: Response) -> "SourceMoments":
-        """Give the moments of sources whose counts are independent from each other and from step to step."""
+        """Return the moments of sources whose counts are independent from each other and from step to step."""
         return cls(variance=variance, together=np.outer(mean, mean) + np.diag(variance / response.length))
 
 
@@ -179,12 +179,12 @@ class _Search:
         return cls(moves, along, own, cross, power, error.copy(), pull, sources.together)
 
     def changes(self) -> FloatArray:
-        """Give by how much each move of each row changes the expected square, ``(n_moves, n)``."""
+        """Return by how much each move of each row changes the expected square, ``(n_moves, n)``."""
         shapes = sum(self.cross[:, s, np.newaxis] * self.error[:, s] for s in range(self.moves.shape[1]))
         return np.asarray(self.own + 2.0 * self.along * self.pull + self.power * shapes, np.float64)
 
     def find_pair(self, change: FloatArray) -> tuple[int, ...]:
-        """Give the two moves of different sources that help most together, one of them among the least bad; none if none do."""
+        """Return the two moves of different sources that help most together, one of them among the least bad; none if none do."""
         size = change.shape[1]
         first = np.argsort(change, axis=None, kind="stable")[:_FIRST_OF_PAIR]
         first = first[np.isfinite(change.flat[first])]
@@ -204,14 +204,14 @@ class _Search:
 
 
 def expected_error(error: FloatArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> float:
-    """Give the root of what :func:`round_weights` minimises, for errors ``(n, n_synapses)`` in steps of the weights."""
+    """Return the root of what :func:`round_weights` minimises, for errors ``(n, n_synapses)`` in steps of the weights."""
     own = sources.variance * lsb * lsb * _quadratic(error, error, response.shape_power)
     along = lsb * _along(error, response.total)
     return math.sqrt(max(0.0, math.fsum((own + along * _pull(error, lsb, sources, response)).tolist())))
 
 
 def fit_gain(exact: FloatArray, rounded: IntArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> float:
-    """Give the factor on the exact weights at which rounded ones are nearest to them: for few sources a scale that suits them.
+    """Return the factor on the exact weights at which rounded ones are nearest to them: for few sources a scale that suits them.
 
     With ``c`` and ``w`` what rounded and exact weights bring, source by source, ``|c - x w|`` over ``x`` is least, as a share of
     the scale, where ``x = c'M c / w'M c``.
@@ -244,13 +244,13 @@ def _round_pairs(exact: FloatArray, rounded: FloatArray, both: BoolArray, respon
 
 
 def _pull(error: FloatArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> FloatArray:
-    """Give the mean product of each source's count with what the potential is off by, ``(n,)``, by elementwise arithmetic."""
+    """Return the mean product of each source's count with what the potential is off by, ``(n,)``, by elementwise arithmetic."""
     along = lsb * _along(error, response.total)
     return np.asarray((sources.together * along[:, np.newaxis]).sum(axis=0), np.float64)  # row after row
 
 
 def _quadratic(one: FloatArray, other: FloatArray, power: FloatArray) -> FloatArray:
-    """Give ``one' P other`` row by row, by elementwise arithmetic alone."""
+    """Return ``one' P other`` row by row, by elementwise arithmetic alone."""
     total = np.zeros(one.shape[0])
     for i in range(one.shape[1]):
         for j in range(one.shape[1]):

@@ -92,7 +92,7 @@ def choose_scaling(
 def _state_ceiling(
     demands: Sequence[MemoryDemand], threshold: FloatArray, bias: FloatArray, peak: FloatArray, bits: Bits, readout_margin: float
 ) -> FloatArray:
-    """Give the largest scale at which threshold, bias and states fit; of neurons that were never driven, their largest weight."""
+    """Return the largest scale at which threshold, bias and states fit; of neurons never driven, their largest weight."""
     finite = np.isfinite(threshold)
     seen = np.where(peak > 0, peak, np.maximum.reduce([demand.largest for demand in demands]))
     expected = np.maximum(seen * np.where(finite, _PEAK_MARGIN, readout_margin), np.where(finite, threshold, 0.0))

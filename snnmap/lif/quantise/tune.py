@@ -92,7 +92,7 @@ class Tuner(Generic[_State]):
         return state, tuple(tunings)
 
     def _search(self, state: _State, name: str, found: Mapping[str, int]) -> tuple[float, _State, Mapping[str, int]]:
-        """Give the best shift of one population (0 where none helps), its state and the spikes with it."""
+        """Return the best shift of one population (0 where none helps), its state and the spikes with it."""
         best = 0.0, state, found
         wanted = self.wanted[name]
         tried = [(0.0, _log_rate(found[name], wanted))]
@@ -119,7 +119,7 @@ class Tuner(Generic[_State]):
 
 
 def _next_place(tried: list[tuple[float, float]]) -> float:
-    """Give where to try next: between the nearest places on both sides of the aim, or on along the secant."""
+    """Return where to try next: between the nearest places on both sides of the aim, or on along the secant."""
     low = max((point for point in tried if point[1] < 0), default=None, key=lambda point: point[1])
     high = min((point for point in tried if point[1] >= 0), default=None, key=lambda point: point[1])
     if low and high:

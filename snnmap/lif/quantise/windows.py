@@ -38,7 +38,7 @@ class SourceCounts:
         self._windows: dict[int, FloatArray] = {}
 
     def moments(self, sources: IntArray, response: Response) -> SourceMoments:
-        """Give the moments of some sources, as a potential with this response sees them.
+        """Return the moments of some sources, as a potential with this response sees them.
 
         Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments
         are drawn to those of independent sources.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba.extending import register_jitable
 
 from snnmap.chip import Family, MemoryKind, find_family
-from snnmap.chip.arithmetic import IntegerRules, compile_integer_rules
+from snnmap.chip.arithmetic import IntegerRules, compile_integer_rules, named_after
 from snnmap.core import CsrMatrix, IntArray
 from snnmap.lif.program import NeuronCodes, Program
 from snnmap.lif.simulator.run import Run
@@ -59,7 +59,7 @@ def run_batch(program: Program, raster: IntArray, run: Run) -> None:
 
 
 def _flatten(matrices: tuple[CsrMatrix, ...]) -> tuple[npt.NDArray[Any], ...]:
-    """Give row starts ``(n_synapses, n_pre + 1)``, targets and weights of all synapses in one array each."""
+    """Return row starts ``(n_synapses, n_pre + 1)``, targets and weights of all synapses in one array each."""
     offsets = np.cumsum([0, *(matrix.nnz for matrix in matrices[:-1])])
     starts = np.stack([matrix.indptr + offset for matrix, offset in zip(matrices, offsets, strict=True)])
     targets = np.concatenate([matrix.indices for matrix in matrices]).astype(np.int32)
@@ -72,7 +72,7 @@ def _stack(codes: NeuronCodes) -> tuple[IntArray, ...]:
 
 
 def _arrays(run: Run, area: str) -> tuple[IntArray, ...]:
-    """Give the arrays of an area, empty where nothing is recorded."""
+    """Return the arrays of an area, empty where nothing is recorded."""
     return (
         run.counts.get(area, _NO_COUNTS),
         run.potentials.get(area, _NO_COUNTS),
@@ -93,10 +93,11 @@ def _store(arrays: Any, sample: int, step: int, counts: Any, potentials: Any, cu
 # Loops of a step with a family's rules; plain functions, which the compiler takes into its loop over samples.
 
 
-def _build_begin(rules: IntegerRules) -> Any:
+def _build_begin(family: Family, rules: IntegerRules) -> Any:
     enter = rules.enter
 
     @_within
+    @named_after(family)
     def begin(currents: Any, codes: Any) -> None:
         dash_syn = codes[0]
         for synapse in range(currents.shape[0]):
@@ -106,10 +107,11 @@ def _build_begin(rules: IntegerRules) -> Any:
     return begin
 
 
-def _build_receive(rules: IntegerRules) -> Any:
+def _build_receive(family: Family, rules: IntegerRules) -> Any:
     deliver = rules.deliver
 
     @_within
+    @named_after(family)
     def receive(currents: Any, synapses: Any, shift: int, counts: Any, bits: int) -> int:
         """Deliver spike counts of all sources in ascending order; give the synaptic operations that took."""
         starts, targets, weights = synapses
@@ -128,10 +130,11 @@ def _build_receive(rules: IntegerRules) -> Any:
     return receive
 
 
-def _build_update(rules: IntegerRules) -> Any:
+def _build_update(family: Family, rules: IntegerRules) -> Any:
     settle, integrate = rules.settle, rules.integrate
 
     @_within
+    @named_after(family)
     def update(currents: Any, potentials: Any, codes: Any, bits: int) -> None:
         """Settle and integrate all neurons, up to the spike test."""
         dash_syn, dash_mem, _, bias = codes
@@ -146,10 +149,11 @@ def _build_update(rules: IntegerRules) -> Any:
     return update
 
 
-def _build_fire_all(rules: IntegerRules) -> Any:
+def _build_fire_all(family: Family, rules: IntegerRules) -> Any:
     fire = rules.fire
 
     @_within
+    @named_after(family)
     def fire_all(potentials: Any, codes: Any, alias: Any, counts: Any, max_count: int, bits: int) -> int:
         """Fire all neurons in ascending order, aliases in the same step; write counts and give their sum."""
         thresholds = codes[2]
@@ -180,10 +184,11 @@ def _build_kernel(family: Family, stamp: str) -> Callable[..., str]:
     the arithmetic a change of the key.
     """
     rules = compile_integer_rules(family)
-    begin, receive = _build_begin(rules), _build_receive(rules)
-    update, fire_all = _build_update(rules), _build_fire_all(rules)
+    begin, receive = _build_begin(family, rules), _build_receive(family, rules)
+    update, fire_all = _build_update(family, rules), _build_fire_all(family, rules)
 
     @_compile(nogil=True, cache=True)
+    @named_after(family)
     def run_samples(
         first: int,
         last: int,

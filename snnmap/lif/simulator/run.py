@@ -34,7 +34,7 @@ class Run:
     n_steps: int
 
     def to_recording(self) -> Recording:
-        """Give the record with the profile of all samples."""
+        """Return the record with the profile of all samples."""
         inputs, hidden, outputs, operations = (int(total) for total in self.totals.sum(axis=0))
         profile = Profile(
             n_samples=self.totals.shape[0],

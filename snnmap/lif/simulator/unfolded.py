@@ -155,7 +155,7 @@ class _UnfoldedRun:
 
 
 def _codes_of(quantised: QuantisedNetwork, name: str) -> NeuronCodes:
-    """Give a population's codes in neuron order."""
+    """Return a population's codes in neuron order."""
     table, program = quantised.mapped.table, quantised.program
     slots, codes = table.output_slots(name), program.outputs
     if not slots.size:

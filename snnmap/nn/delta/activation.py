@@ -52,7 +52,7 @@ class DeltaActivation(nn.Module):
         return {**self.__dict__, "changes": []}
 
     def forward(self, z: Tensor) -> Tensor:
-        """Give the quantised activation, of the same shape.
+        """Return the quantised activation, of the same shape.
 
         Raises:
             InputError: in training, ``z`` is not a whole number of sequences.
@@ -64,12 +64,12 @@ class DeltaActivation(nn.Module):
 
 
 def delta_activation_layer(width_bits: int = 8, *, signed: bool = False) -> DeltaActivation:
-    """Give a delta layer with fixed-point activations (Vijayan et al. 2022, eq. 3.6 to 3.8)."""
+    """Return a delta layer with fixed-point activations (Vijayan et al. 2022, eq. 3.6 to 3.8)."""
     return DeltaActivation(FixedPoint(width_bits, signed=signed))
 
 
 def temporal_delta_layer(width_bits: int = 8, *, signed: bool = False, n_channels: int | None = None) -> DeltaActivation:
-    """Give a delta layer with a learned step and no clipping (Vijayan et al. 2022, eq. 3.10 and 3.11)."""
+    """Return a delta layer with a learned step and no clipping (Vijayan et al. 2022, eq. 3.10 and 3.11)."""
     return DeltaActivation(StepQuantiser(width_bits, clip=False, signed=signed, n_channels=n_channels))
 
 
@@ -81,7 +81,7 @@ def insert_delta(
     skip_first: bool = False,
     skip_last: bool = False,
 ) -> nn.Module:
-    """Give a copy of a model with a delta layer after each activation chosen.
+    """Return a copy of a model with a delta layer after each activation chosen.
 
     The model may be new (to train) or trained (to fine-tune, or only to run: the quantisers take their steps from the first
     batch). It takes what it took; :func:`run_frames` gives it sequences. A module called several times a frame, such as one
@@ -149,7 +149,7 @@ def run_frames(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def sparsity_penalty(model: nn.Module) -> Tensor:
-    """Give the l1 norm of the activations' changes in the last pass, divided by the number of neurons.
+    """Return the l1 norm of the activations' changes in the last pass, divided by the number of neurons.
 
     The second term of Vijayan et al. 2022, eq. 3.12, before its factor: the mean over sequences and steps of the sum of
     ``|dZ|`` over the neurons of all delta layers, divided by their number. A first step counts whole, as it is transmitted.
@@ -173,7 +173,7 @@ def sparsity_penalty(model: nn.Module) -> Tensor:
 
 
 def differences(x: Tensor, n_steps: int | None = None) -> Tensor:
-    """Give x_t - x_{t-1}, with x_0 = 0.
+    """Return x_t - x_{t-1}, with x_0 = 0.
 
     Args:
         x: ``(batch, time, ...)``, or ``(batch * n_steps, ...)`` where ``n_steps`` is given.

@@ -81,7 +81,7 @@ class _FanOut:
     n_dense: int = 0
 
     def find(self, layer: SynapticLayer, x: Tensor) -> Tensor:
-        """Give the weights that are not 0 that each value of ``x``, ``(samples and steps, ...)``, meets."""
+        """Return the weights that are not 0 that each value of ``x``, ``(samples and steps, ...)``, meets."""
         mask = effective_weight(layer).detach() != 0
         if x.shape[1:] != self.shape:
             dense = count_fan_out(layer, x[:1], torch.ones_like(mask))
@@ -129,7 +129,7 @@ class DeltaCounter:
         self._handles.clear()
 
     def layers(self) -> tuple[LayerCount, ...]:
-        """Give the counts of every layer that ran, in the order in which they first ran, summed over all passes.
+        """Return the counts of every layer that ran, in the order in which they first ran, summed over all passes.
 
         Raises:
             InputError: nothing ran within the block.
@@ -143,7 +143,7 @@ class DeltaCounter:
         return tuple(self._counts.values())
 
     def total(self) -> LayerCount:
-        """Give the sums over all layers, under the name ``total``.
+        """Return the sums over all layers, under the name ``total``.
 
         Raises:
             InputError: nothing ran within the block.
@@ -151,7 +151,7 @@ class DeltaCounter:
         return add_counts(self.layers())
 
     def table(self) -> str:
-        """Give the counts as text, a line a layer and one in total; see :func:`count_table`.
+        """Return the counts as text, a line a layer and one in total; see :func:`count_table`.
 
         Raises:
             InputError: nothing ran within the block.
@@ -202,13 +202,13 @@ class DeltaCounter:
 
 
 def add_counts(layers: Iterable[LayerCount]) -> LayerCount:
-    """Give the sums over layers, under the name ``total``."""
+    """Return the sums over layers, under the name ``total``."""
     counts = tuple(layers)
     return _add(counts, name="total", n_state=sum(count.n_state for count in counts))
 
 
 def count_table(layers: Iterable[LayerCount]) -> str:
-    """Give counts as text, a line a layer and one in total: what is sparse, and what is left of dense inference's work."""
+    """Return counts as text, a line a layer and one in total: what is sparse, and what is left of dense inference's work."""
     counts = tuple(layers)
     rows = [f"{'layer':20}{'zeros':>8}{'still':>8}{'MACs':>16}{'dense / MACs':>14}{'fetches':>16}{'state':>10}"]
     rows += [
@@ -220,7 +220,7 @@ def count_table(layers: Iterable[LayerCount]) -> str:
 
 
 def count_fan_out(layer: SynapticLayer, frame: Tensor, mask: Tensor) -> Tensor:
-    """Give how many of a layer's weights each input value meets.
+    """Return how many of a layer's weights each input value meets.
 
     That is the gradient of the sum of the layer's outputs, whatever the stride, padding, dilation and groups.
 

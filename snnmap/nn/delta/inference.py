@@ -57,7 +57,7 @@ class DeltaSynapse(nn.Module):
         self._total: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give Y_t of one step's input X_t.
+        """Return Y_t of one step's input X_t.
 
         Args:
             x: ``(batch, ...)``, as the layer takes it.
@@ -133,7 +133,7 @@ class DeltaNetwork(nn.Module):
             synapse.reset()
 
     def step(self, x: Tensor) -> Tensor:
-        """Give the output of the stream's next frame.
+        """Return the output of the stream's next frame.
 
         Args:
             x: ``(batch, ...)``.
@@ -154,7 +154,7 @@ class DeltaNetwork(nn.Module):
         return y
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give the outputs of whole sequences, from and to a state of nothing.
+        """Return the outputs of whole sequences, from and to a state of nothing.
 
         Args:
             x: ``(batch, time, ...)``.
@@ -170,7 +170,7 @@ class DeltaNetwork(nn.Module):
 
 
 def apply_weight(layer: SynapticLayer, x: Tensor) -> Tensor:
-    """Give the layer's output without its bias."""
+    """Return the layer's output without its bias."""
     weight = effective_weight(layer)
     if isinstance(layer, nn.Linear):
         return nn.functional.linear(x, weight)
@@ -179,7 +179,7 @@ def apply_weight(layer: SynapticLayer, x: Tensor) -> Tensor:
 
 
 def effective_weight(layer: SynapticLayer) -> Tensor:
-    """Give the weights that a layer multiplies by: a masked layer's are not its parameter."""
+    """Return the weights that a layer multiplies by: a masked layer's are not its parameter."""
     return layer.effective_weight() if isinstance(layer, MaskedSynapses) else layer.weight
 
 

@@ -58,11 +58,11 @@ class MaskedSynapses(nn.Module):
     threshold: float
 
     def effective_weight(self) -> Tensor:
-        """Give the weights that the layer multiplies by, in the shape of ``weight``, exactly 0 where the mask is."""
+        """Return the weights that the layer multiplies by, in the shape of ``weight``, exactly 0 where the mask is."""
         return cast(Callable[..., Tensor], _Shrink.apply)(self.weight, self.threshold)
 
     def mask(self) -> Tensor:
-        """Give 1 where a synapse is kept and 0 elsewhere, in the shape of ``weight``."""
+        """Return 1 where a synapse is kept and 0 elsewhere, in the shape of ``weight``."""
         return cast(Callable[..., Tensor], _Mask.apply)(self.weight, self.threshold)
 
     def set_weight(self, weight: Tensor) -> None:
@@ -80,7 +80,7 @@ class MaskedSynapses(nn.Module):
                 self.bias.zero_()
 
     def get_extra_state(self) -> float:
-        """Give the threshold, so that a state dict tells a masked layer's parameters from a dense one's weights."""
+        """Return the threshold, so that a state dict tells a masked layer's parameters from a dense one's weights."""
         return self.threshold
 
     def set_extra_state(self, state: float) -> None:
@@ -88,7 +88,7 @@ class MaskedSynapses(nn.Module):
         self.threshold = float(state)
 
     def extra_repr(self) -> str:
-        """Give the dense layer's choices and the threshold, for ``print(model)``."""
+        """Return the dense layer's choices and the threshold, for ``print(model)``."""
         return f"{super().extra_repr()}, threshold={self.threshold:.4g}"
 
 
@@ -116,7 +116,7 @@ class MaskedLinear(MaskedSynapses, nn.Linear):
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
-        """Give ``input @ effective_weight().T + bias``."""
+        """Return ``input @ effective_weight().T + bias``."""
         return nn.functional.linear(input, self.effective_weight(), self.bias)
 
 
@@ -139,7 +139,7 @@ class MaskedConv2d(MaskedSynapses, nn.Conv2d):
 
 
 def mask_layers(model: nn.Module, where: Collection[str] | None = None) -> nn.Module:
-    """Give a copy of a model whose layers of weights are masked and compute what they did.
+    """Return a copy of a model whose layers of weights are masked and compute what they did.
 
     Args:
         model: copied, unchanged; trained or not.
@@ -173,7 +173,7 @@ def mask_layers(model: nn.Module, where: Collection[str] | None = None) -> nn.Mo
 
 
 def _mask(layer: Any) -> MaskedSynapses:
-    """Give the masked layer of a Linear, Conv1d or Conv2d."""
+    """Return the masked layer of a Linear, Conv1d or Conv2d."""
     has_bias = layer.bias is not None
     place = {"device": layer.weight.device, "dtype": layer.weight.dtype}
     masked: MaskedSynapses

@@ -77,7 +77,7 @@ class FixedPoint(nn.Module):
         return _level_bounds(self.width_bits, self.signed)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Give the quantised activation of ``z``, of any shape; the first one sets the integer bits.
+        """Return the quantised activation of ``z``, of any shape; the first one sets the integer bits.
 
         Raises:
             InputError: the first batch is zero everywhere or not finite.
@@ -96,7 +96,7 @@ class FixedPoint(nn.Module):
         self.is_ready.fill_(True)
 
     def extra_repr(self) -> str:
-        """Give the choices, for ``print(model)``."""
+        """Return the choices, for ``print(model)``."""
         return f"width_bits={self.width_bits}, signed={self.signed}, step={self.step:.4g}"
 
 
@@ -167,7 +167,7 @@ class StepQuantiser(nn.Module):
         return _level_bounds(self.width_bits, self.signed) if self.clip else (-math.inf, math.inf)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Give the quantised activation of ``z``, of any shape ``(batch, ...)``.
+        """Return the quantised activation of ``z``, of any shape ``(batch, ...)``.
 
         Raises:
             InputError: training has made a step 0, negative or NaN, or ``z`` has other channels.
@@ -200,7 +200,7 @@ class StepQuantiser(nn.Module):
             self.is_ready.fill_(True)
 
     def extra_repr(self) -> str:
-        """Give the choices, for ``print(model)``."""
+        """Return the choices, for ``print(model)``."""
         return f"width_bits={self.width_bits}, clip={self.clip}, signed={self.signed}, n_channels={self.n_channels}"
 
     def _require_steps(self) -> None:
@@ -242,7 +242,7 @@ def align_to_channels(steps: Tensor, z: Tensor, channel_axis: int) -> Tensor:
 
 
 def count_integer_bits(values: Tensor) -> int:
-    """Give the bits before the point that hold the largest magnitude: ``floor(log2(max |x|)) + 1`` (negative below a half).
+    """Return the bits before the point that hold the largest magnitude: ``floor(log2(max |x|)) + 1`` (negative below a half).
 
     Args:
         values: activations of any shape.

@@ -109,7 +109,7 @@ class SigmaDeltaQuantiser(nn.Module):
         return -math.inf, math.inf
 
     def forward(self, z: Tensor) -> Tensor:
-        """Give the rounded ``z``, of any shape ``(batch, ...)``; the first one sets the step, where none was given.
+        """Return the rounded ``z``, of any shape ``(batch, ...)``; the first one sets the step, where none was given.
 
         Raises:
             InputError: ``z`` has other channels, a first batch is zero everywhere or not finite, or training has made a step
@@ -155,7 +155,7 @@ class SigmaDeltaQuantiser(nn.Module):
             self.is_ready.fill_(True)
 
     def extra_repr(self) -> str:
-        """Give the choices, for ``print(model)``."""
+        """Return the choices, for ``print(model)``."""
         return f"n_channels={self.n_channels}, gradient='{self.gradient}', step={self.step.mean().item():.4g}"
 
     def _bound_steps(self) -> None:

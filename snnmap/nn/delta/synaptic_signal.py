@@ -74,7 +74,7 @@ class SynapticSignals:
         self._handles.clear()
 
     def tdss(self) -> Tensor:
-        """Give the temporal difference of the synaptic signals by synapse, sample and step: a scalar with its gradients.
+        """Return the temporal difference of the synaptic signals by synapse, sample and step: a scalar with its gradients.
 
         Raises:
             InputError: the model has not run within the block.
@@ -82,7 +82,7 @@ class SynapticSignals:
         return self._mean(is_masked=True)
 
     def tdam(self) -> Tensor:
-        """Give the temporal difference of activation magnitudes, each with its fan-out, by synapse, sample and step.
+        """Return the temporal difference of activation magnitudes, each with its fan-out, by synapse, sample and step.
 
         The penalty of O'Connor & Welling 2017 (Sekikawa & Uto 2021, eq. 6), blind to masks: ``|x_t - x_{t-1}|`` times the
         layer's synapses of that input.
@@ -101,7 +101,7 @@ class SynapticSignals:
         return keep
 
     def _mean(self, *, is_masked: bool) -> Tensor:
-        """Give the sum over synapses by their number: of layers drawn in proportion to it, the mean of their means."""
+        """Return the sum over synapses by their number: of layers drawn in proportion to it, the mean of their means."""
         if not self._inputs:
             raise InputError("no signal was kept", where="SynapticSignals", fix="run the model within the with block first")
         if self.n_sampled is None:

@@ -42,7 +42,7 @@ class Bottleneck(nn.Module):
         self.relu3 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give ``(batch, 4 * width, height / stride, width / stride)`` of ``(batch, n_inputs, height, width)``, rounded up."""
+        """Return ``(batch, 4 * width, height / stride, width / stride)`` of ``(batch, n_inputs, height, width)``, rounded up."""
         z = self.relu1(self.bn1(self.conv1(x)))
         z = self.relu2(self.bn2(self.conv2(z)))
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -101,7 +101,7 @@ class ResNet(nn.Module):
         _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give scores before softmax ``(batch, n_classes)`` of images ``(batch, n_channels, height, width)``."""
+        """Return scores before softmax ``(batch, n_classes)`` of images ``(batch, n_channels, height, width)``."""
         z = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         z = self.layer4(self.layer3(self.layer2(self.layer1(z))))
         scores: Tensor = self.fc(self.avgpool(z).flatten(1))

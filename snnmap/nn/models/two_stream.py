@@ -36,7 +36,7 @@ class TwoStream(nn.Module):
         self.n_stacked, self.grey = n_stacked, grey
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Give the fused scores ``(batch, n_classes)``, which sum to 1.
+        """Return the fused scores ``(batch, n_classes)``, which sum to 1.
 
         Args:
             clip: ``(batch, time, 3, height, width)``.
@@ -57,12 +57,12 @@ class TwoStream(nn.Module):
         return torch.stack(scores).softmax(-1).mean((0, 2))
 
     def extra_repr(self) -> str:
-        """Give the choices, for ``print(model)``."""
+        """Return the choices, for ``print(model)``."""
         return f"n_stacked={self.n_stacked}, grey={self.grey}"
 
 
 def make_two_stream_resnet50(n_classes: int, *, n_stacked: int = 10, grey: bool = False) -> TwoStream:
-    """Give two ResNet-50 with random weights, as in the experiment of Vijayan et al. 2022 (101 classes there: UCF101).
+    """Return two ResNet-50 with random weights, as in the experiment of Vijayan et al. 2022 (101 classes there: UCF101).
 
     Args:
         n_classes: of the clips.
@@ -74,7 +74,7 @@ def make_two_stream_resnet50(n_classes: int, *, n_stacked: int = 10, grey: bool 
 
 
 def stack_differences(clip: Tensor, n_stacked: int, *, grey: bool = False) -> Tensor:
-    """Give the last differences of consecutive frames at each step, newest first, as channels.
+    """Return the last differences of consecutive frames at each step, newest first, as channels.
 
     With ``d_t = frame_t - frame_{t-1}``, and 0 at and before the first frame, the stack is ``(d_t, d_{t-1}, ...,
     d_{t-n_stacked+1})``: a step needs no later frame, so that a stream can be run as it comes.

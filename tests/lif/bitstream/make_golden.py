@@ -1,6 +1,6 @@
 """The programs behind the golden files in bitstreams/, and the one switch that writes them anew.
 
-``SNNMAP_UPDATE_GOLDEN=1 .venv/bin/python tests/bitstream/make_golden.py`` (refused where CI is set).
+``SNNMAP_UPDATE_GOLDEN=1 .venv/bin/python tests/lif/bitstream/make_golden.py`` (refused where CI is set).
 """
 
 import hashlib
@@ -69,7 +69,7 @@ def golden_programs() -> dict[str, Program]:
 def golden_files() -> dict[str, bytes]:
     """Give the content of every golden file by name: bitstreams, text twins, manifest."""
     files: dict[str, bytes] = {}
-    manifest = ["# written by tests/bitstream/make_golden.py"]
+    manifest = ["# written by tests/lif/bitstream/make_golden.py"]
     for stem, program in golden_programs().items():
         image = pack(program)
         files[f"{stem}.bin"] = encode(image)

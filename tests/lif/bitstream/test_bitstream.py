@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bitstream.format_reader import read_bitstream
-from bitstream.make_golden import FOLDER, golden_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lif.bitstream.format_reader import read_bitstream
+from lif.bitstream.make_golden import FOLDER, golden_files
 from random_programs import random_program
 
 from snnmap.chip import Bits, Chip, list_chips, load_chip, read_chip, read_record
@@ -182,7 +182,7 @@ def test_a_file_of_more_bytes_than_the_header_counts_is_not_written(monkeypatch:
 )
 def test_other_processes_write_the_same_bytes(extra: dict[str, str]) -> None:
     script = (
-        "import sys, hashlib; sys.path[:0] = ['tests']; from bitstream.make_golden import golden_files;"
+        "import sys, hashlib; sys.path[:0] = ['tests']; from lif.bitstream.make_golden import golden_files;"
         "print(hashlib.sha256(b''.join(golden_files().values())).hexdigest())"
     )
     command = [sys.executable, "-W", "ignore", "-c", script]

@@ -8,13 +8,13 @@ from random_networks import random_network, random_population, random_weights
 from random_programs import random_program
 from xylosim_bridge import XyloChip
 
-from snnmap.chip import list_chips, load_chip
+from snnmap.chip import list_chips, list_families, load_chip
 from snnmap.core import CsrMatrix
 from snnmap.core.errors import InputError
 from snnmap.lif.mapping import fold_network
 from snnmap.lif.program import NeuronCodes, Program, pack
 from snnmap.lif.quantise import quantise_network
-from snnmap.lif.simulator import simulate_image
+from snnmap.lif.simulator import batch, simulate_image
 from snnmap.network import InputPort, Network, OutputPort, Projection, Recording, SpikeSum
 
 AREAS = ("hidden", "outputs")
@@ -172,3 +172,10 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr("os.cpu_count", lambda n=n_threads: n)
         runs.append(simulate_image(pack(program), raster, counts_of=AREAS, states_of=AREAS))
     assert runs[0] == runs[1] == runs[2]
+
+
+def test_kernels_of_two_families_have_files_of_their_own_in_the_cache() -> None:
+    """Two processes that write the same file at once can leave one's machine code under the other's key."""
+    kernels = [batch._find_kernel(name) for name in list_families()]
+    files = {kernel._cache._impl.filename_base for kernel in kernels}  # type: ignore[attr-defined]
+    assert len(files) == len(list_families()) > 1
