@@ -117,7 +117,7 @@ class Bits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """A fixed LIF chip as data: shape, widths, memories and delays (design, section 4).
+    """A fixed LIF chip as data: shape, widths, memories and delays (docs/architecture.md).
 
     The record can grow. Fields of the first record have no default and always count in the digest; a field that is added to
     this class or to one of its parts has one, which never changes, and counts only where it holds another value. So no

@@ -129,7 +129,7 @@ class ShortLoop:
 
 
 def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
-    """Find loops that no choice of lags can fold: sum of delays below sum of the chip's delays (design, section 5).
+    """Find loops that no choice of lags can fold: sum of delays below sum of the chip's delays (docs/architecture.md).
 
     Args:
         network: well-formed. Projections without weights count for nothing, as in folding.

@@ -1,4 +1,4 @@
-"""A discrete-time LIF network: populations, projections, spike sums and ports (design, section 3)."""
+"""A discrete-time LIF network: populations, projections, spike sums and ports (docs/architecture.md)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import field

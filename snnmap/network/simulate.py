@@ -1,4 +1,4 @@
-"""The float64 meaning of a network: the equations of section 3 of the design, step by step."""
+"""The float64 meaning of a network: the equations of docs/architecture.md, step by step."""
 
 from collections.abc import Collection, Iterable, Mapping
 

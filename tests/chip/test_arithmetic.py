@@ -43,7 +43,7 @@ def test_a_threshold_of_zero_fires_to_the_limit_for_ever() -> None:
 
 
 def test_one_spike_through_synapse_and_membrane() -> None:
-    """The trace of design, section 4: weight 100, dash_syn 1, dash_mem 2."""
+    """A trace of the vendor's simulator: weight 100, dash_syn 1, dash_mem 2."""
     current, potential = deliver(0, 100, 0, 1, 16), 0
     currents, potentials = [], []
     for _ in range(8):

@@ -85,7 +85,7 @@ def _run(subject_type: type, subject: OnChip[_SubjectT]) -> Report:
 
 
 def _run_rule(entry: Rule, subject: OnChip[_SubjectT]) -> Iterator[Diagnostic]:
-    """Run one rule; a crash is itself a finding, beside those made before it and those of other rules (design, section 10)."""
+    """Run one rule; a crash is itself a finding, beside those made before it and those of other rules (docs/architecture.md)."""
     try:
         yield from entry.judge(subject)
     except Exception as error:

@@ -32,7 +32,7 @@ class FoldOptions:
 
 
 def fold_network(network: Network, chip: Chip, *, options: FoldOptions | None = None) -> MappedNetwork:
-    """Fold a network into the chip's one hidden population (design, section 5).
+    """Fold a network into the chip's one hidden population (docs/architecture.md).
 
     Capacities are not judged here: a network that is too large is folded all the same, so that the design rules can
     measure it with its relays.

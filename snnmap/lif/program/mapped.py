@@ -100,7 +100,7 @@ class SlotTable:
 
 @record
 class MappedNetwork:
-    """A folded network: every hidden population in one, relays where paths must be aligned (design, section 5).
+    """A folded network: every hidden population in one, relays where paths must be aligned (docs/architecture.md).
 
     ``n_folded(P)[t + lags[P]] == n_source(P)[t]`` for every population P, neuron and input.
 

@@ -17,7 +17,7 @@ Synapses = list[list[list[tuple[int, int]]]]
 def run_reference(program: Program, raster: IntArray, run: Run) -> None:
     """Run all samples, one after the other, and write what ``run`` asks for.
 
-    The order of events is the chip's (design, section 4): inputs in ascending channel, then hidden counts of the step
+    The order of events is the chip's (docs/architecture.md): inputs in ascending channel, then hidden counts of the step
     before in ascending slot, then all neurons in ascending slot.
 
     Args:
