@@ -31,8 +31,8 @@ class ChipLoops(NamedTuple):
         advance_wired: runs all steps, with counts that return; see :func:`_build_advance_wired`.
     """
 
-    advance: Callable[..., str]
-    advance_wired: Callable[..., str]
+    advance: Callable[..., None]
+    advance_wired: Callable[..., None]
 
 
 @_within
@@ -67,18 +67,12 @@ _OPS = FloatOps(floor=np.floor, ceil=np.ceil, lowest=_lowest, highest=_highest, 
 
 @lru_cache(maxsize=16)
 def find_chip_loops(family: Family) -> ChipLoops:
-    """Compile the loops of a family, or take them from the cache on disk.
-
-    The compiler's cache notices changes of this file only; the stamp of the family's source, as a variable of the closures, makes
-    a change of the rules a change of the key.
-    """
-    stamp = family.find_stamp()
+    """Compile the loops of a family, or take them from the cache on disk."""
     rules = family.build_float_rules(_OPS)
     for rule in rules:
         _register(rule)
     steps = _build_steps(family, rules)
-    advance, wired = _build_advance(family, steps, stamp), _build_advance_wired(family, steps, rules, stamp)
-    return ChipLoops(advance=advance, advance_wired=wired)
+    return ChipLoops(advance=_build_advance(family, steps), advance_wired=_build_advance_wired(family, steps, rules))
 
 
 def _register(rule: Any) -> None:
@@ -136,7 +130,7 @@ def _build_steps(family: Family, rules: FloatRules) -> Any:
     return run_steps
 
 
-def _build_advance(family: Family, run_steps: Any, stamp: str) -> Any:
+def _build_advance(family: Family, run_steps: Any) -> Any:
     @_compile
     @named_after(family)
     def advance(
@@ -153,7 +147,7 @@ def _build_advance(family: Family, run_steps: Any, stamp: str) -> Any:
         currents: Array,
         reached: Array,
         counts: Array,
-    ) -> str:
+    ) -> None:
         """Run steps on integers held as floats; ``share_syn`` and ``share_mem`` are what decays take of a state.
 
         ``limits`` holds 0, 1, the most spikes and the lowest and highest state. ``currents`` keeps the currents with all input.
@@ -178,7 +172,6 @@ def _build_advance(family: Family, run_steps: Any, stamp: str) -> Any:
             counts,
             total,
         )
-        return stamp
 
     return advance
 
@@ -223,7 +216,7 @@ def _build_deliver(family: Family, rules: FloatRules) -> Any:
     return deliver_in_order
 
 
-def _build_advance_wired(family: Family, run_steps: Any, rules: FloatRules, stamp: str) -> Any:
+def _build_advance_wired(family: Family, run_steps: Any, rules: FloatRules) -> Any:
     deliver_in_order = _build_deliver(family, rules)
 
     @_compile
@@ -250,7 +243,7 @@ def _build_advance_wired(family: Family, run_steps: Any, rules: FloatRules, stam
         currents: Array,
         reached: Array,
         counts: Array,
-    ) -> str:
+    ) -> None:
         """Run all steps, earlier counts added to ``x`` through their weights.
 
         Onto the flagged targets all that arrives is added weight by weight, in the order of the entries, within the word after
@@ -304,6 +297,5 @@ def _build_advance_wired(family: Family, run_steps: Any, rules: FloatRules, stam
                     counts,
                     total,
                 )
-        return stamp
 
     return advance_wired

@@ -23,11 +23,13 @@ def compile_integer_rules(family: Family) -> IntegerRules:
     return family.integers
 
 
+@lru_cache(maxsize=16)
 def named_after(family: Family) -> Callable[[F], F]:
     """Return a decorator for functions that are built for a family: it makes their names its own, before they are compiled.
 
-    numba names the files of its cache by the qualified name. Functions that the same lines build for two families would share
-    a file, and two processes that write it at once can leave one family's machine code under the other's key.
+    numba names the files of its cache by the qualified name, and notices changes of the file alone that a function stands in. The
+    name therefore holds the family and the stamp of its source: changed rules are compiled anew, and two families have no
+    file in common, in which two processes that write at once could leave one's machine code under the other's key.
     """
     mark = f"{re.sub('[^0-9a-z]', '_', family.name.lower())}_{family.find_stamp()[:12]}"
 

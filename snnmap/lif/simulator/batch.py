@@ -172,17 +172,12 @@ def _build_fire_all(family: Family, rules: IntegerRules) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _find_kernel(arithmetic: str) -> Callable[..., str]:
-    family = find_family(arithmetic)
-    return _build_kernel(family, family.find_stamp())
+def _find_kernel(arithmetic: str) -> Callable[..., None]:
+    return _build_kernel(find_family(arithmetic))
 
 
-def _build_kernel(family: Family, stamp: str) -> Callable[..., str]:
-    """Compile the loop over samples with the rules of a family as they stand, or take it from the cache on disk.
-
-    The compiler's cache notices changes of this file only; the stamp, as a variable of the closure, makes a change of
-    the arithmetic a change of the key.
-    """
+def _build_kernel(family: Family) -> Callable[..., None]:
+    """Compile the loop over samples with the rules of a family as they stand, or take it from the cache on disk."""
     rules = compile_integer_rules(family)
     begin, receive = _build_begin(family, rules), _build_receive(family, rules)
     update, fire_all = _build_update(family, rules), _build_fire_all(family, rules)
@@ -206,7 +201,7 @@ def _build_kernel(family: Family, stamp: str) -> Callable[..., str]:
         kept_hidden: Any,
         kept_outputs: Any,
         totals: Any,
-    ) -> str:
+    ) -> None:
         n_hidden, n_outputs = hidden[1].size, outputs[1].size
         no_alias = np.zeros(0, np.int64)
         for sample in range(first, last):
@@ -232,7 +227,6 @@ def _build_kernel(family: Family, stamp: str) -> Callable[..., str]:
                 _store(kept_hidden, sample, step, counts, v_hidden, i_hidden)
                 _store(kept_outputs, sample, step, sent, v_outputs, i_outputs)
                 before[:] = counts
-        return stamp
 
-    kernel: Callable[..., str] = run_samples
+    kernel: Callable[..., None] = run_samples
     return kernel
