@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,11 @@ from snnmap.convert.levels import is_non_negative
 from snnmap.convert.onnx_windows import read_window, require_no_ceil
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError, NetworkError
-from snnmap.core.packages import import_package
 from snnmap.core.spatial import index_windows, lower_convolution, lower_windows
+from snnmap.frontends.onnx import open_model
 
 __all__ = ["OnnxNode", "read_onnx"]
 
-_LEAST_OPSET = 13
 _FIX = (
     "use Gemm, MatMul, Conv, Add, Sub, Mul, Div, BatchNormalization, Relu, Clip, pools, Flatten, Reshape, Squeeze, Unsqueeze, "
     "QuantizeLinear and DequantizeLinear; export in evaluation mode with constants folded"
@@ -45,28 +43,8 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
     Raises:
         FrontendError: onnx is missing, the file cannot be read, or a node has no counterpart; it says which and why.
     """
-    onnx = import_package("onnx")
-    model, where = source, "ModelProto"
-    if isinstance(source, str | Path):
-        where = str(source)
-        if not Path(source).is_file():
-            raise FrontendError("there is no such ONNX file", where=where, fix="give the path of a .onnx file")
-        try:
-            model = onnx.load(str(source))
-        except Exception as error:  # onnx lets protobuf's errors through
-            raise FrontendError.from_failure(
-                "the ONNX file cannot be read", error, where=where, fix="export the model again"
-            ) from error
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    if opset < _LEAST_OPSET:
-        raise FrontendError(
-            "the model's operator set is too old",
-            where=where,
-            measured=str(opset),
-            limit=f">= {_LEAST_OPSET}",
-            fix="export it with a newer one",
-        )
-    return _Reader(model.graph, f"ONNX {onnx.__version__}, operator set {opset}").read(input_shape)
+    model, _, framework = open_model(source)
+    return _Reader(model.graph, framework).read(input_shape)
 
 
 class OnnxNode:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from snnmap.core.spatial import Window
+from snnmap.frontends.onnx.windows import pad_same
 
 if TYPE_CHECKING:
     from snnmap.convert.onnx_read import OnnxNode
@@ -65,9 +66,4 @@ def _read_padding(
         return list(zip(pads[: len(sides)], pads[len(sides) :], strict=True))
     if kind not in ("SAME_UPPER", "SAME_LOWER"):
         raise node.refuse("padding of an unknown kind", kind, "NOTSET, VALID, SAME_UPPER or SAME_LOWER")
-    padding = []
-    for length, side, step, spread in zip(size, sides, strides, dilations, strict=True):
-        total = max((-(-length // step) - 1) * step + spread * (side - 1) + 1 - length, 0)
-        small, large = total // 2, total - total // 2
-        padding.append((small, large) if kind == "SAME_UPPER" else (large, small))
-    return padding
+    return pad_same(kind, size, sides, strides, dilations)

@@ -1,5 +1,5 @@
 """ONNX models as layer graphs."""
 
-from snnmap.frontends.onnx.read import read_layer_graph
+from snnmap.frontends.onnx.read import open_model, read_layer_graph
 
-__all__ = ["read_layer_graph"]
+__all__ = ["open_model", "read_layer_graph"]

@@ -14,7 +14,7 @@ from snnmap.frontends.onnx.special import SPECIAL
 from snnmap.frontends.onnx.windows import resolve_pads
 from snnmap.graph import OPERATIONS, GraphBuilder, LayerGraph, Operation, UnreadableError
 
-__all__ = ["OnnxReader", "load_model", "read_layer_graph"]
+__all__ = ["OnnxReader", "open_model", "read_layer_graph"]
 
 LEAST_OPSET = 13
 _IGNORED = {"auto_pad", "momentum", "storage_order", "training_mode", "allowzero", "noop_with_empty_axes", "seed", "kernel_shape"}
@@ -40,14 +40,14 @@ def read_layer_graph(source: Any, input_shape: Sequence[int] | None = None) -> L
         FrontendError: onnx is missing, the file cannot be read, or nodes have no operation; it tells all of them, each with
             its name, its operator and what to do.
     """
-    model = load_model(source)
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    framework = f"ONNX {import_package('onnx').__version__}, operator set {opset}"
+    model, opset, framework = open_model(source)
+    if model.functions:
+        model = import_package("onnx.inliner").inline_local_functions(model)
     return OnnxReader(model.graph, framework, opset).read(input_shape)
 
 
-def load_model(source: Any) -> Any:
-    """Return an ``onnx.ModelProto`` from a path or itself, its local functions written out.
+def open_model(source: Any) -> tuple[Any, int, str]:
+    """Return an ``onnx.ModelProto`` from a path or itself, the operator set of it, and what errors call its framework.
 
     Raises:
         FrontendError: onnx is missing, the file cannot be read, or the operator set is too old.
@@ -73,7 +73,7 @@ def load_model(source: Any) -> Any:
             limit=f">= {LEAST_OPSET}",
             fix="export it with a newer one, or try onnx.version_converter.convert_version(model, 17)",
         )
-    return import_package("onnx.inliner").inline_local_functions(model) if model.functions else model
+    return model, opset, f"ONNX {onnx.__version__}, operator set {opset}"
 
 
 class OnnxReader:

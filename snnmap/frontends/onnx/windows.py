@@ -6,7 +6,7 @@ from typing import Any
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.graph import UnreadableError
 
-__all__ = ["resolve_pads"]
+__all__ = ["pad_same", "resolve_pads"]
 
 
 def resolve_pads(node: OnnxNode, sides: Sequence[int], values: Mapping[str, Any]) -> tuple[int, ...]:
@@ -29,9 +29,25 @@ def resolve_pads(node: OnnxNode, sides: Sequence[int], values: Mapping[str, Any]
     if kind not in ("SAME_UPPER", "SAME_LOWER"):
         raise UnreadableError(f"padding {kind} is not known", "use NOTSET, VALID, SAME_UPPER or SAME_LOWER")
     strides, dilations = values.get("strides", ones), values.get("dilations", ones)
-    small, large = [], []
+    pads = pad_same(kind, sides, kernel, strides, dilations)
+    return (*(before for before, _ in pads), *(after for _, after in pads))
+
+
+def pad_same(
+    kind: str, sides: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Return the pads before and after each side by which there are as many windows as strides fit in it.
+
+    Args:
+        kind: ``SAME_UPPER`` or ``SAME_LOWER``, where an odd pad goes.
+        sides: of the input.
+        kernel: sides of the kernel.
+        strides: steps between windows.
+        dilations: steps between the places of a window.
+    """
+    pads = []
     for length, side, step, spread in zip(sides, kernel, strides, dilations, strict=True):
         total = max((-(-length // step) - 1) * step + spread * (side - 1) + 1 - length, 0)
-        small.append(total // 2)
-        large.append(total - total // 2)
-    return (*small, *large) if kind == "SAME_UPPER" else (*large, *small)
+        small, large = total // 2, total - total // 2
+        pads.append((small, large) if kind == "SAME_UPPER" else (large, small))
+    return pads
