@@ -1,7 +1,8 @@
 """Convolutions."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,21 +10,27 @@ from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 from snnmap.graph.windows import Windows, check_channels, spread_channels
 
-__all__ = ["Conv", "convolve", "infer_convolution"]
+__all__ = ["Conv", "Convolution", "convolve", "infer_convolution"]
 
 
-@operation
-class Conv(Operation):
-    """A convolution of weights ``(n_out, channels / group, *kernel)`` and a bias ``(n_out,)``, which may be left out."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolution(Operation):
+    """What convolutions of floats and of integers have in common: how the kernel slides."""
 
     role: ClassVar[Role] = "Conv"
-    n_inputs: ClassVar[tuple[int, int]] = (2, 3)
 
     kernel_shape: Shape
     strides: Shape = ()
     dilations: Shape = ()
     pads: Shape = ()
     group: int = 1
+
+
+@operation
+class Conv(Convolution):
+    """A convolution of weights ``(n_out, channels / group, *kernel)`` and a bias ``(n_out,)``, which may be left out."""
+
+    n_inputs: ClassVar[tuple[int, int]] = (2, 3)
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         data, weight, *bias = inputs
@@ -35,7 +42,7 @@ class Conv(Operation):
         return found + spread_channels(bias[0], found.ndim) if bias else found
 
 
-def infer_convolution(conv: Any, data: Shape, weight: Shape, bias: Shape | None) -> Shape:
+def infer_convolution(conv: Convolution, data: Shape, weight: Shape, bias: Shape | None) -> Shape:
     """Return the shape ``(n_out, *windows)`` of a convolution's sample.
 
     Raises:
@@ -56,7 +63,7 @@ def infer_convolution(conv: Any, data: Shape, weight: Shape, bias: Shape | None)
     return (weight[0], *counts)
 
 
-def convolve(conv: Any, data: Array, weight: Array, fill: float) -> Array:
+def convolve(conv: Convolution, data: Array, weight: Array, fill: float) -> Array:
     """Compute a convolution ``(batch, n_out, *windows)`` without its bias, in the arrays' own type.
 
     Each group is one matrix product of ``(windows, channels / group * kernel)`` by ``(..., n_out / group)``.

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from snnmap.core.errors import NetworkError
-from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
+from snnmap.graph.operation import Array, Operation, Role, TensorType, operation
 from snnmap.graph.operations.arithmetic import infer_spread
-from snnmap.graph.operations.conv import convolve, infer_convolution
+from snnmap.graph.operations.conv import Convolution, convolve, infer_convolution
 from snnmap.graph.operations.gemm import infer_product
 from snnmap.graph.operations.quantisation import round_to_integers, spread_axis
 from snnmap.graph.windows import require_rank, spread_channels
@@ -20,17 +20,10 @@ __all__ = ["QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatM
 
 
 @operation
-class QLinearConv(Operation):
+class QLinearConv(Convolution):
     """A convolution of integers; inputs are x, its scale and zero, weights, their scale and zero, scale and zero of y, bias."""
 
-    role: ClassVar[Role] = "Conv"
     n_inputs: ClassVar[tuple[int, int]] = (8, 9)
-
-    kernel_shape: Shape
-    strides: Shape = ()
-    dilations: Shape = ()
-    pads: Shape = ()
-    group: int = 1
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         bias = inputs[8].shape if len(inputs) > 8 else None
