@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from snnmap import Artifacts, CompileOptions, compile_model
-from snnmap.chip import Chip
+from snnmap.chip import Chip, MemoryKind
 from snnmap.core import IntArray
 from snnmap.core.errors import DesignRuleError
 
@@ -11,10 +11,7 @@ from snnmap.core.errors import DesignRuleError
 def enlarge(chip: Chip, *, n_neurons: int | None = None) -> Chip:
     """Take the limits on fan-in and words away, and give more neurons where that is asked for."""
     n_neurons = n_neurons or chip.hidden.count
-    memories = {
-        name: replace(getattr(chip, name), max_fan_in=n_neurons, max_words=2**30)
-        for name in ("input_weights", "recurrent_weights", "output_weights")
-    }
+    memories = {kind.weights_name: replace(chip.memory(kind), max_fan_in=n_neurons, max_words=2**30) for kind in MemoryKind}
     reaches = {
         area: replace(getattr(chip, area), reach=replace(getattr(chip, area).reach, count=n_neurons))
         for area in ("inputs", "outputs")

@@ -187,9 +187,8 @@ class _Reading:
 
     def kind(self, name: str) -> _Kind:
         mapped, chip = self.mapped, self.mapped.chip
-        slots = mapped.table.output_slots(name)
-        is_output = bool(slots.size)
-        slots = slots if is_output else mapped.table.hidden_slots(name)
+        area, slots = mapped.table.locate(name)
+        is_output = area == "outputs"
         codes = self.program.outputs if is_output else self.program.hidden
         neurons = chip.outputs if is_output else chip.hidden
         return _Kind(

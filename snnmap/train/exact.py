@@ -117,9 +117,8 @@ class _Reading:
     def __init__(self, artifacts: Artifacts, population: Population, feed: Projection) -> None:
         self.artifacts, self.population, self.feed = artifacts, population, feed
         self.mapped, self.program = artifacts.mapped, artifacts.quantised.program
-        slots = self.mapped.table.output_slots(population.name)
-        self.is_output = bool(slots.size)
-        self.slots = slots if self.is_output else self.mapped.table.hidden_slots(population.name)
+        area, self.slots = self.mapped.table.locate(population.name)
+        self.is_output = area == "outputs"
         self.codes = self.program.outputs if self.is_output else self.program.hidden
         quantised = artifacts.quantised
         self.scale = (quantised.output_scale if self.is_output else quantised.hidden_scale)[self.slots]

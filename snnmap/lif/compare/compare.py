@@ -153,9 +153,7 @@ class _ChipRun:
         return folded_counts(self.run, self.mapped, name)[:, : self.n_steps]
 
     def saturated(self, name: str) -> BoolArray:
-        slots = self.mapped.table.output_slots(name)
-        area = "outputs" if slots.size else "hidden"
-        slots = slots if slots.size else self.mapped.table.hidden_slots(name)
+        area, slots = self.mapped.table.locate(name)
         lag = self.mapped.lags[name]
         return np.asarray(self.at_limit[area][:, lag : lag + self.n_steps, slots], np.bool_)
 

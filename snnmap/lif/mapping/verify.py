@@ -190,10 +190,7 @@ def _compare(source: Recording, folded: Recording, mapped: MappedNetwork) -> Ver
 
 def folded_counts(folded: Recording, mapped: MappedNetwork, name: str) -> IntArray:
     """Return a population's counts from a folded run, its lag taken away: ``(n_samples, n_steps - lag, size)``."""
-    slots = mapped.table.output_slots(name)
-    area = "outputs" if slots.size else "hidden"
-    if not slots.size:
-        slots = mapped.table.hidden_slots(name)
+    area, slots = mapped.table.locate(name)
     return folded.counts[area][:, mapped.lags[name] :, slots]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -89,6 +89,11 @@ class SlotTable:
         """Return the output neurons of a population, in neuron order."""
         chosen = np.flatnonzero(self.output_source == self._index(name))
         return chosen[np.argsort(self.output_neuron[chosen], kind="stable")]
+
+    def locate(self, name: str) -> tuple[Literal["hidden", "outputs"], IntArray]:
+        """Return the row of chip neurons that a population stands in, and its slots there, in neuron order."""
+        outputs = self.output_slots(name)
+        return ("outputs", outputs) if outputs.size else ("hidden", self.hidden_slots(name))
 
     def channels(self, name: str) -> IntArray:
         """Return the input channels of a port, in order."""

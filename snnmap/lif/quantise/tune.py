@@ -177,12 +177,11 @@ class _ChipKnob:
 
     @classmethod
     def of(cls, mapped: MappedNetwork, population: str) -> "_ChipKnob":
-        outputs, bits = mapped.table.output_slots(population), mapped.chip.bits
-        slots = outputs if outputs.size else mapped.table.hidden_slots(population)
-        if (mapped.chip.outputs if outputs.size else mapped.chip.hidden).bias:
-            most = bits.bias_range[1]
-            return cls(kind="bias", is_output=bool(outputs.size), slots=slots, limit=(-most, most))
-        return cls(kind="threshold", is_output=bool(outputs.size), slots=slots, limit=(1, bits.threshold_max))
+        (area, slots), chip = mapped.table.locate(population), mapped.chip
+        is_output, most = area == "outputs", chip.bits.bias_range[1]
+        if (chip.outputs if is_output else chip.hidden).bias:
+            return cls(kind="bias", is_output=is_output, slots=slots, limit=(-most, most))
+        return cls(kind="threshold", is_output=is_output, slots=slots, limit=(1, chip.bits.threshold_max))
 
     def turn(self, program: Program, x: float) -> Program:
         """Make the population fire more by ``x``: thresholds a step onto each bias, or that share off each threshold."""

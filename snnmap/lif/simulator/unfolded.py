@@ -156,10 +156,8 @@ class _UnfoldedRun:
 
 def _codes_of(quantised: QuantisedNetwork, name: str) -> NeuronCodes:
     """Return a population's codes in neuron order."""
-    table, program = quantised.mapped.table, quantised.program
-    slots, codes = table.output_slots(name), program.outputs
-    if not slots.size:
-        slots, codes = table.hidden_slots(name), program.hidden
+    area, slots = quantised.mapped.table.locate(name)
+    codes = quantised.program.outputs if area == "outputs" else quantised.program.hidden
     return NeuronCodes(
         dash_syn=codes.dash_syn[:, slots],
         dash_mem=codes.dash_mem[slots],
