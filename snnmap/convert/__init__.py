@@ -19,9 +19,8 @@ from snnmap.convert.measure import (
 from snnmap.convert.nengo_neurons import NENGO_NEURONS, NengoNeurons, explain_neurons
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.nengo_run import NengoRun, run_nengo
-from snnmap.convert.onnx_read import read_onnx
 from snnmap.convert.options import Coding, ConvertOptions, Signed
-from snnmap.convert.read import read_ann
+from snnmap.convert.read import read_ann, read_onnx
 
 __all__ = [
     # converting

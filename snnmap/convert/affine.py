@@ -1,4 +1,4 @@
-"""What the reader does with affine maps: identity, products, sums, choices, other shapes."""
+"""What the lowering does with affine maps: identity, products, sums, choices, other shapes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,6 @@ __all__ = [
     "reshape",
     "scale",
     "select",
-    "to_array",
 ]
 
 
@@ -122,8 +121,3 @@ def require_finite(value: Affine, where: str) -> None:
 def reshape(value: Affine, shape: tuple[int, ...]) -> Affine:
     """Return the same values in another shape."""
     return Affine(terms=value.terms, bias=value.bias, shape=shape)
-
-
-def to_array(tensor: Any) -> FloatArray:
-    """Return a torch tensor as float64."""
-    return np.asarray(tensor.detach().cpu().double().numpy(), np.float64)

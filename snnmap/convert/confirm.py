@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.convert.affine import to_array
 from snnmap.convert.ann import Ann, run_ann
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
@@ -117,7 +116,9 @@ def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
             finally:
                 for part, mode in modes.items():
                     part.training = mode
-            return to_array(found).reshape(len(values), -1), _DOUBLE if first.dtype == torch.float64 else _SINGLE
+            return found.detach().cpu().double().numpy().reshape(
+                len(values), -1
+            ), _DOUBLE if first.dtype == torch.float64 else _SINGLE
         except Exception as failure:  # the user's own code
             error = error or failure
             last = failure

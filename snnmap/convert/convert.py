@@ -14,9 +14,8 @@ from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
 from snnmap.convert.confirm import confirm_onnx
 from snnmap.convert.encode import encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
-from snnmap.convert.onnx_read import read_onnx
 from snnmap.convert.options import ConvertOptions, Signed
-from snnmap.convert.read import read_ann
+from snnmap.convert.read import read_ann, read_onnx
 from snnmap.core import FloatArray, IntArray, record
 from snnmap.core.errors import InputError
 from snnmap.network import Network

@@ -7,18 +7,17 @@ no sign and membranes leak at least one unit a step.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from snnmap.convert.affine import combine, reshape, scale, to_array
+from snnmap.convert.affine import combine, reshape, scale
 from snnmap.convert.ann import INPUT, Affine, ReluLayer, Rounding
 from snnmap.convert.layers import LayerList
 from snnmap.convert.options import Signed
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 
-__all__ = ["Levels", "is_non_negative", "quantise_activation", "read_levels"]
+__all__ = ["Levels", "is_non_negative", "quantise_activation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,32 +35,6 @@ class Levels:
     bottom: float
     top: float | FloatArray
     rounding: Rounding = "round"
-
-
-def read_levels(module: Any, shape: tuple[int, ...], where: str) -> Levels:
-    """Read a QuantisedReLU, StepQuantiser, SigmaDeltaQuantiser or FixedPoint.
-
-    Args:
-        module: quantiser.
-        shape: of one sample that it gets.
-        where: module that errors name.
-
-    Raises:
-        FrontendError: it has no step yet, or one for each of other channels than the sample has.
-    """
-    from snnmap.nn import QuantisedReLU
-    from snnmap.nn.delta import FixedPoint
-
-    if not module.is_ready:
-        raise FrontendError(
-            "the quantiser has no step yet", where=where, fix="train the model, run a batch through it, or give step="
-        )
-    bottom, top = module.level_bounds
-    if isinstance(module, QuantisedReLU):
-        return Levels(step=float(module.step.detach()), bottom=bottom, top=top, rounding=module.rounding)
-    if isinstance(module, FixedPoint):
-        return Levels(step=module.step, bottom=bottom, top=top)
-    return Levels(step=_read_steps(module, shape, where), bottom=bottom, top=top)
 
 
 def quantise_activation(
@@ -120,25 +93,6 @@ def _level_of(high: float | FloatArray, levels: Levels) -> float | FloatArray:
     """Return the top level of an activation that ends at ``high`` before it is quantised."""
     top: FloatArray = np.floor(high / np.asarray(levels.step) + (0.5 if levels.rounding == "round" else 0.0))
     return np.minimum(levels.top, top) if np.ndim(top) else float(min(levels.top, float(top)))
-
-
-def _read_steps(module: Any, shape: tuple[int, ...], where: str) -> float | FloatArray:
-    """Return the layer's step, or each value's of a step a channel."""
-    steps = to_array(module.step)
-    if module.n_channels is None:
-        return float(steps)
-    axis = module.channel_axis - 1 if module.channel_axis > 0 else module.channel_axis
-    if module.channel_axis == 0 or not -len(shape) <= axis < len(shape) or shape[axis] != steps.size:
-        raise FrontendError(
-            "the activations have other channels than the quantiser",
-            where=where,
-            measured=f"{shape}, without the batch",
-            limit=f"{steps.size} channels on axis {module.channel_axis} of the batch",
-            fix="give n_channels and channel_axis of these activations",
-        )
-    sides = [1] * len(shape)
-    sides[axis] = steps.size
-    return np.ascontiguousarray(np.broadcast_to(steps.reshape(sides), shape)).reshape(-1)
 
 
 def is_non_negative(value: Affine) -> bool:

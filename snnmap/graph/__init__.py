@@ -1,7 +1,7 @@
 """The layer graph: an ANN as its author wrote it, on which every back end stands; it knows nothing of spikes or chips."""
 
 from snnmap.graph import operations as operations  # which registers them
-from snnmap.graph.build import GraphBuilder, Unreadable, UnreadableError
+from snnmap.graph.build import GraphBuilder, Unreadable, UnreadableError, UnreadableModelError
 from snnmap.graph.draw import format_mermaid
 from snnmap.graph.graph import LayerGraph, Node
 from snnmap.graph.operation import OPERATIONS, Operation, Role, TensorType, operation
@@ -26,6 +26,7 @@ __all__ = [
     "GraphBuilder",
     "Unreadable",
     "UnreadableError",
+    "UnreadableModelError",
     # running and comparing
     "measure_difference",
     "require_same",

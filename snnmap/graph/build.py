@@ -8,7 +8,7 @@ from snnmap.core.errors import FrontendError, NetworkError, SnnmapError
 from snnmap.graph.graph import LayerGraph, Node, infer_at, type_constant
 from snnmap.graph.operation import Array, Operation, Shape, TensorType
 
-__all__ = ["GraphBuilder", "Unreadable", "UnreadableError"]
+__all__ = ["GraphBuilder", "Unreadable", "UnreadableError", "UnreadableModelError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,31 +18,56 @@ class Unreadable:
     Attributes:
         name: of the node or module.
         operator: what the framework calls it.
-        what: is wrong.
-        fix: what the user can do.
+        where: it stands, as the framework's user calls it.
+        error: what is wrong, and what the user can do.
     """
 
     name: str
     operator: str
-    what: str
-    fix: str
+    where: str
+    error: "UnreadableError"
 
     def __str__(self) -> str:
-        return f"'{self.name}' ({self.operator}): {self.what}" + (f"; {self.fix}" if self.fix else "")
+        return f"'{self.name}' ({self.operator}): {self.error}" + (f"; {self.error.fix}" if self.error.fix else "")
 
 
 class UnreadableError(Exception):
-    """Raised within a reader, which notes it and goes on: what is wrong with a part of a model, and what to do about it."""
+    """Raised within a reader, which notes it and goes on: what is wrong with a part of a model, and what to do about it.
 
-    def __init__(self, what: str, fix: str) -> None:
-        super().__init__(what)
-        self.what, self.fix = what, fix
+    Args:
+        what: is wrong.
+        fix: what the user can do.
+        measured: the value found.
+        limit: the value allowed.
+        is_unknown: whether no operation of a layer graph is what the part is.
+    """
+
+    def __init__(self, what: str, fix: str, *, measured: str = "", limit: str = "", is_unknown: bool = False) -> None:
+        super().__init__(what + (f" (measured {measured}, limit {limit})" if measured else ""))
+        self.what, self.fix, self.measured, self.limit, self.is_unknown = what, fix, measured, limit, is_unknown
 
     @classmethod
     def from_misfit(cls, error: SnnmapError) -> "UnreadableError":
         """Return what an operation says about inputs that do not fit it."""
-        bounds = f" (measured {error.measured}, limit {error.limit})" if error.measured else ""
-        return cls(error.what + bounds, error.fix)
+        return cls(error.what, error.fix, measured=error.measured, limit=error.limit)
+
+
+class UnreadableModelError(FrontendError):
+    """Parts of a model have no operation in a layer graph.
+
+    Attributes:
+        problems: the parts.
+    """
+
+    def __init__(self, name: str, problems: Sequence[Unreadable]) -> None:
+        self.problems = tuple(problems)
+        noun = "part of the model has" if len(self.problems) == 1 else "parts of the model have"
+        lines = [f"{len(self.problems)} {noun} no operation in a layer graph", *(f"  - {problem}" for problem in self.problems)]
+        super().__init__(
+            "\n".join(lines),
+            where=name,
+            fix="change these parts as told, or write an operation for them in snnmap/graph/operations",
+        )
 
 
 class GraphBuilder:
@@ -102,15 +127,15 @@ class GraphBuilder:
         self._nodes.append(node)
         return node.name
 
-    def refuse(self, name: str, operator: str, what: str, fix: str) -> None:
+    def refuse(self, name: str, operator: str, where: str, error: UnreadableError) -> None:
         """Note a part of the model that cannot be read."""
-        self.problems.append(Unreadable(name=name, operator=operator, what=what, fix=fix))
+        self.problems.append(Unreadable(name=name, operator=operator, where=where, error=error))
 
     def build(self, outputs: Sequence[str]) -> LayerGraph:
         """Return the graph of all nodes that an output needs.
 
         Raises:
-            FrontendError: parts of the model could not be read; it tells all of them.
+            UnreadableModelError: parts of the model could not be read; it tells all of them.
         """
         self.require_readable()
         needed, nodes = set(outputs), []
@@ -132,18 +157,10 @@ class GraphBuilder:
         """Refuse the model if a part could not be read.
 
         Raises:
-            FrontendError: it tells every part, its operator and what to do.
+            UnreadableModelError: it tells every part, its operator and what to do.
         """
-        if not self.problems:
-            return
-        count = len(self.problems)
-        noun = "part of the model has" if count == 1 else "parts of the model have"
-        lines = [f"{count} {noun} no operation in a layer graph", *(f"  - {problem}" for problem in self.problems)]
-        raise FrontendError(
-            "\n".join(lines),
-            where=self.name,
-            fix="change these parts as told, or write an operation for them in snnmap/graph/operations",
-        )
+        if self.problems:
+            raise UnreadableModelError(self.name, self.problems)
 
     def _take_name(self, wanted: str) -> str:
         base = name = _make_readable(wanted) or "value"

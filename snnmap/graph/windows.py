@@ -51,7 +51,7 @@ class Windows:
             raise NetworkError(
                 "the kernel has other dimensions than its input",
                 measured=f"{len(self.kernel)} on {sides}",
-                limit="channels first, then one dimension a side of the kernel",
+                limit=f"{len(self.kernel) + 1} dimensions: channels first, then one a side of the kernel",
                 fix="check the shape of the input",
             )
         counts = tuple(self._count(axis, side) for axis, side in enumerate(sides))

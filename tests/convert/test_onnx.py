@@ -93,6 +93,7 @@ OPERATORS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[int, ...]]] = {
     ),
     "Relu": (lambda: make_graph(one("Relu"), (5,)), (5,)),
     "Clip": (lambda: make_graph(one("Clip", "low", "high"), (5,), low=np.float32(0), high=np.float32(0.7)), (5,)),
+    "Clip, of both signs": (lambda: make_graph(one("Clip", "low"), (5,), low=np.float32(-1)), (5,)),
     "Clip, open": (lambda: make_graph(one("Clip", "low"), (5,), low=np.float32(0)), (5,)),
     "AveragePool": (
         lambda: make_graph(one("AveragePool", kernel_shape=[2, 3], strides=[2, 1], pads=[0, 1, 1, 1]), (2, 6, 5)), (2, 6, 5),
@@ -104,6 +105,17 @@ OPERATORS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[int, ...]]] = {
     "MaxPool": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 2], strides=[1, 2]), (2, 5, 6)), (2, 5, 6)),
     "MaxPool, padded": (
         lambda: make_graph(one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]), (2, 6, 6)), (2, 6, 6),
+    ),
+    "quantised weights, transposed": (
+        lambda: make_graph(
+            [
+                helper.make_node("DequantizeLinear", ["w", "s", "z"], ["f"], axis=0),
+                helper.make_node("Transpose", ["f"], ["t"], perm=[1, 0]),
+                helper.make_node("MatMul", ["x", "t"], ["y"]),
+            ],
+            (6,), w=np.arange(24).reshape(4, 6).astype(np.int8), s=np.arange(1, 5).astype(np.float32), z=np.zeros(4, np.int8),
+        ),
+        (6,),
     ),
     "Flatten": (lambda: make_graph(one("Flatten"), (2, 3, 4)), (2, 3, 4)),
     "Reshape": (lambda: make_graph(one("Reshape", "s"), (2, 6), s=np.array([0, 3, -1])), (2, 6)),
@@ -185,10 +197,9 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "opset": (lambda: make_graph(one("Relu"), (6,), opset=11), "operator set is too old"),
     "product": (lambda: chain(helper.make_node("Mul", ["x", "x"], ["y"])), "product or quotient"),
     "ceil": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 2], ceil_mode=1), (1, 5, 5)), "ceil_mode=1"),
-    "clip": (lambda: chain(*one("Clip", "low"), low=np.float32(-1)), "least value is not 0"),
     "weights": (lambda: make_graph(one("MatMul", "w"), (5,), w=W), "do not fit"),
     "kernel": (lambda: make_graph(one("Conv", "w"), (2, 2, 2), w=K), "smaller than the kernel"),
-    "channels": (lambda: make_graph(one("Conv", "w"), (3, 5, 5), w=K), "channels do not fit"),
+    "channels": (lambda: make_graph(one("Conv", "w"), (3, 5, 5), w=K), "other channels than the weights"),
     "batch": (lambda: make_graph(one("Reshape", "s"), (2, 6), s=np.array([2, 6])), "batch is reshaped"),
     "squeezed batch": (lambda: make_graph(one("Squeeze", "a"), (1, 3), a=np.array([0])), "batch is reshaped"),
     "unknown": (lambda: chain(helper.make_node("Add", ["x", "nothing"], ["y"])), "not known"),
@@ -283,9 +294,9 @@ def test_what_onnxruntime_computes_otherwise_is_refused(monkeypatch: pytest.Monk
     )
     data = np.random.default_rng(1).uniform(0, 1, (20, 6))
     convert_ann(model, data, options=ConvertOptions(error_limit=9.0))
-    from snnmap.convert import onnx_read
+    from snnmap.convert import lower
 
-    monkeypatch.setitem(onnx_read._READERS, "Relu", lambda reader, node: reader.value(node))
+    monkeypatch.setitem(lower._LOWERINGS, "Relu", lambda lowering, node: lowering.value(node))
     with pytest.raises(FrontendError, match="not what the module computes"):
         convert_ann(model, data, options=ConvertOptions(error_limit=9.0))
 

@@ -92,6 +92,8 @@ class OnnxReader:
         self.constants = {entry.name: np.asarray(numpy_helper.to_array(entry)) for entry in graph.initializer}
         self.builder = GraphBuilder(graph.name or "onnx", framework)
         self.values: dict[str, str] = {}
+        self.quantisers: dict[str, OnnxNode] = {}
+        """What quantises constants, or brings them back, by the names of its outputs."""
         self.unknown: set[str] = set()
         self.batch = -1
 
@@ -145,13 +147,18 @@ class OnnxReader:
         """
         kind = OPERATIONS.get(node.kind)
         if kind is None or node.domain not in ("", "ai.onnx", kind.domain) or kind.domain not in ("", node.domain):
-            raise UnreadableError("no operation of this name" + (f" in domain '{node.domain}'" if node.domain else ""), _FIX)
+            if node.domain not in ("", "ai.onnx"):
+                what = f"the operator is none of ONNX's own, and no operation of this name in domain '{node.domain}'"
+                raise UnreadableError(what, _FIX)
+            raise UnreadableError("no operation of this name", _FIX, is_unknown=True)
         known = {field.name.replace("_", ""): field.name for field in fields(kind)}
         values = {}
         for name, value in node.attributes.items():
             field = known.get(name.lower().replace("_", ""))
             if field is not None:
                 values[field] = value
+            elif name == "block_size" and value:
+                raise UnreadableError(f"quantisation by blocks of {value}", "quantise by layer or by channel")
             elif name not in _IGNORED:
                 raise UnreadableError(f"attribute {name} is not known", _FIX)
         for field, place in kind.constant_inputs.items():
@@ -183,10 +190,13 @@ class OnnxReader:
     def _read_node(self, node: OnnxNode) -> None:
         try:
             self._check_inputs(node)
-            if node.kind in ("QuantizeLinear", "DequantizeLinear") or any(name in self.values for name in node.inputs):
-                SPECIAL.get(node.kind, _read_plain)(self, node)
-            else:
+            is_constant = not any(name in self.values and not self._is_weight(name) for name in node.inputs)
+            if is_constant and node.kind not in ("QuantizeLinear", "DequantizeLinear"):
                 self._compute(node)
+                return
+            if is_constant:
+                self.quantisers |= dict.fromkeys(node.outputs, node)
+            SPECIAL.get(node.kind, _read_plain)(self, node)
         except UnreadableError as error:
             self._refuse(node, error)
         except NetworkError as error:
@@ -199,16 +209,28 @@ class OnnxReader:
         """Refuse a node of no known operator, though what it depends on is not known, or that names what does not exist."""
         if self.unknown & set(node.inputs):
             if node.kind not in OPERATIONS and node.kind not in SPECIAL:
-                raise UnreadableError("no operation of this name", _FIX)
+                raise UnreadableError("no operation of this name", _FIX, is_unknown=True)
             raise UnreadableError("", "")
         missing = [name for name in node.inputs if name and name not in self.values and name not in self.constants]
         if missing:
             raise UnreadableError(f"its input '{missing[0]}' is not known", "check the file with onnx.checker")
 
+    def _is_weight(self, name: str) -> bool:
+        """Say whether a value is a quantised constant, or one that comes back."""
+        return self.builder.types[self.values[name]].is_constant
+
     def _refuse(self, node: OnnxNode, error: UnreadableError) -> None:
         self.unknown |= set(node.outputs)
         if error.what:
-            self.builder.refuse(node.name, node.kind, error.what, error.fix)
+            self.builder.refuse(node.name, node.kind, f"node '{node.name}' ({node.kind})", error)
+
+    def _settle(self, name: str) -> None:
+        """Compute a quantised constant, or one that comes back, by the operation that gives it."""
+        if name not in self.constants:
+            operation, inputs = self.make_operation(self.quantisers[name])
+            for one in inputs:
+                self._settle(one)
+            self.constants[name] = operation.run([self.constants[one] for one in inputs])
 
     def _compute(self, node: OnnxNode) -> None:
         """Compute a node of constants by onnx's own reference evaluator."""
@@ -216,6 +238,8 @@ class OnnxReader:
         from onnx.reference import ReferenceEvaluator
 
         names = [name for name in node.inputs if name]
+        for name in names:
+            self._settle(name)
         inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in names]
         outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in node.outputs]
         graph = helper.make_graph([node.proto], "constant", inputs, outputs)

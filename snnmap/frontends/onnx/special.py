@@ -76,6 +76,8 @@ def _read_axes(reader: "OnnxReader", node: OnnxNode) -> None:
     numbers = [int(axis) for axis in np.asarray(given).reshape(-1)]
     rank += len(numbers) if node.kind == "Unsqueeze" else 0
     axes = tuple(axis + rank if axis < 0 else axis for axis in numbers)
+    if node.kind == "Squeeze" and 0 in axes:
+        raise _mix_samples(reader.shape_of(node.inputs[0]), numbers)
     if node.kind == "ReduceMean":
         reader.add(node, ReduceMean(axes=axes, keepdims=int(node.get("keepdims", 1))), node.inputs[:1])
     else:
@@ -155,7 +157,8 @@ def _read_evaluated(reader: "OnnxReader", node: OnnxNode) -> None:
 
 def _mix_samples(shape: tuple[int, ...], numbers: list[int]) -> UnreadableError:
     return UnreadableError(
-        f"samples of shape {shape} are reshaped to {numbers} and would mix", "keep the batch as the first dimension"
+        f"samples of shape {shape} are reshaped to {numbers} and would mix, since the batch is reshaped too",
+        "keep the batch as the first dimension",
     )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from snnmap.frontends.torch.read import TorchReader
 
-__all__ = ["FIX", "Call", "Value", "call_node", "first_value"]
+__all__ = ["FIX", "Call", "Value", "call_node", "find_values", "first_value", "map_values", "to_doubles"]
 
 FIX = "write it with layers and functions that have an operation, or write an operation in snnmap/graph/operations"
 
@@ -44,6 +44,12 @@ class Call:
         """Return a parameter or buffer of a module with its path, as an input of :meth:`add`."""
         return f"{self.source}.{name}" if self.source else name, self.reader.to_array(getattr(module, name))
 
+    def weight(self, module: Any) -> tuple[str, Array]:
+        """Return the weights that a layer multiplies by, as :meth:`parameter`: a masked layer's are not its parameter."""
+        from snnmap.nn.delta.inference import effective_weight
+
+        return f"{self.source}.weight", self.reader.to_array(effective_weight(module))
+
     def run(self, arguments: Any, keywords: Any, batch: int = 2) -> Any:
         """Run the call itself on tensors of some samples in place of activations, to see what becomes of the shape.
 
@@ -52,7 +58,17 @@ class Call:
         """
         import torch
 
-        given, named = (_map_values(part, lambda value: torch.zeros(batch, *value.shape)) for part in (arguments, keywords))
+        given, named = (map_values(part, lambda value: torch.zeros(batch, *value.shape)) for part in (arguments, keywords))
+        return self.run_on(given, named, batch)
+
+    def run_on(self, given: Any, named: Any, batch: int) -> Any:
+        """Run the call itself on arguments that are tensors, the size of the batch in its place.
+
+        Raises:
+            UnreadableError: it fails.
+        """
+        import torch
+
         try:
             with torch.no_grad():
                 return call_node(self.node, replace_batch(given, batch), replace_batch(named, batch))
@@ -87,9 +103,28 @@ def call_node(node: "fx.Node", arguments: tuple[Any, ...], keywords: dict[str, A
     return function(*arguments, **keywords)
 
 
-def _map_values(arguments: Any, change: Callable[[Value], Any]) -> Any:
+def map_values(arguments: Any, change: Callable[[Value], Any]) -> Any:
+    """Return arguments, nested as they may be, with something in place of each activation."""
     if isinstance(arguments, Value):
         return change(arguments)
     if isinstance(arguments, dict):
-        return {key: _map_values(part, change) for key, part in arguments.items()}
-    return type(arguments)(_map_values(part, change) for part in arguments) if isinstance(arguments, tuple | list) else arguments
+        return {key: map_values(part, change) for key, part in arguments.items()}
+    return type(arguments)(map_values(part, change) for part in arguments) if isinstance(arguments, tuple | list) else arguments
+
+
+def find_values(arguments: Any) -> list[Value]:
+    """Return the activations among arguments, nested as they may be, in their order."""
+    found: list[Value] = []
+    map_values(arguments, found.append)
+    return found
+
+
+def to_doubles(arguments: Any) -> Any:
+    """Return arguments with tensors of floating-point numbers in float64."""
+    import torch
+
+    if isinstance(arguments, torch.Tensor):
+        return arguments.detach().cpu().double() if arguments.is_floating_point() else arguments.detach().cpu()
+    if isinstance(arguments, dict):
+        return {key: to_doubles(part) for key, part in arguments.items()}
+    return type(arguments)(to_doubles(part) for part in arguments) if isinstance(arguments, tuple | list) else arguments

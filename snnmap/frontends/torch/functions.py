@@ -9,6 +9,8 @@ import numpy as np
 from snnmap.frontends.torch.call import FIX, Call, Value, first_value
 from snnmap.frontends.torch.functional import as_module, knows_function
 from snnmap.frontends.torch.layers import add_pad, find_axis, find_layer, spread_sides
+from snnmap.frontends.torch.probe import LINEAR, MOVING, add_probed
+from snnmap.frontends.torch.shapes import Batch
 from snnmap.graph import Operation, UnreadableError
 from snnmap.graph.operations import activations, arithmetic, movement, pooling
 from snnmap.graph.operations.conv import Conv
@@ -22,9 +24,25 @@ Reader = Callable[[Call, Any, Any], Any]
 
 def find_function(name: str) -> Reader | None:
     """Return what reads a call of a function or method on an activation, or None where nothing does."""
-    if name in _FUNCTIONS:
-        return _FUNCTIONS[name]
-    return _read_as_module if knows_function(name) else None
+    read = _FUNCTIONS.get(name)
+    if name in MOVING or name in LINEAR:
+        return add_probed if read is None else _or_probe(read)
+    return _read_as_module if read is None and knows_function(name) else read
+
+
+def _or_probe(read: Reader) -> Reader:
+    """Return a reader that runs the call on known values where its arguments are none that the first one reads."""
+
+    def read_either(call: Call, arguments: Any, keywords: Any) -> Any:
+        try:
+            return read(call, arguments, keywords)
+        except UnreadableError as error:
+            try:
+                return add_probed(call, arguments, keywords)
+            except UnreadableError:
+                raise error from None
+
+    return read_either
 
 
 def _read_as_module(call: Call, arguments: Any, keywords: Any) -> Any:
@@ -32,7 +50,7 @@ def _read_as_module(call: Call, arguments: Any, keywords: Any) -> Any:
     module = as_module(call.operator, arguments[1:], keywords)
     read = find_layer(module)
     if read is None:
-        raise UnreadableError("no operation of a layer graph does this", FIX)
+        raise UnreadableError("no operation of a layer graph does this", FIX, is_unknown=True)
     return read(call, module, first_value(arguments, keywords))
 
 
@@ -58,6 +76,8 @@ def _drop_batch(call: Call, operand: Any, rank: int) -> Any:
     """Return a constant without the sides of 1 where the batch is."""
     if isinstance(operand, Value):
         return operand
+    if isinstance(operand, Batch):
+        raise UnreadableError("arithmetic with other things than activations", "compute nothing from the size of the batch")
     if isinstance(operand, tuple | list | str) or operand is None:
         raise UnreadableError(f"arithmetic with {type(operand).__name__}", "use activations, numbers and tensors")
     array = call.reader.to_array(operand)
@@ -223,13 +243,16 @@ def _read_norm(call: Call, arguments: Any, keywords: Any) -> Value:
     return call.add(BatchNormalization(epsilon=epsilon), inputs)
 
 
-def _pass_over(call: Call, arguments: Any, keywords: Any) -> Value:  # noqa: ARG001 what every reader takes
+def _pass_over(call: Call, arguments: Any, keywords: Any) -> Value:
     """Read a change of type or place, but one that rounds."""
     import torch
 
-    kinds = [one for one in (*arguments[1:], *keywords.values()) if isinstance(one, torch.dtype)]
-    if any(kind not in (torch.float32, torch.float64) for kind in kinds):
-        raise UnreadableError(f"a cast to {kinds[0]} rounds activations", "cast to float32, or leave it out")
+    kinds = [one for one in (*arguments[1:], *keywords.values()) if isinstance(one, torch.dtype | str)]
+    allowed = (torch.float32, torch.float64, "torch.float32", "torch.float64", "torch.FloatTensor", "torch.DoubleTensor")
+    is_place = call.operator in ("to", "cuda")  # which a string names there
+    wrong = [kind for kind in kinds if kind not in allowed and not (isinstance(kind, str) and is_place)]
+    if wrong:
+        raise UnreadableError(f"a cast that rounds activations, to {wrong[0]}", "cast to float32, or leave it out")
     return first_value(arguments, keywords)
 
 
@@ -283,6 +306,6 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "linear": _read_linear,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _read_conv),
     "batch_norm": _read_norm,
-    **dict.fromkeys(("float", "double", "to", "type", "type_as", "clone", "detach", "cpu", "cuda"), _pass_over),
+    **dict.fromkeys(("float", "double", "to", "type", "type_as", "clone", "detach", "cpu", "cuda", "requires_grad_"), _pass_over),
 }
 """Reader by the name of a function, operator or method; the others have a layer that does the same."""

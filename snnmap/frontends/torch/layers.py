@@ -7,6 +7,8 @@ import numpy as np
 
 from snnmap.frontends.torch.call import Call, Value
 from snnmap.frontends.torch.functional import clip_bounds
+from snnmap.frontends.torch.own_layers import list_quantisers, make_levels
+from snnmap.frontends.torch.probe import add_probed_module
 from snnmap.graph import UnreadableError
 from snnmap.graph.operations import activations, movement, pooling
 from snnmap.graph.operations.arithmetic import Add, Mul
@@ -24,6 +26,13 @@ def find_layer(module: Any) -> Reader | None:
     """Return what reads a module as nodes, or None where nothing does."""
     from torch import nn
 
+    from snnmap.nn.delta import DeltaSynapse
+
+    if isinstance(module, DeltaSynapse):  # which at every step computes what its layer does, but for rounding
+        within: Any = find_layer(module.layer)
+        return lambda call, synapse, value: within(call, synapse.layer, value)
+    if isinstance(module, list_quantisers()):
+        return _read_levels
     for names, read in _LAYERS.items():
         if isinstance(module, tuple(getattr(nn, name) for name in names.split() if hasattr(nn, name))):
             return read
@@ -34,12 +43,17 @@ def _pass_over(call: Call, module: Any, value: Value) -> Value:  # noqa: ARG001 
     return value
 
 
+def _read_levels(call: Call, module: Any, value: Value) -> Value:
+    levels, steps = make_levels(module, value.shape)
+    return call.add(levels, [value, (f"{call.source}.step", steps)])
+
+
 def _read_linear(call: Call, module: Any, value: Value) -> Value:
     """Read a product with weights: Gemm of samples of one dimension, MatMul and Add of more."""
-    weight, bias = call.parameter(module, "weight"), _find_bias(call, module)
+    weight, bias = call.weight(module), _find_bias(call, module)
     if len(value.shape) == 1:
         return call.add(Gemm(trans_b=1), [value, weight, *bias])
-    flipped = (f"{weight[0]}.T", call.reader.to_array(module.weight).T.copy())
+    flipped = (f"{weight[0]}.T", weight[1].T.copy())
     product = call.add(MatMul(), [value, flipped], "product" if bias else "")
     return call.add(Add(), [product, *bias]) if bias else product
 
@@ -58,7 +72,7 @@ def _read_conv(call: Call, module: Any, value: Value) -> Value:
         pads=(*before, *after),
         group=module.groups,
     )
-    return call.add(operation, [value, call.parameter(module, "weight"), *_find_bias(call, module)])
+    return call.add(operation, [value, call.weight(module), *_find_bias(call, module)])
 
 
 def _read_transposed(call: Call, module: Any, value: Value) -> Value:
@@ -91,15 +105,21 @@ def _read_norm(call: Call, module: Any, value: Value) -> Value:
 
 
 def _read_pool(call: Call, module: Any, value: Value) -> Value:
-    if getattr(module, "return_indices", False) or getattr(module, "divisor_override", None):
-        raise UnreadableError("a pool that gives indices or divides by another number", "pool without")
+    if getattr(module, "return_indices", False):
+        raise UnreadableError("a pool that gives indices", "pool with return_indices=False")
     rank = len(value.shape) - 1
     kernel, padding = spread_sides(module.kernel_size, rank), spread_sides(module.padding, rank)
     strides = spread_sides(module.stride if module.stride is not None else module.kernel_size, rank)
     common: Any = {"kernel_shape": kernel, "strides": strides, "pads": padding * 2, "ceil_mode": int(module.ceil_mode)}
     if type(module).__name__.startswith("Max"):
         return call.add(pooling.MaxPool(**common, dilations=spread_sides(module.dilation, rank)), [value])
-    return call.add(pooling.AveragePool(**common, count_include_pad=int(module.count_include_pad)), [value])
+    divisor = getattr(module, "divisor_override", None)
+    if divisor is None:
+        return call.add(pooling.AveragePool(**common, count_include_pad=int(module.count_include_pad)), [value])
+    if module.ceil_mode:
+        raise UnreadableError("windows of several sizes divided by one number", "pool with ceil_mode=False")
+    mean = call.add(pooling.AveragePool(**common, count_include_pad=1), [value], "mean")
+    return call.add(Mul(), [mean, np.float64(np.prod(kernel) / divisor)])
 
 
 def _read_adaptive(call: Call, module: Any, value: Value) -> Value:
@@ -141,7 +161,8 @@ def _read_flatten(call: Call, module: Any, value: Value) -> Value:
     if start == 1 and end == rank - 1:
         return call.add(movement.Flatten(), [value])
     if start == 0:
-        raise UnreadableError(f"it flattens dimensions {start} to {end}, and samples would mix", "flatten from dimension 1")
+        what = f"it flattens dimensions {start} to {end}, and samples would mix"
+        raise UnreadableError(what, "flatten from dimension 1; convert each sample by itself")
     middle = int(np.prod(value.shape[start - 1 : end]))
     return call.add(movement.Reshape(shape=(*value.shape[: start - 1], middle, *value.shape[end:])), [value])
 
@@ -217,6 +238,7 @@ _LAYERS: dict[str, Reader] = {
     "Hardswish": _activate(lambda _: activations.HardSwish()),
     "Softmax LogSoftmax": _read_softmax,
     "Flatten": _read_flatten,
+    "Unflatten PixelShuffle PixelUnshuffle ChannelShuffle Upsample": add_probed_module,
     "ZeroPad1d ZeroPad2d ConstantPad1d ConstantPad2d ReflectionPad1d ReflectionPad2d": _read_pad,
     "ReplicationPad1d ReplicationPad2d CircularPad1d CircularPad2d": _read_pad,
 }

@@ -8,9 +8,10 @@ import numpy as np
 from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
 from snnmap.frontends.torch.accept import require_module, require_own_forward, unwrap
-from snnmap.frontends.torch.call import FIX, Call, Value, call_node, first_value
+from snnmap.frontends.torch.call import FIX, Call, Value, call_node, find_values, first_value, to_doubles
 from snnmap.frontends.torch.functions import find_function
 from snnmap.frontends.torch.layers import find_layer
+from snnmap.frontends.torch.own_layers import list_own_layers
 from snnmap.frontends.torch.shapes import describe, is_shape_query
 from snnmap.graph import GraphBuilder, LayerGraph, UnreadableError
 from snnmap.graph.operation import Array
@@ -43,7 +44,7 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int]) -> LayerGraph:
     module = unwrap(module)
     require_module(module, "read_layer_graph")
     whole = torch.nn.Sequential(module) if find_layer(module) is not None else module  # a layer is one node, not its forward
-    graph = trace_module(whole, (), defaults=True)
+    graph = trace_module(whole, list_own_layers(), defaults=True)
     return TorchReader(whole, type(module).__name__, [tuple(shape) for shape in input_shapes]).read(graph)
 
 
@@ -68,11 +69,12 @@ class TorchReader:
         for node in graph.nodes:
             if node.op == "output":
                 return self.builder.build(self._find_outputs(node))
-            self.values[node] = self._read_node(node)
+            if node.users or node.op == "call_module":
+                self.values[node] = self._read_node(node)
         raise FrontendError("the module has no output", where="forward", fix="give a tensor back")
 
     def to_array(self, value: Any) -> Array:
-        """Return a tensor's or number's array, the same one each time; numbers are float32 as torch's tensors are."""
+        """Return a tensor's or number's array, the same one each time; numbers are float32 where that is exact."""
         if id(value) in self.arrays:
             return self.arrays[id(value)][1]
         array = np.array(_to_numpy(value))
@@ -111,16 +113,17 @@ class TorchReader:
                 return self._pass_unknown(call, read, arguments)
             return self._read_call(call, read, arguments, keywords)
         except UnreadableError as error:
-            self.builder.refuse(call.name, call.operator, error.what, error.fix)
+            found = error
         except (NetworkError, FrontendError) as error:
             found = UnreadableError.from_misfit(error)
-            self.builder.refuse(call.name, call.operator, found.what, found.fix)
+        where = f"module '{call.name}'" if node.op == "call_module" else f"forward, {node.name}"
+        self.builder.refuse(call.name, call.operator, where, found)
         return UNKNOWN
 
     def _pass_unknown(self, call: Call, read: Reader | None, arguments: Any) -> Any:
         """Go on behind a part that could not be read, so that others are told too."""
         if read is None and not is_shape_query(call.operator, arguments):
-            raise UnreadableError("no operation of a layer graph does this", FIX)
+            raise UnreadableError("no operation of a layer graph does this", FIX, is_unknown=True)
         return UNKNOWN
 
     def _read_call(self, call: Call, read: Reader | None, arguments: Any, keywords: Any) -> Any:
@@ -128,10 +131,10 @@ class TorchReader:
             if is_shape_query(call.operator, arguments) and isinstance(arguments[0], Value):
                 asked, rest = (arguments[1], ()) if call.operator == "getattr" else (call.operator, arguments[1:])
                 return describe(arguments[0], asked, rest)
-            if not has_values((arguments, keywords)):
+            if not find_values((arguments, keywords)):
                 return _compute(call.node, arguments, keywords)
         if read is None:
-            raise UnreadableError("no operation of a layer graph does this", FIX)
+            raise UnreadableError("no operation of a layer graph does this", FIX, is_unknown=True)
         return read(call, arguments, keywords)
 
     def _read_input(self, node: "fx.Node") -> Any:
@@ -169,26 +172,24 @@ class TorchReader:
 
 def _to_numpy(value: Any) -> Any:
     if not hasattr(value, "detach"):
-        return np.asarray(value) if isinstance(value, np.ndarray) else np.float32(value)
+        exact = np.float64(value)
+        return np.asarray(value) if isinstance(value, np.ndarray) else np.float32(value) if np.float32(value) == exact else exact
     tensor = value.detach().cpu()
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()  # numpy has no such type
 
 
-def has_values(arguments: Any) -> bool:
-    """Say whether an activation is among arguments, nested as they may be."""
-    return any(isinstance(one, Value) for one in _flatten(arguments))
-
-
 def _compute(node: "fx.Node", arguments: Any, keywords: Any) -> Any:
-    """Compute what depends on no activation."""
+    """Compute what depends on no activation, in float64; it is float32 where that is exact."""
     import torch
 
     try:
         with torch.no_grad():
-            return call_node(node, arguments, keywords)
+            found = call_node(node, to_doubles(arguments), to_doubles(keywords))
     except Exception as error:  # whatever the user's call raises
         fix = "compute it in __init__, as a buffer, and nothing from the size of the batch"
         raise UnreadableError(f"a constant of forward cannot be computed: {error}", fix) from error
+    is_single = isinstance(found, torch.Tensor) and found.dtype == torch.float64 and torch.equal(found.float().double(), found)
+    return found.float() if is_single else found
 
 
 def _flatten(arguments: Any) -> list[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 
-__all__ = ["Gemm", "MatMul", "infer_product"]
+__all__ = ["Gemm", "MatMul", "SparseMatMul", "infer_product"]
 
 
 @operation
@@ -53,6 +53,33 @@ class MatMul(Operation):
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.asarray(np.matmul(inputs[0], inputs[1]))
+
+
+@operation
+class SparseMatMul(Operation):
+    """A vector times a sparse matrix of ``n_out`` columns.
+
+    Inputs are x ``(n,)``, the stored weights row by row, their columns, and where each row starts ``(n + 1,)``, as a csr_array
+    has them.
+    """
+
+    role: ClassVar[Role] = "MatMul"
+    n_inputs: ClassVar[tuple[int, int]] = (4, 4)
+    domain: ClassVar[str] = "snnmap"
+
+    n_out: int
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        data, weights, columns, starts = inputs
+        if starts.shape != (*(side + 1 for side in data.shape),) or weights.shape != columns.shape or len(weights.shape) != 1:
+            raise _misfit(data.shape, starts.shape)
+        return TensorType(shape=(self.n_out,))
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        from scipy.sparse import csr_array
+
+        data, weights, columns, starts = inputs
+        return np.asarray(data @ csr_array((weights, columns, starts), shape=(data.shape[1], self.n_out)))
 
 
 def infer_product(one: TensorType, other: TensorType) -> Shape:

@@ -8,7 +8,7 @@ import numpy as np
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 
-__all__ = ["Concat", "Dropout", "Flatten", "Identity", "Pad", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"]
+__all__ = ["Concat", "Dropout", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"]
 
 
 @operation
@@ -154,6 +154,30 @@ class Concat(Operation):
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.concatenate(inputs, axis=self.axis)
+
+
+@operation
+class Gather(Operation):
+    """Places of an axis, picked by the second input, a constant of whole numbers whose shape takes the axis' place."""
+
+    n_inputs: ClassVar[tuple[int, int]] = (2, 2)
+
+    axis: int = 0
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        data, places = inputs
+        if data.is_constant or not places.is_constant or not places.dtype.startswith(("int", "uint")):
+            raise NetworkError(
+                "places that are no constant whole numbers, or a choice from a constant",
+                measured=f"{places} of {data}",
+                limit="an activation, and integers that do not depend on it",
+                fix="export it with constants folded",
+            )
+        (axis,) = _positive((self.axis,), len(data.shape) + 1)
+        return TensorType(shape=(*data.shape[: axis - 1], *places.shape, *data.shape[axis:]), dtype=data.dtype)
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(np.take(inputs[0], inputs[1], axis=self.axis))
 
 
 @operation

@@ -1,14 +1,14 @@
 """Quantisation as ONNX writes it: integers with a step (scale) and a zero point, a value or a channel."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 
-__all__ = ["DequantizeLinear", "QuantizeLinear", "round_to_integers", "spread_axis"]
+__all__ = ["DequantizeLinear", "Levels", "QuantizeLinear", "round_to_integers", "spread_axis"]
 
 
 class _Quantisation(Operation):
@@ -50,6 +50,31 @@ class DequantizeLinear(_Quantisation):
         zero = inputs[2] if len(inputs) > 2 else np.zeros((), np.int64)
         scale, offset = (spread_axis(part, self.axis, data.ndim) for part in (scale, zero))
         return np.asarray((data.astype(np.int64) - offset.astype(np.int64)).astype(scale.dtype) * scale)
+
+
+@operation
+class Levels(_Quantisation):
+    """Whole numbers of a step, ``step clip(floor(x / step + shift), bottom, top)``; inputs are x and the step, of all or an axis.
+
+    The shift is 1/2 where values are rounded to the nearest level, ties upwards, and 0 where they are rounded down.
+    """
+
+    n_inputs: ClassVar[tuple[int, int]] = (2, 2)
+    domain: ClassVar[str] = "snnmap"
+
+    bottom: float = -np.inf
+    top: float = np.inf
+    rounding: Literal["round", "floor"] = "round"
+    axis: int = 1
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        _check(inputs, self.axis)
+        return inputs[0]
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        data, step = inputs[0], spread_axis(inputs[1], self.axis, inputs[0].ndim).astype(inputs[0].dtype)
+        levels = np.floor(data / step + (0.5 if self.rounding == "round" else 0.0))
+        return np.asarray(step * np.clip(levels, self.bottom, self.top))
 
 
 def round_to_integers(values: Array, zero: Array, dtype: np.dtype[np.generic]) -> Array:

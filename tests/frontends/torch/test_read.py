@@ -21,9 +21,12 @@ from snnmap.graph import (
     format_graph,
     fuse_steps,
     measure_difference,
+    parse_graph,
     require_same,
     run_graph,
 )
+from snnmap.nn import QuantisedReLU
+from snnmap.nn.delta import MaskedConv1d, StepQuantiser
 
 LIMIT = 1e-5
 """Greatest relative difference of a tensor, in float64 here and in float32 there."""
@@ -186,6 +189,9 @@ class Calls(nn.Module):
 
 
 FUNCTIONS: dict[str, tuple[Callable[[Any, Tensor], Any], tuple[int, ...]]] = {
+    "interpolation": (lambda _, x: nn.functional.interpolate(x, scale_factor=2, mode="linear"), (2, 5)),
+    "moved": (lambda _, x: torch.stack([x.flip(1), x.roll(1, 2)], 1).repeat(1, 1, 2, 1), (3, 4)),
+    "picked": (lambda _, x: nn.functional.pixel_shuffle(x[:, [3, 0, 1, 1]], 2), (4, 2, 3)),
     "arithmetic": (lambda _, x: (2.0 - x) / (x * x + 1.5) - (-x), (4,)),
     "batch_norm": (lambda m, x: nn.functional.batch_norm(x, m.w[0], m.w[1].exp(), eps=0.1), (4, 3)),
     "exponentials": (lambda _, x: torch.sqrt(torch.exp(-x) + 1.0), (4,)),
@@ -205,6 +211,36 @@ FUNCTIONS: dict[str, tuple[Callable[[Any, Tensor], Any], tuple[int, ...]]] = {
 def test_functions(name: str) -> None:
     function, shape = FUNCTIONS[name]
     assert_read(Calls(function), shape)
+
+
+def with_steps(quantiser: StepQuantiser) -> StepQuantiser:
+    quantiser.step.data = torch.tensor([0.1, 0.3, 0.5])
+    return quantiser
+
+
+OWN_LAYERS: dict[str, Callable[[], nn.Module]] = {
+    "QuantisedReLU": lambda: QuantisedReLU(3, step=0.3, rounding="floor"),
+    "StepQuantiser": lambda: StepQuantiser(4, step=0.25, signed=True),
+    "StepQuantiser, by channel": lambda: with_steps(StepQuantiser(4, step=0.1, n_channels=3)),
+    "MaskedConv1d": lambda: MaskedConv1d(3, 2, 2),
+    "resized and shuffled": lambda: nn.Sequential(nn.Upsample(scale_factor=2), nn.Unflatten(1, (1, 3)), nn.PixelUnshuffle(1)),
+    "divisor": lambda: nn.Sequential(nn.Unflatten(2, (2, 4)), nn.AvgPool2d(2, divisor_override=3)),
+}
+
+
+@pytest.mark.parametrize("name", OWN_LAYERS)
+def test_layers_that_only_we_know(name: str) -> None:
+    torch.manual_seed(0)
+    module, inputs = nn.Sequential(OWN_LAYERS[name]()).double().eval(), draw((3, 8)).double()
+    graph = read_layer_graph(module, (3, 8))
+    assert measure_difference(run_graph(graph, inputs.numpy())[graph.outputs[0]], module(inputs).detach()) <= 1e-12
+    assert parse_graph(format_graph(graph), graph.constants) == graph
+
+
+def test_numbers_are_kept_as_written() -> None:
+    graph = read_layer_graph(Calls(lambda m, x: 0.1 * x + m.w[0] / 3 + 0.5), (4,))
+    single = {array.item(): str(array.dtype) for array in graph.constants.values() if array.size == 1}
+    assert single == {0.1: "float64", 0.5: "float32"}
 
 
 class Unreadable(nn.Module):

@@ -1,0 +1,420 @@
+"""From a layer graph to ReLU layers with sparse matrices between them: the one place where layers are lowered to these."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from snnmap.convert.affine import apply_map, combine, make_identity, require_finite, reshape, scale
+from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer, drop_unused
+from snnmap.convert.layers import LayerList
+from snnmap.convert.levels import Levels, quantise_activation
+from snnmap.convert.lower_linear import (
+    find_windows,
+    lower_average,
+    lower_convolution,
+    lower_mean,
+    lower_move,
+    lower_product,
+    probe,
+)
+from snnmap.convert.options import Signed
+from snnmap.convert.quantised import lower_dequantise, lower_quantise
+from snnmap.core import FloatArray
+from snnmap.core.errors import FrontendError
+from snnmap.graph import LayerGraph, Node
+from snnmap.graph.operation import Array
+
+__all__ = ["Place", "Lowering", "lower_graph"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A node as the model's author knows it.
+
+    Attributes:
+        name: of the layer that it becomes.
+        noun: what it is, such as ``module ELU``.
+        where: it stands.
+    """
+
+    name: str
+    noun: str
+    where: str
+
+
+def lower_graph(graph: LayerGraph, find_place: Callable[[Node], Place], fix: str, *, signed: Signed = "refuse") -> Ann:
+    """Lower a layer graph of one input and one output; consecutive linear operations become one affine map.
+
+    Maxima, clips and leaks are written as ReLUs, exactly; a quantised activation is a ReLU with a step. A softmax at the end
+    is left out (:attr:`Ann.left_out`): it keeps the order of its inputs, the logits, which are the outputs then.
+
+    Args:
+        graph: to lower; its weights are taken in float64.
+        find_place: how layers and errors are named.
+        fix: what to do about an operation that has no counterpart.
+        signed: what to do about quantised activations with negative levels.
+
+    Raises:
+        FrontendError: an operation has no counterpart among ReLUs; it says which and where.
+    """
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise FrontendError(
+            "the model has not one input and one output",
+            where=f"'{graph.name}'",
+            measured=f"{len(graph.inputs)} inputs, {len(graph.outputs)} outputs",
+            limit="1 and 1",
+            fix="join them to one tensor each",
+        )
+    return Lowering(graph, find_place, fix, signed).lower()
+
+
+class Lowering:
+    """Follows a graph with an affine map for each activation and an array for each constant.
+
+    Attributes:
+        graph: that is lowered.
+        layers: so far.
+        values: activations by name.
+        constants: arrays by name, floating-point ones in float64.
+        steps: of values that are whole numbers of a step, by name.
+        zeros: zero points of quantised values, by name.
+    """
+
+    def __init__(self, graph: LayerGraph, find_place: Callable[[Node], Place], fix: str, signed: Signed) -> None:
+        self.graph, self.find_place, self.fix, self.signed = graph, find_place, fix, signed
+        self.layers, self.left_out = LayerList(), ""
+        self.uses = graph.count_uses()
+        self.constants = {name: _to_double(array) for name, array in graph.constants.items()}
+        self.values = {name: make_identity(INPUT, kind.shape) for name, kind in graph.inputs.items()}
+        self.steps: dict[str, float] = {}
+        self.zeros: dict[str, int] = {}
+
+    def lower(self) -> Ann:
+        """Lower all nodes."""
+        for node in self.graph.nodes:
+            if all(name in self.constants for name in node.inputs):
+                self.constants[node.name] = node.operation.run([self.constants[name] for name in node.inputs])
+                continue
+            lower = _LOWERINGS.get(node.kind)
+            if lower is None or (any(name in self.constants for name in node.inputs[:1]) and node.kind not in _EITHER):
+                raise self.refuse(node, f"{self.find_place(node).noun} has no LIF counterpart")
+            self.values[node.name] = lower(self, node)
+            require_finite(self.values[node.name], self.where(node))
+        graph = self.graph
+        (name,) = graph.inputs
+        ann = Ann(
+            name=graph.name,
+            n_inputs=self.values[name].size,
+            layers=self.layers.layers,
+            output=self.values[graph.outputs[0]],
+            framework=graph.framework,
+            left_out=self.left_out,
+        )
+        return drop_unused(ann)  # a ReLU that is one with the quantiser behind it
+
+    def value(self, node: Node, place: int = 0) -> Affine:
+        """Return an input that is an activation."""
+        return self.values[node.inputs[place]]
+
+    def optional(self, node: Node, place: int) -> FloatArray | None:
+        """Return an input that is constant, or None where it is left out."""
+        return self.constant(node, place) if place < len(node.inputs) else None
+
+    def constant(self, node: Node, place: int) -> FloatArray:
+        """Return an input that is constant.
+
+        Raises:
+            FrontendError: it is an activation.
+        """
+        if node.inputs[place] in self.values:
+            raise self.refuse(node, "an operand is not constant", measured=f"input {place}")
+        return self.constants[node.inputs[place]]
+
+    def shape(self, node: Node) -> tuple[int, ...]:
+        """Return the shape of a sample of what a node gives."""
+        return self.graph.types[node.name].shape
+
+    def name(self, node: Node) -> str:
+        """Return what the layer of a node is called."""
+        return self.find_place(node).name
+
+    def where(self, node: Node) -> str:
+        """Return what errors call a node."""
+        return self.find_place(node).where
+
+    def refuse(self, node: Node, what: str, *, measured: str = "", limit: str = "", fix: str = "") -> FrontendError:
+        """Return the error that names a node."""
+        return FrontendError(what, where=self.where(node), measured=measured, limit=limit, fix=fix or self.fix)
+
+
+def _to_double(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _lower_conv(lowering: Lowering, node: Node) -> Affine:
+    weight, bias = lowering.constant(node, 1), lowering.optional(node, 2)
+    _require_planar(lowering, node)
+    return lower_convolution(node.operation, lowering.value(node), weight, bias, lowering.where(node))
+
+
+def _lower_gemm(lowering: Lowering, node: Node) -> Affine:
+    operation: Any = node.operation
+    weight, bias = lowering.constant(node, 1), lowering.optional(node, 2)
+    weight = operation.alpha * (weight.T if operation.trans_b else weight)
+    shape = lowering.shape(node)
+    bias = None if bias is None else np.broadcast_to(operation.beta * bias.reshape(-1), shape)
+    return lower_product(lowering.value(node), weight, bias, shape, lowering.where(node))
+
+
+def _lower_matmul(lowering: Lowering, node: Node) -> Affine:
+    if all(name in lowering.values for name in node.inputs):
+        raise _refuse_product(lowering, node)
+    weight = lowering.constants.get(node.inputs[1])
+    if weight is not None and weight.ndim == 2:
+        return lower_product(lowering.value(node), weight, None, lowering.shape(node), lowering.where(node))
+    return _lower_probed(lowering, node)
+
+
+def _lower_sparse(lowering: Lowering, node: Node) -> Affine:
+    from scipy.sparse import csr_array
+
+    weights, columns, starts = (lowering.constant(node, place) for place in (1, 2, 3))
+    value, shape = lowering.value(node), lowering.shape(node)
+    matrix: Any = csr_array((weights, columns, starts), shape=(value.size, shape[0]))
+    return apply_map(value, matrix, np.zeros(shape), shape, lowering.where(node))
+
+
+def _lower_probed(lowering: Lowering, node: Node) -> Affine:
+    """Lower what is linear in its one activation, all else constant."""
+    (place,) = (place for place, name in enumerate(node.inputs) if name in lowering.values)
+
+    def run(units: Array) -> Array:
+        return node.operation.run([units if at == place else lowering.constants[name] for at, name in enumerate(node.inputs)])
+
+    return probe(run, lowering.value(node, place), lowering.shape(node), lowering.where(node))
+
+
+def _lower_shape(lowering: Lowering, node: Node) -> Affine:
+    _keep_levels(lowering, node)
+    return reshape(lowering.value(node), lowering.shape(node))
+
+
+def _lower_move(lowering: Lowering, node: Node) -> Affine:
+    operation: Any = node.operation
+    if getattr(operation, "value", 0.0) and any(side > 0 for side in operation.pads):
+        raise lowering.refuse(
+            node,
+            "padding by other values than its arguments'",
+            measured=f"{operation.value:g}",
+            limit="0",
+            fix="pad with zeros",
+        )
+    values = [lowering.values[name] for name in node.inputs if name in lowering.values]
+    constants = [lowering.constants[name] for name in node.inputs if name in lowering.constants]
+    if any(lowering.graph.types[name].shape and node.kind == "Concat" for name in node.inputs if name in lowering.constants):
+        raise lowering.refuse(node, "a constant beside activations")
+    return lower_move(operation, values, constants, lowering.shape(node), lowering.where(node))
+
+
+def _lower_maxima(lowering: Lowering, node: Node) -> Affine:
+    value, where = lowering.value(node), lowering.where(node)
+    if node.kind == "GlobalMaxPool":
+        index, shape = np.arange(value.size).reshape(value.shape[0], -1, 1), lowering.shape(node)
+    else:
+        _require_planar(lowering, node)
+        index, shape = find_windows(node.operation, value.shape, where)
+    _keep_levels(lowering, node)
+    return lowering.layers.pool_maxima(lowering.name(node), index, shape, value, where)
+
+
+def _keep_levels(lowering: Lowering, node: Node) -> None:
+    """Note that a node gives whole numbers of a step where its input does."""
+    before = node.inputs[0]
+    if before in lowering.steps:
+        lowering.steps[node.name] = lowering.steps[before]
+    if before in lowering.zeros:
+        lowering.zeros[node.name] = lowering.zeros[before]
+
+
+def _lower_average(lowering: Lowering, node: Node) -> Affine:
+    _require_planar(lowering, node)
+    return lower_average(node.operation, lowering.value(node), lowering.where(node))
+
+
+def _lower_mean(lowering: Lowering, node: Node) -> Affine:
+    value = lowering.value(node)
+    rank = len(value.shape) + 1
+    axes = [axis % rank - 1 for axis in getattr(node.operation, "axes", range(2, rank))]
+    return lower_mean(value, axes, lowering.shape(node), lowering.where(node))
+
+
+def _lower_norm(lowering: Lowering, node: Node) -> Affine:
+    value, epsilon = lowering.value(node), getattr(node.operation, "epsilon", 0.0)
+    gamma, beta, mean, variance = (lowering.constant(node, place) for place in range(1, 5))
+    factor = gamma / np.sqrt(variance + epsilon)
+    repeats = value.size // factor.size
+    return scale(value, np.repeat(factor, repeats), np.repeat(beta - mean * factor, repeats))
+
+
+def _lower_sum(lowering: Lowering, node: Node) -> Affine:
+    sign = -1.0 if node.kind == "Sub" else 1.0
+    if all(name in lowering.values for name in node.inputs):
+        one, other = lowering.value(node), lowering.value(node, 1)
+        if one.shape != other.shape:
+            raise lowering.refuse(
+                node,
+                "an addition of other things than two activations of one size",
+                measured=f"{one.shape} and {other.shape}",
+                fix="add activations of one shape",
+            )
+        return combine(one, other, sign)
+    value, shift, is_first = _split_operands(lowering, node)
+    if is_first:
+        return scale(value, np.full(value.size, sign), shift)
+    return replace(value, bias=value.bias + sign * shift)
+
+
+def _lower_factor(lowering: Lowering, node: Node) -> Affine:
+    if all(name in lowering.values for name in node.inputs):
+        raise _refuse_product(lowering, node)
+    value, factor, is_first = _split_operands(lowering, node)
+    if node.kind == "Div" and (is_first or not factor.all()):
+        raise _refuse_product(lowering, node, ", nor has a division by 0")
+    return scale(value, factor if node.kind == "Mul" else 1.0 / factor, np.zeros(value.size))
+
+
+def _refuse_product(lowering: Lowering, node: Node, more: str = "") -> FrontendError:
+    what = f"a product or quotient of activations has no LIF counterpart{more}"
+    return lowering.refuse(node, what, fix="multiply activations by numbers only")
+
+
+def _split_operands(lowering: Lowering, node: Node) -> tuple[Affine, FloatArray, bool]:
+    """Return the activation, the constant spread over its sample ``(n,)``, and whether the constant comes first."""
+    is_first = node.inputs[0] in lowering.constants
+    value, constant = lowering.value(node, int(is_first)), lowering.constants[node.inputs[1 - int(is_first)]]
+    if lowering.shape(node) != value.shape:
+        raise lowering.refuse(
+            node,
+            "arithmetic with other things than activations, numbers, and tensors that fit a sample",
+            measured=str(constant.shape),
+            limit=f"broadcast to (1, {', '.join(map(str, value.shape))})",
+            fix="use numbers, or buffers of the activation's shape",
+        )
+    return value, np.broadcast_to(constant, value.shape).reshape(-1).astype(np.float64), is_first
+
+
+def _lower_negative(lowering: Lowering, node: Node) -> Affine:
+    value = lowering.value(node)
+    return scale(value, np.full(value.size, -1.0), np.zeros(value.size))
+
+
+def _lower_relu(lowering: Lowering, node: Node) -> Affine:
+    return lowering.layers.rectify(ReluLayer(name=lowering.name(node), incoming=lowering.value(node)))
+
+
+def _lower_clip(lowering: Lowering, node: Node) -> Affine:
+    operation: Any = node.operation
+    return lowering.layers.clip(lowering.name(node), lowering.value(node), operation.min, operation.max)
+
+
+def _lower_hard_sigmoid(lowering: Lowering, node: Node) -> Affine:
+    value, operation = lowering.value(node), node.operation
+    ones = np.ones(value.size)
+    scaled = scale(value, ones * getattr(operation, "alpha", 0.0), ones * getattr(operation, "beta", 0.0))
+    return lowering.layers.clip(lowering.name(node), scaled, 0.0, 1.0)
+
+
+def _lower_leak(lowering: Lowering, node: Node) -> Affine:
+    """Lower what leaks by a slope: of 1 to the other side, an absolute value."""
+    value = lowering.value(node)
+    slope: Any = {"Abs": -1.0, "LeakyRelu": getattr(node.operation, "alpha", 0.0)}.get(node.kind)
+    slopes = np.broadcast_to(lowering.constant(node, 1) if slope is None else slope, value.shape)
+    return lowering.layers.rectify_leaky(lowering.name(node), value, slopes.reshape(-1).astype(np.float64))
+
+
+def _lower_bound(lowering: Lowering, node: Node) -> Affine:
+    """Lower the greater or the smaller of two activations."""
+    if any(name not in lowering.values or lowering.values[name].shape != lowering.shape(node) for name in node.inputs):
+        what = "maximum" if node.kind == "Max" else "minimum"
+        raise lowering.refuse(node, f"a {what} of other things than two activations of one shape")
+    one, other = lowering.value(node), lowering.value(node, 1)
+    greater = lowering.layers.maximum(lowering.name(node), one, other)
+    return greater if node.kind == "Max" else combine(combine(one, other, 1.0), greater, -1.0)
+
+
+def _lower_softmax(lowering: Lowering, node: Node) -> Affine:
+    """Leave a softmax over the outputs away where nothing comes behind it."""
+    value = lowering.value(node)
+    axis, name = getattr(node.operation, "axis", -1), "softmax" if node.kind == "Softmax" else "log_softmax"
+    if len(value.shape) != 1 or lowering.graph.outputs[0] != node.name or lowering.uses[node.name] != 1:
+        raise FrontendError(
+            f"a {name} has no LIF counterpart but at the end, over the outputs",
+            where=f"forward, {node.tensor}",
+            measured=f"over dimension {axis} of (batch, {', '.join(map(str, value.shape))})",
+            limit="over dimension 1 of (batch, outputs), as the last operation",
+            fix="give the logits to what follows",
+        )
+    lowering.left_out = name
+    return value
+
+
+def _lower_levels(lowering: Lowering, node: Node) -> Affine:
+    value, operation = lowering.value(node), node.operation
+    axis, bottom, top, rounding = (getattr(operation, name) for name in ("axis", "bottom", "top", "rounding"))
+    steps = lowering.constant(node, 1)
+    step: float | FloatArray = float(steps.item()) if not steps.ndim else _spread_axis(steps, axis - 1, value.shape)
+    levels = Levels(step=step, bottom=bottom, top=top, rounding=rounding)
+    return quantise_activation(lowering.layers, lowering.name(node), value, levels, lowering.where(node), signed=lowering.signed)
+
+
+def _spread_axis(steps: FloatArray, axis: int, shape: tuple[int, ...]) -> FloatArray:
+    sides = [1] * len(shape)
+    sides[axis] = steps.size
+    return np.ascontiguousarray(np.broadcast_to(steps.reshape(sides), shape)).reshape(-1)
+
+
+def _require_planar(lowering: Lowering, node: Node) -> None:
+    """Refuse kernels of three dimensions, and pools whose last windows hang over the edge."""
+    operation: Any = node.operation
+    if len(operation.kernel_shape) > 2:
+        raise lowering.refuse(node, f"{lowering.find_place(node).noun} has no LIF counterpart in three dimensions")
+    if getattr(operation, "ceil_mode", 0):
+        raise lowering.refuse(
+            node,
+            "a pool whose last windows hang over the edge",
+            measured="ceil_mode=1",
+            limit="ceil_mode=0",
+            fix="pool with ceil_mode=False, or pad the input",
+        )
+
+
+_EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul", "Concat")
+"""Operations whose first input may be a constant."""
+
+_LOWERINGS: Mapping[str, Callable[[Lowering, Node], Affine]] = {
+    "Conv": _lower_conv,
+    "ConvTranspose": _lower_probed,
+    "Gemm": _lower_gemm,
+    "MatMul": _lower_matmul,
+    "SparseMatMul": _lower_sparse,
+    **dict.fromkeys(("Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze"), _lower_shape),
+    **dict.fromkeys(("Concat", "Gather", "Pad", "Slice", "Transpose"), _lower_move),
+    **dict.fromkeys(("MaxPool", "GlobalMaxPool"), _lower_maxima),
+    "AveragePool": _lower_average,
+    **dict.fromkeys(("GlobalAveragePool", "ReduceMean"), _lower_mean),
+    "BatchNormalization": _lower_norm,
+    **dict.fromkeys(("Add", "Sub"), _lower_sum),
+    **dict.fromkeys(("Mul", "Div"), _lower_factor),
+    **dict.fromkeys(("Max", "Min"), _lower_bound),
+    "Neg": _lower_negative,
+    "Relu": _lower_relu,
+    "Clip": _lower_clip,
+    "HardSigmoid": _lower_hard_sigmoid,
+    **dict.fromkeys(("Abs", "LeakyRelu", "PRelu"), _lower_leak),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), _lower_softmax),
+    "Levels": _lower_levels,
+    "QuantizeLinear": lower_quantise,
+    "DequantizeLinear": lower_dequantise,
+}
