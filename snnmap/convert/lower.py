@@ -44,7 +44,14 @@ class Place:
     where: str
 
 
-def lower_graph(graph: LayerGraph, find_place: Callable[[Node], Place], fix: str, *, signed: Signed = "refuse") -> Ann:
+def lower_graph(
+    graph: LayerGraph,
+    find_place: Callable[[Node], Place],
+    fix: str,
+    *,
+    signed: Signed = "refuse",
+    lowerings: Mapping[str, "Lower"] | None = None,
+) -> Ann:
     """Lower a layer graph of one input and one output; consecutive linear operations become one affine map.
 
     Maxima, clips and leaks are written as ReLUs, exactly; a quantised activation is a ReLU with a step. A softmax at the end
@@ -55,19 +62,20 @@ def lower_graph(graph: LayerGraph, find_place: Callable[[Node], Place], fix: str
         find_place: how layers and errors are named.
         fix: what to do about an operation that has no counterpart.
         signed: what to do about quantised activations with negative levels.
+        lowerings: of operations that one framework alone has, by name.
 
     Raises:
         FrontendError: an operation has no counterpart among ReLUs; it says which and where.
     """
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise FrontendError(
-            "the model has not one input and one output",
-            where=f"'{graph.name}'",
+            "the graph has not one input and one output",
+            where=f"graph '{graph.name}'",
             measured=f"{len(graph.inputs)} inputs, {len(graph.outputs)} outputs",
             limit="1 and 1",
             fix="join them to one tensor each",
         )
-    return Lowering(graph, find_place, fix, signed).lower()
+    return Lowering(graph, find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
 
 
 class Lowering:
@@ -91,13 +99,13 @@ class Lowering:
         self.steps: dict[str, float] = {}
         self.zeros: dict[str, int] = {}
 
-    def lower(self) -> Ann:
+    def lower(self, lowerings: Mapping[str, "Lower"]) -> Ann:
         """Lower all nodes."""
         for node in self.graph.nodes:
             if all(name in self.constants for name in node.inputs):
                 self.constants[node.name] = node.operation.run([self.constants[name] for name in node.inputs])
                 continue
-            lower = _LOWERINGS.get(node.kind)
+            lower = lowerings.get(node.kind)
             if lower is None or (any(name in self.constants for name in node.inputs[:1]) and node.kind not in _EITHER):
                 raise self.refuse(node, f"{self.find_place(node).noun} has no LIF counterpart")
             self.values[node.name] = lower(self, node)
@@ -147,6 +155,9 @@ class Lowering:
     def refuse(self, node: Node, what: str, *, measured: str = "", limit: str = "", fix: str = "") -> FrontendError:
         """Return the error that names a node."""
         return FrontendError(what, where=self.where(node), measured=measured, limit=limit, fix=fix or self.fix)
+
+
+Lower = Callable[[Lowering, Node], Affine]
 
 
 def _to_double(array: Array) -> Array:
@@ -393,7 +404,7 @@ def _require_planar(lowering: Lowering, node: Node) -> None:
 _EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul", "Concat")
 """Operations whose first input may be a constant."""
 
-_LOWERINGS: Mapping[str, Callable[[Lowering, Node], Affine]] = {
+_LOWERINGS: Mapping[str, Lower] = {
     "Conv": _lower_conv,
     "ConvTranspose": _lower_probed,
     "Gemm": _lower_gemm,

@@ -4,22 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snnmap.convert.ann import Affine
 from snnmap.core.errors import FrontendError
+from snnmap.frontends.nengo.rates import WRAPPERS
 
-__all__ = [
-    "NENGO_NEURONS",
-    "RATES",
-    "WRAPPERS",
-    "NengoNeurons",
-    "RateLayer",
-    "RateNetwork",
-    "check_on_chip",
-    "explain_neurons",
-]
-
-WRAPPERS = {"regular": "RegularSpiking", "poisson": "PoissonSpiking", "stochastic": "StochasticSpiking"}
-RATES = ("RectifiedLinear", "LIFRate", "Sigmoid", "Tanh")
+__all__ = ["NENGO_NEURONS", "NengoNeurons", "check_on_chip", "explain_neurons"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +68,6 @@ def explain_neurons() -> str:
         instead = f"; {row.instead}" if row.instead else ""
         lines.append(f"{name:<{width}}  {'yes' if row.on_chip else 'no ':<3}  {row.why}{instead}")
     return "\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLayer:
-    """Rate neurons: their affine current, nengo's neuron type and a factor on its output."""
-
-    name: str
-    current: Affine
-    base: Any
-    amplitude: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateNetwork:
-    """An ANN whose layers may have other curves than a ReLU's."""
-
-    name: str
-    n_inputs: int
-    layers: tuple[RateLayer, ...]
-    output: Affine
 
 
 def check_on_chip(neuron_type: Any, where: str) -> None:

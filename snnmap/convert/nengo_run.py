@@ -7,13 +7,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.convert.affine import make_identity
 from snnmap.convert.ann import INPUT, Affine, Ann
-from snnmap.convert.nengo_neurons import WRAPPERS, RateLayer, RateNetwork
-from snnmap.convert.nengo_read import read_rates
+from snnmap.convert.lower import Lowering, lower_graph
+from snnmap.convert.nengo_read import find_nengo_place
 from snnmap.convert.read import read_ann
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.core.packages import import_nengo
+from snnmap.frontends.nengo.rates import WRAPPERS, RateReader
+from snnmap.graph import Node
 
 __all__ = ["NengoRun", "run_nengo"]
 
@@ -44,6 +47,26 @@ class NengoRun:
         """Mean outputs, ``(n, n_outputs)``: what to read without a synapse."""
         mean: FloatArray = self.outputs.mean(axis=1)
         return mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLayer:
+    """Rate neurons: their affine current, nengo's neuron type and a factor on its output."""
+
+    name: str
+    current: Affine
+    base: Any
+    amplitude: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateNetwork:
+    """An ANN whose layers may have other curves than a ReLU's."""
+
+    name: str
+    n_inputs: int
+    layers: tuple[RateLayer, ...]
+    output: Affine
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +158,7 @@ def run_nengo(
 
 def _as_rates(nengo: Any, model: Any, shape: tuple[int, ...], input_node: Any) -> RateNetwork:
     if isinstance(model, nengo.Network):
-        return read_rates(model, input_node)
+        return _read_rates(nengo, model, input_node)
     ann = model if isinstance(model, Ann) else read_ann(model, shape)
     for layer in ann.layers:
         if layer.step is not None:
@@ -147,6 +170,26 @@ def _as_rates(nengo: Any, model: Any, shape: tuple[int, ...], input_node: Any) -
             )
     layers = tuple(RateLayer(name=layer.name, current=layer.incoming, base=nengo.RectifiedLinear()) for layer in ann.layers)
     return RateNetwork(name=ann.name, n_inputs=ann.n_inputs, layers=layers, output=ann.output)
+
+
+def _read_rates(nengo: Any, network: Any, input_node: Any) -> RateNetwork:
+    """Read a nengo.Network whose neurons may have any of the known curves."""
+    layers: list[RateLayer] = []
+
+    def keep(lowering: Lowering, node: Node) -> Affine:
+        operation: Any = node.operation
+        kind = getattr(nengo, operation.curve)
+        taken = {"RectifiedLinear": ("amplitude",), "LIFRate": ("amplitude", "tau_rc", "tau_ref")}.get(
+            operation.curve, ("tau_ref",)
+        )
+        base = kind(**{name: getattr(operation, name) for name in taken})
+        name, current = lowering.name(node), lowering.value(node)
+        layers.append(RateLayer(name=name, current=current, base=base, amplitude=operation.factor))
+        return make_identity(name, current.shape)
+
+    reader = RateReader(network, input_node)
+    ann = lower_graph(reader.read(), lambda node: find_nengo_place(reader, node), "", lowerings={"Rates": keep})
+    return RateNetwork(name=ann.name, n_inputs=ann.n_inputs, layers=tuple(layers), output=ann.output)
 
 
 def _cost(network: RateNetwork, n_steps: int) -> int:

@@ -21,6 +21,8 @@ from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.nengo_run import run_nengo
 from snnmap.core import CsrMatrix
 from snnmap.core.errors import FrontendError, InputError
+from snnmap.frontends.nengo.rates import RateReader
+from snnmap.graph import format_graph, parse_graph, run_graph
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
 
 with warnings.catch_warnings():  # nengo 4.1 uses names that numpy 2 deprecates
@@ -308,6 +310,15 @@ def test_other_curves_keep_their_shape_at_any_scale(neuron_type: Any) -> None:
         assert np.allclose(run.mean, rates, atol=0.1 * 50.0 / scale)
     if not hasattr(neuron_type, "base_type"):
         assert np.allclose(rates, run_directly(network, source, output, inputs), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("neuron_type", CURVES[:4], ids=str)
+def test_the_layer_graph_computes_the_curves(neuron_type: Any) -> None:
+    network, source, output = build_curve(neuron_type)
+    graph, inputs = RateReader(network, None).read(), np.random.default_rng(1).uniform(-1, 1, (5, 4))
+    found = run_graph(graph, inputs)[graph.outputs[0]]
+    assert np.allclose(found, run_directly(network, source, output, inputs), rtol=0, atol=1e-9)
+    assert parse_graph(format_graph(graph), graph.constants) == graph
 
 
 REFUSED = {

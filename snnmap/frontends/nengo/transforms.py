@@ -6,6 +6,7 @@ import numpy as np
 
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
+from snnmap.core.spatial import Window, lower_convolution
 
 __all__ = ["lower_transform", "select"]
 
@@ -68,7 +69,37 @@ def _lower_sparse(transform: Any, weights: Any) -> Any:
 
 
 def _lower_convolution(transform: Any, kernel: FloatArray) -> Any:
-    """Write a convolution as a matrix: nengo's own operator, applied to one input after the other."""
+    """Write a convolution as a matrix: of a line or a plane as every other, else by nengo's own operator."""
+    if type(transform).__name__ == "Convolution" and len(transform.kernel_size) <= 2:
+        return _lower_planar(transform, kernel)
+    return _apply_convolution(transform, kernel)
+
+
+def _lower_planar(transform: Any, kernel: FloatArray) -> Any:
+    """Write a convolution of ``(*kernel, channels / groups, filters)``; "same" pads evenly, the odd one behind."""
+    rank = len(transform.kernel_size)
+    shape, n_out = (transform.input_shape.n_channels, *transform.input_shape.spatial_shape), transform.n_filters
+    sides = zip(transform.input_shape.spatial_shape, transform.output_shape.spatial_shape, strict=True)
+    pads = [
+        max((after - 1) * stride + side - before, 0) if transform.padding == "same" else 0
+        for (before, after), stride, side in zip(sides, transform.strides, transform.kernel_size, strict=True)
+    ]
+    flat = [(0, 0)] * (2 - rank) + [(pad // 2, pad - pad // 2) for pad in pads]
+    ones = (1,) * (2 - rank)
+    size, stride = (*ones, *transform.kernel_size), (*ones, *transform.strides)
+    window = Window(kernel=(size[0], size[1]), stride=(stride[0], stride[1]), padding=(flat[0], flat[1]))
+    weight = np.moveaxis(kernel, (-1, -2), (0, 1)).reshape(n_out, -1, *size)
+    matrix, _ = lower_convolution(weight, window, transform.groups, (shape[0], *ones, *shape[1:]), "a convolution of nengo")
+    if not transform.channels_last:
+        return matrix
+    rows, columns = (
+        np.arange(one.size).reshape(one.n_channels, -1).T.reshape(-1) for one in (transform.input_shape, transform.output_shape)
+    )
+    return matrix[rows][:, columns]
+
+
+def _apply_convolution(transform: Any, kernel: FloatArray) -> Any:
+    """Write a convolution as a matrix by nengo's own operator, applied to one input after the other."""
     from nengo.builder.signal import Signal
     from nengo.builder.transforms import ConvInc, ConvTransposeInc
     from scipy.sparse import csr_array, vstack
