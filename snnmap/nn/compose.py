@@ -71,7 +71,7 @@ def record_outputs(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iter
         kinds: their classes.
 
     Yields:
-        Filled by each forward pass: outputs by the path that :meth:`named_modules` gives (that of the model within, for
+        Filled by each forward pass: outputs by the path that ``named_modules`` gives (that of the model within, for
         :class:`LeadIn`, whose silent steps are left out), or by the name of a population of a :class:`ChipNetwork`.
     """
     outputs: dict[str, Tensor] = {}

@@ -109,7 +109,7 @@ class FanInLimiter:
             optimiser.step()
         settle_fan_in(model)
 
-    The masks are parametrisations (:mod:`torch.nn.utils.parametrize`) and part of ``state_dict``: to load one, limit the model
+    The masks are parametrisations (``torch.nn.utils.parametrize``) and part of ``state_dict``: to load one, limit the model
     first. An optimiser made before stays valid.
 
     Args:
