@@ -6,9 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from snnmap.nn.chip import ChipIntegrator, ChipLIF
-from snnmap.nn.chip_parts import ChipPopulation
-from snnmap.nn.lif import LIF
+from snnmap.nn.chip import ChipIntegrator, ChipLIF, ChipPopulation
+from snnmap.nn.neurons import LIF
 
 __all__ = ["LeadIn", "Residual", "record_counts", "record_outputs"]
 

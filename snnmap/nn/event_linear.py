@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snnmap.nn.dynamics import run_parts, split_evenly
+from snnmap.nn.compiled import run_parts, split_evenly
 
 __all__ = ["EventLinear", "multiply_counts"]
 

@@ -8,8 +8,8 @@ from torch import nn
 from snnmap.core.errors import InputError
 from snnmap.nn import LIF, LeakyIntegrator
 from snnmap.train import limit_fan_in
-from snnmap.train.fan_in_calibration import record_inputs, refit_weights, run_calibration
-from snnmap.train.fan_in_pools import Pool, Share
+from snnmap.train.fan_in.calibration import record_inputs, refit_weights, run_calibration
+from snnmap.train.fan_in.pools import Pool, Share
 
 POOL = Pool(
     name="p",

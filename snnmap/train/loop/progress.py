@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
-if TYPE_CHECKING:
-    from snnmap.train.loop import Batches
+from snnmap.train.loop.batches import Batches
 
 __all__ = ["EpochResult", "show_epoch", "track_batches"]
 
@@ -39,7 +38,7 @@ def show_epoch(result: EpochResult, n_epochs: int) -> None:
     Console(stderr=True, highlight=False).print(f"{line}, {result.seconds:.1f} s")
 
 
-def track_batches(batches: "Batches", epoch: int, n_epochs: int, *, show: bool) -> Iterator[Any]:
+def track_batches(batches: Batches, epoch: int, n_epochs: int, *, show: bool) -> Iterator[Any]:
     """Yield the batches of an epoch, with a progress bar on a terminal's stderr."""
     console = Console(stderr=True)
     if not (show and console.is_terminal):

@@ -172,7 +172,7 @@ def test_models_that_lead_in_are_limited_within() -> None:
 
 
 def test_chips_by_name_and_path(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "snnmap/chip/catalog/generic-4096.toml").read_text()
+    text = (Path(__file__).parents[3] / "snnmap/chip/catalog/generic-4096.toml").read_text()
     (tmp_path / "small.toml").write_text(text.replace("max_fan_in = 256", "max_fan_in = 10"))
     assert limit_fan_in(make_lif_model(), str(tmp_path / "small.toml")) == limit_fan_in(make_lif_model(), SMALL)
     assert limit_fan_in(make_lif_model(), "generic-4096") == ()

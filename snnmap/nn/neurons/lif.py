@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.core.errors import InputError
-from snnmap.nn.dynamics import run_lif
-from snnmap.nn.surrogate import Surrogate, SurrogateName
+from snnmap.nn.neurons.dynamics import run_lif
+from snnmap.nn.neurons.surrogate import Surrogate, SurrogateName
 
 __all__ = ["LIF", "LeakyIntegrator"]
 

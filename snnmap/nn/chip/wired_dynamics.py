@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from snnmap.chip import Family
-from snnmap.nn.chip_dynamics import Decays, reset_potentials, retreat_integrator, run_chip_integrator, run_chip_lif
-from snnmap.nn.delivery import Delivery
-from snnmap.nn.dynamics import is_compiled, run_parts, split_evenly
-from snnmap.nn.surrogate import Surrogate
+from snnmap.nn.chip.delivery import Delivery
+from snnmap.nn.chip.dynamics import Decays, reset_potentials, retreat_integrator, run_chip_integrator, run_chip_lif
+from snnmap.nn.compiled import is_compiled, run_parts, split_evenly
+from snnmap.nn.neurons import Surrogate
 
 __all__ = ["WiredNeurons", "Wiring", "run_wired_integrator", "run_wired_lif"]
 
@@ -82,7 +82,7 @@ class WiredNeurons:
 
 
 def run_wired_lif(x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wiring, delivery: Delivery) -> Tensor:
-    """Run :func:`snnmap.nn.chip_dynamics.run_chip_lif` with counts that return through a wiring, and in the chip's order.
+    """Run :func:`snnmap.nn.chip.dynamics.run_chip_lif` with counts that return through a wiring, and in the chip's order.
 
     On CPUs all steps are compiled, and cost what the spikes and weights do; elsewhere the weights are matrices, and sums are
     clamped once a step.
@@ -107,7 +107,7 @@ def run_wired_lif(x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wir
 
 
 def run_wired_integrator(x: Tensor, neurons: WiredNeurons, wiring: Wiring, delivery: Delivery) -> Tensor:
-    """Run :func:`snnmap.nn.chip_dynamics.run_chip_integrator` in the chip's order; arguments as :func:`run_wired_lif`.
+    """Run :func:`snnmap.nn.chip.dynamics.run_chip_integrator` in the chip's order; arguments as :func:`run_wired_lif`.
 
     Returns:
         ``(batch, time, size)`` potentials in state units.
@@ -140,7 +140,7 @@ def _advance(
 def _advance_once(
     x: Tensor, neurons: WiredNeurons, weights: Tensor, wiring: Wiring, delivery: Delivery, flagged: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    from snnmap.nn.chip_kernels import find_chip_loops
+    from snnmap.nn.chip.kernels import find_chip_loops
 
     advance_wired = find_chip_loops(neurons.family).advance_wired
     batch, n_steps, n_synapses, size = x.shape

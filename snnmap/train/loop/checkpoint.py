@@ -13,7 +13,7 @@ from torch import nn
 
 from snnmap.core import fsio
 from snnmap.core.errors import InputError
-from snnmap.train.progress import EpochResult
+from snnmap.train.loop.progress import EpochResult
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 

@@ -10,7 +10,9 @@ from torch import nn
 from snnmap.chip import load_chip
 from snnmap.core import CsrMatrix
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection
-from snnmap.nn import ChipIntegrator, ChipLIF, Residual, chip_dynamics, dynamics
+from snnmap.nn import ChipIntegrator, ChipLIF, Residual
+from snnmap.nn.chip import dynamics as chip_dynamics
+from snnmap.nn.neurons import dynamics
 from snnmap.pipeline import compile_model
 from snnmap.train import align_model, to_chip_exact, verify_model
 

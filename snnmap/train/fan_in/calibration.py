@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from snnmap.core.errors import InputError
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF
-from snnmap.train.fan_in_pools import Key, Pool, unwrap
+from snnmap.train.fan_in.pools import Key, Pool, unwrap
 
 __all__ = ["Fit", "record_inputs", "refit_weights", "run_calibration", "to_calibration"]
 

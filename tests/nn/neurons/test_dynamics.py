@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnmap.nn import Surrogate, SurrogateName, count_spikes, dynamics
-from snnmap.nn.dynamics import run_lif
+from snnmap.nn import Surrogate, SurrogateName, count_spikes
+from snnmap.nn.neurons import dynamics
+from snnmap.nn.neurons.dynamics import run_lif
 
 SURROGATES = [
     Surrogate(),

@@ -14,11 +14,11 @@ from snnmap.chip import find_family
 from snnmap.core.errors import InputError
 from snnmap.lif.program import QuantisedNetwork
 from snnmap.network import OutputPort
-from snnmap.nn.chip_parts import ChipPopulation, ChipProjection, NeuronTensors, read_populations
-from snnmap.nn.delivery import Delivery, DeliveryPlan
-from snnmap.nn.sparse_product import multiply_sparse
-from snnmap.nn.surrogate import Surrogate, SurrogateName
-from snnmap.nn.wired_dynamics import WiredNeurons, Wiring, run_wired_integrator, run_wired_lif
+from snnmap.nn.chip.delivery import Delivery, DeliveryPlan
+from snnmap.nn.chip.parts import ChipPopulation, ChipProjection, NeuronTensors, read_populations
+from snnmap.nn.chip.sparse_product import multiply_sparse
+from snnmap.nn.chip.wired_dynamics import WiredNeurons, Wiring, run_wired_integrator, run_wired_lif
+from snnmap.nn.neurons import Surrogate, SurrogateName
 
 __all__ = ["ChipNetwork", "ChipRun"]
 

@@ -14,7 +14,7 @@ from snnmap.lif.mapping import fold_network
 from snnmap.nn import LIF, LeakyIntegrator, Residual
 from snnmap.pipeline import check_model
 from snnmap.train import limit_fan_in
-from snnmap.train.fan_in_pools import Pool, Share, choose_weights, read_pools
+from snnmap.train.fan_in.pools import Pool, Share, choose_weights, read_pools
 
 CHIP = make_small_chip(5, 9, 7)
 

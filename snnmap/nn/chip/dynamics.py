@@ -12,8 +12,9 @@ from torch import Tensor
 
 from snnmap.chip import Family, find_family
 from snnmap.chip.arithmetic import FloatOps
-from snnmap.nn.dynamics import Course, backward_through_time, own_input, run_parts, run_steps, share_rows
-from snnmap.nn.surrogate import Surrogate
+from snnmap.nn.compiled import run_parts
+from snnmap.nn.neurons import Surrogate
+from snnmap.nn.neurons.dynamics import Course, backward_through_time, own_input, run_steps, share_rows
 
 __all__ = ["Decays", "reset_potentials", "retreat_integrator", "run_chip_integrator", "run_chip_lif"]
 
@@ -263,7 +264,7 @@ def _compile_advance(
     rows: tuple[Tensor, ...], parameters: tuple[Tensor, ...], shares: list[slice], family: Family
 ) -> Callable[[int, int], None]:
     """Return the compiled loop over some steps, the samples shared among threads."""
-    from snnmap.nn.chip_kernels import find_chip_loops
+    from snnmap.nn.chip.kernels import find_chip_loops
 
     advance = find_chip_loops(family).advance
     x, *states = (tensor.detach().numpy() for tensor in rows)

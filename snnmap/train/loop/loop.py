@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,26 +14,12 @@ from torch import Tensor, nn
 from snnmap.core.errors import InputError
 from snnmap.nn import Readout
 from snnmap.train.activity import ActivityRecorder
-from snnmap.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from snnmap.train.loop.batches import Batch, Batches
+from snnmap.train.loop.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from snnmap.train.loop.progress import EpochResult, show_epoch, track_batches
 from snnmap.train.models import require_module
-from snnmap.train.progress import EpochResult, show_epoch, track_batches
 
-__all__ = ["Batches", "TrainOptions", "score_model", "train_model"]
-
-Batch = tuple[Tensor, ...] | list[Tensor]
-
-
-class Batches(Protocol):
-    """What is trained on, such as a ``torch.utils.data.DataLoader``: a known number of batches, again for each epoch.
-
-    A batch is inputs and labels, and, for samples of different lengths, their lengths.
-    """
-
-    def __iter__(self) -> Any:
-        """Return the batches of an epoch."""
-
-    def __len__(self) -> int:
-        """Return their number."""
+__all__ = ["TrainOptions", "score_model", "train_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

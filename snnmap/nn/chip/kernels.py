@@ -1,4 +1,4 @@
-"""The loops of :mod:`snnmap.nn.chip_dynamics`, compiled for CPU tensors with the rules of a chip's family.
+"""The loops of :mod:`snnmap.nn.chip.dynamics`, compiled for CPU tensors with the rules of a chip's family.
 
 Arrays as in :mod:`snnmap.nn.kernels`: the batch comes first, ``x`` is ``(batch, time, n_synapses, size)``.
 """

@@ -13,8 +13,8 @@ from torch.nn.utils import parametrize
 
 from snnmap.chip import Chip
 from snnmap.core.errors import InputError
-from snnmap.train.fan_in_calibration import record_inputs, refit_weights, run_calibration, to_calibration
-from snnmap.train.fan_in_pools import Key, Pool, choose_weights, is_spiking, read_pools, unwrap
+from snnmap.train.fan_in.calibration import record_inputs, refit_weights, run_calibration, to_calibration
+from snnmap.train.fan_in.pools import Key, Pool, choose_weights, is_spiking, read_pools, unwrap
 from snnmap.train.models import require_layers
 
 __all__ = [
@@ -96,7 +96,7 @@ class FanInLimiter:
 
     The weights that contribute most are kept at first: a weight contributes its size, times the root mean square of its
     input where calibration data are given; a weight that takes more words, behind a residual sum, must contribute more.
-    The words are counted as the design rule SNN204 counts them after folding, see :func:`snnmap.train.fan_in_pools.read_pools`;
+    The words are counted as the design rule SNN204 counts them after folding, see :func:`snnmap.train.fan_in.pools.read_pools`;
     at no time does a neuron have more. Of models without snnmap's neurons the Linear layers are masked; Conv layers are left
     as they are. ::
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from snnmap.chip import Bits, Family, find_family
 from snnmap.chip.arithmetic import DEFAULT_FAMILY
 from snnmap.core.errors import InputError
-from snnmap.nn.chip_dynamics import run_chip_integrator, run_chip_lif
+from snnmap.nn.chip.dynamics import run_chip_integrator, run_chip_lif
 from snnmap.nn.event_linear import multiply_counts
-from snnmap.nn.surrogate import Surrogate, SurrogateName
+from snnmap.nn.neurons import Surrogate, SurrogateName
 
 __all__ = ["ChipCodes", "ChipIntegrator", "ChipLIF", "round_product", "round_through"]
 

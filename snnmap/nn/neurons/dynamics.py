@@ -4,28 +4,24 @@ One node of the autograd graph a layer, in place of a dozen a step. The loop ove
 torch operations elsewhere; both give the same numbers.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from snnmap.nn.surrogate import Surrogate
+from snnmap.nn.compiled import is_compiled, run_parts, split_evenly
+from snnmap.nn.neurons.surrogate import Surrogate
 
 __all__ = [
     "Course",
     "backward_through_time",
-    "is_compiled",
     "own_input",
     "run_lif",
-    "run_parts",
     "run_steps",
     "share_rows",
-    "split_evenly",
 ]
 
 _WORTH_SHARING = 1 << 23
@@ -132,11 +128,6 @@ def _forward(
     forward = (_CompiledForward if is_compiled(x) else _TorchForward)(x, alpha, beta, bias, threshold, max_count, course)
     run_steps(forward.run, x, course.counts, recurrent_weight)
     return course
-
-
-def is_compiled(tensor: Tensor) -> bool:
-    """Say whether the compiled loops take such a tensor."""
-    return tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64)
 
 
 def own_input(x: Tensor, recurrent_weight: Tensor | None) -> Tensor:
@@ -354,23 +345,6 @@ def share_rows(course: Course) -> list[slice]:
     batch = course.counts.shape[0]
     is_worth_it = course.all_at_once and course.counts.numel() >= _WORTH_SHARING
     return split_evenly(batch, torch.get_num_threads() if is_worth_it else 1)
-
-
-def split_evenly(n_rows: int, n_parts: int) -> list[slice]:
-    """Return at most so many slices of rows, none of them empty where there are rows."""
-    n_parts = max(min(n_parts, n_rows), 1)
-    edges = [n_rows * number // n_parts for number in range(n_parts + 1)]
-    return [slice(first, last) for first, last in pairwise(edges)]
-
-
-def run_parts(parts: Sequence[Callable[[], object]]) -> None:
-    """Run compiled loops side by side; they hold no interpreter lock."""
-    if len(parts) == 1:
-        parts[0]()
-        return
-    with ThreadPoolExecutor(len(parts)) as pool:
-        for finished in [pool.submit(part) for part in parts]:
-            finished.result()
 
 
 def _array(tensor: Tensor) -> Any:

@@ -11,7 +11,7 @@ from snnmap.chip import Bits, find_family
 from snnmap.core import FloatArray, IntArray
 from snnmap.lif.program import QuantisedNetwork, Route, rebuild_projections
 from snnmap.network import Projection
-from snnmap.nn.chip import round_product, round_through
+from snnmap.nn.chip.neurons import round_product, round_through
 
 __all__ = ["ChipPopulation", "ChipProjection", "NeuronTensors", "read_populations"]
 

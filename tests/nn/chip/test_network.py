@@ -13,7 +13,8 @@ from snnmap.core import CsrMatrix
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.loading import load
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
-from snnmap.nn import ChipNetwork, Surrogate, record_counts, sparse_product, wired_dynamics
+from snnmap.nn import ChipNetwork, Surrogate, record_counts
+from snnmap.nn.chip import sparse_product, wired_dynamics
 from snnmap.pipeline import CompileOptions, compile_model
 from snnmap.train import ActivityRecorder, align_model, verify_model
 

@@ -11,7 +11,9 @@ from snnmap.chip import load_chip
 from snnmap.chip.arithmetic import bit_shift as arithmetic
 from snnmap.core.errors import DesignRuleError, FrontendError, InputError
 from snnmap.frontends.torch import load
-from snnmap.nn import LIF, ChipIntegrator, ChipLIF, Residual, chip_dynamics, dynamics
+from snnmap.nn import LIF, ChipIntegrator, ChipLIF, Residual
+from snnmap.nn.chip import dynamics as chip_dynamics
+from snnmap.nn.neurons import dynamics
 from snnmap.pipeline import compile_model
 from snnmap.train import align_model, verify_model
 
