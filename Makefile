@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement training-on deep delta clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement training-on deep delta docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -21,8 +21,8 @@ test-nengo-dl: $(NENGO_DL)/.ready
 	$(NENGO_DL)/bin/pytest tests/nengo_dl
 
 lint: $(READY)
-	$(BIN)/ruff format --check snnmap tests benchmarks notebooks
-	$(BIN)/ruff check snnmap tests benchmarks notebooks
+	$(BIN)/ruff format --check snnmap tests benchmarks notebooks docs
+	$(BIN)/ruff check snnmap tests benchmarks notebooks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -51,6 +51,10 @@ deep: $(READY)
 delta: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
 	$(BENCH)/python benchmarks/delta.py --write
+
+docs: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) $(NENGO_DL) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,29 +12,10 @@ from types import ModuleType
 from typing import Any, cast
 
 from snnmap.core.errors import FrontendError, InputError, SnnmapError
+from snnmap.frontends.registry import Frontend, list_frontends
 from snnmap.network import Network, load_network
 
 __all__ = ["load"]
-
-_BY_SUFFIX = {".nir": "nir"}
-_BY_PACKAGE = {
-    "nir": "nir",
-    "nengo_dl": "nengo_dl",
-    "nengo": "nengo",
-    "rockpool": "rockpool",
-    "snntorch": "snntorch",
-    "torch": "torch",
-}
-"""Frontend by the package that a model's class, or that of a module in it, is from; the first that fits."""
-
-
-_BY_NIR = {
-    "norse": "graph = norse.torch.to_nir(model, sample, dt=1), with NirOptions.like('norse', dt_s=..., w_in='left_out')",
-    "sinabs": "graph = sinabs.nir.to_nir(model, one_step), with NirOptions.like('sinabs', floor='none') if min_v_mem is None",
-    "spikingjelly": "graph = spikingjelly.activation_based.nir_exchange.export_to_nir(net, one_step), with "
-    "NirOptions.like('spikingjelly', dt_s=1e-4)",
-}
-"""Frameworks without a frontend of their own: how their models become NIR graphs, and with which rules these are read."""
 
 
 def load(model: object, **options: Any) -> Network:
@@ -73,22 +54,23 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> Net
     frontend = _find_frontend(model)
     if type(model).__module__.startswith("onnx"):
         raise _refuse_onnx(where or "ModelProto")
-    if frontend in _BY_NIR:
-        raise FrontendError(
-            f"models of {frontend} are read through NIR",
-            where=where,
-            measured=type(model).__name__,
-            fix=f"give {_BY_NIR[frontend]}",
-        )
     if frontend is None:
+        known = ", ".join(frontend.name for frontend in list_frontends() if not frontend.through_nir)
         raise FrontendError(
             "no frontend reads such a model",
             where=where,
             measured=type(model).__name__,
-            limit=f"a snnmap.Network, or a model of {', '.join(_BY_PACKAGE)}",
+            limit=f"a snnmap.Network, or a model of {known}",
             fix="give the model itself, or export it as NIR",
         )
-    return _call_frontend(frontend, model, options)
+    if frontend.through_nir:
+        raise FrontendError(
+            f"models of {frontend.name} are read through NIR",
+            where=where,
+            measured=type(model).__name__,
+            fix=f"give {frontend.through_nir}",
+        )
+    return _call_frontend(frontend.name, model, options)
 
 
 def _load_path(path: str, options: dict[str, Any]) -> Network:
@@ -99,9 +81,10 @@ def _load_path(path: str, options: dict[str, Any]) -> Network:
         raise FrontendError("a Python model needs the name of a function", where=path, fix=f"write {path}:FUNCTION")
     if path.lower().endswith(".onnx"):
         raise _refuse_onnx(path)
-    frontend = _BY_SUFFIX.get(Path(path).suffix.lower())
+    suffix = Path(path).suffix.lower()
+    frontend = next((frontend for frontend in list_frontends() if suffix in frontend.suffixes), None)
     if frontend is not None:
-        return _call_frontend(frontend, Path(path), options)
+        return _call_frontend(frontend.name, Path(path), options)
     _require_no_options(options)
     return load_network(path)
 
@@ -121,15 +104,14 @@ def _refuse_onnx(where: str) -> FrontendError:
     )
 
 
-def _find_frontend(model: object) -> str | None:
-    """Name the frontend for a model's class or, within a torch module, for the classes of its modules."""
+def _find_frontend(model: object) -> Frontend | None:
+    """Return the first frontend that knows a model's class or, within a torch module, the classes of its modules."""
     parts = [model]
     for cls in type(model).__mro__:
         if cls.__module__ == "torch.nn.modules.module":  # Rockpool's modules have another modules()
             parts += cast(Any, cls).modules(model)
     packages = {cls.__module__.partition(".")[0] for part in parts for cls in type(part).__mro__}
-    known = {**{package: name for package, name in _BY_PACKAGE.items() if package != "torch"}, **{name: name for name in _BY_NIR}}
-    return next((name for package, name in {**known, "torch": "torch"}.items() if package in packages), None)
+    return next((frontend for frontend in list_frontends() if frontend.name in packages), None)
 
 
 def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Network:

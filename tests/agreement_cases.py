@@ -128,8 +128,12 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
             comparison(populations=(population(), population("h2", model_spikes=0))),
             of_port(agreements=(agreement(undecided=100), agreement(decision="mean", undecided=100))),
             comparison(n_given=1, n_steps=99),
+            replace(of_port(agreements=(agreement(agreeing=58),)), n_samples=58),
+            replace(of_port(agreements=(agreement(agreeing=98),)), drawn=True),
         ),
-        of_port(agreements=(agreement(undecided=100), agreement(decision="mean", undecided=99))),
+        replace(
+            of_port(agreements=(agreement(agreeing=59, undecided=59), agreement(decision="mean", agreeing=59))), n_samples=59
+        ),
     ),
     "SNN608": (
         (of_port(worst_error=0.4), of_port(error=1.2, worst_error=2.0), replace(of_port(error=1.2, worst_error=2.0), drawn=True)),

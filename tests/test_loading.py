@@ -1,5 +1,7 @@
 """The one door: which frontend a model goes to, and what is said where none takes it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,9 @@ import torch
 from random_networks import random_network
 
 import snnmap
+from snnmap import frontends
 from snnmap.core.errors import FrontendError, InputError, NetworkError
+from snnmap.frontends.registry import list_frontends
 from snnmap.network import save_network
 from snnmap.nn import LIF
 
@@ -78,3 +82,29 @@ def test_frameworks_that_nir_reads_are_sent_there(package: str, exporter: str) -
         snnmap.load(torch.nn.Sequential(torch.nn.Linear(2, 2), cell))
     assert exporter in error.value.fix
     assert f"NirOptions.like('{package}'" in error.value.fix
+
+
+def test_a_folder_makes_a_frontend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "madeup"
+    folder.mkdir()
+    (folder / "frontend.toml").write_text('order = 5\nsuffixes = [".made"]\n')
+    (folder / "__init__.py").write_text("def load(model, *, network): return network")
+    monkeypatch.setattr(frontends, "__path__", [*frontends.__path__, str(tmp_path)])
+    model = type("Model", (), {"__module__": "madeup.models"})()
+    network = random_network(0)
+    assert snnmap.load(model, network=network) is network
+    assert snnmap.load("net.made", network=network) is network
+    with pytest.raises(FrontendError, match="a model of madeup, nir, nengo_dl, nengo, rockpool, snntorch, torch"):
+        snnmap.load({})
+
+
+def test_frontends_are_asked_in_one_order() -> None:
+    listed = list_frontends()
+    assert len({frontend.order for frontend in listed}) == len(listed)
+    assert listed[-1].name == "torch"
+
+
+def test_listing_frontends_imports_no_framework() -> None:
+    code = "import sys; from snnmap.frontends.registry import list_frontends; n = list_frontends(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy", *(frontend.name for frontend in list_frontends())} & set(loaded)

@@ -14,6 +14,8 @@ from snnmap.pipeline import CompileOptions, compile_model
 KINDS = ("plain", "recurrent", "skip", "inhibitory", "outliers", "fan-in 1", "biases", "sparse")
 CHIPS = ("xylo-audio-2", "xylo-audio-3", "xylo-imu", "generic-4096")
 N_INPUTS = 12
+N_HELD_OUT = 64
+"""Samples that a bitstream is judged on."""
 ENOUGH = 100
 """Spikes of a population, from which on its rate tells something."""
 
@@ -69,7 +71,7 @@ def draw_trained(seed: int, *, n_layers: int | None = None) -> Drawn:
     return Drawn(
         network,
         raster,
-        draw_counts(rng, usual, 8, 160),
+        draw_counts(rng, usual, N_HELD_OUT, 160),
         chip,
         f"{kind}, {depth} layers of {size}, rate {rate:.2f}, {exactly}, {chip}, {'potential' if potential else 'spikes'}",
     )
@@ -79,7 +81,8 @@ def draw_trained(seed: int, *, n_layers: int | None = None) -> Drawn:
 class Outcome:
     """How a build ended, and what its bitstream does on held-out data.
 
-    ``is_refused`` by a rule, ``is_told`` of by a finding of agreement; ``rates`` of populations, chip over model;
+    ``is_refused`` by a rule, ``is_told`` of by a finding that it is off, ``is_open`` by one that nothing is shown of its
+    decisions; ``rates`` of populations, chip over model;
     ``agreement``: largest share of the same decisions among the ways of reading; ``lost``: spikes of readouts.
     """
 
@@ -97,6 +100,10 @@ class Outcome:
     @property
     def is_told(self) -> bool:
         return self.is_refused or bool({"SNN601", "SNN603", "SNN604"} & set(self.told))
+
+    @property
+    def is_open(self) -> bool:
+        return "SNN607" in self.told
 
 
 def build_and_measure(drawn: Drawn, *, calibrated: bool) -> Outcome:

@@ -1,17 +1,18 @@
 """The command line: one file a verb, loaded when it is called."""
 
 import importlib
+import pkgutil
 import sys
 import traceback
 
 import click
 
+from snnmap.cli import verbs
 from snnmap.cli.console import print_error
 from snnmap.core.errors import SnnmapError
 
 __all__ = ["main", "program"]
 
-_VERBS = ("asm", "build", "check", "chips", "demo", "disasm", "explain", "inspect", "simulate")
 _VIOLATIONS, _USAGE, _INTERNAL, _INTERRUPTED = 1, 2, 3, 130
 
 
@@ -19,12 +20,12 @@ class _Verbs(click.Group):
     """Finds a verb in the module of its name, so that no verb waits for what another imports."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_VERBS)
+        return [module.name for module in pkgutil.iter_modules(verbs.__path__)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _VERBS:
+        if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = importlib.import_module(f"snnmap.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"{verbs.__name__}.{cmd_name}").command
         return command
 
 

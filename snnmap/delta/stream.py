@@ -112,11 +112,11 @@ class DeltaStream:
     def counts(self) -> tuple[LayerCount, ...]:
         """Return the work of each layer of weights since the reset, in the order of the graph.
 
-        Where sums are exact these are :class:`DeltaCounter`'s numbers for the same frames (elsewhere a value that should come
-        back to 0 may miss it by a rounding error, and counts as active): ``n_macs`` counts a changed value's weights that are not
-        0, while rows kept dense multiply their zeros too; a first frame, which torch runs densely, counts as the change from
-        nothing. A refresh and a layer among ``dense_nodes`` count densely; a step in which torch computes a layer, since most of
-        its input changed, counts the changes.
+        Where sums are exact these are the numbers of :class:`snnmap.nn.delta.DeltaCounter` for the same frames (elsewhere a
+        value that should come back to 0 may miss it by a rounding error, and counts as active): ``n_macs`` counts a changed
+        value's weights that are not 0, while rows kept dense multiply their zeros too; a first frame, which torch runs
+        densely, counts as the change from nothing. A refresh and a layer among ``dense_nodes`` count densely; a step in which
+        torch computes a layer, since most of its input changed, counts the changes.
         """
         return tuple(tally.give() for tally in self._plan.tallies)
 

@@ -1,1 +1,1 @@
-"""One file a framework; each has ``load(...) -> Network`` and imports its framework only when called."""
+"""A folder a framework: ``load(...) -> Network``, which imports it only when called, and a ``frontend.toml`` that says when."""

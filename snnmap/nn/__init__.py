@@ -1,8 +1,6 @@
 """Torch modules to train with; the torch frontend turns them into networks, count for count."""
 
-from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF
-from snnmap.nn.chip_network import ChipNetwork, ChipRun
-from snnmap.nn.chip_parts import ChipPopulation, ChipProjection
+from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF, ChipNetwork, ChipPopulation, ChipProjection, ChipRun
 from snnmap.nn.compose import LeadIn, Residual, record_counts, record_outputs
 from snnmap.nn.delta import (
     DeltaActivation,
@@ -30,10 +28,9 @@ from snnmap.nn.delta import (
     temporal_delta_layer,
 )
 from snnmap.nn.event_linear import EventLinear
-from snnmap.nn.lif import LIF, LeakyIntegrator
+from snnmap.nn.neurons import LIF, LeakyIntegrator, Surrogate, SurrogateName, count_spikes
 from snnmap.nn.quantised import QuantisedReLU, step_from_data
 from snnmap.nn.readout import Readout, ReadoutName, collate_sequences
-from snnmap.nn.surrogate import Surrogate, SurrogateName, count_spikes
 
 __all__ = [
     # neurons

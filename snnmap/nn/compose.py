@@ -6,9 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from snnmap.nn.chip import ChipIntegrator, ChipLIF
-from snnmap.nn.chip_parts import ChipPopulation
-from snnmap.nn.lif import LIF
+from snnmap.nn.chip import ChipIntegrator, ChipLIF, ChipPopulation
+from snnmap.nn.neurons import LIF
 
 __all__ = ["LeadIn", "Residual", "record_counts", "record_outputs"]
 
@@ -71,7 +70,7 @@ def record_outputs(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iter
         kinds: their classes.
 
     Yields:
-        Filled by each forward pass: outputs by the path that :meth:`named_modules` gives (that of the model within, for
+        Filled by each forward pass: outputs by the path that ``named_modules`` gives (that of the model within, for
         :class:`LeadIn`, whose silent steps are left out), or by the name of a population of a :class:`ChipNetwork`.
     """
     outputs: dict[str, Tensor] = {}

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snnmap.nn.dynamics import run_parts, split_evenly
+from snnmap.nn.compiled import run_parts, split_evenly
 
 __all__ = ["EventLinear", "multiply_counts"]
 
@@ -22,12 +22,8 @@ class EventLinear(nn.Linear):
 
     Forward and weight gradient add up rows of the weights, or of the gradient, for the counts that are not 0, on CPUs; where
     many are, and on other devices, it is the dense product. Sums are taken in another order, so that results differ in the
-    last bits of floats, unless they are exact, as in a chip's integers.
-
-    Args:
-        in_features: sources.
-        out_features: targets.
-        bias: whether to add a trained bias.
+    last bits of floats, unless they are exact, as in a chip's integers. It is made with ``in_features``, ``out_features`` and
+    ``bias``.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it

@@ -1,4 +1,4 @@
-"""The loops of :mod:`snnmap.nn.dynamics`, compiled for CPU tensors: the same numbers, one pass over memory a step.
+"""The loops of :mod:`snnmap.nn.neurons.dynamics`, compiled for CPU tensors: the same numbers, one pass over memory a step.
 
 Torch would read and write every state a dozen times a step; on a CPU that, not arithmetic, is the time of a LIF layer. Here the
 states of one sample stay in the nearest cache for all steps.

@@ -12,8 +12,7 @@ from snnmap.train.fan_in import (
     regrowth_fraction,
     settle_fan_in,
 )
-from snnmap.train.loop import Batches, TrainOptions, score_model, train_model
-from snnmap.train.progress import EpochResult
+from snnmap.train.loop import Batches, EpochResult, TrainOptions, score_model, train_model
 from snnmap.train.verify import verify_model
 
 __all__ = [

@@ -11,6 +11,7 @@ import pytest
 from command_line import Result, Run
 from rule_cases import chain
 
+from snnmap.cli import verbs
 from snnmap.core import errors
 from snnmap.core.errors import DesignRuleError, SnnmapError
 from snnmap.network import format_network
@@ -22,7 +23,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, run: Run, model: Path, error: Bas
     def fail(*_: object, **__: object) -> object:
         raise error
 
-    monkeypatch.setattr("snnmap.cli.check.check_model", fail)
+    monkeypatch.setattr("snnmap.cli.verbs.check.check_model", fail)
     return run("check", model, "--chip", "toy-4")
 
 
@@ -104,3 +105,12 @@ def test_names_are_printed_as_they_are(run: Run, tmp_path: Path) -> None:
     result = run("inspect", tmp_path / "model.json", "--chip", "xylo-audio-3")
     assert result.code == 0
     assert odd in result.out
+
+
+def test_a_module_makes_a_verb(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hello.py").write_text(
+        "import click\n@click.command('hello')\ndef command():\n    'Greet.'\n    click.echo('hi')\n"
+    )
+    monkeypatch.setattr(verbs, "__path__", [*verbs.__path__, str(tmp_path)])
+    assert (run("hello").out, run("hello").code) == ("hi\n", 0)
+    assert "hello" in run("--help").out

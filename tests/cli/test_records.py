@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from command_line import Run
 
-from snnmap.cli import build, check, inspect
 from snnmap.cli.records import read_attributes, read_record, record_options
+from snnmap.cli.verbs import build, check, inspect
 from snnmap.core.errors import InputError
 from snnmap.lif.mapping import FoldOptions
 from snnmap.lif.program import AgreementLimits
@@ -117,7 +117,7 @@ def test_what_is_chosen_reaches_the_build(verb: str, call: str, run: Run, model:
         seen.append(options)
         raise InputError("seen")
 
-    monkeypatch.setattr(f"snnmap.cli.{verb}.{call}", stop)
+    monkeypatch.setattr(f"snnmap.cli.verbs.{verb}.{call}", stop)
     more: tuple[str, ...] = ("-o", "none") if verb == "build" else ()
     run(verb, model, "-c", "xylo-audio-3", *more)
     run(

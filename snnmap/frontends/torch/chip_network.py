@@ -11,7 +11,7 @@ from snnmap.network import Network, Population, Projection
 
 if TYPE_CHECKING:
     from snnmap.nn import ChipNetwork
-    from snnmap.nn.chip_parts import ChipPopulation
+    from snnmap.nn.chip.parts import ChipPopulation
 
 __all__ = ["read_chip_network"]
 

@@ -13,6 +13,8 @@ _FEW_STEPS = 100
 """Steps of calibration data, below which they show little."""
 _SURE = 0.01
 """Chance below which too few agreeing samples are no accident."""
+_SHOWN = 0.05
+"""Chance that samples all agree where no more than the limit's share of all does, below which they show that more does."""
 _NEAR = 1 / 3
 """Share of a limit on an error, up to which outputs of other classes may be near ties."""
 _MOST_SUMMED = 500
@@ -208,10 +210,11 @@ def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
 @rule("SNN607", "nothing-shown", Comparison, Severity.WARNING)
 def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: finds populations that never fire in the model on the inputs of the comparison, inputs that never come or
-    never change, and outputs that never decide.
+    never change, outputs that never decide, and calibration data too few to show that decisions are the same.
 
     Why it matters: about what stays silent nothing was shown. A model that does nothing at all on its own calibration data is an
-    error: those are other data than it was trained on, or it does nothing.
+    error: those are other data than it was trained on, or it does nothing. That all of 8 samples agree happens to a chip that
+    decides otherwise in every tenth, too; 59 show with 95% confidence that at least 95% agree. Drawn inputs show nothing of it.
 
     Example: calibration data in another unit than the training data.
 
@@ -255,6 +258,7 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 limit="some that decide",
                 fix="train the model on, or give data that it decides on" if not comparison.drawn else fix,
             )
+    yield from _find_unshown(comparison)
     if not comparison.drawn and comparison.n_given * comparison.n_steps < _FEW_STEPS:
         yield Finding(
             location=Location(),
@@ -263,6 +267,25 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
             limit=f"{_FEW_STEPS} steps in all",
             fix="give some dozens of samples, as long as in use",
         )
+
+
+def _find_unshown(comparison: Comparison) -> Iterator[Finding]:
+    """Find outputs whose decisions agree, on inputs that cannot show it."""
+    n, least = comparison.n_samples, comparison.limits.decisions
+    needed = math.floor(math.log(_SHOWN) / math.log(least)) + 1 if 0.0 < least < 1.0 else 0
+    for port in comparison.ports:
+        agrees = port.agreements and all(a.agreeing >= least * n for a in port.agreements)
+        is_same = comparison.integers or port.error == 0.0
+        if agrees and not is_same and (comparison.drawn or n < needed):
+            yield Finding(
+                location=Location(port=port.name),
+                message="that the chip decides as the model is not shown by so few samples"
+                if not comparison.drawn
+                else "that the chip decides as the model is not shown by drawn inputs",
+                measured=f"{min(a.agreeing for a in port.agreements)} of {n} agree, on {comparison.inputs}",
+                limit=f"{needed} samples of use, to show {least:.0%}",
+                fix=_advise_samples(comparison),
+            )
 
 
 @rule("SNN608", "readout-error", Comparison, requantised=_EITHER)
@@ -404,6 +427,16 @@ def _at(population: PopulationComparison) -> Location:
 
 def _advise(comparison: Comparison) -> str:
     return _CALIBRATE if comparison.drawn else _TRAIN_ON
+
+
+def _advise_samples(comparison: Comparison) -> str:
+    if comparison.drawn:
+        return _CALIBRATE
+    if (
+        comparison.n_samples < comparison.n_given and not comparison.held_back
+    ):  # no more were compared, for the time that it takes
+        return "score the bitstream on test data (Artifacts.run)"
+    return "give more calibration data of typical use" + (", of which a quarter is compared" if comparison.held_back else "")
 
 
 def _advise_readout(comparison: Comparison) -> str:

@@ -16,6 +16,14 @@ from snnmap.lif.program.program import NeuronCodes, Program, StoredWeights, find
 from snnmap.lif.program.quantised import QuantisedNetwork, TensorError
 from snnmap.lif.program.relays import fits_relay_cell, relay_memories
 from snnmap.lif.program.route import Route, count_words, delay_on_chip, find_route
+from snnmap.lif.program.text import (
+    format_mapped,
+    format_program,
+    format_quantised,
+    parse_mapped,
+    parse_program,
+    parse_quantised,
+)
 from snnmap.lif.program.unfold import as_folded_network, projection_name, rebuild_projections, unfold_network
 
 __all__ = [
@@ -52,4 +60,10 @@ __all__ = [
     "PopulationComparison",
     "PortComparison",
     "SourceOutputs",
+    "format_mapped",
+    "format_program",
+    "format_quantised",
+    "parse_mapped",
+    "parse_program",
+    "parse_quantised",
 ]

@@ -57,11 +57,6 @@ class SourceMoments:
     variance: FloatArray
     together: FloatArray
 
-    @classmethod
-    def of_independent(cls, mean: FloatArray, variance: FloatArray, response: Response) -> "SourceMoments":
-        """Return the moments of sources whose counts are independent from each other and from step to step."""
-        return cls(variance=variance, together=np.outer(mean, mean) + np.diag(variance / response.length))
-
 
 def round_weights(
     values: FloatArray,

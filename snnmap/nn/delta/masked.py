@@ -107,12 +107,8 @@ class MaskedLinear(MaskedSynapses, nn.Linear):
         dweight/dw = 1 where |w| > gamma, else |w| / gamma
         dmask/dw   = sign(w)
 
-    (as the authors' published code has it; the fading below gamma and the sign are straight-through estimates).
-
-    Args:
-        in_features: sources.
-        out_features: targets, C_out.
-        bias: whether to add a trained bias.
+    (as the authors' published code has it; the fading below gamma and the sign are straight-through estimates). It is made with
+    ``in_features``, ``out_features`` (C_out) and ``bias``.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it

@@ -10,10 +10,15 @@ from snnmap.lif.quantise.rounding import Response, SourceMoments, expected_error
 PLAIN = Response(power=np.ones((1, 1)), total=np.ones(1))
 
 
+def independent_sources(mean: np.ndarray, variance: np.ndarray, response: Response) -> SourceMoments:
+    """Return the moments of sources whose counts are independent from each other and from step to step."""
+    return SourceMoments(variance=variance, together=np.outer(mean, mean) + np.diag(variance / response.length))
+
+
 def round_single(values: np.ndarray, lsb: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     column = values[:, np.newaxis]
     return round_weights(
-        column, np.ones(column.shape, np.bool_), lsb, SourceMoments.of_independent(mean, variance, PLAIN), PLAIN, -128, 127
+        column, np.ones(column.shape, np.bool_), lsb, independent_sources(mean, variance, PLAIN), PLAIN, -128, 127
     )
 
 
@@ -25,7 +30,7 @@ def test_rounding_for_the_sum_is_never_worse_than_nearest(seed: int, n: int) -> 
     chosen = round_single(values, lsb, mean, variance)[:, 0]
     nearest = np.clip(np.rint(values / lsb), -128, 127)
     assert (np.abs(chosen * lsb - values) <= lsb + np.maximum(0, np.abs(values) - 127 * lsb)).all()
-    sources = SourceMoments.of_independent(mean, variance, PLAIN)
+    sources = independent_sources(mean, variance, PLAIN)
     errors = [expected_error((codes - values / lsb)[:, np.newaxis], lsb, sources, PLAIN) for codes in (chosen, nearest)]
     assert errors[0] <= errors[1] * (1 + 1e-12)
 
@@ -54,7 +59,7 @@ def test_two_synapses_round_finer_than_one(seed: int) -> None:
     dash_syn, values = np.array([3, 2]), np.zeros((30, 2))
     values[:, 0] = rng.normal(0, 40, 30)
     ones, response = np.ones(30), _respond(dash_syn, 4, FAMILY)
-    sources = SourceMoments.of_independent(ones, ones, response)
+    sources = independent_sources(ones, ones, response)
     both = np.ones(values.shape, np.bool_)
     only_first = both & [True, False]
     spikes = rng.poisson(1.0, (2000, 30))
@@ -74,7 +79,7 @@ def test_the_expected_error_is_what_random_input_shows(dashes: tuple[int, int, i
     error = rng.uniform(-0.5, 0.5, (8, 2))
     course = run_potential(error, rng.poisson(1.0, (200_000, 8)), dash_syn, dash_mem)[5000:]
     response = _respond(dash_syn, dash_mem, FAMILY)
-    expected = expected_error(error, ones, SourceMoments.of_independent(ones, ones, response), response)
+    expected = expected_error(error, ones, independent_sources(ones, ones, response), response)
     assert np.sqrt(np.mean(course**2)) == pytest.approx(expected, rel=0.08)
 
 
@@ -84,7 +89,7 @@ def test_errors_of_sources_that_fire_together_cancel() -> None:
     values = np.repeat([2.4, -2.4], 16)
     ones, together = np.ones(32), np.kron(rng.poisson(2.0, (500, 2)), np.ones(16))
     measured = SourceMoments(variance=ones, together=together.T @ together / 500)
-    independent = SourceMoments.of_independent(together.mean(axis=0), ones, PLAIN)
+    independent = independent_sources(together.mean(axis=0), ones, PLAIN)
 
     def off(sources: SourceMoments) -> float:
         column = values[:, np.newaxis]
