@@ -224,8 +224,6 @@ def _lower_move(lowering: Lowering, node: Node) -> Affine:
         )
     values = [lowering.values[name] for name in node.inputs if name in lowering.values]
     constants = [lowering.constants[name] for name in node.inputs if name in lowering.constants]
-    if any(lowering.graph.types[name].shape and node.kind == "Concat" for name in node.inputs if name in lowering.constants):
-        raise lowering.refuse(node, "a constant beside activations")
     return lower_move(operation, values, constants, lowering.shape(node), lowering.where(node))
 
 
@@ -401,7 +399,7 @@ def _require_planar(lowering: Lowering, node: Node) -> None:
         )
 
 
-_EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul", "Concat")
+_EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul")
 """Operations whose first input may be a constant."""
 
 _LOWERINGS: Mapping[str, Lower] = {

@@ -10,7 +10,7 @@ from snnmap.graph import UnreadableError
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.arithmetic import Add
 from snnmap.graph.operations.gemm import SparseMatMul
-from snnmap.graph.operations.movement import Concat, Gather, Pad, Reshape
+from snnmap.graph.operations.movement import Concat, Gather, Reshape
 
 __all__ = ["LINEAR", "MOVING", "add_probed", "add_probed_module"]
 
@@ -18,7 +18,7 @@ MOVING = frozenset({
     "channel_shuffle", "expand", "flip", "getitem", "index_select", "interpolate", "narrow", "pad", "pixel_shuffle",
     "pixel_unshuffle", "repeat", "roll", "select", "stack", "tile", "upsample",
 })  # fmt: skip
-"""Functions whose results are their arguments' values in other places, or 0; interpolation only to the nearest."""
+"""Functions whose results are their arguments' values in other places; interpolation only to the nearest."""
 
 LINEAR = frozenset({
     "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cumsum", "interpolate", "linear", "matmul", "mean", "sum",
@@ -78,16 +78,11 @@ def _add_moved(call: Call, run: Run, values: Sequence[Value]) -> Any:
 
 
 def _read_places(found: Any, size: int) -> Array:
-    """Return the number of each value's place, from 1, or 0 for zeros; in a sample's shape."""
+    """Return the number of each value's place, from 1, in a sample's shape."""
     _require_batch(found, 2)
     first, second = (row.numpy() for row in found)
     places: Array = first.astype(np.int64)
-    if (
-        (first != places).any()
-        or (second != np.where(places > 0, first + size, 0.0)).any()
-        or places.max(initial=0) > size
-        or places.min(initial=0) < 0
-    ):
+    if (first != places).any() or (second != first + size).any() or places.max(initial=0) > size or places.min(initial=1) < 1:
         raise _refuse("a result that is none of the sample's own values")
     return places
 
@@ -99,10 +94,7 @@ def _add_choice(call: Call, values: Sequence[Value], places: Array, suffix: str)
     stem = f"{suffix}." if suffix else ""
     flat = [call.add(Reshape(shape=(int(np.prod(value.shape)),)), [value], f"{stem}flat") for value in values]
     joint = call.add(Concat(axis=1), flat, f"{stem}joint") if len(flat) > 1 else flat[0]
-    if not places.all():
-        joint = call.add(Pad(pads=(0, 0, 0, 1)), [joint], f"{stem}zero")  # behind the last value
-    picked = np.where(places > 0, places - 1, size)
-    return call.add(Gather(axis=1), [joint, (f"{call.name}.{stem}places", picked)], suffix)
+    return call.add(Gather(axis=1), [joint, (f"{call.name}.{stem}places", places - 1)], suffix)
 
 
 def _add_linear(call: Call, run: Run, value: Value) -> Value:
@@ -147,7 +139,7 @@ def _require_batch(found: Any, batch: int) -> Any:
 def _refuse(measured: str) -> UnreadableError:
     return UnreadableError(
         "an operation that mixes samples, or gives other values than its arguments'",
-        "keep the batch as the first dimension; pad with zeros, interpolate to the nearest",
+        "keep the batch as the first dimension; interpolate to the nearest",
         measured=measured,
         limit="(batch, ...), each sample by itself",
     )
