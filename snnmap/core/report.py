@@ -1,6 +1,5 @@
 """What a run of the design rules found."""
 
-from dataclasses import asdict
 from typing import Any
 
 from snnmap.core.diagnostics import Diagnostic, Severity
@@ -47,7 +46,7 @@ class Report:
             "errors": len(self.errors),
             "warnings": len(self.warnings),
             "rules_run": list(self.rules_run),
-            "diagnostics": [asdict(diagnostic) for diagnostic in self.diagnostics],
+            "diagnostics": [diagnostic.to_plain() for diagnostic in self.diagnostics],
         }
 
     def merge(self, other: "Report") -> "Report":
