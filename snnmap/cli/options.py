@@ -12,6 +12,7 @@ from snnmap.chip import load_chip
 from snnmap.cli.records import record_options
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError, InputError
+from snnmap.findings import Config, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
 from snnmap.pipeline import CompileOptions
@@ -19,6 +20,7 @@ from snnmap.pipeline import CompileOptions
 __all__ = [
     "bitstream_chip_option",
     "build_options",
+    "config_option",
     "chip_option",
     "model_argument",
     "naming_file",
@@ -26,6 +28,7 @@ __all__ = [
     "read_bytes",
     "read_data",
     "read_image",
+    "read_project",
 ]
 
 model_argument: Callable[..., Any] = click.argument("model")
@@ -33,6 +36,19 @@ chip_option: Callable[..., Any] = click.option("--chip", "-c", required=True, he
 bitstream_chip_option: Callable[..., Any] = click.option(
     "--chip", "-c", help="Name or TOML file of the bitstream's chip, where it is not a built-in one."
 )
+
+
+config_option: Callable[..., Any] = click.option(
+    "--config",
+    type=click.Path(dir_okay=False),
+    help="TOML file of the project's choices and waivers; without, the nearest snnmap.toml or pyproject.toml with [tool.snnmap].",
+)
+
+
+def read_project(config: str | None, model: str) -> Config:
+    """Read the configuration that was named, else that of the model's folder or those above it."""
+    folder = Path(model.partition(":")[0]).parent
+    return read_config(Path(config)) if config else find_config(folder if folder.is_dir() else Path())
 
 
 def build_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -43,7 +59,7 @@ def build_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., A
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        command = record_options(CompileOptions, pairs={"limits": "--limit"}, without=without)(command)
+        command = record_options(CompileOptions, pairs={"limits": "--limit"}, without=("waivers", *without))(command)
         for option in (_labels_option, _calibration_option):
             command = option(command)
         return command

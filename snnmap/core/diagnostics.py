@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-__all__ = ["Diagnostic", "Location", "Severity", "join_ranges"]
+__all__ = ["Diagnostic", "Location", "Severity", "Waived", "join_ranges"]
 
 _MOST_RANGES = 6
 """Ranges of neurons that are printed of one place; all of them are in the data."""
@@ -111,6 +111,30 @@ def join_ranges(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waived:
+    """Why a finding is accepted, and who says so.
+
+    Attributes:
+        reason: in words.
+        author: who accepted it; may be left out.
+        date: when, as text; may be left out.
+        until: last day on which it holds, as text; empty for ever.
+        where: file and place that say so.
+    """
+
+    reason: str
+    author: str = ""
+    date: str = ""
+    until: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        until = f"until {self.until}" if self.until else ""
+        told = ", ".join(filter(None, (self.author, self.date, until, self.where)))
+        return f"{self.reason} ({told})" if told else self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
     """One finding of one rule at one place.
 
@@ -126,6 +150,7 @@ class Diagnostic:
         fix: what the user can do.
         measured_value: the measured value as a number; None where it is none.
         limit_value: the limit, likewise.
+        waived: why it is accepted; None where it is not.
     """
 
     rule: str
@@ -139,6 +164,7 @@ class Diagnostic:
     fix: str = ""
     measured_value: float | None = None
     limit_value: float | None = None
+    waived: Waived | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -156,16 +182,19 @@ class Diagnostic:
 
     @property
     def sort_key(self) -> tuple[object, ...]:
-        """Errors first, then by rule, place and neuron, then by what is said."""
+        """Errors first and what is waived last, then by rule, place and neuron, then by what is said."""
         told = (self.message, self.measured, self.limit, self.unit, self.fix)
-        return (self.severity is not Severity.ERROR, self.rule, self.location.sort_key, *told)
+        return (self.waived is not None, self.severity is not Severity.ERROR, self.rule, self.location.sort_key, *told)
 
     def __str__(self) -> str:
-        lines = [f"{self.severity} {self.rule} [{self.name}] {self.location}: {self.message}"]
+        waived = "waived " if self.waived else ""
+        lines = [f"{waived}{self.severity} {self.rule} [{self.name}] {self.location}: {self.message}"]
         if self.measured or self.limit:
             unit = f" {self.unit}" if self.unit else ""
             lines.append(f"    measured {self.measured}{unit}, limit {self.limit}{unit}")
-        if self.fix:
+        if self.waived:
+            lines.append(f"    waived: {self.waived}")
+        elif self.fix:
             lines.append(f"    fix: {self.fix}")
         return "\n".join(lines)
 

@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import numpy.typing as npt
 
-from snnmap.chip import Chip, load_chip
+from snnmap.chip import Chip, MemoryKind, load_chip
 from snnmap.convert.convert import Conversion
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import DesignRuleError, NetworkError
+from snnmap.findings import apply_waivers
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
 from snnmap.lif.mapping import Verification, fold_network, verify_fold
 from snnmap.loading import load
+from snnmap.network import Network
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task, find_way
@@ -132,6 +134,34 @@ def _open(model: object, options: CompileOptions | None, calibration: Rasters | 
 
 
 def _check(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
+    """Return what all rules find, with what is waived told as such."""
+    found = _find(task, chip, on_stage)
+    network = task.network
+    report = apply_waivers(
+        found.report,
+        task.options.waivers,
+        chip=chip.name,
+        network=network.name,
+        places=_list_places(network, found),
+        may_waive=task.options.may_waive,
+    )
+    return replace(found, report=report)
+
+
+def _list_places(network: Network, found: CheckResult) -> dict[str, frozenset[str]]:
+    """Return the names that a location can have, by what they are."""
+    memories = {kind.weights_name for kind in MemoryKind}
+    told = {diagnostic.location.block for diagnostic in found.report.diagnostics}
+    tensors = set() if found.quantised is None else {error.name for error in found.quantised.errors}
+    return {
+        "port": frozenset({*(port.name for port in network.inputs), *(port.name for port in network.outputs)}),
+        "population": frozenset(population.name for population in network.populations),
+        "projection": frozenset(projection.name for projection in network.projections),
+        "block": frozenset({*memories, *told, *tensors}),
+    }
+
+
+def _find(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
     network, options = task.network, task.options
     on_stage("checking the design rules")
     report = check_network(network, chip)
