@@ -7,14 +7,16 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 from snnmap.core.errors import FrontendError, InputError, SnnmapError
+from snnmap.core.places import Places
 from snnmap.network import Network, load_network
 
-__all__ = ["load"]
+__all__ = ["Opened", "load", "open_model"]
 
 _BY_SUFFIX = {".nir": "nir"}
 _BY_PACKAGE = {
@@ -61,9 +63,39 @@ def load(model: object, **options: Any) -> Network:
         NetworkError: a saved network that cannot be read.
         InputError: an option that the frontend does not have.
     """
-    if isinstance(model, str | Path):
-        return _load_path(str(model), options)
-    return _load_object(model, options)
+    return open_model(model, **options).network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A model that was read, which stands for it wherever a model is taken.
+
+    Attributes:
+        network: that it is.
+        places: where in the user's files it and its modules are made.
+    """
+
+    network: Network
+    places: Places
+
+
+def open_model(model: object, **options: Any) -> Opened:
+    """Read a model as :func:`load` does, and say where in the user's files it is made.
+
+    Raises:
+        FrontendError: as :func:`load`, and its other errors.
+    """
+    if isinstance(model, Opened):
+        _require_no_options(options)
+        return model
+    if not isinstance(model, str | Path):
+        return Opened(network=_load_object(model, options), places=Places())
+    path = str(model)
+    file, separator, name = path.rpartition(":")
+    if separator and file.endswith(".py"):
+        made, places = _call_factory(Path(file), name)
+        return Opened(network=_load_object(made, options, where=path), places=places)
+    return Opened(network=_load_path(path, options), places=Places(file=path))
 
 
 def _load_object(model: object, options: dict[str, Any], where: str = "") -> Network:
@@ -92,9 +124,6 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> Net
 
 
 def _load_path(path: str, options: dict[str, Any]) -> Network:
-    file, separator, name = path.rpartition(":")
-    if separator and file.endswith(".py"):
-        return _load_object(_call_factory(Path(file), name), options, where=path)
     if path.endswith(".py"):
         raise FrontendError("a Python model needs the name of a function", where=path, fix=f"write {path}:FUNCTION")
     if path.lower().endswith(".onnx"):
@@ -148,8 +177,8 @@ def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Net
     return cast(Network, reader(model, **options))
 
 
-def _call_factory(path: Path, name: str) -> object:
-    """Import a user's file under its own name and call the function."""
+def _call_factory(path: Path, name: str) -> tuple[object, Places]:
+    """Import a user's file under its own name and call the function; say what it gives, and where that is made."""
     if not path.is_file():
         raise FrontendError("the model file does not exist", where=str(path), fix="give the path of a Python file")
     file = path.resolve()
@@ -158,9 +187,15 @@ def _call_factory(path: Path, name: str) -> object:
     if spec is None or spec.loader is None:
         raise FrontendError("the model file cannot be imported", where=str(path), fix="give a Python file")
     module, loader = importlib.util.module_from_spec(spec), spec.loader
+    lines = importlib.import_module("snnmap.frontends.torch.lines").ConstructorLines(file.parent)
     with _importable(module, file.parent):
-        _run_user_code(path, lambda: loader.exec_module(module))
-        return _run_user_code(path, _find_function(module, name, path))
+        with lines.noting():
+            _run_user_code(path, lambda: loader.exec_module(module))
+        factory = _find_function(module, name, path)
+        with lines.noting():
+            made = _run_user_code(path, factory)
+    line = getattr(getattr(factory, "__code__", None), "co_firstlineno", 1)
+    return made, Places(file=str(path), line=line, modules=lines.locate(made))
 
 
 def _find_function(module: ModuleType, name: str, path: Path) -> Callable[[], object]:

@@ -9,7 +9,7 @@ import click
 from snnmap.cli.console import report_stages
 from snnmap.cli.options import build_options, chip_option, config_option, model_argument, naming_file, read_data, read_project
 from snnmap.cli.records import read_record
-from snnmap.loading import load
+from snnmap.loading import open_model
 from snnmap.pipeline import CompileOptions, compile_model
 
 __all__ = ["command"]
@@ -28,10 +28,10 @@ def command(
     options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
     on_stage = report_stages()
     on_stage("reading the model")
-    network = load(model)
+    opened = open_model(model)
     raster, classes = read_data(calibration, labels)
     with naming_file(calibration):
-        artifacts = compile_model(network, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
+        artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
     artifacts.write(output)
     for told in (*artifacts.report.warnings, *artifacts.report.waived):
         sys.stderr.write(f"{told}\n")

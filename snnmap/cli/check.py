@@ -26,8 +26,9 @@ from snnmap.findings import (
     read_baseline,
     render,
 )
-from snnmap.loading import load
-from snnmap.network import Network, format_network
+from snnmap.core.places import shorten
+from snnmap.loading import Opened, open_model
+from snnmap.network import format_network
 from snnmap.pipeline import CheckResult, CompileOptions, check_model
 
 __all__ = ["command"]
@@ -76,14 +77,14 @@ def command(
     records = _load_chips(chips or project.chips)
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
     on_stage("reading the model")
-    network = load(model)
+    opened = open_model(model)
     raster, classes = read_data(calibration, labels)
     checked = []
     for chip in records:
         with naming_file(calibration):
-            result = check_model(network, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
+            result = check_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
         checked.append(_tell(result, chip, selection))
-    run = replace(_describe(model, network), checked=tuple(checked), statistics=statistics)
+    run = replace(_describe(model, opened), checked=tuple(checked), statistics=statistics)
     if write_baseline:
         fsio.write_file(Path(write_baseline), format_baseline(run).encode())
     known = write_baseline or baseline or project.baseline
@@ -110,13 +111,14 @@ def _load_chips(names: tuple[str, ...]) -> list[Chip]:
     return [load_chip(name) for name in dict.fromkeys(every)]
 
 
-def _describe(model: str, network: Network) -> CheckRun:
-    file = model.rpartition(":")[0] or model
+def _describe(model: str, opened: Opened) -> CheckRun:
+    places = opened.places
     return CheckRun(
         model=model,
-        digest=hashlib.sha256(format_network(network).encode()).hexdigest(),
+        digest=hashlib.sha256(format_network(opened.network).encode()).hexdigest(),
         version=snnmap.__version__,
-        file=file if Path(file).is_file() else "",
+        file=shorten(Path(places.file)) if places.file else "",
+        line=places.line,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from snnmap.core.errors import InputError
 from snnmap.core.near import suggest
+from snnmap.core.places import shorten
 from snnmap.findings.selection import find_rules
 from snnmap.findings.waivers import Waiver
 
@@ -71,7 +72,7 @@ def read_config(path: Path) -> Config:
     table = _read_toml(path)
     if path.name == "pyproject.toml":
         table = table.get("tool", {}).get("snnmap", {})
-    where = f"{_shorten(path)}, [tool.snnmap]" if path.name == "pyproject.toml" else _shorten(path)
+    where = f"{shorten(path)}, [tool.snnmap]" if path.name == "pyproject.toml" else shorten(path)
     _require_kinds(table, where)
     for key in ("select", "ignore"):
         for rule in table.get(key, ()):
@@ -132,7 +133,7 @@ def _read_waivers(entries: list[Any], path: Path, where: str) -> tuple[Waiver, .
         Waiver.read(
             entry,
             where=f"{where}, waiver {number + 1}" + (f", line {lines[number]}" if known else ""),
-            file=_shorten(path),
+            file=shorten(path),
             line=lines[number] if known else 0,
         )
         for number, entry in enumerate(entries)
@@ -140,11 +141,4 @@ def _read_waivers(entries: list[Any], path: Path, where: str) -> tuple[Waiver, .
 
 
 def _beside(folder: Path, name: str) -> str:
-    return _shorten(folder / name)
-
-
-def _shorten(path: Path) -> str:
-    """Return a path as seen from the working directory, where it is in it."""
-    here = Path.cwd()
-    full = path if path.is_absolute() else here / path
-    return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)
+    return shorten(folder / name)

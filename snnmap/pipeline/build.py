@@ -13,7 +13,7 @@ from snnmap.core.errors import DesignRuleError, NetworkError
 from snnmap.findings import apply_waivers
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
 from snnmap.lif.mapping import Verification, fold_network, verify_fold
-from snnmap.loading import load
+from snnmap.loading import open_model
 from snnmap.network import Network
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
@@ -130,7 +130,15 @@ def _open(model: object, options: CompileOptions | None, calibration: Rasters | 
         depth = min(options.quantise.depth, model.depth)
         options = replace(options, quantise=replace(options.quantise, depth=depth))
         model = model.network
-    return Task(network=load(model), options=options, calibration=calibration, labels=labels, conversion=conversion)
+    opened = open_model(model)
+    return Task(
+        network=opened.network,
+        options=options,
+        calibration=calibration,
+        labels=labels,
+        conversion=conversion,
+        places=opened.places,
+    )
 
 
 def _check(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
@@ -145,7 +153,8 @@ def _check(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
         places=_list_places(network, found),
         may_waive=task.options.may_waive,
     )
-    return replace(found, report=report)
+    located = (replace(diagnostic, location=task.places.locate(diagnostic.location)) for diagnostic in report.diagnostics)
+    return replace(found, report=report.with_diagnostics(located))
 
 
 def _list_places(network: Network, found: CheckResult) -> dict[str, frozenset[str]]:
