@@ -13,9 +13,10 @@ import click
 import snnmap
 from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import build_options, config_option, model_argument, naming_file, read_data, read_project
+from snnmap.cli.options import build_options, config_option, model_options, naming_file, open_named, read_data, read_project
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
+from snnmap.core.places import shorten
 from snnmap.findings import (
     Checked,
     CheckRun,
@@ -26,8 +27,7 @@ from snnmap.findings import (
     read_baseline,
     render,
 )
-from snnmap.core.places import shorten
-from snnmap.loading import Opened, open_model
+from snnmap.loading import Opened
 from snnmap.network import format_network
 from snnmap.pipeline import CheckResult, CompileOptions, check_model
 
@@ -38,7 +38,7 @@ _HEAD = re.compile("^(error|warning|waived)(?= )", flags=re.MULTILINE)
 
 
 @click.command("check")
-@model_argument
+@model_options
 @click.option(
     "--chip", "-c", "chips", multiple=True, help="Name of a chip, path of its TOML file, or all; may be given several times."
 )
@@ -54,6 +54,8 @@ _HEAD = re.compile("^(error|warning|waived)(?= )", flags=re.MULTILINE)
 @build_options(without=("verify",))
 def command(
     model: str,
+    weights: str | None,
+    read: tuple[str, ...],
     chips: tuple[str, ...],
     form: str,
     output: str | None,
@@ -67,7 +69,11 @@ def command(
     labels: str | None,
     **choices: Any,
 ) -> int:
-    """Check MODEL (file.py:callable, or a saved network) against all design rules of chips; exit 1 on violations.
+    """Check MODEL against all design rules of chips; exit 1 on violations.
+
+    MODEL is FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION, with arguments where it takes some (model.py:make(64)); a saved network,
+    a .nir or .onnx file, a folder that a build wrote or the bitstream in it, or - (a network on standard input). An ANN is
+    converted on the calibration data first.
 
     The last of the rules compare what the bitstream does with the model.
     """
@@ -77,8 +83,9 @@ def command(
     records = _load_chips(chips or project.chips)
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
     on_stage("reading the model")
-    opened = open_model(model)
     raster, classes = read_data(calibration, labels)
+    with naming_file(calibration):
+        opened = open_named(model, weights, read, raster)
     checked = []
     for chip in records:
         with naming_file(calibration):

@@ -1,5 +1,6 @@
 """Arguments that several verbs take."""
 
+import ast
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from snnmap.core.errors import FormatError, InputError
 from snnmap.findings import Config, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
+from snnmap.loading import Opened, open_model
 from snnmap.pipeline import CompileOptions
 
 __all__ = [
@@ -22,8 +24,9 @@ __all__ = [
     "build_options",
     "config_option",
     "chip_option",
-    "model_argument",
+    "model_options",
     "naming_file",
+    "open_named",
     "read_array",
     "read_bytes",
     "read_data",
@@ -31,7 +34,41 @@ __all__ = [
     "read_project",
 ]
 
-model_argument: Callable[..., Any] = click.argument("model")
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a model: its argument, weights, and choices of its frontend."""
+    for option in (
+        click.option(
+            "--read", multiple=True, metavar="NAME=VALUE", help="Choice of the frontend, such as integrator=euler of NIR."
+        ),
+        click.option("--weights", type=click.Path(dir_okay=False), help="Weights (state_dict) for the torch module of MODEL."),
+        click.argument("model"),
+    ):
+        command = option(command)
+    return command
+
+
+def open_named(model: str, weights: str | None, read: tuple[str, ...], calibration: IntArray | None) -> Opened:
+    """Open the model that a command names.
+
+    Raises:
+        FrontendError: as :func:`snnmap.loading.open_model`, and its other errors.
+    """
+    return open_model(model, weights=weights, calibration=calibration, **dict(map(_read_choice, read)))
+
+
+def _read_choice(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise InputError(
+            "this option takes the name of a choice and its value", where="--read", measured=text, fix="write --read NAME=VALUE"
+        )
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
 chip_option: Callable[..., Any] = click.option("--chip", "-c", required=True, help="Name of a chip, or path of its TOML file.")
 bitstream_chip_option: Callable[..., Any] = click.option(
     "--chip", "-c", help="Name or TOML file of the bitstream's chip, where it is not a built-in one."

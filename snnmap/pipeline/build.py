@@ -1,8 +1,9 @@
 """From a model to a bitstream: the stages, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind, load_chip
@@ -10,6 +11,7 @@ from snnmap.convert.convert import Conversion
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import DesignRuleError, NetworkError
+from snnmap.core.places import Places
 from snnmap.findings import apply_waivers
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
 from snnmap.lif.mapping import Verification, fold_network, verify_fold
@@ -123,21 +125,26 @@ def compile_model(
 
 
 def _open(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
-    options, conversion = options or CompileOptions(), None
+    options, conversion, places = options or CompileOptions(), None, Places()
+    if not isinstance(model, Conversion):
+        opened = open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration)
+        model, places = opened.network, opened.places
+        if opened.conversion is not None:
+            model, calibration = opened.conversion, None
+            labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
     if isinstance(model, Conversion):
         conversion = model if calibration is None else None
         calibration = model.calibration if calibration is None else calibration
         depth = min(options.quantise.depth, model.depth)
         options = replace(options, quantise=replace(options.quantise, depth=depth))
         model = model.network
-    opened = open_model(model)
     return Task(
-        network=opened.network,
+        network=model,
         options=options,
         calibration=calibration,
         labels=labels,
         conversion=conversion,
-        places=opened.places,
+        places=places,
     )
 
 
