@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from snnmap.chip.record import Chip
 from snnmap.core.errors import ChipError
+from snnmap.core.near import suggest
 
 __all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip", "read_record"]
 
@@ -53,7 +54,11 @@ def read_record(name: str) -> str:
         return _read_text(Path(name))
     if name not in list_chips():
         known = ", ".join(list_chips())
-        raise ChipError(f"no chip is called '{name}'", limit=known, fix="use one of these names, or the path of a .toml file")
+        raise ChipError(
+            f"no chip is called '{name}'",
+            limit=known,
+            fix=suggest(name, list_chips(), "use one of these names, or the path of a .toml file"),
+        )
     return (resources.files("snnmap.chip") / "catalog" / f"{name}.toml").read_text(encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """Arguments that several verbs take."""
 
+import ast
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,30 +10,88 @@ import click
 import numpy as np
 
 from snnmap.chip import load_chip
+from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.records import record_options
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError, InputError
+from snnmap.findings import Config, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
+from snnmap.loading import Opened, open_model
 from snnmap.pipeline import CompileOptions
 
 __all__ = [
     "bitstream_chip_option",
     "build_options",
+    "config_option",
     "chip_option",
-    "model_argument",
+    "model_options",
     "naming_file",
+    "open_named",
     "read_array",
     "read_bytes",
     "read_data",
     "read_image",
+    "read_project",
 ]
 
-model_argument: Callable[..., Any] = click.argument("model")
-chip_option: Callable[..., Any] = click.option("--chip", "-c", required=True, help="Name of a chip, or path of its TOML file.")
-bitstream_chip_option: Callable[..., Any] = click.option(
-    "--chip", "-c", help="Name or TOML file of the bitstream's chip, where it is not a built-in one."
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a model: its argument, weights, and choices of its frontend."""
+    for option in (
+        click.option(
+            "--read", multiple=True, metavar="NAME=VALUE", help="Choice of the frontend, such as integrator=euler of NIR."
+        ),
+        click.option("--weights", type=click.Path(dir_okay=False), help="Weights (state_dict) for the torch module of MODEL."),
+        click.argument("model"),
+    ):
+        command = option(command)
+    return command
+
+
+def open_named(model: str, weights: str | None, read: tuple[str, ...], calibration: IntArray | None) -> Opened:
+    """Open the model that a command names.
+
+    Raises:
+        FrontendError: as :func:`snnmap.loading.open_model`, and its other errors.
+    """
+    return open_model(model, weights=weights, calibration=calibration, **dict(map(_read_choice, read)))
+
+
+def _read_choice(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise InputError(
+            "this option takes the name of a choice and its value", where="--read", measured=text, fix="write --read NAME=VALUE"
+        )
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+chip_option: Callable[..., Any] = click.option(
+    "--chip", "-c", required=True, shell_complete=complete_chips, help="Name of a chip, or path of its TOML file."
 )
+bitstream_chip_option: Callable[..., Any] = click.option(
+    "--chip",
+    "-c",
+    shell_complete=complete_chips,
+    help="Name or TOML file of the bitstream's chip, where it is not a built-in one.",
+)
+
+
+config_option: Callable[..., Any] = click.option(
+    "--config",
+    type=click.Path(dir_okay=False),
+    help="TOML file of the project's choices and waivers; without, the nearest snnmap.toml or pyproject.toml with [tool.snnmap].",
+)
+
+
+def read_project(config: str | None, model: str) -> Config:
+    """Read the configuration that was named, else that of the model's folder or those above it."""
+    folder = Path(model.partition(":")[0]).parent
+    return read_config(Path(config)) if config else find_config(folder if folder.is_dir() else Path())
 
 
 def build_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -43,7 +102,9 @@ def build_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., A
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        command = record_options(CompileOptions, pairs={"limits": "--limit"}, without=without)(command)
+        command = record_options(
+            CompileOptions, pairs={"limits": "--limit"}, complete={"allow": complete_rules}, without=("waivers", *without)
+        )(command)
         for option in (_labels_option, _calibration_option):
             command = option(command)
         return command

@@ -15,11 +15,16 @@ from snnmap.core.errors import InputError
 __all__ = ["read_attributes", "read_record", "record_options"]
 
 R = TypeVar("R")
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 _MARKUP = re.compile(r":\w+:`~?([\w.]+)`|``(.*?)``|`(.*?)`")
 
 
 def record_options(
-    cls: type[Any], *, pairs: Mapping[str, str] | None = None, without: Collection[str] = ()
+    cls: type[Any],
+    *,
+    pairs: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
+    complete: Mapping[str, Complete] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds an option for each field of a record, and of the records in it.
 
@@ -27,10 +32,11 @@ def record_options(
         cls: a dataclass whose fields all have defaults and stand in the ``Attributes`` of its docstring.
         pairs: option name by field, for fields that are records of numbers: given as ``NAME=VALUE``, as often as wanted.
         without: fields that the verb has no use for.
+        complete: what the shell offers, by field.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(list(_list_options(cls, pairs or {}, without))):
+        for option in reversed(list(_list_options(cls, pairs or {}, without, complete or {}))):
             command = option(command)
         return command
 
@@ -59,7 +65,9 @@ def _to_plain(text: str) -> str:
     return _MARKUP.sub(lambda found: next(filter(None, found.groups()), ""), " ".join(text.split()))
 
 
-def _list_options(cls: type[Any], pairs: Mapping[str, str], without: Collection[str]) -> Iterator[Callable[..., Any]]:
+def _list_options(
+    cls: type[Any], pairs: Mapping[str, str], without: Collection[str], complete: Mapping[str, Complete]
+) -> Iterator[Callable[..., Any]]:
     hints, said, defaults = get_type_hints(cls), read_attributes(cls), cls()
     for field in fields(cls):
         kind = hints[field.name]
@@ -68,12 +76,12 @@ def _list_options(cls: type[Any], pairs: Mapping[str, str], without: Collection[
         if field.name in pairs:
             yield _pair_option(pairs[field.name], field.name, kind)
         elif is_dataclass(kind):
-            yield from _list_options(cast("type[Any]", kind), pairs, without)
+            yield from _list_options(cast("type[Any]", kind), pairs, without, complete)
         else:
-            yield _option(field.name, kind, getattr(defaults, field.name), said[field.name])
+            yield _option(field.name, kind, getattr(defaults, field.name), said[field.name], complete.get(field.name))
 
 
-def _option(name: str, kind: Any, default: Any, text: str) -> Callable[..., Any]:
+def _option(name: str, kind: Any, default: Any, text: str, complete: Complete | None) -> Callable[..., Any]:
     flag = "--" + name.replace("_", "-")
     kinds = [part for part in get_args(kind) if part is not NoneType] if NoneType in get_args(kind) else [kind]
     (kind,) = kinds
@@ -82,7 +90,9 @@ def _option(name: str, kind: Any, default: Any, text: str) -> Callable[..., Any]
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=default, show_default=True, help=text)
     if get_origin(kind) is tuple:
         text = f"{text} May be given several times."
-        return click.option(flag, name, type=get_args(kind)[0], multiple=True, default=default, help=text)
+        return click.option(
+            flag, name, type=get_args(kind)[0], multiple=True, default=default, help=text, shell_complete=complete
+        )
     chosen = click.Choice(get_args(kind)) if get_origin(kind) is Literal else kind
     return click.option(flag, name, type=chosen, default=default, show_default=default is not None, help=text)
 

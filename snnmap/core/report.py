@@ -1,6 +1,6 @@
 """What a run of the design rules found."""
 
-from dataclasses import asdict
+from collections.abc import Iterable
 from typing import Any
 
 from snnmap.core.diagnostics import Diagnostic, Severity
@@ -22,22 +22,32 @@ class Report:
     rules_run: tuple[str, ...]
 
     def __str__(self) -> str:
-        summary = f"{len(self.errors)} errors, {len(self.warnings)} warnings, {len(self.rules_run)} rules run"
-        return "\n".join([*map(str, self.diagnostics), summary])
+        return "\n".join([*map(str, self.diagnostics), self.summary])
+
+    @property
+    def summary(self) -> str:
+        """What was found, in numbers."""
+        waived = f", {len(self.waived)} waived" if self.waived else ""
+        return f"{len(self.errors)} errors, {len(self.warnings)} warnings{waived}, {len(self.rules_run)} rules run"
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         """Findings that stop a build."""
-        return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
+        return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR and not d.waived)
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """Findings that do not."""
-        return tuple(d for d in self.diagnostics if d.severity is Severity.WARNING)
+        return tuple(d for d in self.diagnostics if d.severity is Severity.WARNING and not d.waived)
+
+    @property
+    def waived(self) -> tuple[Diagnostic, ...]:
+        """Findings that were accepted."""
+        return tuple(d for d in self.diagnostics if d.waived)
 
     @property
     def is_clean(self) -> bool:
-        """True when there is no error."""
+        """True when there is no error but waived ones."""
         return not self.errors
 
     def to_plain(self) -> dict[str, Any]:
@@ -46,14 +56,17 @@ class Report:
             "clean": self.is_clean,
             "errors": len(self.errors),
             "warnings": len(self.warnings),
+            "waived": len(self.waived),
             "rules_run": list(self.rules_run),
-            "diagnostics": [asdict(diagnostic) for diagnostic in self.diagnostics],
+            "diagnostics": [diagnostic.to_plain() for diagnostic in self.diagnostics],
         }
 
     def merge(self, other: "Report") -> "Report":
         """Return one report of both; what both found is told once."""
-        both = {*self.diagnostics, *other.diagnostics}
-        return Report(
-            diagnostics=tuple(sorted(both, key=lambda diagnostic: diagnostic.sort_key)),
-            rules_run=tuple(sorted({*self.rules_run, *other.rules_run})),
-        )
+        rules_run = tuple(sorted({*self.rules_run, *other.rules_run}))
+        return Report(diagnostics=self.diagnostics, rules_run=rules_run).with_diagnostics({*self.diagnostics, *other.diagnostics})
+
+    def with_diagnostics(self, diagnostics: Iterable[Diagnostic]) -> "Report":
+        """Return the report with other findings, sorted."""
+        ordered = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
+        return Report(diagnostics=ordered, rules_run=self.rules_run)

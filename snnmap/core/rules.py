@@ -1,15 +1,17 @@
 """Design rules as such: what a rule is, where it registers, and what is written about it. Neutral ground for every back end."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Generic, TypeVar
 
 from snnmap.core.diagnostics import Diagnostic, Location, Severity
 from snnmap.core.errors import InputError
 
-__all__ = ["RULES", "Finding", "Rule", "Subject", "explain_rule", "format_rules", "rule"]
+__all__ = ["RULES", "Amount", "Finding", "Rule", "Subject", "explain_rule", "format_rules", "rule"]
 
 _SubjectT = TypeVar("_SubjectT")
 Check = Callable[[Any], "Iterable[Finding]"]
@@ -22,14 +24,41 @@ class Subject(Generic[_SubjectT]):
     of: _SubjectT
 
 
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A measured value or a limit: a number, and how it is printed.
+
+    Attributes:
+        number: the value.
+        form: how the number is printed, as ``format`` takes it.
+        words: printed in place of the number.
+        adds: whether the amounts of several places are one amount, their sum; else the worst stands for all.
+
+    Example:
+        >>> str(Amount(0.317, ".0%")), str(Amount(3))
+        ('32%', '3')
+    """
+
+    number: float
+    form: str = ""
+    words: str = ""
+    adds: bool = False
+
+    def __str__(self) -> str:
+        return self.words or format(self.number, self.form)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One violation as a rule states it; the rule's id, name and severity are added to it."""
+    """One violation as a rule states it; the rule's id, name and severity are added to it.
+
+    Findings that differ in their neurons and in what was measured are told as one.
+    """
 
     location: Location
     message: str
-    measured: str = ""
-    limit: str = ""
+    measured: Amount | str = ""
+    limit: Amount | str = ""
     unit: str = ""
     fix: str = ""
     severity: Severity | None = None
@@ -67,8 +96,15 @@ class Rule:
         return self.id[:4]
 
     def judge(self, subject: Subject[Any]) -> Iterator[Diagnostic]:
-        """Return all violations, under the rule's id and name."""
-        return map(self._sign, self.check(subject))
+        """Return all violations, as :meth:`sign` does."""
+        return self.sign(self.check(subject))
+
+    def sign(self, findings: Iterable[Finding]) -> Iterator[Diagnostic]:
+        """Return findings under the rule's id and name; those that are alike as one, with all their neurons."""
+        groups: dict[tuple[object, ...], list[Finding]] = {}
+        for finding in findings:
+            groups.setdefault(_group_key(finding), []).append(finding)
+        return (self._sign(_join(group)) for group in groups.values())
 
     def _sign(self, finding: Finding) -> Diagnostic:
         return Diagnostic(
@@ -77,11 +113,50 @@ class Rule:
             severity=finding.severity or self.severity,
             location=finding.location,
             message=finding.message,
-            measured=finding.measured,
-            limit=finding.limit,
+            measured=str(finding.measured),
+            limit=str(finding.limit),
             unit=finding.unit,
             fix=finding.fix,
+            measured_value=_take_number(finding.measured),
+            limit_value=_take_number(finding.limit),
         )
+
+
+def _take_number(amount: Amount | str) -> float | None:
+    """Return the number of an amount as Python's own."""
+    if isinstance(amount, str):
+        return None
+    return int(amount.number) if isinstance(amount.number, Integral) else float(amount.number)
+
+
+def _group_key(finding: Finding) -> tuple[object, ...]:
+    """Return what alike findings share: all but their neurons, and, where these are named, but values that are numbers."""
+    place, amounts = finding.location, (finding.measured, finding.limit)
+    compared = place.neurons is not None and all(isinstance(amount, Amount) for amount in amounts)
+    values = () if compared else tuple(map(str, amounts))
+    return (replace(place, neurons=None, ranges=()), finding.message, values, finding.unit, finding.fix, finding.severity)
+
+
+def _join(group: list[Finding]) -> Finding:
+    """Return one finding for several that are alike: with all their neurons, and the sum or the worst of what was measured."""
+    if len(group) == 1 or group[0].location.neurons is None:
+        return group[0]
+    worst = max(group, key=_distance)
+    measured = worst.measured
+    if isinstance(measured, Amount) and measured.adds:
+        total = sum(finding.measured.number for finding in group if isinstance(finding.measured, Amount))
+        measured = replace(measured, number=total)
+    ranges = [run for finding in group for run in finding.location.runs]
+    return replace(worst, location=worst.location.with_ranges(ranges), measured=measured)
+
+
+def _distance(finding: Finding) -> float:
+    """Return how far the measured value is from the limit."""
+    measured, limit = _take_number(finding.measured), _take_number(finding.limit)
+    if measured is None or limit is None:
+        return 0.0
+    distance = abs(measured - limit)
+    return math.inf if math.isnan(distance) else distance
 
 
 RULES: dict[str, Rule] = {}

@@ -7,7 +7,7 @@ import networkx as nx
 from snnmap.core.cached import cached
 from snnmap.core.diagnostics import Diagnostic, Location
 from snnmap.core.errors import DesignRuleError
-from snnmap.core.rules import Finding, Subject, rule
+from snnmap.core.rules import Amount, Finding, Subject, rule
 from snnmap.network.graph import find_zero_delay_loops
 from snnmap.network.network import Network, Projection, SpikeSum
 
@@ -94,8 +94,8 @@ def _wrong_projection(
         yield Finding(
             location=_at(projection),
             message="the delay is negative",
-            measured=str(projection.delay_steps),
-            limit="0",
+            measured=Amount(projection.delay_steps),
+            limit=Amount(0),
             unit="steps",
             fix="use a delay of 0 or more",
         )
@@ -104,8 +104,8 @@ def _wrong_projection(
         yield Finding(
             location=_at(projection),
             message=f"the target has no synapse {projection.synapse}",
-            measured=str(projection.synapse),
-            limit=str(n_synapses - 1),
+            measured=Amount(projection.synapse),
+            limit=Amount(n_synapses - 1),
             fix="use an existing synapse",
         )
 
@@ -126,8 +126,8 @@ def check_zero_delay_loops(subject: Subject[Network]) -> Iterator[Finding]:
         yield Finding(
             location=Location(population=loop[0]),
             message=f"populations wait for each other within one step: {' -> '.join([*loop, loop[0]])}",
-            measured="0",
-            limit="1",
+            measured=Amount(0),
+            limit=Amount(1),
             unit="steps around the loop",
             fix="give one projection of the loop a delay of 1",
         )

@@ -1,18 +1,22 @@
 """From a model to a bitstream: the stages, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import numpy.typing as npt
 
-from snnmap.chip import Chip, load_chip
+from snnmap.chip import Chip, MemoryKind, load_chip
 from snnmap.convert.convert import Conversion
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import DesignRuleError, NetworkError
+from snnmap.core.places import Places
+from snnmap.findings import apply_waivers
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
 from snnmap.lif.mapping import Verification, fold_network, verify_fold
-from snnmap.loading import load
+from snnmap.loading import open_model
+from snnmap.network import Network
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task, find_way
@@ -121,17 +125,59 @@ def compile_model(
 
 
 def _open(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
-    options, conversion = options or CompileOptions(), None
+    options, conversion, places = options or CompileOptions(), None, Places()
+    if not isinstance(model, Conversion):
+        opened = open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration)
+        model, places = opened.network, opened.places
+        if opened.conversion is not None:
+            model, calibration = opened.conversion, None
+            labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
     if isinstance(model, Conversion):
         conversion = model if calibration is None else None
         calibration = model.calibration if calibration is None else calibration
         depth = min(options.quantise.depth, model.depth)
         options = replace(options, quantise=replace(options.quantise, depth=depth))
         model = model.network
-    return Task(network=load(model), options=options, calibration=calibration, labels=labels, conversion=conversion)
+    return Task(
+        network=model,
+        options=options,
+        calibration=calibration,
+        labels=labels,
+        conversion=conversion,
+        places=places,
+    )
 
 
 def _check(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
+    """Return what all rules find, with what is waived told as such."""
+    found = _find(task, chip, on_stage)
+    network = task.network
+    report = apply_waivers(
+        found.report,
+        task.options.waivers,
+        chip=chip.name,
+        network=network.name,
+        places=_list_places(network, found),
+        may_waive=task.options.may_waive,
+    )
+    located = (replace(diagnostic, location=task.places.locate(diagnostic.location)) for diagnostic in report.diagnostics)
+    return replace(found, report=report.with_diagnostics(located))
+
+
+def _list_places(network: Network, found: CheckResult) -> dict[str, frozenset[str]]:
+    """Return the names that a location can have, by what they are."""
+    memories = {kind.weights_name for kind in MemoryKind}
+    told = {diagnostic.location.block for diagnostic in found.report.diagnostics}
+    tensors = set() if found.quantised is None else {error.name for error in found.quantised.errors}
+    return {
+        "port": frozenset({*(port.name for port in network.inputs), *(port.name for port in network.outputs)}),
+        "population": frozenset(population.name for population in network.populations),
+        "projection": frozenset(projection.name for projection in network.projections),
+        "block": frozenset({*memories, *told, *tensors}),
+    }
+
+
+def _find(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
     network, options = task.network, task.options
     on_stage("checking the design rules")
     report = check_network(network, chip)

@@ -6,8 +6,9 @@ from typing import TypeAlias, get_args
 
 import numpy.typing as npt
 
-from snnmap.core.diagnostics import Diagnostic
+from snnmap.core.diagnostics import Diagnostic, Severity
 from snnmap.core.errors import InputError
+from snnmap.findings import Waiver
 from snnmap.lif.drc import RULES, Rule, find_rule
 from snnmap.lif.mapping import FoldOptions
 from snnmap.lif.program import AgreementLimits, Comparison, Decision
@@ -32,6 +33,7 @@ class CompileOptions:
             compared on; where these would be fewer than 16, all samples are for both.
         allow: rules of family 6 (agreement), by id or name, whose errors are told as warnings; ``SNN6`` is all of them.
         verify: run source and folded network against each other and refuse any difference.
+        waivers: findings that are accepted, each with its reason: warnings, and errors of family 6.
 
     Raises:
         InputError: an unknown rule or way of reading, or a share that leaves nothing to calibrate on.
@@ -44,6 +46,7 @@ class CompileOptions:
     hold_back: float = 0.25
     allow: tuple[str, ...] = ()
     verify: bool = True
+    waivers: tuple[Waiver, ...] = ()
 
     def __post_init__(self) -> None:
         known = {key for rule in RULES.values() for key in _allowing(rule)}
@@ -65,6 +68,10 @@ class CompileOptions:
     def allows(self, diagnostic: Diagnostic) -> bool:
         """Say whether a finding is to be told as a warning."""
         return not _allowing(find_rule(diagnostic)).isdisjoint(self.allow)
+
+    def may_waive(self, diagnostic: Diagnostic) -> bool:
+        """Say whether a finding may be accepted: a build does without what it asks for."""
+        return diagnostic.severity is Severity.WARNING or bool(_allowing(find_rule(diagnostic)))
 
 
 def _allowing(rule: Rule | None) -> set[str]:

@@ -11,6 +11,7 @@ from snnmap.convert.convert import Conversion
 from snnmap.core import IntArray, Report
 from snnmap.core.diagnostics import Severity
 from snnmap.core.errors import FormatError, InputError
+from snnmap.core.places import Places
 from snnmap.lif.bitstream import decode, encode
 from snnmap.lif.compare import SourceReference, choose_samples, compare_image, count_spikes, read_labels
 from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, find_rule
@@ -39,6 +40,7 @@ class Task:
         calibration: as the user gave it.
         labels: likewise.
         conversion: that the network and the calibration are of; None where they are the user's own.
+        places: where in the user's files the model is made.
     """
 
     network: Network
@@ -46,6 +48,7 @@ class Task:
     calibration: Rasters | None
     labels: npt.ArrayLike | None
     conversion: Conversion | None
+    places: Places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

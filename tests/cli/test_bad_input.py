@@ -303,7 +303,7 @@ def test_a_wrong_calibration(run: Run, model: Path, tmp_path: Path, counts: np.n
         ("import snnmap\ndef make():\n    return snnmap.load_chip('none')\n", "make", "no chip is called 'none'"),
         ("1 / 0\n", "make", "bad_model.py, line 1"),
         ("def f(): pass\ndef g(): pass\n_h = f\n", "make", "limit: f, g\n"),
-        ("def f(): pass\n", "f()", "no function 'f()'"),
+        ("def f(): pass\n", "f()", "measured: NoneType"),
         ("def f(): pass\n", "", "no function ''"),
         ("def make(argument): return 3\n", "make", "argument"),
         ("import no_such_module\n", "make", "no_such_module"),

@@ -1,36 +1,57 @@
 """snnmap build: from a model to a bitstream."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import build_options, chip_option, model_argument, naming_file, read_data
+from snnmap.cli.options import (
+    build_options,
+    chip_option,
+    config_option,
+    model_options,
+    naming_file,
+    open_named,
+    read_data,
+    read_project,
+)
 from snnmap.cli.records import read_record
-from snnmap.loading import load
 from snnmap.pipeline import CompileOptions, compile_model
 
 __all__ = ["command"]
 
 
 @click.command("build")
-@model_argument
+@model_options
 @chip_option
 @click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
+@config_option
 @build_options()
-def command(model: str, chip: str, output: str, calibration: str | None, labels: str | None, **choices: Any) -> None:
-    """Build the bitstream of MODEL (file.py:callable, or a saved network) and all that belongs to it."""
-    options = read_record(CompileOptions, choices)
+def command(
+    model: str,
+    weights: str | None,
+    read: tuple[str, ...],
+    chip: str,
+    output: str,
+    config: str | None,
+    calibration: str | None,
+    labels: str | None,
+    **choices: Any,
+) -> None:
+    """Build the bitstream of MODEL, named as for `snnmap check`, and all that belongs to it."""
+    options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
     on_stage = report_stages()
     on_stage("reading the model")
-    network = load(model)
     raster, classes = read_data(calibration, labels)
     with naming_file(calibration):
-        artifacts = compile_model(network, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
+        opened = open_named(model, weights, read, raster)
+    with naming_file(calibration):
+        artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
     artifacts.write(output)
-    for warning in artifacts.report.warnings:
-        sys.stderr.write(f"{warning}\n")
+    for told in (*artifacts.report.warnings, *artifacts.report.waived):
+        sys.stderr.write(f"{told}\n")
     mapped = artifacts.mapped
     click.echo(f"{output}/{artifacts.file_stem}.bin: {len(artifacts.bitstream)} bytes for {mapped.chip.name}")
     click.echo(f"latency {mapped.latency_steps} steps, {mapped.n_relays} relays, {len(artifacts.report.warnings)} warnings")

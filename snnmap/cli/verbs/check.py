@@ -1,44 +1,192 @@
 """snnmap check: the design rules."""
 
-import json
+import hashlib
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
+import snnmap
+from snnmap.chip import Chip, list_chips, load_chip
+from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.console import report_stages
-from snnmap.cli.options import build_options, chip_option, model_argument, naming_file, read_data
-from snnmap.cli.records import read_record
-from snnmap.loading import load
+from snnmap.cli.options import (
+    build_options,
+    config_option,
+    model_options,
+    naming_file,
+    open_named,
+    read_data,
+    read_project,
+)
+from snnmap.cli.records import read_record, record_options
+from snnmap.core import fsio
+from snnmap.core.errors import InputError
+from snnmap.core.near import suggest
+from snnmap.core.places import shorten
+from snnmap.findings import (
+    Checked,
+    CheckRun,
+    Config,
+    Selection,
+    format_baseline,
+    list_formats,
+    read_baseline,
+    render,
+)
+from snnmap.loading import Opened
+from snnmap.network import format_network
 from snnmap.pipeline import CheckResult, CompileOptions, check_model
 
 __all__ = ["command"]
 
+_COLOURS = {"error": "red", "warning": "yellow", "waived": "blue"}
+_HEAD = re.compile("^(error|warning|waived)(?= )", flags=re.MULTILINE)
+
 
 @click.command("check")
-@model_argument
-@chip_option
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the report.")
+@model_options
+@click.option(
+    "--chip",
+    "-c",
+    "chips",
+    multiple=True,
+    shell_complete=complete_chips,
+    help="Name of a chip, path of its TOML file, or all; may be given several times.",
+)
+@click.option("--format", "form", type=click.Choice(list_formats()), default="text", help="Form of the report.")
+@click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the report; stdout where left out.")
+@click.option("--also", multiple=True, metavar="FORM=FILE", help="Write the report in another form as well, to a file.")
+@click.option("--quiet", "-q", is_flag=True, help="Print no progress, and no text where nothing is to be mended.")
+@record_options(Selection, complete={"select": complete_rules, "ignore": complete_rules})
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
+@click.option("--statistics", is_flag=True, help="Add sums by rule and place (text and Markdown).")
+@click.option("--baseline", type=click.Path(dir_okay=False), help="File of findings that are known: only new and worse are told.")
+@click.option("--write-baseline", type=click.Path(dir_okay=False), help="File to write all findings to, known from then on.")
+@config_option
 @build_options(without=("verify",))
-def command(model: str, chip: str, form: str, calibration: str | None, labels: str | None, **choices: Any) -> int:
-    """Check MODEL (file.py:callable, or a saved network) against all design rules of a chip; exit 1 on violations.
+def command(
+    model: str,
+    weights: str | None,
+    read: tuple[str, ...],
+    chips: tuple[str, ...],
+    form: str,
+    output: str | None,
+    also: tuple[str, ...],
+    quiet: bool,
+    strict: bool,
+    statistics: bool,
+    baseline: str | None,
+    write_baseline: str | None,
+    config: str | None,
+    calibration: str | None,
+    labels: str | None,
+    **choices: Any,
+) -> int:
+    """Check MODEL against all design rules of chips; exit 1 on violations.
+
+    MODEL is FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION, with arguments where it takes some (model.py:make(64)); a saved network,
+    a .nir or .onnx file, a folder that a build wrote or the bitstream in it, or - (a network on standard input). An ANN is
+    converted on the calibration data first.
 
     The last of the rules compare what the bitstream does with the model.
     """
-    options = read_record(CompileOptions, choices)
-    on_stage = report_stages()
+    project = read_project(config, model)
+    options = replace(read_record(CompileOptions, choices), waivers=project.waivers)
+    selection = _select(project, choices)
+    others = [_read_other(text) for text in also]
+    records = _load_chips(chips or project.chips)
+    on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
     on_stage("reading the model")
-    network = load(model)
     raster, classes = read_data(calibration, labels)
     with naming_file(calibration):
-        result = check_model(network, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
-    click.echo(json.dumps(_to_plain(result), indent=2) if form == "json" else _to_text(result))
-    return 0 if result.report.is_clean else 1
+        opened = open_named(model, weights, read, raster)
+    checked = []
+    for chip in records:
+        with naming_file(calibration):
+            result = check_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
+        checked.append(_tell(result, chip, selection))
+    run = replace(_describe(model, opened), checked=tuple(checked), statistics=statistics)
+    if write_baseline:
+        fsio.write_file(Path(write_baseline), format_baseline(run).encode())
+    known = write_baseline or baseline or project.baseline
+    run = _without_known(run, known) if known else run
+    clean = run.is_clean(strict=strict or project.strict)
+    _write(run, form, output, silent=quiet and clean)
+    for other, file in others:
+        _write(run, other, file, silent=False)
+    return 0 if clean else 1
 
 
-def _to_plain(result: CheckResult) -> dict[str, Any]:
-    comparison = None if result.comparison is None else result.comparison.to_plain()
-    return {**result.report.to_plain(), "comparison": comparison}
+def _select(project: Config, choices: dict[str, Any]) -> Selection:
+    """Take what is told from the command line, and what is not given there from the configuration."""
+    context = click.get_current_context()
+    given = {key for key in ("select", "ignore", "severity") if context.get_parameter_source(key) is not _BY_DEFAULT}
+    return Selection(**{key: choices[key] if key in given else getattr(project, key) for key in ("select", "ignore", "severity")})
 
 
-def _to_text(result: CheckResult) -> str:
-    return str(result.report) if result.comparison is None else f"{result.report}\n{result.comparison}"
+_BY_DEFAULT = click.core.ParameterSource.DEFAULT
+
+
+def _read_other(text: str) -> tuple[str, str]:
+    form, equals, file = text.partition("=")
+    if form not in list_formats() or not equals or not file:
+        known = ", ".join(list_formats())
+        fix = suggest(form, list_formats(), "write --also FORM=FILE")
+        raise InputError("this option takes a form and a file", where="--also", measured=text, limit=known, fix=fix)
+    return form, file
+
+
+def _load_chips(names: tuple[str, ...]) -> list[Chip]:
+    if not names:
+        raise click.UsageError("Missing option '--chip' / '-c'.")
+    every = [found for name in names for found in (list_chips() if name == "all" else (name,))]
+    return [load_chip(name) for name in dict.fromkeys(every)]
+
+
+def _describe(model: str, opened: Opened) -> CheckRun:
+    places = opened.places
+    return CheckRun(
+        model=model,
+        digest=hashlib.sha256(format_network(opened.network).encode()).hexdigest(),
+        version=snnmap.__version__,
+        file=shorten(Path(places.file)) if places.file else "",
+        line=places.line,
+    )
+
+
+def _tell(result: CheckResult, chip: Chip, selection: Selection) -> Checked:
+    report, left_out = selection.split(result.report)
+    return Checked(
+        chip=chip.name,
+        digest=chip.digest.hex(),
+        report=report,
+        n_left_out=len(left_out),
+        n_errors_left_out=sum(d.severity == "error" and not d.waived for d in left_out),
+        comparison=None if result.comparison is None else result.comparison.to_plain(),
+        comparison_text="" if result.comparison is None else str(result.comparison),
+    )
+
+
+def _without_known(run: CheckRun, path: str) -> CheckRun:
+    baseline = read_baseline(Path(path))
+    checked = []
+    for found in run.checked:
+        report, n_known = baseline.split(found.report, found.chip, found.digest)
+        checked.append(replace(found, report=report, n_known=n_known))
+    return replace(run, checked=tuple(checked))
+
+
+def _write(run: CheckRun, form: str, output: str | None, *, silent: bool) -> None:
+    text = render(run, form)
+    if output is not None:
+        fsio.write_file(Path(output), text.encode())
+    elif form != "text":
+        click.echo(text, nl=False)
+    elif not silent:
+        coloured = _HEAD.sub(lambda found: click.style(found[0], fg=_COLOURS[found[0]]), text) if sys.stdout.isatty() else text
+        click.echo(coloured, nl=False)

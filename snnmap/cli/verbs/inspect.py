@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from snnmap.cli.complete import complete_chips
 from snnmap.cli.console import out, report_stages
 from snnmap.cli.options import read_image
 from snnmap.cli.records import read_record, record_options
@@ -20,7 +21,12 @@ __all__ = ["command"]
 
 @click.command("inspect")
 @click.argument("subject")
-@click.option("--chip", "-c", help="Chip to map a model to; for a bitstream, its chip where that is not a built-in one.")
+@click.option(
+    "--chip",
+    "-c",
+    shell_complete=complete_chips,
+    help="Chip to map a model to; for a bitstream, its chip where that is not a built-in one.",
+)
 @record_options(FoldOptions)
 @record_options(QuantiseOptions)
 def command(subject: str, chip: str | None, **choices: Any) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.lif.drc.engine import Finding, OnChip, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import Agreement, Comparison, PopulationComparison
 
 __all__: list[str] = []
@@ -40,6 +40,7 @@ def check_rates(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """
     comparison = subject.of
     limits = comparison.limits
+    low, high = math.sqrt(limits.rate_low), math.sqrt(limits.rate_high)
     for population in comparison.populations:
         if not population.fires:
             continue
@@ -50,17 +51,21 @@ def check_rates(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(population),
                 message=f"the population fires at another rate on the chip, on {comparison.inputs}",
-                measured=f"{population.chip_spikes} spikes, {population.rate:.3g} of the model's {population.model_spikes}",
-                limit=f"{limits.rate_low:g}..{limits.rate_high:g}",
+                measured=Amount(
+                    population.rate,
+                    words=f"{population.chip_spikes} spikes, {population.rate:.3g} of the model's {population.model_spikes}",
+                ),
+                limit=_band(limits.rate_low, limits.rate_high, population.rate, f"{limits.rate_low:g}..{limits.rate_high:g}"),
                 fix=_advise(comparison),
                 severity=Severity.WARNING if accident else None,
             )
-        elif comparison.drawn and not (math.sqrt(limits.rate_low) <= lowest and highest <= math.sqrt(limits.rate_high)):
+        elif comparison.drawn and not (low <= lowest and highest <= high):
+            worst = lowest if lowest < low else highest
             yield Finding(
                 location=_at(population),
                 message=f"the population fires at other rates on the chip in some samples of {comparison.inputs}",
-                measured=f"{lowest:.3g} to {highest:.3g} times the model's",
-                limit=f"{math.sqrt(limits.rate_low):.3g}..{math.sqrt(limits.rate_high):.3g}",
+                measured=Amount(worst, words=f"{lowest:.3g} to {highest:.3g} times the model's"),
+                limit=_band(low, high, worst, f"{low:.3g}..{high:.3g}"),
                 fix=_CALIBRATE,
                 severity=Severity.WARNING,
             )
@@ -94,9 +99,15 @@ def check_excess(subject: OnChip[Comparison]) -> Iterator[Finding]:
             message=f"the chip sends several spikes a step where the model sends at most {population.max_count}"
             if met
             else f"the model sends at most {population.max_count} spikes a step and the chip more, but none did",
-            measured=f"{population.excess} spikes too many, {population.beyond} potentials beyond a further threshold, "
-            f"on {comparison.inputs}",
-            limit=f"{comparison.limits.excess_share:.1%} of {population.chip_spikes} spikes",
+            measured=Amount(
+                population.excess,
+                words=f"{population.excess} spikes too many, {population.beyond} potentials beyond a further threshold, "
+                f"on {comparison.inputs}",
+            ),
+            limit=Amount(
+                comparison.limits.excess_share * population.chip_spikes,
+                words=f"{comparison.limits.excess_share:.1%} of {population.chip_spikes} spikes",
+            ),
             fix=_advise_counts(comparison.framework, most) if met else "",
             severity=None if met and severe else Severity.WARNING,
         )
@@ -120,8 +131,10 @@ def check_readouts(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(port=port.name),
                 message=f"neurons that are read by their {port.readout} fire or saturate, on {comparison.inputs}",
-                measured=f"{port.spikes} spikes, {port.saturated} values at the limit",
-                limit="0",
+                measured=Amount(
+                    port.spikes + port.saturated, words=f"{port.spikes} spikes, {port.saturated} values at the limit"
+                ),
+                limit=Amount(0),
                 fix=_advise_readout(comparison),
                 severity=Severity.WARNING if comparison.drawn and comparison.integers else None,
             )
@@ -151,8 +164,11 @@ def check_decisions(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(port=port.name),
                 message=f"the chip decides otherwise than the model, on {comparison.inputs}",
-                measured=", ".join(f"{_describe(a)} agrees on {a.agreeing} of {n}" for a in low),
-                limit=f"{least:.0%}",
+                measured=Amount(
+                    min(a.agreeing for a in low) / n,
+                    words=", ".join(f"{_describe(a)} agrees on {a.agreeing} of {n}" for a in low),
+                ),
+                limit=Amount(least, ".0%"),
                 fix=_advise(comparison),
                 severity=None if sure and means and not comparison.drawn else Severity.WARNING,
             )
@@ -174,8 +190,8 @@ def check_dead(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(population),
                 message=f"neurons that fire in the model never fire on the chip, on {comparison.inputs}",
-                measured=f"{population.died} of {population.firing}",
-                limit=f"{comparison.limits.died_share:.0%}",
+                measured=Amount(population.died, words=f"{population.died} of {population.firing}"),
+                limit=Amount(comparison.limits.died_share * population.firing, words=f"{comparison.limits.died_share:.0%}"),
                 unit="neurons",
                 fix=_advise(comparison),
             )
@@ -200,8 +216,8 @@ def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(population),
                 message=f"states are at the chip's limit, on {comparison.inputs}",
-                measured=f"{population.saturated / population.pairs:.2%}",
-                limit=f"{comparison.limits.saturated_share:.2%}",
+                measured=Amount(population.saturated / population.pairs, ".2%"),
+                limit=Amount(comparison.limits.saturated_share, ".2%"),
                 unit="of the steps",
                 fix=_CALIBRATE if comparison.drawn else "train with smaller weights or shorter time constants",
             )
@@ -214,7 +230,8 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
     Why it matters: about what stays silent nothing was shown. A model that does nothing at all on its own calibration data is an
     error: those are other data than it was trained on, or it does nothing. That all of 8 samples agree happens to a chip that
-    decides otherwise in every tenth, too; 59 show with 95% confidence that at least 95% agree. Drawn inputs show nothing of it.
+    decides otherwise in every tenth, too; 59 show with 95% confidence that at least 95% agree. Drawn inputs cannot show it, which
+    is told where any of them is decided otherwise.
 
     Example: calibration data in another unit than the training data.
 
@@ -225,14 +242,19 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     fix = "give calibration data of typical use, coded as in training"
     if not comparison.input_spikes:
         yield Finding(
-            location=Location(), message=f"no spike came in, on {kind}", measured="0", limit="1", unit="spikes", fix=fix
+            location=Location(),
+            message=f"no spike came in, on {kind}",
+            measured=Amount(0),
+            limit=Amount(1),
+            unit="spikes",
+            fix=fix,
         )
     if comparison.is_constant and comparison.input_spikes:
         yield Finding(
             location=Location(),
             message=f"every input count is the same, on {kind}",
-            measured="1",
-            limit="2",
+            measured=Amount(1),
+            limit=Amount(2),
             unit="values",
             fix=fix,
         )
@@ -242,8 +264,8 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
         yield Finding(
             location=_at(population),
             message=f"the population never fires in the model, so that nothing was shown about it, on {kind}",
-            measured="0",
-            limit="1",
+            measured=Amount(0),
+            limit=Amount(1),
             unit="spikes",
             fix=fix,
             severity=Severity.ERROR if everything and not comparison.drawn else None,
@@ -254,8 +276,8 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(port=port.name),
                 message=f"the output never decides in the model, on {kind}",
-                measured=f"{undecided} of {comparison.n_samples} samples with all outputs equal",
-                limit="some that decide",
+                measured=Amount(undecided, words=f"{undecided} of {comparison.n_samples} samples with all outputs equal"),
+                limit=Amount(comparison.n_samples - 1, words="some that decide"),
                 fix="train the model on, or give data that it decides on" if not comparison.drawn else fix,
             )
     yield from _find_unshown(comparison)
@@ -263,8 +285,10 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
         yield Finding(
             location=Location(),
             message="the calibration data are few: rates and ranges of longer use are not seen in them",
-            measured=f"{comparison.n_given} samples of {comparison.n_steps} steps",
-            limit=f"{_FEW_STEPS} steps in all",
+            measured=Amount(
+                comparison.n_given * comparison.n_steps, words=f"{comparison.n_given} samples of {comparison.n_steps} steps"
+            ),
+            limit=Amount(_FEW_STEPS, words=f"{_FEW_STEPS} steps in all"),
             fix="give some dozens of samples, as long as in use",
         )
 
@@ -274,15 +298,15 @@ def _find_unshown(comparison: Comparison) -> Iterator[Finding]:
     n, least = comparison.n_samples, comparison.limits.decisions
     needed = math.floor(math.log(_SHOWN) / math.log(least)) + 1 if 0.0 < least < 1.0 else 0
     for port in comparison.ports:
-        agrees = port.agreements and all(a.agreeing >= least * n for a in port.agreements)
+        agreeing = min((a.agreeing for a in port.agreements), default=0)
         is_same = comparison.integers or port.error == 0.0
-        if agrees and not is_same and (comparison.drawn or n < needed):
+        if port.agreements and agreeing >= least * n and not is_same and (agreeing < n if comparison.drawn else n < needed):
             yield Finding(
                 location=Location(port=port.name),
                 message="that the chip decides as the model is not shown by so few samples"
                 if not comparison.drawn
                 else "that the chip decides as the model is not shown by drawn inputs",
-                measured=f"{min(a.agreeing for a in port.agreements)} of {n} agree, on {comparison.inputs}",
+                measured=f"{agreeing} of {n} agree, on {comparison.inputs}",
                 limit=f"{needed} samples of use, to show {least:.0%}",
                 fix=_advise_samples(comparison),
             )
@@ -307,8 +331,8 @@ def check_error(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(port=port.name),
                 message=f"what is read is far off, on {comparison.inputs}",
-                measured=f"{port.worst_error:.0%}, of all outputs {port.error:.0%}",
-                limit=f"{comparison.limits.readout_error:.0%}",
+                measured=Amount(port.worst_error, words=f"{port.worst_error:.0%}, of all outputs {port.error:.0%}"),
+                limit=Amount(comparison.limits.readout_error, ".0%"),
                 unit="of the spread of the model's values, of the worst output",
                 fix=_advise(comparison),
                 severity=None if lost else Severity.WARNING,
@@ -330,8 +354,8 @@ def check_clamped(subject: OnChip[Comparison]) -> Iterator[Finding]:
         yield Finding(
             location=Location(),
             message=f"input counts are more than a channel carries in a step, on {comparison.inputs}",
-            measured=str(comparison.clamped),
-            limit="0",
+            measured=Amount(comparison.clamped),
+            limit=Amount(0),
             unit="counts",
             fix="clamp them (np.minimum) where the model is trained, or spread them over more steps",
         )
@@ -354,15 +378,22 @@ def check_conversion(subject: OnChip[Comparison]) -> Iterator[Finding]:
         return
     limits, n = comparison.limits, converted.n_samples
     disagrees = converted.agreeing < limits.decisions * n
-    if converted.error > limits.conversion_error or disagrees:
+    far = converted.error > limits.conversion_error
+    if far or disagrees:
         means = comparison.classifies or converted.error > _NEAR * limits.conversion_error
         surely = means and _chance(converted.agreeing, n, limits.decisions) < _SURE
         sure = surely or converted.error > 2.0 * limits.conversion_error
         yield Finding(
             location=Location(port=comparison.ports[0].name),
             message=f"the bitstream is far from the network that was converted ({converted.what}), on {comparison.inputs}",
-            measured=f"error {converted.error:.0%} of the outputs' spread, the same class in {converted.agreeing} of {n}",
-            limit=f"{limits.conversion_error:.0%}, {limits.decisions:.0%}",
+            measured=Amount(
+                converted.error if far else converted.agreeing / n,
+                words=f"error {converted.error:.0%} of the outputs' spread, the same class in {converted.agreeing} of {n}",
+            ),
+            limit=Amount(
+                limits.conversion_error if far else limits.decisions,
+                words=f"{limits.conversion_error:.0%}, {limits.decisions:.0%}",
+            ),
             fix='convert with ConvertOptions(overshoot="hold"), or with more steps (n_steps)',
             severity=None if sure else Severity.WARNING,
         )
@@ -389,8 +420,8 @@ def check_reading(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(population),
                 message=f"the network is not the model ({choice}) where potentials are beyond a further threshold",
-                measured=f"{population.beyond} of {population.active} active pairs, on {comparison.inputs}",
-                limit=f"{comparison.limits.otherwise_share:.0%}",
+                measured=Amount(share, words=f"{population.beyond} of {population.active} active pairs, on {comparison.inputs}"),
+                limit=Amount(comparison.limits.otherwise_share, ".0%"),
                 fix=f"read it without that, train it with the chip's limit, or {_TRAIN_ON}",
                 severity=None if share > comparison.limits.otherwise_share and not comparison.drawn else Severity.WARNING,
             )
@@ -414,11 +445,16 @@ def check_exactness(subject: OnChip[Comparison]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(population),
                 message=f"counts differ from the model in the chip's own integers, on {comparison.inputs}",
-                measured=f"{population.differing} of {population.active}",
-                limit="0",
+                measured=Amount(population.differing, words=f"{population.differing} of {population.active}"),
+                limit=Amount(0),
                 unit="active pairs",
                 fix="wrap a model with biases: snnmap.align_model(model, chip)",
             )
+
+
+def _band(low: float, high: float, value: float, words: str) -> Amount:
+    """Return the limit of a value that has one on either side: the one that it is beyond."""
+    return Amount(low if value < low else high, words=words)
 
 
 def _at(population: PopulationComparison) -> Location:

@@ -8,7 +8,7 @@ import numpy as np
 from snnmap.chip import MemoryKind, WeightMemory, find_relay_cells
 from snnmap.core import BoolArray, CsrMatrix, IntArray
 from snnmap.core.diagnostics import Location
-from snnmap.lif.drc.engine import Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork
 from snnmap.network import Network
 
@@ -50,8 +50,8 @@ def check_inputs(subject: OnChip[Network]) -> Iterator[Finding]:
         yield Finding(
             location=Location(port=", ".join(port.name for port in subject.of.inputs)),
             message="there are more input channels than the chip has",
-            measured=str(used),
-            limit=str(limit),
+            measured=Amount(used),
+            limit=Amount(limit),
             unit="channels",
             fix="feed the data over more steps, or reduce the channels",
         )
@@ -73,8 +73,8 @@ def check_hidden(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         yield Finding(
             location=Location(),
             message=f"there are more hidden neurons than the chip has ({mapped.n_relays} of them are relays)",
-            measured=str(used),
-            limit=str(limit),
+            measured=Amount(used),
+            limit=Amount(limit),
             unit="neurons",
             fix="make populations smaller or skip connections shorter",
         )
@@ -97,8 +97,8 @@ def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
         yield Finding(
             location=Location(population=", ".join(network.output_populations)),
             message="there are more output neurons than the chip has",
-            measured=str(used),
-            limit=str(limit),
+            measured=Amount(used),
+            limit=Amount(limit),
             unit="neurons",
             fix="read fewer neurons",
         )
@@ -171,8 +171,8 @@ def check_words(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 yield Finding(
                     location=Location(block=f"{name}[{synapse}]"),
                     message="there are more weights than words",
-                    measured=str(matrix.nnz),
-                    limit=str(memory.max_words),
+                    measured=Amount(matrix.nnz),
+                    limit=Amount(memory.max_words),
                     unit="words",
                     fix="prune weights or make layers sparser",
                 )
@@ -196,8 +196,8 @@ def check_synapses(subject: OnChip[Network]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(population=population.name, source=population.source),
                 message=f"the chip's {'output' if is_output else 'hidden'} neurons have fewer synapses",
-                measured=str(population.n_synapses),
-                limit=str(limit),
+                measured=Amount(population.n_synapses),
+                limit=Amount(limit),
                 unit="synapses",
                 fix="train with fewer synapses",
             )
@@ -253,8 +253,8 @@ def check_bias(subject: OnChip[Network]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(population=population.name, neurons=(start, stop), source=population.source),
                 message="the chip's neurons have no bias",
-                measured=f"{np.abs(population.bias[start:stop]).max():.4g}",
-                limit="0",
+                measured=Amount(np.abs(population.bias[start:stop]).max(), ".4g"),
+                limit=Amount(0),
                 fix="train without biases or choose another chip",
             )
 
@@ -275,8 +275,8 @@ def check_alias(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
         yield Finding(
             location=Location(neurons=(int(used[0]), int(used[-1]) + 1)),
             message="the chip has no aliases",
-            measured=str(used.size),
-            limit="0",
+            measured=Amount(used.size),
+            limit=Amount(0),
             unit="aliases",
             fix="repeat the projections instead",
         )
@@ -319,8 +319,8 @@ def _report(
         yield Finding(
             location=replace(location, block=block),
             message=message,
-            measured=str(int(counts[chosen].max())),
-            limit=str(limit),
+            measured=Amount(int(counts[chosen].max())),
+            limit=Amount(limit),
             unit="synapses",
             fix=fix,
         )
@@ -334,8 +334,8 @@ def _report_reach(mapped: MappedNetwork, slots: IntArray, reach: range, what: st
         yield Finding(
             location=location,
             message=f"a neuron {what} in a slot out of reach ({slots.size} neurons need one of {len(reach)} slots)",
-            measured=f"slot {int(chosen[0])}",
-            limit=f"{reach.start}..{reach.stop - 1}",
+            measured=Amount(int(chosen[0]), words=f"slot {int(chosen[0])}"),
+            limit=Amount(reach.stop - 1, words=f"{reach.start}..{reach.stop - 1}"),
             fix=fix,
         )
 

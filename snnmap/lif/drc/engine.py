@@ -9,11 +9,12 @@ import numpy as np
 from snnmap.chip import Chip
 from snnmap.core import BoolArray, Report
 from snnmap.core.diagnostics import Diagnostic, Location, Severity
-from snnmap.core.rules import RULES, Finding, Rule, Subject, rule
+from snnmap.core.rules import RULES, Amount, Finding, Rule, Subject, rule
 from snnmap.lif.program import Comparison, MappedNetwork, QuantisedNetwork
 from snnmap.network import Network
 
 __all__ = [
+    "Amount",
     "Finding",
     "OnChip",
     "check_comparison",
@@ -86,14 +87,21 @@ def _run(subject_type: type, subject: OnChip[_SubjectT]) -> Report:
 
 def _run_rule(entry: Rule, subject: OnChip[_SubjectT]) -> Iterator[Diagnostic]:
     """Run one rule; a crash is itself a finding, beside those made before it and those of other rules (docs/architecture.md)."""
+    found: list[Finding] = []
+    crashed: list[Diagnostic] = []
     try:
-        yield from entry.judge(subject)
+        for finding in entry.check(subject):
+            found.append(finding)  # one by one: those before a crash are kept
     except Exception as error:
-        yield Diagnostic(
-            rule=_CRASH_ID,
-            name=_CRASH_NAME,
-            severity=Severity.ERROR,
-            location=Location(),
-            message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
-            fix="report this as a defect of snnmap",
+        crashed.append(
+            Diagnostic(
+                rule=_CRASH_ID,
+                name=_CRASH_NAME,
+                severity=Severity.ERROR,
+                location=Location(),
+                message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
+                fix="report this as a defect of snnmap",
+            )
         )
+    yield from entry.sign(found)
+    yield from crashed

@@ -6,10 +6,12 @@ import numpy as np
 
 from snnmap.core import BoolArray, FloatArray
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.lif.drc.engine import Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
 from snnmap.network import Network, Population, describe_reset, resets_as
 
 __all__: list[str] = []
+
+_POSITIVE = Amount(0.0, words="> 0")
 
 
 @rule("SNN401", "threshold-not-positive", Network)
@@ -26,7 +28,9 @@ def check_threshold(subject: OnChip[Network]) -> Iterator[Finding]:
     silent = {name for port in network.outputs if port.readout != "spikes" for name in port.populations}
     for population in network.populations:
         fix = "keep thresholds positive in training"
-        yield from _runs(population, population.threshold, population.threshold <= 0, "> 0", "the threshold is not positive", fix)
+        yield from _runs(
+            population, population.threshold, population.threshold <= 0, _POSITIVE, "the threshold is not positive", fix
+        )
         if population.name not in silent:
             never = np.isposinf(population.threshold)
             fix = "give it a finite threshold, or read its potential"
@@ -48,8 +52,9 @@ def check_decay(subject: OnChip[Network]) -> Iterator[Finding]:
     for population in subject.of.populations:
         rows = {f"alpha[{synapse}]": row for synapse, row in enumerate(population.alpha)} | {"beta": population.beta}
         for name, row in rows.items():
-            wrong = (row < 0) | (row > 1)
-            yield from _runs(population, row, wrong, "0..1", f"{name} is not a decay factor", "give positive time constants")
+            for wrong, bound in ((row < 0, 0.0), (row > 1, 1.0)):
+                limit = Amount(bound, words="0..1")
+                yield from _runs(population, row, wrong, limit, f"{name} is not a decay factor", "give positive time constants")
 
 
 @rule("SNN403", "reset-not-subtract", Network, stops_folding=True)
@@ -104,17 +109,19 @@ def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
             yield Finding(
                 location=Location(population=population.name, neurons=(start, stop), source=population.source),
                 message=message,
-                measured=str(int(part[np.argmax(np.abs(part - limit))])),
-                limit=str(bound),
+                measured=Amount(int(part[np.argmax(np.abs(part - limit))])),
+                limit=Amount(bound),
                 unit="spikes a step",
                 fix=f"train with max_count={limit} (Rockpool: max_spikes_per_dt={limit}), where the framework has such a limit",
                 severity=severity,
             )
 
 
-def _runs(population: Population, values: FloatArray, wrong: BoolArray, limit: str, message: str, fix: str) -> Iterator[Finding]:
+def _runs(
+    population: Population, values: FloatArray, wrong: BoolArray, limit: Amount | str, message: str, fix: str
+) -> Iterator[Finding]:
     for start, stop in find_runs(wrong):
         part = values[start:stop]
         location = Location(population=population.name, neurons=(start, stop), source=population.source)
-        measured = str(float(part[np.argmax(np.abs(part))]))
+        measured = Amount(float(part[np.argmax(np.abs(part))]))
         yield Finding(location=location, message=message, measured=measured, limit=limit, fix=fix)

@@ -6,7 +6,7 @@ import numpy as np
 
 from snnmap.core import BoolArray, FloatArray
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.lif.drc.engine import Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork, find_integer_problems
 from snnmap.network import Network, Population
 
@@ -38,8 +38,8 @@ def check_finite(subject: OnChip[Network]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(projection=projection.name, source=projection.source),
                 message=f"{wrong.size} weights are not finite, the first at [{row}, {column}]",
-                measured=str(projection.weights.data[wrong[0]]),
-                limit=f"{_LARGEST:.0e}",
+                measured=Amount(projection.weights.data[wrong[0]]),
+                limit=Amount(_LARGEST, ".0e"),
                 fix="find where training made it",
             )
     for population in network.populations:
@@ -56,8 +56,12 @@ def _wild_parameters(population: Population) -> Iterator[Finding]:
             yield Finding(
                 location=_at(population, start, stop),
                 message=f"{name} is not finite",
-                measured=str(values[start]),
-                limit=f"{_SMALLEST:.0e}..{_LARGEST:.0e}" if name == "threshold" else f"{_LARGEST:.0e}",
+                measured=Amount(values[start]),
+                limit=Amount(
+                    _SMALLEST if abs(values[start]) < _SMALLEST else _LARGEST,
+                    ".0e",
+                    words=f"{_SMALLEST:.0e}..{_LARGEST:.0e}" if name == "threshold" else "",
+                ),
                 fix="find where training made it",
             )
 
@@ -87,8 +91,8 @@ def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
                 yield Finding(
                     location=_at(population, start, stop),
                     message=f"the current of synapse {synapse} would be gone before it is used",
-                    measured=str(float(row[start:stop].min())),
-                    limit=str(_SMALLEST_ALPHA),
+                    measured=Amount(float(row[start:stop].min())),
+                    limit=Amount(_SMALLEST_ALPHA),
                     unit="of the current kept a step",
                     fix=network.provenance.get("fix of synapses without memory", "train with alpha of 0.5 or more"),
                 )
@@ -123,8 +127,8 @@ def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
                 yield Finding(
                     location=_at(population, start, stop),
                     message=f"{name} is not one that {family.decay_kind} gives",
-                    measured=f"{values[worst]:.6g}",
-                    limit=f"{coded[worst]:.6g}",
+                    measured=Amount(values[worst], ".6g"),
+                    limit=Amount(coded[worst], ".6g"),
                     unit="of the state kept a step",
                     fix=f"train with decays of {family.decay_formula}",
                 )
@@ -148,8 +152,8 @@ def check_lost(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(block=error.name),
                 message=f"{error.n_lost} of {error.n_values} non-zero weights became 0, of one neuron more than are not missed",
-                measured=f"{error.lost_share:.1%}",
-                limit=f"{_LOST_SHARE_LIMIT:.0%}",
+                measured=Amount(error.lost_share, ".1%"),
+                limit=Amount(_LOST_SHARE_LIMIT, ".0%"),
                 unit="of what arrives at the neuron",
                 fix="train with weights of one order of magnitude",
                 severity=Severity.ERROR if everything else None,
@@ -171,8 +175,8 @@ def check_clipped(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(block=error.name),
                 message="values do not fit the chip's words",
-                measured=str(error.n_clipped),
-                limit="0",
+                measured=Amount(error.n_clipped),
+                limit=Amount(0),
                 unit="values",
                 fix="train with values nearer to the threshold",
             )
@@ -204,8 +208,8 @@ def check_input_error(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(population=name, neurons=span, source=quantised.mapped.modules.get(name, "")),
                 message=f"the potential of {chosen.size} neurons is far off after rounding weights",
-                measured=f"{errors[chosen].max():.1%}",
-                limit=f"{_INPUT_ERROR_LIMIT:.1%}",
+                measured=Amount(errors[chosen].max(), ".1%"),
+                limit=Amount(_INPUT_ERROR_LIMIT, ".1%"),
                 unit="of the threshold",
                 fix="calibrate with data or train with smaller weights",
             )

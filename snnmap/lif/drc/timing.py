@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from snnmap.chip import MemoryKind, find_relay_cells
 from snnmap.core.diagnostics import Location
-from snnmap.lif.drc.engine import Finding, OnChip, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import MappedNetwork
 from snnmap.network import Network, find_short_loops, is_sound
 
@@ -30,8 +30,8 @@ def check_loops(subject: OnChip[Network]) -> Iterator[Finding]:
         yield Finding(
             location=Location(population=loop.populations[0]),
             message=f"the loop {' -> '.join(names)} comes round faster than the chip can",
-            measured=str(loop.delay_steps),
-            limit=str(loop.needed_steps),
+            measured=Amount(loop.delay_steps),
+            limit=Amount(loop.needed_steps),
             unit="steps around the loop",
             fix="give a projection of the loop a longer delay, or ask for stretching (--stretch-loops)",
         )
@@ -55,8 +55,8 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         yield Finding(
             location=Location(),
             message="paths must be aligned, but the chip has no neuron that repeats a count",
-            measured=str(mapped.n_relays),
-            limit="0",
+            measured=Amount(mapped.n_relays),
+            limit=Amount(0),
             unit="relays",
             fix="remove skip connections or choose another chip",
         )
@@ -66,8 +66,8 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
             yield Finding(
                 location=Location(port=port.name),
                 message="the input must wait in relays, which repeat fewer spikes a step than a channel carries",
-                measured=str(chip.inputs.max_count),
-                limit=str(chip.hidden.max_count),
+                measured=Amount(chip.inputs.max_count),
+                limit=Amount(chip.hidden.max_count),
                 unit="spikes a step",
                 fix="remove skip connections from the input or choose another chip",
             )

@@ -6,7 +6,7 @@ import numpy as np
 
 from snnmap.core import BoolArray
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.lif.drc.engine import Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
 from snnmap.network import Network, Population, Projection, expand_terms, is_sound
 
 __all__: list[str] = []
@@ -145,7 +145,9 @@ def check_not_empty(subject: OnChip[Network]) -> Iterator[Finding]:
         ("an output population", network.output_populations),
     ):
         if not parts:
-            yield Finding(location=Location(), message=f"the network lacks {what}", measured="0", limit="1", fix=f"add {what}")
+            yield Finding(
+                location=Location(), message=f"the network lacks {what}", measured=Amount(0), limit=Amount(1), fix=f"add {what}"
+            )
     yield from _empty_parts(network)
 
 
@@ -163,7 +165,7 @@ def _empty_parts(network: Network) -> Iterator[Finding]:
 
 
 def _empty(location: Location, message: str, size: int, unit: str) -> Finding:
-    return Finding(location=location, message=message, measured=str(size), limit="1", unit=unit, fix="remove it")
+    return Finding(location=location, message=message, measured=Amount(size), limit=Amount(1), unit=unit, fix="remove it")
 
 
 @rule("SNN111", "delay-too-long", Network, stops_folding=True)
@@ -184,8 +186,8 @@ def check_delays(subject: OnChip[Network]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(projection),
                 message="the delay is longer than all neurons of the chip can hold",
-                measured=str(projection.delay_steps),
-                limit=str(limit),
+                measured=Amount(projection.delay_steps),
+                limit=Amount(limit),
                 unit="steps",
                 fix="shorten the delay or take longer steps",
             )
@@ -218,4 +220,11 @@ def _report_runs(network: Network, wrong: Callable[[Population], BoolArray], mes
     for population in network.populations:
         for start, stop in find_runs(wrong(population)):
             location = Location(population=population.name, neurons=(start, stop), source=population.source)
-            yield Finding(location=location, message=message, measured=str(stop - start), limit="0", unit="neurons", fix=fix)
+            yield Finding(
+                location=location,
+                message=message,
+                measured=Amount(stop - start, adds=True),
+                limit=Amount(0),
+                unit="neurons",
+                fix=fix,
+            )

@@ -233,9 +233,36 @@ def test_spike_counts_above_and_below_are_told_apart() -> None:
     assert [diagnostic.location.neurons for diagnostic in found] == [(0, 2), (2, 4)]
 
 
-def test_biases_are_told_by_runs() -> None:
-    found = find(edit("populations", "h1", bias=np.array([0.5, 0, 0, 0, 0.5])), "SNN210", NO_BIAS)
-    assert [diagnostic.location.neurons for diagnostic in found] == [(0, 1), (4, 5)]
+def test_scattered_biases_are_one_finding_with_its_runs_and_the_worst() -> None:
+    (found,) = find(edit("populations", "h1", bias=np.array([0.5, 0, 0, 0, -0.75])), "SNN210", NO_BIAS)
+    assert (found.location.runs, found.location.n_neurons) == (((0, 1), (4, 5)), 2)
+    assert (found.measured, found.measured_value, found.limit_value) == ("0.75", 0.75, 0)
+
+
+def test_scattered_unreachable_neurons_are_one_finding_with_their_number() -> None:
+    def without(weights: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(weights.shape[1]) % 3 == 0, 0.0, weights)
+
+    found = find(with_weights("in->h1", without, chain(3, 50, 4, 2)), "SNN105")
+    assert [str(diagnostic).splitlines()[:2] for diagnostic in found] == [
+        [
+            "warning SNN105 [unreachable-neuron] population 'h1' neurons 0, 3, 6, 9, 12, 15 and 11 more (module model.h1): "
+            "no input or bias leads to these neurons",
+            "    measured 17 neurons, limit 0 neurons",
+        ]
+    ]
+
+
+@pytest.mark.parametrize(
+    "rule", sorted(set(CASES) - {"SNN101", "SNN102", "SNN104", "SNN108", "SNN109", "SNN212", "SNN403", "SNN507"})
+)
+def test_what_is_measured_and_its_limit_are_numbers(rule: str) -> None:
+    """Of all rules but those about names, shapes and kinds."""
+    for diagnostic in find(*CASES[rule][0][:1], rule, CASES[rule][0][1]):
+        assert isinstance(diagnostic.measured_value, int | float)
+        if diagnostic.limit != "finite":
+            assert isinstance(diagnostic.limit_value, int | float)
+            assert diagnostic.measured_value != diagnostic.limit_value
 
 
 def test_a_population_of_nan_biases_crashes_no_rule() -> None:

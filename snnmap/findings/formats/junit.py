@@ -1,0 +1,56 @@
+"""For build servers: JUnit XML, a suite a chip and a test case a rule; a rule whose findings are all waived is skipped."""
+
+import re
+from xml.etree import ElementTree
+
+from snnmap.core.diagnostics import Diagnostic, Severity
+from snnmap.core.rules import RULES
+from snnmap.findings.run import Checked, CheckRun
+
+__all__ = ["render"]
+
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render(run: CheckRun) -> str:
+    """Return the findings as JUnit XML: an error fails its rule's test case, a warning is told in its output."""
+    suites = ElementTree.Element("testsuites", name=_clean(f"snnmap check {run.model}"))
+    for checked in run.checked:
+        _add_suite(suites, checked)
+    for key in ("tests", "failures", "skipped"):
+        suites.set(key, str(sum(int(suite.get(key, "0")) for suite in suites)))
+    ElementTree.indent(suites)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode")
+
+
+def _add_suite(suites: ElementTree.Element, checked: Checked) -> None:
+    by_rule: dict[str, list[Diagnostic]] = {rule: [] for rule in checked.report.rules_run}
+    for diagnostic in checked.report.diagnostics:
+        by_rule.setdefault(diagnostic.rule, []).append(diagnostic)
+    suite = ElementTree.SubElement(suites, "testsuite", name=_clean(checked.chip))
+    for rule, found in sorted(by_rule.items()):
+        _add_case(suite, checked.chip, rule, found)
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("errors", "0")
+    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+
+
+def _add_case(suite: ElementTree.Element, chip: str, rule: str, found: list[Diagnostic]) -> None:
+    name = RULES[rule].name if rule in RULES else found[0].name
+    case = ElementTree.SubElement(suite, "testcase", classname=_clean(chip), name=f"{rule} {name}")
+    errors = [d for d in found if d.severity is Severity.ERROR and not d.waived]
+    open_ones = [d for d in found if not d.waived]
+    if errors:
+        failure = ElementTree.SubElement(case, "failure", type=rule, message=_clean(errors[0].message))
+        failure.text = _clean("\n".join(map(str, found)))
+    elif open_ones:
+        ElementTree.SubElement(case, "system-out").text = _clean("\n".join(map(str, found)))
+    elif found:
+        reasons = "; ".join(str(diagnostic.waived) for diagnostic in found)
+        ElementTree.SubElement(case, "skipped", message=_clean(f"waived: {reasons}"))
+
+
+def _clean(text: str) -> str:
+    """Return text without the characters that XML does not have."""
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,94 @@
+"""What one check found: a model, the chips that it was held against, and the findings of each."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import field, replace
+from typing import Any
+
+from snnmap.core.diagnostics import Diagnostic
+from snnmap.core.record import record
+from snnmap.core.report import Report
+
+__all__ = ["CheckRun", "Checked"]
+
+
+@record
+class Checked:
+    """Findings of a model on one chip.
+
+    Attributes:
+        chip: its name.
+        digest: of its record, in hexadecimal.
+        report: what is told.
+        n_left_out: findings that the user chose not to be told.
+        n_errors_left_out: errors among them.
+        n_known: findings that are in the baseline.
+        comparison: of bitstream and model, as JSON values; None where it was not reached.
+        comparison_text: likewise, as text.
+    """
+
+    chip: str
+    digest: str
+    report: Report
+    n_left_out: int = 0
+    n_errors_left_out: int = 0
+    n_known: int = 0
+    comparison: Mapping[str, Any] | None = None
+    comparison_text: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not told, in numbers, a line each."""
+        refused = f" ({self.n_errors_left_out} of them errors, which a build refuses)" if self.n_errors_left_out else ""
+        return (
+            *((f"{self.n_left_out} findings are left out by choice{refused}",) if self.n_left_out else ()),
+            *((f"{self.n_known} findings are in the baseline",) if self.n_known else ()),
+        )
+
+
+@record
+class CheckRun:
+    """What one check found.
+
+    Attributes:
+        model: as the user named it.
+        digest: of the network that it was read as, in hexadecimal.
+        file: of the model, where it has one.
+        line: in it.
+        version: of snnmap.
+        checked: findings, by chip.
+        statistics: whether sums by rule and place are told as well.
+    """
+
+    model: str
+    digest: str
+    version: str
+    file: str = ""
+    line: int = 1
+    checked: tuple[Checked, ...] = field(default_factory=tuple)
+    statistics: bool = False
+
+    @property
+    def findings(self) -> Iterator[tuple[Checked, Diagnostic]]:
+        """All findings, each with its chip."""
+        return ((checked, diagnostic) for checked in self.checked for diagnostic in checked.report.diagnostics)
+
+    def is_clean(self, *, strict: bool = False) -> bool:
+        """Say whether nothing is left to be mended: no error, and with ``strict`` no warning."""
+        return all(checked.report.is_clean and not (strict and checked.report.warnings) for checked in self.checked)
+
+    def count_by_place(self) -> list[tuple[int, int, str, str, str]]:
+        """Return findings, neurons, rule, its name and the place without its neurons, the most findings first."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        neurons: Counter[tuple[str, str, str]] = Counter()
+        for _, diagnostic in self.findings:
+            place = replace(diagnostic.location, neurons=None, ranges=(), source="", file="", line=0)
+            key = (diagnostic.rule, diagnostic.name, str(place))
+            found[key] += 1
+            neurons[key] += diagnostic.location.n_neurons
+        return sorted(((count, neurons[key], *key) for key, count in found.items()), key=lambda row: (-row[0], *row[2:]))
+
+    def locate(self, diagnostic: Diagnostic) -> tuple[str, int]:
+        """Return the file and line to show a finding at: those of its module, else those of the model."""
+        place = diagnostic.location
+        return (place.file, place.line or 1) if place.file else (self.file or self.model, self.line)

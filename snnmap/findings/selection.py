@@ -1,0 +1,64 @@
+"""Which findings are told: by rule, and by how much they weigh."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from snnmap.core.diagnostics import Diagnostic, Severity
+from snnmap.core.errors import InputError
+from snnmap.core.near import suggest
+from snnmap.core.report import Report
+from snnmap.core.rules import RULES
+
+__all__ = ["Selection", "find_rules"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which findings are told.
+
+    Attributes:
+        select: rules that are told, by id, name or beginning of an id (``SNN4``); all where none is given.
+        ignore: rules that are not.
+        severity: the least that is told: ``error`` leaves warnings out.
+
+    Raises:
+        InputError: there is no such rule.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    severity: Literal["error", "warning"] = "warning"
+
+    def __post_init__(self) -> None:
+        for option in ("select", "ignore"):
+            for key in getattr(self, option):
+                find_rules(key, where=option)
+
+    def split(self, report: Report) -> tuple[Report, tuple[Diagnostic, ...]]:
+        """Return the report of what is told, and what is left out of it."""
+        left_out = tuple(diagnostic for diagnostic in report.diagnostics if not self._tells(diagnostic))
+        return report.with_diagnostics(d for d in report.diagnostics if self._tells(d)), left_out
+
+    def _tells(self, diagnostic: Diagnostic) -> bool:
+        if diagnostic.rule not in RULES:  # a crash, or what is wrong with a waiver
+            return True
+        weighs = self.severity == "warning" or diagnostic.severity is Severity.ERROR
+        chosen = not self.select or any(_names(key, diagnostic) for key in self.select)
+        return weighs and chosen and not any(_names(key, diagnostic) for key in self.ignore)
+
+
+def find_rules(key: str, *, where: str) -> tuple[str, ...]:
+    """Return the ids of the rules that an id, a name, or the beginning of an id names.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = tuple(rule.id for rule in RULES.values() if key and (key == rule.name or rule.id.startswith(key.upper())))
+    if not found:
+        known = [*RULES, *(rule.name for rule in RULES.values())]
+        raise InputError(f"no rule is called '{key}'", where=where, fix=suggest(key, known, "see `snnmap explain` for the list"))
+    return found
+
+
+def _names(key: str, diagnostic: Diagnostic) -> bool:
+    return key == diagnostic.name or diagnostic.rule.startswith(key.upper())

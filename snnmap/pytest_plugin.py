@@ -1,0 +1,61 @@
+"""Design rules in pytest: the fixture ``drc_clean`` and the option ``--snnmap-chip``."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from snnmap.chip import Chip
+    from snnmap.pipeline import CheckResult
+
+__all__ = ["drc_clean", "pytest_addoption"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that names chips."""
+    parser.getgroup("snnmap").addoption(
+        "--snnmap-chip",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Chip that drc_clean(model) checks against, name or TOML file; may be given several times. "
+        "Without, those of [tool.snnmap].",
+    )
+
+
+@pytest.fixture
+def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResult, ...]]":
+    """Return a function that fails the test where a model breaks a design rule of a chip; waivers of the project hold.
+
+    ``drc_clean(model, chip)`` takes what :func:`snnmap.check_model` takes, and its ``calibration=`` and ``labels=``. Without a
+    chip, the model is checked on those of ``--snnmap-chip``, else of ``[tool.snnmap]``. With ``strict`` (or where the project
+    says so) warnings fail as well. It returns what was found, by chip.
+    """
+
+    def check(
+        model: object, chip: "Chip | str | None" = None, *, strict: bool | None = None, **given: Any
+    ) -> "tuple[CheckResult, ...]":
+        __tracebackhide__ = True
+        from snnmap.findings import find_config
+        from snnmap.pipeline import CompileOptions, check_model
+
+        project = find_config(request.path.parent)
+        chips = (chip,) if chip is not None else tuple(request.config.getoption("--snnmap-chip")) or project.chips
+        if not chips:
+            pytest.fail(
+                "drc_clean needs a chip: drc_clean(model, chip), --snnmap-chip NAME, or chips in [tool.snnmap]", pytrace=False
+            )
+        options = given.pop("options", None) or CompileOptions(waivers=project.waivers)
+        found = tuple(check_model(model, each, options=options, **given) for each in chips)
+        strict = project.strict if strict is None else strict
+        told = [
+            f"{each if isinstance(each, str) else getattr(each, 'name', each)}:\n{result.report}"
+            for each, result in zip(chips, found, strict=True)
+            if not result.report.is_clean or (strict and result.report.warnings)
+        ]
+        if told:
+            pytest.fail("\n".join(told), pytrace=False)
+        return found
+
+    return check
