@@ -1,24 +1,18 @@
 """The one door: whatever a model is, and wherever it lies, to a network."""
 
 import importlib
-import importlib.util
 import inspect
-import pkgutil
 import re
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy.typing as npt
 
-from snnmap.core.errors import FrontendError, InputError, SnnmapError
-from snnmap.core.near import suggest
+from snnmap.core.errors import FrontendError, InputError
 from snnmap.core.places import Places
+from snnmap.frontends.factories import call_in_file, call_in_module
 from snnmap.frontends.named import Call, find_network_file, read_call, read_weights
 from snnmap.frontends.registry import Frontend, list_frontends
 from snnmap.network import Network, load_network, parse_network
@@ -116,12 +110,12 @@ def _make_object(model: object) -> tuple[object, Places, str]:
     if named is not None and not Path(path).exists():
         place, name, call = named["place"], named["name"], named["call"] or "()"
         if place.endswith(".py"):
-            return *_call_factory(Path(place), name, read_call(call, where=path)), path
+            return *call_in_file(Path(place), name, read_call(call, where=path)), path
         if _MODULE.fullmatch(place):
-            return *_call_importable(place, name, read_call(call, where=path)), path
+            return *call_in_module(place, name, read_call(call, where=path)), path
     file, separator, name = path.rpartition(":")
     if separator and file.endswith(".py"):
-        return *_call_factory(Path(file), name, Call()), path
+        return *call_in_file(Path(file), name, Call()), path
     return path, Places(file="" if path == "-" else path), path
 
 
@@ -221,92 +215,3 @@ def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Net
             fix=f"see snnmap.frontends.{frontend}.load",
         )
     return cast(Network, reader(model, **options))
-
-
-def _call_factory(path: Path, name: str, call: Call) -> tuple[object, Places]:
-    """Import a user's file under its own name and call the function; say what it gives, and where that is made."""
-    if not path.is_file():
-        raise FrontendError("the model file does not exist", where=str(path), fix="give the path of a Python file")
-    file = path.resolve()
-    known = file.stem in sys.modules
-    spec = importlib.util.spec_from_file_location(f"{file.stem}__model" if known else file.stem, file)
-    if spec is None or spec.loader is None:
-        raise FrontendError("the model file cannot be imported", where=str(path), fix="give a Python file")
-    module, loader = importlib.util.module_from_spec(spec), spec.loader
-    lines = importlib.import_module("snnmap.frontends.torch.lines").ConstructorLines(file.parent)
-    with _importable(module, file.parent):
-        with lines.noting():
-            _run_user_code(path, lambda: loader.exec_module(module))
-        factory = _find_function(module, name, path)
-        with lines.noting():
-            made = _run_user_code(path, lambda: factory(*call.arguments, **call.named))
-    return made, Places(file=str(path), line=_find_line(factory), modules=lines.locate(made))
-
-
-def _call_importable(module: str, name: str, call: Call) -> tuple[object, Places]:
-    """Import a module as Python does in the working directory, and call its function."""
-    here = Path.cwd()
-    sys.path.insert(0, str(here))
-    try:
-        if importlib.util.find_spec(module.partition(".")[0]) is None:
-            known = [entry.name for entry in pkgutil.iter_modules([str(here)])]
-            fix = suggest(module.partition(".")[0], known, "give PACKAGE.MODULE:FUNCTION, or FILE.py:FUNCTION")
-            raise FrontendError("there is no such module", where=module, fix=fix)
-        lines = importlib.import_module("snnmap.frontends.torch.lines").ConstructorLines(here)
-        with lines.noting():
-            imported = cast(ModuleType, _run_user_code(Path(module), lambda: importlib.import_module(module)))
-        file = Path(imported.__file__ or module)
-        factory = _find_function(imported, name, file)
-        with lines.noting():
-            made = _run_user_code(file, lambda: factory(*call.arguments, **call.named))
-        return made, Places(file=str(file), line=_find_line(factory), modules=lines.locate(made))
-    finally:
-        with suppress(ValueError):
-            sys.path.remove(str(here))
-
-
-def _find_line(factory: object) -> int:
-    return int(getattr(getattr(factory, "__code__", None), "co_firstlineno", 1))
-
-
-def _find_function(module: ModuleType, name: str, path: Path) -> Callable[..., object]:
-    factory = getattr(module, name, None)
-    if callable(factory):
-        return cast("Callable[..., object]", factory)
-    functions = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
-    raise FrontendError(
-        f"the model file has no function '{name}'",
-        where=str(path),
-        limit=", ".join(functions),
-        fix=suggest(name, functions, "name a function of the file"),
-    )
-
-
-@contextmanager
-def _importable(module: ModuleType, folder: Path) -> Iterator[None]:
-    """Let a user's module find itself among the modules and its neighbours on the path, as it does in Python alone."""
-    sys.modules[module.__name__] = module
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.modules.pop(module.__name__, None)
-        with suppress(ValueError):
-            sys.path.remove(str(folder))
-
-
-def _run_user_code(path: Path, call: Callable[[], object]) -> object:
-    """Call into the user's file; what goes wrong there is the user's to correct, and is told with file and line."""
-    try:
-        return call()
-    except SnnmapError as error:
-        raise error.within(str(path)) from error
-    except (Exception, SystemExit) as error:
-        file = str(path.resolve())
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-        if isinstance(error, SyntaxError) and error.filename == file:
-            lines.append(error.lineno)
-        where = f"{path}, line {lines[-1]}" if lines else str(path)
-        raise FrontendError.from_failure(
-            "the model file failed", error, where=where, fix="correct the file; run it in Python alone"
-        ) from error
