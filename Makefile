@@ -11,10 +11,10 @@ BENCH := PYTHONPATH=tests $(BIN)
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
 
-test: lint
+test: lint docs
 	$(BIN)/pytest -n 2 --dist worksteal -m "not nightly"
 
-test-all: lint
+test-all: lint docs
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-nengo-dl: $(NENGO_DL)/.ready

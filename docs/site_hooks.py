@@ -26,8 +26,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, uri, content=f"::: {Path(uri).stem}\n"))
         elif files.get_file_from_path(uri) is None:
             files.append(File.generated(config, uri, abs_src_path=str(ROOT / uri)))
-    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        files.append(File.generated(config, f"notebooks/{notebook.name}", abs_src_path=str(notebook)))
+    for file in (*sorted((ROOT / "notebooks").glob("*.ipynb")), ROOT / "snnmap" / "findings" / "check.schema.json"):
+        files.append(File.generated(config, file.relative_to(ROOT).as_posix(), abs_src_path=str(file)))
     return files
 
 
