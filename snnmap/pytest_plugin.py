@@ -30,14 +30,14 @@ def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResul
 
     ``drc_clean(model, chip)`` takes what :func:`snnmap.check_model` takes, and its ``calibration=`` and ``labels=``. Without a
     chip, the model is checked on those of ``--snnmap-chip``, else of ``[tool.snnmap]``. With ``strict`` (or where the project
-    says so) warnings fail as well. It returns what was found, by chip.
+    says so) warnings fail as well; what the project chose not to be told does not. It returns what was found, by chip.
     """
 
     def check(
         model: object, chip: "Chip | str | None" = None, *, strict: bool | None = None, **given: Any
     ) -> "tuple[CheckResult, ...]":
         __tracebackhide__ = True
-        from snnmap.findings import find_config
+        from snnmap.findings import Selection, find_config
         from snnmap.pipeline import CompileOptions, check_model
 
         project = find_config(request.path.parent)
@@ -49,10 +49,12 @@ def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResul
         options = given.pop("options", None) or CompileOptions(waivers=project.waivers)
         found = tuple(check_model(model, each, options=options, **given) for each in chips)
         strict = project.strict if strict is None else strict
+        selection = Selection(select=project.select, ignore=project.ignore, severity=project.severity)
+        reports = [selection.split(result.report)[0] for result in found]
         told = [
-            f"{each if isinstance(each, str) else getattr(each, 'name', each)}:\n{result.report}"
-            for each, result in zip(chips, found, strict=True)
-            if not result.report.is_clean or (strict and result.report.warnings)
+            f"{each if isinstance(each, str) else getattr(each, 'name', each)}:\n{report}"
+            for each, report in zip(chips, reports, strict=True)
+            if not report.is_clean or (strict and report.warnings)
         ]
         if told:
             pytest.fail("\n".join(told), pytrace=False)

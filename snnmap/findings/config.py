@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from snnmap.core.errors import InputError
 from snnmap.core.near import suggest
@@ -41,7 +41,7 @@ class Config:
     chips: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    severity: str = "warning"
+    severity: Literal["error", "warning"] = "warning"
     strict: bool = False
     baseline: str = ""
     waivers: tuple[Waiver, ...] = ()
