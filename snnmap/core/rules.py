@@ -117,7 +117,7 @@ class Rule:
             limit=str(finding.limit),
             unit=finding.unit,
             fix=finding.fix,
-            measured_value=_take_number(finding.measured),
+            measured_value=_leave_out_nan(_take_number(finding.measured)),
             limit_value=_take_number(finding.limit),
         )
 
@@ -157,6 +157,11 @@ def _distance(finding: Finding) -> float:
         return 0.0
     distance = abs(measured - limit)
     return math.inf if math.isnan(distance) else distance
+
+
+def _leave_out_nan(value: float | None) -> float | None:
+    """Return a number; NaN is none, and two findings of it are the same."""
+    return None if value is None or math.isnan(value) else value
 
 
 RULES: dict[str, Rule] = {}
