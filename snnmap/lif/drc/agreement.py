@@ -17,8 +17,6 @@ _SHOWN = 0.05
 """Chance that samples all agree where no more than the limit's share of all does, below which they show that more does."""
 _NEAR = 1 / 3
 """Share of a limit on an error, up to which outputs of other classes may be near ties."""
-_SAME = 0.01
-"""Share of differing active pairs, up to which a chip is the model on other inputs too."""
 _MOST_SUMMED = 500
 _DEVIATIONS = 3.0
 """Square roots of the spikes by which two counts must differ to be more than an accident."""
@@ -228,8 +226,8 @@ def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
 @rule("SNN607", "nothing-shown", Comparison, Severity.WARNING)
 def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: finds populations that never fire in the model on the inputs of the comparison, inputs that never come or
-    never change, outputs that never decide, and inputs that cannot show that a chip whose counts are not the model's does the
-    same in use: drawn ones, and too few samples.
+    never change, outputs that never decide, and inputs that cannot show that decisions are the same: too few samples, and drawn
+    ones, where any of them is decided otherwise.
 
     Why it matters: about what stays silent nothing was shown. A model that does nothing at all on its own calibration data is an
     error: those are other data than it was trained on, or it does nothing. That all of 8 samples agree happens to a chip that
@@ -297,29 +295,20 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 
 def _find_unshown(comparison: Comparison) -> Iterator[Finding]:
-    """Find what the inputs cannot show of a chip whose counts are not the model's."""
+    """Find outputs whose decisions agree, on inputs that cannot show it."""
     n, least = comparison.n_samples, comparison.limits.decisions
     needed = math.floor(math.log(_SHOWN) / math.log(least)) + 1 if 0.0 < least < 1.0 else 0
-    differing, active = sum(p.differing for p in comparison.populations), sum(p.active for p in comparison.populations)
-    is_same = comparison.integers or (differing <= _SAME * active and not any(port.error for port in comparison.ports))
-    if comparison.drawn and not is_same:
-        yield Finding(
-            location=Location(),
-            message="that the chip does on inputs of use what the model does is not shown by drawn inputs",
-            measured=f"{differing / max(1, active):.1%}",
-            limit=f"{_SAME:.0%}",
-            unit="of the active pairs that differ",
-            fix=_CALIBRATE,
-        )
     for port in comparison.ports:
         agreeing = min((a.agreeing for a in port.agreements), default=0)
-        if port.agreements and agreeing >= least * n and n < needed and not is_same and not comparison.drawn:
+        is_same = comparison.integers or port.error == 0.0
+        if port.agreements and agreeing >= least * n and not is_same and (agreeing < n if comparison.drawn else n < needed):
+            inputs = "drawn inputs" if comparison.drawn else "so few samples"
             yield Finding(
                 location=Location(port=port.name),
-                message="that the chip decides as the model is not shown by so few samples",
+                message=f"that the chip decides as the model is not shown by {inputs}",
                 measured=f"{agreeing} of {n} agree, on {comparison.inputs}",
-                limit=f"{needed} samples, to show {least:.0%}",
-                fix=_advise_samples(comparison),
+                limit=f"{needed} samples of use, to show {least:.0%}",
+                fix=_CALIBRATE if comparison.drawn else _advise_samples(comparison),
             )
 
 

@@ -144,9 +144,8 @@ def test_every_rule_has_a_case() -> None:
 
 
 def test_the_clean_network_is_clean() -> None:
-    for chip in (XYLO, GENERIC):
-        (only,) = check((CLEAN, chip)).diagnostics
-        assert (only.rule, only.severity, "not shown by drawn inputs" in only.message) == ("SNN607", "warning", True)
+    assert check((CLEAN, XYLO)).diagnostics == ()
+    assert check((CLEAN, GENERIC)).diagnostics == ()
 
 
 @pytest.mark.parametrize("rule", CASES)
@@ -260,7 +259,7 @@ def test_scattered_unreachable_neurons_are_one_finding_with_their_number() -> No
 def test_what_is_measured_and_its_limit_are_numbers(rule: str) -> None:
     """Of all rules but those about names, shapes and kinds."""
     for diagnostic in find(*CASES[rule][0][:1], rule, CASES[rule][0][1]):
-        assert isinstance(diagnostic.measured_value, int | float)
+        assert diagnostic.measured == "nan" or isinstance(diagnostic.measured_value, int | float)
         if diagnostic.limit != "finite":
             assert isinstance(diagnostic.limit_value, int | float)
             assert diagnostic.measured_value != diagnostic.limit_value
