@@ -37,7 +37,7 @@ def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResul
         model: object, chip: "Chip | str | None" = None, *, strict: bool | None = None, **given: Any
     ) -> "tuple[CheckResult, ...]":
         __tracebackhide__ = True
-        from snnmap.findings import Selection, find_config
+        from snnmap.findings import find_config
         from snnmap.pipeline import CompileOptions, check_model
 
         project = find_config(request.path.parent)
@@ -49,8 +49,7 @@ def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResul
         options = given.pop("options", None) or CompileOptions(waivers=project.waivers)
         found = tuple(check_model(model, each, options=options, **given) for each in chips)
         strict = project.strict if strict is None else strict
-        selection = Selection(select=project.select, ignore=project.ignore, severity=project.severity)
-        reports = [selection.split(result.report)[0] for result in found]
+        reports = [project.selection.split(result.report)[0] for result in found]
         told = [
             f"{each if isinstance(each, str) else getattr(each, 'name', each)}:\n{report}"
             for each, report in zip(chips, reports, strict=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from snnmap.core.errors import InputError
 from snnmap.core.near import suggest
 from snnmap.core.places import shorten
-from snnmap.findings.selection import find_rules
+from snnmap.findings.selection import Selection, find_rules
 from snnmap.findings.waivers import Waiver
 
 __all__ = ["Config", "find_config", "read_config"]
@@ -45,6 +45,11 @@ class Config:
     strict: bool = False
     baseline: str = ""
     waivers: tuple[Waiver, ...] = ()
+
+    @property
+    def selection(self) -> Selection:
+        """Which findings the project is told."""
+        return Selection(select=self.select, ignore=self.ignore, severity=self.severity)
 
 
 def find_config(start: Path) -> Config:

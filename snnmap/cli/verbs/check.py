@@ -4,7 +4,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +125,9 @@ def command(
 def _select(project: Config, choices: dict[str, Any]) -> Selection:
     """Take what is told from the command line, and what is not given there from the configuration."""
     context = click.get_current_context()
-    given = {key for key in ("select", "ignore", "severity") if context.get_parameter_source(key) is not _BY_DEFAULT}
-    return Selection(**{key: choices[key] if key in given else getattr(project, key) for key in ("select", "ignore", "severity")})
+    keys = [field.name for field in fields(Selection)]
+    given = {key: choices[key] for key in keys if context.get_parameter_source(key) is not _BY_DEFAULT}
+    return replace(project.selection, **given)
 
 
 _BY_DEFAULT = click.core.ParameterSource.DEFAULT
