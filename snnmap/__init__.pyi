@@ -3,6 +3,7 @@
 from .chip import Chip, list_chips, load_chip
 from .core.errors import SnnmapError
 from .lif.bitstream import decode, encode
+from .lif.fixes import FixOptions
 from .lif.mapping import FoldOptions, fold_network, verify_fold
 from .lif.quantise import QuantiseOptions, quantise_network
 from .lif.simulator import simulate_image
@@ -18,7 +19,7 @@ from .network import (
     save_network,
     simulate_network,
 )
-from .pipeline import Artifacts, CompileOptions, check_model, compile_model
+from .pipeline import Artifacts, CompileOptions, check_model, compile_model, fix_model
 from .train import align_model, verify_model
 
 __version__: str
@@ -27,10 +28,12 @@ __all__ = [
     # the whole way in one call
     "Artifacts",
     "CompileOptions",
+    "FixOptions",
     "FoldOptions",
     "QuantiseOptions",
     "check_model",
     "compile_model",
+    "fix_model",
     # networks
     "InputPort",
     "Network",

@@ -1,5 +1,6 @@
 """Sparse weights: compressed rows as three read-only arrays."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -82,6 +83,16 @@ class CsrMatrix:
         return cls(shape=shape, indptr=np.r_[0, np.cumsum(counts)], indices=column[kept], data=weight[kept])
 
     @classmethod
+    def sum_of(cls, matrices: Sequence["CsrMatrix"]) -> Self:
+        """Add matrices of one shape, of which there is at least one; entries that add up to exactly 0 are left out."""
+        return cls.from_triplets(
+            np.concatenate([matrix.rows for matrix in matrices]),
+            np.concatenate([matrix.indices for matrix in matrices]),
+            np.concatenate([matrix.data for matrix in matrices]),
+            matrices[0].shape,
+        )
+
+    @classmethod
     def empty(cls, shape: tuple[int, int]) -> Self:
         """Return a matrix without synapses."""
         return cls(shape=shape, indptr=np.zeros(shape[0] + 1, np.int64), indices=np.zeros(0, np.int64), data=np.zeros(0))
@@ -109,6 +120,18 @@ class CsrMatrix:
     def transpose(self) -> "CsrMatrix":
         """Return the same weights with sources and targets exchanged."""
         return CsrMatrix.from_triplets(self.indices, self.rows, self.data, (self.shape[1], self.shape[0]))
+
+    def select(self, rows: IntArray | None = None, columns: IntArray | None = None) -> "CsrMatrix":
+        """Return some rows and columns, in the order of their numbers; all where none are given.
+
+        Example:
+            >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).select(columns=np.array([1])).to_dense().tolist()
+            [[2.5], [0.0]]
+        """
+        taken = self.to_scipy()
+        taken = taken if rows is None else taken[rows]
+        taken = (taken if columns is None else taken[:, columns]).tocoo()
+        return CsrMatrix.from_triplets(*taken.coords, taken.data, taken.shape)
 
     def with_data(self, data: npt.ArrayLike) -> "CsrMatrix":
         """Return the same pattern with other weights, ``(nnz,)``."""

@@ -1,6 +1,7 @@
 """The LIF network: what a frontend gives, its float meaning and its text form."""
 
 from snnmap.network.draw import draw_inputs
+from snnmap.network.edit import find_fresh_name, select_neurons, separate_sources, take_neurons
 from snnmap.network.graph import (
     ShortLoop,
     count_fan_out,
@@ -37,6 +38,10 @@ __all__ = [
     "require_structure",
     "simulate_network",
     "carry_instant_synapses",
+    "find_fresh_name",
+    "select_neurons",
+    "separate_sources",
+    "take_neurons",
     "describe_reset",
     "resets_as",
     "format_network",

@@ -2,6 +2,18 @@
 
 from snnmap.pipeline.artifacts import Artifacts, CheckResult, require_counts
 from snnmap.pipeline.build import check_model, compile_model
+from snnmap.pipeline.fix import FixResult, fix_model, is_fixed
 from snnmap.pipeline.options import CompileOptions, Rasters
 
-__all__ = ["Artifacts", "CheckResult", "CompileOptions", "Rasters", "check_model", "compile_model", "require_counts"]
+__all__ = [
+    "Artifacts",
+    "CheckResult",
+    "CompileOptions",
+    "FixResult",
+    "Rasters",
+    "check_model",
+    "compile_model",
+    "fix_model",
+    "is_fixed",
+    "require_counts",
+]

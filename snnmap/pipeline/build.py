@@ -21,7 +21,7 @@ from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task, find_way
 
-__all__ = ["check_model", "compile_model"]
+__all__ = ["OnStage", "check_model", "check_task", "compile_model", "open_task", "read_chip"]
 
 OnStage = Callable[[str], None]
 
@@ -56,7 +56,7 @@ def check_model(
         >>> check_model(network, "xylo-audio-3").report.is_clean
         True
     """
-    return _check(_open(model, options, calibration, labels), _read_chip(chip), on_stage)
+    return check_task(open_task(model, options, calibration, labels), read_chip(chip), on_stage)
 
 
 def compile_model(
@@ -98,8 +98,8 @@ def compile_model(
         >>> artifacts.run(np.full((1, 4, 2), 1))["y"][0].tolist()
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
-    task = _open(model, options, calibration, labels)
-    found = _check(task, _read_chip(chip), on_stage)
+    task = open_task(model, options, calibration, labels)
+    found = check_task(task, read_chip(chip), on_stage)
     if found.report.errors or found.matched is None or found.mapped is None or found.quantised is None:
         raise DesignRuleError(found.report.errors)
     if found.image is None or found.comparison is None:
@@ -124,7 +124,8 @@ def compile_model(
     )
 
 
-def _open(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
+def open_task(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
+    """Read a model and what is to be done with it; arguments as those of :func:`compile_model`."""
     options, conversion, places = options or CompileOptions(), None, Places()
     if not isinstance(model, Conversion):
         opened = open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration)
@@ -148,7 +149,7 @@ def _open(model: object, options: CompileOptions | None, calibration: Rasters | 
     )
 
 
-def _check(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
+def check_task(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
     """Return what all rules find, with what is waived told as such."""
     found = _find(task, chip, on_stage)
     network = task.network
@@ -215,5 +216,6 @@ def _require_match(verification: Verification) -> None:
         )
 
 
-def _read_chip(chip: Chip | str) -> Chip:
+def read_chip(chip: Chip | str) -> Chip:
+    """Return a chip record, or the one of a catalog name or TOML path."""
     return load_chip(chip) if isinstance(chip, str) else chip

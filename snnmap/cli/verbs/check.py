@@ -14,6 +14,7 @@ import snnmap
 from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.console import report_stages
+from snnmap.cli.fixing import diff_networks, find_fixed_path, fix_options, read_fix_options, tell_fixes
 from snnmap.cli.options import (
     build_options,
     config_option,
@@ -39,8 +40,8 @@ from snnmap.findings import (
     render,
 )
 from snnmap.loading import Opened
-from snnmap.network import format_network
-from snnmap.pipeline import CheckResult, CompileOptions, check_model
+from snnmap.network import format_network, save_network
+from snnmap.pipeline import CheckResult, CompileOptions, FixResult, check_model, fix_model
 
 __all__ = ["command"]
 
@@ -63,6 +64,7 @@ _HEAD = re.compile("^(error|warning|waived)(?= )", flags=re.MULTILINE)
 @click.option("--also", multiple=True, metavar="FORM=FILE", help="Write the report in another form as well, to a file.")
 @click.option("--quiet", "-q", is_flag=True, help="Print no progress, and no text where nothing is to be mended.")
 @record_options(Selection, complete={"select": complete_rules, "ignore": complete_rules})
+@fix_options
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 @click.option("--statistics", is_flag=True, help="Add sums by rule and place (text and Markdown).")
 @click.option("--baseline", type=click.Path(dir_okay=False), help="File of findings that are known: only new and worse are told.")
@@ -78,6 +80,9 @@ def command(
     output: str | None,
     also: tuple[str, ...],
     quiet: bool,
+    fix: bool,
+    diff: bool,
+    fixed: str | None,
     strict: bool,
     statistics: bool,
     baseline: str | None,
@@ -94,6 +99,8 @@ def command(
     converted on the calibration data first.
 
     The last of the rules compare what the bitstream does with the model.
+
+    With --fix the rules are told of the fixed network, which is written beside the model.
     """
     project = read_project(config, model)
     options = replace(read_record(CompileOptions, choices), waivers=project.waivers)
@@ -105,17 +112,27 @@ def command(
     raster, classes = read_data(calibration, labels)
     with naming_file(calibration):
         opened = open_named(model, weights, read, raster)
-    checked = []
-    for chip in records:
-        with naming_file(calibration):
-            result = check_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
-        checked.append(_tell(result, chip, selection))
+    data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
+    strict = strict or project.strict
+    made = None
+    with naming_file(calibration):
+        if fix or diff:
+            fixes = read_fix_options(choices, strict=strict)
+            made = fix_model(opened, _take_one(records), fixes=fixes, told=lambda report: selection.split(report)[0], **data)
+            tell_fixes(made)
+        results = [made.checked] if made and not diff else [check_model(opened, chip, **data) for chip in records]
+    checked = [_tell(result, chip, selection) for result, chip in zip(results, records, strict=True)]
+    if made and not diff:
+        model, opened = _write_fixed(made, model, fixed), replace(opened, network=made.network)
     run = replace(_describe(model, opened), checked=tuple(checked), statistics=statistics)
     if write_baseline:
         fsio.write_file(Path(write_baseline), format_baseline(run).encode())
     known = write_baseline or baseline or project.baseline
     run = _without_known(run, known) if known else run
-    clean = run.is_clean(strict=strict or project.strict)
+    clean = run.is_clean(strict=strict)
+    if made and diff:
+        click.echo(diff_networks(made, model), nl=False)
+        return 0 if clean else 1
     _write(run, form, output, silent=quiet and clean)
     for other, file in others:
         _write(run, other, file, silent=False)
@@ -147,6 +164,23 @@ def _load_chips(names: tuple[str, ...]) -> list[Chip]:
         raise click.UsageError("Missing option '--chip' / '-c'.")
     every = [found for name in names for found in (list_chips() if name == "all" else (name,))]
     return [load_chip(name) for name in dict.fromkeys(every)]
+
+
+def _take_one(records: list[Chip]) -> Chip:
+    if len(records) > 1:
+        names = ", ".join(chip.name for chip in records)
+        raise InputError("a network is fixed for one chip", where="--fix", measured=names, limit="1 chip", fix="give one --chip")
+    return records[0]
+
+
+def _write_fixed(made: FixResult, model: str, fixed: str | None) -> str:
+    """Write a fixed network beside the model; give the name that it now has."""
+    if not made.applied:
+        return model
+    path = find_fixed_path(model, fixed)
+    save_network(made.network, path)
+    click.echo(f"fixed network: {path}", err=True)
+    return str(path)
 
 
 def _describe(model: str, opened: Opened) -> CheckRun:

@@ -5,7 +5,14 @@ from snnmap.lif.mapping.lower import lower_network, stretch_network
 from snnmap.lif.mapping.rasters import draw_rasters, drive_populations
 from snnmap.lif.mapping.retime import Retiming, retime_network
 from snnmap.lif.mapping.slots import format_slot_table
-from snnmap.lif.mapping.verify import Verification, folded_counts, folded_currents, folded_potentials, verify_fold
+from snnmap.lif.mapping.verify import (
+    Verification,
+    folded_counts,
+    folded_currents,
+    folded_potentials,
+    snap_network,
+    verify_fold,
+)
 
 __all__ = [
     # folding
@@ -23,5 +30,6 @@ __all__ = [
     "folded_counts",
     "folded_currents",
     "folded_potentials",
+    "snap_network",
     "verify_fold",
 ]

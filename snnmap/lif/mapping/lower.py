@@ -3,8 +3,6 @@
 from collections import defaultdict
 from dataclasses import replace
 
-import numpy as np
-
 from snnmap.core import CsrMatrix
 from snnmap.lif.program import projection_name
 from snnmap.network import Network, Projection, expand_terms, require_structure
@@ -37,13 +35,7 @@ def lower_network(network: Network) -> Network:
 
 
 def _merge(pre: str, post: str, synapse: int, delay_steps: int, parallel: list[Projection]) -> Projection:
-    matrices = [projection.weights for projection in parallel]
-    weights = CsrMatrix.from_triplets(
-        np.concatenate([matrix.rows for matrix in matrices]),
-        np.concatenate([matrix.indices for matrix in matrices]),
-        np.concatenate([matrix.data for matrix in matrices]),
-        matrices[0].shape,
-    )
+    weights = CsrMatrix.sum_of([projection.weights for projection in parallel])
     name = projection_name(pre, post, synapse, delay_steps)
     return Projection(name=name, pre=pre, post=post, synapse=synapse, delay_steps=delay_steps, weights=weights)
 

@@ -14,7 +14,7 @@ from snnmap.lif.mapping.rasters import draw_rasters, drive_populations
 from snnmap.lif.program import MappedNetwork, as_folded_network, unfold_network
 from snnmap.network import Network, Population, Recording, expand_terms, join_rasters, read_rasters, simulate_network
 
-__all__ = ["Verification", "folded_counts", "folded_currents", "folded_potentials", "verify_fold"]
+__all__ = ["Verification", "folded_counts", "folded_currents", "folded_potentials", "snap_network", "verify_fold"]
 
 _EXACT_BITS = 51
 """Steps of the grid that a sum may reach: float64 has 53 bits, of which rounding to the grid and merging may take some."""
@@ -136,6 +136,16 @@ def _choose_grid(network: Network, rasters: Mapping[str, IntArray]) -> dict[str,
         arriving = np.sum([most[leaf] for leaf in expand_terms(network, projection.pre)], axis=0)
         reach[projection.post][projection.synapse] += arriving @ abs(projection.weights.to_scipy())
     return {name: np.ldexp(1.0, np.maximum(np.frexp(total)[1] - _EXACT_BITS, -1074)) for name, total in reach.items()}
+
+
+def snap_network(network: Network, rasters: Mapping[str, IntArray]) -> Network:
+    """Return the network with weights of so few digits that float64 sums of what arrives at a synapse are exact in any order.
+
+    Args:
+        network: well-formed.
+        rasters: inputs that it will be run on, ``(n_samples, n_steps, size)`` by port.
+    """
+    return _snap_network(network, _choose_grid(network, rasters))
 
 
 def _snap_network(network: Network, grid: Mapping[str, FloatArray]) -> Network:

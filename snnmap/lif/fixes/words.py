@@ -1,0 +1,80 @@
+"""Which weights share the words of a memory: what several fixes choose from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from snnmap.chip import MemoryKind
+from snnmap.core import BoolArray, FloatArray, IntArray
+from snnmap.lif.fixes.fix import Case
+from snnmap.network import Network, Projection
+
+__all__ = ["Words", "find_overfull", "gather_words"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """All weights onto one synapse of a population that one memory stores, those of its projections one after the other.
+
+    Attributes:
+        post: the population.
+        synapse: of it.
+        kind: the memory.
+        projections: none from a sum, no two of one source and delay.
+        projection: ``(n,) int64``, place among these of each weight.
+        row: ``(n,) int64``, its source.
+        column: ``(n,) int64``, its target.
+        data: ``(n,) float64``.
+    """
+
+    post: str
+    synapse: int
+    kind: MemoryKind
+    projections: tuple[Projection, ...]
+    projection: IntArray
+    row: IntArray
+    column: IntArray
+    data: FloatArray
+
+    @property
+    def block(self) -> str:
+        """The memory as findings name it."""
+        return f"{self.kind.weights_name}[{self.synapse}]"
+
+
+def gather_words(case: Case, network: Network, posts: set[str]) -> Iterator[Words]:
+    """Yield the weights onto some populations, by synapse and memory.
+
+    Args:
+        case: gives the way of each projection through the chip.
+        network: its network, the sources onto the populations separate (:func:`snnmap.network.separate_sources`).
+        posts: the populations.
+    """
+    groups: dict[tuple[str, int, MemoryKind], list[Projection]] = {}
+    for part in network.projections:
+        if part.post in posts and part.weights.nnz and case.mapped is not None:
+            kind = case.mapped.route(part.pre, part.post, part.delay_steps).memory
+            groups.setdefault((part.post, part.synapse, kind), []).append(part)
+    for (post, synapse, kind), parts in groups.items():
+        yield Words(
+            post=post,
+            synapse=synapse,
+            kind=kind,
+            projections=tuple(parts),
+            projection=np.repeat(np.arange(len(parts)), [part.weights.nnz for part in parts]),
+            row=np.concatenate([part.weights.rows for part in parts]),
+            column=np.concatenate([part.weights.indices for part in parts]),
+            data=np.concatenate([part.weights.data for part in parts]),
+        )
+
+
+def find_overfull(words: Words, score: FloatArray, limit: int) -> BoolArray:
+    """Return which weights go beyond a limit a neuron, if each keeps those of the highest score, ``(n,) bool``."""
+    order = np.lexsort((-score, words.column))
+    columns = words.column[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(columns) != 0]) if columns.size else np.zeros(0, np.int64)
+    rank = np.arange(columns.size) - np.repeat(starts, np.diff(np.r_[starts, columns.size]))
+    beyond = np.zeros(columns.size, np.bool_)
+    beyond[order] = rank >= limit
+    return beyond
