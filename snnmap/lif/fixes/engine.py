@@ -174,7 +174,7 @@ def _try_fixes(
 ) -> Iterator[tuple[Applied, _State]]:
     """Yield what each fix that has something to mend did, and where that leads to."""
     findings = told(state.report).diagnostics
-    for fix in FIXES.values():
+    for fix in sorted(FIXES.values(), key=lambda fix: not fix.exact):
         wanted = tuple(found for found in findings if not found.waived and options.allows(fix, found))
         case = Case(network=state.network, chip=chip, mapped=state.mapped, findings=wanted, trial=trial)
         change = fix.apply(case) if wanted else None

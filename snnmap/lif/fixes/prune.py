@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray
-from snnmap.core.diagnostics import Diagnostic
+from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.lif.fixes.fix import Case, Change, fix
 from snnmap.lif.fixes.trial import compare_networks
-from snnmap.lif.fixes.words import Words, find_overfull, gather_words
+from snnmap.lif.fixes.words import Words, count_excess, gather_words, rank_words
 from snnmap.network import Network, Projection, separate_sources, simulate_network
 
 __all__: list[str] = []
@@ -68,14 +67,14 @@ def _score(words: Words, counts: Mapping[str, FloatArray]) -> FloatArray:
 
 def _choose(words: Words, score: FloatArray, case: Case) -> BoolArray:
     limit = case.chip.memory(words.kind).max_fan_in
-    return find_overfull(words, score, limit) if limit else np.zeros(words.data.size, np.bool_)
+    return rank_words(words, score) >= limit if limit else np.zeros(words.data.size, np.bool_)
 
 
 def _fit_memories(
     groups: list[tuple[Words, BoolArray]], counts: Mapping[str, FloatArray], case: Case
 ) -> list[tuple[Words, BoolArray]]:
     """Drop more weights where a memory holds fewer words than are left, those of the least share of their neuron's input."""
-    over = {finding.location.block: _excess(finding) for finding in case.findings if finding.rule == "SNN206"}
+    over = {finding.location.block: count_excess(finding) for finding in case.findings if finding.rule == "SNN206"}
     for block, n_over in over.items():
         chosen = [(words, dropped) for words, dropped in groups if words.block == block]
         shares = [np.where(dropped, np.inf, _share(words, _score(words, counts))) for words, dropped in chosen]
@@ -88,10 +87,6 @@ def _fit_memories(
             more = {id(words): part for (words, _), part in zip(chosen, parts, strict=True)}
             groups = [(words, dropped | more.get(id(words), dropped)) for words, dropped in groups]
     return groups
-
-
-def _excess(finding: Diagnostic) -> int:
-    return int((finding.measured_value or 0) - (finding.limit_value or 0))
 
 
 def _share(words: Words, score: FloatArray) -> FloatArray:
@@ -108,9 +103,7 @@ def _apply(network: Network, groups: list[tuple[Words, BoolArray]], counts: Mapp
     changed: dict[str, Projection] = {}
     for (words, dropped), values in zip(groups, data, strict=True):
         for number, part in enumerate(words.projections):
-            kept = (words.projection == number) & ~dropped
-            weights = CsrMatrix.from_triplets(words.row[kept], words.column[kept], values[kept], part.weights.shape)
-            changed[part.name] = replace(part, weights=weights)
+            changed[part.name] = replace(part, weights=words.matrix(number, ~dropped, values))
     return replace(network, projections=tuple(changed.get(part.name, part) for part in network.projections))
 
 

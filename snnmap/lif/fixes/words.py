@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnmap.chip import MemoryKind
-from snnmap.core import BoolArray, FloatArray, IntArray
+from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray
+from snnmap.core.diagnostics import Diagnostic
 from snnmap.lif.fixes.fix import Case
 from snnmap.network import Network, Projection
 
-__all__ = ["Words", "find_overfull", "gather_words"]
+__all__ = ["Words", "count_excess", "gather_words", "rank_words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,20 @@ class Words:
         """The memory as findings name it."""
         return f"{self.kind.weights_name}[{self.synapse}]"
 
+    def matrix(self, number: int, kept: BoolArray, data: FloatArray | None = None) -> CsrMatrix:
+        """Return some weights of one of the projections.
+
+        Args:
+            number: of the projection.
+            kept: ``(n,) bool``, of all weights.
+            data: ``(n,)`` others to take in their place.
+        """
+        chosen = (self.projection == number) & kept
+        values = self.data if data is None else data
+        return CsrMatrix.from_triplets(
+            self.row[chosen], self.column[chosen], values[chosen], self.projections[number].weights.shape
+        )
+
 
 def gather_words(case: Case, network: Network, posts: set[str]) -> Iterator[Words]:
     """Yield the weights onto some populations, by synapse and memory.
@@ -69,12 +84,16 @@ def gather_words(case: Case, network: Network, posts: set[str]) -> Iterator[Word
         )
 
 
-def find_overfull(words: Words, score: FloatArray, limit: int) -> BoolArray:
-    """Return which weights go beyond a limit a neuron, if each keeps those of the highest score, ``(n,) bool``."""
+def rank_words(words: Words, score: FloatArray) -> IntArray:
+    """Return the place of each weight among those onto its neuron, ``(n,) int64``, the highest score first."""
     order = np.lexsort((-score, words.column))
     columns = words.column[order]
     starts = np.flatnonzero(np.r_[True, np.diff(columns) != 0]) if columns.size else np.zeros(0, np.int64)
-    rank = np.arange(columns.size) - np.repeat(starts, np.diff(np.r_[starts, columns.size]))
-    beyond = np.zeros(columns.size, np.bool_)
-    beyond[order] = rank >= limit
-    return beyond
+    rank = np.zeros(columns.size, np.int64)
+    rank[order] = np.arange(columns.size) - np.repeat(starts, np.diff(np.r_[starts, columns.size]))
+    return rank
+
+
+def count_excess(finding: Diagnostic) -> int:
+    """Return by how much what was counted is above its limit."""
+    return int((finding.measured_value or 0) - (finding.limit_value or 0))

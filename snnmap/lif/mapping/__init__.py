@@ -3,7 +3,7 @@
 from snnmap.lif.mapping.fold import FoldOptions, fold_network
 from snnmap.lif.mapping.lower import lower_network, stretch_network
 from snnmap.lif.mapping.rasters import draw_rasters, drive_populations
-from snnmap.lif.mapping.retime import Retiming, retime_network
+from snnmap.lif.mapping.retime import Retiming, retime_network, stretch_short_loops
 from snnmap.lif.mapping.slots import format_slot_table
 from snnmap.lif.mapping.verify import (
     Verification,
@@ -20,6 +20,7 @@ __all__ = [
     "fold_network",
     "lower_network",
     "stretch_network",
+    "stretch_short_loops",
     "Retiming",
     "retime_network",
     "format_slot_table",

@@ -1,0 +1,142 @@
+"""Neurons that are there twice, so that each has fewer targets."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from snnmap.chip import MemoryKind, find_relay_cells
+from snnmap.core import CsrMatrix, IntArray
+from snnmap.lif.fixes.fix import Case, Change, Origin, fix
+from snnmap.lif.program import MappedNetwork, Route
+from snnmap.network import Network, expand_terms, find_fresh_name, order_populations, separate_sources, take_neurons
+
+__all__: list[str] = []
+
+
+@fix("clone", "SNN205", exact=True)
+def clone_neurons(case: Case) -> Change | None:
+    """Clone neurons with more targets than the chip stores for one, and share the targets between the clones.
+
+    A clone has the same inputs and so the same spikes; it takes a neuron, and a further target of each of its sources.
+    """
+    if case.mapped is None:
+        return None
+    named = {finding.location.population.partition(" (relay ")[0] for finding in case.findings}
+    for name in reversed(order_populations(case.network)):
+        if name in named:
+            network = _separate_targets(case.network, name)
+            change = _split(network, name, _share_targets(network, name, case.mapped))
+            if change is not None:
+                return change
+    return None
+
+
+@fix("clone-outputs", "SNN109", exact=True)
+def clone_outputs(case: Case) -> Change | None:
+    """Clone neurons that are read and have targets as well: those that are read keep no targets, and the clones are hidden.
+
+    A clone has the same inputs and so the same spikes.
+    """
+    outputs = set(case.network.output_populations)
+    sources = {leaf for part in case.network.projections for leaf in expand_terms(case.network, part.pre)}
+    network, told, origins = case.network, [], {}
+    for name in sorted(outputs & sources):
+        separated = _separate_targets(network, name)
+        parts = {part.name: np.ones(part.weights.nnz, np.int64) for part in separated.projections if part.pre == name}
+        change = _split(separated, name, parts)
+        if change is not None:
+            network, origins = change.network, {**origins, **change.origins}
+            told.append(change.done)
+    return Change(network=network, done="; ".join(told), origins=origins) if told else None
+
+
+def _separate_targets(network: Network, name: str) -> Network:
+    posts = {part.post for part in network.projections if name in expand_terms(network, part.pre)}
+    return separate_sources(network, posts)
+
+
+def _share_targets(network: Network, name: str, mapped: MappedNetwork) -> Mapping[str, IntArray]:
+    """Return for each weight from a population the clone that takes it, 0 for the neuron itself, by projection.
+
+    Each neuron and each of its relays has a row of targets in each memory; a further relay and a synapse of its own count there.
+    """
+    outgoing = [part for part in network.projections if part.pre == name and part.weights.nnz]
+    routes = [mapped.route(name, part.post, part.delay_steps) for part in outgoing]
+    longest = max((route.hop for route in routes), default=0)
+    shares: dict[str, IntArray] = {}
+    for route in dict.fromkeys(routes):
+        parts = [part for part, taken in zip(outgoing, routes, strict=True) if taken == route]
+        room = _count_room(mapped, route, longest)
+        row = np.concatenate([part.weights.rows for part in parts])
+        order = np.argsort(row, kind="stable")
+        share = np.zeros(row.size, np.int64)
+        starts = np.searchsorted(row[order], row[order])
+        share[order] = (np.arange(row.size) - starts) // room
+        split = np.split(share, np.cumsum([part.weights.nnz for part in parts])[:-1])
+        shares |= {part.name: found for part, found in zip(parts, split, strict=True)}
+    return shares
+
+
+def _count_room(mapped: MappedNetwork, route: Route, longest: int) -> int:
+    """Return how many targets one row holds; as many as there may be, where the chip has no such limit or none is left."""
+    limit = mapped.chip.memory(route.memory).max_fan_out
+    if route.memory is MemoryKind.RECURRENT:
+        own = route.hop > 0 and any(cell.self_weight for cell in find_relay_cells(mapped.chip).values())
+        limit -= (route.hop < longest) + own if limit else 0
+    return limit if limit > 0 else np.iinfo(np.int64).max
+
+
+def _split(network: Network, name: str, shares: Mapping[str, IntArray]) -> Change | None:
+    """Give shares of the weights from a population to clones of its neurons.
+
+    Args:
+        network: in which no sum is between the population and its targets.
+        name: of the population.
+        shares: ``(nnz,)`` by projection: the clone that takes each weight, 0 for the neuron itself.
+    """
+    population = network.population(name)
+    taken = {part.name for part in (*network.populations, *network.inputs, *network.sums)}
+    clones: dict[int, Origin] = {}
+    for number in range(1, 1 + max((int(share.max(initial=0)) for share in shares.values()), default=0)):
+        rows = [part.weights.rows[shares[part.name] == number] for part in network.projections if part.name in shares]
+        clones[number] = (find_fresh_name(f"{name} clone {number}", taken), np.unique(np.concatenate(rows)))
+    if not clones:
+        return None
+    network = _add_inputs(_move_targets(network, shares, clones), name, clones)
+    copies = [take_neurons(population, neurons, clone) for clone, neurons in clones.values()]
+    populations = (new for old in network.populations for new in ([old, *copies] if old.name == name else [old]))
+    told = ", ".join(f"{neurons.size} of '{name}' as '{clone}'" for clone, neurons in clones.values())
+    origins = {clone: (name, neurons) for clone, neurons in clones.values()}
+    done = f"neurons are cloned to share their targets: {told}"
+    return Change(network=replace(network, populations=tuple(populations)), done=done, origins=origins)
+
+
+def _move_targets(network: Network, shares: Mapping[str, IntArray], clones: Mapping[int, Origin]) -> Network:
+    projections, taken = [], {part.name for part in network.projections}
+    for part in network.projections:
+        if part.name not in shares:
+            projections.append(part)
+            continue
+        weights, share = part.weights, shares[part.name]
+        for number, (pre, neurons) in {0: (part.pre, np.arange(weights.shape[0])), **clones}.items():
+            chosen = share == number
+            rows = np.searchsorted(neurons, weights.rows[chosen])
+            found = CsrMatrix.from_triplets(rows, weights.indices[chosen], weights.data[chosen], (neurons.size, weights.shape[1]))
+            if found.nnz:
+                own = part.name if number == 0 else find_fresh_name(f"{part.name} from clone {number}", taken)
+                projections.append(replace(part, name=own, pre=pre, weights=found))
+    return replace(network, projections=tuple(projections))
+
+
+def _add_inputs(network: Network, name: str, clones: Mapping[int, Origin]) -> Network:
+    """Give clones the inputs of their neurons."""
+    projections, taken = [], {part.name for part in network.projections}
+    for part in network.projections:
+        projections.append(part)
+        if part.post == name:
+            for number, (clone, neurons) in clones.items():
+                own = find_fresh_name(f"{part.name} onto clone {number}", taken)
+                taken.add(own)
+                projections.append(replace(part, name=own, post=clone, weights=part.weights.select(columns=neurons)))
+    return replace(network, projections=tuple(projections))
