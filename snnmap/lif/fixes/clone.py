@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from snnmap.chip import MemoryKind, find_relay_cells
 from snnmap.core import CsrMatrix, IntArray
 from snnmap.lif.fixes.fix import Case, Change, Origin, fix
-from snnmap.lif.program import MappedNetwork, Route
+from snnmap.lif.fixes.words import count_room, rank_within
+from snnmap.lif.program import MappedNetwork
 from snnmap.network import Network, expand_terms, find_fresh_name, order_populations, separate_sources, take_neurons
 
 __all__: list[str] = []
@@ -67,24 +67,11 @@ def _share_targets(network: Network, name: str, mapped: MappedNetwork) -> Mappin
     shares: dict[str, IntArray] = {}
     for route in dict.fromkeys(routes):
         parts = [part for part, taken in zip(outgoing, routes, strict=True) if taken == route]
-        room = _count_room(mapped, route, longest)
         row = np.concatenate([part.weights.rows for part in parts])
-        order = np.argsort(row, kind="stable")
-        share = np.zeros(row.size, np.int64)
-        starts = np.searchsorted(row[order], row[order])
-        share[order] = (np.arange(row.size) - starts) // room
+        share = rank_within(row, np.zeros(row.size)) // max(1, count_room(mapped, route, longest))
         split = np.split(share, np.cumsum([part.weights.nnz for part in parts])[:-1])
         shares |= {part.name: found for part, found in zip(parts, split, strict=True)}
     return shares
-
-
-def _count_room(mapped: MappedNetwork, route: Route, longest: int) -> int:
-    """Return how many targets one row holds; as many as there may be, where the chip has no such limit or none is left."""
-    limit = mapped.chip.memory(route.memory).max_fan_out
-    if route.memory is MemoryKind.RECURRENT:
-        own = route.hop > 0 and any(cell.self_weight for cell in find_relay_cells(mapped.chip).values())
-        limit -= (route.hop < longest) + own if limit else 0
-    return limit if limit > 0 else np.iinfo(np.int64).max
 
 
 def _split(network: Network, name: str, shares: Mapping[str, IntArray]) -> Change | None:

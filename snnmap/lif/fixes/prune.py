@@ -1,5 +1,6 @@
 """Without the weights that contribute least."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ import numpy as np
 from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.lif.fixes.fix import Case, Change, fix
 from snnmap.lif.fixes.trial import compare_networks
-from snnmap.lif.fixes.words import Words, count_excess, gather_words, rank_words
+from snnmap.lif.fixes.words import Words, count_excess, count_room, gather_words, rank_within, rank_words
+from snnmap.lif.program import Route
 from snnmap.network import Network, Projection, separate_sources, simulate_network
 
 __all__: list[str] = []
@@ -19,19 +21,19 @@ _MOST_ROWS = 4096
 """Steps of all samples that a refit takes in, evenly chosen."""
 
 
-@fix("prune", "SNN204", "SNN206", exact=False)
+@fix("prune", "SNN204", "SNN205", "SNN206", exact=False)
 def prune_weights(case: Case) -> Change | None:
     """Drop the weights that contribute least, until neurons and memories hold the others, and refit those to what was dropped.
 
     A weight contributes its square times the mean square of its source's counts, on calibration data or drawn inputs. Where a
-    memory has too few words in all, weights count as a share of what arrives at their neuron. The kept weights of a neuron are
-    fitted to what all of them gave, by ridge regression; where outputs are nearer without the refit they are left as they were.
+    memory has too few words in all, or for a source, weights count as a share of what arrives at their neuron. Kept weights are
+    fitted to what all gave, by ridge regression; where outputs are nearer without the refit they are left as they were.
     """
     posts = _list_posts(case)
     network = separate_sources(case.network, posts)
     counts = _record_sources(network, case)
     groups = [(words, _choose(words, _score(words, counts), case)) for words in gather_words(case, network, posts)]
-    groups = _fit_memories(groups, counts, case)
+    groups = _fit_memories(_fit_sources(groups, counts, case), counts, case)
     n_dropped = {words.post: 0 for words, _ in groups}
     for words, dropped in groups:
         n_dropped[words.post] += int(dropped.sum())
@@ -46,10 +48,10 @@ def prune_weights(case: Case) -> Change | None:
 
 
 def _list_posts(case: Case) -> set[str]:
-    """Return the populations of which neurons have too many weights; all, where a memory has too few words."""
+    """Return populations of which neurons have too many weights; all, where a memory has too few words in all or for a source."""
     named = {finding.location.population for finding in case.findings if finding.rule == "SNN204"}
     every = {part.name for part in case.network.populations}
-    return every if any(finding.rule == "SNN206" for finding in case.findings) else named & every
+    return named & every if {finding.rule for finding in case.findings} == {"SNN204"} else every
 
 
 def _record_sources(network: Network, case: Case) -> Mapping[str, FloatArray]:
@@ -68,6 +70,29 @@ def _score(words: Words, counts: Mapping[str, FloatArray]) -> FloatArray:
 def _choose(words: Words, score: FloatArray, case: Case) -> BoolArray:
     limit = case.chip.memory(words.kind).max_fan_in
     return rank_words(words, score) >= limit if limit else np.zeros(words.data.size, np.bool_)
+
+
+def _fit_sources(
+    groups: list[tuple[Words, BoolArray]], counts: Mapping[str, FloatArray], case: Case
+) -> list[tuple[Words, BoolArray]]:
+    """Drop more weights where a source, or a relay of it, has more than its memory stores."""
+    if case.mapped is None or all(finding.rule != "SNN205" for finding in case.findings):
+        return groups
+    rows: defaultdict[tuple[str, Route], list[tuple[int, int]]] = defaultdict(list)
+    for place, (words, _) in enumerate(groups):
+        for number, part in enumerate(words.projections):
+            rows[part.pre, case.mapped.route(part.pre, part.post, part.delay_steps)].append((place, number))
+    longest = {pre: max(route.hop for name, route in rows if name == pre) for pre, _ in rows}
+    shares = [np.where(dropped, -1.0, _share(words, _score(words, counts))) for words, dropped in groups]
+    more = [dropped.copy() for _, dropped in groups]
+    for (pre, route), parts in rows.items():
+        chosen = [np.flatnonzero(groups[place][0].projection == number) for place, number in parts]
+        row = np.concatenate([groups[place][0].row[found] for (place, _), found in zip(parts, chosen, strict=True)])
+        share = np.concatenate([shares[place][found] for (place, _), found in zip(parts, chosen, strict=True)])
+        beyond = rank_within(row, share) >= count_room(case.mapped, route, longest[pre])
+        for (place, _), found, part in zip(parts, chosen, np.split(beyond, np.cumsum(list(map(len, chosen)))[:-1]), strict=True):
+            more[place][found] |= part
+    return [(words, dropped) for (words, _), dropped in zip(groups, more, strict=True)]
 
 
 def _fit_memories(

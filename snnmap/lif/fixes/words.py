@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnmap.chip import MemoryKind
+from snnmap.chip import MemoryKind, find_relay_cells
 from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.lif.fixes.fix import Case
+from snnmap.lif.program import MappedNetwork, Route
 from snnmap.network import Network, Projection
 
-__all__ = ["Words", "count_excess", "gather_words", "rank_words"]
+__all__ = ["Words", "count_excess", "count_room", "gather_words", "rank_within", "rank_words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +87,35 @@ def gather_words(case: Case, network: Network, posts: set[str]) -> Iterator[Word
 
 def rank_words(words: Words, score: FloatArray) -> IntArray:
     """Return the place of each weight among those onto its neuron, ``(n,) int64``, the highest score first."""
-    order = np.lexsort((-score, words.column))
-    columns = words.column[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(columns) != 0]) if columns.size else np.zeros(0, np.int64)
-    rank = np.zeros(columns.size, np.int64)
-    rank[order] = np.arange(columns.size) - np.repeat(starts, np.diff(np.r_[starts, columns.size]))
+    return rank_within(words.column, score)
+
+
+def rank_within(group: IntArray, score: FloatArray) -> IntArray:
+    """Return the place of each of some things within its group, ``(n,) int64``, the highest score first."""
+    order = np.lexsort((-score, group))
+    sorted_groups = group[order]
+    rank = np.zeros(group.size, np.int64)
+    rank[order] = np.arange(group.size) - np.searchsorted(sorted_groups, sorted_groups)
     return rank
 
 
 def count_excess(finding: Diagnostic) -> int:
     """Return by how much what was counted is above its limit."""
     return int((finding.measured_value or 0) - (finding.limit_value or 0))
+
+
+def count_room(mapped: MappedNetwork, route: Route, longest: int) -> int:
+    """Return how many weights a source, or one of its relays, may have to others; a huge number where the chip has no limit.
+
+    Args:
+        mapped: the folded network.
+        route: memory and relay.
+        longest: the last relay of the source; to a further one each has a weight, and some chips' relays have one to themselves.
+    """
+    limit = mapped.chip.memory(route.memory).max_fan_out
+    if not limit:
+        return int(np.iinfo(np.int64).max)
+    if route.memory is MemoryKind.OUTPUT:
+        return limit
+    own = route.hop > 0 and any(cell.self_weight for cell in find_relay_cells(mapped.chip).values())
+    return limit - (route.hop < longest) - own
