@@ -7,7 +7,7 @@ import numpy as np
 
 from snnmap.core import CsrMatrix, IntArray
 from snnmap.lif.fixes.fix import Case, Change, Origin, fix
-from snnmap.lif.fixes.words import count_room, rank_within
+from snnmap.lif.fixes.words import count_room, gather_words, rank_within
 from snnmap.lif.program import MappedNetwork
 from snnmap.network import Network, expand_terms, find_fresh_name, order_populations, separate_sources, take_neurons
 
@@ -61,17 +61,15 @@ def _share_targets(network: Network, name: str, mapped: MappedNetwork) -> Mappin
 
     Each neuron and each of its relays has a row of targets in each memory; a further relay and a synapse of its own count there.
     """
-    outgoing = [part for part in network.projections if part.pre == name and part.weights.nnz]
-    routes = [mapped.route(name, part.post, part.delay_steps) for part in outgoing]
-    longest = max((route.hop for route in routes), default=0)
-    shares: dict[str, IntArray] = {}
-    for route in dict.fromkeys(routes):
-        parts = [part for part, taken in zip(outgoing, routes, strict=True) if taken == route]
-        row = np.concatenate([part.weights.rows for part in parts])
-        share = rank_within(row, np.zeros(row.size)) // max(1, count_room(mapped, route, longest))
-        split = np.split(share, np.cumsum([part.weights.nnz for part in parts])[:-1])
-        shares |= {part.name: found for part, found in zip(parts, split, strict=True)}
-    return shares
+    posts = [part.name for part in network.populations]
+    words = gather_words(
+        mapped, replace(network, projections=tuple(part for part in network.projections if part.pre == name)), posts
+    )
+    if words is None:
+        return {}
+    rooms = words.spread(max(1, count_room(mapped, name, route)) for route in words.routes)
+    shares = rank_within(words.sources, np.zeros(words.row.size)) // rooms
+    return {part.name: shares[words.projection == place] for place, part in enumerate(words.projections)}
 
 
 def _split(network: Network, name: str, shares: Mapping[str, IntArray]) -> Change | None:

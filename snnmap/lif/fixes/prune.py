@@ -1,6 +1,5 @@
 """Without the weights that contribute least."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,8 +8,8 @@ import numpy as np
 from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.lif.fixes.fix import Case, Change, fix
 from snnmap.lif.fixes.trial import compare_networks
-from snnmap.lif.fixes.words import Words, count_excess, count_room, gather_words, rank_within, rank_words
-from snnmap.lif.program import Route
+from snnmap.lif.fixes.words import Words, count_excess, count_room, gather_words, rank_within
+from snnmap.lif.program import MappedNetwork
 from snnmap.network import Network, Projection, separate_sources, simulate_network
 
 __all__: list[str] = []
@@ -29,22 +28,24 @@ def prune_weights(case: Case) -> Change | None:
     memory has too few words in all, or for a source, weights count as a share of what arrives at their neuron. Kept weights are
     fitted to what all gave, by ridge regression; where outputs are nearer without the refit they are left as they were.
     """
+    if case.mapped is None:
+        return None
     posts = _list_posts(case)
     network = separate_sources(case.network, posts)
-    counts = _record_sources(network, case)
-    groups = [(words, _choose(words, _score(words, counts), case)) for words in gather_words(case, network, posts)]
-    groups = _fit_memories(_fit_sources(groups, counts, case), counts, case)
-    n_dropped = {words.post: 0 for words, _ in groups}
-    for words, dropped in groups:
-        n_dropped[words.post] += int(dropped.sum())
-    if not any(n_dropped.values()):
+    words = gather_words(case.mapped, network, posts)
+    if words is None:
         return None
-    found = [_apply(network, groups, changed) for changed in (None, counts)]
-    best = min(found, key=lambda made: compare_networks(case.network, made, {}, case.trial.rasters).readout)
-    of = {name: sum(words.data.size for words, _ in groups if words.post == name) for name in n_dropped}
-    told = ", ".join(f"{n} of {of[name]} onto '{name}'" for name, n in n_dropped.items() if n)
-    refitted = " and the others refitted" if best is found[1] else ""
-    return Change(network=best, done=f"weights that contribute least are gone{refitted}: {told}")
+    counts = _record_sources(network, case)
+    dropped = _choose(words, _score(words, counts), case, case.mapped)
+    if not dropped.any():
+        return None
+    plain, fitted = (
+        words.put(network, lambda place, part, data=data: [replace(part, weights=words.matrix(place, ~dropped, data))])
+        for data in (words.data, _refit(words, dropped, counts))
+    )
+    best = min(plain, fitted, key=lambda made: compare_networks(case.network, made, {}, case.trial.rasters).readout)
+    refitted = " and the others refitted" if best is fitted else ""
+    return Change(network=best, done=f"weights that contribute least are gone{refitted}: {_tell(words, dropped)}")
 
 
 def _list_posts(case: Case) -> set[str]:
@@ -67,103 +68,50 @@ def _score(words: Words, counts: Mapping[str, FloatArray]) -> FloatArray:
     return words.data**2 * (power + 1e-12)
 
 
-def _choose(words: Words, score: FloatArray, case: Case) -> BoolArray:
-    limit = case.chip.memory(words.kind).max_fan_in
-    return rank_words(words, score) >= limit if limit else np.zeros(words.data.size, np.bool_)
+def _choose(words: Words, score: FloatArray, case: Case, mapped: MappedNetwork) -> BoolArray:
+    """Choose the weights to drop, ``(n,) bool``: of a neuron, a source and a memory those beyond what there is room for."""
+    named = {finding.rule for finding in case.findings}
+    share = score / np.maximum(np.bincount(words.targets, score)[words.targets], np.finfo(np.float64).tiny)
+    dropped = np.zeros(score.size, np.bool_)
+    if "SNN204" in named:
+        limits = [case.chip.memory(route.memory).max_fan_in or score.size for route in words.routes]
+        dropped |= rank_within(words.targets, score) >= words.spread(limits)
+    if "SNN205" in named:
+        rooms = [count_room(mapped, part.pre, route) for part, route in zip(words.projections, words.routes, strict=True)]
+        dropped |= rank_within(words.sources, np.where(dropped, -1.0, share)) >= words.spread(rooms)
+    for finding in case.findings:
+        if finding.rule == "SNN206":
+            inside = np.flatnonzero(words.blocks == finding.location.block)
+            left = max(0, count_excess(finding) - int(dropped[inside].sum()))
+            dropped[inside[np.argsort(np.where(dropped, np.inf, share)[inside], kind="stable")[:left]]] = True
+    return dropped
 
 
-def _fit_sources(
-    groups: list[tuple[Words, BoolArray]], counts: Mapping[str, FloatArray], case: Case
-) -> list[tuple[Words, BoolArray]]:
-    """Drop more weights where a source, or a relay of it, has more than its memory stores."""
-    if case.mapped is None or all(finding.rule != "SNN205" for finding in case.findings):
-        return groups
-    rows: defaultdict[tuple[str, Route], list[tuple[int, int]]] = defaultdict(list)
-    for place, (words, _) in enumerate(groups):
-        for number, part in enumerate(words.projections):
-            rows[part.pre, case.mapped.route(part.pre, part.post, part.delay_steps)].append((place, number))
-    longest = {pre: max(route.hop for name, route in rows if name == pre) for pre, _ in rows}
-    shares = [np.where(dropped, -1.0, _share(words, _score(words, counts))) for words, dropped in groups]
-    more = [dropped.copy() for _, dropped in groups]
-    for (pre, route), parts in rows.items():
-        chosen = [np.flatnonzero(groups[place][0].projection == number) for place, number in parts]
-        row = np.concatenate([groups[place][0].row[found] for (place, _), found in zip(parts, chosen, strict=True)])
-        share = np.concatenate([shares[place][found] for (place, _), found in zip(parts, chosen, strict=True)])
-        beyond = rank_within(row, share) >= count_room(case.mapped, route, longest[pre])
-        for (place, _), found, part in zip(parts, chosen, np.split(beyond, np.cumsum(list(map(len, chosen)))[:-1]), strict=True):
-            more[place][found] |= part
-    return [(words, dropped) for (words, _), dropped in zip(groups, more, strict=True)]
+def _tell(words: Words, dropped: BoolArray) -> str:
+    posts = words.spread(part.post for part in words.projections)
+    named = dict.fromkeys(posts[dropped].tolist())
+    return ", ".join(f"{int(dropped[posts == name].sum())} of {int((posts == name).sum())} onto '{name}'" for name in named)
 
 
-def _fit_memories(
-    groups: list[tuple[Words, BoolArray]], counts: Mapping[str, FloatArray], case: Case
-) -> list[tuple[Words, BoolArray]]:
-    """Drop more weights where a memory holds fewer words than are left, those of the least share of their neuron's input."""
-    over = {finding.location.block: count_excess(finding) for finding in case.findings if finding.rule == "SNN206"}
-    for block, n_over in over.items():
-        chosen = [(words, dropped) for words, dropped in groups if words.block == block]
-        shares = [np.where(dropped, np.inf, _share(words, _score(words, counts))) for words, dropped in chosen]
-        n_left = n_over - sum(int(dropped.sum()) for _, dropped in chosen)
-        if n_left > 0:
-            joined = np.concatenate(shares)
-            least = np.zeros(joined.size, np.bool_)
-            least[np.argsort(joined, kind="stable")[:n_left]] = True
-            parts = np.split(least, np.cumsum([share.size for share in shares])[:-1])
-            more = {id(words): part for (words, _), part in zip(chosen, parts, strict=True)}
-            groups = [(words, dropped | more.get(id(words), dropped)) for words, dropped in groups]
-    return groups
-
-
-def _share(words: Words, score: FloatArray) -> FloatArray:
-    """Return what each weight contributes as a share of all that arrives at its neuron, ``(n,)``."""
-    whole = np.bincount(words.column, score)
-    return score / np.maximum(whole[words.column], np.finfo(np.float64).tiny)
-
-
-def _apply(network: Network, groups: list[tuple[Words, BoolArray]], counts: Mapping[str, FloatArray] | None) -> Network:
-    """Return the network without the dropped weights, the others refitted where counts of sources are given."""
-    data = [words.data for words, _ in groups]
-    if counts is not None:
-        data = _refit(groups, counts)
-    changed: dict[str, Projection] = {}
-    for (words, dropped), values in zip(groups, data, strict=True):
-        for number, part in enumerate(words.projections):
-            changed[part.name] = replace(part, weights=words.matrix(number, ~dropped, values))
-    return replace(network, projections=tuple(changed.get(part.name, part) for part in network.projections))
-
-
-def _refit(groups: list[tuple[Words, BoolArray]], counts: Mapping[str, FloatArray]) -> list[FloatArray]:
-    """Return all weights, those refitted that are kept onto neurons that lose some; onto a synapse, those of all memories."""
-    synapses: dict[tuple[str, int], list[int]] = {}
-    for number, (words, _) in enumerate(groups):
-        synapses.setdefault((words.post, words.synapse), []).append(number)
-    data = [words.data for words, _ in groups]
-    for numbers in synapses.values():
-        parts = [groups[number] for number in numbers]
-        dropped = np.concatenate([part for _, part in parts])
-        if dropped.any():
-            arriving, source = _join_sources([words for words, _ in parts], counts)
-            target = np.concatenate([words.column for words, _ in parts])
-            weights = np.concatenate([words.data for words, _ in parts])
-            fitted = _refit_synapse(arriving, source, target, weights, dropped)
-            for number, values in zip(numbers, np.split(fitted, np.cumsum([part.size for _, part in parts])[:-1]), strict=True):
-                data[number] = values
+def _refit(words: Words, dropped: BoolArray, counts: Mapping[str, FloatArray]) -> FloatArray:
+    """Return all weights, with those refitted that neurons keep which lose some: on a synapse, those of all memories together."""
+    data = words.data.copy()
+    for synapse in dict.fromkeys((part.post, part.synapse) for part in words.projections):
+        places = [place for place, part in enumerate(words.projections) if (part.post, part.synapse) == synapse]
+        chosen = np.isin(words.projection, places)
+        if dropped[chosen].any():
+            arriving, starts = _join_sources([words.projections[place] for place in places], counts)
+            source = starts[np.searchsorted(places, words.projection[chosen])] + words.row[chosen]
+            data[chosen] = _refit_synapse(arriving, source, words.column[chosen], words.data[chosen], dropped[chosen])
     return data
 
 
-def _join_sources(parts: list[Words], counts: Mapping[str, FloatArray]) -> tuple[FloatArray, IntArray]:
-    """Return what arrives from each source, ``(n_rows, n_sources)``, and which of these each weight's source is."""
-    arriving, source, start = [], [], 0
-    for words in parts:
-        starts = []
-        for part in words.projections:
-            delayed = _delay(counts[part.pre], part.delay_steps)
-            chosen = np.unique(np.linspace(0, len(delayed) - 1, min(_MOST_ROWS, len(delayed))).astype(np.int64))
-            arriving.append(delayed[chosen])
-            starts.append(start)
-            start += part.weights.shape[0]
-        source.append(np.array(starts)[words.projection] + words.row)
-    return np.concatenate(arriving, axis=1), np.concatenate(source)
+def _join_sources(parts: list[Projection], counts: Mapping[str, FloatArray]) -> tuple[FloatArray, IntArray]:
+    """Return what arrives through some projections side by side, ``(n_rows, n_sources)``, and the first column of each."""
+    delayed = [_delay(counts[part.pre], part.delay_steps) for part in parts]
+    chosen = np.unique(np.linspace(0, len(delayed[0]) - 1, min(_MOST_ROWS, len(delayed[0]))).astype(np.int64))
+    starts = np.cumsum([0, *(part.weights.shape[0] for part in parts)])[:-1]
+    return np.concatenate([values[chosen] for values in delayed], axis=1), starts
 
 
 def _delay(counts: FloatArray, steps: int) -> FloatArray:
