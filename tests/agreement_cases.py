@@ -130,6 +130,7 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
             comparison(n_given=1, n_steps=99),
             replace(of_port(agreements=(agreement(agreeing=58),)), n_samples=58),
             replace(of_port(agreements=(agreement(agreeing=98),)), drawn=True),
+            comparison(drawn=True),
         ),
         replace(
             of_port(agreements=(agreement(agreeing=59, undecided=59), agreement(decision="mean", agreeing=59))), n_samples=59

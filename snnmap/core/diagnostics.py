@@ -15,10 +15,16 @@ _NUMBER = re.compile(r"(?<![\w\[])\d[\d.,]*%?")
 
 
 class Severity(StrEnum):
-    """How much a finding weighs: an error stops a build, a warning is printed with it."""
+    """How much a finding weighs: an error stops a build, a warning fails a strict check, advice is only told."""
 
     ERROR = "error"
     WARNING = "warning"
+    ADVICE = "advice"
+
+    @property
+    def rank(self) -> int:
+        """Its place among the severities, the heaviest first."""
+        return list(Severity).index(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,9 +188,9 @@ class Diagnostic:
 
     @property
     def sort_key(self) -> tuple[object, ...]:
-        """Errors first and what is waived last, then by rule, place and neuron, then by what is said."""
+        """The heaviest first and what is waived last, then by rule, place and neuron, then by what is said."""
         told = (self.message, self.measured, self.limit, self.unit, self.fix)
-        return (self.waived is not None, self.severity is not Severity.ERROR, self.rule, self.location.sort_key, *told)
+        return (self.waived is not None, self.severity.rank, self.rule, self.location.sort_key, *told)
 
     def __str__(self) -> str:
         waived = "waived " if self.waived else ""

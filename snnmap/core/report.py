@@ -14,7 +14,7 @@ class Report:
     """All findings, sorted, and the rules that looked.
 
     Attributes:
-        diagnostics: errors first, then by rule and place.
+        diagnostics: the heaviest first, then by rule and place.
         rules_run: ids of the rules that ran, sorted.
     """
 
@@ -28,17 +28,23 @@ class Report:
     def summary(self) -> str:
         """What was found, in numbers."""
         waived = f", {len(self.waived)} waived" if self.waived else ""
-        return f"{len(self.errors)} errors, {len(self.warnings)} warnings{waived}, {len(self.rules_run)} rules run"
+        advice = f", {len(self.advice)} advice" if self.advice else ""
+        return f"{len(self.errors)} errors, {len(self.warnings)} warnings{advice}{waived}, {len(self.rules_run)} rules run"
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         """Findings that stop a build."""
-        return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR and not d.waived)
+        return self._weighing(Severity.ERROR)
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """Findings that do not."""
-        return tuple(d for d in self.diagnostics if d.severity is Severity.WARNING and not d.waived)
+        """Findings that do not, and are to be mended."""
+        return self._weighing(Severity.WARNING)
+
+    @property
+    def advice(self) -> tuple[Diagnostic, ...]:
+        """Findings that guard nothing."""
+        return self._weighing(Severity.ADVICE)
 
     @property
     def waived(self) -> tuple[Diagnostic, ...]:
@@ -56,6 +62,7 @@ class Report:
             "clean": self.is_clean,
             "errors": len(self.errors),
             "warnings": len(self.warnings),
+            "advice": len(self.advice),
             "waived": len(self.waived),
             "rules_run": list(self.rules_run),
             "diagnostics": [diagnostic.to_plain() for diagnostic in self.diagnostics],
@@ -70,3 +77,6 @@ class Report:
         """Return the report with other findings, sorted."""
         ordered = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
         return Report(diagnostics=ordered, rules_run=self.rules_run)
+
+    def _weighing(self, severity: Severity) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self.diagnostics if d.severity is severity and not d.waived)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from snnmap.core.diagnostics import Severity
 from snnmap.core.errors import InputError
 from snnmap.core.near import suggest
 from snnmap.core.places import shorten
@@ -41,7 +42,7 @@ class Config:
     chips: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    severity: Literal["error", "warning"] = "warning"
+    severity: Literal["error", "warning", "advice"] = "advice"
     strict: bool = False
     baseline: str = ""
     waivers: tuple[Waiver, ...] = ()
@@ -82,15 +83,17 @@ def read_config(path: Path) -> Config:
     for key in ("select", "ignore"):
         for rule in table.get(key, ()):
             find_rules(rule, where=f"{where}, {key}")
-    if table.get("severity", "warning") not in ("error", "warning"):
-        raise InputError("'severity' is error or warning", where=where, measured=repr(table["severity"]), fix="write one of them")
+    if table.get("severity", "advice") not in list(Severity):
+        raise InputError(
+            "'severity' is error, warning or advice", where=where, measured=repr(table["severity"]), fix="write one of them"
+        )
     base = path.parent
     return Config(
         path=str(path),
         chips=tuple(_beside(base, name) if name.endswith(".toml") else name for name in table.get("chips", ())),
         select=tuple(table.get("select", ())),
         ignore=tuple(table.get("ignore", ())),
-        severity=table.get("severity", "warning"),
+        severity=table.get("severity", "advice"),
         strict=table.get("strict", False),
         baseline=_beside(base, table["baseline"]) if table.get("baseline") else "",
         waivers=_read_waivers(table.get("waivers", ()), path, where),

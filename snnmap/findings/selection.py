@@ -19,7 +19,7 @@ class Selection:
     Attributes:
         select: rules that are told, by id, name or beginning of an id (``SNN4``); all where none is given.
         ignore: rules that are not.
-        severity: the least that is told: ``error`` leaves warnings out.
+        severity: the least that is told: ``error`` leaves warnings and advice out.
 
     Raises:
         InputError: there is no such rule.
@@ -27,7 +27,7 @@ class Selection:
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    severity: Literal["error", "warning"] = "warning"
+    severity: Literal["error", "warning", "advice"] = "advice"
 
     def __post_init__(self) -> None:
         for option in ("select", "ignore"):
@@ -42,7 +42,7 @@ class Selection:
     def _tells(self, diagnostic: Diagnostic) -> bool:
         if diagnostic.rule not in RULES:  # a crash, or what is wrong with a waiver
             return True
-        weighs = self.severity == "warning" or diagnostic.severity is Severity.ERROR
+        weighs = diagnostic.severity.rank <= Severity(self.severity).rank
         chosen = not self.select or any(_names(key, diagnostic) for key in self.select)
         return weighs and chosen and not any(_names(key, diagnostic) for key in self.ignore)
 

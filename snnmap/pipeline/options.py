@@ -71,7 +71,7 @@ class CompileOptions:
 
     def may_waive(self, diagnostic: Diagnostic) -> bool:
         """Say whether a finding may be accepted: a build does without what it asks for."""
-        return diagnostic.severity is Severity.WARNING or bool(_allowing(find_rule(diagnostic)))
+        return diagnostic.severity is not Severity.ERROR or bool(_allowing(find_rule(diagnostic)))
 
 
 def _allowing(rule: Rule | None) -> set[str]:

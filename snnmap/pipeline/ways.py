@@ -266,7 +266,10 @@ def _refer(task: Task, data: _Data) -> SourceReference | None:
 
 def _allow(report: Report, options: CompileOptions) -> Report:
     """Turn errors that the user allows into warnings."""
-    eased = (replace(d, severity=Severity.WARNING) if options.allows(d) else d for d in report.diagnostics)
+    eased = (
+        replace(d, severity=Severity.WARNING) if d.severity is Severity.ERROR and options.allows(d) else d
+        for d in report.diagnostics
+    )
     ordered = sorted(eased, key=lambda diagnostic: diagnostic.sort_key)
     return Report(diagnostics=tuple(ordered), rules_run=report.rules_run)
 

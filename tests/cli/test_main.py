@@ -78,7 +78,7 @@ def test_stdout_is_data_alone(run: Run, model: Path, tmp_path: Path) -> None:
     inspected = run("inspect", model, "--chip", "xylo-audio-3")
     for result in (checked, built, inspected):
         assert not STAGE.search(result.out)
-        assert all(STAGE.fullmatch(line) for line in result.err.splitlines())
+        assert all(STAGE.fullmatch(line) for line in result.err.partition("advice SNN607 ")[0].splitlines())
         assert "reading the model" in result.err
 
 

@@ -189,9 +189,9 @@ def test_text_of_one_chip_is_the_report() -> None:
 def test_text_of_several_chips_ends_in_a_table() -> None:
     table = render(RUN, "text").rstrip().splitlines()[-3:]
     assert [line.split() for line in table] == [
-        ["chip", "errors", "warnings", "waived", "rules"],
-        ["xylo-audio-3", "2", "1", "1", "SNN204,", "SNN206"],
-        ["toy-4", "0", "0", "0", "-"],
+        ["chip", "errors", "warnings", "advice", "waived", "rules"],
+        ["xylo-audio-3", "2", "1", "0", "1", "SNN204,", "SNN206"],
+        ["toy-4", "0", "0", "0", "0", "-"],
     ]
 
 

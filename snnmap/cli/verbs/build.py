@@ -50,7 +50,7 @@ def command(
     with naming_file(calibration):
         artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
     artifacts.write(output)
-    for told in (*artifacts.report.warnings, *artifacts.report.waived):
+    for told in artifacts.report.diagnostics:
         sys.stderr.write(f"{told}\n")
     mapped = artifacts.mapped
     click.echo(f"{output}/{artifacts.file_stem}.bin: {len(artifacts.bitstream)} bytes for {mapped.chip.name}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from snnmap.core.diagnostics import Diagnostic
+from snnmap.core.diagnostics import Diagnostic, Severity
 from snnmap.core.rules import RULES
 from snnmap.findings.run import Checked, CheckRun
 
@@ -13,18 +13,21 @@ __all__ = ["MOST_RESULTS", "render"]
 
 MOST_RESULTS = 25_000
 """Results of one run that GitHub takes; the first of them, which are the errors, are kept."""
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
 _SCHEMA = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/master/Schemata/sarif-schema-2.1.0.json"
 
 
 def render(run: CheckRun) -> str:
-    """Return the findings as SARIF; waived ones are left out, since GitHub would show them as open."""
-    found = [(checked, diagnostic) for checked, diagnostic in run.findings if not diagnostic.waived]
-    found.sort(key=lambda pair: pair[1].severity != "error")
+    """Return the findings as SARIF; waived ones and advice are left out, since GitHub would show them as open."""
+    told = [pair for pair in run.findings if not pair[1].waived]
+    found = [pair for pair in told if pair[1].severity is not Severity.ADVICE]
+    found.sort(key=lambda pair: pair[1].severity.rank)
     kept = found[:MOST_RESULTS]
     rules = {diagnostic.rule: diagnostic for _, diagnostic in kept}
     places = {rule: number for number, rule in enumerate(sorted(rules))}
-    told = [{"level": "warning", "message": {"text": note}} for note in _list_notes(run, len(found) - len(kept))]
-    invocation = {"executionSuccessful": True, **({"toolExecutionNotifications": told} if told else {})}
+    notes = [{"level": "warning", "message": {"text": note}} for note in _list_notes(run, len(found) - len(kept))]
+    notes += [{"level": "note", "message": {"text": f"{c.chip}: {d}"}} for c, d in told if d.severity is Severity.ADVICE]
+    invocation = {"executionSuccessful": True, **({"toolExecutionNotifications": notes} if notes else {})}
     driver = {
         "name": "snnmap",
         "semanticVersion": run.version,
@@ -53,7 +56,7 @@ def _describe_rule(diagnostic: Diagnostic) -> dict[str, Any]:
     entry = {"id": diagnostic.rule, "name": diagnostic.name, "shortDescription": {"text": diagnostic.name.replace("-", " ")}}
     if rule is None:
         return entry
-    level = {"defaultConfiguration": {"level": str(rule.severity)}}
+    level = {"defaultConfiguration": {"level": _LEVELS[rule.severity]}}
     return {**entry, "fullDescription": {"text": rule.text.partition("\n\n")[0]}, "help": {"text": rule.text}, **level}
 
 
@@ -72,7 +75,7 @@ def _describe(run: CheckRun, checked: Checked, diagnostic: Diagnostic, rule_inde
     return {
         "ruleId": diagnostic.rule,
         "ruleIndex": rule_index,
-        "level": str(diagnostic.severity),
+        "level": _LEVELS[diagnostic.severity],
         "message": {"text": f"{checked.chip}: {_tell(diagnostic)}"},
         "locations": [location],
         "partialFingerprints": {"snnmap/v1": f"{diagnostic.fingerprint}:{checked.chip}"},

@@ -11,8 +11,7 @@ def render(run: CheckRun) -> str:
     """Return the findings as text."""
     parts = [_tell(checked, several=len(run.checked) > 1) for checked in run.checked]
     if len(run.checked) > 1:
-        rows = [(c.chip, len(c.report.errors), len(c.report.warnings), len(c.report.waived), _list_rules(c)) for c in run.checked]
-        parts.append(align(("chip", "errors", "warnings", "waived", "rules"), rows))
+        parts.append(align(("chip", "errors", "warnings", "advice", "waived", "rules"), list(map(_count, run.checked))))
     if run.statistics:
         parts.append(align(("findings", "neurons", "rule", "name", "place"), run.count_by_place()))
     return "\n".join(parts)
@@ -30,6 +29,12 @@ def _tell(checked: Checked, *, several: bool) -> str:
     head = (f"{checked.chip}:",) if several else ()
     text = (checked.comparison_text,) if checked.comparison_text else ()
     return "\n".join((*head, str(checked.report), *checked.notes, *text)) + "\n"
+
+
+def _count(checked: Checked) -> tuple[object, ...]:
+    report = checked.report
+    found = (report.errors, report.warnings, report.advice, report.waived)
+    return (checked.chip, *map(len, found), _list_rules(checked))
 
 
 def _list_rules(checked: Checked) -> str:

@@ -227,7 +227,7 @@ def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
 def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it does: finds populations that never fire in the model on the inputs of the comparison, inputs that never come or
     never change, outputs that never decide, and inputs that cannot show that decisions are the same: too few samples, and drawn
-    ones, where any of them is decided otherwise.
+    ones. Where nothing differs on drawn ones that is advice: there is nothing to mend, but nothing is shown of use.
 
     Why it matters: about what stays silent nothing was shown. A model that does nothing at all on its own calibration data is an
     error: those are other data than it was trained on, or it does nothing. That all of 8 samples agree happens to a chip that
@@ -281,7 +281,17 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 limit=Amount(comparison.n_samples - 1, words="some that decide"),
                 fix="train the model on, or give data that it decides on" if not comparison.drawn else fix,
             )
-    yield from _find_unshown(comparison)
+    unshown = list(_find_unshown(comparison))
+    yield from unshown
+    if comparison.drawn and not unshown and not comparison.is_exact:
+        yield Finding(
+            location=Location(),
+            message="what the chip does in use is not shown by drawn inputs",
+            measured=f"{comparison.n_samples} drawn samples",
+            limit="samples of use",
+            fix=_CALIBRATE,
+            severity=Severity.ADVICE,
+        )
     if not comparison.drawn and comparison.n_given * comparison.n_steps < _FEW_STEPS:
         yield Finding(
             location=Location(),

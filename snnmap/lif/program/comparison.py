@@ -210,6 +210,11 @@ class Comparison:
     classifies: bool = False
 
     @property
+    def is_exact(self) -> bool:
+        """Whether nothing was rounded, or nothing that was rounded made a difference."""
+        return self.integers or not (any(p.differing for p in self.populations) or any(port.error for port in self.ports))
+
+    @property
     def inputs(self) -> str:
         """Say what it was measured on."""
         kind = "drawn inputs" if self.drawn else "the calibration data"
