@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-__all__ = ["Diagnostic", "Location", "Severity", "Waived", "join_ranges"]
+__all__ = ["Diagnostic", "Least", "Location", "Severity", "Waived", "join_ranges"]
 
 _MOST_RANGES = 6
 """Ranges of neurons that are printed of one place; all of them are in the data."""
@@ -117,6 +117,42 @@ def join_ranges(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Least:
+    """The smallest change that brings what is measured to its limit.
+
+    Attributes:
+        do: what to do, such as ``prune``.
+        n: how many.
+        what: of what, such as ``weights``.
+        of: how many there are; 0 where that tells nothing.
+        instead: another change that does, in words.
+
+    Example:
+        >>> str(Least(do="prune", n=4, what="weights", of=20))
+        'prune 4 of 20 weights (20%)'
+    """
+
+    do: str
+    n: int
+    what: str
+    of: int = 0
+    instead: str = ""
+
+    @property
+    def share(self) -> str:
+        """The part of all that it is, as text; empty where that tells nothing."""
+        return f"{100 * self.n / self.of:.3g}%" if self.of else ""
+
+    def __str__(self) -> str:
+        of, share = (f" of {self.of}", f" ({self.share})") if self.of else ("", "")
+        return f"{self.do} {self.n}{of} {self.what}{share}{f', or {self.instead}' if self.instead else ''}"
+
+    def add(self, other: "Least") -> "Least":
+        """Return what both are together."""
+        return replace(self, n=self.n + other.n, of=self.of + other.of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waived:
     """Why a finding is accepted, and who says so.
 
@@ -156,6 +192,7 @@ class Diagnostic:
         fix: what the user can do.
         measured_value: the measured value as a number; None where it is none.
         limit_value: the limit, likewise.
+        least: the smallest change that would do; None where it is not known.
         waived: why it is accepted; None where it is not.
     """
 
@@ -170,6 +207,7 @@ class Diagnostic:
     fix: str = ""
     measured_value: float | None = None
     limit_value: float | None = None
+    least: Least | None = None
     waived: Waived | None = None
 
     @property
@@ -198,6 +236,8 @@ class Diagnostic:
         if self.measured or self.limit:
             unit = f" {self.unit}" if self.unit else ""
             lines.append(f"    measured {self.measured}{unit}, limit {self.limit}{unit}")
+        if self.least and not self.waived:
+            lines.append(f"    least: {self.least}")
         if self.waived:
             lines.append(f"    waived: {self.waived}")
         elif self.fix:

@@ -5,10 +5,11 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from numbers import Integral
 from typing import Any, Generic, TypeVar
 
-from snnmap.core.diagnostics import Diagnostic, Location, Severity
+from snnmap.core.diagnostics import Diagnostic, Least, Location, Severity
 from snnmap.core.errors import InputError
 
 __all__ = ["RULES", "Amount", "Finding", "Rule", "Subject", "explain_rule", "format_rules", "rule"]
@@ -62,6 +63,7 @@ class Finding:
     unit: str = ""
     fix: str = ""
     severity: Severity | None = None
+    least: Least | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ class Rule:
             fix=finding.fix,
             measured_value=_leave_out_nan(_take_number(finding.measured)),
             limit_value=_take_number(finding.limit),
+            least=finding.least,
         )
 
 
@@ -147,7 +150,9 @@ def _join(group: list[Finding]) -> Finding:
         total = sum(finding.measured.number for finding in group if isinstance(finding.measured, Amount))
         measured = replace(measured, number=total)
     ranges = [run for finding in group for run in finding.location.runs]
-    return replace(worst, location=worst.location.with_ranges(ranges), measured=measured)
+    changes = [finding.least for finding in group if finding.least]
+    least = reduce(Least.add, changes) if changes else None
+    return replace(worst, location=worst.location.with_ranges(ranges), measured=measured, least=least)
 
 
 def _distance(finding: Finding) -> float:

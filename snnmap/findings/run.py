@@ -58,6 +58,7 @@ class CheckRun:
         version: of snnmap.
         checked: findings, by chip.
         statistics: whether sums by rule and place are told as well.
+        least: whether the smallest changes that would do are told as a table as well.
     """
 
     model: str
@@ -67,11 +68,20 @@ class CheckRun:
     line: int = 1
     checked: tuple[Checked, ...] = field(default_factory=tuple)
     statistics: bool = False
+    least: bool = False
 
     @property
     def findings(self) -> Iterator[tuple[Checked, Diagnostic]]:
         """All findings, each with its chip."""
         return ((checked, diagnostic) for checked in self.checked for diagnostic in checked.report.diagnostics)
+
+    @property
+    def tables(self) -> Iterator[tuple[tuple[str, ...], list[tuple[object, ...]]]]:
+        """The tables that were asked for, heads and rows."""
+        if self.statistics:
+            yield ("findings", "neurons", "rule", "name", "place"), [*self.count_by_place()]
+        if self.least:
+            yield ("chip", "rule", "place", "least", "n", "of what", "share", "or"), [*self.list_least()]
 
     def is_clean(self, *, strict: bool = False) -> bool:
         """Say whether nothing is left to be mended: no error, and with ``strict`` no warning."""
@@ -87,6 +97,14 @@ class CheckRun:
             found[key] += 1
             neurons[key] += diagnostic.location.n_neurons
         return sorted(((count, neurons[key], *key) for key, count in found.items()), key=lambda row: (-row[0], *row[2:]))
+
+    def list_least(self) -> list[tuple[str, str, str, str, int, str, str, str]]:
+        """Return chip, rule, place, what to do, how many, of what, its share of all, and another change, where findings say so."""
+        return [
+            (checked.chip, found.rule, str(found.location), least.do, least.n, least.what, least.share, least.instead)
+            for checked, found in self.findings
+            if (least := found.least) and not found.waived
+        ]
 
     def locate(self, diagnostic: Diagnostic) -> tuple[str, int]:
         """Return the file and line to show a finding at: those of its module, else those of the model."""

@@ -67,6 +67,7 @@ _HEAD = re.compile("^(error|warning|waived)(?= )", flags=re.MULTILINE)
 @fix_options
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 @click.option("--statistics", is_flag=True, help="Add sums by rule and place (text and Markdown).")
+@click.option("--least", is_flag=True, help="Add the smallest change that satisfies each limit, as a table (text and Markdown).")
 @click.option("--baseline", type=click.Path(dir_okay=False), help="File of findings that are known: only new and worse are told.")
 @click.option("--write-baseline", type=click.Path(dir_okay=False), help="File to write all findings to, known from then on.")
 @config_option
@@ -85,6 +86,7 @@ def command(
     fixed: str | None,
     strict: bool,
     statistics: bool,
+    least: bool,
     baseline: str | None,
     write_baseline: str | None,
     config: str | None,
@@ -124,7 +126,7 @@ def command(
     checked = [_tell(result, chip, selection) for result, chip in zip(results, records, strict=True)]
     if made and not diff:
         model, opened = _write_fixed(made, model, fixed), replace(opened, network=made.network)
-    run = replace(_describe(model, opened), checked=tuple(checked), statistics=statistics)
+    run = replace(_describe(model, opened), checked=tuple(checked), statistics=statistics, least=least)
     if write_baseline:
         fsio.write_file(Path(write_baseline), format_baseline(run).encode())
     known = write_baseline or baseline or project.baseline

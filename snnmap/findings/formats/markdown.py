@@ -9,9 +9,7 @@ __all__ = ["render"]
 def render(run: CheckRun) -> str:
     """Return the findings as Markdown."""
     parts = [f"## snnmap check: {_escape(run.model)}", *map(_tell, run.checked)]
-    if run.statistics:
-        rows = [tuple(map(str, row)) for row in run.count_by_place()]
-        parts.append(_table(("findings", "neurons", "rule", "name", "place"), rows))
+    parts.extend(_table(head, [tuple(map(str, row)) for row in rows]) for head, rows in run.tables)
     return "\n\n".join(parts)
 
 

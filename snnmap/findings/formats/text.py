@@ -12,8 +12,7 @@ def render(run: CheckRun) -> str:
     parts = [_tell(checked, several=len(run.checked) > 1) for checked in run.checked]
     if len(run.checked) > 1:
         parts.append(align(("chip", "errors", "warnings", "advice", "waived", "rules"), list(map(_count, run.checked))))
-    if run.statistics:
-        parts.append(align(("findings", "neurons", "rule", "name", "place"), run.count_by_place()))
+    parts.extend(align(head, rows) for head, rows in run.tables)
     return "\n".join(parts)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from snnmap.chip import MemoryKind, WeightMemory, find_relay_cells
 from snnmap.core import BoolArray, CsrMatrix, IntArray
-from snnmap.core.diagnostics import Location
+from snnmap.core.diagnostics import Least, Location
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
-from snnmap.lif.program import MappedNetwork, QuantisedNetwork
+from snnmap.lif.program import MappedNetwork, QuantisedNetwork, unfold_network
 from snnmap.network import Network
 
 __all__ = ["memories_of"]
@@ -53,6 +53,7 @@ def check_inputs(subject: OnChip[Network]) -> Iterator[Finding]:
             measured=Amount(used),
             limit=Amount(limit),
             unit="channels",
+            least=Least(do="drop", n=used - limit, what="channels", of=used),
             fix="feed the data over more steps, or reduce the channels",
         )
 
@@ -76,6 +77,7 @@ def check_hidden(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
             measured=Amount(used),
             limit=Amount(limit),
             unit="neurons",
+            least=Least(do="drop", n=used - limit, what="neurons", of=used, instead=_shorten(mapped, used - limit)),
             fix="make populations smaller or skip connections shorter",
         )
 
@@ -100,6 +102,7 @@ def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
             measured=Amount(used),
             limit=Amount(limit),
             unit="neurons",
+            least=Least(do="drop", n=used - limit, what="outputs", of=used),
             fix="read fewer neurons",
         )
 
@@ -174,6 +177,7 @@ def check_words(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                     measured=Amount(matrix.nnz),
                     limit=Amount(memory.max_words),
                     unit="words",
+                    least=Least(do="prune", n=matrix.nnz - memory.max_words, what="weights", of=matrix.nnz),
                     fix="prune weights or make layers sparser",
                 )
 
@@ -199,6 +203,7 @@ def check_synapses(subject: OnChip[Network]) -> Iterator[Finding]:
                 measured=Amount(population.n_synapses),
                 limit=Amount(limit),
                 unit="synapses",
+                least=Least(do="drop", n=population.n_synapses - limit, what="synapses", of=population.n_synapses),
                 fix="train with fewer synapses",
             )
 
@@ -216,7 +221,7 @@ def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     mapped = subject.of
     reached = subject.chip.inputs.reach.slots(mapped.hidden.size)
     slots = np.unique(np.concatenate([matrix.indices for matrix in mapped.weights(MemoryKind.INPUT)]))
-    yield from _report_reach(mapped, slots, reached, "takes inputs", "let fewer neurons take inputs")
+    yield from _report_reach(mapped, slots, reached, "takes inputs", "take inputs", "let fewer neurons take inputs")
 
 
 @rule("SNN209", "output-slot-out-of-reach", MappedNetwork)
@@ -233,7 +238,7 @@ def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     mapped = subject.of
     read = subject.chip.outputs.reach.slots(mapped.hidden.size)
     slots = np.unique(np.concatenate([matrix.rows for matrix in mapped.weights(MemoryKind.OUTPUT)]))
-    yield from _report_reach(mapped, slots, read, "is read by outputs", "let outputs read fewer neurons")
+    yield from _report_reach(mapped, slots, read, "is read by outputs", "be read", "let outputs read fewer neurons")
 
 
 @rule("SNN210", "bias-missing", Network)
@@ -255,6 +260,7 @@ def check_bias(subject: OnChip[Network]) -> Iterator[Finding]:
                 message="the chip's neurons have no bias",
                 measured=Amount(np.abs(population.bias[start:stop]).max(), ".4g"),
                 limit=Amount(0),
+                least=Least(do="drop", n=stop - start, what="biases"),
                 fix="train without biases or choose another chip",
             )
 
@@ -303,6 +309,22 @@ def check_readout(subject: OnChip[Network]) -> Iterator[Finding]:
             )
 
 
+def _shorten(mapped: MappedNetwork, n_relays: int) -> str:
+    """Say by how many steps which one connection must be shorter, to save so many relays; empty where none alone does.
+
+    All connections of a source share its relays, so that only one which alone leaves at the last of them saves any.
+    """
+    network = unfold_network(mapped)
+    for name, size in network.source_sizes.items():
+        hops = [(mapped.route(name, part.post, part.delay_steps).hop, part) for part in network.projections if part.pre == name]
+        last, second = [*sorted((hop for hop, _ in hops), reverse=True), 0, 0][:2]
+        n_steps = -(-n_relays // max(1, size))
+        if n_steps <= last - second:
+            (longest,) = [part for hop, part in hops if hop == last]
+            return f"shorten the connection '{longest.name}' by {n_steps} steps ({n_steps * size} relays fewer)"
+    return ""
+
+
 def _report(
     mapped: MappedNetwork,
     counts: IntArray,
@@ -322,20 +344,23 @@ def _report(
             measured=Amount(int(counts[chosen].max())),
             limit=Amount(limit),
             unit="synapses",
+            least=Least(do="prune", n=int((counts[chosen] - limit).sum()), what="weights", of=int(counts[chosen].sum())),
             fix=fix,
         )
 
 
-def _report_reach(mapped: MappedNetwork, slots: IntArray, reach: range, what: str, fix: str) -> Iterator[Finding]:
+def _report_reach(mapped: MappedNetwork, slots: IntArray, reach: range, what: str, need: str, fix: str) -> Iterator[Finding]:
     wrong = np.zeros(mapped.hidden.size, np.bool_)
     wrong[slots] = True
     wrong[reach.start : reach.stop] = False
+    fewest = wrong.sum() == slots.size - len(reach)  # else placing them in another way may do
     for location, chosen in _group(mapped, wrong):
         yield Finding(
             location=location,
             message=f"a neuron {what} in a slot out of reach ({slots.size} neurons need one of {len(reach)} slots)",
             measured=Amount(int(chosen[0]), words=f"slot {int(chosen[0])}"),
             limit=Amount(reach.stop - 1, words=f"{reach.start}..{reach.stop - 1}"),
+            least=Least(do="let", n=chosen.size, what=f"neurons fewer {need}") if fewest else None,
             fix=fix,
         )
 

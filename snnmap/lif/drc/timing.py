@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 
 from snnmap.chip import MemoryKind, find_relay_cells
-from snnmap.core.diagnostics import Location
+from snnmap.core.diagnostics import Least, Location
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
-from snnmap.lif.program import MappedNetwork
+from snnmap.lif.program import MappedNetwork, unfold_network
 from snnmap.network import Network, find_short_loops, is_sound
 
 __all__: list[str] = []
+
+_MOST_NAMED = 3
+"""Connections that are named in a finding."""
 
 
 @rule("SNN301", "loop-too-short", Network, stops_folding=True, mended_by="stretch_loops")
@@ -33,6 +36,7 @@ def check_loops(subject: OnChip[Network]) -> Iterator[Finding]:
             measured=Amount(loop.delay_steps),
             limit=Amount(loop.needed_steps),
             unit="steps around the loop",
+            least=Least(do="lengthen it by", n=loop.needed_steps - loop.delay_steps, what="steps"),
             fix="give a projection of the loop a longer delay, or ask for stretching (--stretch-loops)",
         )
 
@@ -58,6 +62,7 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
             measured=Amount(mapped.n_relays),
             limit=Amount(0),
             unit="relays",
+            least=Least(do="do without", n=mapped.n_relays, what="relays", instead=_leave_out(mapped)),
             fix="remove skip connections or choose another chip",
         )
     repeated = {mapped.table.sources[source] for source in mapped.table.hidden_source[mapped.table.hidden_hop > 0].tolist()}
@@ -71,3 +76,10 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 unit="spikes a step",
                 fix="remove skip connections from the input or choose another chip",
             )
+
+
+def _leave_out(mapped: MappedNetwork) -> str:
+    """Name the connections that wait in relays."""
+    parts = unfold_network(mapped).projections
+    waiting = [part.name for part in parts if mapped.route(part.pre, part.post, part.delay_steps).hop]
+    return f"leave out {', '.join(map(repr, waiting))}" if len(waiting) <= _MOST_NAMED else ""

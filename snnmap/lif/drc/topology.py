@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from snnmap.core import BoolArray
-from snnmap.core.diagnostics import Location, Severity
+from snnmap.core.diagnostics import Least, Location, Severity
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
 from snnmap.network import Network, Population, Projection, expand_terms, is_sound
 
@@ -189,6 +189,7 @@ def check_delays(subject: OnChip[Network]) -> Iterator[Finding]:
                 measured=Amount(projection.delay_steps),
                 limit=Amount(limit),
                 unit="steps",
+                least=Least(do="shorten it by", n=projection.delay_steps - limit, what="steps", of=projection.delay_steps),
                 fix="shorten the delay or take longer steps",
             )
 
