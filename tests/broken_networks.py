@@ -169,4 +169,6 @@ def _find_rules(network: Network, chip: Chip, *, errors: bool = False) -> set[st
 
 
 def _is_broken(network: Network, chip: Chip, rule: str) -> bool:
-    return rule in _find_rules(network, chip) and _find_rules(network, chip, errors=True) <= {rule}
+    report = check_network(network, chip)
+    reached = all(d.location.population not in network.output_populations for d in report.diagnostics if d.rule == "SNN105")
+    return reached and rule in _find_rules(network, chip) and _find_rules(network, chip, errors=True) <= {rule}

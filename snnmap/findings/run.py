@@ -99,7 +99,7 @@ class CheckRun:
         return sorted(((count, neurons[key], *key) for key, count in found.items()), key=lambda row: (-row[0], *row[2:]))
 
     def list_least(self) -> list[tuple[str, str, str, str, int, str, str, str]]:
-        """Return chip, rule, place, what to do, how many, of what, its share of all, and another change, where findings say so."""
+        """Return chip, rule, place, what to do, how many, of what, the share and another change, where findings say so."""
         return [
             (checked.chip, found.rule, str(found.location), least.do, least.n, least.what, least.share, least.instead)
             for checked, found in self.findings

@@ -6,12 +6,17 @@ from dataclasses import replace
 import numpy as np
 
 from snnmap.core import CsrMatrix, IntArray
+from snnmap.lif.drc import OnChip, capacity
 from snnmap.lif.fixes.fix import Case, Change, Origin, fix
 from snnmap.lif.fixes.words import count_room, gather_words, rank_within
+from snnmap.lif.mapping import fold_network
 from snnmap.lif.program import MappedNetwork
 from snnmap.network import Network, expand_terms, find_fresh_name, order_populations, separate_sources, take_neurons
 
 __all__: list[str] = []
+
+_MOST_GROWTH = 2
+"""Neurons of a network with clones, as a multiple of those without: in dense loops clones need clones without end."""
 
 
 @fix("clone", "SNN205", exact=True)
@@ -20,16 +25,31 @@ def clone_neurons(case: Case) -> Change | None:
 
     A clone has the same inputs and so the same spikes; it takes a neuron, and a further target of each of its sources.
     """
-    if case.mapped is None:
+    network, mapped, origins = case.network, case.mapped, dict[str, Origin]()
+    while mapped is not None and (name := _find_last(network, mapped)):
+        separated = _separate_targets(network, name)
+        change = _split(separated, name, _share_targets(separated, name, mapped))
+        if change is None or _count_neurons(change.network) > _MOST_GROWTH * _count_neurons(case.network):
+            return None
+        for clone, (source, neurons) in change.origins.items():
+            first, numbers = origins.get(source, (source, np.arange(network.population(source).size)))
+            origins[clone] = first, numbers[neurons]
+        network, mapped = change.network, fold_network(change.network, case.chip)
+    if not origins:
         return None
-    named = {finding.location.population.partition(" (relay ")[0] for finding in case.findings}
-    for name in reversed(order_populations(case.network)):
-        if name in named:
-            network = _separate_targets(case.network, name)
-            change = _split(network, name, _share_targets(network, name, case.mapped))
-            if change is not None:
-                return change
-    return None
+    told = ", ".join(f"{neurons.size} of '{source}' as '{clone}'" for clone, (source, neurons) in origins.items())
+    return Change(network=network, done=f"neurons are cloned to share their targets: {told}", origins=origins)
+
+
+def _find_last(network: Network, mapped: MappedNetwork) -> str | None:
+    """Return the population with too many targets that comes last, since each clone is a target more for those before it."""
+    found = capacity.check_fan_out.judge(OnChip(of=mapped, chip=mapped.chip))
+    named = {diagnostic.location.population.partition(" (relay ")[0] for diagnostic in found}
+    return next((name for name in reversed(order_populations(network)) if name in named), None)
+
+
+def _count_neurons(network: Network) -> int:
+    return sum(population.size for population in network.populations)
 
 
 @fix("clone-outputs", "SNN109", exact=True)
