@@ -33,7 +33,7 @@ def check_names(subject: Subject[Network]) -> Iterator[Finding]:
                 yield Finding(
                     location=_at(projection),
                     message=f"the {role} '{name}' does not exist",
-                    fix="name an existing population or port",
+                    fix="name an existing population or port (`snnmap.Projection(pre=..., post=...)`)",
                 )
     for port in network.outputs:
         for name in port.populations:
@@ -41,7 +41,7 @@ def check_names(subject: Subject[Network]) -> Iterator[Finding]:
                 yield Finding(
                     location=Location(port=port.name),
                     message=f"population '{name}' does not exist",
-                    fix="read an existing population",
+                    fix="read an existing population (`snnmap.OutputPort(populations=...)`)",
                 )
     for addition in network.sums:
         for name in addition.terms:
@@ -49,7 +49,7 @@ def check_names(subject: Subject[Network]) -> Iterator[Finding]:
                 yield Finding(
                     location=_at(addition),
                     message=f"the summand '{name}' does not exist",
-                    fix="add existing populations, ports or sums",
+                    fix="add existing populations, ports or sums (`snnmap.SpikeSum(terms=...)`)",
                 )
 
 
@@ -75,7 +75,7 @@ def check_shapes(subject: Subject[Network]) -> Iterator[Finding]:
                 message="the summands differ in size",
                 measured=str(sorted(found)),
                 limit="one size",
-                fix="add sources of one size",
+                fix="add sources of one size (`snnmap.SpikeSum(terms=...)`)",
             )
 
 
@@ -88,7 +88,7 @@ def _wrong_projection(
             message="the weights do not fit source and target",
             measured=str(projection.weights.shape),
             limit=str((n_pre, n_post)),
-            fix="give weights of shape (n_pre, n_post)",
+            fix="give weights of shape (n_pre, n_post) (`snnmap.Projection(weights=...)`)",
         )
     if projection.delay_steps < 0:
         yield Finding(
@@ -97,7 +97,7 @@ def _wrong_projection(
             measured=Amount(projection.delay_steps),
             limit=Amount(0),
             unit="steps",
-            fix="use a delay of 0 or more",
+            fix="use a delay of 0 or more (`snnmap.Projection(delay_steps=...)`)",
         )
     n_synapses = synapses.get(projection.post, projection.synapse + 1)
     if not 0 <= projection.synapse < n_synapses:
@@ -106,7 +106,7 @@ def _wrong_projection(
             message=f"the target has no synapse {projection.synapse}",
             measured=Amount(projection.synapse),
             limit=Amount(n_synapses - 1),
-            fix="use an existing synapse",
+            fix="use an existing synapse (`snnmap.Projection(synapse=...)`)",
         )
 
 
@@ -129,7 +129,7 @@ def check_zero_delay_loops(subject: Subject[Network]) -> Iterator[Finding]:
             measured=Amount(0),
             limit=Amount(1),
             unit="steps around the loop",
-            fix="give one projection of the loop a delay of 1",
+            fix="give one projection of the loop a delay of 1 (`snnmap.Projection(delay_steps=1)`)",
         )
 
 
@@ -147,12 +147,14 @@ def check_sums(subject: Subject[Network]) -> Iterator[Finding]:
         yield Finding(
             location=Location(population=circle[0]),
             message=f"sums contain each other: {', '.join(circle)}",
-            fix="put a population between them",
+            fix="put a population between them (`snnmap.Population.create`)",
         )
     for addition in subject.of.sums:
         if not addition.terms:
             yield Finding(
-                location=Location(population=addition.name), message="the sum has no terms", fix="add terms or remove it"
+                location=Location(population=addition.name),
+                message="the sum has no terms",
+                fix="add terms or remove it (`snnmap.SpikeSum(terms=...)`)",
             )
 
 

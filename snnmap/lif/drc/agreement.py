@@ -21,8 +21,8 @@ _MOST_SUMMED = 500
 _DEVIATIONS = 3.0
 """Square roots of the spikes by which two counts must differ to be more than an accident."""
 _EITHER = (Severity.ERROR, Severity.WARNING)
-_CALIBRATE = "give calibration data of typical use (calibration=, --calibration)"
-_TRAIN_ON = "train on with the chip's own spikes (snnmap.train.to_chip_exact)"
+_CALIBRATE = "give calibration data of typical use (`--calibration`, `snnmap.compile_model(calibration=...)`)"
+_TRAIN_ON = "train on with the chip's own spikes (`snnmap.train.to_chip_exact`)"
 
 
 @rule("SNN601", "rate-differs", Comparison, requantised=_EITHER)
@@ -219,7 +219,7 @@ def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 measured=Amount(population.saturated / population.pairs, ".2%"),
                 limit=Amount(comparison.limits.saturated_share, ".2%"),
                 unit="of the steps",
-                fix=_CALIBRATE if comparison.drawn else "train with smaller weights or shorter time constants",
+                fix=_CALIBRATE if comparison.drawn else f"train with smaller weights or shorter time constants, or {_TRAIN_ON}",
             )
 
 
@@ -240,7 +240,7 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """
     comparison = subject.of
     kind = comparison.inputs
-    fix = "give calibration data of typical use, coded as in training"
+    fix = "give calibration data of typical use, coded as in training (`--calibration`)"
     if not comparison.input_spikes:
         yield Finding(
             location=Location(),
@@ -279,7 +279,9 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 message=f"the output never decides in the model, on {kind}",
                 measured=Amount(undecided, words=f"{undecided} of {comparison.n_samples} samples with all outputs equal"),
                 limit=Amount(comparison.n_samples - 1, words="some that decide"),
-                fix="train the model on, or give data that it decides on" if not comparison.drawn else fix,
+                fix="train the model on (`snnmap.train.train_model`), or give data that it decides on (`--calibration`)"
+                if not comparison.drawn
+                else fix,
             )
     unshown = list(_find_unshown(comparison))
     yield from unshown
@@ -300,7 +302,7 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 comparison.n_given * comparison.n_steps, words=f"{comparison.n_given} samples of {comparison.n_steps} steps"
             ),
             limit=Amount(_FEW_STEPS, words=f"{_FEW_STEPS} steps in all"),
-            fix="give some dozens of samples, as long as in use",
+            fix="give some dozens of samples, as long as in use (`--calibration`)",
         )
 
 
@@ -367,7 +369,7 @@ def check_clamped(subject: OnChip[Comparison]) -> Iterator[Finding]:
             measured=Amount(comparison.clamped),
             limit=Amount(0),
             unit="counts",
-            fix="clamp them (np.minimum) where the model is trained, or spread them over more steps",
+            fix="clamp them (`numpy.minimum`) where the model is trained, or spread them over more steps",
         )
 
 
@@ -404,7 +406,7 @@ def check_conversion(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 limits.conversion_error if far else limits.decisions,
                 words=f"{limits.conversion_error:.0%}, {limits.decisions:.0%}",
             ),
-            fix='convert with ConvertOptions(overshoot="hold"), or with more steps (n_steps)',
+            fix="convert with `snnmap.convert.ConvertOptions(overshoot='hold', n_steps=...)`, or with more steps",
             severity=None if sure else Severity.WARNING,
         )
 
@@ -458,7 +460,7 @@ def check_exactness(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 measured=Amount(population.differing, words=f"{population.differing} of {population.active}"),
                 limit=Amount(0),
                 unit="active pairs",
-                fix="wrap a model with biases: snnmap.align_model(model, chip)",
+                fix="wrap a model with biases: `snnmap.align_model(model, chip)`",
             )
 
 
@@ -479,17 +481,19 @@ def _advise_samples(comparison: Comparison) -> str:
     if (
         comparison.n_samples < comparison.n_given and not comparison.held_back
     ):  # no more were compared, for the time that it takes
-        return "score the bitstream on test data (Artifacts.run)"
-    return "give more calibration data of typical use" + (", of which a quarter is compared" if comparison.held_back else "")
+        return "score the bitstream on test data (`snnmap.Artifacts.run`)"
+    return "give more calibration data of typical use (`--calibration`)" + (
+        ", of which a quarter is compared" if comparison.held_back else ""
+    )
 
 
 def _advise_readout(comparison: Comparison) -> str:
     if comparison.drawn:
         return _CALIBRATE
-    options = "options=CompileOptions(quantise=QuantiseOptions(readout_margin=64))"
+    options = "`snnmap.CompileOptions(quantise=snnmap.QuantiseOptions(readout_margin=64))`"
     if comparison.integers:
-        return f"start training with more room: to_chip_exact(..., {options})"
-    return f"give more room ({options}), or data as strong as in use"
+        return f"start training with more room: `snnmap.train.to_chip_exact` with {options}"
+    return f"give more room ({options}, `--readout-margin 64`), or data as strong as in use"
 
 
 def _advise_counts(framework: str, most: int) -> str:

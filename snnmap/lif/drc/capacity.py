@@ -54,7 +54,7 @@ def check_inputs(subject: OnChip[Network]) -> Iterator[Finding]:
             limit=Amount(limit),
             unit="channels",
             least=Least(do="drop", n=used - limit, what="channels", of=used),
-            fix="feed the data over more steps, or reduce the channels",
+            fix="feed the data over more steps, reduce the channels, or take a chip with more (`snnmap chips`)",
         )
 
 
@@ -78,7 +78,7 @@ def check_hidden(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
             limit=Amount(limit),
             unit="neurons",
             least=Least(do="drop", n=used - limit, what="neurons", of=used, instead=_shorten(mapped, used - limit)),
-            fix="make populations smaller or skip connections shorter",
+            fix="make populations smaller or skip connections shorter, or take a chip with more (`snnmap chips`)",
         )
 
 
@@ -103,7 +103,7 @@ def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
             limit=Amount(limit),
             unit="neurons",
             least=Least(do="drop", n=used - limit, what="outputs", of=used),
-            fix="read fewer neurons",
+            fix="read fewer neurons (`snnmap.OutputPort(populations=...)`), or take a chip with more (`snnmap chips`)",
         )
 
 
@@ -129,7 +129,7 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                     memory.max_fan_in,
                     f"{name}[{synapse}]",
                     "the memory stores fewer weights for one neuron",
-                    "prune weights, train with a mask, or use the second synapse",
+                    "use the second synapse or prune (`snnmap check --fix`), or train with a mask (`snnmap.train.limit_fan_in`)",
                     by_output=by_output,
                 )
 
@@ -153,7 +153,7 @@ def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 memory.max_fan_out,
                 name,
                 "the memory stores fewer weights from one neuron",
-                "prune weights or clone the neuron",
+                "clone the neuron or prune weights (`snnmap check --fix`)",
                 by_input=name == MemoryKind.INPUT.weights_name,
             )
 
@@ -178,7 +178,7 @@ def check_words(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                     limit=Amount(memory.max_words),
                     unit="words",
                     least=Least(do="prune", n=matrix.nnz - memory.max_words, what="weights", of=matrix.nnz),
-                    fix="prune weights or make layers sparser",
+                    fix="use the second synapse or prune weights (`snnmap check --fix`), or make layers sparser",
                 )
 
 
@@ -204,7 +204,7 @@ def check_synapses(subject: OnChip[Network]) -> Iterator[Finding]:
                 limit=Amount(limit),
                 unit="synapses",
                 least=Least(do="drop", n=population.n_synapses - limit, what="synapses", of=population.n_synapses),
-                fix="train with fewer synapses",
+                fix="merge synapses of one decay (`snnmap check --fix`), or train with fewer (`snnmap.nn.LIF(n_synapses=...)`)",
             )
 
 
@@ -221,7 +221,14 @@ def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     mapped = subject.of
     reached = subject.chip.inputs.reach.slots(mapped.hidden.size)
     slots = np.unique(np.concatenate([matrix.indices for matrix in mapped.weights(MemoryKind.INPUT)]))
-    yield from _report_reach(mapped, slots, reached, "takes inputs", "take inputs", "let fewer neurons take inputs")
+    yield from _report_reach(
+        mapped,
+        slots,
+        reached,
+        "takes inputs",
+        "take inputs",
+        "let fewer neurons take inputs, or take a chip that reaches more (`snnmap chips`)",
+    )
 
 
 @rule("SNN209", "output-slot-out-of-reach", MappedNetwork)
@@ -238,7 +245,14 @@ def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     mapped = subject.of
     read = subject.chip.outputs.reach.slots(mapped.hidden.size)
     slots = np.unique(np.concatenate([matrix.rows for matrix in mapped.weights(MemoryKind.OUTPUT)]))
-    yield from _report_reach(mapped, slots, read, "is read by outputs", "be read", "let outputs read fewer neurons")
+    yield from _report_reach(
+        mapped,
+        slots,
+        read,
+        "is read by outputs",
+        "be read",
+        "let outputs read fewer neurons, or take a chip that reaches more (`snnmap chips`)",
+    )
 
 
 @rule("SNN210", "bias-missing", Network)
@@ -261,7 +275,7 @@ def check_bias(subject: OnChip[Network]) -> Iterator[Finding]:
                 measured=Amount(np.abs(population.bias[start:stop]).max(), ".4g"),
                 limit=Amount(0),
                 least=Least(do="drop", n=stop - start, what="biases"),
-                fix="train without biases or choose another chip",
+                fix="train without biases (`torch.nn.Linear(bias=False)`) or choose another chip (`snnmap chips`)",
             )
 
 
@@ -284,7 +298,7 @@ def check_alias(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
             measured=Amount(used.size),
             limit=Amount(0),
             unit="aliases",
-            fix="repeat the projections instead",
+            fix="repeat the projections instead (`snnmap.Projection`)",
         )
 
 
@@ -305,7 +319,7 @@ def check_readout(subject: OnChip[Network]) -> Iterator[Finding]:
                 message="the chip cannot read this from its outputs",
                 measured=port.readout,
                 limit=", ".join(subject.chip.outputs.readouts),
-                fix="read something that the chip shows",
+                fix="read something that the chip shows (`snnmap.OutputPort(readout=...)`)",
             )
 
 

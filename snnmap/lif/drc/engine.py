@@ -100,7 +100,7 @@ def _run_rule(entry: Rule, subject: OnChip[_SubjectT]) -> Iterator[Diagnostic]:
                 severity=Severity.ERROR,
                 location=Location(),
                 message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
-                fix="report this as a defect of snnmap",
+                fix="report this as a defect of snnmap, with what `snnmap --version` says",
             )
         )
     yield from entry.sign(found)

@@ -11,6 +11,7 @@ from snnmap.network import Network, Population, describe_reset, resets_as
 
 __all__: list[str] = []
 
+_DECAYS = "give positive time constants (`snnmap.Population.create(alpha=..., beta=...)`)"
 _POSITIVE = Amount(0.0, words="> 0")
 
 
@@ -27,13 +28,13 @@ def check_threshold(subject: OnChip[Network]) -> Iterator[Finding]:
     network = subject.of
     silent = {name for port in network.outputs if port.readout != "spikes" for name in port.populations}
     for population in network.populations:
-        fix = "keep thresholds positive in training"
+        fix = "keep thresholds positive in training (`snnmap.nn.LIF(threshold=...)`)"
         yield from _runs(
             population, population.threshold, population.threshold <= 0, _POSITIVE, "the threshold is not positive", fix
         )
         if population.name not in silent:
             never = np.isposinf(population.threshold)
-            fix = "give it a finite threshold, or read its potential"
+            fix = "give it a finite threshold, or read its potential (`snnmap.OutputPort(readout='potential')`)"
             yield from _runs(
                 population, population.threshold, never, "finite", "the neuron never fires and its potential is not read", fix
             )
@@ -54,7 +55,7 @@ def check_decay(subject: OnChip[Network]) -> Iterator[Finding]:
         for name, row in rows.items():
             for wrong, bound in ((row < 0, 0.0), (row > 1, 1.0)):
                 limit = Amount(bound, words="0..1")
-                yield from _runs(population, row, wrong, limit, f"{name} is not a decay factor", "give positive time constants")
+                yield from _runs(population, row, wrong, limit, f"{name} is not a decay factor", _DECAYS)
 
 
 @rule("SNN403", "reset-not-subtract", Network, stops_folding=True)
@@ -76,7 +77,7 @@ def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
                 message=f"the chip resets {describe_reset(family)}",
                 measured="subtract" if population.reset == "subtract" else f"reset to {population.reset}",
                 limit="subtract" if family.reset == "subtract" else "reset to zero",
-                fix=f"train with reset {describe_reset(family)}",
+                fix=f"train with reset {describe_reset(family)}, or take a chip with the model's (`snnmap chips`)",
             )
 
 
@@ -112,7 +113,7 @@ def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
                 measured=Amount(int(part[np.argmax(np.abs(part - limit))])),
                 limit=Amount(bound),
                 unit="spikes a step",
-                fix=f"train with max_count={limit} (Rockpool: max_spikes_per_dt={limit}), where the framework has such a limit",
+                fix=f"train with `snnmap.nn.LIF(max_count={limit})` (Rockpool: max_spikes_per_dt={limit}), where it has such",
                 severity=severity,
             )
 

@@ -16,6 +16,7 @@ _GAIN_TOLERANCE = 0.01
 _INPUT_ERROR_LIMIT = 0.25
 _SMALLEST_ALPHA = 0.25
 _LOST_SHARE_LIMIT = 0.01
+_TRAIN_ALPHA, _CARRY = "train with alpha of 0.5 or more", "let `snnmap check --fix` give the neurons one"
 _LARGEST, _SMALLEST = 1e30, 1e-30
 
 
@@ -40,7 +41,7 @@ def check_finite(subject: OnChip[Network]) -> Iterator[Finding]:
                 message=f"{wrong.size} weights are not finite, the first at [{row}, {column}]",
                 measured=Amount(projection.weights.data[wrong[0]]),
                 limit=Amount(_LARGEST, ".0e"),
-                fix="find where training made it",
+                fix="find where training made it (`torch.autograd.set_detect_anomaly`)",
             )
     for population in network.populations:
         yield from _wild_parameters(population)
@@ -62,7 +63,7 @@ def _wild_parameters(population: Population) -> Iterator[Finding]:
                     ".0e",
                     words=f"{_SMALLEST:.0e}..{_LARGEST:.0e}" if name == "threshold" else "",
                 ),
-                fix="find where training made it",
+                fix="find where training made it (`torch.autograd.set_detect_anomaly`)",
             )
 
 
@@ -94,7 +95,7 @@ def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
                     measured=Amount(float(row[start:stop].min())),
                     limit=Amount(_SMALLEST_ALPHA),
                     unit="of the current kept a step",
-                    fix=network.provenance.get("fix of synapses without memory", "train with alpha of 0.5 or more"),
+                    fix=f"{network.provenance.get('fix of synapses without memory', _TRAIN_ALPHA)}, or {_CARRY}",
                 )
 
 
@@ -130,7 +131,7 @@ def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
                     measured=Amount(values[worst], ".6g"),
                     limit=Amount(coded[worst], ".6g"),
                     unit="of the state kept a step",
-                    fix=f"train with decays of {family.decay_formula}",
+                    fix=f"train with decays of {family.decay_formula}, or take the nearest (`snnmap check --fix --strict`)",
                 )
 
 
@@ -155,7 +156,7 @@ def check_lost(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
                 measured=Amount(error.lost_share, ".1%"),
                 limit=Amount(_LOST_SHARE_LIMIT, ".0%"),
                 unit="of what arrives at the neuron",
-                fix="train with weights of one order of magnitude",
+                fix="train with weights of one order of magnitude, or prune small ones (`torch.nn.utils.prune.l1_unstructured`)",
                 severity=Severity.ERROR if everything else None,
             )
 
@@ -178,7 +179,7 @@ def check_clipped(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
                 measured=Amount(error.n_clipped),
                 limit=Amount(0),
                 unit="values",
-                fix="train with values nearer to the threshold",
+                fix="train with values nearer to the threshold (`snnmap.nn.LIF(threshold=...)`)",
             )
 
 
@@ -211,7 +212,7 @@ def check_input_error(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
                 measured=Amount(errors[chosen].max(), ".1%"),
                 limit=Amount(_INPUT_ERROR_LIMIT, ".1%"),
                 unit="of the threshold",
-                fix="calibrate with data or train with smaller weights",
+                fix="calibrate with data (`--calibration`) or train with smaller weights",
             )
 
 
@@ -233,7 +234,7 @@ def check_integers(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 message="this is not an integer that the chip holds",
                 measured=measured,
                 limit=limit,
-                fix="train the layers of a memory with one shift and the chip's widths",
+                fix="train the layers of a memory with one shift and the chip's widths (`snnmap.train.to_chip_exact`)",
             )
 
 

@@ -37,7 +37,7 @@ def check_loops(subject: OnChip[Network]) -> Iterator[Finding]:
             limit=Amount(loop.needed_steps),
             unit="steps around the loop",
             least=Least(do="lengthen it by", n=loop.needed_steps - loop.delay_steps, what="steps"),
-            fix="give a projection of the loop a longer delay, or ask for stretching (--stretch-loops)",
+            fix="give a projection of the loop a longer delay (`snnmap check --fix`), or ask for stretching (`--stretch-loops`)",
         )
 
 
@@ -63,7 +63,7 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
             limit=Amount(0),
             unit="relays",
             least=Least(do="do without", n=mapped.n_relays, what="relays", instead=_leave_out(mapped)),
-            fix="remove skip connections or choose another chip",
+            fix="remove skip connections or choose another chip (`snnmap chips`)",
         )
     repeated = {mapped.table.sources[source] for source in mapped.table.hidden_source[mapped.table.hidden_hop > 0].tolist()}
     for port in mapped.inputs:
@@ -74,7 +74,7 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 measured=Amount(chip.inputs.max_count),
                 limit=Amount(chip.hidden.max_count),
                 unit="spikes a step",
-                fix="remove skip connections from the input or choose another chip",
+                fix="remove skip connections from the input or choose another chip (`snnmap chips`)",
             )
 
 

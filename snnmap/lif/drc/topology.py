@@ -11,6 +11,9 @@ from snnmap.network import Network, Population, Projection, expand_terms, is_sou
 
 __all__: list[str] = []
 
+_READ_APART = "read it through an output population of its own"
+_CLONE = "let `snnmap check --fix` clone it: what is read then keeps no targets"
+
 
 @rule("SNN105", "unreachable-neuron", Network, Severity.WARNING)
 def check_reachable(subject: OnChip[Network]) -> Iterator[Finding]:
@@ -28,9 +31,7 @@ def check_reachable(subject: OnChip[Network]) -> Iterator[Finding]:
     awake = {port.name: np.ones(port.size, np.bool_) for port in network.inputs}
     awake |= {p.name: p.bias > 0 for p in network.populations}
     reached = _spread(network, awake, forwards=True)
-    yield from _report_runs(
-        network, lambda p: ~reached[p.name], "no input or bias leads to these neurons", "connect or remove them"
-    )
+    yield from _report_runs(network, lambda p: ~reached[p.name], "no input or bias leads to these neurons", "connect")
 
 
 @rule("SNN106", "dead-neuron", Network, Severity.WARNING)
@@ -55,7 +56,7 @@ def check_dead(subject: OnChip[Network]) -> Iterator[Finding]:
     def is_dead(population: Population) -> BoolArray:
         return ~driven[population.name] & np.isfinite(population.threshold)
 
-    yield from _report_runs(network, is_dead, "no positive weight or bias drives these neurons", "remove or retrain them")
+    yield from _report_runs(network, is_dead, "no positive weight or bias drives these neurons", "retrain")
 
 
 @rule("SNN107", "unread-neuron", Network, Severity.WARNING)
@@ -74,9 +75,7 @@ def check_read(subject: OnChip[Network]) -> Iterator[Finding]:
     read = {part.name: np.zeros(part.size, np.bool_) for part in network.inputs}
     read |= {p.name: np.full(p.size, p.name in network.output_populations) for p in network.populations}
     used = _spread(network, read, forwards=False)
-    yield from _report_runs(
-        network, lambda p: ~used[p.name], "no path leads from these neurons to an output", "read or remove them"
-    )
+    yield from _report_runs(network, lambda p: ~used[p.name], "no path leads from these neurons to an output", "read")
 
 
 @rule("SNN108", "input-straight-to-output", Network, stops_folding=True)
@@ -98,7 +97,7 @@ def check_input_to_output(subject: OnChip[Network]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(projection),
                 message=f"an input projects straight to output population '{projection.post}'",
-                fix="put a hidden population between them",
+                fix="put a hidden population between them (`snnmap.Population.create`)",
             )
 
 
@@ -121,7 +120,7 @@ def check_output_feeds_back(subject: OnChip[Network]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(projection),
                 message=f"output population '{name}' projects to '{projection.post}'",
-                fix=network.provenance.get("fix of outputs that feed back", "read it through an output population of its own"),
+                fix=f"{network.provenance.get('fix of outputs that feed back', _READ_APART)}, or {_CLONE}",
             )
 
 
@@ -140,13 +139,17 @@ def check_not_empty(subject: OnChip[Network]) -> Iterator[Finding]:
     network = subject.of
     hidden = [p.name for p in network.populations if p.name not in network.output_populations]
     for what, parts in (
-        ("an input port", network.inputs),
-        ("a hidden population", hidden),
-        ("an output population", network.output_populations),
+        ("an input port (`snnmap.InputPort`)", network.inputs),
+        ("a hidden population (`snnmap.Population.create`)", hidden),
+        ("an output population (`snnmap.OutputPort(populations=...)`)", network.output_populations),
     ):
         if not parts:
             yield Finding(
-                location=Location(), message=f"the network lacks {what}", measured=Amount(0), limit=Amount(1), fix=f"add {what}"
+                location=Location(),
+                message=f"the network lacks {what.partition(' (')[0]}",
+                measured=Amount(0),
+                limit=Amount(1),
+                fix=f"add {what}",
             )
     yield from _empty_parts(network)
 
@@ -154,18 +157,35 @@ def check_not_empty(subject: OnChip[Network]) -> Iterator[Finding]:
 def _empty_parts(network: Network) -> Iterator[Finding]:
     for port in network.inputs:
         if port.size < 1:
-            yield _empty(Location(port=port.name), "the input port has no channels", port.size, "channels")
+            yield _empty(
+                Location(port=port.name), "the input port has no channels", port.size, "channels", "`snnmap.InputPort(size=...)`"
+            )
     for population in network.populations:
         if population.size < 1:
             location = Location(population=population.name, source=population.source)
-            yield _empty(location, "the population has no neurons", population.size, "neurons")
+            yield _empty(
+                location, "the population has no neurons", population.size, "neurons", "`snnmap.Population.create(size=...)`"
+            )
     for output in network.outputs:
         if not output.populations:
-            yield _empty(Location(port=output.name), "the output port reads no population", 0, "populations")
+            yield _empty(
+                Location(port=output.name),
+                "the output port reads no population",
+                0,
+                "populations",
+                "`snnmap.OutputPort(populations=...)`",
+            )
 
 
-def _empty(location: Location, message: str, size: int, unit: str) -> Finding:
-    return Finding(location=location, message=message, measured=Amount(size), limit=Amount(1), unit=unit, fix="remove it")
+def _empty(location: Location, message: str, size: int, unit: str, how: str) -> Finding:
+    return Finding(
+        location=location,
+        message=message,
+        measured=Amount(size),
+        limit=Amount(1),
+        unit=unit,
+        fix=f"remove it, or fill it ({how})",
+    )
 
 
 @rule("SNN111", "delay-too-long", Network, stops_folding=True)
@@ -190,7 +210,7 @@ def check_delays(subject: OnChip[Network]) -> Iterator[Finding]:
                 limit=Amount(limit),
                 unit="steps",
                 least=Least(do="shorten it by", n=projection.delay_steps - limit, what="steps", of=projection.delay_steps),
-                fix="shorten the delay or take longer steps",
+                fix="shorten the delay (`snnmap.Projection(delay_steps=...)`) or take longer steps",
             )
 
 
@@ -217,8 +237,10 @@ def _spread(network: Network, start: dict[str, BoolArray], *, forwards: bool) ->
     return marked
 
 
-def _report_runs(network: Network, wrong: Callable[[Population], BoolArray], message: str, fix: str) -> Iterator[Finding]:
+def _report_runs(network: Network, wrong: Callable[[Population], BoolArray], message: str, do: str) -> Iterator[Finding]:
     for population in network.populations:
+        is_read = population.name in network.output_populations
+        fix = f"{do} them (`snnmap.Projection`)" if is_read else f"{do} or remove them (`snnmap check --fix` removes them)"
         for start, stop in find_runs(wrong(population)):
             location = Location(population=population.name, neurons=(start, stop), source=population.source)
             yield Finding(

@@ -286,7 +286,7 @@ def test_the_limit_of_a_vanishing_current_is_where_the_rule_fires() -> None:
 
 def test_the_article_fits() -> None:
     network = extend(outputs=(replace(CLEAN.outputs[0], populations=("h1", "h2", "out")),))
-    assert [diagnostic.fix for diagnostic in find(network, "SNN110")] == ["add a hidden population"]
+    assert [diagnostic.fix for diagnostic in find(network, "SNN110")] == ["add a hidden population (`snnmap.Population.create`)"]
 
 
 def test_relays_are_told_with_the_users_module() -> None:
