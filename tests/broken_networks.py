@@ -17,6 +17,7 @@ __all__ = ["BREAKS", "break_network"]
 
 Broken = tuple[Network, Chip]
 GENERIC = load_chip("generic-4096")
+SINGLE_SPIKE = replace(load_chip("generic-4096-single"), inputs=replace(GENERIC.inputs, max_count=1))
 SINGLE_SYNAPSE = replace(GENERIC, hidden=replace(GENERIC.hidden, synapses=1))
 
 
@@ -126,7 +127,8 @@ def feed_back_output(network: Network, rng: np.random.Generator) -> Broken:
     chosen, read = _pick(network, rng), network.population(network.output_populations[0])
     weights = random_weights(rng, read.size, chosen.size, gain=0.3)
     loop = Projection(name="back", pre=read.name, post=chosen.name, weights=weights, delay_steps=int(rng.integers(8, 12)))
-    return replace(network, projections=(*network.projections, loop)), GENERIC
+    single = tuple(replace(part, max_count=np.ones(part.size, np.int64)) for part in network.populations)
+    return replace(network, populations=single, projections=(*network.projections, loop)), SINGLE_SPIKE
 
 
 BREAKS: dict[str, tuple[str, Callable[[Network, np.random.Generator], Broken]]] = {

@@ -11,7 +11,7 @@ from snnmap.network import Network, Population, Projection, expand_terms, is_sou
 
 __all__: list[str] = []
 
-_READ_APART = "read it through an output population of its own"
+_READ_APART = "read it through an output population of its own (`snnmap.Population.create`)"
 _CLONE = "let `snnmap check --fix` clone it: what is read then keeps no targets"
 
 
@@ -117,10 +117,11 @@ def check_output_feeds_back(subject: OnChip[Network]) -> Iterator[Finding]:
     outputs = set(network.output_populations)
     for projection in network.projections:
         for name in sorted(outputs & set(expand_terms(network, projection.pre))):
+            clone = [_CLONE] if (network.population(name).max_count == subject.chip.hidden.max_count).all() else []
             yield Finding(
                 location=_at(projection),
                 message=f"output population '{name}' projects to '{projection.post}'",
-                fix=f"{network.provenance.get('fix of outputs that feed back', _READ_APART)}, or {_CLONE}",
+                fix=", or ".join([network.provenance.get("fix of outputs that feed back", _READ_APART), *clone]),
             )
 
 

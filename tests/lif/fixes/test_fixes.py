@@ -1,0 +1,215 @@
+"""What each fix does to a network that it is made for, and what keeps one from being applied."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rule_cases import CASES, CLEAN, GENERIC, XYLO, chain, draw, edit, extend, limit, make_projection, residual, with_weights
+
+from snnmap.chip import Chip, load_chip
+from snnmap.core.errors import InputError
+from snnmap.lif.drc import check_network
+from snnmap.lif.fixes import FIXES, Change, Fixed, FixOptions, fix_network
+from snnmap.lif.fixes.fix import Case, Fix
+from snnmap.network import Network, draw_inputs, simulate_network
+from snnmap.pipeline import check_model, fix_model
+
+MESSAGES = Path(__file__).parents[1] / "drc" / "messages"
+STRICT = FixOptions(strict=True)
+FIXABLE = [rule for rule in CASES if "`snnmap check --fix" in (MESSAGES / f"{rule}.txt").read_text()]
+
+
+def fix(rule: str, options: FixOptions = STRICT) -> Fixed:
+    network, chip = CASES[rule][0]
+    return fix_network(network, chip, options=options)
+
+
+def names(fixed: Fixed) -> list[str]:
+    return [step.name for step in fixed.applied]
+
+
+def require_same_outputs(before: Network, after: Network) -> None:
+    rasters = draw_inputs(before.inputs, max_count=4, seed=7)
+    wanted, found = (simulate_network(network, rasters).counts for network in (before, after))
+    assert all(np.array_equal(wanted[name], found[name]) for name in before.output_populations)
+
+
+@pytest.mark.parametrize("rule", FIXABLE)
+def test_what_a_finding_says_that_fix_does_it_does(rule: str) -> None:
+    fixed = fix(rule)
+    assert fixed.applied
+    assert rule not in {found.rule for found in fixed.report.diagnostics}
+    assert fixed.report.errors == ()
+    assert check_model(fixed.network, CASES[rule][0][1]).report.is_clean
+    if all(step.exact for step in fixed.applied):
+        require_same_outputs(CASES[rule][0][0], fixed.network)
+
+
+def test_every_fix_answers_a_rule_that_says_so_and_is_documented() -> None:
+    assert {rule for found in FIXES.values() for rule in found.answers} == {*FIXABLE, "SNN109"}
+    assert all(len(found.text.split("\n\n")) == 2 for found in FIXES.values())
+
+
+@pytest.mark.parametrize("rule", FIXABLE)
+def test_with_exact_fixes_only_no_count_changes(rule: str) -> None:
+    fixed = fix(rule, FixOptions(strict=True, exact_only=True))
+    assert all(step.exact and step.difference.n_differing == 0 for step in fixed.applied)
+    require_same_outputs(CASES[rule][0][0], fixed.network)
+
+
+def test_warnings_are_mended_by_exact_fixes_unless_strict() -> None:
+    assert names(fix("SNN503", FixOptions())) == []
+    assert names(fix("SNN503")) == ["code-decays"]
+    assert names(fix("SNN106", FixOptions())) == ["drop-neurons"]
+
+
+def test_a_clean_network_stays_as_it_is() -> None:
+    fixed = fix_network(CLEAN, XYLO)
+    assert (fixed.network, fixed.applied, fixed.refused) == (CLEAN, (), ())
+
+
+@pytest.mark.parametrize("rule", ["SNN101", "SNN103", "SNN401", "SNN402", "SNN501"])
+def test_a_network_without_a_meaning_stays_as_it_is(rule: str) -> None:
+    network, chip = CASES[rule][0]
+    fixed = fix_network(network, chip)
+    assert (fixed.network is network, fixed.applied) == (True, ())
+
+
+def test_neurons_of_a_sum_are_dropped() -> None:
+    network = residual()
+    silenced = with_weights("h1->h2", lambda weights: np.where(np.arange(5) == 2, -weights, weights), network)
+    fixed = fix_network(silenced, XYLO)
+    assert names(fixed) == ["drop-neurons"]
+    assert fixed.network.population("h2").size == 4
+    require_same_outputs(silenced, fixed.network)
+
+
+def test_a_dead_output_stays() -> None:
+    dead = with_weights("h2->out", lambda weights: np.where(np.arange(2) == 1, -weights, weights))
+    fixed = fix_network(dead, XYLO)
+    assert fixed.network == dead
+    assert "snnmap check --fix" not in next(found.fix for found in fixed.report.diagnostics if found.rule == "SNN106")
+
+
+def test_the_last_hidden_population_stays() -> None:
+    """A fix that breaks another rule is taken back, and that is told."""
+    still = with_weights("in->h1", lambda weights: -weights)
+    fixed = fix_network(still, XYLO)
+    assert [part.name for part in fixed.network.populations] == ["h2", "out"]
+    assert [step.refused.partition(" (")[0] for step in fixed.refused] == ["it breaks SNN110"]
+
+
+def narrow_outputs(n: int) -> Chip:
+    return limit(GENERIC, "output_weights", max_fan_in=n)
+
+
+def test_kept_weights_are_those_that_contribute_most() -> None:
+    """Outputs have one synapse, so that weights must go; one input of ten times the weight but of a silent source is no loss."""
+    quiet = with_weights("in->h1", lambda weights: np.where(np.arange(5) == 4, 1e-6, weights), chain(3, 5, 2))
+    loud = with_weights("h1->out", lambda weights: np.where(np.arange(5)[:, np.newaxis] == 4, 10.0, weights), quiet)
+    fixed = fix_network(loud, narrow_outputs(4), options=FixOptions(fix_only=("prune",)))
+    (out,) = [part for part in fixed.network.projections if part.post == "out"]
+    assert sorted(set(out.weights.rows.tolist())) == [0, 1, 2, 3]
+    assert fixed.applied[0].difference.n_differing == 0
+
+
+def test_the_refit_makes_up_for_what_is_dropped() -> None:
+    """Two sources that fire alike: the kept one takes the other's weight, and no output changes."""
+    twins = with_weights("in->h1", lambda weights: np.where(np.arange(5) == 1, weights[:, :1], weights), chain(3, 5, 2))
+    alone = np.where(np.isin(np.arange(5), (0, 1))[:, np.newaxis], 0.3, 0.0) * np.ones((5, 2))
+    fixed = fix_network(
+        with_weights("h1->out", lambda _: alone, twins), narrow_outputs(1), options=FixOptions(fix_only=("prune",))
+    )
+    (out,) = [part for part in fixed.network.projections if part.post == "out"]
+    np.testing.assert_allclose(out.weights.data, 0.6, rtol=0.01)
+    assert "refitted" in fixed.applied[0].done
+
+
+def test_as_many_weights_are_pruned_as_the_finding_says() -> None:
+    for chip in (narrow_outputs(3), limit(GENERIC, "output_weights", max_words=6), limit(XYLO, "input_weights", max_fan_out=4)):
+        (found,) = check_model(CLEAN, chip).report.errors
+        fixed = fix_network(CLEAN, chip, options=FixOptions(fix_only=("prune",)))
+        n_before, n_after = (sum(part.weights.nnz for part in network.projections) for network in (CLEAN, fixed.network))
+        assert found.least is not None
+        assert n_before - n_after == found.least.n
+
+
+def test_more_than_two_synapses_hold_is_moved_as_far_as_it_goes_and_pruned() -> None:
+    fixed = fix_network(CLEAN, limit(GENERIC, "recurrent_weights", max_fan_in=2))
+    assert names(fixed) == ["second-synapse", "prune"]
+    lengths = [part.weights.column_lengths for part in fixed.network.projections if part.post == "h2"]
+    assert np.array_equal(lengths, [[2] * 4, [2] * 4])
+
+
+def test_clones_share_the_targets_of_several_populations() -> None:
+    chip = limit(XYLO, "recurrent_weights", max_fan_out=4)
+    network = chain(3, 4, 4, 4, 4, 2)
+    wider = extend(make_projection("h1", "h3", draw(4, 4), delay_steps=2), network=network)
+    fixed = fix_network(wider, chip)
+    assert set(names(fixed)) == {"clone"}
+    assert fixed.report.errors == ()
+    require_same_outputs(wider, fixed.network)
+
+
+def test_clones_without_end_are_not_begun() -> None:
+    recurrent = extend(make_projection("h1", "h1", 0.1 * draw(5, 5), delay_steps=1))
+    fixed = fix_network(recurrent, limit(XYLO, "recurrent_weights", max_fan_out=4))
+    assert names(fixed) == ["prune"]
+    assert fixed.report.errors == ()
+
+
+def test_an_output_that_feeds_back_is_cloned_where_hidden_neurons_send_as_many_spikes() -> None:
+    back = extend(make_projection("out", "h1", 0.1 * draw(2, 5), delay_steps=3))
+    assert names(fix_network(back, XYLO)) == []
+    single = replace(back, populations=tuple(replace(part, max_count=np.ones(part.size, int)) for part in back.populations))
+    chip = load_chip("generic-4096-single")
+    (found,) = check_network(single, chip).errors
+    assert "`snnmap check --fix`" in found.fix
+    fixed = fix_network(single, chip)
+    assert names(fixed) == ["clone-outputs"]
+    assert fixed.report.errors == ()
+    require_same_outputs(single, fixed.network)
+
+
+def test_a_fix_that_calls_itself_exact_and_is_not_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(case: Case) -> Change | None:
+        change = FIXES["drop-neurons"].apply(case)
+        assert change is not None
+        scaled = tuple(
+            replace(part, weights=part.weights.with_data(1.5 * part.weights.data)) for part in change.network.projections
+        )
+        return replace(change, network=replace(change.network, projections=scaled))
+
+    network, chip = CASES["SNN106"][0]
+    wrong = Fix(name="wrong", answers=("SNN106",), exact=True, apply=spoil, text="")
+    monkeypatch.setitem(FIXES, "wrong", wrong)
+    fixed = fix_network(network, chip, options=FixOptions(fix_only=("wrong",)))
+    assert (fixed.network, fixed.applied) == (network, ())
+    (step,) = fixed.refused
+    assert (step.refused, step.difference.n_differing > 100) == ("it is not exact here", True)
+
+
+def test_potentials_that_are_read_are_compared_too() -> None:
+    network, chip = CASES["SNN106"][0]
+    read = edit(
+        "outputs", "port", readout="potential", network=edit("populations", "out", threshold=np.full(2, np.inf), network=network)
+    )
+    fixed = fix_network(read, chip)
+    assert names(fixed) == ["drop-neurons"]
+    assert fixed.applied[0].difference.readout < 1e-12
+
+
+def test_an_unknown_fix_is_refused() -> None:
+    with pytest.raises(InputError, match="did you mean 'prune'"):
+        FixOptions(fix_only=("prun",))
+
+
+def test_a_model_is_fixed_on_its_calibration_data_and_the_network_says_what_was_done() -> None:
+    network, chip = CASES["SNN204"][0]
+    data = np.random.default_rng(0).poisson(1.0, (20, 30, 3)).clip(max=15)
+    made = fix_model(network, chip, calibration=data, fixes=FixOptions(fix_only=("prune",)))
+    assert made.source is network
+    assert made.checked.report.is_clean
+    assert "on the calibration data, 20 samples of 30 steps" in made.network.provenance["fixes"]
+    assert str(made.applied[0]) == made.network.provenance["fixes"]
