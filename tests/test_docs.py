@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from random_networks import random_network
-from rule_cases import chain, edit
+from rule_cases import CASES, chain, edit
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from snnmap.lif.drc import RULES
+from snnmap.lif.fixes import FIXES
 from snnmap.lif.program import AgreementLimits
 from snnmap.network import Network, simulate_network
 from snnmap.nn import Readout
@@ -98,6 +99,19 @@ def test_agreement_runs_as_shown(section: str, capsys: pytest.CaptureFixture[str
     exec(AGREEMENT[section], names)
     assert names["artifacts"].bitstream
     assert capsys.readouterr().out.split()[:1] in ([], ["0"])
+
+
+def test_fixes_are_all_on_their_page_which_runs_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (DOCS / "fixes.md").read_text()
+    for fix in FIXES.values():
+        does, _, _ = fix.text.partition("\n\n")
+        assert f"| `{fix.name}` | {', '.join(fix.answers)} | {'yes' if fix.exact else 'no'} | {does} |\n" in page
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    dead, _ = CASES["SNN106"][0]
+    names = {"network": dead, "raster": np.random.default_rng(0).poisson(0.5, (24, 20, 3))}
+    exec(block, names)
+    assert names["artifacts"].bitstream
+    assert "drop-neurons (exact)" in capsys.readouterr().out
 
 
 def test_every_limit_and_rule_of_agreement_is_on_its_page() -> None:

@@ -131,7 +131,7 @@ class CsrMatrix:
         taken = self.to_scipy()
         taken = taken if rows is None else taken[rows]
         taken = (taken if columns is None else taken[:, columns]).tocoo()
-        return CsrMatrix.from_triplets(*taken.coords, taken.data, taken.shape)
+        return CsrMatrix.from_triplets(taken.row, taken.col, taken.data, taken.shape)
 
     def with_data(self, data: npt.ArrayLike) -> "CsrMatrix":
         """Return the same pattern with other weights, ``(nnz,)``."""

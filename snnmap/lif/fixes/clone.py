@@ -60,7 +60,7 @@ def clone_outputs(case: Case) -> Change | None:
     """
     outputs = set(case.network.output_populations)
     sources = {leaf for part in case.network.projections for leaf in expand_terms(case.network, part.pre)}
-    network, told, origins = case.network, [], {}
+    network, told, origins = case.network, [], dict[str, Origin]()
     for name in sorted(outputs & sources):
         if (network.population(name).max_count != case.chip.hidden.max_count).any():
             continue
@@ -103,7 +103,7 @@ def _split(network: Network, name: str, shares: Mapping[str, IntArray]) -> Chang
         shares: ``(nnz,)`` by projection: the clone that takes each weight, 0 for the neuron itself.
     """
     population = network.population(name)
-    taken = {part.name for part in (*network.populations, *network.inputs, *network.sums)}
+    taken = set(network.source_sizes)
     clones: dict[int, Origin] = {}
     for number in range(1, 1 + max((int(share.max(initial=0)) for share in shares.values()), default=0)):
         rows = [part.weights.rows[shares[part.name] == number] for part in network.projections if part.name in shares]

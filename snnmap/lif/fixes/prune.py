@@ -39,13 +39,14 @@ def prune_weights(case: Case) -> Change | None:
     dropped = _choose(words, _score(words, counts), case, case.mapped)
     if not dropped.any():
         return None
-    plain, fitted = (
-        words.put(network, lambda place, part, data=data: [replace(part, weights=words.matrix(place, ~dropped, data))])
-        for data in (words.data, _refit(words, dropped, counts))
-    )
+    plain, fitted = (_drop(network, words, dropped, data) for data in (words.data, _refit(words, dropped, counts)))
     best = min(plain, fitted, key=lambda made: compare_networks(case.network, made, {}, case.trial.rasters).readout)
     refitted = " and the others refitted" if best is fitted else ""
     return Change(network=best, done=f"weights that contribute least are gone{refitted}: {_tell(words, dropped)}")
+
+
+def _drop(network: Network, words: Words, dropped: BoolArray, data: FloatArray) -> Network:
+    return words.put(network, lambda place, part: [replace(part, weights=words.matrix(place, ~dropped, data))])
 
 
 def _list_posts(case: Case) -> set[str]:

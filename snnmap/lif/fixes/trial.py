@@ -137,7 +137,7 @@ def _compare_port(wanted: Recording, found: Recording, names: Iterable[str], rea
 
 def _read(run: Recording, name: str, readout: Readout) -> FloatArray:
     if readout == "spikes":
-        return run.counts[name].sum(axis=1).astype(np.float64)
+        return np.asarray(run.counts[name].sum(axis=1), np.float64)
     if readout == "current":
         return np.asarray(run.currents[name].sum(axis=2), np.float64)
     return np.asarray(run.potentials[name], np.float64)

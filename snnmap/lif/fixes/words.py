@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,7 @@ class Words:
         """A number for each weight, the same for those from one neuron, channel or relay in one memory, ``(n,) int64``."""
         return self._number(((part.pre, route) for part, route in self._pairs()), self.row)
 
-    def spread(self, values: Iterable[object]) -> npt.NDArray[np.generic]:
+    def spread(self, values: Iterable[object]) -> npt.NDArray[Any]:
         """Return a value for each weight, from one for each projection."""
         return np.array([*values])[self.projection]
 
