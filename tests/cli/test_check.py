@@ -73,6 +73,16 @@ def test_a_place_of_many_neurons_is_one_finding(run: Run, scattered: Path) -> No
     assert ["1", "17", "SNN105", "unreachable-neuron", "population", "'h1'"] in rows
 
 
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_the_least_that_would_do_is_a_table(run: Run, model: Path, form: str) -> None:
+    result = run("check", model, "-c", "toy-4", "--least", "--format", form)
+    rows = [line.replace("\\", "").replace("|", " ").split() for line in result.out.splitlines()]
+    assert ["toy-4", "SNN201", "port", "'in'", "drop", "1", "channels", "33.3%"] in rows
+    found = json.loads(run("check", model, "-c", "toy-4", "--format", "json").out)["diagnostics"]
+    least = {entry["rule"]: entry["least"] for entry in found}
+    assert least["SNN201"] == {"do": "drop", "n": 1, "what": "channels", "of": 3, "instead": ""}
+
+
 def test_strict_fails_on_warnings(run: Run, scattered: Path) -> None:
     assert [run("check", scattered, *XYLO, *strict).code for strict in ((), ("--strict",))] == [0, 1]
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
-def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name: str | None = None) -> Network:
+def load(
+    module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name: str | None = None, merge_linear: bool = False
+) -> Network:
     """Turn a torch module into a network that gives the same spike counts, layer for layer.
 
     The module may be a ``Sequential``, use :class:`snnmap.nn.Residual`, or have any ``forward`` of one or several inputs
@@ -33,6 +35,8 @@ def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name:
         module: to read.
         input_sizes: channels of each input of ``forward``; found from the first layer where left out.
         name: of the network; the module's class name where left out.
+        merge_linear: multiply the weights of Linear layers that follow each other without neurons between, instead of refusing
+            them: the same but for the rounding of a product of float64 matrices.
 
     Returns:
         The network: populations named by module path, projections in float64.
@@ -49,7 +53,7 @@ def load(module: "nn.Module", *, input_sizes: Sequence[int] | None = None, name:
     module = module.model if isinstance(module, LeadIn) else module
     name = name or type(module).__name__
     module = torch.nn.Sequential(module) if isinstance(module, _leaves()) else module
-    network = _Reader(module, input_sizes, name, torch.__version__).read()
+    network = _Reader(module, input_sizes, name, torch.__version__, merge_linear=merge_linear).read()
     if not network.integers or is_aligned:
         return network
     return replace(network, provenance={**network.provenance, "starts": "with its input"})
@@ -83,8 +87,10 @@ class _Currents:
 class _Reader:
     """Walks the module's operations in order and collects the parts of the network."""
 
-    def __init__(self, module: "nn.Module", input_sizes: Sequence[int] | None, name: str, version: str) -> None:
-        self.module, self.name, self.version = module, name, version
+    def __init__(
+        self, module: "nn.Module", input_sizes: Sequence[int] | None, name: str, version: str, *, merge_linear: bool
+    ) -> None:
+        self.module, self.name, self.version, self.merge_linear = module, name, version, merge_linear
         self.modules = dict(module.named_modules())
         self.given_sizes = list(input_sizes) if input_sizes is not None else None
         self.sizes: dict[str, int | None] = {}
@@ -179,15 +185,31 @@ class _Reader:
         )
 
     def _read_linear(self, path: str, module: "nn.Linear", value: Any) -> _Currents:
-        if not isinstance(value, _Counts):
-            raise FrontendError(
-                "two Linear layers follow each other without neurons between",
-                where=f"module '{path}'",
-                fix="multiply their weights into one layer",
-            )
+        if isinstance(value, _Currents):
+            return self._merge_linear(path, module, value)
         self._learn_size(value.source, module.in_features, path)
         bias = np.zeros(module.out_features) if module.bias is None else as_array(module.bias)
         return _Currents((_Term(value, as_array(module.weight).T, path),), bias)
+
+    def _merge_linear(self, path: str, module: "nn.Linear", before: _Currents) -> _Currents:
+        """Multiply the weights of a Linear layer into those of the layer before it: ``x W1 W2``."""
+        if not self.merge_linear:
+            raise FrontendError(
+                "two Linear layers follow each other without neurons between",
+                where=f"module '{path}'",
+                fix="multiply their weights into one layer, as merge_linear=True (--read merge_linear=True) does",
+            )
+        if before.bias.size != module.in_features:
+            raise FrontendError(
+                "a Linear layer does not fit the one before it",
+                where=f"module '{path}'",
+                measured=str(module.in_features),
+                limit=str(before.bias.size),
+                fix="give it as many inputs as that has outputs",
+            )
+        weights = as_array(module.weight).T
+        bias = before.bias @ weights + (0.0 if module.bias is None else as_array(module.bias))
+        return _Currents(tuple(_Term(term.counts, term.weights @ weights, path) for term in before.terms), bias)
 
     def _read_neurons(self, path: str, module: Any, value: Any) -> _Counts:
         width = module.n_synapses * module.size

@@ -147,3 +147,22 @@ class Summed(nn.Module):
 def test_what_has_no_counterpart_is_named(model: nn.Module, message: str) -> None:
     with pytest.raises(FrontendError, match=message):
         load(model)
+
+
+def test_linear_layers_in_a_row_are_multiplied_where_that_is_asked_for() -> None:
+    torch.manual_seed(0)
+    first, second = nn.Linear(3, 4), nn.Linear(4, 5)
+    neurons = LIF(5, alpha=0.0, beta=0.5)
+    merged = nn.Linear(3, 5)
+    with torch.no_grad():
+        merged.weight.copy_(second.weight @ first.weight)
+        merged.bias.copy_(second.weight @ first.bias + second.bias)
+    read = load(nn.Sequential(first, second, neurons), merge_linear=True)
+    wanted = load(nn.Sequential(merged, neurons))
+    np.testing.assert_allclose(read.projections[0].weights.to_dense(), wanted.projections[0].weights.to_dense(), atol=1e-6)
+    np.testing.assert_allclose(read.populations[0].bias, wanted.populations[0].bias, atol=1e-6)
+
+
+def test_linear_layers_that_do_not_fit_are_not_multiplied() -> None:
+    with pytest.raises(FrontendError, match="does not fit the one before it"):
+        load(nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2), LIF(2)), merge_linear=True)
