@@ -1,4 +1,4 @@
-"""What models of other frameworks lose on the way to the bitstream: straight, and after training on. About 8 minutes.
+"""What models of other frameworks lose on the way to the bitstream: straight, and after training on. About 18 minutes.
 
 Four models: snnTorch's ``RSynaptic`` on heart beats (simulated, see ``heart_beats``), Rockpool's ``SynNet`` on spoken vowels,
 read by spikes and by potentials, and a convolutional network of snnTorch's ``Leaky`` on event digits (scikit-learn's digits,
