@@ -199,7 +199,7 @@ def require_structure(network: Network) -> None:
             ...
         snnmap.core.errors.DesignRuleError: 1 design rule violation
         error SNN101 [unknown-name] projection 'first': the source 'in' does not exist
-            fix: name an existing population or port
+            fix: name an existing population or port (`snnmap.Projection(pre=..., post=...)`)
     """
     problems = _find_problems(network)
     if problems:
