@@ -20,6 +20,19 @@ def test_dense_round_trip_and_transpose(dense: np.ndarray) -> None:
     assert np.array_equal(matrix.column_lengths, (dense != 0).sum(axis=0))
 
 
+@pytest.mark.parametrize("n", [1, 3, 40])
+@pytest.mark.parametrize("seed", range(5))
+def test_few_and_many_products_add_up_to_the_same_bits(seed: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = CsrMatrix.from_dense(rng.normal(0, 10.0 ** rng.integers(-8, 8), (50, 7)) * (rng.random((50, 7)) < 0.7))
+    values = rng.poisson(0.8, (n, 50)).astype(np.float64)
+    few = matrix.build_product(n)(values)
+    monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
+    many = matrix.build_product(n)(values)
+    assert few.shape == many.shape == (n, 7)
+    assert few.tobytes() == many.tobytes()
+
+
 @given(matrices, st.integers(0, 2**32 - 1))
 def test_triplets_in_any_order_add_up(dense: np.ndarray, seed: int) -> None:
     rows, columns = np.indices(dense.shape).reshape(2, -1)

@@ -25,7 +25,7 @@ def memories_of(mapped: MappedNetwork) -> tuple[tuple[str, WeightMemory, tuple[C
 def _with_own_synapses(mapped: MappedNetwork) -> CsrMatrix:
     """Add what the quantiser will add to the first recurrent matrix: each relay's synapse onto itself, where its cell has one."""
     matrix, relays = mapped.weights(MemoryKind.RECURRENT)[0], np.flatnonzero(mapped.table.hidden_hop)
-    if not any(cell.self_weight for cell in find_relay_cells(mapped.chip).values()):
+    if not relays.size or not any(cell.self_weight for cell in find_relay_cells(mapped.chip).values()):
         return matrix
     return CsrMatrix.from_triplets(
         np.concatenate([matrix.rows, relays]),
