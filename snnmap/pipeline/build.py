@@ -129,25 +129,21 @@ def compile_model(
 
 
 def _open(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
-    options, conversion, places = options or CompileOptions(), None, Places()
+    options, places = options or CompileOptions(), Places()
     if not _is_conversion(model):
         opened = open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration)
-        model, places = opened.network, opened.places
-        if opened.conversion is not None:
-            model, calibration = opened.conversion, None
-            labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
-    if _is_conversion(model):
-        conversion = model if calibration is None else None
-        calibration = model.calibration if calibration is None else calibration
-        depth = min(options.quantise.depth, model.depth)
-        options = replace(options, quantise=replace(options.quantise, depth=depth))
-        model = model.network
+        places, network = opened.places, opened.network
+        if opened.conversion is None:
+            return Task(network=network, options=options, calibration=calibration, labels=labels, conversion=None, places=places)
+        model, calibration = opened.conversion, None
+        labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
+    depth = min(options.quantise.depth, model.depth)
     return Task(
-        network=model,
-        options=options,
-        calibration=calibration,
+        network=model.network,
+        options=replace(options, quantise=replace(options.quantise, depth=depth)),
+        calibration=model.calibration if calibration is None else calibration,
         labels=labels,
-        conversion=conversion,
+        conversion=model if calibration is None else None,
         places=places,
     )
 

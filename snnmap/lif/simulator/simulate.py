@@ -86,4 +86,5 @@ def simulate_image(
 def _bound_work(program: Program, counts: IntArray) -> int:
     """Return what a run costs in which every neuron spikes in every step."""
     n_weights = sum(matrix.nnz for _, _, matrices in program.memories for matrix in matrices)
-    return counts.shape[0] * counts.shape[1] * (n_weights + _NEURON_WORK * (program.hidden.size + program.outputs.size))
+    n_neurons = program.hidden.size + program.outputs.size
+    return int(counts.shape[0] * counts.shape[1] * (n_weights + _NEURON_WORK * n_neurons))
