@@ -12,32 +12,30 @@ from snnmap.lif.program.occupancy import Occupancy, measure_occupancy
 
 __all__ = ["draw_floor_plan", "show_mapped"]
 
-_LEFT, _WIDTH, _RIGHT, _LINE = 150, 520, 170, 16
-"""Of the names, the bars and the figures behind them, and the height of a bar, in pixels."""
-_HIDDEN_LINES, _MOST_RUNS = 3, 400
+_LEFT, _WIDTH, _RIGHT = 150, 520, 170
+"""Of the names, the bars and the figures behind them, in pixels."""
+_LINE, _THIN, _GAP, _LETTER = 16, 4, 8, 7
+_MOST_RUNS = 400
 _FREE, _USED, _RELAY, _OVER = "#88888830", "#7aa6c2", "#d9a066", "#b5541c"
 
 
 def draw_floor_plan(mapped: MappedNetwork) -> Element:
-    """Draw the rows of channels and neurons by population, relays in their own colour, and the use of each memory, as SVG."""
-    table, y = mapped.table, 0
-    drawn: list[Element] = []
+    """Draw the slots in use by population and relays, below each row its use, and that of each memory, as SVG."""
+    table = mapped.table
     rows = (
-        (table.channel_source, np.zeros_like(table.channel_source), 1),
-        (table.hidden_source, table.hidden_hop, _HIDDEN_LINES),
-        (table.output_source, np.zeros_like(table.output_source), 1),
+        (table.channel_source, np.zeros_like(table.channel_source), _LINE),
+        (table.hidden_source, table.hidden_hop, 3 * _LINE),
+        (table.output_source, np.zeros_like(table.output_source), _LINE),
     )
-    occupancy = measure_occupancy(mapped)
-    for number, block in enumerate(occupancy):
-        sources, hops, n_lines = rows[number] if number < len(rows) else (np.zeros(0, np.int64), np.zeros(0, np.int64), 1)
-        height = n_lines * _LINE
-        drawn += _draw_block(block, y, height)
-        if number < len(rows):
-            drawn += _draw_row(mapped, sources, hops, _scale(block), y, height)
-        else:
-            drawn.append(_draw_bar(0, block.used * _scale(block), y, height, _USED))
-        drawn += _draw_limit(block, y, height)
-        y += height + _LINE // 2
+    drawn: list[Element] = []
+    y, occupancy = 0, measure_occupancy(mapped)
+    for block, (sources, hops, height) in zip(occupancy, rows, strict=False):
+        drawn += [*_draw_texts(block, y, height), *_draw_row(mapped, sources, hops, y, height)]
+        drawn += _draw_use(block, y + height, _THIN)
+        y += height + _THIN + _GAP
+    for block in occupancy[len(rows) :]:
+        drawn += [*_draw_texts(block, y, _LINE), *_draw_use(block, y, _LINE)]
+        y += _LINE + _GAP
     return make_element("svg", *drawn, width=_LEFT + _WIDTH + _RIGHT, height=y, font_family="sans-serif", font_size=11)
 
 
@@ -48,40 +46,36 @@ def show_mapped(mapped: MappedNetwork) -> list[Element]:
     return [heading(title), draw_floor_plan(mapped), make_table(columns, mapped.list_places())]
 
 
-def _scale(block: Occupancy) -> float:
-    """Return the pixels of a word or neuron."""
-    return _WIDTH / max(block.used, block.capacity, 1)
-
-
-def _draw_block(block: Occupancy, y: int, height: int) -> Iterator[Element]:
-    """Draw the name, the place there is and the figures of a block."""
+def _draw_texts(block: Occupancy, y: int, height: int) -> Iterator[Element]:
+    """Write the name and the figures of a block beside its bar."""
     middle = y + height / 2 + 4
     fan_in = f", fan-in {block.largest_fan_in}" if block.largest_fan_in else ""
     yield make_element("text", block.block, x=_LEFT - 6, y=middle, text_anchor="end", fill="currentColor")
-    yield _draw_bar(0, block.capacity * _scale(block), y, height, _FREE)
     figures = f"{block.used} of {block.capacity}{fan_in}"
     yield make_element("text", figures, x=_LEFT + _WIDTH + 6, y=middle, fill="currentColor")
 
 
-def _draw_limit(block: Occupancy, y: int, height: int) -> Iterator[Element]:
-    """Mark where the place there is ends, if more is wanted."""
-    if block.used > block.capacity:
-        edge = block.capacity * _scale(block)
-        yield _draw_bar(edge, _WIDTH, y, height, _OVER, title=f"{block.used - block.capacity} too many", opacity="0.5")
+def _draw_use(block: Occupancy, y: int, height: int) -> Iterator[Element]:
+    """Draw what is used of what there is; what is too much in a colour of its own."""
+    scale = _WIDTH / max(block.used, block.capacity, 1)
+    used, there = block.used * scale, block.capacity * scale
+    yield _draw_bar(0, there, y, height, _FREE)
+    yield _draw_bar(0, min(used, there), y, height, _USED)
+    if used > there:
+        yield _draw_bar(there, used, y, height, _OVER, title=f"{block.used - block.capacity} too many")
 
 
-def _draw_row(mapped: MappedNetwork, sources: IntArray, hops: IntArray, scale: float, y: int, height: int) -> Iterator[Element]:
-    """Draw the runs of slots that a population or its relays stand in."""
+def _draw_row(mapped: MappedNetwork, sources: IntArray, hops: IntArray, y: int, height: int) -> Iterator[Element]:
+    """Draw the runs of slots that a population or its relays stand in, over the whole width."""
+    scale = _WIDTH / max(sources.size, 1)
     for start, stop, source, hop in _find_runs(sources, hops):
         name = mapped.table.sources[source]
-        what = f"{name}, relay {hop}" if hop else name
-        lag = mapped.relay_lag(name, hop)
-        title = f"{what}: {start}..{stop - 1}, lag {lag}"
+        what, lag = f"{name}, relay {hop}" if hop else name, mapped.relay_lag(name, hop)
         fill = _RELAY if hop else _shade(lag)
-        yield _draw_bar(start * scale, stop * scale, y, height, fill, title=title)
-        if (stop - start) * scale > 7 * len(what) + 6:
-            at = {"x": f"{_LEFT + start * scale + 3:.1f}", "y": f"{y + height / 2 + 4:.1f}"}
-            yield make_element("text", what, **at, fill="#000000")
+        yield _draw_bar(start * scale, stop * scale, y, height, fill, title=f"{what}: {start}..{stop - 1}, lag {lag}")
+        fitting = [told for told in (f"{what} (lag {lag})", what) if (stop - start) * scale > _LETTER * len(told)]
+        at = {"x": f"{_LEFT + start * scale + 3:.1f}", "y": f"{y + height / 2 + 4:.1f}", "fill": "#000000"}
+        yield from (make_element("text", told, **at) for told in fitting[:1])
 
 
 def _find_runs(sources: IntArray, hops: IntArray) -> Iterator[tuple[int, int, int, int]]:
@@ -100,7 +94,7 @@ def _shade(lag: int) -> str:
     return f"hsl(205,40%,{82 - 5 * min(lag, 8)}%)"
 
 
-def _draw_bar(start: float, stop: float, y: int, height: int, fill: str, *, title: str = "", **more: object) -> Element:
+def _draw_bar(start: float, stop: float, y: int, height: int, fill: str, *, title: str = "") -> Element:
     told = [make_element("title", title)] if title else []
     size = {"x": f"{_LEFT + start:.1f}", "y": y, "width": f"{max(stop - start, 0.5):.1f}", "height": height}
-    return make_element("rect", *told, **size, fill=fill, stroke="#ffffff", stroke_width="0.3", **more)
+    return make_element("rect", *told, **size, fill=fill, stroke="#ffffff", stroke_width="0.3")
