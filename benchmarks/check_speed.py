@@ -115,18 +115,15 @@ def measure_check() -> Iterator[Row]:
         },
         N_ROUNDS,
     )
-    peer = f"Rockpool's `check_drc`: {seconds['peer']:.2f} s"
-    told = "{:.1f}x as fast ({:.0f} ms)"
-    for name, what, aim in (
-        (
-            "rules",
-            "16-1000-8, fan-in 32: all rules of network, folded network and integers, without the quantiser",
-            f"{peer}; >= 30x",
-        ),
-        ("levels", "the same with the quantiser", ">= 50x"),
-        ("whole", "the same, and the bitstream beside the model on 10 drawn samples of 96 steps", ""),
+    for name, what, least in (
+        ("rules", "16-1000-8, fan-in 32: all rules of network, folded network and integers, without the quantiser", 30),
+        ("levels", "the same with the quantiser", 50),
+        ("whole", "the same, and the bitstream beside the model on 10 drawn samples of 96 steps", 0),
     ):
-        yield what, told.format(seconds["peer"] / seconds[name], 1e3 * seconds[name]), aim
+        ratio = seconds["peer"] / seconds[name]
+        aim = f"; >= {least}x{'' if ratio >= least else ', missed'}" if least else ""
+        peer = f"Rockpool's `check_drc`: {seconds['peer']:.2f} s"
+        yield what, f"{ratio:.1f}x as fast ({1e3 * seconds[name]:.0f} ms)", f"{peer}{aim}"
 
 
 def measure_starts() -> Iterator[Row]:

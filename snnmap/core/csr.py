@@ -144,6 +144,7 @@ class CsrMatrix:
         sources, n_post = self.rows, self.shape[1]
         places = (np.arange(n)[:, np.newaxis] * n_post + self.indices).ravel()
 
+        @np.errstate(all="ignore")  # as scipy, which gives NaN and infinities without a word
         def multiply(values: FloatArray) -> FloatArray:
             products = (values[:, sources] * self.data).ravel()
             return np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64)

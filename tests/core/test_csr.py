@@ -33,6 +33,14 @@ def test_few_and_many_products_add_up_to_the_same_bits(seed: int, n: int, monkey
     assert few.tobytes() == many.tobytes()
 
 
+def test_few_products_of_what_is_no_number_are_those_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = CsrMatrix.from_dense([[np.inf, 1e308, 0.0, np.nan], [-np.inf, 1e308, 5e-324, 1.0], [1.0, 0.0, -0.5, 0.0]])
+    values = np.array([[0.0, 1.0, 2.0], [3.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
+    few = matrix.build_product(3)(values)
+    monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
+    assert np.array_equal(few, matrix.build_product(3)(values), equal_nan=True)
+
+
 @given(matrices, st.integers(0, 2**32 - 1))
 def test_triplets_in_any_order_add_up(dense: np.ndarray, seed: int) -> None:
     rows, columns = np.indices(dense.shape).reshape(2, -1)
