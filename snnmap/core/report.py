@@ -43,8 +43,8 @@ class Report:
                 f"{found.rule} {found.name}",
                 found.location,
                 found.message,
-                f"{found.measured} {found.unit}",
-                f"{found.limit} {found.unit}",
+                f"{found.measured} {found.unit}".strip(),
+                f"{found.limit} {found.unit}".strip(),
                 found.waived or found.fix,
             )
             for found in self.diagnostics

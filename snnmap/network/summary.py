@@ -8,7 +8,7 @@ import numpy as np
 from snnmap.core.html import heading, make_table, paragraph, to_html
 from snnmap.network.network import Network, Population, Projection
 
-__all__ = ["Part", "count_parts", "list_parts", "show_network"]
+__all__ = ["COLUMNS", "Part", "count_parts", "list_parts", "show_network"]
 
 
 class Part(NamedTuple):
