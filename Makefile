@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement training-on deep delta docs clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -40,6 +40,9 @@ accuracy: $(READY)
 
 agreement: $(READY)
 	$(BENCH)/python benchmarks/agreement.py --write
+
+check-speed: $(READY)
+	$(BENCH)/python benchmarks/check_speed.py --write
 
 training-on: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"

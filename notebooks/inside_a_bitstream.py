@@ -37,7 +37,7 @@ from snnmap.core.errors import FormatError
 from snnmap.lif.bitstream import assemble, disassemble, read_header
 from snnmap.lif.program import BlockKind, unpack
 from snnmap.nn import LIF, Residual
-from snnmap.report import draw_run, lag_table, make_table, measure_occupancy, occupancy_table
+from snnmap.report import draw_run, lag_table, make_table, measure_occupancy
 
 _ = torch.manual_seed(11)
 
@@ -145,12 +145,19 @@ print(f"weight {restored:.4f} on the chip, {weights[post, pre]:.4f} in the model
 # %% [markdown]
 # ## How full is the chip?
 #
-# Words and neurons in use, and one sample's spikes on the chip: a mark is a neuron with spikes in a step. The relays' rows
-# repeat those of `memory`, one step later.
+# The floor plan: rows of channels and neurons by population, relays in their own colour, words in use in each memory. Builds,
+# checks, networks, reports, recordings and chips show themselves likewise; `snnmap.model_summary` sums a model up.
 
 # %%
 occupancy = measure_occupancy(unpack(image))
-rich.print(occupancy_table(occupancy))
+print(snnmap.model_summary(model, "xylo-audio-3"))
+display(artifacts.mapped)
+
+# %% [markdown]
+# One sample's spikes on the chip: a mark is a neuron with spikes in a step. The relays' rows repeat those of `memory`, one step
+# later.
+
+# %%
 display(Image(draw_run(artifacts, raster[0]), width=900))
 
 # %% [markdown]

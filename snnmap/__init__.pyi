@@ -20,6 +20,7 @@ from .network import (
     simulate_network,
 )
 from .pipeline import Artifacts, CompileOptions, check_model, compile_model, fix_model
+from .report import model_summary
 from .train import align_model, verify_model
 
 __version__: str
@@ -34,6 +35,8 @@ __all__ = [
     "check_model",
     "compile_model",
     "fix_model",
+    # what a model is made of, and what it takes of a chip
+    "model_summary",
     # networks
     "InputPort",
     "Network",

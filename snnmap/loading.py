@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy.typing as npt
 
+from snnmap.core.brief import brief_repr
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.core.places import Places
 from snnmap.frontends.factories import call_in_file, call_in_module
@@ -69,6 +70,8 @@ class Opened:
     network: Network
     places: Places
     conversion: "Conversion | None" = None
+
+    __repr__ = brief_repr
 
 
 def open_model(

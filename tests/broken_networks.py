@@ -9,8 +9,8 @@ from random_networks import random_network, random_weights
 from snnmap.chip import Chip, MemoryKind, load_chip
 from snnmap.core import CsrMatrix
 from snnmap.lif.drc import check_mapped, check_network
-from snnmap.lif.drc.capacity import memories_of
 from snnmap.lif.mapping import fold_network
+from snnmap.lif.program import memories_of
 from snnmap.network import Network, Population, Projection
 
 __all__ = ["BREAKS", "break_network"]

@@ -31,6 +31,13 @@ def test_import_is_light() -> None:
     assert not set(HEAVY) & set(runs[0]["modules"])
 
 
+def test_pytest_starts_without_what_takes_long() -> None:
+    """The plugin is imported by every run of pytest in an environment with snnmap, whether its fixture is used or not."""
+    modules = json.loads(run_python("import json, sys, snnmap.pytest_plugin; print(json.dumps(sorted(sys.modules)))"))
+    assert not {"numpy", *HEAVY} & set(modules)
+    assert [name for name in modules if name.startswith("snnmap")] == ["snnmap", "snnmap.pytest_plugin"]
+
+
 @pytest.mark.parametrize("name", snnmap.__all__)
 def test_every_public_name_resolves(name: str) -> None:
     assert getattr(snnmap, name).__module__.startswith("snnmap.")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from snnmap.chip.arithmetic import DEFAULT_FAMILY, Family, find_family, list_families
 from snnmap.chip.memory import LAYOUTS, MemoryKind, WeightMemory
+from snnmap.core.brief import brief_repr
 from snnmap.core.errors import ChipError
 
 __all__ = ["Bits", "Chip", "HiddenNeurons", "InputChannels", "OutputNeurons", "Readout", "SlotReach"]
@@ -16,6 +17,7 @@ _MOST_WORD_BITS = 32
 _EDITED = " (edited: "
 _LEAST_DELAY = {MemoryKind.RECURRENT: 1}
 """Steps that a memory takes at least; others may answer in the step of the spike."""
+_SHOWN_BITS = ("weight", "threshold", "bias", "decay", "state")
 Readout = Literal["spikes", "potential", "current"]
 
 
@@ -147,6 +149,8 @@ class Chip:
     bits: Bits
     arithmetic: str = DEFAULT_FAMILY
 
+    __repr__ = brief_repr
+
     def __post_init__(self) -> None:
         problems = _find_contradictions(self)
         if problems:
@@ -155,6 +159,25 @@ class Chip:
                 where=f"chip record '{self.name}'",
                 fix="correct the named fields of the chip's TOML file",
             )
+
+    def _repr_html_(self) -> str:
+        from snnmap.core.html import heading, make_table, paragraph, to_html
+
+        neurons = (
+            ("input channels", self.inputs.count, self.inputs.max_count),
+            ("hidden neurons", self.hidden.count, self.hidden.max_count),
+            ("output neurons", self.outputs.count, self.outputs.max_count),
+        )
+        words = [
+            (kind.weights_name, self.synapses(kind), memory.layout, memory.max_words, memory.max_fan_in or "", memory.delay_steps)
+            for kind, memory in ((kind, self.memory(kind)) for kind in MemoryKind)
+        ]
+        return to_html(
+            heading(f"chip '{self.name}': {self.description}"),
+            make_table(("row", "count#", "spikes a step#"), neurons),
+            make_table(("memory", "synapses#", "layout", "words each#", "fan-in#", "delay (steps)#"), words),
+            paragraph(f"{self.family.description}; {', '.join(f'{n} {getattr(self.bits, n)}' for n in _SHOWN_BITS)} bits"),
+        )
 
     @property
     def family(self) -> Family:

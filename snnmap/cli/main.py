@@ -1,14 +1,16 @@
 """The command line: one file a verb, loaded when it is called."""
 
-import importlib
+import ast
+import importlib.util
 import pkgutil
 import sys
 import traceback
+from importlib.abc import InspectLoader
 
 import click
 
 from snnmap.cli import verbs
-from snnmap.cli.console import print_error
+from snnmap.cli.messages import print_error
 from snnmap.core.errors import SnnmapError
 
 __all__ = ["main", "program"]
@@ -27,6 +29,20 @@ class _Verbs(click.Group):
             return None
         command: click.Command = importlib.import_module(f"{verbs.__name__}.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = self.list_commands(ctx)
+        limit = formatter.width - 6 - max(map(len, names))  # as click leaves for the text behind a name
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, click.Command(name, help=_read_help(name)).get_short_help_str(limit)) for name in names])
+
+
+def _read_help(verb: str) -> str | None:
+    """Read what a verb says of itself from its source, so that a list of all verbs imports none."""
+    spec = importlib.util.find_spec(f"{verbs.__name__}.{verb}")
+    source = spec.loader.get_source(spec.name) if spec and isinstance(spec.loader, InspectLoader) else None
+    functions = [node for node in ast.parse(source or "").body if isinstance(node, ast.FunctionDef)]
+    return next((ast.get_docstring(function) for function in functions if function.name == "command"), None)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.core import BoolArray, FloatArray, record
+from snnmap.core.brief import brief_repr
 
 __all__ = [
     "INPUT",
@@ -70,6 +71,8 @@ class ReluLayer:
     step: float | None = None
     rounding: Rounding = "round"
 
+    __repr__ = brief_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ann:
@@ -91,6 +94,8 @@ class Ann:
     output: Affine
     framework: str
     left_out: str = ""
+
+    __repr__ = brief_repr
 
 
 def run_ann(ann: Ann, inputs: npt.ArrayLike) -> dict[str, FloatArray]:

@@ -12,6 +12,7 @@ from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
 from snnmap.convert.convert import Conversion, convert_model, read_data
 from snnmap.convert.options import Coding, ConvertOptions
 from snnmap.core import FloatArray, IntArray
+from snnmap.core.brief import brief_repr
 from snnmap.core.errors import InputError
 from snnmap.network import Network, count_fan_out, simulate_network
 
@@ -42,6 +43,8 @@ class Score:
     spikes: float
     synaptic_operations: float
     errors: tuple[LayerError, ...]
+
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from snnmap.convert.lower import Lowering, lower_graph
 from snnmap.convert.nengo_read import find_nengo_place
 from snnmap.convert.read import read_ann
 from snnmap.core import FloatArray
+from snnmap.core.brief import brief_repr
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.core.packages import import_nengo
 from snnmap.frontends.nengo.rates import WRAPPERS, RateReader
@@ -36,6 +37,8 @@ class NengoRun:
 
     outputs: FloatArray
     counts: Mapping[str, FloatArray]
+
+    __repr__ = brief_repr
 
     @property
     def last(self) -> FloatArray:

@@ -7,6 +7,8 @@ from typing import Any, TypeAlias, TypeVar, dataclass_transform
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.core.brief import brief_repr
+
 __all__ = ["BoolArray", "FloatArray", "IntArray", "freeze_float", "freeze_int", "freeze_mapping", "record", "replace_array"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -23,12 +25,13 @@ A = TypeVar("A", bound=npt.NDArray[Any])
 def record(cls: type[T]) -> type[T]:
     """Make a frozen, slotted, keyword-only dataclass whose ``==`` compares arrays by dtype, shape and content.
 
-    Records pickle and copy; their arrays arrive read-only, which numpy alone does not see to.
+    Records pickle and copy; their arrays arrive read-only, which numpy alone does not see to. Their ``repr`` is short.
     """
-    built = dataclass(frozen=True, slots=True, kw_only=True, eq=False)(cls)
+    built = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
     namespace = {"__eq__": _equals, "__hash__": None, "__getstate__": _get_state, "__setstate__": _set_state}
     for name, value in namespace.items():
         setattr(built, name, value)
+    built.__repr__ = brief_repr  # type: ignore[method-assign]
     return built
 
 

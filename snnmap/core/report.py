@@ -1,10 +1,13 @@
 """What a run of the design rules found."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snnmap.core.diagnostics import Diagnostic, Severity
 from snnmap.core.record import record
+
+if TYPE_CHECKING:
+    from snnmap.core.html import Element
 
 __all__ = ["Report"]
 
@@ -23,6 +26,30 @@ class Report:
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.diagnostics), self.summary])
+
+    def _repr_html_(self) -> str:
+        from snnmap.core.html import to_html
+
+        return to_html(*self.to_elements())
+
+    def to_elements(self) -> "list[Element]":
+        """Return the report as parts of a page in a notebook: its numbers, and a row a finding."""
+        from snnmap.core.html import heading, make_table
+
+        columns = ("severity", "rule", "where", "what", "measured", "limit", "fix")
+        rows = [
+            (
+                "waived" if found.waived else found.severity,
+                f"{found.rule} {found.name}",
+                found.location,
+                found.message,
+                f"{found.measured} {found.unit}".strip(),
+                f"{found.limit} {found.unit}".strip(),
+                found.waived or found.fix,
+            )
+            for found in self.diagnostics
+        ]
+        return [heading(self.summary), *([make_table(columns, rows)] if rows else [])]
 
     @property
     def summary(self) -> str:

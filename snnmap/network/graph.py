@@ -1,10 +1,10 @@
 """Questions about a network's graph: order, loops, who reaches whom."""
 
-from collections.abc import Mapping
-from graphlib import TopologicalSorter
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 
-import networkx as nx
 import numpy as np
 
 from snnmap.core.cached import cached
@@ -17,6 +17,7 @@ __all__ = [
     "expand_terms",
     "find_short_loops",
     "find_zero_delay_loops",
+    "has_loop",
     "order_populations",
 ]
 
@@ -79,7 +80,26 @@ def order_populations(network: Network) -> list[str]:
 @cached
 def _order(network: Network) -> tuple[str, ...]:
     position = {population.name: index for index, population in enumerate(network.populations)}
-    return tuple(nx.lexicographical_topological_sort(_zero_delay_graph(network), key=lambda name: position[name]))
+    sorter = TopologicalSorter(_zero_delay_sources(network))
+    sorter.prepare()
+    ready, order = [(position[name], name) for name in sorter.get_ready()], []
+    heapify(ready)
+    while ready:
+        _, name = heappop(ready)
+        order.append(name)
+        sorter.done(name)
+        for following in sorter.get_ready():
+            heappush(ready, (position[following], following))
+    return tuple(order)
+
+
+def has_loop(sources: Mapping[str, Iterable[str]]) -> bool:
+    """Say whether a graph, given as the sources of each target, has a loop; what finds loops is then worth its import."""
+    try:
+        TopologicalSorter(sources).prepare()
+    except CycleError:
+        return True
+    return False
 
 
 def find_zero_delay_loops(network: Network) -> list[list[str]]:
@@ -89,28 +109,34 @@ def find_zero_delay_loops(network: Network) -> list[list[str]]:
 
 @cached
 def _zero_delay_loops(network: Network) -> tuple[tuple[str, ...], ...]:
-    graph = _zero_delay_graph(network)
+    sources = _zero_delay_sources(network)
+    if not has_loop(sources):
+        return ()
+    import networkx as nx
+
+    graph: nx.DiGraph[str] = nx.DiGraph((source, target) for target in sources for source in sources[target])
     components = sorted(sorted(component) for component in nx.strongly_connected_components(graph))
     waiting = [c for c in components if len(c) > 1 or graph.has_edge(c[0], c[0])]
     return tuple(_loop_through(c[0], sorted(graph.subgraph(c).edges)) for c in waiting)
 
 
 def _loop_through(name: str, edges: list[tuple[str, str]]) -> tuple[str, ...]:
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph(edges)
     ways_back = [nx.shortest_path(graph, successor, name) for successor in sorted(graph.successors(name))]
     return (name, *min(ways_back, key=len)[:-1])
 
 
 @cached
-def _zero_delay_graph(network: Network) -> "nx.DiGraph[str]":
-    graph: nx.DiGraph[str] = nx.DiGraph()
+def _zero_delay_sources(network: Network) -> Mapping[str, set[str]]:
+    """Return the populations that each population waits for within a step."""
     names = {population.name for population in network.populations}
-    graph.add_nodes_from(population.name for population in network.populations)
+    sources: dict[str, set[str]] = {name: set() for name in names}
     for projection in network.projections:
         if projection.delay_steps == 0:
-            leaves = expand_terms(network, projection.pre)
-            graph.add_edges_from((leaf, projection.post) for leaf in leaves if leaf in names)
-    return graph
+            sources.setdefault(projection.post, set()).update(names.intersection(expand_terms(network, projection.pre)))
+    return sources
 
 
 @record
@@ -148,33 +174,44 @@ def find_short_loops(network: Network, hop_steps: int) -> list[ShortLoop]:
         >>> loop.populations, loop.delay_steps, loop.needed_steps
         (('h',), 0, 1)
     """
-    graph = _slack_graph(network, hop_steps)
-    found = [_short_loop(graph, [name, name], hop_steps) for name in sorted(graph) if _is_short_self_loop(graph, name)]
-    graph.remove_edges_from(list(nx.selfloop_edges(graph)))  # networkx 3.6 fails on them in find_negative_cycle
-    for component in sorted(nx.strongly_connected_components(graph), key=min):
-        part = graph.subgraph(sorted(component)).copy()
-        if nx.negative_edge_cycle(part, weight="slack"):
-            found.append(_short_loop(graph, nx.find_negative_cycle(part, min(component), weight="slack"), hop_steps))
-    return found
+    delays = _hidden_delays(network)
+    short = [[pre, post] for pre, post in sorted(delays) if pre == post and delays[pre, post] < hop_steps]
+    sources: dict[str, set[str]] = {post: set() for _, post in delays}
+    for pre, post in delays:
+        sources[post] |= {pre} - {post}
+    if has_loop(sources):
+        short += _short_cycles(delays, hop_steps)
+    return [_short_loop(delays, cycle, hop_steps) for cycle in short]
 
 
-def _slack_graph(network: Network, hop_steps: int) -> "nx.DiGraph[str]":
-    """Return the hidden connections that have weights, each with its shortest delay and what that leaves beyond a hop."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
+def _hidden_delays(network: Network) -> dict[tuple[str, str], int]:
+    """Return the shortest delay of each hidden connection that has weights, by its ends."""
+    delays: dict[tuple[str, str], int] = {}
     names = {population.name for population in network.populations}
     for projection in (wired for wired in network.projections if wired.weights.data.any()):
         for leaf in sorted(names.intersection(expand_terms(network, projection.pre))):
-            known = graph.get_edge_data(leaf, projection.post, {"delay": projection.delay_steps})["delay"]
-            delay = min(known, projection.delay_steps)
-            graph.add_edge(leaf, projection.post, delay=delay, slack=delay - hop_steps)
-    return graph
+            ends = leaf, projection.post
+            delays[ends] = min(delays.get(ends, projection.delay_steps), projection.delay_steps)
+    return delays
 
 
-def _is_short_self_loop(graph: "nx.DiGraph[str]", name: str) -> bool:
-    return graph.has_edge(name, name) and graph.edges[name, name]["slack"] < 0
+def _short_cycles(delays: Mapping[tuple[str, str], int], hop_steps: int) -> list[list[str]]:
+    """Find a short loop in each set of populations that feed each other, with its first population at both ends."""
+    import networkx as nx
+
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    for (pre, post), delay in delays.items():
+        graph.add_edge(pre, post, slack=delay - hop_steps)
+    graph.remove_edges_from(list(nx.selfloop_edges(graph)))  # networkx 3.6 fails on them in find_negative_cycle
+    found = []
+    for component in sorted(nx.strongly_connected_components(graph), key=min):
+        part = graph.subgraph(sorted(component)).copy()
+        if nx.negative_edge_cycle(part, weight="slack"):
+            found.append(nx.find_negative_cycle(part, min(component), weight="slack"))
+    return found
 
 
-def _short_loop(graph: "nx.DiGraph[str]", cycle: list[str], hop_steps: int) -> ShortLoop:
+def _short_loop(delays: Mapping[tuple[str, str], int], cycle: list[str], hop_steps: int) -> ShortLoop:
     """Measure a loop that is written with its first population at both ends."""
-    delays = [int(graph.edges[edge]["delay"]) for edge in pairwise(cycle)]
-    return ShortLoop(populations=tuple(cycle[:-1]), delay_steps=sum(delays), needed_steps=hop_steps * len(delays))
+    around = [delays[ends] for ends in pairwise(cycle)]
+    return ShortLoop(populations=tuple(cycle[:-1]), delay_steps=sum(around), needed_steps=hop_steps * len(around))

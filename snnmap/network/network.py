@@ -269,6 +269,11 @@ class Network(Cached):
                     f"two {kind}s are called '{twice[0]}'", where=f"network '{self.name}'", fix="give each its own name"
                 )
 
+    def _repr_html_(self) -> str:
+        from snnmap.network.summary import show_network
+
+        return show_network(self)
+
     def population(self, name: str) -> Population:
         """Return the population of this name.
 

@@ -16,6 +16,8 @@ __all__ = ["Profile", "Recording", "join_rasters", "read_raster", "read_rasters"
 _MAX_COUNT = 2**31 - 1
 """So that sums and products of counts stay exact in int64."""
 
+_COSTS = ("input_spikes", "hidden_spikes", "output_spikes", "synaptic_operations")
+
 
 @record
 class Profile:
@@ -57,6 +59,16 @@ class Recording:
     def __post_init__(self) -> None:
         for name in ("counts", "potentials", "currents"):
             replace_array(self, name, freeze_mapping(getattr(self, name)))
+
+    def _repr_html_(self) -> str:
+        from snnmap.core.html import heading, make_table, to_html
+
+        states = {"potentials": self.potentials, "currents": self.currents}
+        rows = [(name, "counts", _tell_shape(kept), str(kept.sum()), _tell_rate(kept)) for name, kept in self.counts.items()]
+        rows += [(name, kind, _tell_shape(array), "", "") for kind, kept in states.items() for name, array in kept.items()]
+        columns = ("of", "kept", "samples x steps x ...#", "spikes#", "spikes a neuron and step#")
+        costs = [] if self.profile is None else [f"{key} {getattr(self.profile, key)}" for key in _COSTS]
+        return to_html(heading(", ".join(["recording", *costs]).replace("_", " ")), make_table(columns, rows))
 
 
 def read_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> dict[str, IntArray]:
@@ -181,3 +193,11 @@ def _are_counts(given: npt.NDArray[Any]) -> bool:
     if given.dtype.kind not in "iubf" or not np.isfinite(given).all():
         return False
     return bool((given == np.rint(given)).all() and (given >= 0).all() and (given <= _MAX_COUNT).all())
+
+
+def _tell_shape(array: npt.NDArray[Any]) -> str:
+    return " x ".join(map(str, array.shape))
+
+
+def _tell_rate(counts: IntArray) -> str:
+    return f"{counts.mean():.4f}" if counts.size else ""

@@ -71,7 +71,7 @@ class _Simulation:
         self.n_samples, self.n_steps = self._shape()
         self.order = [network.population(name) for name in order_populations(network)]
         self.incoming = {p.name: [q for q in network.projections if q.post == p.name] for p in self.order}
-        self.weights = {q.name: q.weights.to_scipy() for q in network.projections}
+        self.products = {q.name: q.weights.build_product(self.n_samples) for q in network.projections}
         self.terms = {q.pre: expand_terms(network, q.pre) for q in network.projections}
         self.depth = 1 + max((q.delay_steps for q in network.projections), default=0)
         sizes = network.source_sizes
@@ -111,7 +111,7 @@ class _Simulation:
     def _step_population(self, population: Population, step: int) -> FloatArray:
         arriving = np.zeros_like(self.i[population.name])
         for projection in self.incoming[population.name]:
-            arriving[projection.synapse] += self._arriving_counts(projection, step) @ self.weights[projection.name]
+            arriving[projection.synapse] += self.products[projection.name](self._arriving_counts(projection, step))
         current = population.alpha[:, np.newaxis, :] * self.i[population.name] + arriving
         u = population.beta * self.v[population.name] + current.sum(axis=0) + population.bias
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
-import networkx as nx
-
 from snnmap.core.cached import cached
 from snnmap.core.diagnostics import Diagnostic, Location
 from snnmap.core.errors import DesignRuleError
 from snnmap.core.rules import Amount, Finding, Subject, rule
-from snnmap.network.graph import find_zero_delay_loops
+from snnmap.network.graph import find_zero_delay_loops, has_loop
 from snnmap.network.network import Network, Projection, SpikeSum
 
 __all__ = ["find_structure_problems", "is_sound", "require_structure"]
@@ -161,6 +159,10 @@ def check_sums(subject: Subject[Network]) -> Iterator[Finding]:
 @cached
 def _find_circles(network: Network) -> tuple[tuple[str, ...], ...]:
     """Find the sets of sums that contain each other, by name."""
+    if not has_loop({addition.name: addition.terms for addition in network.sums}):
+        return ()
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_edges_from((addition.name, term) for addition in network.sums for term in addition.terms)
     components = [tuple(sorted(component)) for component in nx.strongly_connected_components(graph)]

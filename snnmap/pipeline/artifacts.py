@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip
 from snnmap.core import FloatArray, Report, fsio
+from snnmap.core.brief import brief_repr
 from snnmap.core.errors import InputError
 from snnmap.lif.bitstream import disassemble, export_readmemh
 from snnmap.lif.compare import read_port
@@ -51,6 +52,13 @@ class CheckResult:
     image: Image | None = None
     comparison: Comparison | None = None
 
+    __repr__ = brief_repr
+
+    def _repr_html_(self) -> str:
+        from snnmap.pipeline.show import show_check
+
+        return show_check(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifacts:
@@ -79,6 +87,13 @@ class Artifacts:
     report: Report
     comparison: Comparison
     verification: Verification | None
+
+    __repr__ = brief_repr
+
+    def _repr_html_(self) -> str:
+        from snnmap.pipeline.show import show_artifacts
+
+        return show_artifacts(self)
 
     def write(self, directory: Path | str) -> None:
         """Write all files, whole or not at all.

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind, load_chip
-from snnmap.convert.convert import Conversion
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import DesignRuleError, NetworkError
@@ -15,11 +16,14 @@ from snnmap.core.places import Places
 from snnmap.findings import apply_waivers
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
 from snnmap.lif.mapping import Verification, fold_network, verify_fold
-from snnmap.loading import open_model
+from snnmap.loading import Opened, open_model
 from snnmap.network import Network
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task, find_way
+
+if TYPE_CHECKING:
+    from snnmap.convert.convert import Conversion
 
 __all__ = ["OnStage", "check_model", "check_task", "compile_model", "open_task", "read_chip"]
 
@@ -126,27 +130,32 @@ def compile_model(
 
 def open_task(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
     """Read a model and what is to be done with it; arguments as those of :func:`compile_model`."""
-    options, conversion, places = options or CompileOptions(), None, Places()
-    if not isinstance(model, Conversion):
+    options, places = options or CompileOptions(), Places()
+    if not _is_conversion(model):
         opened = open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration)
-        model, places = opened.network, opened.places
-        if opened.conversion is not None:
-            model, calibration = opened.conversion, None
-            labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
-    if isinstance(model, Conversion):
-        conversion = model if calibration is None else None
-        calibration = model.calibration if calibration is None else calibration
-        depth = min(options.quantise.depth, model.depth)
-        options = replace(options, quantise=replace(options.quantise, depth=depth))
-        model = model.network
+        places, network = opened.places, opened.network
+        if opened.conversion is None:
+            return Task(network=network, options=options, calibration=calibration, labels=labels, conversion=None, places=places)
+        model, calibration = opened.conversion, None
+        labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
+    depth = min(options.quantise.depth, model.depth)
     return Task(
-        network=model,
-        options=options,
-        calibration=calibration,
+        network=model.network,
+        options=replace(options, quantise=replace(options.quantise, depth=depth)),
+        calibration=model.calibration if calibration is None else calibration,
         labels=labels,
-        conversion=conversion,
+        conversion=model if calibration is None else None,
         places=places,
     )
+
+
+def _is_conversion(model: object) -> "TypeGuard[Conversion]":
+    """Say whether a model is an ANN that was converted; what converts is imported where that can be."""
+    if isinstance(model, str | Path | Network | Opened):
+        return False
+    from snnmap.convert.convert import Conversion
+
+    return isinstance(model, Conversion)
 
 
 def check_task(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:

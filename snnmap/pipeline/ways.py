@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip
-from snnmap.convert.convert import Conversion
 from snnmap.core import IntArray, Report
 from snnmap.core.diagnostics import Severity
 from snnmap.core.errors import FormatError, InputError
@@ -21,6 +21,9 @@ from snnmap.lif.quantise import RateTuning, SecondSynapse, match_decays, quantis
 from snnmap.network import Network, draw_inputs, join_rasters, read_rasters, simulate_network
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
+
+if TYPE_CHECKING:
+    from snnmap.convert.convert import Conversion
 
 __all__ = ["Task", "find_way"]
 
@@ -47,7 +50,7 @@ class Task:
     options: CompileOptions
     calibration: Rasters | None
     labels: npt.ArrayLike | None
-    conversion: Conversion | None
+    conversion: "Conversion | None"
     places: Places
 
 

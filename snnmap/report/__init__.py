@@ -1,5 +1,6 @@
 """What people look at: tables and pictures."""
 
+from snnmap.lif.program import Occupancy, measure_occupancy
 from snnmap.report.conversion import (
     coding_table,
     compensation_table,
@@ -8,14 +9,17 @@ from snnmap.report.conversion import (
     leak_table,
     step_table,
 )
-from snnmap.report.occupancy import Occupancy, measure_occupancy
 from snnmap.report.picture import draw_run
+from snnmap.report.summary import ModelSummary, model_summary
 from snnmap.report.tables import chip_table, decay_table, error_table, lag_table, make_table, occupancy_table
 
 __all__ = [
     # measures
     "Occupancy",
     "measure_occupancy",
+    # what a model is made of
+    "ModelSummary",
+    "model_summary",
     # pictures
     "draw_run",
     "draw_steps",

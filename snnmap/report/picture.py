@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from snnmap.core import IntArray
 from snnmap.core.errors import SnnmapError
-from snnmap.lif.program import MappedNetwork
+from snnmap.lif.program import MappedNetwork, Occupancy, measure_occupancy
 from snnmap.lif.simulator import simulate_image
 from snnmap.network import read_raster
 from snnmap.pipeline import Artifacts
-from snnmap.report.occupancy import Occupancy, measure_occupancy
 
 __all__ = ["draw_run"]
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 
 from snnmap.chip import Chip, MemoryKind
-from snnmap.lif.program import MappedNetwork, TensorError
+from snnmap.lif.program import MappedNetwork, Occupancy, TensorError
 from snnmap.lif.quantise import DecayMatch
-from snnmap.report.occupancy import Occupancy
 
 __all__ = ["chip_table", "decay_table", "error_table", "lag_table", "make_table", "occupancy_table"]
 
@@ -30,15 +29,7 @@ def occupancy_table(occupancies: Iterable[Occupancy]) -> Table:
 
 def lag_table(mapped: MappedNetwork) -> Table:
     """Show where each population went: neurons, relays behind them, lag, slots."""
-    rows = []
-    table = mapped.table
-    for index, name in enumerate(table.sources):
-        relays = int(((table.hidden_source == index) & (table.hidden_hop > 0)).sum())
-        hidden, outputs = table.hidden_slots(name), table.output_slots(name)
-        kind = "output" if outputs.size else "hidden" if hidden.size else "input"
-        slots = outputs if outputs.size else hidden if hidden.size else table.channels(name)
-        span = f"{slots.min()}..{slots.max()}" if slots.size else "-"
-        rows.append((name, kind, slots.size, relays, mapped.lags.get(name, 0), span, mapped.modules.get(name, "")))
+    rows = [(*place, mapped.modules.get(place[0], "")) for place in mapped.list_places()]
     return make_table("populations", ("name", "kind", "neurons#", "relays#", "lag (steps)#", "slots", "module"), rows)
 
 

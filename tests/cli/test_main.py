@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from command_line import Result, Run
-from rule_cases import chain
+from rule_cases import chain, residual
 
 from snnmap.cli import verbs
 from snnmap.core import errors
 from snnmap.core.errors import DesignRuleError, SnnmapError
-from snnmap.network import format_network
+from snnmap.network import format_network, save_network
 
+HEAVY = ("torch", "numba", "scipy", "networkx", "matplotlib", "rich", "snnmap.convert", "snnmap.graph", "snnmap.nn")
 STAGE = re.compile(r"\[ *\d+\.\d s\] [a-z ]+")
 
 
@@ -25,6 +26,25 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, run: Run, model: Path, error: Bas
 
     monkeypatch.setattr("snnmap.cli.verbs.check.check_model", fail)
     return run("check", model, "--chip", "toy-4")
+
+
+def list_heavy_imports(*arguments: object) -> set[str]:
+    """Run a command in a process of its own; give what it imported of the packages that take long."""
+    code = "import sys; from snnmap.cli import main\ntry: main(sys.argv[1:])\nfinally: print(*sys.modules, file=sys.stderr)"
+    words = [str(argument) for argument in arguments]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(HEAVY) & set(done.stderr.split())
+
+
+def test_a_small_saved_network_is_checked_from_a_cold_start_without_what_takes_long(model: Path) -> None:
+    assert list_heavy_imports("check", model, "--chip", "xylo-audio-3", "--quiet") == set()
+    assert list_heavy_imports("--help") == set()
+
+
+def test_what_needs_the_solver_imports_it(tmp_path: Path) -> None:
+    save_network(residual(), tmp_path / "residual.json")
+    assert {"scipy"} <= list_heavy_imports("check", tmp_path / "residual.json", "--chip", "xylo-audio-3", "--quiet") <= {"scipy"}
 
 
 def test_exit_codes_are_those_of_the_errors(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

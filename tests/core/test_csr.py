@@ -20,6 +20,27 @@ def test_dense_round_trip_and_transpose(dense: np.ndarray) -> None:
     assert np.array_equal(matrix.column_lengths, (dense != 0).sum(axis=0))
 
 
+@pytest.mark.parametrize("n", [1, 3, 40])
+@pytest.mark.parametrize("seed", range(5))
+def test_few_and_many_products_add_up_to_the_same_bits(seed: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = CsrMatrix.from_dense(rng.normal(0, 10.0 ** rng.integers(-8, 8), (50, 7)) * (rng.random((50, 7)) < 0.7))
+    values = rng.poisson(0.8, (n, 50)).astype(np.float64)
+    few = matrix.build_product(n)(values)
+    monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
+    many = matrix.build_product(n)(values)
+    assert few.shape == many.shape == (n, 7)
+    assert few.tobytes() == many.tobytes()
+
+
+def test_few_products_of_what_is_no_number_are_those_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = CsrMatrix.from_dense([[np.inf, 1e308, 0.0, np.nan], [-np.inf, 1e308, 5e-324, 1.0], [1.0, 0.0, -0.5, 0.0]])
+    values = np.array([[0.0, 1.0, 2.0], [3.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
+    few = matrix.build_product(3)(values)
+    monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
+    assert np.array_equal(few, matrix.build_product(3)(values), equal_nan=True)
+
+
 @given(matrices, st.integers(0, 2**32 - 1))
 def test_triplets_in_any_order_add_up(dense: np.ndarray, seed: int) -> None:
     rows, columns = np.indices(dense.shape).reshape(2, -1)

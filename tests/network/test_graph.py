@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import networkx as nx
 import numpy as np
 import pytest
 from random_networks import random_network
@@ -81,6 +82,18 @@ def test_order_puts_sources_first(seed: int) -> None:
         for leaf in expand_terms(network, projection.pre):
             if projection.delay_steps == 0 and leaf in position:
                 assert position[leaf] < position[projection.post]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_order_is_that_of_networkx(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = "".join(rng.permutation(list("abcdefg")))
+    forward = rng.permutation(list(names)).tolist()
+    edges = [(a, b, 0) for k, a in enumerate(forward) for b in forward[k + 1 :] if rng.random() < 0.2]
+    graph = nx.DiGraph([edge[:2] for edge in edges])
+    graph.add_nodes_from(names)
+    order = order_populations(make_network(edges, names=names))
+    assert order == list(nx.lexicographical_topological_sort(graph, key=names.index))
 
 
 def test_zero_delay_loops_are_found_through_sums() -> None:

@@ -2,7 +2,9 @@
 
 import numpy as np
 from random_programs import random_program
+from rule_cases import residual
 
+import snnmap
 from snnmap.chip import load_chip
 from snnmap.report import measure_occupancy
 
@@ -18,3 +20,9 @@ def test_occupancy_against_counting() -> None:
     assert entry.largest_fan_in == (dense != 0).sum(axis=0).max()
     assert entry.largest_fan_out == (dense != 0).sum(axis=1).max()
     assert 0 < entry.share < 1
+
+
+def test_a_folded_network_takes_what_its_program_will_relays_and_their_own_synapses_included() -> None:
+    artifacts = snnmap.compile_model(residual(), "xylo-audio-3")
+    assert artifacts.mapped.n_relays == 5
+    assert measure_occupancy(artifacts.mapped) == measure_occupancy(artifacts.quantised.program)

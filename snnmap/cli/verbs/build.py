@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from snnmap.cli.console import report_stages
+from snnmap.cli.messages import report_stages
 from snnmap.cli.options import (
     build_options,
     chip_option,

@@ -13,8 +13,8 @@ import click
 import snnmap
 from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.cli.complete import complete_chips, complete_rules
-from snnmap.cli.console import report_stages
 from snnmap.cli.fixing import diff_networks, find_fixed_path, fix_options, read_fix_options, tell_fixes
+from snnmap.cli.messages import report_stages
 from snnmap.cli.options import (
     build_options,
     config_option,

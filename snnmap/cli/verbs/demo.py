@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from snnmap.cli.console import out, report_stages
+from snnmap.cli.console import out
+from snnmap.cli.messages import report_stages
 
 __all__ = ["command"]
 

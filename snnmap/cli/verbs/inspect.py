@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from snnmap.cli.complete import complete_chips
-from snnmap.cli.console import out, report_stages
+from snnmap.cli.console import out
+from snnmap.cli.messages import report_stages
 from snnmap.cli.options import read_image
 from snnmap.cli.records import read_record, record_options
 from snnmap.core.errors import DesignRuleError, InputError

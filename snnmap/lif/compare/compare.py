@@ -94,7 +94,7 @@ def compare_image(
         model = _run_model(network, quantised, part, list(populations))
         padded = np.pad(join_rasters(network.inputs, part), ((0, 0), (0, lag), (0, 0)))
         both = ("hidden", "outputs")
-        chip = _ChipRun(quantised, simulate_image(image, padded, counts_of=both, states_of=both), n_steps)
+        chip = _ChipRun(quantised, simulate_image(image, padded, counts_of=both, states_of=both, engine="auto"), n_steps)
         for name, count in populations.items():
             count.add(model, chip.counts(name), chip.saturated(name))
         for port in ports:
@@ -138,7 +138,7 @@ def count_spikes(mapped: MappedNetwork, image: Image, raster: IntArray, names: S
     """
     lag = max(mapped.lags.values(), default=0)
     padded = np.pad(raster, ((0, 0), (0, lag), (0, 0)))
-    run = simulate_image(image, padded, counts_of=("hidden", "outputs"))
+    run = simulate_image(image, padded, counts_of=("hidden", "outputs"), engine="auto")
     return {name: int(folded_counts(run, mapped, name)[:, : raster.shape[1]].sum()) for name in names}
 
 

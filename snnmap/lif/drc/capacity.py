@@ -5,34 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from snnmap.chip import MemoryKind, WeightMemory, find_relay_cells
-from snnmap.core import BoolArray, CsrMatrix, IntArray
+from snnmap.chip import MemoryKind
+from snnmap.core import BoolArray, IntArray
 from snnmap.core.diagnostics import Least, Location
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
-from snnmap.lif.program import MappedNetwork, QuantisedNetwork, unfold_network
+from snnmap.lif.program import MappedNetwork, QuantisedNetwork, memories_of, unfold_network
 from snnmap.network import Network
 
-__all__ = ["memories_of"]
-
-
-def memories_of(mapped: MappedNetwork) -> tuple[tuple[str, WeightMemory, tuple[CsrMatrix, ...]], ...]:
-    """Return name, record and matrices of the three kinds of weight memory, with relays' synapses onto themselves."""
-    weights = {kind: mapped.weights(kind) for kind in MemoryKind}
-    weights[MemoryKind.RECURRENT] = (_with_own_synapses(mapped), *weights[MemoryKind.RECURRENT][1:])
-    return tuple((kind.weights_name, mapped.chip.memory(kind), matrices) for kind, matrices in weights.items())
-
-
-def _with_own_synapses(mapped: MappedNetwork) -> CsrMatrix:
-    """Add what the quantiser will add to the first recurrent matrix: each relay's synapse onto itself, where its cell has one."""
-    matrix, relays = mapped.weights(MemoryKind.RECURRENT)[0], np.flatnonzero(mapped.table.hidden_hop)
-    if not any(cell.self_weight for cell in find_relay_cells(mapped.chip).values()):
-        return matrix
-    return CsrMatrix.from_triplets(
-        np.concatenate([matrix.rows, relays]),
-        np.concatenate([matrix.indices, relays]),
-        np.concatenate([matrix.data, np.ones(relays.size)]),
-        matrix.shape,
-    )
+__all__: list[str] = []
 
 
 @rule("SNN201", "too-many-inputs", Network)

@@ -1,11 +1,10 @@
 """Retiming: lags that align every path with the fewest relays, by a solver."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
 from snnmap.chip import Chip
 from snnmap.core import record
@@ -13,6 +12,10 @@ from snnmap.core.errors import DesignRuleError
 from snnmap.lif.drc import OnChip, timing
 from snnmap.lif.program import Route, delay_on_chip, find_route, projection_name
 from snnmap.network import Network
+
+if TYPE_CHECKING:
+    from scipy.optimize import LinearConstraint
+    from scipy.sparse import csr_array
 
 __all__ = ["Retiming", "retime_network", "stretch_short_loops"]
 
@@ -54,8 +57,7 @@ def retime_network(network: Network, chip: Chip) -> Retiming:
     if short:
         raise DesignRuleError(short)
     problem = _Problem(network, chip)
-    relays = problem.minimise(problem.relay_cost, [])
-    latest = problem.minimise(problem.lag_cost, [(problem.relay_cost, float(np.rint(problem.relay_cost @ relays)))])
+    latest = problem.find_lags_without_relays() or problem.find_lags()
     lags = {name: int(latest[problem.lag[name]]) for name in (p.name for p in network.populations)}
     extra = {
         edge.name: edge.delay_steps + lags[edge.post] - lags.get(edge.pre, 0) - delay_on_chip(network, chip, edge.pre, edge.post)
@@ -71,6 +73,9 @@ def stretch_short_loops(network: Network, chip: Chip) -> dict[str, int]:
     Minimise ``sum s(e)`` subject to ``lag(u) + c(e) <= lag(v) + d(e) + s(e)``. Only projections that have a delay are
     stretched: every loop has one, and forward paths keep their alignment.
     """
+    from scipy.optimize import LinearConstraint
+    from scipy.sparse import csr_array
+
     hidden_edges = [edge for edge in network.projections if edge.pre in {population.name for population in network.populations}]
     names = [population.name for population in network.populations]
     n, m = len(names), len(hidden_edges)
@@ -106,12 +111,49 @@ class _Problem:
             self.relay_cost[arrival[name]] += size
             self.relay_cost[self.lag[name]] -= size
             self.lag_cost[self.lag[name]] += 1
-        self.rows, self.low = _edge_rows(network, chip, self.lag, arrival)
+        self.needed = [delay_on_chip(network, chip, edge.pre, edge.post) - edge.delay_steps for edge in network.projections]
+        self.ends = [(self.lag[edge.pre], self.lag[edge.post]) for edge in network.projections]
+        self.rows, self.low = self._list_rows(network, arrival)
 
-    def minimise(
+    def find_lags_without_relays(self) -> list[int]:
+        """Return the least lags with which nothing comes late, or nothing where something would have to wait.
+
+        They are what :meth:`find_lags` gives, without a solver: relays cost more than none, and no lags are smaller.
+        """
+        lags, edges = [0] * self.n_lags, [(*ends, needed) for ends, needed in zip(self.ends, self.needed, strict=True)]
+        for _ in range(self.n_lags):
+            before = list(lags)
+            for pre, post, needed in edges:
+                lags[post] = max(lags[post], lags[pre] + needed)
+            if lags == before:
+                break
+        return lags if all(lags[post] == lags[pre] + needed for pre, post, needed in edges) else []
+
+    def find_lags(self) -> list[int]:
+        """Return the least lags among those that need the fewest relays."""
+        relays = self._minimise(self.relay_cost, [])
+        latest = self._minimise(self.lag_cost, [(self.relay_cost, float(np.rint(self.relay_cost @ relays)))])
+        return [int(lag) for lag in latest[: self.n_lags]]
+
+    def _list_rows(self, network: Network, arrival: dict[str, int]) -> tuple[list[list[tuple[int, int]]], list[float]]:
+        """Return constraint rows as (variable, coefficient) lists, and their lower bounds."""
+        rows, low = [], []
+        for edge, (pre, post), needed in zip(network.projections, self.ends, self.needed, strict=True):
+            rows.append([(post, 1), (pre, -1)])  # lag(v) - lag(u) >= c - d
+            low.append(float(needed))
+            rows.append([(arrival[edge.pre], 1), (post, -1)])  # A(u) - lag(v) >= d - c
+            low.append(float(-needed))
+        for name, index in arrival.items():
+            rows.append([(index, 1), (self.lag[name], -1)])  # a chain is never shorter than nothing
+            low.append(0.0)
+        return rows, low
+
+    def _minimise(
         self, cost: npt.NDArray[np.float64], fixed: list[tuple[npt.NDArray[np.float64], float]]
     ) -> npt.NDArray[np.float64]:
         """Solve for the least cost, with other costs held at given values."""
+        from scipy.optimize import LinearConstraint
+
         n = cost.size
         constraints = [LinearConstraint(_sparse(self.rows, n), self.low, np.inf)] if self.rows else []
         constraints += [LinearConstraint(row[np.newaxis], value, value) for row, value in fixed]
@@ -128,32 +170,19 @@ def _leader(network: Network, name: str) -> str:
         group = grown
 
 
-def _edge_rows(
-    network: Network, chip: Chip, lag: dict[str, int], arrival: dict[str, int]
-) -> tuple[list[list[tuple[int, int]]], list[float]]:
-    """Return constraint rows as (variable, coefficient) lists, and their lower bounds."""
-    rows, low = [], []
-    for edge in network.projections:
-        needed = delay_on_chip(network, chip, edge.pre, edge.post) - edge.delay_steps
-        rows.append([(lag[edge.post], 1), (lag[edge.pre], -1)])  # lag(v) - lag(u) >= c - d
-        low.append(float(needed))
-        rows.append([(arrival[edge.pre], 1), (lag[edge.post], -1)])  # A(u) - lag(v) >= d - c
-        low.append(float(-needed))
-    for name, index in arrival.items():
-        rows.append([(index, 1), (lag[name], -1)])  # a chain is never shorter than nothing
-        low.append(0.0)
-    return rows, low
-
-
 def _sparse(rows: list[list[tuple[int, int]]], n: int) -> "csr_array[np.float64, tuple[int, int]]":
+    from scipy.sparse import csr_array
+
     triplets = [(row, column, value) for row, entries in enumerate(rows) for column, value in entries]
     at, column, value = zip(*triplets, strict=True)
     return csr_array((np.array(value, float), (at, column)), shape=(len(rows), n))
 
 
 def _solve(
-    cost: npt.NDArray[np.float64], constraints: list[LinearConstraint], upper: npt.NDArray[np.float64]
+    cost: npt.NDArray[np.float64], constraints: "list[LinearConstraint]", upper: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
+    from scipy.optimize import Bounds, milp
+
     bounds = Bounds(np.zeros(cost.size), upper)
     answer = milp(
         cost, integrality=np.ones(cost.size, np.int64), bounds=bounds, constraints=constraints, options={"mip_rel_gap": 0.0}

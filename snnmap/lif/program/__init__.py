@@ -12,6 +12,7 @@ from snnmap.lif.program.comparison import (
 from snnmap.lif.program.image import Block, BlockKind, Image, pack, unpack
 from snnmap.lif.program.integers import find_integer_problems, read_integer_memories
 from snnmap.lif.program.mapped import MappedNetwork, NeuronParameters, SlotTable
+from snnmap.lif.program.occupancy import Occupancy, measure_occupancy, memories_of
 from snnmap.lif.program.program import NeuronCodes, Program, StoredWeights, find_program_defects
 from snnmap.lif.program.quantised import QuantisedNetwork, TensorError
 from snnmap.lif.program.relays import fits_relay_cell, relay_memories
@@ -30,6 +31,9 @@ __all__ = [
     "MappedNetwork",
     "NeuronParameters",
     "SlotTable",
+    "Occupancy",
+    "measure_occupancy",
+    "memories_of",
     "Route",
     "count_words",
     "delay_on_chip",

@@ -188,6 +188,25 @@ class MappedNetwork:
         steps = self.chip.memory(MemoryKind.INPUT).delay_steps + hop - 1 if is_input and hop else hop
         return self.lags.get(name, 0) + steps
 
+    def list_places(self) -> list[tuple[str, str, int, int, int, str]]:
+        """Return where each source went: name, row, neurons, relays behind them, lag in steps, slots."""
+        return [self._place_of(index, name) for index, name in enumerate(self.table.sources)]
+
+    def _place_of(self, index: int, name: str) -> tuple[str, str, int, int, int, str]:
+        table = self.table
+        relays = int(((table.hidden_source == index) & (table.hidden_hop > 0)).sum())
+        hidden, outputs = table.hidden_slots(name), table.output_slots(name)
+        row = "output" if outputs.size else "hidden" if hidden.size else "input"
+        slots = outputs if outputs.size else hidden if hidden.size else table.channels(name)
+        span = f"{slots.min()}..{slots.max()}" if slots.size else "-"
+        return name, row, slots.size, relays, self.lags.get(name, 0), span
+
+    def _repr_html_(self) -> str:
+        from snnmap.core.html import to_html
+        from snnmap.lif.program.floor_plan import show_mapped
+
+        return to_html(*show_mapped(self))
+
     @property
     def n_relays(self) -> int:
         """Hidden slots that are relays."""

@@ -173,9 +173,9 @@ def _bound_sums(parameters: NeuronParameters, currents: FloatArray, arriving: _A
     for synapse, alpha in enumerate(parameters.alpha):
         total = np.abs(_delay(currents[:, :, synapse]))
         for counts, matrices in arriving:
-            weights = abs(matrices[synapse].to_scipy())
-            added = (weights.T @ counts.reshape(-1, counts.shape[2]).T).T
-            total = total + np.asarray(added).reshape(total.shape) / np.maximum(alpha, 0.5)
+            weights = matrices[synapse]
+            multiply = weights.with_data(np.abs(weights.data)).build_product(counts.shape[1])
+            total = total + np.stack([multiply(sample) for sample in counts]) / np.maximum(alpha, 0.5)
         largest = np.maximum(largest, total.max(axis=(0, 1), initial=0.0))
     return largest
 

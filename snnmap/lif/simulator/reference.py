@@ -33,14 +33,16 @@ class _Neurons:
     """States of a row of neurons."""
 
     def __init__(self, codes: NeuronCodes, family: Family) -> None:
-        self.codes, self.rules = codes, family.integers
-        self.currents = [[0] * codes.size for _ in codes.dash_syn]
+        self.rules = family.integers
+        self.dash_syn, self.dash_mem = codes.dash_syn.tolist(), codes.dash_mem.tolist()
+        self.thresholds, self.biases = codes.threshold.tolist(), codes.bias.tolist()
+        self.currents = [[0] * codes.size for _ in self.dash_syn]
         self.potentials = [0] * codes.size
 
     def enter(self) -> None:
         """Begin a step."""
-        for current, codes in zip(self.currents, self.codes.dash_syn.tolist(), strict=True):
-            current[:] = map(self.rules.enter, current, codes)
+        for current, dashes in zip(self.currents, self.dash_syn, strict=True):
+            current[:] = map(self.rules.enter, current, dashes)
 
     def receive(self, synapses: Synapses, shift: int, counts: list[int], bits: int) -> int:
         """Deliver the counts of all sources; give the synaptic operations that took."""
@@ -57,13 +59,11 @@ class _Neurons:
     def evolve(self, neuron: int, already: int, max_count: int, bits: int) -> int:
         """Settle, integrate and fire one neuron; give its count."""
         total, rules = 0, self.rules
-        for synapse, dashes in enumerate(self.codes.dash_syn):
-            current = rules.settle(self.currents[synapse][neuron], int(dashes[neuron]))
-            self.currents[synapse][neuron] = current
-            total += current
-        codes = self.codes
-        potential = rules.integrate(self.potentials[neuron], int(codes.dash_mem[neuron]), total, int(codes.bias[neuron]), bits)
-        count, self.potentials[neuron] = rules.fire(potential, int(codes.threshold[neuron]), already, max_count, bits)
+        for current, dashes in zip(self.currents, self.dash_syn, strict=True):
+            current[neuron] = rules.settle(current[neuron], dashes[neuron])
+            total += current[neuron]
+        potential = rules.integrate(self.potentials[neuron], self.dash_mem[neuron], total, self.biases[neuron], bits)
+        count, self.potentials[neuron] = rules.fire(potential, self.thresholds[neuron], already, max_count, bits)
         return count
 
 

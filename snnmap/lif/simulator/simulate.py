@@ -6,14 +6,35 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.lif.program import Image, unpack
+from snnmap.core import IntArray
+from snnmap.lif.program import Image, Program, unpack
 from snnmap.lif.simulator.reference import run_reference
 from snnmap.lif.simulator.run import prepare_run
 from snnmap.network import Recording, read_raster
 
 __all__ = ["Engine", "simulate_image"]
 
-Engine = Literal["batch", "reference"]
+Engine = Literal["auto", "batch", "reference"]
+_NEURON_WORK = 8
+"""What updating a neuron costs in plain Python beside delivering a count."""
+
+
+class _Allowance:
+    """Work that a process leaves to plain Python before it loads the compiled engine."""
+
+    def __init__(self, work: int) -> None:
+        self.left = work
+
+    def take(self, work: int) -> bool:
+        """Use some of it up, or say that there is too little."""
+        if work > self.left:
+            return False
+        self.left -= work
+        return True
+
+
+_plain_python = _Allowance(1_200_000)
+"""As much as takes the time of that loading."""
 
 
 def simulate_image(
@@ -32,7 +53,8 @@ def simulate_image(
             carries are clamped, as on the chip.
         counts_of: areas whose spike counts are kept: ``hidden``, ``outputs``.
         states_of: areas whose potentials and currents are kept.
-        engine: ``batch`` (compiled, all cores) or ``reference`` (plain Python); both give the same numbers.
+        engine: ``batch`` (compiled, all cores) or ``reference`` (plain Python); both give the same numbers. ``auto`` takes plain
+            Python until that has worked as long in this process as compiled code takes to load.
 
     Returns:
         What was asked for, and the profile.
@@ -52,10 +74,17 @@ def simulate_image(
     program = unpack(image)
     counts = np.minimum(read_raster(raster, program.n_inputs, where="input raster"), program.chip.inputs.max_count)
     run = prepare_run(program, counts.shape[0], counts.shape[1], counts_of, states_of)
-    if engine == "reference":
+    if engine == "reference" or (engine == "auto" and _plain_python.take(_bound_work(program, counts))):
         run_reference(program, counts, run)
     else:
         from snnmap.lif.simulator.batch import run_batch
 
         run_batch(program, counts, run)
     return run.to_recording()
+
+
+def _bound_work(program: Program, counts: IntArray) -> int:
+    """Return what a run costs in which every neuron spikes in every step."""
+    n_weights = sum(matrix.nnz for _, _, matrices in program.memories for matrix in matrices)
+    n_neurons = program.hidden.size + program.outputs.size
+    return int(counts.shape[0] * counts.shape[1] * (n_weights + _NEURON_WORK * n_neurons))
