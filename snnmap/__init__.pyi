@@ -17,6 +17,7 @@ from .network import (
     load_network,
     save_network,
     simulate_network,
+    sketch_network,
 )
 from .pipeline import Artifacts, CompileOptions, check_model, compile_model
 from .train import align_model, verify_model
@@ -42,6 +43,7 @@ __all__ = [
     "load_network",
     "save_network",
     "simulate_network",
+    "sketch_network",
     # the stages
     "fold_network",
     "quantise_network",
