@@ -409,6 +409,47 @@ def check_readout(subject: OnChip[Network]) -> Iterator[Finding]:
             )
 
 
+@rule("SNN213", "alias-conflict", QuantisedNetwork)
+def check_alias_targets(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
+    """What it checks: that the alias of a neuron is another hidden neuron, and of no second one.
+
+    Why it matters: a neuron repeats the counts of one other in the same step; the chip has no place for more.
+
+    Bad: two neurons with one alias.
+
+        from dataclasses import replace
+
+        from snnmap import check_model, sketch_network
+        from snnmap.lif.drc import check_quantised
+
+        quantised = check_model(sketch_network({"in": 2, "h": 3, "out": 2}), "xylo-audio-3").quantised
+        check_quantised(replace(quantised, program=replace(quantised.program, alias=[2, 2, -1])))
+
+    Good:
+
+        check_quantised(replace(quantised, program=replace(quantised.program, alias=[2, -1, -1])))
+
+    How to fix: give each neuron an alias of its own, or repeat the projections of the aliased neuron instead.
+    """
+    alias = subject.of.program.alias
+    used = alias != -1
+    targets, times = np.unique(alias[used], return_counts=True)
+    for message, wrong in (
+        ("the alias is no hidden neuron", used & ((alias < 0) | (alias >= alias.size))),
+        ("the neuron is its own alias", alias == np.arange(alias.size)),
+        ("the alias is that of another neuron, too", np.isin(alias, targets[times > 1])),
+    ):
+        for start, stop in find_runs(wrong if subject.chip.hidden.alias else np.zeros(alias.size, np.bool_)):
+            yield Finding(
+                location=Location(neurons=(start, stop)),
+                message=message,
+                measured=Amount(stop - start, adds=True),
+                limit=Amount(0),
+                unit="aliases",
+                fix="give each neuron an alias of its own, or repeat the projections instead",
+            )
+
+
 def _report(
     mapped: MappedNetwork,
     counts: IntArray,

@@ -138,7 +138,7 @@ def require_silence(report: Report, rule: str) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    assert set(CASES) | {"SNN211"} | set(AGREEMENT_CASES) == set(RULES)
+    assert set(CASES) | {"SNN211", "SNN213"} | set(AGREEMENT_CASES) == set(RULES)
     assert set(VARIANTS) <= set(CASES)
 
 
@@ -163,6 +163,15 @@ def test_alias_on_a_chip_without() -> None:
     found = find_all(check_aliases(GENERIC), "SNN211")
     require_golden(MESSAGES / "SNN211.txt", "\n".join(found) + "\n")
     require_silence(check_aliases(XYLO), "SNN211")
+
+
+def test_aliases_that_conflict() -> None:
+    """Of no neuron, of the neuron itself, of two neurons."""
+    found = [find_all(check_aliases(XYLO, alias), "SNN213") for alias in ({0: 9}, {0: -2}, {3: 3}, {0: 5, 2: 5, 4: 1})]
+    assert all(found)
+    require_golden(MESSAGES / "SNN213.txt", "".join(text + "\n" for texts in found for text in texts))
+    require_silence(check_aliases(XYLO, {0: 8, 1: 0}), "SNN213")
+    assert find_all(check_aliases(GENERIC, {0: 5, 2: 5}), "SNN213") == []
 
 
 @pytest.mark.parametrize("port", ["port", "second"])
@@ -209,6 +218,13 @@ def test_relays_are_built_at_a_weight_shift_that_has_a_cell() -> None:
     """Where states are narrow, the chip has a relay cell for weight shift 0 only; the weights alone would take another."""
     network = with_weights("h1->h2", lambda weights: 20 * weights, residual())
     assert compile_model(network, NARROW).quantised.program.recurrent_shift == 0
+
+
+def test_relays_are_built_at_a_weight_shift_whose_threshold_is_a_word() -> None:
+    chip = limit(XYLO, "bits", threshold=3)
+    network = with_weights("h1->h2", lambda weights: 20 * weights, residual())
+    assert check((network, chip)).is_clean
+    assert compile_model(network, chip).quantised.program.recurrent_shift <= 1
 
 
 def test_a_negative_spike_count_is_an_error() -> None:
