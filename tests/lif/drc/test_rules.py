@@ -221,10 +221,10 @@ def test_relays_are_built_at_a_weight_shift_that_has_a_cell() -> None:
 
 
 def test_relays_are_built_at_a_weight_shift_whose_threshold_is_a_word() -> None:
-    chip = limit(XYLO, "bits", threshold=3)
-    network = with_weights("h1->h2", lambda weights: 20 * weights, residual())
-    assert check((network, chip)).is_clean
-    assert compile_model(network, chip).quantised.program.recurrent_shift <= 1
+    chip = limit(XYLO, "bits", threshold=4)
+    network = with_weights("h1->h2", lambda weights: 300 * weights, residual())
+    assert compile_model(network, chip).quantised.program.recurrent_shift == 2
+    assert find_all(check((network, limit(XYLO, "bits", threshold=3))), "SNN505")
 
 
 def test_a_negative_spike_count_is_an_error() -> None:
