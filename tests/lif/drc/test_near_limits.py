@@ -17,6 +17,7 @@ from snnmap.network import Network, simulate_network
 from snnmap.pipeline import compile_model
 
 CHIPS = [load_chip(name) for name in list_chips()]
+MANY = range(1000, 1504)
 UNHELD = {
     "SNN201": "input channels",
     "SNN202": "hidden neurons",
@@ -94,7 +95,7 @@ def test_clean_builds_and_what_is_found_breaks(seed: int) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(1000, 1504))
+@pytest.mark.parametrize("seed", MANY)
 def test_clean_builds_and_what_is_found_breaks_of_many(seed: int) -> None:
     test_clean_builds_and_what_is_found_breaks(seed)
 
@@ -102,7 +103,7 @@ def test_clean_builds_and_what_is_found_breaks_of_many(seed: int) -> None:
 @pytest.mark.parametrize("chip", CHIPS, ids=[chip.name for chip in CHIPS])
 def test_the_networks_at_the_limits_show_both_outcomes(chip: Chip) -> None:
     """Neither branch of the property is empty, and every limit of the chip is met."""
-    drawn = [draw_at_limits(seed, chip) for seed in range(40)]
+    drawn = [draw_at_limits(seed, chip) for seed in MANY if CHIPS[seed % len(CHIPS)] == chip]
     assert {place.rpartition(" ")[0] for _, places in drawn for place in places} == set(list_edges(chip))
     found = [bool(check_network(network, chip).errors) for network, _ in drawn]
-    assert 3 <= sum(found) <= 37
+    assert 10 <= sum(found) <= len(found) - 10
