@@ -145,6 +145,8 @@ def _draw(rng: np.random.Generator, shape: tuple[int, int], words: int | None, n
         keys = np.unique(np.concatenate([np.arange(n_post) % n_pre, np.arange(n_pre)]) * n_post + columns)
     else:
         keys = np.arange(min(words, n_pre * n_post))
+        few = max(1, _MOST_WORDS // (n_pre + n_post))  # full rows and columns are enough, where all would be too many
+        keys = keys[(keys // n_post < few) | (keys % n_post < few)] if keys.size > _MOST_WORDS else keys
     rows, columns = np.divmod(keys, n_post)
     fan_in = np.bincount(columns, minlength=n_post)[columns]
     return CsrMatrix.from_triplets(rows, columns, rng.uniform(0.8, 1.6, keys.size) / fan_in, shape)

@@ -245,7 +245,7 @@ def check_dead(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
         from snnmap import check_model, sketch_network
 
-        inputs = np.random.default_rng(0).poisson(6, (100, 50, 2))
+        inputs = np.random.default_rng(0).poisson(4, (100, 50, 2))
         inputs[:, :, 1] = np.arange(50) == 25
         network = sketch_network({"in": 2, "h": 2, "out": 1}, weights={"in->h": [[0.03, 0.3], [-9.0, -0.9]]})
         check_model(network, "xylo-audio-3", calibration=inputs)

@@ -299,6 +299,15 @@ def test_the_limit_of_a_vanishing_current_is_where_the_rule_fires() -> None:
     assert find(edit("populations", "h1", alpha=below), "SNN502")
 
 
+def test_scattered_thresholds_that_are_never_reached_are_one_finding() -> None:
+    (found,) = find(edit("populations", "h1", threshold=np.array([np.inf, 1, 1, np.inf, 1])), "SNN401")
+    assert (found.location.runs, found.limit, found.limit_value) == (((0, 1), (3, 4)), "finite", None)
+
+
+def test_a_current_that_decays_before_its_input_comes_does_not_vanish() -> None:
+    assert find(edit("populations", "h1", alpha=np.zeros((1, 5))), "SNN502", load_chip("generic-1024-factor")) == []
+
+
 def test_the_article_fits() -> None:
     network = extend(outputs=(replace(CLEAN.outputs[0], populations=("h1", "h2", "out")),))
     assert [diagnostic.fix for diagnostic in find(network, "SNN110")] == ["add a hidden population"]
