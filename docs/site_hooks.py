@@ -13,19 +13,24 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Page
 
+from snnmap.lif.drc import RULES, format_rule
+
 ROOT = Path(__file__).parents[1]
 _LOG = logging.getLogger("mkdocs.plugins.snnmap")
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):`~?([\w.]+)`")
+_RULE_TABLE, _RULE_CELL = "snnmap/lif/drc/RULES.md", re.compile(r"^\| (SNN\d+) \|", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages of the navigation that are not in docs/: files of the repository, and one a package of the API."""
+    """Add the pages that are not in docs/: files of the repository, one a package of the API, and one a design rule."""
     for uri in _list_pages(config.nav):
         if uri.startswith("api/"):
             files.append(File.generated(config, uri, content=f"::: {Path(uri).stem}\n"))
         elif files.get_file_from_path(uri) is None:
             files.append(File.generated(config, uri, abs_src_path=str(ROOT / uri)))
+    for entry in RULES.values():
+        files.append(File.generated(config, f"rules/{entry.id}.md", content=format_rule(entry)))
     for file in (*sorted((ROOT / "notebooks").glob("*.ipynb")), ROOT / "snnmap" / "findings" / "check.schema.json"):
         files.append(File.generated(config, file.relative_to(ROOT).as_posix(), abs_src_path=str(file)))
     return files
@@ -34,6 +39,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Turn links that hold in the repository into links of the site; what has no page there is no link."""
     folder = "" if page.file.generated_by else "docs"
+    if page.file.src_uri == _RULE_TABLE:
+        markdown = _RULE_CELL.sub(rf"| [\1]({posixpath.relpath('rules', posixpath.dirname(_RULE_TABLE))}/\1.md) |", markdown)
     return _LINK.sub(lambda link: f"]({_move_link(link[1], folder, page.file.src_uri)}", markdown)
 
 

@@ -18,6 +18,7 @@ from .network import (
     load_network,
     save_network,
     simulate_network,
+    sketch_network,
 )
 from .pipeline import Artifacts, CompileOptions, check_model, compile_model, fix_model
 from .report import model_summary
@@ -48,6 +49,7 @@ __all__ = [
     "load_network",
     "save_network",
     "simulate_network",
+    "sketch_network",
     # the stages
     "fold_network",
     "quantise_network",

@@ -1,7 +1,8 @@
 """For each design rule a network and chip that break it, and a pair at the limit that does not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -239,10 +240,10 @@ def check(case: Case) -> Report:
     return check_model(network, chip).report
 
 
-def check_aliases(chip: Chip) -> Report:
-    """Judge the clean network with an alias, which only a program written elsewhere has."""
+def check_aliases(chip: Chip, aliases: Mapping[int, int] = MappingProxyType({0: 1})) -> Report:
+    """Judge the clean network with aliases by slot, which only a program written elsewhere has."""
     quantised = check_model(CLEAN, replace(chip, name="aliases")).quantised
     assert quantised is not None
     alias = np.full(quantised.program.hidden.size, -1)
-    alias[0] = 1
+    alias[list(aliases)] = list(aliases.values())
     return check_quantised(replace(quantised, program=replace(quantised.program, alias=alias)))

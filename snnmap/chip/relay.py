@@ -47,9 +47,10 @@ def find_relay_cell(chip: Chip, *, unit_shift: int = 0) -> RelayCell | None:
 
 
 def find_relay_cells(chip: Chip) -> dict[int, RelayCell]:
-    """Find the relay cell for each weight shift of the unit, leaving out shifts for which the chip has none."""
+    """Find the relay cell for each weight shift of the unit, where the chip has one whose threshold fits its words."""
     cells = {shift: find_relay_cell(chip, unit_shift=shift) for shift in range(chip.bits.shift_max + 1)}
-    return {shift: cell for shift, cell in cells.items() if cell is not None}
+    most = chip.bits.threshold_max
+    return {shift: cell for shift, cell in cells.items() if cell is not None and cell.threshold << shift <= most}
 
 
 @lru_cache(maxsize=64)

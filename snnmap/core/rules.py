@@ -11,8 +11,25 @@ from typing import Any, Generic, TypeVar
 
 from snnmap.core.diagnostics import Diagnostic, Least, Location, Severity
 from snnmap.core.errors import InputError
+from snnmap.core.near import suggest
 
-__all__ = ["RULES", "Amount", "Finding", "Rule", "Subject", "explain_rule", "format_rules", "rule"]
+__all__ = [
+    "HEADINGS",
+    "RULES",
+    "Amount",
+    "Finding",
+    "Rule",
+    "Subject",
+    "explain_rule",
+    "format_rule",
+    "format_rules",
+    "look_up_rule",
+    "rule",
+]
+
+HEADINGS = ("What it checks", "Why it matters", "Bad", "Good", "How to fix")
+"""What every rule's documentation says, in this order; behind ``Bad`` and ``Good`` stands code, the latter going on from it."""
+_HEADING = re.compile(rf"^({'|'.join(HEADINGS)}): *", re.MULTILINE)
 
 _SubjectT = TypeVar("_SubjectT")
 Check = Callable[[Any], "Iterable[Finding]"]
@@ -96,6 +113,30 @@ class Rule:
     def family(self) -> str:
         """What the ids of its family begin with, such as ``SNN6``."""
         return self.id[:4]
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """What is written about the rule, by heading."""
+        _, *parts = _HEADING.split(self.text)
+        return dict(zip(parts[::2], map(str.rstrip, parts[1::2]), strict=True))
+
+    @property
+    def summary(self) -> str:
+        """What the rule checks, in one line."""
+        return " ".join(self.sections.get("What it checks", "").split()).partition(". ")[0].rstrip(".")
+
+    @property
+    def examples(self) -> tuple[str, str]:
+        """Code whose last line gives a report in which the rule fires, and code to run behind it, in which it does not."""
+        bad, good = (_split_code(self.sections.get(heading, ""))[1] for heading in ("Bad", "Good"))
+        return bad, good
+
+    def to_plain(self) -> dict[str, str]:
+        """Return the rule's documentation as JSON values."""
+        words = {heading.lower().replace(" ", "_"): _split_code(text)[0] for heading, text in self.sections.items()}
+        words.pop("good", None)  # code only
+        code = dict(zip(("bad_code", "good_code"), self.examples, strict=True))
+        return {"id": self.id, "name": self.name, "severity": str(self.severity), **words, **code}
 
     def judge(self, subject: Subject[Any]) -> Iterator[Diagnostic]:
         """Return all violations, as :meth:`sign` does."""
@@ -203,8 +244,22 @@ def rule(
     return register
 
 
+def look_up_rule(key: str) -> Rule:
+    """Return the rule of this id or name, in any case.
+
+    Raises:
+        InputError: there is no such rule.
+    """
+    for entry in RULES.values():
+        if key.lower() in (entry.id.lower(), entry.name):
+            return entry
+    known = [*RULES, *(entry.name for entry in RULES.values())]
+    fix = suggest(key, known, "use an id or a name of a rule")
+    raise InputError(f"no rule is called '{key}'", limit=", ".join(sorted(RULES)), fix=fix)
+
+
 def explain_rule(key: str) -> str:
-    """Return a rule's documentation by id or name.
+    """Return a rule's documentation by id or name, in any case.
 
     Raises:
         InputError: there is no such rule.
@@ -214,16 +269,32 @@ def explain_rule(key: str) -> str:
         >>> explain_rule("SNN103").splitlines()[0]
         'SNN103 zero-delay-loop (error)'
     """
-    for entry in RULES.values():
-        if key in (entry.id, entry.name):
-            return f"{entry.id} {entry.name} ({entry.severity})\n\n{entry.text}\n"
-    raise InputError(f"no rule is called '{key}'", limit=", ".join(sorted(RULES)), fix="use an id or a name of a rule")
+    entry = look_up_rule(key)
+    return f"{entry.id} {entry.name} ({entry.severity})\n\n{entry.text}\n"
+
+
+def format_rule(entry: Rule) -> str:
+    """Return a rule's documentation as Markdown: its page of the site."""
+    parts = [f"# {entry.id} {entry.name}\n\nSeverity: {entry.severity}. Also printed by `snnmap explain {entry.id}`.\n"]
+    for heading, text in entry.sections.items():
+        words, code = _split_code(text)
+        told = f"\n{words[0].upper()}{words[1:]}\n" if words else ""
+        parts.append(f"## {heading}\n{told}" + (f"\n```python\n{code}\n```\n" if code else ""))
+    return "\n".join(parts)
 
 
 def format_rules() -> str:
-    """Return the documentation of all rules as Markdown, by family: the text of ``RULES.md``."""
-    parts = ["# Design rules\n\nWritten from the rules' own documentation; `snnmap explain RULE` prints one.\n"]
-    for _, entry in sorted(RULES.items()):
-        text = re.sub(r"^([A-Z][a-z ]+):", r"**\1:**", entry.text, flags=re.MULTILINE)
-        parts.append(f"## {entry.id} {entry.name} ({entry.severity})\n\n{text}\n")
-    return "\n".join(parts)
+    """Return the table of all rules as Markdown: the text of ``RULES.md``."""
+    lines = [
+        "# Design rules\n",
+        "Written from the rules' own documentation; `snnmap explain RULE` prints it, with a bad and a good example that run.\n",
+        "| rule | name | severity | what it checks |\n| --- | --- | --- | --- |",
+        *(f"| {entry.id} | {entry.name} | {entry.severity} | {entry.summary} |" for _, entry in sorted(RULES.items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _split_code(text: str) -> tuple[str, str]:
+    """Return the words of a section, and its code, which is indented."""
+    words, _, code = text.partition("\n    ")
+    return words.strip(), inspect.cleandoc("    " + code) if code else ""

@@ -15,6 +15,7 @@ from snnmap.network.network import OTHERWISE, InputPort, Network, OutputPort, Po
 from snnmap.network.raster import Profile, Recording, join_rasters, read_raster, read_rasters
 from snnmap.network.resets import describe_reset, resets_as
 from snnmap.network.simulate import simulate_network
+from snnmap.network.sketch import sketch_network
 from snnmap.network.structure import find_structure_problems, is_sound, require_structure
 from snnmap.network.text import format_network, load_network, parse_network, save_network
 
@@ -44,6 +45,7 @@ __all__ = [
     "take_neurons",
     "describe_reset",
     "resets_as",
+    "sketch_network",
     "format_network",
     "load_network",
     "parse_network",

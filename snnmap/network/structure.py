@@ -14,11 +14,21 @@ __all__ = ["find_structure_problems", "is_sound", "require_structure"]
 
 @rule("SNN101", "unknown-name", Network, stops_folding=True)
 def check_names(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: checks that projections, sums and output ports name parts that exist.
+    """What it checks: that projections, sums and output ports name parts that exist.
 
     Why it matters: a connection to nowhere has no meaning, and dropping it would change the network.
 
-    Example: a projection onto `hiden1`.
+    Bad: a projection onto `hiden`.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "hidden": 3, "out": 2}, weights={"hidden->hiden": 0.1})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "hidden": 3, "out": 2})
+        check_model(network, "xylo-audio-3")
 
     How to fix: name an existing input port, population or sum.
     """
@@ -53,11 +63,21 @@ def check_names(subject: Subject[Network]) -> Iterator[Finding]:
 
 @rule("SNN102", "shape-mismatch", Network, stops_folding=True)
 def check_shapes(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: checks that weights are (n_pre, n_post), delays not negative, synapses and summands there.
+    """What it checks: that weights are (n_pre, n_post), delays not negative, synapses and summands there.
 
     Why it matters: weights of another shape belong to other neurons.
 
-    Example: 16 x 63 weights onto a population of 64.
+    Bad: 1 x 2 weights onto a population of 3.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 1, "h": 3, "out": 2}, weights={"in->h": [[1.0, 1.5]]})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 1, "h": 3, "out": 2}, weights={"in->h": [[1.0, 1.5, 1.2]]})
+        check_model(network, "xylo-audio-3")
 
     How to fix: give weights, delay and synapse that fit source and target.
     """
@@ -110,11 +130,21 @@ def _wrong_projection(
 
 @rule("SNN103", "zero-delay-loop", Network, stops_folding=True)
 def check_zero_delay_loops(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: finds populations that wait for each other within one step.
+    """What it checks: that no populations wait for each other within one step.
 
     Why it matters: there is no order in which to compute them.
 
-    Example: a recurrent projection with delay 0.
+    Bad: a recurrent projection with delay 0.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, weights={"h->h": 0.1})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, weights={"h->h": 0.1}, delay_steps={"h->h": 1})
+        check_model(network, "xylo-audio-3")
 
     How to fix: give one projection of the loop a delay of at least 1.
     """
@@ -133,11 +163,24 @@ def check_zero_delay_loops(subject: Subject[Network]) -> Iterator[Finding]:
 
 @rule("SNN104", "circular-sum", Network, stops_folding=True)
 def check_sums(subject: Subject[Network]) -> Iterator[Finding]:
-    """What it does: finds spike sums that contain each other, and sums of nothing.
+    """What it checks: that no spike sums contain each other, and that none is of nothing.
 
     Why it matters: such a sum has no value.
 
-    Example: sum a of b and c, sum b of a.
+    Bad: sum a of h and b, sum b of a.
+
+        from dataclasses import replace
+
+        from snnmap import SpikeSum, check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2})
+        sums = (SpikeSum(name="a", terms=("h", "b")), SpikeSum(name="b", terms=("a",)))
+        check_model(replace(network, sums=sums), "xylo-audio-3")
+
+    Good:
+
+        sums = (SpikeSum(name="a", terms=("h", "h")), SpikeSum(name="b", terms=("a",)))
+        check_model(replace(network, sums=sums), "xylo-audio-3")
 
     How to fix: put a population between them, or remove the sum.
     """

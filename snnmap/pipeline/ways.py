@@ -228,6 +228,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
         limits=options.limits,
         drawn=data.drawn,
         n_given=next(iter(data.rasters.values())).shape[0],
+        n_clamped=sum(int((raster > chip.inputs.max_count).sum()) for raster in data.rasters.values()),
         held_back=data.held_back,
     )
     found = _allow(check_comparison(comparison, chip), options)

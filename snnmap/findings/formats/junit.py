@@ -13,7 +13,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def render(run: CheckRun) -> str:
-    """Return the findings as JUnit XML, as the schema of Jenkins has it: an error fails its rule's test case, a warning is told in its output."""
+    """Return the findings as the JUnit XML of Jenkins: an error fails its rule's test case, a warning is told in its output."""
     suites = ElementTree.Element("testsuites", name=_clean(f"snnmap check {run.model}"))
     for checked in run.checked:
         _add_suite(suites, checked)

@@ -57,6 +57,7 @@ def compare_image(
     converted: SourceReference | None = None,
     drawn: bool = False,
     n_given: int | None = None,
+    n_clamped: int | None = None,
     held_back: bool = False,
 ) -> Comparison:
     """Compare the image with the network as it was read, populations, states and outputs, each lag taken away.
@@ -76,6 +77,7 @@ def compare_image(
         converted: outputs of the network that the model was converted from, at its one output port.
         drawn: whether the inputs were drawn.
         n_given: samples of which these were chosen.
+        n_clamped: counts of all of those above a channel's limit.
         held_back: whether the quantiser has not seen them.
 
     Raises:
@@ -108,7 +110,7 @@ def compare_image(
         n_steps=n_steps,
         input_spikes=int(sum(raster.sum() for raster in rasters.values())),
         is_constant=len({value for r in rasters.values() if r.size for value in (int(r.min()), int(r.max()))}) <= 1,
-        clamped=int(sum((raster > most).sum() for raster in rasters.values())),
+        clamped=sum(int((raster > most).sum()) for raster in rasters.values()) if n_clamped is None else n_clamped,
         populations=tuple(count.finish() for count in populations.values()),
         ports=tuple(port.finish(labels, decision, drawn) for port in ports),
         limits=limits or AgreementLimits(),

@@ -1,12 +1,13 @@
 """Design rules: everything that keeps a network from doing on the chip what it was trained to do.
 
 A rule has one place: a function in the module of its family, under :func:`snnmap.core.rules.rule`, with id, name, what it
-judges, and what a build makes of it (``stops_folding``, ``mended_by``, ``requantised``); its docstring is what users read.
+judges, and what a build makes of it (``stops_folding``, ``mended_by``, ``requantised``); its docstring is what users read, with
+a bad and a good example that the tests run.
 Beside it stand only its case in ``tests/rule_cases.py`` (a network that breaks it, one at its limit) and what
 ``SNNMAP_UPDATE_GOLDEN=1 pytest tests/lif/drc/test_rules.py`` writes: its messages and ``RULES.md``.
 """
 
-from snnmap.core.rules import RULES, Rule, explain_rule, format_rules
+from snnmap.core.rules import HEADINGS, RULES, Rule, explain_rule, format_rule, format_rules, look_up_rule
 from snnmap.lif.drc import agreement, capacity, neuron, numeric, timing, topology
 from snnmap.lif.drc.engine import (
     OnChip,
@@ -24,12 +25,15 @@ __all__ = [
     "check_network",
     "check_quantised",
     # the rules
+    "HEADINGS",
     "RULES",
     "OnChip",
     "Rule",
     "explain_rule",
     "find_rule",
+    "format_rule",
     "format_rules",
+    "look_up_rule",
     # the families
     "agreement",
     "capacity",

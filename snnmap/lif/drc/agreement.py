@@ -27,13 +27,24 @@ _TRAIN_ON = "train on with the chip's own spikes (`snnmap.train.to_chip_exact`)"
 
 @rule("SNN601", "rate-differs", Comparison, requantised=_EITHER)
 def check_rates(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: compares the spikes of each population on the chip with the model's, and finds those outside 0.8 to 1.25.
+    """What it checks: the spikes of each population on the chip against the model's: they should be 0.8 to 1.25 times as many.
 
     Why it matters: a layer that fires much more or less than it was trained to feeds the next one wrongly; deep networks die or
     burst. A difference that few spikes can make is a warning. Drawn inputs go from few spikes to many and are not those of use:
     there half the difference (in logarithms, 0.89 to 1.12) in any sample is a warning.
 
-    Example: time constants that the chip does not code, layer upon layer, on a chip without biases.
+    Bad: a limit of 1% where rounded weights move a layer's rate by more.
+
+        from snnmap import CompileOptions, check_model, sketch_network
+        from snnmap.lif.program import AgreementLimits
+
+        network = sketch_network({"in": 2, "a": 5, "b": 5, "out": 2})
+        strict = CompileOptions(limits=AgreementLimits(rate_low=0.99, rate_high=1.01))
+        check_model(network, "xylo-audio-3", options=strict)
+
+    Good:
+
+        check_model(network, "xylo-audio-3")
 
     How to fix: calibrate with data of typical use; train on with the chip's own spikes (`snnmap.train.to_chip_exact`); accept it
     with `--allow SNN601`, or other limits (`--limit rate_low=0.7`).
@@ -73,14 +84,26 @@ def check_rates(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN602", "more-spikes-than-the-model", Comparison)
 def check_excess(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: where a model's neurons send fewer spikes a step than the chip's can, looks whether any would send more.
+    """What it checks: where a model's neurons send fewer spikes a step than the chip's can, whether any would send more.
 
     Why it matters: a neuron of snnTorch, Norse or SpikingJelly sends one spike a step, however far its potential is above the
     threshold; the chip's sends one for each threshold, up to 31. Where no potential reaches two thresholds that makes no
     difference, which is told as a warning, since it was seen on these inputs only; where one does, the bitstream is another
     network. No scale and no added neuron makes up for it exactly: what a neuron keeps above its threshold differs too.
 
-    Example: a recurrent network of `snntorch.RSynaptic` whose inputs come in bursts.
+    Bad: neurons of one spike a step on a chip that sends up to 31.
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        inputs = np.random.default_rng(0).poisson(0.3, (400, 50, 2))
+        network = sketch_network({"in": 2, "h": 3, "out": 1}, max_count={"h": 1})
+        check_model(network, "generic-4096", calibration=inputs)
+
+    Good:
+
+        check_model(network, "generic-4096-single", calibration=inputs)
 
     How to fix: train on with the chip's own spikes (`snnmap.train.to_chip_exact`), or take a chip whose neurons send one spike a
     step (`generic-4096-single`), or, where the framework can, train with the chip's limit (`max_spikes_per_dt=31` in Rockpool,
@@ -115,13 +138,32 @@ def check_excess(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN603", "readout-lost", Comparison, requantised=_EITHER)
 def check_readouts(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: looks whether neurons that are read by their potentials or currents fire or saturate on the chip.
+    """What it checks: that neurons that are read by their potentials or currents neither fire nor saturate on the chip.
 
     Why it matters: the chip has no neurons that never fire. One whose potential reaches the highest threshold loses it, and what
     is read is no longer what was computed; one whose state is at the limit of 16 bits stands still. Of a network in the chip's
     own integers, whose scales are fixed, drawn inputs that do so are a warning: they may never come.
 
-    Example: inputs that are stronger than the calibration data.
+    Bad: inputs that are stronger in use than in the data that the quantiser sees.
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network(
+            {"in": 2, "h": 2, "out": 1},
+            weights={"in->h": [[0.5, 0], [0, 0.5]], "h->out": [[0.1], [10.0]]},
+            readout="potential",
+            threshold={"out": np.inf},
+        )
+        inputs = np.random.default_rng(0).poisson(0.5, (400, 50, 2))
+        quiet = inputs.copy()
+        quiet[np.arange(400) % 4 != 3, :, 1] = 0
+        check_model(network, "xylo-audio-3", calibration=quiet)
+
+    Good:
+
+        check_model(network, "xylo-audio-3", calibration=inputs)
 
     How to fix: calibrate with data as strong as those that it will be used on.
     """
@@ -142,14 +184,30 @@ def check_readouts(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN604", "decisions-differ", Comparison, requantised=(Severity.ERROR,))
 def check_decisions(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: compares the classes that are read from bitstream and model, and finds agreement below 95% of the samples.
+    """What it checks: the classes that are read from bitstream and model: they should agree on 95% of the samples.
 
     Why it matters: it is what a classifier is for. Unless the way of reading is given (`CompileOptions.decision`, `--decision`),
     it is measured by the last, mean and largest potential (or by the count of spikes), and an error only where all of them
     differ. Too few samples to be sure, or drawn inputs, on which classes mean little, are a warning; and so are potentials whose
     values are right within 30% of their spread, unless labels or a way of reading say that they are classes at all.
 
-    Example: a network of time constants that the chip does not code, read by the last potential.
+    Bad: two classes that differ in the fourth digit of the weights.
+
+        import numpy as np
+
+        from snnmap import CompileOptions, check_model, sketch_network
+
+        wires = {"in->h": [[1, 0], [0, 1]], "h->out": [[1.0, 1.0002], [1.0002, 1.0]]}
+        read = {"readout": "potential", "threshold": {"out": np.inf}}
+        inputs = np.random.default_rng(0).poisson(0.5, (400, 50, 2))
+        network = sketch_network({"in": 2, "h": 2, "out": 2}, weights=wires, **read)
+        check_model(network, "xylo-audio-3", calibration=inputs, options=CompileOptions(decision="mean"))
+
+    Good:
+
+        wires["h->out"] = [[1.0, 0.5], [0.5, 1.0]]
+        network = sketch_network({"in": 2, "h": 2, "out": 2}, weights=wires, **read)
+        check_model(network, "xylo-audio-3", calibration=inputs, options=CompileOptions(decision="mean"))
 
     How to fix: train on with the chip's own spikes (`snnmap.train.to_chip_exact`), calibrate with more samples, or accept it with
     `--allow SNN604`.
@@ -176,11 +234,26 @@ def check_decisions(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN605", "neurons-died", Comparison, Severity.WARNING, requantised=_EITHER)
 def check_dead(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: counts neurons that fire several times in the model and never on the chip, beyond a tenth of those that fire.
+    """What it checks: the neurons that fire several times in the model and never on the chip; a warning beyond a tenth of those
+    that fire.
 
     Why it matters: what they told is lost, even where the population's rate is right.
 
-    Example: neurons that seldom reach their thresholds, whose small weights became 0.
+    Bad: a weight that is small beside one that seldom counts became 0.
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        inputs = np.random.default_rng(0).poisson(4, (100, 50, 2))
+        inputs[:, :, 1] = np.arange(50) == 25
+        network = sketch_network({"in": 2, "h": 2, "out": 1}, weights={"in->h": [[0.03, 0.3], [-9.0, -0.9]]})
+        check_model(network, "xylo-audio-3", calibration=inputs)
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 2, "out": 1}, weights={"in->h": [[0.1, 0.3], [-0.9, -0.9]]})
+        check_model(network, "xylo-audio-3", calibration=inputs)
 
     How to fix: calibrate, or train on with the chip's own spikes (`snnmap.train.to_chip_exact`).
     """
@@ -199,13 +272,25 @@ def check_dead(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN606", "states-saturate", Comparison, Severity.WARNING)
 def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: counts steps in which a state of a neuron is at the limit of the chip's words.
+    """What it checks: the steps in which a state of a neuron is at the limit of the chip's words.
 
     Why it matters: what is beyond is forgotten: deep inhibition ends too early, bursts are shorter.
 
     A converted ReLU that is off sinks without end, and is let saturate; of a conversion that is near its source nothing is said.
 
-    Example: inhibition of hundreds of thresholds onto a slow membrane.
+    Bad: layers that drive each other at all rates, as drawn inputs do, without calibration data.
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "a": 8, "b": 8, "c": 8, "out": 2})
+        check_model(network, "xylo-audio-2")
+
+    Good:
+
+        inputs = np.random.default_rng(0).poisson(0.3, (400, 50, 2))
+        check_model(network, "xylo-audio-2", calibration=inputs)
 
     How to fix: calibrate with data of typical use; train with smaller weights or shorter time constants.
     """
@@ -225,16 +310,29 @@ def check_saturation(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN607", "nothing-shown", Comparison, Severity.WARNING)
 def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: finds populations that never fire in the model on the inputs of the comparison, inputs that never come or
-    never change, outputs that never decide, and inputs that cannot show that decisions are the same: too few samples, and drawn
-    ones. Where nothing differs on drawn ones that is advice: there is nothing to mend, but nothing is shown of use.
+    """What it checks: that the inputs of the comparison show something: populations that never fire in the model, inputs that
+    never come or never change, outputs that never decide, and inputs that cannot show that decisions are the same: too few
+    samples, and drawn ones. Where nothing differs on drawn ones that is advice: there is nothing to mend, but nothing is shown
+    of use.
 
     Why it matters: about what stays silent nothing was shown. A model that does nothing at all on its own calibration data is an
     error: those are other data than it was trained on, or it does nothing. That all of 8 samples agree happens to a chip that
     decides otherwise in every tenth, too; 59 show with 95% confidence that at least 95% agree. Of 500 random networks that were
-    quantised without data about one in twenty was off on data of use, with no other finding.
+    quantised without data about one in twenty was off on data of use, with no other finding. Of warnings it is advice: nothing is
+    wrong, but nothing was shown.
 
-    Example: calibration data in another unit than the training data.
+    Bad: calibration data in another unit than the training data, so that all of them were rounded to 0.
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2})
+        check_model(network, "xylo-audio-3", calibration=np.zeros((100, 50, 2), int))
+
+    Good:
+
+        check_model(network, "xylo-audio-3", calibration=np.random.default_rng(0).poisson(0.5, (400, 50, 2)))
 
     How to fix: give calibration data of typical use, coded as in training.
     """
@@ -326,13 +424,27 @@ def _find_unshown(comparison: Comparison) -> Iterator[Finding]:
 
 @rule("SNN608", "readout-error", Comparison, requantised=_EITHER)
 def check_error(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: measures how far outputs that are read by potential or current are off, as a share of their spread in the
-    model.
+    """What it checks: how far outputs that are read by potential or current are off, as a share of their spread in the model.
 
     Why it matters: an output that is used as a value (a regression, a reconstruction) is as good as its error. Above 30% of one
     output it is a warning, at the spread itself of all of them an error: then the chip's values say nothing about the model's.
 
-    Example: a readout behind layers whose spikes come at other times than trained.
+    Bad: an output that is the small difference of two large weights.
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        wires = {"in->h": [[0.4, 0.5], [0.5, 0.4]], "h->out": [[1.0], [-1.001]]}
+        read = {"readout": "potential", "threshold": {"out": np.inf}}
+        inputs = np.random.default_rng(0).poisson(1, (100, 50, 2))
+        inputs[:, :, 1] = inputs[:, :, 0]
+        check_model(sketch_network({"in": 2, "h": 2, "out": 1}, weights=wires, **read), "xylo-audio-3", calibration=inputs)
+
+    Good:
+
+        wires["h->out"] = [[1.0], [-0.5]]
+        check_model(sketch_network({"in": 2, "h": 2, "out": 1}, weights=wires, **read), "xylo-audio-3", calibration=inputs)
 
     How to fix: calibrate with data; train on with the chip's own spikes (`snnmap.train.to_chip_exact`).
     """
@@ -353,11 +465,24 @@ def check_error(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN609", "inputs-clamped", Comparison)
 def check_clamped(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: counts input counts of the calibration data above what a channel of the chip carries in a step.
+    """What it checks: that no input count of the calibration data is above what a channel of the chip carries in a step.
 
     Why it matters: the chip clamps them; the model was trained on other inputs than the chip will get.
 
-    Example: analogue values up to 255 given as counts.
+    Bad: analogue values given as counts.
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2})
+        inputs = np.random.default_rng(0).poisson(0.5, (400, 50, 2))
+        inputs[0, 0] = 16
+        check_model(network, "xylo-audio-3", calibration=inputs)
+
+    Good:
+
+        check_model(network, "xylo-audio-3", calibration=np.minimum(inputs, 15))
 
     How to fix: clamp them where the model is trained (`np.minimum`), or spread them over more steps.
     """
@@ -365,7 +490,7 @@ def check_clamped(subject: OnChip[Comparison]) -> Iterator[Finding]:
     if comparison.clamped:
         yield Finding(
             location=Location(),
-            message=f"input counts are more than a channel carries in a step, on {comparison.inputs}",
+            message="input counts of the calibration data are more than a channel carries in a step",
             measured=Amount(comparison.clamped),
             limit=Amount(0),
             unit="counts",
@@ -375,13 +500,28 @@ def check_clamped(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN610", "conversion-differs", Comparison)
 def check_conversion(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: compares the bitstream's outputs with those of the network that was converted, on the calibration data.
+    """What it checks: the bitstream's outputs against those of the network that was converted, on the calibration data.
 
     Why it matters: a conversion is an approximation; with few steps, deep networks lose much. Other classes at a tenth of the
     spread or less (outputs that are no classes have near ties) are a warning, unless labels or a way of reading say that outputs
     are classes at all.
 
-    Example: a residual network of 20 layers converted with 8 steps and `overshoot="allow"`.
+    Bad: a deep network converted with 1 step and `overshoot="allow"`.
+
+        import torch
+        from torch import nn
+
+        from snnmap import check_model
+        from snnmap.convert import ConvertOptions, convert_ann
+
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 30), nn.ReLU(), nn.Linear(30, 30), nn.ReLU(), nn.Linear(30, 3))
+        images = torch.rand(400, 8).numpy()
+        check_model(convert_ann(model, images, options=ConvertOptions(n_steps=1, overshoot="allow")), "generic-4096")
+
+    Good:
+
+        check_model(convert_ann(model, images, options=ConvertOptions(n_steps=16)), "generic-4096")
 
     How to fix: convert with `ConvertOptions(overshoot="hold")`, or with more steps (`n_steps`).
     """
@@ -413,13 +553,28 @@ def check_conversion(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN612", "read-otherwise", Comparison)
 def check_reading(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: where the user let a model be read as neurons that do something else beyond two thresholds than the model's
-    own (`max_count=` for Rockpool, `overshoot="ignore"` for snnTorch), counts how often potentials get there.
+    """What it checks: where the user let a model be read as neurons that do something else beyond two thresholds than the model's
+    own (`max_count=` for Rockpool, `overshoot="ignore"` for snnTorch), how often potentials get there.
 
     Why it matters: the comparison is of the bitstream with the network that was read. Where potentials get there, that network is
     not the model; in more than 5% of the active pairs it is an error, unless the inputs were drawn.
 
-    Example: a Rockpool network of several spikes a step, read with `max_count=1`.
+    Bad: a network of several spikes a step, read with `max_count=1`.
+
+        from dataclasses import replace
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+        from snnmap.network import OTHERWISE
+
+        inputs = np.random.default_rng(0).poisson(0.5, (400, 50, 2))
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, max_count={"h": 1})
+        check_model(replace(network, provenance={OTHERWISE: "max_count=1"}), "generic-4096-single", calibration=inputs)
+
+    Good:
+
+        check_model(network, "generic-4096-single", calibration=inputs)
 
     How to fix: read it without the option, or train it with the chip's limit (`max_spikes_per_dt` in Rockpool), or train on with
     the chip's own spikes (`snnmap.train.to_chip_exact`) and compare accuracies.
@@ -441,12 +596,32 @@ def check_reading(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
 @rule("SNN611", "integers-differ", Comparison, Severity.WARNING)
 def check_exactness(subject: OnChip[Comparison]) -> Iterator[Finding]:
-    """What it does: finds counts that differ though the network was trained in the chip's own integers, where all are the same.
+    """What it checks: that all counts are the same where the network was trained in the chip's own integers.
 
     Why it matters: it is the promise of training in integers. On the chip all neurons run from the first step, some before
     their input comes; with biases they have moved by then. A sum that leaves 16 bits on its way is the other reason.
 
-    Example: a model of `ChipLIF` layers with biases that is not aligned with the chip.
+    Bad: a model of layers with biases, each of which starts with its input, that is not aligned with the chip.
+
+        from dataclasses import replace
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        inputs = np.random.default_rng(0).poisson(0.5, (400, 50, 2))
+        network = sketch_network(
+            {"in": 2, "a": 3, "b": 3, "out": 2},
+            weights={"in->a": 60, "a->b": 20, "b->out": [[30, 20], [20, 30], [10, 30]]},
+            threshold={"a": 99, "b": 99, "out": 90},
+            bias={"b": 20},
+        )
+        unaligned = replace(network, integers=True, provenance={"starts": "with its input"})
+        check_model(unaligned, "xylo-audio-3", calibration=inputs)
+
+    Good:
+
+        check_model(replace(network, integers=True), "xylo-audio-3", calibration=inputs)
 
     How to fix: wrap the model before it is trained, `snnmap.align_model(model, chip)`; or make it by
     `snnmap.train.to_chip_exact` with calibration data, which leaves room for sums.

@@ -17,11 +17,19 @@ __all__: list[str] = []
 
 @rule("SNN201", "too-many-inputs", Network)
 def check_inputs(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: counts the channels of all input ports.
+    """What it checks: the channels of all input ports.
 
     Why it matters: the chip has a fixed number of input channels.
 
-    Example: 64 pixels on a chip with 16 inputs.
+    Bad: three channels on a chip with two.
+
+        from snnmap import check_model, sketch_network
+
+        check_model(sketch_network({"in": 3, "h": 3, "out": 2}), "toy-4")
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "h": 3, "out": 2}), "toy-4")
 
     How to fix: feed the data over more steps, or reduce the channels.
     """
@@ -40,11 +48,19 @@ def check_inputs(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN202", "too-many-hidden-neurons", MappedNetwork)
 def check_hidden(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: counts hidden neurons after folding, relays included.
+    """What it checks: the hidden neurons after folding, relays included.
 
     Why it matters: all hidden populations share the chip's one population, and so do the relays that align paths.
 
-    Example: 950 neurons and 60 relays on a chip with 992 slots.
+    Bad: five neurons on a chip with four.
+
+        from snnmap import check_model, sketch_network
+
+        check_model(sketch_network({"in": 2, "a": 4, "b": 1, "out": 1}), "toy-4")
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "a": 3, "b": 1, "out": 1}), "toy-4")
 
     How to fix: make populations smaller, or shorten skip connections: a skip around k populations costs k relays a neuron.
     """
@@ -64,11 +80,19 @@ def check_hidden(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN203", "too-many-outputs", Network)
 def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: counts the neurons of all populations that output ports read.
+    """What it checks: the neurons of all populations that output ports read.
 
     Why it matters: the chip has a fixed number of output neurons.
 
-    Example: 20 classes on a chip with 16 outputs.
+    Bad: three outputs on a chip with two.
+
+        from snnmap import check_model, sketch_network
+
+        check_model(sketch_network({"in": 2, "h": 4, "out": 3}), "toy-4")
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "h": 4, "out": 2}), "toy-4")
 
     How to fix: code the classes in fewer neurons.
     """
@@ -89,12 +113,20 @@ def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN204", "fan-in-exceeded", MappedNetwork)
 def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: counts the weights onto each neuron in each memory, after folding.
+    """What it checks: the weights onto each neuron in each memory, after folding.
 
     Why it matters: a memory stores at most N_F non-zero weights a neuron. Folding adds inputs: feed-forward, recurrent and
     skip weights share one memory, and a residual sum repeats a projection for each summand.
 
-    Example: 200 feed-forward, 100 recurrent inputs, N_F = 256.
+    Bad: 257 inputs of one neuron, N_F = 256.
+
+        from snnmap import check_model, sketch_network
+
+        check_model(sketch_network({"in": 257, "h": 3, "out": 2}), "generic-4096")
+
+    Good:
+
+        check_model(sketch_network({"in": 256, "h": 3, "out": 2}), "generic-4096")
 
     How to fix: prune the named neurons, train with a mask, or move weights to the second synapse.
     """
@@ -116,11 +148,19 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN205", "fan-out-exceeded", MappedNetwork)
 def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: counts the weights from each neuron over the memories of all synapses, after folding.
+    """What it checks: the weights from each neuron over the memories of all synapses, after folding.
 
     Why it matters: the chip stores a limited number of synapses a source.
 
-    Example: a neuron with 70 targets where the chip stores 64.
+    Bad: a neuron with 65 targets where the chip stores 64.
+
+        from snnmap import check_model, sketch_network
+
+        check_model(sketch_network({"in": 2, "a": 2, "b": 65, "out": 2}), "xylo-audio-2")
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "a": 2, "b": 64, "out": 2}), "xylo-audio-2")
 
     How to fix: prune weights, or clone the neuron and share its targets between the clones (exact).
     """
@@ -140,11 +180,19 @@ def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN206", "memory-words-exceeded", MappedNetwork)
 def check_words(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: counts the weights in each list memory, those of relays included.
+    """What it checks: the weights in each list memory, those of relays included.
 
     Why it matters: all neurons share one pool of words.
 
-    Example: 40,000 recurrent weights on a chip with 31,744 words.
+    Bad: 32,064 recurrent weights on a chip with 32,000 words.
+
+        from snnmap import check_model, sketch_network
+
+        check_model(sketch_network({"in": 2, "a": 501, "b": 64, "out": 2}), "xylo-audio-2")
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "a": 100, "b": 64, "out": 2}), "xylo-audio-2")
 
     How to fix: prune weights, or make layers smaller or sparser.
     """
@@ -164,11 +212,20 @@ def check_words(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN207", "too-many-synapses", Network)
 def check_synapses(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: compares the synapses of each population with those of the chip's neurons.
+    """What it checks: the synapses of each population against those of the chip's neurons.
 
     Why it matters: a neuron has one current for each synapse, with a decay of its own.
 
-    Example: two time constants a neuron on a chip with one, or on an output neuron.
+    Bad: two time constants a neuron on a chip with one.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, alpha={"h": [[0.5] * 3, [0.75] * 3]})
+        check_model(network, "xylo-imu")
+
+    Good:
+
+        check_model(network, "xylo-audio-3")
 
     How to fix: train with fewer synapses, or split the population.
     """
@@ -190,11 +247,19 @@ def check_synapses(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN208", "input-slot-out-of-reach", MappedNetwork)
 def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: finds hidden neurons with inputs in slots that the input memory cannot address.
+    """What it checks: that hidden neurons with inputs are in slots that the input memory can address.
 
     Why it matters: on some chips inputs reach only some hidden slots; placement found no room for all that need one.
 
-    Example: 200 neurons with inputs where inputs reach 128 slots.
+    Bad: 129 neurons with inputs where inputs reach 128 slots.
+
+        from snnmap import check_model, sketch_network
+
+        check_model(sketch_network({"in": 2, "a": 129, "b": 8, "out": 2}), "xylo-audio-3")
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "a": 128, "b": 8, "out": 2}), "xylo-audio-3")
 
     How to fix: let fewer neurons take inputs: a smaller first layer, skips from the input to fewer neurons.
     """
@@ -213,12 +278,20 @@ def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN209", "output-slot-out-of-reach", MappedNetwork)
 def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: finds hidden neurons that outputs read in slots that the output memory cannot address.
+    """What it checks: that hidden neurons that outputs read are in slots that the output memory can address.
 
     Why it matters: on some chips outputs read only some hidden slots; placement found no room for all that need one.
     Relays of a residual sum count as well.
 
-    Example: a last layer of 200 where outputs read 128 slots.
+    Bad: a last layer of 129 where outputs read 128 slots.
+
+        from snnmap import check_model, sketch_network
+
+        check_model(sketch_network({"in": 2, "a": 8, "b": 129, "out": 2}), "xylo-audio-3")
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "a": 8, "b": 128, "out": 2}), "xylo-audio-3")
 
     How to fix: let outputs read fewer neurons: a smaller last layer, no residual sum straight before the readout.
     """
@@ -237,11 +310,20 @@ def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN210", "bias-missing", Network)
 def check_bias(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds biases where the chip's neurons have none.
+    """What it checks: that there are biases only where the chip's neurons have them.
 
     Why it matters: a dropped bias changes every spike of the neuron.
 
-    Example: a biased layer on XyloAudio 2.
+    Bad: a biased layer on XyloAudio 2.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, bias={"h": 0.1})
+        check_model(network, "xylo-audio-2")
+
+    Good:
+
+        check_model(network, "xylo-audio-3")
 
     How to fix: train without biases, or use a chip that has them.
     """
@@ -261,11 +343,23 @@ def check_bias(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN211", "alias-missing", QuantisedNetwork)
 def check_alias(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
-    """What it does: finds aliases on a chip that has none.
+    """What it checks: that there are aliases only on a chip that has them.
 
     Why it matters: an alias repeats counts in the same step; without it they are lost.
 
-    Example: a program written for Xylo on the generic chip.
+    Bad: an alias on the generic chip.
+
+        from dataclasses import replace
+
+        from snnmap import check_model, sketch_network
+        from snnmap.lif.drc import check_quantised
+
+        quantised = check_model(sketch_network({"in": 2, "h": 3, "out": 2}), "generic-4096").quantised
+        check_quantised(replace(quantised, program=replace(quantised.program, alias=[1, -1, -1])))
+
+    Good:
+
+        check_quantised(quantised)
 
     How to fix: repeat the projections of the aliased neuron instead.
     """
@@ -284,11 +378,23 @@ def check_alias(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN212", "readout-missing", Network)
 def check_readout(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: checks that the chip can read what an output port asks for.
+    """What it checks: that the chip can read what an output port asks for.
 
     Why it matters: not every chip shows membrane potentials or currents of its output neurons.
 
-    Example: a leaky-integrator readout on a chip that only counts spikes.
+    Bad: a leaky-integrator readout on a chip that only counts spikes.
+
+        from dataclasses import replace
+
+        from snnmap import check_model, load_chip, sketch_network
+
+        chip = load_chip("xylo-audio-3")
+        counting = replace(chip, name="counting", outputs=replace(chip.outputs, readouts=("spikes",)))
+        check_model(sketch_network({"in": 2, "h": 3, "out": 2}, readout="potential"), counting)
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "h": 3, "out": 2}), counting)
 
     How to fix: read spike counts, or use another chip.
     """
@@ -300,6 +406,47 @@ def check_readout(subject: OnChip[Network]) -> Iterator[Finding]:
                 measured=port.readout,
                 limit=", ".join(subject.chip.outputs.readouts),
                 fix="read something that the chip shows (`snnmap.OutputPort(readout=...)`)",
+            )
+
+
+@rule("SNN213", "alias-conflict", QuantisedNetwork)
+def check_alias_targets(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
+    """What it checks: that the alias of a neuron is another hidden neuron, and of no second one.
+
+    Why it matters: a neuron repeats the counts of one other in the same step; the chip has no place for more.
+
+    Bad: two neurons with one alias.
+
+        from dataclasses import replace
+
+        from snnmap import check_model, sketch_network
+        from snnmap.lif.drc import check_quantised
+
+        quantised = check_model(sketch_network({"in": 2, "h": 3, "out": 2}), "xylo-audio-3").quantised
+        check_quantised(replace(quantised, program=replace(quantised.program, alias=[2, 2, -1])))
+
+    Good:
+
+        check_quantised(replace(quantised, program=replace(quantised.program, alias=[2, -1, -1])))
+
+    How to fix: give each neuron an alias of its own, or repeat the projections of the aliased neuron instead.
+    """
+    alias = subject.of.program.alias
+    used = alias != -1
+    targets, times = np.unique(alias[used], return_counts=True)
+    for message, wrong in (
+        ("the alias is no hidden neuron", used & ((alias < 0) | (alias >= alias.size))),
+        ("the neuron is its own alias", alias == np.arange(alias.size)),
+        ("the alias is that of another neuron, too", np.isin(alias, targets[times > 1])),
+    ):
+        for start, stop in find_runs(wrong if subject.chip.hidden.alias else np.zeros(alias.size, np.bool_)):
+            yield Finding(
+                location=Location(neurons=(start, stop)),
+                message=message,
+                measured=Amount(stop - start, adds=True),
+                limit=Amount(0),
+                unit="aliases",
+                fix="give each neuron an alias of its own, or repeat the projections instead (`snnmap.Projection`)",
             )
 
 

@@ -17,11 +17,21 @@ _POSITIVE = Amount(0.0, words="> 0")
 
 @rule("SNN401", "threshold-not-positive", Network)
 def check_threshold(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: checks that thresholds are above 0; an infinite one belongs to a readout of potentials or currents.
+    """What it checks: that thresholds are above 0; an infinite one belongs to a readout of potentials or currents.
 
     Why it matters: at a threshold of 0 or below, a neuron fires its most spikes in every step for ever.
 
-    Example: a trained threshold that crossed 0.
+    Bad: a trained threshold that crossed 0.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, threshold={"h": [1.0, 0.0, 1.0]})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, threshold={"h": [1.0, 0.5, 1.0]})
+        check_model(network, "xylo-audio-3")
 
     How to fix: keep thresholds positive in training.
     """
@@ -42,11 +52,21 @@ def check_threshold(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN402", "decay-out-of-range", Network)
 def check_decay(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: checks that decay factors alpha and beta lie in 0..1.
+    """What it checks: that decay factors alpha and beta lie in 0..1.
 
     Why it matters: above 1 a state grows without bound, below 0 it swings; bit shifts do neither.
 
-    Example: beta = exp(+dt/tau) from a negative time constant.
+    Bad: beta = exp(+dt/tau) from a negative time constant.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, beta={"h": 1.06})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, beta={"h": 0.9375})
+        check_model(network, "xylo-audio-3")
 
     How to fix: give positive time constants.
     """
@@ -60,12 +80,24 @@ def check_decay(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN403", "reset-not-subtract", Network, stops_folding=True)
 def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: checks that populations reset as the chip's neurons do: on most chips, by subtracting the threshold.
+    """What it checks: that populations reset as the chip's neurons do: on most chips, by subtracting the threshold.
 
     Why it matters: where the chip subtracts, a reset to zero forgets what lies above the threshold; where it resets to zero,
     subtraction keeps it.
 
-    Example: an imported network with reset to zero.
+    Bad: an imported network with reset to zero.
+
+        from dataclasses import replace
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2})
+        hidden, output = network.populations
+        check_model(replace(network, populations=(replace(hidden, reset="value"), output)), "xylo-audio-3")
+
+    Good:
+
+        check_model(network, "xylo-audio-3")
 
     How to fix: train with the chip's reset, or take a chip with the model's.
     """
@@ -83,12 +115,22 @@ def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN404", "spike-count-limit", Network)
 def check_spike_counts(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: compares the most spikes a neuron sends in a step with the chip's.
+    """What it checks: the most spikes a neuron sends in a step against the chip's.
 
     Why it matters: a model that sends more is cut off on the chip (error); a model that sends fewer may be outdone by the
     chip, which sends a spike for each threshold reached (warning). No neuron sends fewer than none (error).
 
-    Example: an output layer with multiple spikes where the chip's outputs send one; a single-spike model on a multi-spike chip.
+    Bad: an output layer of two spikes a step where the chip's outputs send one.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, max_count={"out": 2})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, max_count={"out": 1})
+        check_model(network, "xylo-audio-3")
 
     How to fix: train with the chip's limit (`max_count`).
     """

@@ -22,12 +22,22 @@ _LARGEST, _SMALLEST = 1e30, 1e-30
 
 @rule("SNN501", "not-finite", Network)
 def check_finite(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds NaN, infinities and magnitudes beyond 1e30 in weights, decays, biases and thresholds.
+    """What it checks: that weights, decays, biases and thresholds are no NaN, not infinite, and not beyond 1e30.
 
     Why it matters: they have no integer; a cast turns them into arbitrary numbers. Sums of such magnitudes overflow. Thresholds
     below 1e-30 are as bad, since everything is measured in thresholds.
 
-    Example: a weight that diverged in training.
+    Bad: a weight that diverged in training.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 1, "out": 1}, weights={"in->h": [[1.0], [float("nan")]]})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 1, "out": 1}, weights={"in->h": [[1.0], [0.5]]})
+        check_model(network, "xylo-audio-3")
 
     How to fix: find the step of training that made it.
     """
@@ -74,12 +84,22 @@ def _is_wild(values: FloatArray) -> BoolArray:
 
 @rule("SNN502", "current-vanishes", Network)
 def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds synapses that forget faster than the chip can code.
+    """What it checks: that synapses do not forget faster than the chip can code.
 
     Why it matters: the chip decays a current before the membrane sees it. With a bit shift of 0 the current is gone before it is
     used, so the shortest usable synapse keeps half of its current a step (alpha 0.5). An alpha of 0.25 or more is taken for that.
 
-    Example: a model without synaptic memory (alpha 0), as plain LIF layers are.
+    Bad: a model without synaptic memory (alpha 0), as plain LIF layers are.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, alpha={"h": 0.0})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, alpha={"h": 0.5})
+        check_model(network, "xylo-audio-3")
 
     How to fix: train with a synapse of alpha 0.5 or more.
     """
@@ -101,13 +121,23 @@ def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN503", "decay-not-codable", Network, Severity.WARNING)
 def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: compares alpha and beta with the nearest that the chip codes, on most chips with 1 - 2**-dash.
+    """What it checks: alpha and beta against the nearest that the chip codes, on most chips 1 - 2**-dash.
 
     Why it matters: a rounded decay changes the neuron's time course. This, not the 8-bit weights, is what quantisation most often
     gets wrong. The build rebuilds the neuron from decays that are coded, with a second synapse where one is free and a synapse
     onto itself; that costs words, and what remains is in the report (`decays`). Output neurons keep only their gain.
 
-    Example: a time constant of 16 ms at 1 ms a step (beta 0.9394), of which the nearest code is 0.9375.
+    Bad: a time constant of 16 ms at 1 ms a step (beta 0.9394), of which the nearest code is 0.9375.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, beta={"h": 0.9394})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, beta={"h": 0.9375})
+        check_model(network, "xylo-audio-3")
 
     How to fix: train with decays of 0.5, 0.75, 0.875, 0.9375, ... (`dash_syn`, `dash_mem` of the layers).
     """
@@ -137,13 +167,25 @@ def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN504", "weights-lost", QuantisedNetwork, Severity.WARNING)
 def check_lost(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
-    """What it does: adds up the weights onto each neuron that became 0 when rounded, and warns where they are more than 1% of all
-    that arrives there.
+    """What it checks: the weights onto each neuron that became 0 when rounded; a warning where they are more than 1% of all that
+    arrives there.
 
     Why it matters: where weights onto one neuron span more than the chip's 8 bits, the small ones go. The smallest always do, and
     are not missed; many of them together are a lost input. All of a memory's weights are an error.
 
-    Example: one weight 300 times as large as the twenty others.
+    Bad: one weight 1000 times as large as the twenty others.
+
+        from snnmap import check_model, sketch_network
+
+        small = [[0.003]] * 20
+        network = sketch_network({"in": 1, "a": 21, "b": 1, "out": 1}, weights={"a->b": [[3.0]] + small}, threshold={"b": 3.0})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        small = [[0.1]] * 20
+        network = sketch_network({"in": 1, "a": 21, "b": 1, "out": 1}, weights={"a->b": [[3.0]] + small}, threshold={"b": 3.0})
+        check_model(network, "xylo-audio-3")
 
     How to fix: regularise weights in training, or prune the small ones yourself.
     """
@@ -163,11 +205,21 @@ def check_lost(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN505", "value-clipped", QuantisedNetwork)
 def check_clipped(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
-    """What it does: counts values outside the range that the chip can hold.
+    """What it checks: that the integers of thresholds, biases and weights are in the range that the chip can hold.
 
     Why it matters: the chip would run with another value.
 
-    Example: a bias far above the threshold.
+    Bad: a bias far above the threshold.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, bias={"h": 1e5})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, bias={"h": 0.5})
+        check_model(network, "xylo-audio-3")
 
     How to fix: train with values nearer to the threshold.
     """
@@ -185,12 +237,24 @@ def check_clipped(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN506", "input-rounding-error", QuantisedNetwork, Severity.WARNING)
 def check_input_error(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
-    """What it does: finds neurons whose potential is expected to be off by much of their threshold, because of rounded weights.
+    """What it checks: how far rounded weights are expected to move a neuron's potential; a warning beyond a quarter of the
+    threshold.
 
-    Why it matters: they fire at other times than trained. The expectation is over the calibration data, or over sources that all
-    fire alike.
+    Why it matters: the neuron fires at other times than trained. The expectation is over the calibration data, or over
+    sources that all fire alike.
 
-    Example: hundreds of inputs that are each many thresholds large.
+    Bad: a hundred inputs that are each several thresholds large.
+
+        import numpy as np
+
+        from snnmap import check_model, sketch_network
+
+        weights = np.random.default_rng(0).normal(0, 3, (100, 3))
+        check_model(sketch_network({"in": 2, "a": 100, "b": 3, "out": 2}, weights={"a->b": weights}), "xylo-audio-3")
+
+    Good:
+
+        check_model(sketch_network({"in": 2, "a": 100, "b": 3, "out": 2}, weights={"a->b": 0.03 * weights}), "xylo-audio-3")
 
     How to fix: calibrate with data, or train with smaller weights.
     """
@@ -218,12 +282,32 @@ def check_input_error(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
 @rule("SNN507", "not-the-chips-integer", MappedNetwork)
 def check_integers(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: checks that a network that was trained in the chip's integers consists of integers that the chip holds.
+    """What it checks: that a network that was trained in the chip's integers consists of integers that the chip holds.
 
     Why it matters: such a network is written as it is, without rounding; that is what makes it exact. All weights of a memory
     share one weight shift.
 
-    Example: layers of one memory trained with shifts 0 and 7; a bias of 40,000.
+    Bad: a threshold that is no integer.
+
+        from dataclasses import replace
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network(
+            {"in": 2, "h": 3, "out": 2},
+            weights={"in->h": 60, "h->out": [[30, 20], [20, 30], [10, 30]]},
+            threshold={"h": 99.5, "out": 90},
+        )
+        check_model(replace(network, integers=True), "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network(
+            {"in": 2, "h": 3, "out": 2},
+            weights={"in->h": 60, "h->out": [[30, 20], [20, 30], [10, 30]]},
+            threshold={"h": 99, "out": 90},
+        )
+        check_model(replace(network, integers=True), "xylo-audio-3")
 
     How to fix: train all layers of a memory with one shift, and with the chip's own widths.
     """

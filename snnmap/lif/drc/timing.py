@@ -16,12 +16,22 @@ _MOST_NAMED = 3
 
 @rule("SNN301", "loop-too-short", Network, stops_folding=True, mended_by="stretch_loops")
 def check_loops(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds loops of populations whose delays add up to less than the chip needs around them. Of populations that
-    feed each other one loop is told; once it is mended, another may be.
+    """What it checks: that the delays around each loop of populations add up to what the chip needs around it. Of populations
+    that feed each other one loop is told; once it is mended, another may be.
 
     Why it matters: on the chip every hop between hidden neurons takes one step. Relays can add steps, nothing can take any away.
 
-    Example: feedback with delay 1 over three layers, which takes three steps on the chip.
+    Bad: feedback with delay 1 over two layers, which takes two steps on the chip.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "a": 3, "b": 2, "out": 2}, weights={"b->a": -0.2}, delay_steps={"b->a": 1})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "a": 3, "b": 2, "out": 2}, weights={"b->a": -0.2}, delay_steps={"b->a": 2})
+        check_model(network, "xylo-audio-3")
 
     How to fix: give a projection of the loop a longer delay and train with it, or ask for stretching (`--stretch-loops`), which
     changes the network.
@@ -43,14 +53,24 @@ def check_loops(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN302", "relay-missing", MappedNetwork)
 def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
-    """What it does: checks that the chip has a neuron that repeats spike counts, where paths must be aligned, and that it
-    repeats as many spikes as arrive.
+    """What it checks: that the chip has a neuron that repeats spike counts, where paths must be aligned, and that it repeats as
+    many spikes as arrive.
 
     Why it matters: a skip connection arrives earlier than the path around it; without relays the sums are of different steps. A
     relay sends no more spikes a step than the chip's neurons do, an input channel may.
 
-    Example: a residual block on a chip whose states are too narrow for a relay; a skip from an input of 15 spikes a step on a
-    chip whose neurons send one.
+    Bad: a skip from an input of up to 15 spikes a step on a chip whose neurons send one.
+
+        from snnmap import check_model, sketch_network
+
+        one = {"a": 1, "b": 1}
+        network = sketch_network({"in": 2, "a": 3, "b": 2, "out": 2}, weights={"in->b": 0.1}, max_count=one)
+        check_model(network, "generic-4096-single")
+
+    Good:
+
+        network = sketch_network({"in": 2, "a": 3, "b": 2, "out": 2}, max_count=one)
+        check_model(network, "generic-4096-single")
 
     How to fix: remove skip connections and delays, or choose another chip.
     """

@@ -17,11 +17,27 @@ _CLONE = "let `snnmap check --fix` clone it: what is read then keeps no targets"
 
 @rule("SNN105", "unreachable-neuron", Network, Severity.WARNING)
 def check_reachable(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds neurons that no input and no neuron with a positive bias leads to.
+    """What it checks: that an input, or a neuron with a positive bias, leads to every neuron.
 
-    Why it matters: they can never fire, and take slots and memory.
+    Why it matters: they can never fire, and take slots and memory. It is advice: no later stage fails, and what is built does
+    what the model does.
 
-    Example: a population whose incoming weights were all pruned.
+    Bad: two neurons that only wait for each other.
+
+        from snnmap import check_model, sketch_network
+
+        around = [[0, 0, 0], [0, 0, 0.4], [0, 0.4, 0]]  # the second and the third neuron wait for each other
+        network = sketch_network(
+            {"in": 1, "h": 3, "out": 2}, weights={"in->h": [[1.5, 0, 0]], "h->h": around}, delay_steps={"h->h": 1}
+        )
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network(
+            {"in": 1, "h": 3, "out": 2}, weights={"in->h": [[1.5, 0.8, 0]], "h->h": around}, delay_steps={"h->h": 1}
+        )
+        check_model(network, "xylo-audio-3")
 
     How to fix: connect or remove them.
     """
@@ -36,11 +52,22 @@ def check_reachable(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN106", "dead-neuron", Network, Severity.WARNING)
 def check_dead(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds neurons without any positive weight onto them and without a positive bias.
+    """What it checks: that every neuron has a positive weight onto it, or a positive bias.
 
-    Why it matters: their potential never rises, so they never fire.
+    Why it matters: their potential never rises, so they never fire. It is advice: no later stage fails, and what is built does
+    what the model does.
 
-    Example: a neuron whose positive weights were all pruned.
+    Bad: a neuron whose positive weights were all pruned.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 1, "h": 3, "out": 2}, weights={"in->h": [[1.5, -1.0, 1.2]]})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 1, "h": 3, "out": 2}, weights={"in->h": [[1.5, 1.0, 1.2]]})
+        check_model(network, "xylo-audio-3")
 
     How to fix: remove the neuron, or train it again.
     """
@@ -61,11 +88,22 @@ def check_dead(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN107", "unread-neuron", Network, Severity.WARNING)
 def check_read(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds neurons from which no path leads to an output port.
+    """What it checks: that a path leads from every neuron to an output port.
 
-    Why it matters: they change nothing, and take slots and memory.
+    Why it matters: they change nothing, and take slots and memory. It is advice: no later stage fails, and what is built does
+    what the model does.
 
-    Example: an auxiliary head that was only used in training.
+    Bad: a neuron whose weights to the output were all pruned.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 1}, weights={"h->out": [[0.8], [0.0], [0.9]]})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "out": 1}, weights={"h->out": [[0.8], [0.7], [0.9]]})
+        check_model(network, "xylo-audio-3")
 
     How to fix: read or remove them.
     """
@@ -80,11 +118,21 @@ def check_read(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN108", "input-straight-to-output", Network, stops_folding=True)
 def check_input_to_output(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds projections from an input port to a population that an output port reads.
+    """What it checks: that no input port projects to a population that an output port reads.
 
     Why it matters: the chip has weights from inputs to hidden and from hidden to output neurons, but none between.
 
-    Example: a single layer from input to readout.
+    Bad: an input that also goes straight to the readout.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, weights={"in->out": 0.2})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "first": 3, "h": 3, "out": 2}, weights={"in->h": 0.2})
+        check_model(network, "xylo-audio-3")
 
     How to fix: put a hidden population between input and output.
     """
@@ -103,11 +151,21 @@ def check_input_to_output(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN109", "output-feeds-back", Network, stops_folding=True)
 def check_output_feeds_back(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: finds projections out of populations that an output port reads.
+    """What it checks: that nothing is projected out of populations that an output port reads.
 
     Why it matters: the chip's output neurons have no outgoing weights.
 
-    Example: reading a hidden layer as an output, or a recurrent readout.
+    Bad: a recurrent readout.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2}, weights={"out->h": -0.2}, delay_steps={"out->h": 3})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 3, "last": 2, "out": 2}, weights={"last->h": -0.2}, delay_steps={"last->h": 3})
+        check_model(network, "xylo-audio-3")
 
     How to fix: read it through a population of its own, behind weights.
     """
@@ -127,13 +185,25 @@ def check_output_feeds_back(subject: OnChip[Network]) -> Iterator[Finding]:
 
 @rule("SNN110", "nothing-to-map", Network, stops_folding=True)
 def check_not_empty(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: checks that there is an input port, a hidden population and a population that is read, that none of them
-    is empty, and that every output port reads something.
+    """What it checks: that there is an input port, a hidden population and a population that is read, that none of them is empty,
+    and that every output port reads something.
 
     Why it matters: without one of them there is nothing to put on the chip. A part of size 0 is most often a mistake in a
     size that was computed.
 
-    Example: a network whose outputs were never declared; a layer of 0 neurons.
+    Bad: an output port of which nothing is read.
+
+        from dataclasses import replace
+
+        from snnmap import OutputPort, check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2})
+        empty = OutputPort(name="empty", populations=())
+        check_model(replace(network, outputs=(*network.outputs, empty)), "xylo-audio-3")
+
+    Good:
+
+        check_model(network, "xylo-audio-3")
 
     How to fix: add the missing part, remove the empty one.
     """
@@ -191,12 +261,22 @@ def _empty(location: Location, message: str, size: int, unit: str, how: str) -> 
 
 @rule("SNN111", "delay-too-long", Network, stops_folding=True)
 def check_delays(subject: OnChip[Network]) -> Iterator[Finding]:
-    """What it does: compares delays with the hidden neurons that the chip has, and one for each population on the way.
+    """What it checks: that delays are no longer than the chip has hidden neurons, and one step for each population on the way.
 
     Why it matters: a delay is made of relays, neurons that pass counts on a step later. One that is longer than the chip has
     neurons is longer than all of its relays.
 
-    Example: a delay in milliseconds given as one in microseconds.
+    Bad: a delay in steps of a microsecond where a step is a millisecond.
+
+        from snnmap import check_model, sketch_network
+
+        network = sketch_network({"in": 2, "h": 1, "out": 1}, delay_steps={"h->out": 1000})
+        check_model(network, "xylo-audio-3")
+
+    Good:
+
+        network = sketch_network({"in": 2, "h": 1, "out": 1}, delay_steps={"h->out": 10})
+        check_model(network, "xylo-audio-3")
 
     How to fix: shorten the delay, or take longer steps.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
-from snnmap.core.errors import InputError
+from snnmap.core.errors import InputError, NetworkError
 from snnmap.lif.program import MappedNetwork, Program, QuantisedNetwork, StoredWeights
 from snnmap.lif.quantise.calibrate import Statistics, measure_statistics
 from snnmap.lif.quantise.exact import keep_integers
@@ -72,7 +72,7 @@ def quantise_network(
         Integers with the scales and errors. Capacities are judged by the design rules, not here.
 
     Raises:
-        NetworkError: relays are needed and the chip has no relay cell.
+        NetworkError: relays are needed and the chip has no relay cell; the chip's neurons have fewer synapses.
         InputError: calibration rasters that do not suit the network.
 
     Example:
@@ -84,6 +84,7 @@ def quantise_network(
         >>> quantised.program.input_weights[0].to_dense()[:, :2].tolist(), quantised.program.hidden.threshold.tolist()
         ([[127, 0], [0, 127]], [254, 254])
     """
+    _require_synapses(mapped)
     if mapped.integers:
         return keep_integers(mapped)
     depth = (options or QuantiseOptions()).depth
@@ -111,6 +112,19 @@ def quantise_network(
         output_input_error=outputs.input_error,
         errors=(*hidden.errors, *outputs.errors),
     )
+
+
+def _require_synapses(mapped: MappedNetwork) -> None:
+    for kind in MemoryKind:
+        used, limit = len(mapped.weights(kind)), mapped.chip.synapses(kind)
+        if used > limit:
+            raise NetworkError(
+                "the chip's neurons have fewer synapses",
+                where=f"{kind.weights_name}, chip '{mapped.chip.name}'",
+                measured=str(used),
+                limit=str(limit),
+                fix="train with fewer synapses; see snnmap explain SNN207",
+            )
 
 
 def _quantise_hidden(mapped: MappedNetwork, statistics: Statistics) -> QuantisedNeurons:

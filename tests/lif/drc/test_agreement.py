@@ -1,9 +1,10 @@
 """The rules of agreement: each fires on its cases, says what its golden file says, and is silent at its limit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from agreement_cases import AGREEMENT_CASES, XYLO, comparison
+from agreement_cases import AGREEMENT_CASES, XYLO, agreement, comparison, of_port
 from golden import require_golden
 
 from snnmap.lif.drc import RULES, check_comparison
@@ -33,3 +34,17 @@ def test_a_bitstream_that_does_what_the_model_does_is_clean() -> None:
     report = check_comparison(comparison(), XYLO)
     assert report.diagnostics == ()
     assert set(report.rules_run) == set(AGREEMENT_CASES) <= set(RULES)
+
+
+def test_samples_that_were_too_many_to_compare_are_not_asked_for() -> None:
+    few = {"n_samples": 58, "n_given": 400}
+    assert "score the bitstream on test data" in find(replace(of_port(agreements=(agreement(agreeing=58),)), **few), "SNN607")[0]
+    (told,) = find(replace(of_port(agreements=(agreement(agreeing=58),)), **few, held_back=True), "SNN607")
+    assert "of which a quarter is compared" in told
+
+
+@pytest.mark.parametrize(("integers", "weighs"), [(False, "error"), (True, "warning")])
+def test_a_readout_that_is_lost_on_drawn_inputs_asks_for_data(integers: bool, weighs: str) -> None:
+    (told,) = find(replace(of_port(spikes=1), drawn=True, integers=integers), "SNN603")
+    assert told.startswith(weighs)
+    assert "give calibration data" in told
