@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,7 @@ def sketch_network(
     wires += [wire for wire in given if wire not in wires]
     _require_known({name for values in parameters.values() for name in values}, names[1:])
     _require_known(set(delays), wires)
-    defaults = {name: {"alpha": _ALPHA, "beta": _BETA, "source": f"model.{name}"} for name in names}
+    defaults: dict[str, dict[str, Any]] = {name: {"alpha": _ALPHA, "beta": _BETA, "source": f"model.{name}"} for name in names}
     defaults[names[-1]]["max_count"] = 1
     populations = (
         Population.create(

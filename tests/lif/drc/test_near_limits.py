@@ -74,7 +74,7 @@ def find_unbroken(network: Network, chip: Chip, rules: set[str]) -> Iterator[str
 def loses(network: Network, chip: Chip, rule: str) -> bool:
     """Say whether a network that breaks a rule is another one on the chip: without weights or biases, or sending fewer spikes."""
     program = quantise_network(fold_network(network, chip)).program
-    if rule in ("SNN204", "SNN205", "SNN206"):  # it may fit after all, where rounding makes weights 0
+    if rule in ("SNN204", "SNN205", "SNN206", "SNN208", "SNN209"):  # it may fit after all, where rounding makes weights 0
         return sum(w.nnz for kind in MemoryKind for w in program.memory(kind).weights) < sum(
             p.weights.nnz for p in network.projections
         )
