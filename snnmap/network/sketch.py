@@ -52,14 +52,12 @@ def sketch_network(
     wires += [wire for wire in given if wire not in wires]
     _require_known({name for values in parameters.values() for name in values}, names[1:])
     _require_known(set(delays), wires)
-    defaults: dict[str, dict[str, Any]] = {name: {"alpha": _ALPHA, "beta": _BETA, "source": f"model.{name}"} for name in names}
-    defaults[names[-1]]["max_count"] = 1
-    populations = (
-        Population.create(
-            name, sizes[name], **{**defaults[name], **{key: values[name] for key, values in parameters.items() if name in values}}
-        )
-        for name in names[1:]
-    )
+    values: dict[str, dict[str, Any]] = {name: {"alpha": _ALPHA, "beta": _BETA, "source": f"model.{name}"} for name in names[1:]}
+    values[names[-1]]["max_count"] = 1
+    for key, given_values in parameters.items():
+        for name, value in given_values.items():
+            values[name][key] = value
+    populations = (Population.create(name, sizes[name], **values[name]) for name in names[1:])
     return Network(
         name="sketch",
         inputs=(InputPort(name=names[0], size=sizes[names[0]]),),
