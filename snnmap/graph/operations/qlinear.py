@@ -16,7 +16,7 @@ from snnmap.graph.operations.gemm import infer_product
 from snnmap.graph.operations.quantisation import round_to_integers, spread_axis
 from snnmap.graph.windows import require_rank, spread_channels
 
-__all__ = ["QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"]
+__all__ = ["QGemm", "QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"]
 
 
 @operation
@@ -58,6 +58,41 @@ class QLinearMatMul(Operation):
         total = np.matmul(left, other.astype(np.float64) - spread_axis(other_zero, -1, other.ndim))
         factor = _float32(one_scale) * other_scale.astype(np.float32) / _float32(scale)
         return _requantise(total, spread_axis(factor, -1, total.ndim), zero)
+
+
+@operation
+class QGemm(Operation):
+    """``x W + b`` of integers; inputs are x, its scale and zero, W, its scale and zero, b, scale and zero of y."""
+
+    role: ClassVar[Role] = "MatMul"
+    n_inputs: ClassVar[tuple[int, int]] = (9, 9)
+    domain: ClassVar[str] = "com.microsoft"
+
+    alpha: float = 1.0
+    trans_a: int = 0
+    trans_b: int = 0
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        data, weight, bias, zero = inputs[0], inputs[3], inputs[6], inputs[8]
+        _require_integers(data, weight, bias)
+        n, m = (weight.shape[::-1] if self.trans_b else weight.shape) if len(weight.shape) == 2 else (-1, -1)
+        if self.trans_a or self.alpha != 1.0 or data.shape != (n,) or bias.shape != (m,):
+            raise NetworkError(
+                "the weights do not fit their input, or are scaled",
+                measured=f"{data.shape} by {weight.shape}, bias {bias.shape}, alpha {self.alpha:g}, transA {self.trans_a}",
+                limit="(n,) by (n, m), bias (m,), alpha 1, transA 0",
+                fix="check the layer's weights",
+            )
+        return TensorType(shape=(m,), dtype=zero.dtype)
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        data, data_scale, data_zero, weight, weight_scale, weight_zero, bias, scale, zero = inputs
+        axis = 0 if self.trans_b else 1
+        weights = weight.astype(np.float64) - spread_axis(weight_zero, axis, 2)
+        left = data.astype(np.float64) - data_zero.reshape(())
+        total = left @ (weights.T if self.trans_b else weights) + bias
+        factor = _float32(data_scale) * weight_scale.astype(np.float32) / _float32(scale)
+        return _requantise(total, spread_axis(factor, 1, 2), zero)
 
 
 @operation

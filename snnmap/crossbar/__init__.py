@@ -1,0 +1,1 @@
+"""The back end for accelerators of several cores with analog crossbars."""

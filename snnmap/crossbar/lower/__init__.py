@@ -1,0 +1,26 @@
+"""From a layer graph to layers of integers, as cores compute them."""
+
+from snnmap.crossbar.lower.layers import (
+    AddLayer,
+    Layer,
+    LayerProgram,
+    MatrixLayer,
+    MeanLayer,
+    PoolLayer,
+    Tensor,
+    WindowGeometry,
+)
+from snnmap.crossbar.lower.lower import Lowered, lower_graph
+
+__all__ = [
+    "AddLayer",
+    "Layer",
+    "LayerProgram",
+    "Lowered",
+    "MatrixLayer",
+    "MeanLayer",
+    "PoolLayer",
+    "Tensor",
+    "WindowGeometry",
+    "lower_graph",
+]
