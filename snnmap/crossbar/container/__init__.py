@@ -1,0 +1,7 @@
+"""The image as bytes; bitstreams/CROSSBAR.md is the specification."""
+
+from snnmap.crossbar.container.decode import SectionEntry, decode_image, read_directory
+from snnmap.crossbar.container.encode import encode_image
+from snnmap.crossbar.container.image import Image, TensorEntry
+
+__all__ = ["Image", "SectionEntry", "TensorEntry", "decode_image", "encode_image", "read_directory"]
