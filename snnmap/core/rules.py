@@ -3,15 +3,20 @@
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, Generic, TypeVar
 
 from snnmap.core.diagnostics import Diagnostic, Location, Severity
 from snnmap.core.errors import InputError
+from snnmap.core.report import Report
 
-__all__ = ["RULES", "Amount", "Finding", "Rule", "Subject", "explain_rule", "format_rules", "rule"]
+__all__ = [
+    "CRASH_NAME", "RULES", "Amount", "Finding", "Rule", "RuleSet", "Subject", "explain_rule", "format_rules", "rule", "run_rules",
+]  # fmt: skip
+
+CRASH_NAME = "rule-crashed"
 
 _SubjectT = TypeVar("_SubjectT")
 Check = Callable[[Any], "Iterable[Finding]"]
@@ -168,6 +173,79 @@ RULES: dict[str, Rule] = {}
 """All rules of the families that were imported, by id."""
 
 
+class RuleSet(MutableMapping[str, Rule]):
+    """The rules of one back end: those of :data:`RULES` whose ids begin with its letters.
+
+    Args:
+        letters: such as ``SNN``.
+    """
+
+    def __init__(self, letters: str) -> None:
+        self.letters = letters
+
+    def __getitem__(self, key: str) -> Rule:
+        """Return a rule by id."""
+        if not key.startswith(self.letters):
+            raise KeyError(key)
+        return RULES[key]
+
+    def __setitem__(self, key: str, value: Rule) -> None:
+        """Register a rule."""
+        RULES[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        """Take a rule away."""
+        del RULES[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids, in the order in which they were registered."""
+        return (key for key in RULES if key.startswith(self.letters))
+
+    def __len__(self) -> int:
+        """Count the rules."""
+        return sum(1 for _ in self)
+
+    def items(self) -> ItemsView[str, Rule]:
+        """Return ids and rules, in a view that can be turned round."""
+        return {key: RULES[key] for key in self}.items()
+
+
+def run_rules(rules: Iterable[Rule], subject: Subject[Any], *, crash_id: str) -> Report:
+    """Run all rules and report everything; a rule that crashes is itself a finding, beside those made before it.
+
+    Args:
+        rules: to run.
+        subject: that they judge.
+        crash_id: id of what is told of a crash.
+    """
+    chosen = list(rules)
+    found = [diagnostic for entry in chosen for diagnostic in _run_rule(entry, subject, crash_id)]
+    ordered = sorted(found, key=lambda diagnostic: diagnostic.sort_key)
+    return Report(diagnostics=tuple(ordered), rules_run=tuple(sorted(entry.id for entry in chosen)))
+
+
+def _run_rule(entry: Rule, subject: Subject[Any], crash_id: str) -> Iterator[Diagnostic]:
+    """Run one rule (docs/architecture.md)."""
+    found: list[Finding] = []
+    crashed: list[Diagnostic] = []
+    try:
+        for finding in entry.check(subject):
+            found.append(finding)  # one by one: those before a crash are kept
+    except Exception as error:
+        crashed.append(
+            Diagnostic(
+                rule=crash_id,
+                name=CRASH_NAME,
+                severity=Severity.ERROR,
+                location=Location(),
+                message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
+                fix="report this as a defect of snnmap",
+            )
+        )
+    yield from entry.sign(found)
+    yield from crashed
+
+
 def rule(
     rule_id: str,
     name: str,
@@ -215,10 +293,10 @@ def explain_rule(key: str) -> str:
     raise InputError(f"no rule is called '{key}'", limit=", ".join(sorted(RULES)), fix="use an id or a name of a rule")
 
 
-def format_rules() -> str:
-    """Return the documentation of all rules as Markdown, by family: the text of ``RULES.md``."""
+def format_rules(letters: str) -> str:
+    """Return the documentation of a back end's rules as Markdown, by family: the text of its ``RULES.md``."""
     parts = ["# Design rules\n\nWritten from the rules' own documentation; `snnmap explain RULE` prints one.\n"]
-    for _, entry in sorted(RULES.items()):
+    for _, entry in sorted(RuleSet(letters).items()):
         text = re.sub(r"^([A-Z][a-z ]+):", r"**\1:**", entry.text, flags=re.MULTILINE)
         parts.append(f"## {entry.id} {entry.name} ({entry.severity})\n\n{text}\n")
     return "\n".join(parts)
