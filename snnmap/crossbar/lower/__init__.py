@@ -10,7 +10,7 @@ from snnmap.crossbar.lower.layers import (
     Tensor,
     WindowGeometry,
 )
-from snnmap.crossbar.lower.lower import Lowered, lower_graph
+from snnmap.crossbar.lower.lower import Lowered, Refused, lower_graph
 
 __all__ = [
     "AddLayer",
@@ -20,6 +20,7 @@ __all__ = [
     "MatrixLayer",
     "MeanLayer",
     "PoolLayer",
+    "Refused",
     "Tensor",
     "WindowGeometry",
     "lower_graph",

@@ -2,24 +2,33 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from snnmap.core.diagnostics import Location
-from snnmap.core.rules import Amount, Finding
+from snnmap.core.rules import Finding
 from snnmap.crossbar.lower.blocks import make_blocks
 from snnmap.crossbar.lower.layers import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer, Tensor, WindowGeometry
 from snnmap.crossbar.record import Architecture
 from snnmap.graph import LayerGraph, Node, join_quantised
 
-__all__ = ["Lowered", "lower_graph"]
+__all__ = ["Lowered", "Refused", "lower_graph"]
 
 _QUANTISE = (
     "quantise it: snnmap crossbar build --calibration, or onnxruntime.quantization.quantize_static with"
     " activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8"
 )
+RefusalKind = Literal["operation", "quantisation", "weights", "activations"]
 _SHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Why a node cannot be computed: what the finding is about, and the finding."""
+
+    kind: RefusalKind
+    finding: Finding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +37,19 @@ class Lowered:
 
     Attributes:
         program: its layers; None where some node has none.
-        findings: what cannot be computed, a finding each.
+        refused: what cannot be computed.
     """
 
     program: LayerProgram | None
-    findings: tuple[Finding, ...]
+    refused: tuple[Refused, ...]
 
 
 class _Refusal(Exception):  # noqa: N818
     """What is wrong with a node, and what to do."""
 
-    def __init__(self, what: str, fix: str, measured: Amount | str = "", limit: Amount | str = "") -> None:
+    def __init__(self, what: str, fix: str, measured: str = "", limit: str = "", *, kind: RefusalKind = "operation") -> None:
         super().__init__(what)
-        self.what, self.fix, self.measured, self.limit = what, fix, measured, limit
+        self.what, self.fix, self.measured, self.limit, self.kind = what, fix, measured, limit, kind
 
 
 def lower_graph(graph: LayerGraph, architecture: Architecture) -> Lowered:
@@ -55,8 +64,8 @@ def lower_graph(graph: LayerGraph, architecture: Architecture) -> Lowered:
     for node in joined.nodes:
         lowering.take(node)
     lowering.require_outputs()
-    if lowering.findings:
-        return Lowered(program=None, findings=tuple(lowering.findings))
+    if lowering.refused:
+        return Lowered(program=None, refused=tuple(lowering.refused))
     program = LayerProgram(
         name=graph.name,
         tensors=tuple(lowering.tensors),
@@ -65,7 +74,7 @@ def lower_graph(graph: LayerGraph, architecture: Architecture) -> Lowered:
         outputs=tuple(lowering.positions[name] for name in joined.outputs),
         graph=joined,
     )
-    return Lowered(program=program, findings=())
+    return Lowered(program=program, refused=())
 
 
 @dataclass(kw_only=True)
@@ -78,7 +87,7 @@ class _Lowering:
     positions: dict[str, int] = field(default_factory=dict)
     """Of the tensor that a value of the graph is."""
     unknown: set[str] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
 
     def take(self, node: Node) -> None:
         """Lower a node, or note why it cannot be."""
@@ -90,13 +99,14 @@ class _Lowering:
         except _Refusal as refusal:
             self.unknown.add(node.name)
             if refusal.what:
-                self.findings.append(self._find(node, refusal))
+                self.refused.append(Refused(kind=refusal.kind, finding=self._find(node, refusal)))
 
     def require_outputs(self) -> None:
         """Note outputs that are no tensors, of nodes that were lowered."""
         for name in self.graph.outputs:
             if name not in self.positions and name not in self.unknown:
-                self.findings.append(Finding(location=Location(port=name), message="the output is not quantised", fix=_QUANTISE))
+                finding = Finding(location=Location(port=name), message="the output is not quantised", fix=_QUANTISE)
+                self.refused.append(Refused(kind="quantisation", finding=finding))
 
     def constant(self, node: Node, place: int) -> Any:
         """Return an input that is a constant."""
@@ -110,7 +120,8 @@ class _Lowering:
         found = self.constant(node, place)
         if found.size != 1:
             raise _Refusal(
-                f"its {what} differs from channel to channel", "quantise activations by layer", str(found.size), "one number"
+                f"its {what} differs from channel to channel", "quantise activations by layer", str(found.size), "one number",
+                kind="activations",
             )
         return found.reshape(())[()]
 
@@ -118,14 +129,14 @@ class _Lowering:
         """Return the position of an input that is a tensor, and check that it is quantised as the node takes it."""
         name = node.inputs[place]
         if name not in self.positions:
-            raise _Refusal(f"its input '{name}' is not a quantised activation", _QUANTISE)
+            raise _Refusal(f"its input '{name}' is not a quantised activation", _QUANTISE, kind="quantisation")
         return self.positions[name]
 
     def add_tensor(self, node: Node, scale: Any, zero: Any, *, storage: int | None = None) -> int:
         """Add the tensor that a node gives, and return its position."""
         if np.asarray(zero).dtype != np.uint8:
             fix = "quantise activations as unsigned: activation_type=QuantType.QUInt8"
-            raise _Refusal("its activations are no uint8", fix, str(np.asarray(zero).dtype), "uint8")
+            raise _Refusal("its activations are no uint8", fix, str(np.asarray(zero).dtype), "uint8", kind="activations")
         shape = self.graph.types[node.name].shape
         if len(shape) > 3:
             raise _Refusal("its values have more than two places", "use layers of one or two dimensions", str(shape), "3 sides")
@@ -153,9 +164,9 @@ class _Lowering:
 
 def _refuse(lowering: _Lowering, node: Node) -> None:
     is_float = lowering.graph.types[node.name].dtype == "float32"
-    what = "the model is not quantised here" if is_float and _has_integers(node) else "no core computes this operation"
-    fix = _QUANTISE if what.startswith("the model") else "replace it, or cut the model before it and compute the rest on the host"
-    raise _Refusal(what, fix)
+    if is_float and _has_integers(node):
+        raise _Refusal("the model is not quantised here", _QUANTISE, kind="quantisation")
+    raise _Refusal("no core computes this operation", "replace it, or cut the model before it and compute the rest on the host")
 
 
 def _has_integers(node: Node) -> bool:
@@ -173,7 +184,7 @@ def _lower_quantise(lowering: _Lowering, node: Node) -> None:
 def _lower_dequantise(lowering: _Lowering, node: Node) -> None:
     """Let an output that the host scales stand for its integers."""
     if node.name not in lowering.graph.outputs:
-        raise _Refusal("its result is taken as floats", _QUANTISE)
+        raise _Refusal("its result is taken as floats", _QUANTISE, kind="quantisation")
     lowering.positions[node.name] = lowering.tensor(node, 0)
 
 
@@ -231,6 +242,7 @@ def _read_weights(lowering: _Lowering, node: Node, *, axis: int) -> Any:
             f"quantise weights to {bits} bits, symmetric, or choose an architecture with wider weights",
             f"{least} to {most}",
             f"{-magnitude} to {magnitude - 1}",
+            kind="weights",
         )
     return np.asarray(values, np.int8)
 

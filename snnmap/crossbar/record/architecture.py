@@ -268,7 +268,7 @@ class Architecture:
             yield "adc_bits, loop_bits or address_bits is beyond 32"
         if elements.grid_columns * elements.columns % self.converters.columns_per_adc:
             yield "the columns of a core are no multiple of converters.columns_per_adc"
-        if len(self.cell_scales) > elements.grid_columns * elements.columns:
-            yield "a core is narrower than the cells of one weight"
+        if self.unit[1] > self.widest_row:
+            yield f"a weight's {len(self.cell_scales)} cells take more elements than switches join horizontally"
         if self.noc.columns > self.cores:
             yield f"noc.columns = {self.noc.columns} is beyond the {self.cores} cores"

@@ -1,0 +1,120 @@
+"""The whole way: a quantised layer graph to bytes, held against the model before they are given out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.core import Report
+from snnmap.core.errors import DesignRuleError
+from snnmap.core.fsio import write_files
+from snnmap.core.record import record
+from snnmap.crossbar.container import Image, decode_image, encode_image
+from snnmap.crossbar.drc import check_image, check_layers, check_mapped, check_model, check_program
+from snnmap.crossbar.executor import Numerics, run_image
+from snnmap.crossbar.lower import LayerProgram, lower_graph
+from snnmap.crossbar.mapping import Mapped, MappingOptions, place_layers
+from snnmap.crossbar.record import Architecture, load_architecture
+from snnmap.crossbar.schedule import schedule
+from snnmap.graph import LayerGraph
+
+__all__ = ["Built", "compile_graph", "find_differences"]
+
+
+@record
+class Built:
+    """What a build made.
+
+    Attributes:
+        mapped: layers on elements.
+        image: that was encoded.
+        data: the file's bytes.
+        report: of all rules.
+    """
+
+    mapped: Mapped
+    image: Image
+    data: bytes
+    report: Report
+
+    @property
+    def program(self) -> LayerProgram:
+        """The layers."""
+        return self.mapped.program
+
+    def run(self, inputs: npt.ArrayLike, *, keep: str = "outputs", numerics: Numerics | None = None) -> dict[str, Any]:
+        """Run the bytes on a batch, as :func:`~snnmap.crossbar.executor.run_image`."""
+        image = decode_image(self.data, architecture=self.mapped.architecture)
+        return run_image(image, inputs, keep=keep, numerics=numerics)
+
+    def write(self, folder: str | Path) -> None:
+        """Write the file, its text, the report and pictures of the crossbars, all or none.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        from snnmap.crossbar.report import list_files
+
+        write_files(Path(folder), list_files(self))
+
+
+def compile_graph(
+    graph: LayerGraph,
+    architecture: str | Architecture,
+    *,
+    options: MappingOptions | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> Built:
+    """Compile a quantised layer graph.
+
+    The bytes are decoded again and held against the layers (rules CIM401 to CIM405) before they are given out.
+
+    Args:
+        graph: with activations in uint8.
+        architecture: its name, the path of its TOML file, or itself.
+        options: of the mapper.
+        on_stage: is told each stage.
+
+    Raises:
+        DesignRuleError: the model breaks rules; it tells all of a stage.
+    """
+    tell = on_stage or (lambda _: None)
+    target = load_architecture(architecture) if isinstance(architecture, str) else architecture
+    tell("lowering to integers")
+    lowered = lower_graph(graph, target)
+    report = _require_clean(check_model(lowered, target))
+    if lowered.program is None:
+        raise DesignRuleError(report.diagnostics)
+    report = report.merge(_require_clean(check_layers(lowered.program, target)))
+    tell("placing weights")
+    mapped = place_layers(lowered.program, target, options)
+    report = report.merge(_require_clean(check_mapped(mapped)))
+    tell("writing instructions")
+    image = schedule(mapped)
+    report = report.merge(_require_clean(check_image(image)))
+    data = encode_image(image)
+    tell("holding the bytes against the layers")
+    report = report.merge(_require_clean(check_program(decode_image(data, architecture=target), lowered.program)))
+    return Built(mapped=mapped, image=image, data=data, report=report)
+
+
+def _require_clean(report: Report) -> Report:
+    if not report.is_clean:
+        raise DesignRuleError(report.errors)
+    return report
+
+
+def find_differences(built: Built, inputs: npt.ArrayLike) -> dict[str, int]:
+    """Run the bytes and the layer graph side by side, and count values that differ, by tensor.
+
+    Args:
+        built: whose bytes run freely: no layer is fed from the graph's run.
+        inputs: ``(n_samples, *shape)``.
+    """
+    from snnmap.graph import run_graph
+
+    wanted = run_graph(built.program.graph, inputs, dtype=np.float32)
+    found = built.run(inputs, keep="all")
+    return {name: int(np.count_nonzero(levels.reshape(wanted[name].shape) != wanted[name])) for name, levels in found.items()}
