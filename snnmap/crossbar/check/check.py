@@ -14,7 +14,7 @@ import numpy as np
 from snnmap.core.diagnostics import Location
 from snnmap.core.rules import Finding
 from snnmap.crossbar.check.expected import list_tensors, require_fields, split_expected
-from snnmap.crossbar.check.sums import CoreState, Fields, Product, decode_weights, list_places
+from snnmap.crossbar.check.sums import CoreState, Fields, Product, decode_weights, list_places, measure_block
 from snnmap.crossbar.container import Image
 from snnmap.crossbar.isa import from_float
 from snnmap.crossbar.lower import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer
@@ -206,7 +206,8 @@ def _place(product: Product, accumulator: int, pitch: int) -> Product:
 
 
 def _follow_cycle(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
-    state.elements, state.blocks = {}, {}
+    grid = checker.image.architecture.elements
+    state.elements, state.blocks = np.zeros((grid.grid_rows, grid.grid_columns), np.bool_), {}
 
 
 def _follow_weights(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
@@ -219,17 +220,17 @@ def _follow_weights(checker: _Checker, state: CoreState, fields: Fields, where: 
         checker.refuse("CIM401", "weights are stored from another place", where, measured=measured, limit=limit, stop=True)
     state.n_read += size
     weights = decode_weights(data, fields, architecture)
-    grid = architecture.elements
-    for number, (row, column, elements) in enumerate(list_places(fields, architecture)):
-        if len(elements & state.elements.keys()):
-            checker.refuse("CIM402", "an element is used twice", where, measured=str(min(elements & state.elements.keys())), stop=True)
-        bottom, right = max(elements, default=(0, 0))
-        height, width = bottom - row + 1, right - column + 1
-        reach = (architecture.longest_chain, architecture.widest_row)
-        if bottom >= grid.grid_rows or right >= grid.grid_columns or height > reach[0] or width > reach[1]:
-            measured = f"{height} x {width} elements at {row}, {column}"
-            checker.refuse("CIM402", "elements beyond the grid or the switches", where, measured=measured, limit=str(reach), stop=True)
-        state.elements |= dict.fromkeys(elements, number)
+    height, width = measure_block(fields, architecture)
+    reach = (architecture.longest_chain, architecture.widest_row)
+    if state.elements is None or not (0 < height <= reach[0] and 0 < width <= reach[1]):
+        measured = f"{height} x {width} elements"
+        checker.refuse("CIM402", "elements beyond the switches", where, measured=measured, limit=str(reach), stop=True)
+    for number, (row, column) in enumerate(list_places(fields, architecture)):
+        taken = state.elements[row : row + height, column : column + width]
+        if taken.shape != (height, width) or taken.any():
+            measured = f"element {row}, {column}"
+            checker.refuse("CIM402", "an element is used twice, or not in the grid", where, measured=measured, stop=True)
+        taken[:] = True
         state.blocks[row, column] = weights[number]
 
 
@@ -243,7 +244,7 @@ def _follow_clear(checker: _Checker, state: CoreState, fields: Fields, where: st
 
 
 def _follow_multiply(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
-    for number, (row, column, _) in enumerate(list_places(fields, checker.image.architecture)):
+    for number, (row, column) in enumerate(list_places(fields, checker.image.architecture)):
         weights = state.blocks.get((row, column))
         if weights is None or weights.shape != (fields["rows"], fields["filters"]):
             measured = f"element {row}, {column}"
@@ -271,8 +272,13 @@ def _follow_output(checker: _Checker, state: CoreState, fields: Fields, where: s
     checker.count_writes(fields["tensor"], range(channel, channel + count), range(fields["window"], fields["window"] + fields["windows"]), where)
     expected = split_expected(layer, channel, count, checker.image.architecture)
     found, times = np.zeros(expected.weights.shape, np.int16), np.zeros(expected.weights.shape, np.int8)
+    for setting in {id(one.setting): one.setting for one in products}.values():
+        checker.require(_compare_windows(setting, layer), where)
+    wanted = ((fields["window"], fields["windows"]), count, layer.n_rows)
     for product in products:
-        checker.require(_compare_setting(product, layer, fields), where)
+        if (product.windows, product.pitch, product.block_inputs) != wanted:
+            told = str((product.windows, product.pitch, product.block_inputs))
+            checker.refuse("CIM404", "windows, pitch or inputs are not the layer's", where, measured=told, limit=str(wanted), stop=True)
         span = expected.locate(product, layer, checker.image.architecture)
         if span is None:
             checker.refuse("CIM401", "rows or filters beyond those of the layer", where, measured=str(product.first_input), stop=True)
@@ -285,13 +291,6 @@ def _follow_output(checker: _Checker, state: CoreState, fields: Fields, where: s
     data = checker.image.constants[fields["constants"] : fields["constants"] + 8 * count]
     if data != expected.constants or checker.constants.setdefault(fields["constants"], 8 * count) != 8 * count:
         checker.refuse("CIM403", "biases or factors are not the layer's", f"layer '{layer.name}', {where}", stop=True)
-
-
-def _compare_setting(product: Product, layer: MatrixLayer, fields: Fields) -> Iterator[str]:
-    yield from _compare_windows(product.setting, layer)
-    yield from require_fields({"windows": product.windows}, {"windows": (fields["window"], fields["windows"])})
-    wanted = {"pitch": fields["pitch"], "block_inputs": layer.n_rows}
-    yield from require_fields({"pitch": product.pitch, "block_inputs": product.block_inputs}, wanted)
 
 
 def _compare_windows(setting: Fields, layer: MatrixLayer | PoolLayer) -> Iterator[str]:

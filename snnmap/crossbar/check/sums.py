@@ -9,7 +9,7 @@ import numpy as np
 from snnmap.crossbar.isa import Instruction
 from snnmap.crossbar.record import Architecture
 
-__all__ = ["CoreState", "Product", "decode_weights", "list_places"]
+__all__ = ["CoreState", "Product", "decode_weights", "list_places", "measure_block"]
 
 Fields = dict[str, int]
 
@@ -48,27 +48,31 @@ class CoreState:
     at: int = 0
     n_read: int = 0
     setting: Fields = field(default_factory=dict)
-    elements: dict[tuple[int, int], int] = field(default_factory=dict)
-    """Elements in use in this cycle, and the ``weights`` instruction that took them."""
+    elements: Any = None
+    """Elements in use in this cycle, ``(grid rows, grid columns)`` bool."""
     blocks: dict[tuple[int, int], Any] = field(default_factory=dict)
     """Weights ``(rows, filters)`` by their first element."""
     products: list[Product] = field(default_factory=list)
 
     def move_products(self, region: Fields) -> list[Product]:
         """Take away all products, as counted from the region's first accumulator."""
-        moved = [replace(one, accumulator=one.accumulator - region["accumulator"]) for one in self.products]
+        moved, first = self.products, region["accumulator"]
         self.products = []
-        return moved
+        return [replace(one, accumulator=one.accumulator - first) for one in moved] if first else moved
 
 
-def list_places(fields: Fields, architecture: Architecture) -> Iterator[tuple[int, int, set[tuple[int, int]]]]:
-    """Yield the first element of each block, and all elements of it."""
-    height = -(-fields["rows"] // architecture.elements.rows)
-    width = -(-fields["filters"] * len(architecture.cell_scales) // architecture.elements.columns)
+def list_places(fields: Fields, architecture: Architecture) -> Iterator[tuple[int, int]]:
+    """Yield row and column of the first element of each block."""
+    height, width = measure_block(fields, architecture)
     for block in range(fields["blocks"]):
-        row = fields["row"] + block % max(fields["stack"], 1) * height
-        column = fields["column"] + block // max(fields["stack"], 1) * width
-        yield row, column, {(row + down, column + right) for down in range(height) for right in range(width)}
+        beside, below = divmod(block, max(fields["stack"], 1))
+        yield fields["row"] + below * height, fields["column"] + beside * width
+
+
+def measure_block(fields: Fields, architecture: Architecture) -> tuple[int, int]:
+    """Return the elements of a block below and beside each other."""
+    cells = fields["filters"] * len(architecture.cell_scales)
+    return -(-fields["rows"] // architecture.elements.rows), -(-cells // architecture.elements.columns)
 
 
 def decode_weights(data: bytes, fields: Fields, architecture: Architecture) -> Any:

@@ -62,12 +62,7 @@ def make_instruction(name: str, /, **values: int) -> Instruction:
 
 def encode_program(instructions: Iterable[Instruction]) -> bytes:
     """Write instructions one behind the other."""
-    parts = []
-    for instruction in instructions:
-        parts.append(bytes([instruction.kind.opcode]))
-        pairs = zip(instruction.kind.fields, instruction.values, strict=True)
-        parts += [value.to_bytes(field.bits // 8, "little") for field, value in pairs]
-    return b"".join(parts)
+    return b"".join(one.kind.layout.pack(one.kind.opcode, *one.values) for one in instructions)
 
 
 def decode_program(data: bytes, *, where: str) -> tuple[Instruction, ...]:
@@ -91,19 +86,17 @@ def decode_program(data: bytes, *, where: str) -> tuple[Instruction, ...]:
                 limit=f"{kind.n_bytes} bytes of {kind.name}",
                 fix="build the file anew",
             )
-        instructions.append(_decode_one(kind, data[at + 1 : at + kind.n_bytes], f"{where}, byte {at}"))
+        instructions.append(_decode_one(kind, data, at, where))
         at += kind.n_bytes
     return tuple(instructions)
 
 
-def _decode_one(kind: Kind, data: bytes, where: str) -> Instruction:
-    values, at = [], 0
-    for field in kind.fields:
-        value = int.from_bytes(data[at : at + field.bits // 8], "little")
+def _decode_one(kind: Kind, data: bytes, at: int, where: str) -> Instruction:
+    _, *values = kind.layout.unpack_from(data, at)
+    for field, value in zip(kind.fields, values, strict=True):
         if field.role == "float" and not np.isfinite(to_float(value)):
-            raise FormatError("a factor is not finite", where=f"{where}, {kind.name}.{field.name}", measured=f"0x{value:08x}")
-        values.append(value)
-        at += field.bits // 8
+            place = f"{where}, byte {at}, {kind.name}.{field.name}"
+            raise FormatError("a factor is not finite", where=place, measured=f"0x{value:08x}", fix="build the file anew")
     return Instruction(kind, tuple(values))
 
 

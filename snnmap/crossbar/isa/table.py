@@ -1,6 +1,8 @@
 """The instruction set, in one table: from it come encoder, decoder, assembler, disassembler and documentation."""
 
+import struct
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 __all__ = ["BY_NAME", "BY_OPCODE", "Field", "Kind", "TABLE"]
@@ -25,7 +27,7 @@ class Field:
     role: Literal["number", "loop", "address", "float"] = "number"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Kind:
     """An instruction: its opcode, the state machine that it sets, and its fields in the order in which they are encoded."""
 
@@ -35,10 +37,15 @@ class Kind:
     meaning: str
     fields: tuple[Field, ...]
 
+    @cached_property
+    def layout(self) -> struct.Struct:
+        """How the instruction is encoded: its opcode, then its fields, little-endian."""
+        return struct.Struct("<B" + "".join({8: "B", 16: "H", 32: "I"}[field.bits] for field in self.fields))
+
     @property
     def n_bytes(self) -> int:
         """Bytes of the instruction, its opcode included."""
-        return 1 + sum(field.bits for field in self.fields) // 8
+        return self.layout.size
 
 
 def _number(name: str, bits: int, meaning: str) -> Field:
