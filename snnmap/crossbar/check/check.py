@@ -122,7 +122,9 @@ class _Checker:
                 self.refuse("CIM403", "constants leave a hole or overlap", "constants", measured=str(first), limit=str(end))
             end = first + size
         if end != len(self.image.constants):
-            self.refuse("CIM403", "constants are not in use", "constants", measured=str(len(self.image.constants)), limit=str(end))
+            self.refuse(
+                "CIM403", "constants are not in use", "constants", measured=str(len(self.image.constants)), limit=str(end)
+            )
 
     def _advance(self, core: int, state: CoreState) -> str:
         """Follow a core to its next barrier, transfer or end, and say which; nothing where it has ended."""
@@ -143,7 +145,9 @@ class _Checker:
         for core, state in enumerate(self.cores):
             found = state.program[state.at]["number"]
             if found != number:
-                self.refuse("CIM405", "a barrier of another number", f"core {core}", measured=str(found), limit=str(number), stop=True)
+                self.refuse(
+                    "CIM405", "a barrier of another number", f"core {core}", measured=str(found), limit=str(number), stop=True
+                )
             state.at += 1
 
     def _transfer(self) -> bool:
@@ -170,7 +174,9 @@ class _Checker:
         fits = all(one.pitch == sent["pitch"] and _ends(one) <= sent["filters"] for one in products)
         same = (sent["filters"], sent["windows"]) == (taken["filters"], taken["windows"])
         if not products or not fits or not same or windows != {sent["windows"]} or sent["pitch"] != sent["filters"]:
-            self.refuse("CIM405", "a transfer of other sums than were added", where, measured=str(sent), limit=str(taken), stop=True)
+            self.refuse(
+                "CIM405", "a transfer of other sums than were added", where, measured=str(sent), limit=str(taken), stop=True
+            )
         first, pitch = taken["accumulator"], taken["pitch"]
         receiver.products += [_place(one, one.accumulator + first, pitch) for one in products]
         state.at, receiver.at = state.at + 1, receiver.at + 1
@@ -269,7 +275,9 @@ def _follow_output(checker: _Checker, state: CoreState, fields: Fields, where: s
     products = state.move_products(fields)
     count, channel = fields["filters"], fields["channel"]
     checker.require(require_fields(fields, {"pitch": count, "accumulator": 0}), where)
-    checker.count_writes(fields["tensor"], range(channel, channel + count), range(fields["window"], fields["window"] + fields["windows"]), where)
+    checker.count_writes(
+        fields["tensor"], range(channel, channel + count), range(fields["window"], fields["window"] + fields["windows"]), where
+    )
     expected = split_expected(layer, channel, count, checker.image.architecture)
     found, times = np.zeros(expected.weights.shape, np.int16), np.zeros(expected.weights.shape, np.int8)
     for setting in {id(one.setting): one.setting for one in products}.values():
@@ -278,16 +286,26 @@ def _follow_output(checker: _Checker, state: CoreState, fields: Fields, where: s
     for product in products:
         if (product.windows, product.pitch, product.block_inputs) != wanted:
             told = str((product.windows, product.pitch, product.block_inputs))
-            checker.refuse("CIM404", "windows, pitch or inputs are not the layer's", where, measured=told, limit=str(wanted), stop=True)
+            checker.refuse(
+                "CIM404", "windows, pitch or inputs are not the layer's", where, measured=told, limit=str(wanted), stop=True
+            )
         span = expected.locate(product, layer, checker.image.architecture)
         if span is None:
-            checker.refuse("CIM401", "rows or filters beyond those of the layer", where, measured=str(product.first_input), stop=True)
+            checker.refuse(
+                "CIM401", "rows or filters beyond those of the layer", where, measured=str(product.first_input), stop=True
+            )
             return
         found[span] += product.weights
         times[span] += 1
     wrong = int(((times != expected.times) | (found != expected.weights)).sum())
     if wrong:
-        checker.refuse("CIM401", "weights are missing, wrong or counted twice", f"layer '{layer.name}', {where}", measured=str(wrong), stop=True)
+        checker.refuse(
+            "CIM401",
+            "weights are missing, wrong or counted twice",
+            f"layer '{layer.name}', {where}",
+            measured=str(wrong),
+            stop=True,
+        )
     data = checker.image.constants[fields["constants"] : fields["constants"] + 8 * count]
     if data != expected.constants or checker.constants.setdefault(fields["constants"], 8 * count) != 8 * count:
         checker.refuse("CIM403", "biases or factors are not the layer's", f"layer '{layer.name}', {where}", stop=True)
@@ -328,7 +346,9 @@ def _follow_add(checker: _Checker, state: CoreState, fields: Fields, where: str)
     counts = checker.written.setdefault(layer.target, np.zeros((tensor.channels, tensor.n_places), np.int8)).reshape(-1)
     first, count = fields["first"], fields["values"]
     if first + count > counts.size or not count:
-        checker.refuse("CIM404", "values outside of the tensor", where, measured=f"{first + count}", limit=str(counts.size), stop=True)
+        checker.refuse(
+            "CIM404", "values outside of the tensor", where, measured=f"{first + count}", limit=str(counts.size), stop=True
+        )
     counts[first : first + count] += 1
 
 

@@ -89,9 +89,7 @@ def list_tensors(program: LayerProgram) -> list[TensorEntry]:
 
 
 def _is_free(start: int, size: int, others: list[int], addresses: Mapping[int, int], program: LayerProgram) -> bool:
-    return all(
-        start + size <= addresses[one] or addresses[one] + program.tensors[one].size <= start for one in others
-    )
+    return all(start + size <= addresses[one] or addresses[one] + program.tensors[one].size <= start for one in others)
 
 
 def require_fields(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

@@ -3,5 +3,6 @@
 from snnmap.crossbar.container.decode import SectionEntry, decode_image, read_directory
 from snnmap.crossbar.container.encode import encode_image
 from snnmap.crossbar.container.image import Image, TensorEntry
+from snnmap.crossbar.container.text import assemble, disassemble
 
-__all__ = ["Image", "SectionEntry", "TensorEntry", "decode_image", "encode_image", "read_directory"]
+__all__ = ["Image", "SectionEntry", "TensorEntry", "assemble", "decode_image", "disassemble", "encode_image", "read_directory"]

@@ -47,7 +47,9 @@ def decode_image(data: bytes, *, architecture: Architecture | None = None) -> Im
     wanted = [(SectionKind.TENSORS, 0), (SectionKind.CONSTANTS, 0)]
     wanted += [(kind, core) for kind in (SectionKind.PROGRAM, SectionKind.WEIGHTS) for core in range(chosen.cores)]
     found = [(entry.kind, entry.core) for entry in entries]
-    _require(found == wanted, "the sections are not those of the architecture's cores", where="directory", measured=str(len(found)))
+    _require(
+        found == wanted, "the sections are not those of the architecture's cores", where="directory", measured=str(len(found))
+    )
     payloads = [data[entry.offset : entry.offset + entry.n_bytes] for entry in entries]
     for entry, payload in zip(entries, payloads, strict=True):
         where = f"section {entry.kind.name} {entry.core}, byte {entry.offset}"
@@ -80,7 +82,9 @@ def read_directory(data: bytes) -> tuple[bytes, tuple[SectionEntry, ...]]:
     size = str(len(data))
     _require(total == len(data), "the file has another size than it says", where="byte 12", measured=size, limit=str(total))
     end = HEADER.size + n_sections * ENTRY.size
-    _require(end + CRC.size + SHA_BYTES <= total, "the directory is longer than the file", where="byte 10", measured=str(n_sections))
+    _require(
+        end + CRC.size + SHA_BYTES <= total, "the directory is longer than the file", where="byte 10", measured=str(n_sections)
+    )
     (crc,) = CRC.unpack_from(data, end)
     _require(crc == zlib.crc32(data[:end]), "the header's CRC does not fit", where=f"byte {end}")
     entries = tuple(_read_entry(data, number) for number in range(n_sections))
@@ -99,7 +103,13 @@ def _require_contiguous(entries: tuple[SectionEntry, ...], start: int, stop: int
     """Check that sections follow each other without hole or overlap up to the trailer."""
     for number, entry in enumerate(entries):
         where = f"directory entry {number}"
-        _require(entry.offset == start, "a section leaves a hole or overlaps", where=where, measured=str(entry.offset), limit=str(start))
+        _require(
+            entry.offset == start,
+            "a section leaves a hole or overlaps",
+            where=where,
+            measured=str(entry.offset),
+            limit=str(start),
+        )
         start += entry.n_bytes
         _require(start <= stop, "a section reaches past the end", where=where, measured=str(start), limit=str(stop))
     _require(start == stop, "bytes lie between the last section and the trailer", where=f"byte {start}")
@@ -149,8 +159,16 @@ def _require_tensors(image: Image) -> None:
     for number, tensor in enumerate(image.tensors):
         where = f"tensor {number} '{tensor.name}'"
         end = tensor.address + tensor.size
-        _require(0 < tensor.size and end <= limit, "a tensor is not in the memory", where=where, measured=str(end), limit=f"{limit} bytes")
-        _require(math.isfinite(tensor.scale) and tensor.scale > 0, "a scale is not positive", where=where, measured=str(tensor.scale))
+        _require(
+            tensor.size > 0 and end <= limit,
+            "a tensor is not in the memory",
+            where=where,
+            measured=str(end),
+            limit=f"{limit} bytes",
+        )
+        _require(
+            math.isfinite(tensor.scale) and tensor.scale > 0, "a scale is not positive", where=where, measured=str(tensor.scale)
+        )
         _require(tensor.role in (0, 1, 2), "a tensor's role is unknown", where=where, measured=str(tensor.role), limit="0..2")
         _require(tensor.storage <= number, "a tensor takes the bytes of a later one", where=where, measured=str(tensor.storage))
         root = image.tensors[tensor.storage]

@@ -74,7 +74,11 @@ def check_converters(subject: OnArchitecture[LayerProgram]) -> Iterator[Finding]
     How to fix: measure what it costs: `snnmap crossbar run --numerics analog`.
     """
     architecture = subject.architecture
-    cell = 1 << (architecture.weights.cell_bits - 1) if architecture.weights.encoding == "signed" else 1 << architecture.weights.cell_bits
+    cell = (
+        1 << (architecture.weights.cell_bits - 1)
+        if architecture.weights.encoding == "signed"
+        else 1 << architecture.weights.cell_bits
+    )
     most = architecture.chain_rows * ((1 << architecture.converters.dac_bits) - 1) * cell
     needed = most.bit_length() + 1
     if needed > architecture.converters.adc_bits:

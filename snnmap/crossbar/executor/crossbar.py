@@ -103,7 +103,9 @@ class Crossbar:
                 limit=f"{elements.grid_rows} rows, {elements.grid_columns} columns, chains of {switches.longest_chain}",
                 fix="build the file anew",
             )
-        return [(place.row + below * height, place.column + next_ * width) for next_ in range(beside) for below in range(place.stack)]
+        return [
+            (place.row + below * height, place.column + next_ * width) for next_ in range(beside) for below in range(place.stack)
+        ]
 
     def _require_values(self, values: Any, where: str) -> None:
         cells, n_cells = self.architecture.weights, len(self.architecture.cell_scales)
@@ -154,7 +156,9 @@ class Accumulators:
         end = first + (windows - 1) * pitch + filters
         if not 0 < filters <= pitch or windows < 1:
             measured = f"{windows} windows of {filters} at {pitch}"
-            raise FormatError("accumulators of no size, or that overlap", where=where, measured=measured, fix="build the file anew")
+            raise FormatError(
+                "accumulators of no size, or that overlap", where=where, measured=measured, fix="build the file anew"
+            )
         self._require(end, where)
         if end > self._is_set.size or not self._flags(first, pitch, windows, filters).all():
             raise FormatError("accumulators are used that nobody set", where=where, measured=f"{first} to {end - 1}")

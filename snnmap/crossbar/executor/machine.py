@@ -165,9 +165,11 @@ def _drive(machine: Machine, core: Core, fields: Fields, place: Rectangle, where
     """Return the levels of all rows ``(n_samples, blocks, rows, windows)``."""
     n_inputs, n_windows = place.rows - fields["bias_row"], fields["windows"]
     first, step = fields["first_input"], fields["block_inputs"]
+    span = (place.blocks - 1) * step + n_inputs
+    windows = range(fields["window"], fields["window"] + n_windows)
+    seen = _see(machine, core, range(first, first + span), windows, where)
     if place.blocks > 1 and step != n_inputs:
-        raise FormatError("blocks that leave out inputs", where=where, limit=str(n_inputs), fix="build the file anew")
-    seen = _see(machine, core, range(first, first + place.blocks * n_inputs), range(fields["window"], fields["window"] + n_windows), where)
+        seen = seen[:, np.arange(place.blocks)[:, np.newaxis] * step + np.arange(n_inputs)]
     driven = seen.reshape(len(seen), place.blocks, n_inputs, n_windows)
     if fields["bias_row"]:
         greatest = (1 << machine.image.architecture.converters.dac_bits) - 1

@@ -41,7 +41,9 @@ def parse_instruction(line: str, *, where: str) -> Instruction:
     try:
         return make_instruction(name, **{field.name: _parse_value(field, given[field.name]) for field in fields})
     except ValueError as error:
-        raise FormatError("a value is no number", where=where, measured=line, fix="write whole numbers, or floats in hex") from error
+        raise FormatError(
+            "a value is no number", where=where, measured=line, fix="write whole numbers, or floats in hex"
+        ) from error
     except FormatError as error:
         raise error.within(where) from error
 
@@ -52,7 +54,12 @@ def format_table(kinds: Iterable[str] = ()) -> str:
     for kind in TABLE:
         if kinds and kind.name not in kinds:
             continue
-        lines += [f"### {kind.name}", "", f"Opcode 0x{kind.opcode:02x}, {kind.n_bytes} bytes, {kind.machine}: {kind.meaning}.", ""]
+        lines += [
+            f"### {kind.name}",
+            "",
+            f"Opcode 0x{kind.opcode:02x}, {kind.n_bytes} bytes, {kind.machine}: {kind.meaning}.",
+            "",
+        ]
         if kind.fields:
             lines += ["| field | bits | meaning |", "| --- | --- | --- |"]
             lines += [f"| `{field.name}` | {field.bits}{_mark(field)} | {field.meaning} |" for field in kind.fields] + [""]

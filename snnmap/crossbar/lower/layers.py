@@ -69,7 +69,6 @@ class WindowGeometry:
         return self.kernel[0] * self.kernel[1]
 
 
-
 @record
 class MatrixLayer:
     """A product with weights: a convolution or a linear layer, in blocks that share no inputs.

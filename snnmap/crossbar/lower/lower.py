@@ -120,7 +120,10 @@ class _Lowering:
         found = self.constant(node, place)
         if found.size != 1:
             raise _Refusal(
-                f"its {what} differs from channel to channel", "quantise activations by layer", str(found.size), "one number",
+                f"its {what} differs from channel to channel",
+                "quantise activations by layer",
+                str(found.size),
+                "one number",
                 kind="activations",
             )
         return found.reshape(())[()]
@@ -221,7 +224,9 @@ def _lower_product(lowering: _Lowering, node: Node) -> None:
 def _flat(lowering: _Lowering, node: Node) -> Tensor:
     source = lowering.tensors[lowering.tensor(node, 0)]
     if source.n_places != 1:
-        raise _Refusal("it multiplies several vectors of a sample", "flatten before it, or use a convolution", str(source.n_places), "1")
+        raise _Refusal(
+            "it multiplies several vectors of a sample", "flatten before it, or use a convolution", str(source.n_places), "1"
+        )
     return source
 
 
@@ -275,7 +280,9 @@ def _add_matrix(
     target = lowering.add_tensor(node, scale, zero)
     factor = np.float32(source.scale) * lowering.constant(node, 4).astype(np.float32).reshape(-1) / np.float32(scale)
     n_out = matrix.shape[0] * matrix.shape[2]
-    shifted = np.asarray(bias, np.int64).reshape(-1) - source.zero * matrix.sum(axis=1, dtype=np.int32).astype(np.int64).reshape(-1)
+    shifted = np.asarray(bias, np.int64).reshape(-1) - source.zero * matrix.sum(axis=1, dtype=np.int32).astype(np.int64).reshape(
+        -1
+    )
     blocks, holds = make_blocks(matrix, lowering.architecture)
     layer = MatrixLayer(
         name=node.name,

@@ -42,6 +42,11 @@ class Floor:
     def __post_init__(self) -> None:
         self.used = self.used or self._empty()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no element of the cycle is used."""
+        return not any(map(any, self.used))
+
     def copy(self) -> "Floor":
         """Return the same state, to come back to."""
         used = [list(columns) for columns in self.used]

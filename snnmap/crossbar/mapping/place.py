@@ -120,21 +120,22 @@ class _Placer:
         return self._place_split_strip(units, first, count, layer, parts)
 
     def _place_split_strip(self, units: _Units, first: int, count: int, layer: MatrixLayer, parts: list[RowPart]) -> int:
-        """Place all row parts of a strip; one whose sums would wait for the next cycle is as narrow as accumulators hold."""
+        """Place all row parts of a strip; one whose sums would wait for the next cycle is as narrow as accumulators hold.
+
+        Where these hold no such sums at all, the strip begins in the next cycle, and is as narrow as one cycle holds.
+        """
         before, n_tiles = self.floor.copy(), len(self.tiles)
         self._place_parts(units, first, count, parts)
         limit = self.architecture.memories.accumulator_words // layer.windows.n_windows
         n_outputs = self.strips[-1].n_outputs
-        if self.floor.cycle == before.cycle or n_outputs <= limit:
+        narrow = count * limit // n_outputs or (count // 2 if before.is_empty else 0)
+        if self.floor.cycle == before.cycle or n_outputs <= limit or (before.is_empty and not narrow):
             return count
         self.floor, self.tiles = before, self.tiles[:n_tiles]
         self.strips.pop()
-        narrow = count * limit // n_outputs
-        if narrow:
-            return self._place_split_strip(units, first, narrow, layer, parts)
-        self.floor.start_cycle()
-        self._place_parts(units, first, count, parts)
-        return count
+        if not narrow:
+            self.floor.start_cycle()
+        return self._place_split_strip(units, first, narrow or count, layer, parts)
 
     def _place_parts(self, units: _Units, first: int, count: int, parts: list[RowPart]) -> None:
         self.strips.append(_cut(units, first, count))
@@ -174,9 +175,7 @@ def _cut(units: _Units, first: int, count: int) -> Strip:
     """Return the strip of some of the units."""
     whole, each = units.strip, units.filters_each
     if not each:
-        return Strip(
-            layer=whole.layer, first_block=first, n_blocks=count, first_filter=0, n_filters=whole.n_filters
-        )
+        return Strip(layer=whole.layer, first_block=first, n_blocks=count, first_filter=0, n_filters=whole.n_filters)
     stop = min((first + count) * each, whole.n_filters)
     return Strip(
         layer=whole.layer, first_block=whole.first_block, n_blocks=1, first_filter=first * each, n_filters=stop - first * each

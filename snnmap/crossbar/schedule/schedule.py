@@ -129,7 +129,10 @@ class _Scheduler:
         """Store a tile's cells."""
         number = self._layer_of(tile)
         layer = self._matrix(number)
-        rows, filters = slice(tile.first_row, tile.first_row + tile.n_rows), slice(tile.first_filter, tile.first_filter + tile.n_filters)
+        rows, filters = (
+            slice(tile.first_row, tile.first_row + tile.n_rows),
+            slice(tile.first_filter, tile.first_filter + tile.n_filters),
+        )
         blocks = slice(tile.first_block, tile.first_block + tile.n_blocks)
         values = layer.weights[blocks, rows, filters]
         if tile.bias_row:
