@@ -84,6 +84,8 @@ class _Checker:
     def check_tensors(self) -> None:
         """Hold tensors against those of the layers, and their addresses against how long they are needed."""
         expected = list_tensors(self.program)
+        if self.image.name != self.program.name:
+            self.refuse("CIM404", "the name is not the model's", "name", measured=self.image.name, limit=self.program.name)
         if len(expected) != len(self.image.tensors):
             self.refuse("CIM404", "other tensors than the model has", "tensors", measured=str(len(self.image.tensors)), stop=True)
         for number, (found, wanted) in enumerate(zip(self.image.tensors, expected, strict=True)):
@@ -173,6 +175,7 @@ class _Checker:
         windows = {one.windows[1] for one in products}
         fits = all(one.pitch == sent["pitch"] and _ends(one) <= sent["filters"] for one in products)
         same = (sent["filters"], sent["windows"]) == (taken["filters"], taken["windows"])
+        same = same and state.n_cleared == sent["filters"] * sent["windows"]
         if not products or not fits or not same or windows != {sent["windows"]} or sent["pitch"] != sent["filters"]:
             self.refuse(
                 "CIM405", "a transfer of other sums than were added", where, measured=str(sent), limit=str(taken), stop=True
@@ -247,6 +250,7 @@ def _follow_input(checker: _Checker, state: CoreState, fields: Fields, where: st
 def _follow_clear(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
     if state.products or fields["accumulator"]:
         checker.refuse("CIM405", "sums are lost", where, measured=str(len(state.products)), stop=True)
+    state.n_cleared = fields["words"]
 
 
 def _follow_multiply(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
@@ -275,6 +279,7 @@ def _follow_output(checker: _Checker, state: CoreState, fields: Fields, where: s
     products = state.move_products(fields)
     count, channel = fields["filters"], fields["channel"]
     checker.require(require_fields(fields, {"pitch": count, "accumulator": 0}), where)
+    checker.require(require_fields({"cleared": state.n_cleared}, {"cleared": count * fields["windows"]}), where)
     checker.count_writes(
         fields["tensor"], range(channel, channel + count), range(fields["window"], fields["window"] + fields["windows"]), where
     )

@@ -47,6 +47,7 @@ class CoreState:
     weights: bytes
     at: int = 0
     n_read: int = 0
+    n_cleared: int = 0
     setting: Fields = field(default_factory=dict)
     elements: Any = None
     """Elements in use in this cycle, ``(grid rows, grid columns)`` bool."""

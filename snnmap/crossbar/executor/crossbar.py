@@ -133,14 +133,25 @@ class Accumulators:
         self._is_set = np.zeros(0, np.bool_)
 
     def clear(self, first: int, count: int, where: str) -> None:
-        """Set accumulators to 0."""
+        """Set accumulators to 0.
+
+        Raises:
+            FormatError: there are not as many, or sums were left over.
+        """
         self._require(first + count, where)
+        self.require_taken(where)
         if first + count > self._is_set.size:
             grown = first + count - self._is_set.size
             self._sums = np.pad(self._sums, ((0, 0), (0, grown)))
             self._is_set = np.pad(self._is_set, (0, grown))
         self._sums[:, first : first + count] = 0
         self._is_set[first : first + count] = True
+
+    def require_taken(self, where: str) -> None:
+        """Refuse sums that nobody took."""
+        if self._is_set.any():
+            measured = f"{np.count_nonzero(self._is_set)} accumulators"
+            raise FormatError("sums are left over", where=where, measured=measured, limit="0", fix="build the file anew")
 
     def add(self, first: int, pitch: int, values: Any, where: str) -> None:
         """Add ``(n_samples, windows, filters)``."""

@@ -84,6 +84,7 @@ class Machine:
             if not self._pass_barrier() and not any(moved):
                 self._refuse_deadlock()
         for core in self.cores:
+            core.accumulators.require_taken(core.where)
             if core.at != len(core.program) - 1:
                 raise FormatError("instructions follow 'end'", where=core.where, fix="build the file anew")
         self.on_barrier(self.written)
