@@ -45,7 +45,7 @@ def read_tensors(data: bytes) -> list[dict[str, Any]]:
     count, at, tensors = int.from_bytes(data[at : at + 2], "little"), at + 2, []
     for _ in range(count):
         address, channels, height, width = struct.unpack_from("<IIHH", data, at)
-        zero, role, storage, scale, length = struct.unpack_from("<BBHfH", data, at + 12)
+        zero, _, _, scale, length = struct.unpack_from("<BBHfH", data, at + 12)
         name = data[at + 22 : at + 22 + length].decode()
         tensors.append({"name": name, "address": address, "shape": (channels, height, width), "zero": zero, "scale": scale})
         at += 22 + length

@@ -1,4 +1,4 @@
-"""Quantised networks of published shapes with seeded weights, as ONNX of QLinear operators, and what onnxruntime makes of them."""
+"""Quantised networks of published shapes with seeded weights, as ONNX of QLinear operators, and onnxruntime's run of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The back end for accelerators of several cores with analog crossbars: quantised layer graphs to bytes, and the run of the bytes."""
+"""The back end for accelerators with analog crossbars: quantised layer graphs to bytes, and the run of the bytes."""
 
 from snnmap.crossbar.compile import Built, compile_graph, find_differences
 from snnmap.crossbar.container import decode_image, encode_image

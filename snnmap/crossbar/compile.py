@@ -1,5 +1,6 @@
 """The whole way: a quantised layer graph to bytes, held against the model before they are given out."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from snnmap.crossbar.executor import Numerics, run_image
 from snnmap.crossbar.lower import LayerProgram, lower_graph
 from snnmap.crossbar.mapping import Mapped, MappingOptions, place_layers
 from snnmap.crossbar.record import Architecture, load_architecture
+from snnmap.crossbar.report import format_summary, list_report_files
 from snnmap.crossbar.schedule import schedule
 from snnmap.graph import LayerGraph
 
@@ -49,15 +51,24 @@ class Built:
         image = decode_image(self.data, architecture=self.mapped.architecture)
         return run_image(image, inputs, keep=keep, numerics=numerics)
 
+    @property
+    def summary(self) -> str:
+        """Utilisation, computation cycles beside their bound, latency, energy, traffic, memories: in lines for people."""
+        return format_summary(self.mapped, self.image)
+
     def write(self, folder: str | Path) -> None:
-        """Write the file, its text, the report and pictures of the crossbars, all or none.
+        """Write the file, ``report.json`` and ``report.html``, all or none.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        from snnmap.crossbar.report import list_files
+        files = list_report_files(self.mapped, self.image, self.report)
+        write_files(Path(folder), {f"{self.file_stem}.bin": self.data, **files})
 
-        write_files(Path(folder), list_files(self))
+    @property
+    def file_stem(self) -> str:
+        """The model's name, as files are called."""
+        return re.sub(r"[^\w.-]+", "_", self.image.name) or "model"
 
 
 def compile_graph(

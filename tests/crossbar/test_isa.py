@@ -24,7 +24,8 @@ PAGE = Path(__file__).parents[2] / "bitstreams" / "CROSSBAR.md"
 
 def draw(kind: Kind, rng: np.random.Generator) -> Instruction:
     values = {
-        field.name: from_float(rng.normal()) if field.role == "float" else int(rng.integers(1 << field.bits)) for field in kind.fields
+        field.name: from_float(rng.normal()) if field.role == "float" else int(rng.integers(1 << field.bits))
+        for field in kind.fields
     }
     return make_instruction(kind.name, **values)
 
@@ -48,10 +49,10 @@ def test_the_page_is_made_of_the_table() -> None:
 
 
 def test_what_is_no_instruction() -> None:
-    with pytest.raises(FormatError, match="(?s)opcode is unknown.*core 3, byte 0.*0xff"):
+    with pytest.raises(FormatError, match=r"(?s)opcode is unknown.*core 3, byte 0.*0xff"):
         decode_program(b"\xff", where="core 3")
-    with pytest.raises(FormatError, match="(?s)cut off.*2 bytes.*limit: 9 bytes of clear"):
+    with pytest.raises(FormatError, match=r"(?s)cut off.*2 bytes.*limit: 9 bytes of clear"):
         decode_program(encode_program([make_instruction("clear", accumulator=0, words=1)])[:2], where="core 3")
+    infinite = make_instruction("mean", tensor=0, source=0, channel=0, channels=1, factor=from_float(np.inf))
     with pytest.raises(FormatError, match="not finite"):
-        values = {"tensor": 0, "source": 0, "channel": 0, "channels": 1, "factor": from_float(np.inf)}
-        decode_program(encode_program([make_instruction("mean", **values)]), where="core 0")
+        decode_program(encode_program([infinite]), where="core 0")

@@ -45,7 +45,8 @@ def test_sealing_anew_changes_nothing(target: Built) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "count"), [*((seed, N_CI) for seed in range(2)), *(pytest.param(s, N_NIGHTLY, marks=pytest.mark.nightly) for s in (2, 3))]
+    ("seed", "count"),
+    [*((seed, N_CI) for seed in range(2)), *(pytest.param(s, N_NIGHTLY, marks=pytest.mark.nightly) for s in (2, 3))],
 )
 def test_every_change_is_found(target: Built, images: Any, seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

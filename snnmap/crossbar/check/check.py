@@ -1,7 +1,7 @@
 """An image held against the layers that it is to compute, instruction by instruction, without the mapper or the scheduler.
 
-What a program may do is followed in symbols: which weights lie where, what is multiplied with what, which sums meet. Each output of
-each layer must come from every weight of its own exactly once, and every parameter must be the layer's.
+What a program does is followed in symbols: which weights lie where, what is multiplied with what, which sums meet. Each output
+of each layer must come from every weight of its own exactly once, and every parameter must be the layer's.
 """
 
 from collections import Counter

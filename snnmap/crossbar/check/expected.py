@@ -80,12 +80,18 @@ def list_tensors(program: LayerProgram) -> list[TensorEntry]:
         addresses[root] = min(end for end in ends if _is_free(end, program.tensors[root].size, others, addresses, program))
     return [
         TensorEntry(
-            name=tensor.name, address=addresses[tensor.storage], channels=tensor.channels, height=tensor.height, width=tensor.width,
-            zero=tensor.zero, scale=float(np.float32(tensor.scale)), storage=tensor.storage,
+            name=tensor.name,
+            address=addresses[tensor.storage],
+            channels=tensor.channels,
+            height=tensor.height,
+            width=tensor.width,
+            zero=tensor.zero,
+            scale=float(np.float32(tensor.scale)),
             role=2 if number in program.outputs else int(number in program.inputs),
+            storage=tensor.storage,
         )
         for number, tensor in enumerate(program.tensors)
-    ]  # fmt: skip
+    ]
 
 
 def _is_free(start: int, size: int, others: list[int], addresses: Mapping[int, int], program: LayerProgram) -> bool:

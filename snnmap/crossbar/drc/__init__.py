@@ -1,4 +1,4 @@
-"""Design rules of accelerators with crossbars: a function a rule, in the module of its family; its docstring is what users read."""
+"""Design rules of accelerators with crossbars: a function a rule, in its family's module; its docstring is what users read."""
 
 from snnmap.crossbar.drc import capacity, fidelity, model, numeric
 from snnmap.crossbar.drc.engine import (

@@ -12,8 +12,18 @@ from snnmap.crossbar.mapping import Mapped
 from snnmap.crossbar.record import Architecture
 
 __all__ = [
-    "Amount", "Finding", "Held", "OnArchitecture", "RULES", "check_image", "check_layers", "check_mapped", "check_model", "check_program", "rule",
-]  # fmt: skip
+    "Amount",
+    "Finding",
+    "Held",
+    "OnArchitecture",
+    "RULES",
+    "check_image",
+    "check_layers",
+    "check_mapped",
+    "check_model",
+    "check_program",
+    "rule",
+]
 
 _SubjectT = TypeVar("_SubjectT")
 _CRASH_ID = "CIM001"

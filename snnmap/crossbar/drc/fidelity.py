@@ -63,7 +63,8 @@ def check_parameters(subject: OnArchitecture[Held]) -> Iterator[Finding]:
 
 @rule("CIM405", "transfers-differ", Held)
 def check_transfers(subject: OnArchitecture[Held]) -> Iterator[Finding]:
-    """What it does: checks that every transfer is received, every sum taken once, and that cores never wait for each other for ever.
+    """What it does: checks that every transfer is received, every sum taken once, and that cores never wait for each other for
+    ever.
 
     Why it matters: a core that waits for ever stops all others at the next barrier.
 

@@ -18,7 +18,7 @@ def count_places(setting: dict[str, int]) -> int:
 def view_windows(
     memory: ActivationMemory, setting: dict[str, int], channels: range, rows: range, where: str, *, fill: int | None = None
 ) -> Any:
-    """Return what windows see, ``(n_samples, channels, kernel_height, kernel_width, len(rows), windows_width)``, a view or a copy.
+    """Return what windows see, ``(n_samples, channels, kernel_height, kernel_width, len(rows), windows_width)``, a view.
 
     Args:
         memory: that holds the tensor.

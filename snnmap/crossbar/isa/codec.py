@@ -100,7 +100,7 @@ def _decode_one(kind: Kind, data: bytes, at: int, where: str) -> Instruction:
     return Instruction(kind, tuple(values))
 
 
-def from_float(value: float) -> int:
+def from_float(value: float | np.float32) -> int:
     """Return the bits of a number in float32."""
     return int(np.float32(value).view(np.uint32))
 

@@ -103,7 +103,7 @@ TABLE: tuple[Kind, ...] = (
         opcode=0x10,
         name="weights",
         machine="weights",
-        meaning="stores cells: for each block, row by row, as many cells of a byte as a weight has, from the core's weights on",
+        meaning="stores cells: for each block, row by row, a byte for each cell of a weight, from the core's weights on",
         fields=(*_RECTANGLE, _address("address", "first byte in the core's weights")),
     ),
     Kind(
@@ -124,8 +124,8 @@ TABLE: tuple[Kind, ...] = (
         opcode=0x21,
         name="multiply",
         machine="input",
-        meaning="for each window drives the rows of each block with the levels of its inputs (channels, then places of the window),"
-        " reads the columns, and adds each weight's sum to an accumulator",
+        meaning="for each window drives the rows of each block with the levels of its inputs (channels, then places of the"
+        " window), reads the columns, and adds each weight's sum to an accumulator",
         fields=(
             *_RECTANGLE,
             _number("bias_row", 8, "1 where the last row is driven with the greatest input, else 0"),
@@ -148,8 +148,8 @@ TABLE: tuple[Kind, ...] = (
         opcode=0x31,
         name="output",
         machine="output",
-        meaning="for each window and filter: adds the bias, scales in float32, rounds ties to even, adds the tensor's zero, clips to"
-        " 0..255 and writes; each filter is a channel",
+        meaning="for each window and filter: adds the bias, scales in float32, rounds ties to even, adds the tensor's zero, clips"
+        " to 0..255 and writes; each filter is a channel",
         fields=(
             _number("tensor", 16, "that is written"),
             _loop("channel", "of the first filter"),

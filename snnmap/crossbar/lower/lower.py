@@ -91,15 +91,14 @@ class _Lowering:
 
     def take(self, node: Node) -> None:
         """Lower a node, or note why it cannot be."""
+        if self.unknown & set(node.inputs):
+            self.unknown.add(node.name)
+            return
         try:
-            if self.unknown & set(node.inputs):
-                raise _Refusal("", "")
-            lower = _LOWERINGS.get(node.kind, _refuse)
-            lower(self, node)
+            _LOWERINGS.get(node.kind, _refuse)(self, node)
         except _Refusal as refusal:
             self.unknown.add(node.name)
-            if refusal.what:
-                self.refused.append(Refused(kind=refusal.kind, finding=self._find(node, refusal)))
+            self.refused.append(Refused(kind=refusal.kind, finding=self._find(node, refusal)))
 
     def require_outputs(self) -> None:
         """Note outputs that are no tensors, of nodes that were lowered."""

@@ -1,6 +1,6 @@
 """Weights to elements of cores, in computation cycles."""
 
-from snnmap.crossbar.mapping.place import MappingOptions, place_layers
+from snnmap.crossbar.mapping.place import MappingOptions, place_layers, split_rows
 from snnmap.crossbar.mapping.tiles import Mapped, Strip, Tile
 
-__all__ = ["Mapped", "MappingOptions", "Strip", "Tile", "place_layers"]
+__all__ = ["Mapped", "MappingOptions", "Strip", "Tile", "place_layers", "split_rows"]

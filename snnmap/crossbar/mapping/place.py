@@ -31,7 +31,7 @@ class RowPart(NamedTuple):
     """Rows of a block that one chain of elements holds: first, how many, whether a bias row is below them, and elements."""
 
     first: int
-    count: int
+    n_rows: int
     bias_row: int
     height: int
 
@@ -42,7 +42,7 @@ class _Units(NamedTuple):
     strip: Strip
     filters_each: int
     width: int
-    count: int
+    n_units: int
 
 
 def split_rows(layer: MatrixLayer, architecture: Architecture) -> list[RowPart]:
@@ -93,7 +93,7 @@ class _Placer:
         parts = split_rows(layer, self.architecture)
         for units in self._list_units(number, layer):
             first = 0
-            while first < units.count:
+            while first < units.n_units:
                 first += self._place_strip(units, first, layer, parts)
 
     def _list_units(self, number: int, layer: MatrixLayer) -> Iterator[_Units]:
@@ -110,7 +110,7 @@ class _Placer:
 
     def _place_strip(self, units: _Units, first: int, layer: MatrixLayer, parts: list[RowPart]) -> int:
         """Place the next strip, and return how many units it has."""
-        most = units.count - first
+        most = units.n_units - first
         if len(parts) == 1:
             spot = self._take(parts[0], units, most)
             self.strips.append(_cut(units, first, spot.n_units))
@@ -163,7 +163,7 @@ class _Placer:
             first_block=held.first_block,
             n_blocks=held.n_blocks,
             first_row=part.first,
-            n_rows=part.count,
+            n_rows=part.n_rows,
             bias_row=part.bias_row,
             first_filter=held.first_filter,
             n_filters=held.n_filters,

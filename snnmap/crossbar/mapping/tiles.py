@@ -35,7 +35,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """Rows and filters of one block in a rectangle of joined elements, or several blocks in rectangles beside and below each other.
+    """Rows and filters of one block in a rectangle of joined elements, or of several blocks beside and below each other.
 
     Attributes:
         strip: position of the strip whose outputs it adds to.

@@ -17,8 +17,8 @@ def format_blueprint(architecture: Architecture) -> str:
         [
             f"{architecture.name}: {architecture.description}",
             f"  cores            {architecture.cores} at {architecture.clock_mhz:g} MHz",
-            f"  crossbar         {rows} rows x {columns} columns of cells: {elements.grid_rows} x {elements.grid_columns} elements"
-            f" of {elements.rows} x {elements.columns}",
+            f"  crossbar         {rows} rows x {columns} columns of cells: {elements.grid_rows} x {elements.grid_columns}"
+            f" elements of {elements.rows} x {elements.columns}",
             f"  switches         chains of {architecture.longest_chain} elements, rows of {architecture.widest_row}",
             f"  weight           {cells.bits} bits, {cells.encoding}, {per_weight} cells of {cells.cell_bits} bits; bias {bias}",
             f"  converters       {rows} DACs of {converters.dac_bits} bits, {columns // width} ADCs of {converters.adc_bits} bits"
@@ -29,8 +29,8 @@ def format_blueprint(architecture: Architecture) -> str:
             "  FSM transfers    sends accumulators to another core, receives and adds",
             f"  program          {memories.program_bytes} bytes a core",
             f"  memory           {memories.activation_bytes} bytes of activations, {memories.constant_bytes} of constants",
-            f"  NoC controller   mesh {noc.columns} x {-(-architecture.cores // noc.columns)}, {noc.bytes_per_cycle} bytes a cycle"
-            " a link, activation memory at core 0",
+            f"  NoC controller   mesh {noc.columns} x {-(-architecture.cores // noc.columns)}, {noc.bytes_per_cycle} bytes a"
+            " cycle a link, activation memory at core 0",
             f"  digest           {architecture.digest.hex()[:16]}",
         ]
     )
