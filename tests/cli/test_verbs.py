@@ -15,8 +15,9 @@ from rule_cases import CASES, chain, feedback, residual
 
 from snnmap.chip import list_chips, load_chip
 from snnmap.core import IntArray
+from snnmap.core.rules import RULES
 from snnmap.lif.bitstream import decode, read_header
-from snnmap.lif.drc import RULES, explain_rule
+from snnmap.lif.drc import explain_rule
 from snnmap.lif.program import unpack
 from snnmap.lif.simulator import simulate_image
 from snnmap.network import load_network, save_network
