@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Run, make_runner
 from quantised_networks import make_small
 
 from snnmap.crossbar import Built, compile_graph
@@ -23,3 +24,8 @@ def built(small: Any) -> Built:
 @pytest.fixture(scope="session")
 def images() -> Any:
     return np.random.default_rng(0).normal(0, 1, (3, 3, 12, 12)).astype(np.float32)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return make_runner(capsys)
