@@ -67,7 +67,9 @@ def test_models_that_cannot_be_read(run: Run, tmp_path: Path, model: Any, words:
 
 
 def test_external_data_that_is_missing(run: Run, tmp_path: Path) -> None:
-    onnx.save_model(make_model([CONV]), str(tmp_path / "net.onnx"), save_as_external_data=True, location="w.bin", size_threshold=0)
+    onnx.save_model(
+        make_model([CONV]), str(tmp_path / "net.onnx"), save_as_external_data=True, location="w.bin", size_threshold=0
+    )
     (tmp_path / "w.bin").unlink()
     result = build(run, tmp_path, tmp_path / "net.onnx")
     assert result.code == 2
@@ -109,7 +111,11 @@ def test_an_unknown_name_is_told_the_near_one() -> None:
 def test_a_foreign_file(run: Run, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.bin").write_bytes(content)
     np.save(tmp_path / "x.npy", np.zeros((1, 3, 12, 12)))
-    for words in (("inspect",), ("disasm", "-o", tmp_path / "b.txt"), ("run", "-i", tmp_path / "x.npy", "-o", tmp_path / "c.npz")):
+    for words in (
+        ("inspect",),
+        ("disasm", "-o", tmp_path / "b.txt"),
+        ("run", "-i", tmp_path / "x.npy", "-o", tmp_path / "c.npz"),
+    ):
         result = run("crossbar", words[0], tmp_path / "a.bin", *words[1:])
         assert result.code == 2
         assert "a.bin" in result.err

@@ -42,7 +42,14 @@ def command() -> None:
 @click.option("--replay/--no-replay", default=True, show_default=True, help="Compare bytes and model in every tensor.")
 @record_options(MappingOptions)
 def build(
-    model: str, chip: str, output: str, shape: str | None, calibration: str | None, inputs: str | None, replay: bool, **choices: Any
+    model: str,
+    chip: str,
+    output: str,
+    shape: str | None,
+    calibration: str | None,
+    inputs: str | None,
+    replay: bool,
+    **choices: Any,
 ) -> None:
     """Compile MODEL, an ONNX file, to bytes, a report, and pictures of its crossbars."""
     from snnmap.crossbar import compile_graph
@@ -56,7 +63,9 @@ def build(
     built = compile_graph(graph, architecture, options=read_record(MappingOptions, choices), on_stage=on_stage)
     if replay:
         on_stage("running the bytes beside the model")
-        given = read_array(inputs) if inputs else np.random.default_rng(0).normal(0, 1, (1, *next(iter(graph.inputs.values())).shape))
+        given = (
+            read_array(inputs) if inputs else np.random.default_rng(0).normal(0, 1, (1, *next(iter(graph.inputs.values())).shape))
+        )
         with naming_file(inputs):
             _require_same(built, given)
     built.write(output)
@@ -69,13 +78,21 @@ def build(
 @command.command("run")
 @click.argument("file")
 @click.option("--inputs", "-i", required=True, help="Inputs (.npy) of (samples, ...), floats.")
-@click.option("--numerics", type=click.Choice(["ideal", "analog"]), default="ideal", show_default=True, help="Exact, or with ADCs.")
+@click.option(
+    "--numerics", type=click.Choice(["ideal", "analog"]), default="ideal", show_default=True, help="Exact, or with ADCs."
+)
 @click.option("--noise-lsb", default=0.0, show_default=True, help="Standard deviation of noise, in steps of an ADC.")
 @click.option("--seed", default=0, show_default=True, help="Of the noise.")
 @click.option("--output", "-o", help=".npz file for the levels of every tensor.")
 @_file_chip
 def run(
-    file: str, inputs: str, numerics: Literal["ideal", "analog"], noise_lsb: float, seed: int, output: str | None, chip: str | None
+    file: str,
+    inputs: str,
+    numerics: Literal["ideal", "analog"],
+    noise_lsb: float,
+    seed: int,
+    output: str | None,
+    chip: str | None,
 ) -> None:
     """Run FILE on inputs, and print the outputs of each sample in the model's units."""
     from snnmap.crossbar.executor import Analog, Ideal, run_image
@@ -137,7 +154,9 @@ def asm(text: str, chip: str | None, output: str) -> None:
     try:
         image = assemble(read_bytes(text).decode(), architecture=load_architecture(chip) if chip else None)
     except UnicodeDecodeError as error:
-        raise FormatError("the text is not UTF-8", where=text, measured=f"byte {error.start}", fix="give the output of disasm") from error
+        raise FormatError(
+            "the text is not UTF-8", where=text, measured=f"byte {error.start}", fix="give the output of disasm"
+        ) from error
     except FormatError as error:
         raise error.within(text) from error
     fsio.write_file(Path(output), encode_image(image))

@@ -29,7 +29,7 @@ def draw_crossbar(mapped: Mapped, *, core: int = 0, cycle: int = 0) -> str:
     right = _MARGIN_PX * 2 + elements.grid_columns * width
     bottom = max(elements.grid_rows * height, (len(layers) + 2) * _LINE_PX) + 2 * _MARGIN_PX
     parts = [_open_svg(right + _LEGEND_PX, bottom), f'<g transform="translate({_MARGIN_PX},{_MARGIN_PX})">']
-    parts += [_draw_grid(mapped, width, height), *(_draw_tile(mapped, tile, width, height) for tile in tiles), "</g>"]
+    parts += [*(_draw_tile(mapped, tile, width, height) for tile in tiles), _draw_grid(mapped, width, height), "</g>"]
     parts += _draw_legend(mapped, tiles, layers, right)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -43,9 +43,9 @@ def draw_cores(mapped: Mapped, cycle: int) -> str:
     parts = [_open_svg(min(columns, mapped.architecture.cores) * step_x, rows * step_y)]
     for core in range(mapped.architecture.cores):
         down, right = divmod(core, columns)
-        parts += [f'<g transform="translate({right * step_x},{down * step_y})">', _draw_grid(mapped, width, height)]
+        parts.append(f'<g transform="translate({right * step_x},{down * step_y})">')
         parts += [_draw_tile(mapped, tile, width, height) for tile in mapped.tiles if (tile.core, tile.cycle) == (core, cycle)]
-        parts.append("</g>")
+        parts += [_draw_grid(mapped, width, height), "</g>"]
     return "\n".join([*parts, "</svg>"])
 
 
@@ -73,7 +73,7 @@ def _draw_grid(mapped: Mapped, width: int, height: int) -> str:
     right, bottom = elements.grid_columns * width, elements.grid_rows * height
     lines = [f"M{column * width} 0V{bottom}" for column in range(elements.grid_columns + 1)]
     lines += [f"M0 {row * height}H{right}" for row in range(elements.grid_rows + 1)]
-    return f'<path d="{"".join(lines)}" stroke="#ccc" fill="#fff"/>'
+    return f'<path d="{"".join(lines)}" stroke="#999" stroke-width="0.5" fill="none"/>'
 
 
 def _draw_tile(mapped: Mapped, tile: Tile, width: int, height: int) -> str:

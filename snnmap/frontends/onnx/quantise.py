@@ -33,7 +33,9 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
     tool = import_package("onnxruntime.quantization", called="onnxruntime", extra="crossbar")
     values = np.asarray(samples, np.float32)
     if values.ndim < 2 or not len(values):
-        raise InputError("there are no samples to quantise by", measured=str(values.shape), limit="(n_samples, ...)", fix="give some")
+        raise InputError(
+            "there are no samples to quantise by", measured=str(values.shape), limit="(n_samples, ...)", fix="give some"
+        )
     with tempfile.TemporaryDirectory() as folder:
         path, made = Path(folder, "model.onnx"), Path(folder, "quantised.onnx")
         onnx.save(model, str(path))
