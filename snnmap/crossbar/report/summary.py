@@ -60,7 +60,8 @@ def format_html(mapped: "Mapped", image: "Image", report: "Report") -> str:
     return (
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         f"<title>{escape(image.name)} on {escape(image.architecture.name)}</title>"
-        "<style>body{font-family:sans-serif;margin:2em}td,th{padding:2px 10px;text-align:right}td:first-child{text-align:left}</style>"
+        "<style>body{font-family:sans-serif;margin:2em}td,th{padding:2px 10px;text-align:right}"
+        "td:first-child{text-align:left}</style>"
         f"<h1>{escape(image.name)} on {escape(image.architecture.name)}</h1><pre>{escape(format_summary(mapped, image))}</pre>"
         f"<h2>Layers</h2>{_format_layers(mapped)}<h2>Findings</h2><pre>{escape(str(report))}</pre>"
         f"<h2>Crossbars</h2>{pictures}{rest}</html>\n"

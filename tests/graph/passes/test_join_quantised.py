@@ -1,4 +1,4 @@
-"""What stands between DequantizeLinear and QuantizeLinear becomes operations of integers, equal to onnxruntime's in every value."""
+"""What stands between DequantizeLinear and QuantizeLinear becomes operations of integers, equal to onnxruntime's."""
 
 from typing import Any
 
@@ -18,7 +18,8 @@ def make_residual() -> Any:
     """A residual network of floats with all that is joined: Conv, Relu, Clip, MaxPool, Add, GlobalAveragePool, Flatten, Gemm."""
     arrays = {
         "w1": RNG.normal(0, 0.3, (8, 3, 3, 3)), "b1": RNG.normal(0, 0.1, 8), "w2": RNG.normal(0, 0.2, (8, 8, 3, 3)),
-        "w3": RNG.normal(0, 0.4, (8, 1, 3, 3)), "b3": RNG.normal(0, 0.1, 8), "w4": RNG.normal(0, 0.3, (5, 8)), "b4": RNG.normal(0, 0.1, 5),
+        "w3": RNG.normal(0, 0.4, (8, 1, 3, 3)), "b3": RNG.normal(0, 0.1, 8), "w4": RNG.normal(0, 0.3, (5, 8)),
+        "b4": RNG.normal(0, 0.1, 5),
         "low": np.float32(0), "high": np.float32(6),
     }  # fmt: skip
     pads = {"pads": [1, 1, 1, 1]}
