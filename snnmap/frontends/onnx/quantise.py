@@ -1,5 +1,6 @@
 """Quantise an ONNX model of floats, with onnxruntime's own tool."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path, made = Path(folder, "model.onnx"), Path(folder, "quantised.onnx")
         onnx.save(model, str(path))
+        logging.disable(logging.WARNING)  # the tool advises to prepare models that read_layer_graph takes as they are
         try:
             tool.quantize_static(
                 str(path),
@@ -53,6 +55,8 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
             raise FrontendError.from_failure(
                 "onnxruntime cannot quantise the model", error, where="calibration", fix="give samples of the input's shape"
             ) from error
+        finally:
+            logging.disable(logging.NOTSET)
         return onnx.load(str(made))
 
 
