@@ -104,8 +104,8 @@ output = next(tensor for tensor in built.image.tensors if tensor.role == 2)
 
 def classify(numerics=None):
     """Give the outputs of the bytes in the model's units."""
-    levels = built.run(test_images, numerics=numerics)[output.name].reshape(len(test_images), -1)
-    return (levels.astype(np.float32) - output.zero) * np.float32(output.scale)
+    levels = built.run(test_images, numerics=numerics)[output.name]
+    return built.image.to_units(output.name, levels).reshape(len(test_images), -1)
 
 
 exact = classify()

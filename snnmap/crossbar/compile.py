@@ -22,7 +22,7 @@ from snnmap.crossbar.report import format_summary, list_report_files
 from snnmap.crossbar.schedule import schedule
 from snnmap.graph import LayerGraph
 
-__all__ = ["Built", "compile_graph", "find_differences"]
+__all__ = ["Built", "check_graph", "compile_graph", "find_differences"]
 
 
 @record
@@ -91,30 +91,47 @@ def compile_graph(
     Raises:
         DesignRuleError: the model breaks rules; it tells all of a stage.
     """
-    tell = on_stage or (lambda _: None)
+    built, report = _compile(graph, architecture, options, on_stage or (lambda _: None))
+    if built is None:
+        raise DesignRuleError(report.errors)
+    return built
+
+
+def check_graph(graph: LayerGraph, architecture: str | Architecture, *, options: MappingOptions | None = None) -> Report:
+    """Run all rules, as :func:`compile_graph` does, up to the stage whose errors leave nothing to go on with.
+
+    Args:
+        graph: to check.
+        architecture: as for :func:`compile_graph`.
+        options: likewise.
+    """
+    return _compile(graph, architecture, options, lambda _: None)[1]
+
+
+def _compile(
+    graph: LayerGraph, architecture: str | Architecture, options: MappingOptions | None, tell: Callable[[str], None]
+) -> tuple[Built | None, Report]:
+    """Return what was built, or None where a stage found errors, and what the rules found."""
     target = load_architecture(architecture) if isinstance(architecture, str) else architecture
     tell("lowering to integers")
     lowered = lower_graph(graph, target)
-    report = _require_clean(check_model(lowered, target))
-    if lowered.program is None:
-        raise DesignRuleError(report.diagnostics)
-    report = report.merge(_require_clean(check_layers(lowered.program, target)))
+    report = check_model(lowered, target)
+    if lowered.program is None or not report.is_clean:
+        return None, report
+    report = report.merge(check_layers(lowered.program, target))
+    if not report.is_clean:
+        return None, report
     tell("placing weights")
     mapped = place_layers(lowered.program, target, options)
-    report = report.merge(_require_clean(check_mapped(mapped)))
+    report = report.merge(check_mapped(mapped))
+    if not report.is_clean:
+        return None, report
     tell("writing instructions")
     image = schedule(mapped)
-    report = report.merge(_require_clean(check_image(image)))
     data = encode_image(image)
     tell("holding the bytes against the layers")
-    report = report.merge(_require_clean(check_program(decode_image(data, architecture=target), lowered.program)))
-    return Built(mapped=mapped, image=image, data=data, report=report)
-
-
-def _require_clean(report: Report) -> Report:
-    if not report.is_clean:
-        raise DesignRuleError(report.errors)
-    return report
+    report = report.merge(check_image(image)).merge(check_program(decode_image(data, architecture=target), lowered.program))
+    return (Built(mapped=mapped, image=image, data=data, report=report) if report.is_clean else None), report
 
 
 def find_differences(built: Built, inputs: npt.ArrayLike) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The verbs of ``snnmap crossbar``, against the library."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import Run
+from crossbar_mutations import list_sections, reseal
 from crossbar_variants import GRID
 
 from snnmap.crossbar import Built, list_architectures, load_architecture
@@ -31,6 +33,7 @@ def test_build_run_inspect(run: Run, folder: Path, built: Built, images: Any) ->
     (name,) = built.run(images)
     tensor = next(one for one in built.image.tensors if one.name == name)
     wanted = (built.run(images)[name].reshape(3, -1).astype(np.float32) - tensor.zero) * np.float32(tensor.scale)
+    assert np.array_equal(built.image.to_units(name, built.run(images)[name]).reshape(3, -1), wanted)
     assert ran.out.splitlines() == [
         f"{number}: {' '.join(f'{value:.5g}' for value in sample)}" for number, sample in enumerate(wanted)
     ]
@@ -71,3 +74,21 @@ def test_architectures(run: Run, tmp_path: Path) -> None:
     assert all(format_blueprint(load_architecture(name)) in listed for name in list_architectures())
     (tmp_path / "mine.toml").write_text(run("crossbar", "chips", "show", "grid-128").out)
     assert load_architecture(str(tmp_path / "mine.toml")) == GRID
+
+
+def test_check_in_every_form(run: Run, folder: Path, built: Built) -> None:
+    (folder / "a.bin").write_bytes(built.data)
+    clean = run("crossbar", "check", folder / "net.onnx", "-c", "grid-128", "--file", folder / "a.bin")
+    assert (clean.code, "0 errors, 1 warnings" in clean.out) == (0, True)
+    assert (
+        run("crossbar", "check", folder / "net.onnx", "-c", "grid-128", "--format", "sarif", "-o", folder / "a.sarif").code == 0
+    )
+    told = json.loads((folder / "a.sarif").read_text())["runs"][0]
+    assert [rule["id"] for rule in told["tool"]["driver"]["rules"]] == ["CIM303"]
+    assert "ADC" in told["tool"]["driver"]["rules"][0]["help"]["text"]
+    changed = bytearray(built.data)
+    changed[list_sections(built.data)[-16][2]] ^= 1
+    (folder / "b.bin").write_bytes(reseal(bytes(changed)))
+    found = run("crossbar", "check", folder / "net.onnx", "-c", "grid-128", "--file", folder / "b.bin")
+    assert found.code == 1
+    assert "CIM401 [weights-not-once]" in found.out

@@ -1,5 +1,6 @@
 """snnmap crossbar: quantised models on accelerators with analog crossbars."""
 
+import hashlib
 import io
 import sys
 from pathlib import Path
@@ -8,14 +9,19 @@ from typing import Any, Literal
 import click
 import numpy as np
 
+from snnmap import __version__
 from snnmap.cli.console import out, report_stages
 from snnmap.cli.options import naming_file, read_array, read_bytes
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
 from snnmap.core.errors import FormatError
 from snnmap.crossbar.container import Image, assemble, decode_image, disassemble, encode_image
+from snnmap.crossbar.drc import check_program
+from snnmap.crossbar.lower import lower_graph
 from snnmap.crossbar.mapping import MappingOptions
 from snnmap.crossbar.record import format_blueprint, list_architectures, load_architecture, read_architecture_text
+from snnmap.findings import Checked, CheckRun, list_formats, render
+from snnmap.graph import format_graph
 
 __all__ = ["command"]
 
@@ -75,6 +81,34 @@ def build(
     click.echo(built.summary)
 
 
+@command.command("check")
+@click.argument("model")
+@click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of an architecture, or path of its TOML file.")
+@click.option("--file", help="Bytes that are held against MODEL; without, what a build would write.")
+@click.option("--shape", help="Of one sample, such as 3,224,224, where the model does not say it.")
+@click.option("--format", "form", type=click.Choice(list_formats()), default="text", help="Form of the report.")
+@click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the report; stdout where left out.")
+def check(model: str, chip: str, file: str | None, shape: str | None, form: str, output: str | None) -> int:
+    """Check MODEL, an ONNX file, against all rules, and bytes against it; exit 1 on violations."""
+    from snnmap.crossbar import check_graph
+    from snnmap.frontends.onnx import read_layer_graph
+
+    architecture, graph = load_architecture(chip), read_layer_graph(model, _read_shape(shape))
+    report = check_graph(graph, architecture)
+    if file is not None and report.is_clean:
+        program = lower_graph(graph, architecture).program
+        report = report.merge(check_program(_read_image(file, chip), program)) if program is not None else report
+    digest = hashlib.sha256(format_graph(graph, digests=True).encode()).hexdigest()
+    checked = Checked(chip=architecture.name, digest=architecture.digest.hex(), report=report)
+    run = CheckRun(model=model, digest=digest, version=__version__, file=model, checked=(checked,))
+    text = render(run, form)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        fsio.write_file(Path(output), text.encode())
+    return 0 if report.is_clean else 1
+
+
 @command.command("run")
 @click.argument("file")
 @click.option("--inputs", "-i", required=True, help="Inputs (.npy) of (samples, ...), floats.")
@@ -105,7 +139,7 @@ def run(
         )
     for tensor in image.tensors:
         if tensor.role == 2:
-            values = (found[tensor.name].astype(np.float32) - tensor.zero) * np.float32(tensor.scale)
+            values = image.to_units(tensor.name, found[tensor.name])
             for number, sample in enumerate(values.reshape(len(values), -1)):
                 click.echo(f"{number}: {' '.join(f'{value:.5g}' for value in sample)}")
     if output is not None:

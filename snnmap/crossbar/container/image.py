@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from snnmap.core.record import record
 from snnmap.crossbar.isa import Instruction
 from snnmap.crossbar.record import Architecture
@@ -74,3 +77,13 @@ class Image:
     def n_instructions(self) -> int:
         """Instructions of all cores."""
         return sum(map(len, self.programs))
+
+    def to_units(self, name: str, levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return levels of a tensor in the model's units, ``(levels - zero) * scale``, as DequantizeLinear gives them.
+
+        Args:
+            name: of the tensor.
+            levels: of any shape.
+        """
+        tensor = next(one for one in self.tensors if one.name == name)
+        return (levels.astype(np.float32) - np.float32(tensor.zero)) * np.float32(tensor.scale)
