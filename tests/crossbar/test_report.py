@@ -10,7 +10,8 @@ from crossbar_variants import GRID, change
 from quantised_networks import make_example, make_mobilenet, make_resnet, make_small
 
 from snnmap.crossbar import Built, MappingOptions, compile_graph
-from snnmap.crossbar.report import bound_cycles, count_elements, draw_crossbar, list_uses, measure_costs, measure_utilisation
+from snnmap.crossbar.mapping import count_elements
+from snnmap.crossbar.report import bound_cycles, draw_crossbar, list_uses, measure_costs, measure_utilisation
 from snnmap.frontends.onnx import read_layer_graph
 
 PICTURE = Path(__file__).parents[2] / "docs" / "crossbar.svg"

@@ -80,7 +80,7 @@ def check_waiting_sums(subject: OnArchitecture[Mapped]) -> Iterator[Finding]:
         cycles.setdefault(tile.strip, set()).add(tile.cycle)
     for number, strip in enumerate(subject.of.strips):
         layer = next(layer for place, layer in subject.of.program.matrices if place == strip.layer)
-        needed = strip.n_outputs * layer.windows.n_windows
+        needed = strip.n_outputs * strip.n_windows
         if len(cycles[number]) > 1 and needed > limit:
             yield Finding(
                 location=Location(population=layer.name, source=layer.module),

@@ -75,6 +75,10 @@ class Floor:
         if self.core == self.architecture.cores or self.fill == "first":
             self.start_cycle()
 
+    def leave_core(self) -> None:
+        """Go to the next core of the cycle, behind the last one to the first, though the present one has room."""
+        self.core = (self.core + 1) % self.architecture.cores
+
     def start_cycle(self) -> None:
         """Go to the first core of the next computation cycle."""
         self.cycle, self.core, self.used = self.cycle + 1, 0, self._empty()

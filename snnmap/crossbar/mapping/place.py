@@ -5,10 +5,13 @@ by rows, and its partial sums are added up.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from snnmap.core.errors import InputError
+from snnmap.core.record import freeze_mapping
 from snnmap.crossbar.lower import LayerProgram, MatrixLayer
+from snnmap.crossbar.mapping.copies import plan_copies
 from snnmap.crossbar.mapping.floor import Fill, Floor, Spot
 from snnmap.crossbar.mapping.tiles import Mapped, Strip, Tile
 from snnmap.crossbar.record import Architecture
@@ -22,9 +25,18 @@ class MappingOptions:
 
     Attributes:
         fill: where the next filters go: on the present core, as the rule says, or on the first core of the cycle with room.
+        copies: most copies of a layer's weights; the slowest layers get them, in elements that are empty otherwise, and each copy
+            computes a share of the windows. More are not always faster: compare latencies.
+
+    Raises:
+        InputError: an option is out of its range.
     """
 
     fill: Fill = "present"
+    copies: int = 1
+
+    def __post_init__(self) -> None:
+        InputError.require_option(self, "copies", self.copies >= 1, "at least 1", of="the mapper")
 
 
 class RowPart(NamedTuple):
@@ -65,12 +77,34 @@ def place_layers(program: LayerProgram, architecture: Architecture, options: Map
         architecture: to place it on.
         options: choices; the mission's rule where left out.
     """
-    placer = _Placer(program=program, architecture=architecture, fill=(options or MappingOptions()).fill)
-    for number, _ in program.matrices:
-        placer.place_layer(number)
-    n_cycles = 1 + max((tile.cycle for tile in placer.tiles), default=0)
+    chosen = options or MappingOptions()
+    once = _place(program, architecture, chosen.fill, dict.fromkeys((number for number, _ in program.matrices), 1))
+    for share in (1.0, 0.5, 0.25) if chosen.copies > 1 else ():
+        copies = plan_copies(program, architecture, chosen.copies, share=share, n_cycles=once.n_cycles)
+        repeated = _place(program, architecture, chosen.fill, copies)
+        if repeated.n_cycles == once.n_cycles:
+            return repeated
+    return once
+
+
+def _place(program: LayerProgram, architecture: Architecture, fill: Fill, copies: dict[int, int]) -> Mapped:
+    placer = _Placer(program=program, architecture=architecture, fill=fill)
+    placed: dict[int, int] = {}
+    for number, layer in program.matrices:
+        n_windows = layer.windows.n_windows
+        each = -(-n_windows // copies[number])
+        placed[number] = -(-n_windows // each)
+        for copy in range(placed[number]):
+            if copy:
+                placer.floor.leave_core()
+            placer.place_layer(number, copy * each, min(each, n_windows - copy * each))
     return Mapped(
-        program=program, architecture=architecture, strips=tuple(placer.strips), tiles=tuple(placer.tiles), n_cycles=n_cycles
+        program=program,
+        architecture=architecture,
+        strips=tuple(placer.strips),
+        tiles=tuple(placer.tiles),
+        n_cycles=1 + max((tile.cycle for tile in placer.tiles), default=0),
+        copies=freeze_mapping(placed),
     )
 
 
@@ -86,29 +120,33 @@ class _Placer:
     def __post_init__(self) -> None:
         self.floor = Floor(architecture=self.architecture, fill=self.fill)
 
-    def place_layer(self, number: int) -> None:
+    def place_layer(self, number: int, first_window: int, n_windows: int) -> None:
+        """Place a copy of a layer's weights, which computes some windows."""
         layer = self.program.layers[number]
         if not isinstance(layer, MatrixLayer):
             return
         parts = split_rows(layer, self.architecture)
-        for units in self._list_units(number, layer):
+        for units in self._list_units(number, layer, first_window, n_windows):
             first = 0
             while first < units.n_units:
-                first += self._place_strip(units, first, layer, parts)
+                first += self._place_strip(units, first, parts)
 
-    def _list_units(self, number: int, layer: MatrixLayer) -> Iterator[_Units]:
+    def _list_units(self, number: int, layer: MatrixLayer, first_window: int, n_windows: int) -> Iterator[_Units]:
         """Yield whole blocks as units where there are several and they are narrow, else the filters of each block."""
+        windows = {"first_window": first_window, "n_windows": n_windows}
         width = self.architecture.count_columns(layer.n_filters)
         if layer.n_blocks > 1 and width <= self.architecture.widest_row:
-            whole = Strip(layer=number, first_block=0, n_blocks=layer.n_blocks, first_filter=0, n_filters=layer.n_filters)
+            whole = Strip(
+                layer=number, first_block=0, n_blocks=layer.n_blocks, first_filter=0, n_filters=layer.n_filters, **windows
+            )
             yield _Units(whole, 0, width, layer.n_blocks)
             return
         filters, columns = self.architecture.unit
         for block in range(layer.n_blocks):
-            strip = Strip(layer=number, first_block=block, n_blocks=1, first_filter=0, n_filters=layer.n_filters)
+            strip = Strip(layer=number, first_block=block, n_blocks=1, first_filter=0, n_filters=layer.n_filters, **windows)
             yield _Units(strip, filters, columns, -(-layer.n_filters // filters))
 
-    def _place_strip(self, units: _Units, first: int, layer: MatrixLayer, parts: list[RowPart]) -> int:
+    def _place_strip(self, units: _Units, first: int, parts: list[RowPart]) -> int:
         """Place the next strip, and return how many units it has."""
         most = units.n_units - first
         if len(parts) == 1:
@@ -117,16 +155,16 @@ class _Placer:
             self._add(parts[0], units, first, spot)
             return spot.n_units
         count = min(most, max(1, self.architecture.widest_row // units.width))
-        return self._place_split_strip(units, first, count, layer, parts)
+        return self._place_split_strip(units, first, count, parts)
 
-    def _place_split_strip(self, units: _Units, first: int, count: int, layer: MatrixLayer, parts: list[RowPart]) -> int:
+    def _place_split_strip(self, units: _Units, first: int, count: int, parts: list[RowPart]) -> int:
         """Place all row parts of a strip; one whose sums would wait for the next cycle is as narrow as accumulators hold.
 
         Where these hold no such sums at all, the strip begins in the next cycle, and is as narrow as one cycle holds.
         """
         before, n_tiles = self.floor.copy(), len(self.tiles)
         self._place_parts(units, first, count, parts)
-        limit = self.architecture.memories.accumulator_words // layer.windows.n_windows
+        limit = self.architecture.memories.accumulator_words // units.strip.n_windows
         n_outputs = self.strips[-1].n_outputs
         narrow = count * limit // n_outputs or (count // 2 if before.is_empty else 0)
         if self.floor.cycle == before.cycle or n_outputs <= limit or (before.is_empty and not narrow):
@@ -135,7 +173,7 @@ class _Placer:
         self.strips.pop()
         if not narrow:
             self.floor.start_cycle()
-        return self._place_split_strip(units, first, narrow or count, layer, parts)
+        return self._place_split_strip(units, first, narrow or count, parts)
 
     def _place_parts(self, units: _Units, first: int, count: int, parts: list[RowPart]) -> None:
         self.strips.append(_cut(units, first, count))
@@ -175,8 +213,6 @@ def _cut(units: _Units, first: int, count: int) -> Strip:
     """Return the strip of some of the units."""
     whole, each = units.strip, units.filters_each
     if not each:
-        return Strip(layer=whole.layer, first_block=first, n_blocks=count, first_filter=0, n_filters=whole.n_filters)
+        return replace(whole, first_block=first, n_blocks=count)
     stop = min((first + count) * each, whole.n_filters)
-    return Strip(
-        layer=whole.layer, first_block=whole.first_block, n_blocks=1, first_filter=first * each, n_filters=stop - first * each
-    )
+    return replace(whole, first_filter=first * each, n_filters=stop - first * each)

@@ -1,5 +1,6 @@
 """Where weights are: tiles of matrices in elements of cores, in computation cycles."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from snnmap.core.record import record
@@ -11,7 +12,7 @@ __all__ = ["Mapped", "Strip", "Tile"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
-    """Outputs of a layer that are finished together: filters of one block, or whole blocks.
+    """Outputs of a layer that are finished together: filters of one block, or whole blocks, in some or all windows.
 
     Attributes:
         layer: position of the layer.
@@ -19,6 +20,8 @@ class Strip:
         n_blocks: more than one only with all their filters.
         first_filter: of a block.
         n_filters: of each block.
+        first_window: of those that this copy of the weights computes.
+        n_windows: likewise.
     """
 
     layer: int
@@ -26,6 +29,8 @@ class Strip:
     n_blocks: int
     first_filter: int
     n_filters: int
+    first_window: int
+    n_windows: int
 
     @property
     def n_outputs(self) -> int:
@@ -93,6 +98,7 @@ class Mapped:
         strips: in the order of layers.
         tiles: in the order in which they were placed, ascending in computation cycles.
         n_cycles: computation cycles.
+        copies: of the weights of each layer, by its position; each copy computes a share of the windows.
     """
 
     program: LayerProgram
@@ -100,3 +106,4 @@ class Mapped:
     strips: tuple[Strip, ...]
     tiles: tuple[Tile, ...]
     n_cycles: int
+    copies: Mapping[int, int]

@@ -91,7 +91,8 @@ def _list_costs(costs: Costs) -> list[str]:
 
 
 def _format_layers(mapped: "Mapped") -> str:
-    head = "<tr><th>layer<th>blocks<th>rows<th>filters<th>windows<th>elements<th>filled<th>row parts<th>cycles<th>cores</tr>"
+    names = ("layer", "blocks", "rows", "filters", "windows", "elements", "copies", "filled", "row parts", "cycles", "cores")
+    head = f"<tr>{''.join(f'<th>{name}' for name in names)}</tr>"
     numbers = [number for number, _ in mapped.program.matrices]
     rows = [_format_layer(number, use) for number, use in zip(numbers, list_uses(mapped), strict=True)]
     return f"<table>{head}{''.join(rows)}</table>"
@@ -106,6 +107,7 @@ def _format_layer(number: int, use: LayerUse) -> str:
         use.filters,
         use.windows,
         use.elements,
+        use.copies,
         f"{use.filled:.1%}",
         use.split,
         cycles,

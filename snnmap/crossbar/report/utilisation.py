@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from snnmap.crossbar.lower import LayerProgram, MatrixLayer
-from snnmap.crossbar.mapping import Mapped, split_rows
+from snnmap.crossbar.lower import LayerProgram
+from snnmap.crossbar.mapping import Mapped, count_elements, split_rows
 from snnmap.crossbar.record import Architecture
 
-__all__ = ["LayerUse", "Utilisation", "bound_cycles", "count_elements", "list_uses", "measure_utilisation"]
+__all__ = ["LayerUse", "Utilisation", "bound_cycles", "list_uses", "measure_utilisation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class LayerUse:
         filters: of a block.
         windows: of a sample.
         elements: that hold it.
+        copies: of its weights, which compute a share of the windows each.
         filled: share of their cells that hold weights.
         split: parts of its rows that are summed up.
         cycles: first and last computation cycle.
@@ -34,6 +35,7 @@ class LayerUse:
     filters: int
     windows: int
     elements: int
+    copies: int
     filled: float
     split: int
     cycles: tuple[int, int]
@@ -45,7 +47,7 @@ class Utilisation:
     """How full the crossbars are.
 
     Attributes:
-        weights: of the model, in cells.
+        weights: cells that hold weights, of all copies.
         elements: that hold weights, in all cycles.
         filled: share of these elements' cells that hold weights.
         cycles: computation cycles.
@@ -63,12 +65,6 @@ class Utilisation:
     cores_per_cycle: tuple[int, ...]
 
 
-def count_elements(layer: MatrixLayer, architecture: Architecture) -> int:
-    """Return the fewest elements that hold a layer, when each of its blocks begins in an element of its own."""
-    bias = architecture.weights.bias == "row"
-    return layer.n_blocks * architecture.count_rows(layer.n_rows + bias) * architecture.count_columns(layer.n_filters)
-
-
 def bound_cycles(program: LayerProgram, architecture: Architecture) -> int:
     """Return the fewest computation cycles that a program can take."""
     needed = sum(count_elements(layer, architecture) for _, layer in program.matrices)
@@ -79,7 +75,7 @@ def measure_utilisation(mapped: Mapped) -> Utilisation:
     """Measure how full the crossbars are."""
     architecture = mapped.architecture
     cells = len(architecture.cell_scales)
-    weights = sum(layer.n_weights for _, layer in mapped.program.matrices) * cells
+    weights = sum(layer.n_weights * mapped.copies[number] for number, layer in mapped.program.matrices) * cells
     used, cores = [0] * mapped.n_cycles, [set[int]() for _ in range(mapped.n_cycles)]
     for tile in mapped.tiles:
         used[tile.cycle] += tile.n_elements
@@ -113,7 +109,11 @@ def list_uses(mapped: Mapped) -> list[LayerUse]:
             filters=layer.n_filters,
             windows=layer.windows.n_windows,
             elements=sum(tile.n_elements for tile in tiles[number]),
-            filled=layer.n_weights * len(architecture.cell_scales) / (size * sum(tile.n_elements for tile in tiles[number])),
+            copies=mapped.copies[number],
+            filled=mapped.copies[number]
+            * layer.n_weights
+            * len(architecture.cell_scales)
+            / (size * sum(tile.n_elements for tile in tiles[number])),
             split=len(split_rows(layer, architecture)),
             cycles=(tiles[number][0].cycle, tiles[number][-1].cycle),
             cores=len({tile.core for tile in tiles[number]}),

@@ -196,13 +196,13 @@ class _Scheduler:
         tiles = self.by_strip[number]
         owner = tiles[-1].core
         parts = _list_parts(strip, tiles, owner)
-        n_windows = layer.windows.n_windows
         words = self.mapped.architecture.memories.accumulator_words
         is_whole = all(tile.cycle == cycle for tile in tiles)
-        each = min(n_windows, words // max(part.count for part in parts.values())) if is_whole else n_windows
+        each = min(strip.n_windows, words // max(part.count for part in parts.values())) if is_whole else strip.n_windows
         constants = self._add_constants(strip, layer) if tiles[-1].cycle == cycle else 0
-        for window in range(0, n_windows, each):
-            windows = range(window, min(window + each, n_windows))
+        end = strip.first_window + strip.n_windows
+        for window in range(strip.first_window, end, each):
+            windows = range(window, min(window + each, end))
             for tile in tiles:
                 if tile.cycle == cycle:
                     self._multiply(number, tile, layer, parts[tile.core], windows)
