@@ -1,6 +1,5 @@
 """What a column of cells gives: exact sums, or what converters make of them."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,21 +37,17 @@ class Ideal(Numerics):
         return _product(driven.astype(kind), weights.astype(kind)).astype(np.int32)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Analog(Numerics):
     """Columns are read by ADCs: rounded to steps of a power of two that let the longest chain in, clipped, and with noise.
 
-    Attributes:
+    Args:
         noise_lsb: standard deviation of what is added before rounding, in steps of the ADC.
         seed: of the noise.
     """
 
-    noise_lsb: float = 0.0
-    seed: int = 0
-    _rng: list[np.random.Generator] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._rng.append(np.random.default_rng(self.seed))
+    def __init__(self, *, noise_lsb: float = 0.0, seed: int = 0) -> None:
+        self.noise_lsb = noise_lsb
+        self._rng = np.random.default_rng(seed)
 
     def multiply(self, driven: Any, cells: Any, scales: Any, architecture: Architecture) -> Any:
         """As the class says; each column is read by itself."""
@@ -60,7 +55,7 @@ class Analog(Numerics):
         most = 1 << (architecture.converters.adc_bits - 1)
         full = architecture.chain_rows * ((1 << architecture.converters.dac_bits) - 1) * (1 << architecture.weights.cell_bits) / 2
         step = 2.0 ** max(0, int(np.ceil(np.log2(full / most))))
-        noise = self._rng[0].normal(0, self.noise_lsb, columns.shape) if self.noise_lsb else 0.0
+        noise = self._rng.normal(0, self.noise_lsb, columns.shape) if self.noise_lsb else 0.0
         read = np.clip(np.rint(columns / step + noise), -most, most - 1) * step
         return (read.reshape(*read.shape[:-1], -1, scales.size) @ scales).astype(np.int32)
 
