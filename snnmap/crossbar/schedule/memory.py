@@ -38,9 +38,10 @@ def _list_spans(program: LayerProgram) -> dict[int, tuple[int, int]]:
 
 
 def _find_gap(taken: list[tuple[int, int]], size: int) -> int:
+    """Return the lowest start between bytes that do not overlap: what is needed when a tensor is written, is so at one time."""
     start = 0
     for first, stop in taken:
         if first - start >= size:
             return start
-        start = max(start, stop)
+        start = stop
     return start
