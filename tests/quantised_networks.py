@@ -81,6 +81,17 @@ class Quantised:
         )
         return name
 
+    def activate(self, x: str, kind: str, **given: Any) -> str:
+        """An activation of floats between two quantisers; without a kind, another scale alone."""
+        name = self._next(kind or "scale")
+        self._give(name, self.shapes[x], 1 / 200 if kind in ("Sigmoid", "HardSigmoid") else self.steps[x][0] * 0.8, 40)
+        floats = f"{name}.x" if kind else f"{name}.y"
+        self.nodes.append(helper.make_node("DequantizeLinear", [x, *self._names(x)], [floats], name=f"{name}.before"))
+        if kind:
+            self.nodes.append(helper.make_node(kind, [f"{name}.x"], [f"{name}.y"], name=f"{name}.function", **given))
+        self.nodes.append(helper.make_node("QuantizeLinear", [f"{name}.y", *self._names(name)], [name], name=name))
+        return name
+
     def flatten(self, x: str) -> str:
         name = self._next("flat")
         self._give(name, (int(np.prod(self.shapes[x])),), *self.steps[x])

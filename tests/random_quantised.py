@@ -1,4 +1,4 @@
-"""Random quantised networks: convolutions of all kinds, pools, residual sums, means, linear layers."""
+"""Random quantised networks: convolutions of all kinds, activations, pools, residual sums, means, linear layers."""
 
 from typing import Any
 
@@ -53,4 +53,8 @@ def _pool(net: Quantised, x: str, rng: Any) -> str:
     return net.max_pool(x, (2, 3), strides=[int(rng.integers(1, 3)), 2], pads=[0, 1, 1, 1])
 
 
-_LAYERS = (_conv, _depthwise, _grouped, _residual, _pool)
+def _activate(net: Quantised, x: str, rng: Any) -> str:
+    return net.activate(x, str(rng.choice(["", "Relu", "LeakyRelu", "HardSwish", "Sigmoid", "Tanh"])))
+
+
+_LAYERS = (_conv, _depthwise, _grouped, _residual, _pool, _activate)

@@ -17,7 +17,7 @@ from snnmap.crossbar.check.expected import list_tensors, require_fields, split_e
 from snnmap.crossbar.check.sums import CoreState, Fields, Product, decode_weights, list_places, measure_block
 from snnmap.crossbar.container import Image
 from snnmap.crossbar.isa import from_float
-from snnmap.crossbar.lower import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer
+from snnmap.crossbar.lower import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer, TableLayer
 
 __all__ = ["Fault", "find_faults"]
 
@@ -347,8 +347,21 @@ def _follow_add(checker: _Checker, state: CoreState, fields: Fields, where: str)
     factors = {"factor_a": layer.factors[0], "factor_b": layer.factors[1], "shift": layer.shift}
     wanted = {"source": layer.source, "other": layer.other, **{name: from_float(value) for name, value in factors.items()}}
     checker.require(require_fields(fields, wanted), where)
-    tensor = checker.program.tensors[layer.target]
-    counts = checker.written.setdefault(layer.target, np.zeros((tensor.channels, tensor.n_places), np.int8)).reshape(-1)
+    _count_values(checker, fields, where)
+
+
+def _follow_table(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
+    layer = checker.take_layer(TableLayer, fields["tensor"], where)
+    checker.require(require_fields(fields, {"source": layer.source}), where)
+    data = checker.image.constants[fields["constants"] : fields["constants"] + 256]
+    if data != layer.table or checker.constants.setdefault(fields["constants"], 256) != 256:
+        checker.refuse("CIM403", "a table is not the layer's", f"layer '{layer.name}', {where}", stop=True)
+    _count_values(checker, fields, where)
+
+
+def _count_values(checker: _Checker, fields: Fields, where: str) -> None:
+    tensor = checker.program.tensors[fields["tensor"]]
+    counts = checker.written.setdefault(fields["tensor"], np.zeros((tensor.channels, tensor.n_places), np.int8)).reshape(-1)
     first, count = fields["first"], fields["values"]
     if first + count > counts.size or not count:
         checker.refuse(
@@ -366,5 +379,6 @@ _FOLLOW: Mapping[str, Callable[[_Checker, CoreState, Fields, str], None]] = {
     "mean": _follow_mean,
     "multiply": _follow_multiply,
     "output": _follow_output,
+    "table": _follow_table,
     "weights": _follow_weights,
 }

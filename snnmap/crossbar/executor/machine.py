@@ -258,6 +258,15 @@ def _add(machine: Machine, core: Core, fields: Fields, where: str) -> None:
     machine.written.add(fields["tensor"])
 
 
+def _look_up(machine: Machine, core: Core, fields: Fields, where: str) -> None:
+    table = np.frombuffer(machine.image.constants[fields["constants"] : fields["constants"] + 256], np.uint8)
+    if table.size < 256:
+        raise FormatError("constants beyond the memory", where=where, limit=f"{len(machine.image.constants)} bytes")
+    values = machine.memory.read(fields["source"], fields["first"], fields["values"], where)
+    machine.memory.write(fields["tensor"], fields["first"], table[values], where)
+    machine.written.add(fields["tensor"])
+
+
 def _fused(values: Any, factor: int, shift: Any) -> Any:
     """Return ``values * factor + shift``, rounded to float32 once."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -273,5 +282,6 @@ _ACTIONS: Mapping[str, Callable[[Machine, Core, Fields, str], None]] = {
     "mean": _mean,
     "multiply": _multiply,
     "output": _output,
+    "table": _look_up,
     "weights": _store,
 }

@@ -207,6 +207,19 @@ TABLE: tuple[Kind, ...] = (
             _float("shift", "of the sum"),
         ),
     ),
+    Kind(
+        opcode=0x53,
+        name="table",
+        machine="digital",
+        meaning="writes what a table of 256 bytes gives for each level",
+        fields=(
+            _number("tensor", 16, "that is written"),
+            _number("source", 16, "tensor that is read"),
+            _loop("first", "first value"),
+            _loop("values", "how many"),
+            _address("constants", "first byte of the table"),
+        ),
+    ),
 )
 
 BY_OPCODE = {kind.opcode: kind for kind in TABLE}

@@ -7,6 +7,7 @@ from snnmap.crossbar.lower.layers import (
     MatrixLayer,
     MeanLayer,
     PoolLayer,
+    TableLayer,
     Tensor,
     WindowGeometry,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "MeanLayer",
     "PoolLayer",
     "Refused",
+    "TableLayer",
     "Tensor",
     "WindowGeometry",
     "lower_graph",

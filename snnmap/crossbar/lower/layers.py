@@ -9,7 +9,8 @@ import numpy.typing as npt
 from snnmap.core.record import record
 
 __all__ = [
-    "AddLayer", "Int8Array", "Layer", "LayerProgram", "MatrixLayer", "MeanLayer", "PoolLayer", "Tensor", "WindowGeometry",
+    "AddLayer", "Int8Array", "Layer", "LayerProgram", "MatrixLayer", "MeanLayer", "PoolLayer", "TableLayer", "Tensor",
+    "WindowGeometry",
 ]  # fmt: skip
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
@@ -180,7 +181,27 @@ class AddLayer:
         return (self.source, self.other)
 
 
-Layer: TypeAlias = MatrixLayer | PoolLayer | MeanLayer | AddLayer
+@record
+class TableLayer:
+    """A function of each level.
+
+    Attributes:
+        table: what each of the 256 levels becomes.
+    """
+
+    name: str
+    source: int
+    target: int
+    table: bytes
+    module: str = ""
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Tensors that are read."""
+        return (self.source,)
+
+
+Layer: TypeAlias = MatrixLayer | PoolLayer | MeanLayer | AddLayer | TableLayer
 
 
 @record

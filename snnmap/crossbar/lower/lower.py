@@ -9,7 +9,17 @@ import numpy as np
 from snnmap.core.diagnostics import Location
 from snnmap.core.rules import Finding
 from snnmap.crossbar.lower.blocks import make_blocks
-from snnmap.crossbar.lower.layers import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer, Tensor, WindowGeometry
+from snnmap.crossbar.lower.layers import (
+    AddLayer,
+    Layer,
+    LayerProgram,
+    MatrixLayer,
+    MeanLayer,
+    PoolLayer,
+    TableLayer,
+    Tensor,
+    WindowGeometry,
+)
 from snnmap.crossbar.record import Architecture
 from snnmap.graph import LayerGraph, Node, join_quantised
 
@@ -328,9 +338,17 @@ def _lower_add(lowering: _Lowering, node: Node) -> None:
     lowering.layers.append(layer)
 
 
+def _lower_lookup(lowering: _Lowering, node: Node) -> None:
+    source, table = lowering.tensor(node, 0), lowering.constant(node, 1)
+    target = lowering.add_tensor(node, lowering.single(node, 2, "scale"), lowering.single(node, 3, "zero point"))
+    layer = TableLayer(name=node.name, source=source, target=target, table=table.tobytes(), module=node.source)
+    lowering.layers.append(layer)
+
+
 _LOWERINGS: Mapping[str, Callable[[_Lowering, Node], None]] = {
     **dict.fromkeys(_SHAPES, _lower_shape),
     "DequantizeLinear": _lower_dequantise,
+    "Lookup": _lower_lookup,
     "MaxPool": _lower_pool,
     "QGemm": _lower_gemm,
     "QLinearAdd": _lower_add,

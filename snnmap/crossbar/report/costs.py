@@ -176,6 +176,10 @@ def _add(meter: _Meter, fields: Fields) -> None:
     _compute_values(meter, fields["values"], 2)
 
 
+def _look_up(meter: _Meter, fields: Fields) -> None:
+    _compute_values(meter, fields["values"], 1)
+
+
 def _compute_values(meter: _Meter, values: int, operands: int) -> None:
     meter.compute_digital(values * operands)
     meter.move("digital", values * (operands + 1), meter.hops(0, meter.core))
@@ -192,5 +196,6 @@ _METERS: Mapping[str, Callable[[_Meter, Fields], None]] = {
     "output": _output,
     "receive": _receive,
     "send": _send,
+    "table": _look_up,
     "weights": _program,
 }

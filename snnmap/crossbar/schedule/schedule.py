@@ -8,7 +8,7 @@ import numpy as np
 from snnmap.crossbar.cells import encode_cells, split_bias
 from snnmap.crossbar.container import Image, TensorEntry
 from snnmap.crossbar.isa import Instruction, from_float, make_instruction
-from snnmap.crossbar.lower import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer, WindowGeometry
+from snnmap.crossbar.lower import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer, TableLayer, WindowGeometry
 from snnmap.crossbar.mapping import Mapped, Strip, Tile
 from snnmap.crossbar.schedule.memory import place_tensors
 
@@ -161,8 +161,10 @@ class _Scheduler:
             for core, first, count in self._share(self.mapped.program.tensors[layer.target].channels):
                 values = {"tensor": layer.target, "source": layer.source, "channel": first, "channels": count}
                 self._emit(core, "mean", **values, factor=from_float(layer.factor))
-        else:
+        elif isinstance(layer, AddLayer):
             self._add(layer)
+        else:
+            self._look_up(layer)
 
     def _add(self, layer: AddLayer) -> None:
         factor_a, factor_b = map(from_float, layer.factors)
@@ -171,6 +173,14 @@ class _Scheduler:
                 core, "add", tensor=layer.target, source=layer.source, other=layer.other, first=first, values=count,
                 factor_a=factor_a, factor_b=factor_b, shift=from_float(layer.shift),
             )  # fmt: skip
+
+    def _look_up(self, layer: TableLayer) -> None:
+        address = self.n_constants
+        self.constants.append(layer.table)
+        self.n_constants += len(layer.table)
+        for core, first, count in self._share(self.mapped.program.tensors[layer.target].size):
+            values = {"tensor": layer.target, "source": layer.source, "first": first, "values": count}
+            self._emit(core, "table", **values, constants=address)
 
     def _share(self, count: int) -> list[tuple[int, int, int]]:
         """Return which core computes which of so many channels or values: core, first, count."""

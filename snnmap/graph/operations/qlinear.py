@@ -16,7 +16,7 @@ from snnmap.graph.operations.gemm import infer_product
 from snnmap.graph.operations.quantisation import round_to_integers, spread_axis
 from snnmap.graph.windows import require_rank, spread_channels
 
-__all__ = ["QGemm", "QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"]
+__all__ = ["Lookup", "QGemm", "QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"]
 
 
 @operation
@@ -113,6 +113,23 @@ class QLinearAdd(Operation):
         shift = _float32(zero) - (ratios[0] * _float32(one_zero) + ratios[1] * _float32(other_zero))
         total = _multiply_add(one, ratios[0], _multiply_add(other, ratios[1], shift))
         return round_to_integers(total, np.zeros((), np.float32), zero.dtype)
+
+
+@operation
+class Lookup(Operation):
+    """A function of one quantised value, as a table of 256 levels; inputs are x in uint8, the table, scale and zero of y."""
+
+    role: ClassVar[Role] = "Act"
+    n_inputs: ClassVar[tuple[int, int]] = (4, 4)
+    domain: ClassVar[str] = "snnmap"
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        if inputs[0].dtype != "uint8" or inputs[1].shape != (256,):
+            raise NetworkError("a table that does not fit", measured=f"{inputs[1]} of {inputs[0]}", limit="256 levels of uint8")
+        return TensorType(shape=inputs[0].shape, dtype=inputs[1].dtype)
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(inputs[1][inputs[0]])
 
 
 @operation

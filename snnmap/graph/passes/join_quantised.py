@@ -8,12 +8,14 @@ import numpy as np
 
 from snnmap.graph.graph import LayerGraph, Node
 from snnmap.graph.operation import Array, Operation
-from snnmap.graph.operations.qlinear import QGemm, QLinearAdd, QLinearConv, QLinearGlobalAveragePool, QLinearMatMul
+from snnmap.graph.operations.qlinear import Lookup, QGemm, QLinearAdd, QLinearConv, QLinearGlobalAveragePool, QLinearMatMul
 
 __all__ = ["join_quantised"]
 
 _MOVES = ("Flatten", "Identity", "Dropout", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "MaxPool")
 """What gives integers their places and changes none of them."""
+_OVER_AXES = ("Softmax", "LogSoftmax")
+"""Activations that take more than one value."""
 
 
 def join_quantised(graph: LayerGraph) -> LayerGraph:
@@ -21,7 +23,8 @@ def join_quantised(graph: LayerGraph) -> LayerGraph:
 
     Conv, Gemm, MatMul, Add and GlobalAveragePool between DequantizeLinear and QuantizeLinear become QLinearConv, QGemm,
     QLinearMatMul, QLinearAdd and QLinearGlobalAveragePool of the quantiser's name, with a ReLU or Clip that the integers' range
-    makes needless. Pools and shapes move before the DequantizeLinear. What has no such counterpart stays as it is.
+    makes needless. Activations between the two, and a change of scale, become a table of levels (Lookup). Pools and shapes move
+    before the DequantizeLinear. What has no such counterpart stays as it is.
     """
     joiner = _Joiner(graph=graph, constants=dict(graph.constants))
     for node in graph.nodes:
@@ -63,10 +66,11 @@ class _Joiner:
 
     def _join(self, node: Node) -> None:
         """Take a quantiser for the last part of the operation before it."""
-        if node.inputs[0] in self.integers:
-            given = self.integers[node.inputs[0]]
-            if self._are_equal(given[1], node.inputs[1]) and self._are_equal(given[2], self._zero_of(node)):
-                self.names[node.name] = given[0]
+        given = self.integers.get(node.inputs[0])
+        if given and self._are_equal(given[1], node.inputs[1]) and self._are_equal(given[2], self._zero_of(node)):
+            self.names[node.name] = given[0]
+            return
+        if self._tabulate(node):
             return
         before = self._skip_rectifiers(node)
         join = _JOINS.get(before.kind) if before is not None else None
@@ -77,6 +81,27 @@ class _Joiner:
                 name=node.name, operation=operation, inputs=inputs, source=before.source, tensor=node.tensor, replaces=(before,)
             )
             self.nodes[node.name] = joined
+
+    def _tabulate(self, node: Node) -> bool:
+        """Take functions of one quantised value, or none but another scale, for a table of what each level becomes."""
+        steps, name = [node], node.inputs[0]
+        while name not in self.integers:
+            before = self.nodes.get(name)
+            if before is None or before.operation.role != "Act" or len(before.inputs) != 1 or before.kind in _OVER_AXES:
+                return False
+            steps, name = [before, *steps], before.inputs[0]
+        data, scale, zero = self.integers[name]
+        kinds = [self.constants[one].dtype for one in (zero, self._zero_of(node)) if one in self.constants]
+        if kinds != [np.uint8, np.uint8] or any(self.constants[one].size != 1 for one in (scale, zero, node.inputs[1])):
+            return False
+        levels = np.arange(256) - int(self.constants[zero].item())
+        values: Array = levels.astype(np.float32) * np.float32(self.constants[scale].item())
+        for step in steps:
+            values = step.operation.run([values, *(self.constants[one] for one in step.inputs[1:])])
+        self.constants[f"{node.name}.table"] = values
+        inputs = (data, f"{node.name}.table", node.inputs[1], self._zero_of(node))
+        self.nodes[node.name] = replace(node, operation=Lookup(), inputs=inputs, replaces=tuple(steps))
+        return True
 
     def _skip_rectifiers(self, node: Node) -> Node | None:
         """Return the node before a quantiser and the ReLUs and Clips before it that its range makes needless."""
