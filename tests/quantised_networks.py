@@ -137,12 +137,12 @@ def make_example() -> Any:
 
 
 def make_small(seed: int = 0) -> Any:
-    """A residual network with a pool, a depthwise and a grouped convolution, and a linear layer."""
+    """A residual network with a pool, a depthwise and a grouped convolution, an activation, and a linear layer."""
     net = Quantised((3, 12, 12), seed)
     x = net.max_pool(net.conv("q", 8, pads=[1] * 4), (2, 2), strides=[2, 2])
     y = net.conv(net.conv(x, 8, group=8, pads=[1] * 4), 8, (1, 1), relu=False)
     x = net.conv(net.add(x, y), 12, group=4, strides=[2, 2], pads=[1] * 4)
-    return net.model(net.dense(net.flatten(net.mean(x)), 10))
+    return net.model(net.dense(net.flatten(net.mean(net.activate(x, "HardSwish"))), 10))
 
 
 def make_mobilenet(side: int = 224, width: int = 32, classes: int = 1000) -> Any:

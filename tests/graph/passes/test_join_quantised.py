@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from quantised_networks import make_small, run_onnxruntime
+from quantised_networks import make_resnet, run_onnxruntime
 
 from snnmap.frontends.onnx import quantise_model, read_layer_graph
 from snnmap.graph import join_quantised, run_graph
@@ -70,7 +70,7 @@ def test_every_value_is_onnxruntimes(quantised: Any) -> None:
 
 
 def test_operations_of_integers_stay_as_they_are() -> None:
-    graph = read_layer_graph(make_small())
+    graph = read_layer_graph(make_resnet(18, 32, 4, 10))
     assert join_quantised(graph) == graph
 
 
