@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta docs clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -54,6 +54,9 @@ deep: $(READY)
 delta: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
 	$(BENCH)/python benchmarks/delta.py --write
+
+crossbar: $(READY)
+	$(BENCH)/python benchmarks/crossbar.py --write
 
 docs: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"

@@ -31,7 +31,13 @@ each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: sour
 
 
 def test_there_are_notebooks_to_run() -> None:
-    assert [source.stem for source in SOURCES] == ["convert_relu", "delta_network", "inside_a_bitstream", "train_chip_exact"]
+    assert [source.stem for source in SOURCES] == [
+        "convert_relu",
+        "crossbar_digits",
+        "delta_network",
+        "inside_a_bitstream",
+        "train_chip_exact",
+    ]
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == {source.stem for source in SOURCES}
 
 

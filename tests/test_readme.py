@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from command_line import make_runner
+from quantised_networks import make_small
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -28,6 +30,7 @@ def test_commands_run_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     model = re.findall(r"```python\n(.*?)```", (ROOT / "docs/train.md").read_text(), flags=re.DOTALL)[0]
     (tmp_path / "model.py").write_text("torch_seed = __import__('torch').manual_seed(0)\n" + model)
     np.save("counts.npy", np.ones((2, 20, 12), np.int64))
+    onnx.save(make_small(), "net.onnx")
     run = make_runner(capsys)
     commands = re.findall(r"`snnmap ([^`]+)`", README.partition("| command | does |")[2].partition("Exit codes")[0])
     assert len(commands) >= 10

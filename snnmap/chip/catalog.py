@@ -1,20 +1,16 @@
 """Chips by name or by the path of a TOML file."""
 
-import tomllib
-import types
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from snnmap.chip.record import Chip
 from snnmap.core.errors import ChipError
 from snnmap.core.near import suggest
+from snnmap.core.toml import read_toml_record, read_toml_text
 
 __all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip", "read_record"]
-
-_MAX_INTEGER = 2**31 - 1
 
 
 def list_chips() -> list[str]:
@@ -51,7 +47,7 @@ def read_record(name: str) -> str:
         ChipError: unknown name, or unreadable file.
     """
     if name.endswith(".toml"):
-        return _read_text(Path(name))
+        return read_toml_text(Path(name))
     if name not in list_chips():
         known = ", ".join(list_chips())
         raise ChipError(
@@ -64,7 +60,7 @@ def read_record(name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _load_built_in(name: str) -> Chip:
-    return _read_chip(read_record(name), where=f"catalog/{name}.toml")
+    return read_toml_record(Chip, read_record(name), where=f"catalog/{name}.toml")
 
 
 def find_chip_by_id(chip_id: int) -> Chip | None:
@@ -85,7 +81,7 @@ def read_chip(text: str, *, where: str) -> Chip:
     Raises:
         ChipError: malformed TOML, or a missing, unknown, mistyped or contradictory field; all are named at once.
     """
-    return _rename_edited(_read_chip(text, where=where))
+    return _rename_edited(read_toml_record(Chip, text, where=where))
 
 
 def _rename_edited(chip: Chip) -> Chip:
@@ -96,76 +92,3 @@ def _rename_edited(chip: Chip) -> Chip:
     if replace(chip, chip_id=built_in.chip_id).digest == built_in.digest:
         return chip
     return chip.rename_beside(built_in)
-
-
-def _read_chip(text: str, *, where: str) -> Chip:
-    try:
-        table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # syntax, an integer of thousands of digits, or tables nested as deep
-        raise ChipError(f"the chip file is not TOML: {error}", where=where, fix="correct the TOML syntax") from error
-    problems: list[str] = []
-    try:
-        chip = _build(Chip, table, "", problems)
-    except ChipError as error:
-        raise error.within(where) from error
-    if problems:
-        raise ChipError("the chip record is incomplete: " + "; ".join(problems), where=where, fix="correct these fields")
-    if not isinstance(chip, Chip):  # _build answers None only beside a problem
-        raise ChipError("the chip record is empty", where=where)
-    return chip
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ChipError(f"the chip file cannot be read: {reason}", where=str(path), fix="give the path of a TOML file") from error
-
-
-def _build(cls: type, table: dict[str, Any], prefix: str, problems: list[str]) -> object | None:
-    """Build a record of ``cls`` from a TOML table, in which fields that have a default may be left out.
-
-    Each defect is appended to ``problems``.
-    """
-    hints = get_type_hints(cls)
-    known = {field.name for field in fields(cls)}
-    missing = {field.name for field in fields(cls) if _is_required(field)} - table.keys()
-    problems += [f"unknown field {prefix}{key}" for key in table if key not in known]
-    problems += [f"missing field {prefix}{key}" for key in sorted(missing)]
-    before = len(problems)
-    values = {key: _convert(hints[key], table[key], f"{prefix}{key}", problems) for key in table.keys() & known}
-    if len(problems) > before or missing or any(value is None for value in values.values()):
-        return None
-    built: object = cls(**values)
-    return built
-
-
-def _is_required(field: "Field[Any]") -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
-
-
-def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
-    if is_dataclass(kind) and isinstance(kind, type):
-        if isinstance(value, dict):
-            return _build(kind, value, f"{name}.", problems)
-        problems.append(f"{name} is not a table")
-        return None
-    if get_origin(kind) is Literal:
-        return _require(value in get_args(kind), value, f"{name} = {value!r} is not one of {', '.join(get_args(kind))}", problems)
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            problems.append(f"{name} is not a list")
-            return None
-        return tuple(_convert(get_args(kind)[0], item, name, problems) for item in value)
-    if type(value) is int and abs(value) > _MAX_INTEGER:
-        return _require(False, value, f"{name} is beyond {_MAX_INTEGER}", problems)
-    expected = kind.__name__ if isinstance(kind, type | types.GenericAlias) else str(kind)
-    return _require(type(value) is kind, value, f"{name} = {value!r} is not of type {expected}", problems)
-
-
-def _require(holds: bool, value: Any, problem: str, problems: list[str]) -> Any:
-    if holds:
-        return value
-    problems.append(problem)
-    return None

@@ -1,8 +1,12 @@
 """What the shell offers behind options: names of chips and of rules."""
 
+from collections.abc import Mapping
+
 import click
 
-__all__ = ["complete_chips", "complete_rules"]
+from snnmap.core.rules import Rule
+
+__all__ = ["complete_chips", "complete_rules", "list_beginning"]
 
 
 def complete_chips(_: click.Context, __: click.Parameter, start: str) -> list[str]:
@@ -16,5 +20,10 @@ def complete_rules(_: click.Context, __: click.Parameter, start: str) -> list[st
     """Return the rules whose ids or names begin so."""
     from snnmap.lif.drc import RULES
 
-    known = [word for rule in RULES.values() for word in (rule.id, rule.name)]
+    return list_beginning(RULES, start)
+
+
+def list_beginning(rules: Mapping[str, Rule], start: str) -> list[str]:
+    """Return the ids and names of rules that begin so, in any case."""
+    known = [word for rule in rules.values() for word in (rule.id, rule.name)]
     return sorted(word for word in known if word.lower().startswith(start.lower()))

@@ -3,7 +3,7 @@
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from numbers import Integral
@@ -12,24 +12,30 @@ from typing import Any, Generic, TypeVar
 from snnmap.core.diagnostics import Diagnostic, Least, Location, Severity
 from snnmap.core.errors import InputError
 from snnmap.core.near import suggest
+from snnmap.core.report import Report
 
 __all__ = [
+    "CRASH_NAME",
     "HEADINGS",
     "RULES",
     "Amount",
     "Finding",
     "Rule",
+    "RuleSet",
     "Subject",
     "explain_rule",
     "format_rule",
     "format_rules",
     "look_up_rule",
     "rule",
+    "run_rules",
 ]
 
 HEADINGS = ("What it checks", "Why it matters", "Bad", "Good", "How to fix")
 """What every rule's documentation says, in this order; behind ``Bad`` and ``Good`` stands code, the latter going on from it."""
 _HEADING = re.compile(rf"^({'|'.join(HEADINGS)}): *", re.MULTILINE)
+
+CRASH_NAME = "rule-crashed"
 
 _SubjectT = TypeVar("_SubjectT")
 Check = Callable[[Any], "Iterable[Finding]"]
@@ -214,6 +220,79 @@ RULES: dict[str, Rule] = {}
 """All rules of the families that were imported, by id."""
 
 
+class RuleSet(MutableMapping[str, Rule]):
+    """The rules of one back end: those of :data:`RULES` whose ids begin with its letters.
+
+    Args:
+        letters: such as ``SNN``.
+    """
+
+    def __init__(self, letters: str) -> None:
+        self.letters = letters
+
+    def __getitem__(self, key: str) -> Rule:
+        """Return a rule by id."""
+        if not key.startswith(self.letters):
+            raise KeyError(key)
+        return RULES[key]
+
+    def __setitem__(self, key: str, value: Rule) -> None:
+        """Register a rule."""
+        RULES[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        """Take a rule away."""
+        del RULES[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids, in the order in which they were registered."""
+        return (key for key in RULES if key.startswith(self.letters))
+
+    def __len__(self) -> int:
+        """Count the rules."""
+        return sum(1 for _ in self)
+
+    def items(self) -> ItemsView[str, Rule]:
+        """Return ids and rules, in a view that can be turned round."""
+        return {key: RULES[key] for key in self}.items()
+
+
+def run_rules(rules: Iterable[Rule], subject: Subject[Any], *, crash_id: str) -> Report:
+    """Run all rules and report everything; a rule that crashes is itself a finding, beside those made before it.
+
+    Args:
+        rules: to run.
+        subject: that they judge.
+        crash_id: id of what is told of a crash.
+    """
+    chosen = list(rules)
+    found = [diagnostic for entry in chosen for diagnostic in _run_rule(entry, subject, crash_id)]
+    ordered = sorted(found, key=lambda diagnostic: diagnostic.sort_key)
+    return Report(diagnostics=tuple(ordered), rules_run=tuple(sorted(entry.id for entry in chosen)))
+
+
+def _run_rule(entry: Rule, subject: Subject[Any], crash_id: str) -> Iterator[Diagnostic]:
+    """Run one rule (docs/architecture.md)."""
+    found: list[Finding] = []
+    crashed: list[Diagnostic] = []
+    try:
+        for finding in entry.check(subject):
+            found.append(finding)  # one by one: those before a crash are kept
+    except Exception as error:
+        crashed.append(
+            Diagnostic(
+                rule=crash_id,
+                name=CRASH_NAME,
+                severity=Severity.ERROR,
+                location=Location(),
+                message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
+                fix="report this as a defect of snnmap",
+            )
+        )
+    yield from entry.sign(found)
+    yield from crashed
+
+
 def rule(
     rule_id: str,
     name: str,
@@ -283,13 +362,13 @@ def format_rule(entry: Rule) -> str:
     return "\n".join(parts)
 
 
-def format_rules() -> str:
-    """Return the table of all rules as Markdown: the text of ``RULES.md``."""
+def format_rules(letters: str) -> str:
+    """Return the table of a back end's rules as Markdown: the text of its ``RULES.md``."""
     lines = [
         "# Design rules\n",
-        "Written from the rules' own documentation; `snnmap explain RULE` prints it, with a bad and a good example that run.\n",
+        "Written from the rules' own documentation, which `snnmap explain RULE` prints, with examples.\n",
         "| rule | name | severity | what it checks |\n| --- | --- | --- | --- |",
-        *(f"| {entry.id} | {entry.name} | {entry.severity} | {entry.summary} |" for _, entry in sorted(RULES.items())),
+        *(f"| {entry.id} | {entry.name} | {entry.severity} | {entry.summary} |" for _, entry in sorted(RuleSet(letters).items())),
     ]
     return "\n".join(lines) + "\n"
 

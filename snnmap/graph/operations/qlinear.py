@@ -16,7 +16,7 @@ from snnmap.graph.operations.gemm import infer_product
 from snnmap.graph.operations.quantisation import round_to_integers, spread_axis
 from snnmap.graph.windows import require_rank, spread_channels
 
-__all__ = ["QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"]
+__all__ = ["Lookup", "QGemm", "QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"]
 
 
 @operation
@@ -61,6 +61,41 @@ class QLinearMatMul(Operation):
 
 
 @operation
+class QGemm(Operation):
+    """``x W + b`` of integers; inputs are x, its scale and zero, W, its scale and zero, b, scale and zero of y."""
+
+    role: ClassVar[Role] = "MatMul"
+    n_inputs: ClassVar[tuple[int, int]] = (9, 9)
+    domain: ClassVar[str] = "com.microsoft"
+
+    alpha: float = 1.0
+    trans_a: int = 0
+    trans_b: int = 0
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        data, weight, bias, zero = inputs[0], inputs[3], inputs[6], inputs[8]
+        _require_integers(data, weight, bias)
+        n, m = (weight.shape[::-1] if self.trans_b else weight.shape) if len(weight.shape) == 2 else (-1, -1)
+        if self.trans_a or self.alpha != 1.0 or data.shape != (n,) or bias.shape != (m,):
+            raise NetworkError(
+                "the weights do not fit their input, or are scaled",
+                measured=f"{data.shape} by {weight.shape}, bias {bias.shape}, alpha {self.alpha:g}, transA {self.trans_a}",
+                limit="(n,) by (n, m), bias (m,), alpha 1, transA 0",
+                fix="check the layer's weights",
+            )
+        return TensorType(shape=(m,), dtype=zero.dtype)
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        data, data_scale, data_zero, weight, weight_scale, weight_zero, bias, scale, zero = inputs
+        axis = 0 if self.trans_b else 1
+        weights = weight.astype(np.float64) - spread_axis(weight_zero, axis, 2)
+        left = data.astype(np.float64) - data_zero.reshape(())
+        total = left @ (weights.T if self.trans_b else weights) + bias
+        factor = _float32(data_scale) * weight_scale.astype(np.float32) / _float32(scale)
+        return _requantise(total, spread_axis(factor, 1, 2), zero)
+
+
+@operation
 class QLinearAdd(Operation):
     """A sum of quantised values; inputs are a, its scale and zero, b, its scale and zero, scale and zero of y."""
 
@@ -78,6 +113,23 @@ class QLinearAdd(Operation):
         shift = _float32(zero) - (ratios[0] * _float32(one_zero) + ratios[1] * _float32(other_zero))
         total = _multiply_add(one, ratios[0], _multiply_add(other, ratios[1], shift))
         return round_to_integers(total, np.zeros((), np.float32), zero.dtype)
+
+
+@operation
+class Lookup(Operation):
+    """A function of one quantised value, as a table of 256 levels; inputs are x in uint8, the table, scale and zero of y."""
+
+    role: ClassVar[Role] = "Act"
+    n_inputs: ClassVar[tuple[int, int]] = (4, 4)
+    domain: ClassVar[str] = "snnmap"
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        if inputs[0].dtype != "uint8" or inputs[1].shape != (256,):
+            raise NetworkError("a table that does not fit", measured=f"{inputs[1]} of {inputs[0]}", limit="256 levels of uint8")
+        return TensorType(shape=inputs[0].shape, dtype=inputs[1].dtype)
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(inputs[1][inputs[0]])
 
 
 @operation

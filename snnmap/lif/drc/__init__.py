@@ -7,15 +7,17 @@ Beside it stand only its case in ``tests/rule_cases.py`` (a network that breaks 
 ``SNNMAP_UPDATE_GOLDEN=1 pytest tests/lif/drc/test_rules.py`` writes: its messages and ``RULES.md``.
 """
 
-from snnmap.core.rules import HEADINGS, RULES, Rule, explain_rule, format_rule, format_rules, look_up_rule
+from snnmap.core.rules import HEADINGS, Rule, explain_rule, format_rule, look_up_rule
 from snnmap.lif.drc import agreement, capacity, neuron, numeric, timing, topology
 from snnmap.lif.drc.engine import (
+    RULES,
     OnChip,
     check_comparison,
     check_mapped,
     check_network,
     check_quantised,
     find_rule,
+    format_rules,
 )
 
 __all__ = [

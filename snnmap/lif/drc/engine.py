@@ -8,12 +8,14 @@ import numpy as np
 
 from snnmap.chip import Chip
 from snnmap.core import BoolArray, Report
-from snnmap.core.diagnostics import Diagnostic, Location, Severity
-from snnmap.core.rules import RULES, Amount, Finding, Rule, Subject, rule
+from snnmap.core.diagnostics import Diagnostic
+from snnmap.core.rules import Amount, Finding, Rule, RuleSet, Subject, rule, run_rules
+from snnmap.core.rules import format_rules as format_text
 from snnmap.lif.program import Comparison, MappedNetwork, QuantisedNetwork
 from snnmap.network import Network
 
 __all__ = [
+    "RULES",
     "Amount",
     "Finding",
     "OnChip",
@@ -23,6 +25,7 @@ __all__ = [
     "check_quantised",
     "find_rule",
     "find_runs",
+    "format_rules",
     "rule",
 ]
 
@@ -36,7 +39,9 @@ class OnChip(Subject[_SubjectT]):
     chip: Chip
 
 
-_CRASH_ID, _CRASH_NAME = "SNN001", "rule-crashed"
+_CRASH_ID = "SNN001"
+RULES = RuleSet("SNN")
+"""All rules of this back end, by id."""
 
 
 def find_rule(diagnostic: Diagnostic) -> Rule | None:
@@ -80,28 +85,9 @@ def find_runs(wrong: BoolArray) -> Iterator[tuple[int, int]]:
 
 def _run(subject_type: type, subject: OnChip[_SubjectT]) -> Report:
     rules = [entry for entry in RULES.values() if entry.subject is subject_type]
-    found = [diagnostic for entry in rules for diagnostic in _run_rule(entry, subject)]
-    ordered = sorted(found, key=lambda diagnostic: diagnostic.sort_key)
-    return Report(diagnostics=tuple(ordered), rules_run=tuple(sorted(entry.id for entry in rules)))
+    return run_rules(rules, subject, crash_id=_CRASH_ID)
 
 
-def _run_rule(entry: Rule, subject: OnChip[_SubjectT]) -> Iterator[Diagnostic]:
-    """Run one rule; a crash is itself a finding, beside those made before it and those of other rules (docs/architecture.md)."""
-    found: list[Finding] = []
-    crashed: list[Diagnostic] = []
-    try:
-        for finding in entry.check(subject):
-            found.append(finding)  # one by one: those before a crash are kept
-    except Exception as error:
-        crashed.append(
-            Diagnostic(
-                rule=_CRASH_ID,
-                name=_CRASH_NAME,
-                severity=Severity.ERROR,
-                location=Location(),
-                message=f"rule {entry.id} [{entry.name}] crashed: {type(error).__name__}: {error}",
-                fix="report this as a defect of snnmap, with what `snnmap --version` says",
-            )
-        )
-    yield from entry.sign(found)
-    yield from crashed
+def format_rules() -> str:
+    """Return the documentation of all rules as Markdown, by family: the text of ``RULES.md``."""
+    return format_text(RULES.letters)

@@ -1,0 +1,274 @@
+"""What an accelerator with analog crossbars is: a frozen record that checks itself."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import gcd
+from typing import Literal
+
+from snnmap.core.errors import ChipError
+
+__all__ = ["Architecture", "Converters", "Costs", "Elements", "Fsm", "Memories", "Noc", "Switches", "WeightCells"]
+
+MOST_CELLS = 2**24
+"""Cells of one core, and elements of one chip: a record beyond is a mistake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elements:
+    """The small arrays of a core: cells of one, and how many there are in a grid.
+
+    Attributes:
+        rows: cells of an element that inputs drive.
+        columns: cells of an element that are read.
+        grid_rows: elements of a core below each other.
+        grid_columns: elements of a core beside each other.
+    """
+
+    rows: int
+    columns: int
+    grid_rows: int
+    grid_columns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """How many neighbouring elements switches join; 1 where there are none.
+
+    Attributes:
+        vertical: elements whose columns become one, which adds up the products of all their rows.
+        horizontal: elements whose rows become one, which are driven together.
+    """
+
+    vertical: int
+    horizontal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightCells:
+    """How a weight is kept.
+
+    Attributes:
+        bits: of a weight, its sign included.
+        cell_bits: of a cell; a weight takes as many cells beside each other as it has such digits.
+        encoding: ``signed`` cells, or ``differential`` pairs of which one counts negative.
+        bias: ``digital``, or ``row``: a row that is driven with the greatest input holds as much of each bias as a weight can.
+    """
+
+    bits: int
+    cell_bits: int
+    encoding: Literal["signed", "differential"]
+    bias: Literal["digital", "row"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converters:
+    """What drives rows and reads columns.
+
+    Attributes:
+        dac_bits: of an input, unsigned.
+        adc_bits: of what is read from a column.
+        columns_per_adc: columns of cells that share one.
+    """
+
+    dac_bits: int
+    adc_bits: int
+    columns_per_adc: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memories:
+    """Sizes of the memories.
+
+    Attributes:
+        activation_bytes: of the memory of all cores, in which values between layers are kept.
+        accumulator_words: of 32 bits, of each core, in which partial sums are kept.
+        program_bytes: of each core's instructions.
+        constant_bytes: of biases, factors and tables, of all cores.
+    """
+
+    activation_bytes: int
+    accumulator_words: int
+    program_bytes: int
+    constant_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noc:
+    """The network of cores: a mesh, filled row by row, with the activation memory at core 0.
+
+    Attributes:
+        columns: cores of the mesh beside each other.
+        bytes_per_cycle: of a link.
+    """
+
+    columns: int
+    bytes_per_cycle: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fsm:
+    """Limits of the finite state machines.
+
+    Attributes:
+        loop_bits: of a loop's bound.
+        address_bits: of an address.
+    """
+
+    loop_bits: int
+    address_bits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """Cycles and energy of each action.
+
+    Attributes:
+        program_cycles: of a row of cells that is written.
+        program_pj: of a cell that is written.
+        drive_cycles: of rows that are driven together.
+        drive_pj: of a row that is driven.
+        convert_cycles: of one reading of a column.
+        convert_pj: of one reading of a column.
+        digital_cycles: of one value that is scaled, rounded, added or compared.
+        digital_pj: of the same.
+        hop_cycles: of a transfer's first byte, over one link.
+        hop_pj: of a byte over one link.
+        memory_pj: of a byte that is read or written.
+    """
+
+    program_cycles: int
+    program_pj: float
+    drive_cycles: int
+    drive_pj: float
+    convert_cycles: int
+    convert_pj: float
+    digital_cycles: int
+    digital_pj: float
+    hop_cycles: int
+    hop_pj: float
+    memory_pj: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """An accelerator of several cores with crossbars of elements.
+
+    Attributes:
+        name: the catalog name.
+        description: one line for people.
+        source: where the figures come from.
+        cores: how many there are.
+        clock_mhz: of all cores.
+
+    Raises:
+        ChipError: when fields contradict each other; the message names them all.
+    """
+
+    name: str
+    description: str
+    source: str
+    cores: int
+    clock_mhz: float
+    elements: Elements
+    switches: Switches
+    weights: WeightCells
+    converters: Converters
+    memories: Memories
+    noc: Noc
+    fsm: Fsm
+    costs: Costs
+
+    def __post_init__(self) -> None:
+        problems = list(self._list_problems())
+        if problems:
+            raise ChipError("the architecture contradicts itself: " + "; ".join(problems), fix="correct these fields")
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over all fields that change what a program means; name and texts do not count."""
+        counted = {key: value for key, value in asdict(self).items() if key not in ("name", "description", "source")}
+        return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).digest()
+
+    @property
+    def cell_scales(self) -> tuple[int, ...]:
+        """What each of a weight's cells counts, in the order of its columns.
+
+        Example:
+            >>> from snnmap.crossbar.record import load_architecture
+            >>> load_architecture("grid-128").cell_scales
+            (1,)
+        """
+        digits = tuple(1 << shift for shift in range(0, self.weights.bits, self.weights.cell_bits))
+        return digits if self.weights.encoding == "signed" else (*digits, *(-digit for digit in digits))
+
+    @property
+    def unit(self) -> tuple[int, int]:
+        """Fewest filters that fill whole columns of elements, and how many of these columns."""
+        cells, columns = len(self.cell_scales), self.elements.columns
+        shared = gcd(cells, columns)
+        return columns // shared, cells // shared
+
+    @property
+    def chain_rows(self) -> int:
+        """Rows of the longest chain of elements."""
+        return self.longest_chain * self.elements.rows
+
+    @property
+    def longest_chain(self) -> int:
+        """Elements of the longest vertical chain."""
+        return min(self.switches.vertical, self.elements.grid_rows)
+
+    @property
+    def widest_row(self) -> int:
+        """Elements that are driven together at most."""
+        return min(self.switches.horizontal, self.elements.grid_columns)
+
+    @property
+    def elements_per_core(self) -> int:
+        """Elements of one core."""
+        return self.elements.grid_rows * self.elements.grid_columns
+
+    def count_columns(self, n_filters: int) -> int:
+        """Return how many elements beside each other hold this many filters."""
+        return -(-n_filters * len(self.cell_scales) // self.elements.columns)
+
+    def count_rows(self, n_rows: int) -> int:
+        """Return how many elements below each other hold this many rows."""
+        return -(-n_rows // self.elements.rows)
+
+    def _list_problems(self) -> Iterator[str]:
+        for part in (self.elements, self.switches, self.weights, self.converters, self.memories, self.noc, self.fsm):
+            for key, value in asdict(part).items():
+                if isinstance(value, int) and value < 1:
+                    yield f"{key} = {value} is not positive"
+        for key, value in asdict(self.costs).items():
+            if not 0 <= value < float("inf"):
+                yield f"costs.{key} = {value} is negative or no number"
+        if not 1 <= self.cores <= 4096:
+            yield f"cores = {self.cores} is not from 1 to 4096"
+        if not 0 < self.clock_mhz < float("inf"):
+            yield f"clock_mhz = {self.clock_mhz} is not positive"
+        yield from self._list_cell_problems()
+
+    def _list_cell_problems(self) -> Iterator[str]:
+        elements, cells = self.elements, self.weights
+        if self.elements_per_core * elements.rows * elements.columns > MOST_CELLS:
+            yield f"a core has more than {MOST_CELLS} cells"
+        if max(elements.grid_rows, elements.grid_columns) > 255:
+            yield "the grid has more than 255 elements on a side"
+        if self.switches.vertical > elements.grid_rows or self.switches.horizontal > elements.grid_columns:
+            yield "switches join more elements than the grid has on a side"
+        if not (2 <= cells.bits <= 8 and 1 <= cells.cell_bits <= cells.bits):
+            yield f"weights.bits = {cells.bits} is not from 2 to 8, or cell_bits = {cells.cell_bits} is beyond it"
+        if self.converters.dac_bits > 8:
+            yield f"converters.dac_bits = {self.converters.dac_bits} is beyond 8"
+        if self.converters.adc_bits > 32 or self.fsm.loop_bits > 32 or self.fsm.address_bits > 32:
+            yield "adc_bits, loop_bits or address_bits is beyond 32"
+        if elements.grid_columns * elements.columns % self.converters.columns_per_adc:
+            yield "the columns of a core are no multiple of converters.columns_per_adc"
+        if self.unit[1] > self.widest_row:
+            yield f"a weight's {len(self.cell_scales)} cells take more elements than switches join horizontally"
+        if self.noc.columns > self.cores:
+            yield f"noc.columns = {self.noc.columns} is beyond the {self.cores} cores"

@@ -1,0 +1,116 @@
+"""The figures of a build: as lines, as JSON values, and as files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from snnmap.crossbar.report.costs import Costs, measure_costs
+from snnmap.crossbar.report.picture import colour, draw_cores
+from snnmap.crossbar.report.utilisation import LayerUse, Utilisation, list_uses, measure_utilisation
+
+if TYPE_CHECKING:
+    from snnmap.core import Report
+    from snnmap.crossbar.container import Image
+    from snnmap.crossbar.mapping import Mapped
+
+__all__ = ["format_html", "format_summary", "list_report_files", "summarise"]
+
+_MOST_CYCLES = 100
+"""Computation cycles that are drawn."""
+
+
+def format_summary(mapped: "Mapped", image: "Image") -> str:
+    """Return the figures of a build in lines for people."""
+    use, costs = measure_utilisation(mapped), measure_costs(image)
+    return "\n".join(
+        [
+            *_list_use(use),
+            *_list_costs(costs),
+            f"{image.n_instructions} instructions, the longest program {costs.program_bytes} bytes",
+        ]
+    )
+
+
+def summarise(mapped: "Mapped", image: "Image", report: "Report") -> dict[str, Any]:
+    """Return the figures of a build, its layers and its findings as JSON values."""
+    return {
+        "name": image.name,
+        "architecture": {"name": image.architecture.name, "digest": image.architecture.digest.hex()},
+        "utilisation": asdict(measure_utilisation(mapped)),
+        "costs": asdict(measure_costs(image)),
+        "instructions": image.n_instructions,
+        "layers": [asdict(use) for use in list_uses(mapped)],
+        "report": report.to_plain(),
+    }
+
+
+def list_report_files(mapped: "Mapped", image: "Image", report: "Report") -> Mapping[str, bytes]:
+    """Return what is written beside the bytes: ``report.json`` and ``report.html``."""
+    plain = json.dumps(summarise(mapped, image, report), indent=2, allow_nan=False) + "\n"
+    return {"report.json": plain.encode(), "report.html": format_html(mapped, image, report).encode()}
+
+
+def format_html(mapped: "Mapped", image: "Image", report: "Report") -> str:
+    """Return one self-contained page: figures, layers, findings, and all cores of each computation cycle."""
+    shown = range(min(mapped.n_cycles, _MOST_CYCLES))
+    rest = f"<p>{mapped.n_cycles - len(shown)} further cycles are not drawn.</p>" if len(shown) < mapped.n_cycles else ""
+    pictures = "".join(f"<h3>Computation cycle {cycle}</h3>{draw_cores(mapped, cycle)}" for cycle in shown)
+    return (
+        "<!doctype html><html lang='en'><meta charset='utf-8'>"
+        f"<title>{escape(image.name)} on {escape(image.architecture.name)}</title>"
+        "<style>body{font-family:sans-serif;margin:2em}td,th{padding:2px 10px;text-align:right}"
+        "td:first-child{text-align:left}</style>"
+        f"<h1>{escape(image.name)} on {escape(image.architecture.name)}</h1><pre>{escape(format_summary(mapped, image))}</pre>"
+        f"<h2>Layers</h2>{_format_layers(mapped)}<h2>Findings</h2><pre>{escape(str(report))}</pre>"
+        f"<h2>Crossbars</h2>{pictures}{rest}</html>\n"
+    )
+
+
+def _list_use(use: Utilisation) -> list[str]:
+    cores = use.cores_per_cycle
+    return [
+        f"{use.elements} elements, {use.filled:.1%} of their cells hold weights",
+        f"{use.cycles} computation cycles, at least {use.bound}; cores in use {min(cores)} to {max(cores)},"
+        f" elements {min(use.per_cycle):.1%} to {max(use.per_cycle):.1%}",
+    ]
+
+
+def _list_costs(costs: Costs) -> list[str]:
+    total = sum(costs.energy_pj.values())
+    energy = ", ".join(f"{name} {value / total:.0%}" for name, value in sorted(costs.energy_pj.items()))
+    traffic = ", ".join(f"{name} {count}" for name, count in sorted(costs.traffic_bytes.items()))
+    return [
+        f"latency {costs.latency_ms:.3f} ms, {costs.samples_per_second:.1f} samples a second with weights in place,"
+        f" {costs.samples_per_second_programmed:.1f} with all of them programmed for each",
+        f"energy {total / 1e6:.3f} uJ a sample: {energy}",
+        f"transfers in bytes: {traffic}; times links {costs.traffic_hop_bytes}",
+        f"at most {costs.activation_bytes} bytes of activations, {costs.accumulator_words} accumulators of a core",
+    ]
+
+
+def _format_layers(mapped: "Mapped") -> str:
+    names = ("layer", "blocks", "rows", "filters", "windows", "elements", "copies", "filled", "row parts", "cycles", "cores")
+    head = f"<tr>{''.join(f'<th>{name}' for name in names)}</tr>"
+    numbers = [number for number, _ in mapped.program.matrices]
+    rows = [_format_layer(number, use) for number, use in zip(numbers, list_uses(mapped), strict=True)]
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _format_layer(number: int, use: LayerUse) -> str:
+    cycles = "-".join(map(str, use.cycles))
+    name = f"<span style='color:{colour(number)}'>&#9632;</span> {escape(use.name)}"
+    cells = (
+        use.blocks,
+        use.rows,
+        use.filters,
+        use.windows,
+        use.elements,
+        use.copies,
+        f"{use.filled:.1%}",
+        use.split,
+        cycles,
+        use.cores,
+    )
+    return f"<tr><td>{name}{''.join(f'<td>{cell}' for cell in cells)}</tr>"

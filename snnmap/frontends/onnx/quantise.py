@@ -1,0 +1,83 @@
+"""Quantise an ONNX model of floats, with onnxruntime's own tool."""
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.core.errors import FrontendError, InputError
+from snnmap.core.packages import import_package
+from snnmap.frontends.onnx.read import open_model
+
+__all__ = ["quantise_model"]
+
+
+def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
+    """Quantise a model's weights to int8, a scale a channel, and its activations to uint8, by what they are on samples.
+
+    Args:
+        source: path of a file, or ``onnx.ModelProto``, of floats.
+        samples: ``(n_samples, *shape)`` of its one input, of typical use.
+
+    Returns:
+        An ``onnx.ModelProto`` with QuantizeLinear and DequantizeLinear around its operations.
+
+    Raises:
+        FrontendError: onnx or onnxruntime is missing, the file cannot be read, or the tool cannot quantise it.
+        InputError: no samples.
+    """
+    model, *_ = open_model(source)
+    onnx = import_package("onnx", extra="crossbar")
+    tool = import_package("onnxruntime.quantization", called="onnxruntime", extra="crossbar")
+    values = np.asarray(samples, np.float32)
+    if values.ndim < 2 or not len(values):
+        raise InputError(
+            "there are no samples to quantise by", measured=str(values.shape), limit="(n_samples, ...)", fix="give some"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path, made = Path(folder, "model.onnx"), Path(folder, "quantised.onnx")
+        onnx.save(model, str(path))
+        logging.disable(logging.WARNING)  # the tool advises to prepare models that read_layer_graph takes as they are
+        try:
+            tool.quantize_static(
+                str(path),
+                str(made),
+                _Samples(model.graph.input[0].name, values),
+                quant_format=tool.QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=tool.QuantType.QUInt8,
+                weight_type=tool.QuantType.QInt8,
+            )
+        except Exception as error:  # onnxruntime lets through whatever its session raises
+            raise FrontendError.from_failure(
+                "onnxruntime cannot quantise the model", error, where="calibration", fix="give samples of the input's shape"
+            ) from error
+        finally:
+            logging.disable(logging.NOTSET)
+        return onnx.load(str(made))
+
+
+class _Samples:
+    """Samples one by one, as onnxruntime's tool asks for them."""
+
+    def __init__(self, name: str, values: npt.NDArray[np.float32]) -> None:
+        self.name, self.values, self.at = name, values, 0
+
+    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+        """Return the next sample by the input's name, or None behind the last."""
+        if self.at == len(self.values):
+            return None
+        self.at += 1
+        return {self.name: self.values[self.at - 1 : self.at]}
+
+    def __iter__(self) -> "_Samples":
+        return self
+
+    def __next__(self) -> dict[str, npt.NDArray[np.float32]]:
+        found = self.get_next()
+        if found is None:
+            raise StopIteration
+        return found

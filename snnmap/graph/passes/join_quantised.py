@@ -1,0 +1,214 @@
+"""Take operations between DequantizeLinear and QuantizeLinear for what they stand for: operations of integers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from snnmap.graph.graph import LayerGraph, Node
+from snnmap.graph.operation import Array, Operation
+from snnmap.graph.operations.qlinear import Lookup, QGemm, QLinearAdd, QLinearConv, QLinearGlobalAveragePool, QLinearMatMul
+
+__all__ = ["join_quantised"]
+
+_MOVES = ("Flatten", "Identity", "Dropout", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "MaxPool")
+"""What gives integers their places and changes none of them."""
+_OVER_AXES = ("Softmax", "LogSoftmax")
+"""Activations that take more than one value."""
+
+
+def join_quantised(graph: LayerGraph) -> LayerGraph:
+    """Return the graph in which what is computed between integers is one operation of integers.
+
+    Conv, Gemm, MatMul, Add and GlobalAveragePool between DequantizeLinear and QuantizeLinear become QLinearConv, QGemm,
+    QLinearMatMul, QLinearAdd and QLinearGlobalAveragePool of the quantiser's name, with a ReLU or Clip that the integers' range
+    makes needless. Activations between the two, and a change of scale, become a table of levels (Lookup). Pools and shapes move
+    before the DequantizeLinear. What has no such counterpart stays as it is.
+    """
+    joiner = _Joiner(graph=graph, constants=dict(graph.constants))
+    for node in graph.nodes:
+        joiner.take(node)
+    nodes = joiner.select_needed()
+    return graph.with_nodes(nodes, joiner.constants, outputs=[joiner.names.get(name, name) for name in graph.outputs])
+
+
+@dataclass(kw_only=True)
+class _Joiner:
+    graph: LayerGraph
+    constants: dict[str, Array]
+    nodes: dict[str, Node] = field(default_factory=dict)
+    integers: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    """Of a float value: the integers that it stands for, their scale and their zero."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Quantisers that change nothing, and the integers that they give back."""
+
+    def take(self, node: Node) -> None:
+        """Add a node, and what it is in integers, to those that there are."""
+        node = replace(node, inputs=tuple(self.names.get(name, name) for name in node.inputs))
+        self.nodes[node.name] = node
+        if node.kind == "DequantizeLinear":
+            self.integers[node.name] = (node.inputs[0], node.inputs[1], self._zero_of(node))
+        elif node.kind in _MOVES and node.inputs[0] in self.integers:
+            data, scale, zero = self.integers[node.inputs[0]]
+            moved = replace(node, name=f"{node.name}.integers", inputs=(data, *node.inputs[1:]))
+            self.nodes[moved.name] = moved
+            self.integers[node.name] = (moved.name, scale, zero)
+        elif node.kind == "QuantizeLinear" and not self.graph.types[node.name].is_constant:
+            self._join(node)
+
+    def select_needed(self) -> list[Node]:
+        """Return the nodes on which the outputs depend, in order."""
+        needed = {self.names.get(name, name) for name in self.graph.outputs}
+        for node in reversed(self.nodes.values()):
+            needed |= set(node.inputs) if node.name in needed else set()
+        return [node for node in self.nodes.values() if node.name in needed]
+
+    def _join(self, node: Node) -> None:
+        """Take a quantiser for the last part of the operation before it."""
+        given = self.integers.get(node.inputs[0])
+        if given and self._are_equal(given[1], node.inputs[1]) and self._are_equal(given[2], self._zero_of(node)):
+            self.names[node.name] = given[0]
+            return
+        if self._tabulate(node):
+            return
+        before = self._skip_rectifiers(node)
+        join = _JOINS.get(before.kind) if before is not None else None
+        made = join(self, before, (node.inputs[1], self._zero_of(node))) if join is not None and before is not None else None
+        if made is not None and before is not None:
+            operation, inputs = made
+            joined = Node(
+                name=node.name, operation=operation, inputs=inputs, source=before.source, tensor=node.tensor, replaces=(before,)
+            )
+            self.nodes[node.name] = joined
+
+    def _tabulate(self, node: Node) -> bool:
+        """Take functions of one quantised value, or none but another scale, for a table of what each level becomes."""
+        steps, name = [node], node.inputs[0]
+        while name not in self.integers:
+            before = self.nodes.get(name)
+            if before is None or before.operation.role != "Act" or len(before.inputs) != 1 or before.kind in _OVER_AXES:
+                return False
+            steps, name = [before, *steps], before.inputs[0]
+        data, scale, zero = self.integers[name]
+        kinds = [self.constants[one].dtype for one in (zero, self._zero_of(node)) if one in self.constants]
+        if kinds != [np.uint8, np.uint8] or any(self.constants[one].size != 1 for one in (scale, zero, node.inputs[1])):
+            return False
+        levels = np.arange(256) - int(self.constants[zero].item())
+        values: Array = levels.astype(np.float32) * np.float32(self.constants[scale].item())
+        for step in steps:
+            values = step.operation.run([values, *(self.constants[one] for one in step.inputs[1:])])
+        self.constants[f"{node.name}.table"] = values
+        inputs = (data, f"{node.name}.table", node.inputs[1], self._zero_of(node))
+        self.nodes[node.name] = replace(node, operation=Lookup(), inputs=inputs, replaces=tuple(steps))
+        return True
+
+    def _skip_rectifiers(self, node: Node) -> Node | None:
+        """Return the node before a quantiser and the ReLUs and Clips before it that its range makes needless."""
+        before = self.nodes.get(node.inputs[0])
+        while before is not None and before.kind in ("Relu", "Clip") and self._is_needless(before.operation, node):
+            before = self.nodes.get(before.inputs[0])
+        return before
+
+    def _is_needless(self, operation: Operation, node: Node) -> bool:
+        scale, zero = self.constants.get(node.inputs[1]), self.constants.get(self._zero_of(node))
+        if scale is None or zero is None or scale.size != 1:
+            return False
+        limits = np.iinfo(zero.dtype)
+        least, most = ((int(side) - int(zero.item())) * float(scale.item()) for side in (limits.min, limits.max))
+        bottom, top = getattr(operation, "min", 0.0), getattr(operation, "max", np.inf)
+        return bool(least >= bottom and most <= top * (1 + 1e-6))
+
+    def quantised(self, node: Node, place: int) -> tuple[str, str, str] | None:
+        """Return the integers, scale and zero that an input of a node stands for; those of weights are constants."""
+        found = self.integers.get(node.inputs[place]) if place < len(node.inputs) else None
+        return None if found is None else (self._settle(found[0]), *found[1:])
+
+    def bias(self, node: Node, scales: tuple[str, str]) -> tuple[str, ...] | None:
+        """Return the name of a bias of integers in steps of both scales; () without one, None where it is none."""
+        if len(node.inputs) < 3:
+            return ()
+        found = self.quantised(node, 2)
+        if found is None or found[0] not in self.constants:
+            return None
+        known = [np.asarray(self.constants[name], np.float64) for name in (*scales, found[1])]
+        return (found[0],) if np.allclose(known[0] * known[1], known[2], rtol=1e-4, atol=0) else None
+
+    def add_zeros(self, like: str, n: int) -> str:
+        """Add a bias of zeros, and return its name."""
+        name = f"{like}.no_bias"
+        self.constants[name] = np.zeros(n, np.int32)
+        return name
+
+    def _settle(self, name: str) -> str:
+        """Compute weights that are quantised from floats, and return the name of the constant that they are."""
+        node = self.nodes.get(name)
+        if node is None or not all(one in self.constants for one in node.inputs):
+            return name
+        self.constants[f"{name}.weights"] = node.operation.run([self.constants[one] for one in node.inputs])
+        return f"{name}.weights"
+
+    def _zero_of(self, node: Node) -> str:
+        if len(node.inputs) > 2:
+            return node.inputs[2]
+        kind = np.dtype(np.uint8 if node.kind == "QuantizeLinear" else self.graph.types[node.inputs[0]].dtype)
+        size = self.graph.types[node.inputs[1]].shape
+        name = f"{node.name}.zero"
+        self.constants[name] = np.zeros(size, kind)
+        return name
+
+    def _are_equal(self, one: str, other: str) -> bool:
+        return one == other or (one in self.constants and other in self.constants and _same(self.constants, one, other))
+
+
+def _same(constants: Mapping[str, Array], one: str, other: str) -> bool:
+    left, right = constants[one], constants[other]
+    return left.dtype == right.dtype and np.array_equal(left.reshape(-1), right.reshape(-1))
+
+
+_Made = tuple[Operation, tuple[str, ...]] | None
+
+
+def _join_conv(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
+    data, weight = joiner.quantised(node, 0), joiner.quantised(node, 1)
+    bias = None if data is None or weight is None else joiner.bias(node, (data[1], weight[1]))
+    if data is None or weight is None or bias is None:
+        return None
+    names = ("kernel_shape", "strides", "dilations", "pads", "group")
+    values: dict[str, Any] = {name: getattr(node.operation, name) for name in names}
+    return QLinearConv(**values), (*data, *weight, *steps, *bias)
+
+
+def _join_gemm(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
+    data, weight = joiner.quantised(node, 0), joiner.quantised(node, 1)
+    bias = None if data is None or weight is None else joiner.bias(node, (data[1], weight[1]))
+    turned = int(getattr(node.operation, "trans_b", 0))
+    scales = [getattr(node.operation, name) for name in ("alpha", "beta")]
+    if data is None or weight is None or bias is None or scales != [1.0, 1.0]:
+        return None
+    n_out = joiner.constants[weight[0]].shape[0 if turned else 1]
+    return QGemm(trans_b=turned), (*data, *weight, *(bias or (joiner.add_zeros(node.name, n_out),)), *steps)
+
+
+def _join_product(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
+    data, weight = joiner.quantised(node, 0), joiner.quantised(node, 1)
+    return None if data is None or weight is None else (QLinearMatMul(), (*data, *weight, *steps))
+
+
+def _join_add(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
+    one, other = joiner.quantised(node, 0), joiner.quantised(node, 1)
+    return None if one is None or other is None else (QLinearAdd(), (*one, *other, *steps))
+
+
+def _join_mean(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
+    data = joiner.quantised(node, 0)
+    return None if data is None else (QLinearGlobalAveragePool(), (*data, *steps))
+
+
+_JOINS: Mapping[str, Callable[[_Joiner, Node, tuple[str, str]], _Made]] = {
+    "Add": _join_add,
+    "Conv": _join_conv,
+    "Gemm": _join_gemm,
+    "GlobalAveragePool": _join_mean,
+    "MatMul": _join_product,
+}
