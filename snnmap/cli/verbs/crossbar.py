@@ -10,7 +10,8 @@ import click
 import numpy as np
 
 from snnmap import __version__
-from snnmap.cli.console import out, report_stages
+from snnmap.cli.console import out
+from snnmap.cli.messages import report_stages
 from snnmap.cli.options import naming_file, read_array, read_bytes
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
