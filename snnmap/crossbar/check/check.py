@@ -302,7 +302,7 @@ def _follow_output(checker: _Checker, state: CoreState, fields: Fields, where: s
             return
         found[span] += product.weights
         times[span] += 1
-    wrong = int(((times != expected.times) | (found != expected.weights)).sum())
+    wrong = int(((times != 1) | (found != expected.weights)).sum())
     if wrong:
         checker.refuse(
             "CIM401",

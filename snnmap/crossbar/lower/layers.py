@@ -1,12 +1,13 @@
 """Layers as an accelerator computes them: integers, matrices, windows."""
 
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.core.record import record
+from snnmap.graph import LayerGraph
 
 __all__ = [
     "AddLayer", "Int8Array", "Layer", "LayerProgram", "MatrixLayer", "MeanLayer", "PoolLayer", "TableLayer", "Tensor",
@@ -222,7 +223,7 @@ class LayerProgram:
     layers: tuple[Layer, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    graph: Any = field(default=None)
+    graph: LayerGraph
 
     @property
     def matrices(self) -> tuple[tuple[int, MatrixLayer], ...]:
