@@ -184,22 +184,17 @@ class AddLayer:
 
 @record
 class TableLayer:
-    """A function of each level.
+    """A function of each level of one tensor, or of several whose channels follow each other.
 
     Attributes:
-        table: what each of the 256 levels becomes.
+        tables: what each of the 256 levels becomes, of each source.
     """
 
     name: str
-    source: int
+    sources: tuple[int, ...]
     target: int
-    table: bytes
+    tables: tuple[bytes, ...]
     module: str = ""
-
-    @property
-    def sources(self) -> tuple[int, ...]:
-        """Tensors that are read."""
-        return (self.source,)
 
 
 Layer: TypeAlias = MatrixLayer | PoolLayer | MeanLayer | AddLayer | TableLayer
