@@ -36,11 +36,11 @@ def compare(model: Any, built: Built, inputs: Any) -> tuple[int, int, float]:
     start = time.perf_counter()
     found = run_image(decode_image(built.data), inputs, keep="all")
     seconds = time.perf_counter() - start
-    graph = built.program.graph
+    graph = read_layer_graph(model)
     tensors = {node.name: node.tensor for node in graph.nodes if graph.types[node.name].dtype == "uint8"}
     wanted = run_onnxruntime(model, inputs, names=list(tensors.values()))
     differ = sum(int((found[name].reshape(wanted[one].shape) != wanted[one]).sum()) for name, one in tensors.items())
-    return differ, sum(levels.size for levels in found.values()), seconds
+    return differ, sum(found[name].size for name in tensors), seconds
 
 
 def time_compile(model: Any) -> tuple[Built, list[float]]:
@@ -71,7 +71,11 @@ def measure_network(name: str) -> Iterator[Row]:
     yield f"{name}: cells that hold weights, of allocated elements", f"{use.filled:.2%}", cells
     yield f"{name}: computation cycles, 16 cores of 128 x 128", str(use.cycles), f"bound {use.bound}"
     yield f"{name}: processor seconds to compile and check the bytes, median", f"{seconds[RUNS // 2]:.2f}", peers
-    yield f"{name}: memory", f"{measure_memory(model):.0f} MB", "<= 500 MB; PIMCOMP 2.0 to 2.6 GB"
+    yield (
+        f"{name}: memory that compiling allocates, beside Python and the model",
+        f"{measure_memory(model):.0f} MB",
+        "<= 500 MB; PIMCOMP 2.0 to 2.6 GB",
+    )
     size = f"{built.image.n_instructions}, {(len(built.data) - n_weights) / 1e3:.0f} kB"
     yield f"{name}: instructions; bytes without weights", size, "<= 20,000, <= 500 kB (ResNet-18); PIMCOMP 1,040,123, 304 MB"
     differ, values, replay = compare(model, built, np.random.default_rng(0).normal(0, 1, (1, 3, 224, 224)).astype(np.float32))

@@ -92,6 +92,19 @@ class Quantised:
         self.nodes.append(helper.make_node("QuantizeLinear", [f"{name}.y", *self._names(name)], [name], name=name))
         return name
 
+    def concat(self, *parts: str) -> str:
+        """Channels of several values side by side, in a scale of their own."""
+        name = self._next("concat")
+        _, *sides = self.shapes[parts[0]]
+        self._give(name, (sum(self.shapes[part][0] for part in parts), *sides), max(self.steps[part][0] for part in parts), 64)
+        for place, part in enumerate(parts):
+            inputs = [part, *self._names(part)]
+            self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}.{place}"], name=f"{name}.before{place}"))
+        floats = [f"{name}.{place}" for place in range(len(parts))]
+        self.nodes.append(helper.make_node("Concat", floats, [f"{name}.y"], name=f"{name}.join", axis=1))
+        self.nodes.append(helper.make_node("QuantizeLinear", [f"{name}.y", *self._names(name)], [name], name=name))
+        return name
+
     def flatten(self, x: str) -> str:
         name = self._next("flat")
         self._give(name, (int(np.prod(self.shapes[x])),), *self.steps[x])

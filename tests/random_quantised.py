@@ -57,4 +57,8 @@ def _activate(net: Quantised, x: str, rng: Any) -> str:
     return net.activate(x, str(rng.choice(["", "Relu", "LeakyRelu", "HardSwish", "Sigmoid", "Tanh"])))
 
 
-_LAYERS = (_conv, _depthwise, _grouped, _residual, _pool, _activate)
+def _branch(net: Quantised, x: str, rng: Any) -> str:
+    return net.concat(x, net.conv(x, int(rng.integers(1, 9)), pads=[1] * 4), net.activate(x, "Relu"))
+
+
+_LAYERS = (_conv, _depthwise, _grouped, _residual, _pool, _activate, _branch)

@@ -20,7 +20,7 @@ from snnmap.crossbar.mapping import Mapped, MappingOptions, place_layers
 from snnmap.crossbar.record import Architecture, load_architecture
 from snnmap.crossbar.report import format_summary, list_report_files
 from snnmap.crossbar.schedule import schedule
-from snnmap.graph import LayerGraph
+from snnmap.graph import LayerGraph, run_graph
 
 __all__ = ["Built", "check_graph", "compile_graph", "find_differences"]
 
@@ -141,8 +141,6 @@ def find_differences(built: Built, inputs: npt.ArrayLike) -> dict[str, int]:
         built: whose bytes run freely: no layer is fed from the graph's run.
         inputs: ``(n_samples, *shape)``.
     """
-    from snnmap.graph import run_graph
-
     wanted = run_graph(built.program.graph, inputs, dtype=np.float32)
     found = built.run(inputs, keep="all")
     return {name: int(np.count_nonzero(levels.reshape(wanted[name].shape) != wanted[name])) for name, levels in found.items()}

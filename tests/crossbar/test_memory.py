@@ -6,6 +6,7 @@ import pytest
 from snnmap.crossbar.check.expected import list_tensors
 from snnmap.crossbar.lower import AddLayer, LayerProgram, Tensor
 from snnmap.crossbar.schedule import place_tensors
+from snnmap.graph import LayerGraph, TensorType
 
 
 def make_program(seed: int, n_layers: int = 12) -> LayerProgram:
@@ -22,7 +23,9 @@ def make_program(seed: int, n_layers: int = 12) -> LayerProgram:
         )
         for k in range(n_layers)
     ]  # fmt: skip
-    return LayerProgram(name="sums", tensors=tuple(tensors), layers=tuple(layers), inputs=(0,), outputs=(n_layers,))
+    kind = TensorType(shape=(1,), dtype="uint8")
+    graph = LayerGraph(name="sums", inputs={"x": kind}, nodes=(), outputs=("x",), constants={})  # which is not looked at
+    return LayerProgram(name="sums", tensors=tuple(tensors), layers=tuple(layers), inputs=(0,), outputs=(n_layers,), graph=graph)
 
 
 def list_lives(program: LayerProgram) -> list[range]:

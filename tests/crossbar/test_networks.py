@@ -27,7 +27,7 @@ def count_differences(model: Any, architecture: str | Architecture, n_samples: i
     inputs = np.random.default_rng(seed).normal(0, 1, (n_samples, *shape)).astype(np.float32)
     found, wanted = built.run(inputs, keep="all"), run_onnxruntime(model, inputs)
     tensors = {node.name: node.tensor for node in graph.nodes if graph.types[node.name].dtype == "uint8"}
-    assert found.keys() == tensors.keys()
+    assert tensors.keys() <= found.keys()
     return {name: int((found[name].reshape(wanted[one].shape) != wanted[one]).sum()) for name, one in tensors.items()}
 
 

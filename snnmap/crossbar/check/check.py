@@ -302,7 +302,7 @@ def _follow_output(checker: _Checker, state: CoreState, fields: Fields, where: s
             return
         found[span] += product.weights
         times[span] += 1
-    wrong = int(((times != expected.times) | (found != expected.weights)).sum())
+    wrong = int(((times != 1) | (found != expected.weights)).sum())
     if wrong:
         checker.refuse(
             "CIM401",
@@ -352,11 +352,17 @@ def _follow_add(checker: _Checker, state: CoreState, fields: Fields, where: str)
 
 def _follow_table(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
     layer = checker.take_layer(TableLayer, fields["tensor"], where)
-    checker.require(require_fields(fields, {"source": layer.source}), where)
+    sizes = [checker.program.tensors[source].size for source in layer.sources]
+    starts = [fields["written"] - fields["first"] - sum(sizes[:place]) for place in range(len(sizes))]
+    place = starts.index(0) if 0 in starts else len(sizes) - 1
+    wanted = {"source": layer.sources[place], "written": sum(sizes[:place]) + fields["first"]}
+    checker.require(require_fields(fields, wanted), where)
+    if fields["first"] + fields["values"] > sizes[place]:
+        checker.refuse("CIM404", "values outside of the tensor", where, measured=str(fields["values"]), stop=True)
     data = checker.image.constants[fields["constants"] : fields["constants"] + 256]
-    if data != layer.table or checker.constants.setdefault(fields["constants"], 256) != 256:
+    if data != layer.tables[place] or checker.constants.setdefault(fields["constants"], 256) != 256:
         checker.refuse("CIM403", "a table is not the layer's", f"layer '{layer.name}', {where}", stop=True)
-    _count_values(checker, fields, where)
+    _count_values(checker, {**fields, "first": fields["written"]}, where)
 
 
 def _count_values(checker: _Checker, fields: Fields, where: str) -> None:

@@ -20,13 +20,11 @@ class ExpectedOutputs:
 
     Attributes:
         weights: ``(rows and bias row, outputs)`` int16.
-        times: how often each must be added, ``(rows and bias row, outputs)`` int8.
         constants: biases and factors as bytes.
         channel: of the first output.
     """
 
     weights: Any
-    times: Any
     constants: bytes
     channel: int
 
@@ -60,7 +58,7 @@ def split_expected(layer: MatrixLayer, channel: int, count: int, architecture: A
         held = np.minimum(np.maximum(np.rint(bias / greatest), -most), most - 1).astype(np.int64)
         weights, bias = np.concatenate([weights, held[np.newaxis].astype(np.int8)]), bias - greatest * held
     constants = bias.astype("<i4").tobytes() + layer.factor[outputs].astype("<f4").tobytes()
-    return ExpectedOutputs(weights=weights, times=np.int8(1), constants=constants, channel=channel)
+    return ExpectedOutputs(weights=weights, constants=constants, channel=channel)
 
 
 def list_tensors(program: LayerProgram) -> list[TensorEntry]:

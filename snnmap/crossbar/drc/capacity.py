@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from snnmap.core.diagnostics import Location
-from snnmap.core.rules import Amount, Finding
+from snnmap.core.rules import Amount, Finding, rule
 from snnmap.crossbar.container import Image
-from snnmap.crossbar.drc.engine import OnArchitecture, rule
+from snnmap.crossbar.drc.engine import OnArchitecture
 from snnmap.crossbar.isa import encode_program
 from snnmap.crossbar.lower import LayerProgram
 from snnmap.crossbar.mapping import Mapped

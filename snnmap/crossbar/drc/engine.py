@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from snnmap.core import Report
-from snnmap.core.rules import Amount, Finding, RuleSet, Subject, rule, run_rules
+from snnmap.core.rules import RuleSet, Subject, run_rules
 from snnmap.crossbar.check import Fault, find_faults
 from snnmap.crossbar.container import Image
 from snnmap.crossbar.lower import LayerProgram, Lowered
@@ -12,8 +12,6 @@ from snnmap.crossbar.mapping import Mapped
 from snnmap.crossbar.record import Architecture
 
 __all__ = [
-    "Amount",
-    "Finding",
     "Held",
     "OnArchitecture",
     "RULES",
@@ -22,7 +20,6 @@ __all__ = [
     "check_mapped",
     "check_model",
     "check_program",
-    "rule",
 ]
 
 _SubjectT = TypeVar("_SubjectT")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from snnmap.core.rules import Finding
-from snnmap.crossbar.drc.engine import OnArchitecture, rule
+from snnmap.core.rules import Finding, rule
+from snnmap.crossbar.drc.engine import OnArchitecture
 from snnmap.crossbar.lower import Lowered
 
 __all__: list[str] = []

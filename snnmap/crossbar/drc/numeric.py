@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.core.rules import Amount, Finding
-from snnmap.crossbar.drc.engine import OnArchitecture, rule
+from snnmap.core.rules import Amount, Finding, rule
+from snnmap.crossbar.drc.engine import OnArchitecture
 from snnmap.crossbar.lower import LayerProgram
 
 __all__: list[str] = []

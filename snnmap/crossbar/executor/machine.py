@@ -263,7 +263,7 @@ def _look_up(machine: Machine, core: Core, fields: Fields, where: str) -> None:
     if table.size < 256:
         raise FormatError("constants beyond the memory", where=where, limit=f"{len(machine.image.constants)} bytes")
     values = machine.memory.read(fields["source"], fields["first"], fields["values"], where)
-    machine.memory.write(fields["tensor"], fields["first"], table[values], where)
+    machine.memory.write(fields["tensor"], fields["written"], table[values], where)
     machine.written.add(fields["tensor"])
 
 

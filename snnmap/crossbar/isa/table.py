@@ -215,7 +215,8 @@ TABLE: tuple[Kind, ...] = (
         fields=(
             _number("tensor", 16, "that is written"),
             _number("source", 16, "tensor that is read"),
-            _loop("first", "first value"),
+            _loop("first", "first value that is read"),
+            _loop("written", "first value that is written"),
             _loop("values", "how many"),
             _address("constants", "first byte of the table"),
         ),

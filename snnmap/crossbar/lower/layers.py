@@ -1,12 +1,13 @@
 """Layers as an accelerator computes them: integers, matrices, windows."""
 
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.core.record import record
+from snnmap.graph import LayerGraph
 
 __all__ = [
     "AddLayer", "Int8Array", "Layer", "LayerProgram", "MatrixLayer", "MeanLayer", "PoolLayer", "TableLayer", "Tensor",
@@ -183,22 +184,17 @@ class AddLayer:
 
 @record
 class TableLayer:
-    """A function of each level.
+    """A function of each level of one tensor, or of several whose channels follow each other.
 
     Attributes:
-        table: what each of the 256 levels becomes.
+        tables: what each of the 256 levels becomes, of each source.
     """
 
     name: str
-    source: int
+    sources: tuple[int, ...]
     target: int
-    table: bytes
+    tables: tuple[bytes, ...]
     module: str = ""
-
-    @property
-    def sources(self) -> tuple[int, ...]:
-        """Tensors that are read."""
-        return (self.source,)
 
 
 Layer: TypeAlias = MatrixLayer | PoolLayer | MeanLayer | AddLayer | TableLayer
@@ -222,7 +218,7 @@ class LayerProgram:
     layers: tuple[Layer, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    graph: Any = field(default=None)
+    graph: LayerGraph
 
     @property
     def matrices(self) -> tuple[tuple[int, MatrixLayer], ...]:

@@ -100,7 +100,9 @@ class _Lowering:
     refused: list[Refused] = field(default_factory=list)
 
     def take(self, node: Node) -> None:
-        """Lower a node, or note why it cannot be."""
+        """Lower a node, or note why it cannot be; weights that are computed are told at the node that takes them."""
+        if self.graph.types[node.name].is_constant:
+            return
         if self.unknown & set(node.inputs):
             self.unknown.add(node.name)
             return
@@ -194,10 +196,10 @@ def _lower_quantise(lowering: _Lowering, node: Node) -> None:
 
 
 def _lower_dequantise(lowering: _Lowering, node: Node) -> None:
-    """Let an output that the host scales stand for its integers."""
-    if node.name not in lowering.graph.outputs:
-        raise _Refusal("its result is taken as floats", _QUANTISE, kind="quantisation")
-    lowering.positions[node.name] = lowering.tensor(node, 0)
+    """Let an output that the host scales stand for its integers; what takes floats is told at the node that does."""
+    position = lowering.tensor(node, 0)
+    if node.name in lowering.graph.outputs:
+        lowering.positions[node.name] = position
 
 
 def _lower_shape(lowering: _Lowering, node: Node) -> None:
@@ -341,12 +343,25 @@ def _lower_add(lowering: _Lowering, node: Node) -> None:
 def _lower_lookup(lowering: _Lowering, node: Node) -> None:
     source, table = lowering.tensor(node, 0), lowering.constant(node, 1)
     target = lowering.add_tensor(node, lowering.single(node, 2, "scale"), lowering.single(node, 3, "zero point"))
-    layer = TableLayer(name=node.name, source=source, target=target, table=table.tobytes(), module=node.source)
+    layer = TableLayer(name=node.name, sources=(source,), target=target, tables=(table.tobytes(),), module=node.source)
     lowering.layers.append(layer)
+
+
+def _lower_concat(lowering: _Lowering, node: Node) -> None:
+    """Copy tensors of one scale behind each other."""
+    sources = tuple(lowering.tensor(node, place) for place in range(len(node.inputs)))
+    steps = {(lowering.tensors[source].scale, lowering.tensors[source].zero) for source in sources}
+    if getattr(node.operation, "axis", 0) != 1 or len(steps) != 1:
+        raise _Refusal("it joins values of several scales, or along another axis", "join channels, in a quantised model of QDQ")
+    ((scale, zero),) = steps
+    target = lowering.add_tensor(node, scale, np.uint8(zero))
+    tables = (bytes(range(256)),) * len(sources)
+    lowering.layers.append(TableLayer(name=node.name, sources=sources, target=target, tables=tables, module=node.source))
 
 
 _LOWERINGS: Mapping[str, Callable[[_Lowering, Node], None]] = {
     **dict.fromkeys(_SHAPES, _lower_shape),
+    "Concat": _lower_concat,
     "DequantizeLinear": _lower_dequantise,
     "Lookup": _lower_lookup,
     "MaxPool": _lower_pool,

@@ -175,12 +175,15 @@ class _Scheduler:
             )  # fmt: skip
 
     def _look_up(self, layer: TableLayer) -> None:
-        address = self.n_constants
-        self.constants.append(layer.table)
-        self.n_constants += len(layer.table)
-        for core, first, count in self._share(self.mapped.program.tensors[layer.target].size):
-            values = {"tensor": layer.target, "source": layer.source, "first": first, "values": count}
-            self._emit(core, "table", **values, constants=address)
+        start = 0
+        for source, table in zip(layer.sources, layer.tables, strict=True):
+            size = self.mapped.program.tensors[source].size
+            for core, first, count in self._share(size):
+                values = {"tensor": layer.target, "source": source, "first": first, "written": start + first, "values": count}
+                self._emit(core, "table", **values, constants=self.n_constants)
+            self.constants.append(table)
+            self.n_constants += len(table)
+            start += size
 
     def _share(self, count: int) -> list[tuple[int, int, int]]:
         """Return which core computes which of so many channels or values: core, first, count."""

@@ -37,15 +37,17 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
         raise InputError(
             "there are no samples to quantise by", measured=str(values.shape), limit="(n_samples, ...)", fix="give some"
         )
+    plain = _list_one_input(model)
     with tempfile.TemporaryDirectory() as folder:
-        path, made = Path(folder, "model.onnx"), Path(folder, "quantised.onnx")
-        onnx.save(model, str(path))
-        logging.disable(logging.WARNING)  # the tool advises to prepare models that read_layer_graph takes as they are
+        path, folded, made = (Path(folder, f"{name}.onnx") for name in ("model", "folded", "quantised"))
+        onnx.save(plain, str(path))
+        logging.disable(logging.WARNING)  # the tool tells how it goes
         try:
+            tool.shape_inference.quant_pre_process(str(path), str(folded), skip_symbolic_shape=True)  # folds normalisations
             tool.quantize_static(
-                str(path),
+                str(folded),
                 str(made),
-                _Samples(model.graph.input[0].name, values),
+                _Samples(plain.graph.input[0].name, values),
                 quant_format=tool.QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=tool.QuantType.QUInt8,
@@ -58,6 +60,22 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
         finally:
             logging.disable(logging.NOTSET)
         return onnx.load(str(made))
+
+
+def _list_one_input(model: Any) -> Any:
+    """Return the model without inputs that are constants, as old exporters list them."""
+    plain = type(model)()
+    plain.CopyFrom(model)
+    plain.ir_version = max(plain.ir_version, 4)  # before, constants had to be inputs
+    constants = {entry.name for entry in plain.graph.initializer}
+    given = [entry for entry in plain.graph.input if entry.name not in constants]
+    del plain.graph.input[:]
+    plain.graph.input.extend(given)
+    if len(given) != 1:
+        raise FrontendError(
+            "the model has no input of its own, or several", measured=str(len(given)), limit="1", fix="export it with one input"
+        )
+    return plain
 
 
 class _Samples:

@@ -8,7 +8,9 @@ import numpy as np
 
 from snnmap.graph.graph import LayerGraph, Node
 from snnmap.graph.operation import Array, Operation
+from snnmap.graph.operations.movement import Concat
 from snnmap.graph.operations.qlinear import Lookup, QGemm, QLinearAdd, QLinearConv, QLinearGlobalAveragePool, QLinearMatMul
+from snnmap.graph.operations.quantisation import QuantizeLinear
 
 __all__ = ["join_quantised"]
 
@@ -22,9 +24,9 @@ def join_quantised(graph: LayerGraph) -> LayerGraph:
     """Return the graph in which what is computed between integers is one operation of integers.
 
     Conv, Gemm, MatMul, Add and GlobalAveragePool between DequantizeLinear and QuantizeLinear become QLinearConv, QGemm,
-    QLinearMatMul, QLinearAdd and QLinearGlobalAveragePool of the quantiser's name, with a ReLU or Clip that the integers' range
-    makes needless. Activations between the two, and a change of scale, become a table of levels (Lookup). Pools and shapes move
-    before the DequantizeLinear. What has no such counterpart stays as it is.
+    QLinearMatMul, QLinearAdd and QLinearGlobalAveragePool of the quantiser's name, and Concat one of integers of one scale, with
+    a ReLU or Clip that the integers' range makes needless. Activations between the two, and a change of scale, become a table of
+    levels (Lookup). Pools and shapes move before the DequantizeLinear. What has no such counterpart stays as it is.
     """
     joiner = _Joiner(graph=graph, constants=dict(graph.constants))
     for node in graph.nodes:
@@ -64,6 +66,11 @@ class _Joiner:
             needed |= set(node.inputs) if node.name in needed else set()
         return [node for node in self.nodes.values() if node.name in needed]
 
+    def take_quantiser(self, node: Node) -> None:
+        """Add a quantiser that the graph does not have."""
+        self.nodes[node.name] = node
+        self._join(node)
+
     def _join(self, node: Node) -> None:
         """Take a quantiser for the last part of the operation before it."""
         given = self.integers.get(node.inputs[0])
@@ -80,6 +87,7 @@ class _Joiner:
             joined = Node(
                 name=node.name, operation=operation, inputs=inputs, source=before.source, tensor=node.tensor, replaces=(before,)
             )
+            del self.nodes[node.name]  # it comes behind the parts that were made for it
             self.nodes[node.name] = joined
 
     def _tabulate(self, node: Node) -> bool:
@@ -166,6 +174,21 @@ def _same(constants: Mapping[str, Array], one: str, other: str) -> bool:
     return left.dtype == right.dtype and np.array_equal(left.reshape(-1), right.reshape(-1))
 
 
+def _join_concat(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> "_Made":
+    """Bring all parts to the result's scale, each by a quantiser of its own, and put them side by side."""
+    parts = [joiner.integers.get(name) for name in node.inputs]
+    if getattr(node.operation, "axis", 0) != 1 or None in parts:
+        return None
+    names = []
+    for place, name in enumerate(node.inputs):
+        quantiser = Node(
+            name=f"{node.name}.{place}.integers", operation=QuantizeLinear(), inputs=(name, *steps), source=node.source
+        )
+        joiner.take_quantiser(quantiser)
+        names.append(joiner.names.get(quantiser.name, quantiser.name))
+    return Concat(axis=1), tuple(names)
+
+
 _Made = tuple[Operation, tuple[str, ...]] | None
 
 
@@ -207,6 +230,7 @@ def _join_mean(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
 
 _JOINS: Mapping[str, Callable[[_Joiner, Node, tuple[str, str]], _Made]] = {
     "Add": _join_add,
+    "Concat": _join_concat,
     "Conv": _join_conv,
     "Gemm": _join_gemm,
     "GlobalAveragePool": _join_mean,
