@@ -1,10 +1,11 @@
 """The rules of agreement: each fires on its cases, says what its golden file says, and is silent at its limit."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from agreement_cases import AGREEMENT_CASES, XYLO, agreement, comparison, of_port
+from agreement_cases import AGREEMENT_CASES, XYLO, agreement, comparison, of_population, of_port
 from golden import require_golden
 
 from snnmap.lif.drc import RULES, check_comparison
@@ -48,3 +49,10 @@ def test_a_readout_that_is_lost_on_drawn_inputs_asks_for_data(integers: bool, we
     (told,) = find(replace(of_port(spikes=1), drawn=True, integers=integers), "SNN603")
     assert told.startswith(weighs)
     assert "give calibration data" in told
+
+
+def test_rates_of_samples_at_half_the_difference_are_let_be() -> None:
+    at = of_population(lowest_rate=math.sqrt(0.8), highest_rate=math.sqrt(1.25))
+    assert find(replace(at, drawn=True), "SNN601") == []
+    for beyond in ({"lowest_rate": 0.89}, {"highest_rate": 1.13}):
+        assert find(replace(of_population(**beyond), drawn=True), "SNN601")
