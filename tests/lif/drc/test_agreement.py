@@ -9,7 +9,7 @@ from agreement_cases import AGREEMENT_CASES, XYLO, agreement, comparison, of_pop
 from golden import require_golden
 
 from snnmap.lif.drc import RULES, check_comparison
-from snnmap.lif.program import Comparison
+from snnmap.lif.program import Comparison, SourceOutputs
 
 MESSAGES = Path(__file__).parent / "messages"
 
@@ -56,3 +56,15 @@ def test_rates_of_samples_at_half_the_difference_are_let_be() -> None:
     assert find(replace(at, drawn=True), "SNN601") == []
     for beyond in ({"lowest_rate": 0.89}, {"highest_rate": 1.13}):
         assert find(replace(of_population(**beyond), drawn=True), "SNN601")
+
+
+def test_a_conversion_at_its_limit_may_saturate() -> None:
+    source = SourceOutputs(what="torch", error=0.3, agreeing=100, n_samples=100)
+    assert find(replace(of_population(saturated=300), converted=source), "SNN606") == []
+    assert find(replace(of_population(saturated=300), converted=replace(source, error=0.31)), "SNN606")
+
+
+def test_outputs_that_never_decide_are_all_samples_where_one_may_be_left() -> None:
+    silent = of_port(agreements=(agreement(undecided=100),))
+    (found,) = [d for d in check_comparison(silent, XYLO).diagnostics if "never decides" in d.message]
+    assert (found.measured_value, found.limit_value) == (100, 99)

@@ -52,6 +52,10 @@ def set_parameter(name: str, value: float, *, population: str = "h1") -> Network
     return edit("populations", population, **{name: values})
 
 
+def set_count(value: int) -> Network:
+    return edit("populations", "h1", max_count=np.full(5, value))
+
+
 def one_spike(network: Network) -> Network:
     """Let no neuron send more than one spike a step."""
     return replace(network, populations=tuple(replace(p, max_count=np.ones(p.size, int)) for p in network.populations))
@@ -312,7 +316,15 @@ def test_a_current_that_decays_before_its_input_comes_does_not_vanish() -> None:
 def test_any_positive_bias_wakes_a_neuron() -> None:
     network = with_weights("in->h1", lambda weights: np.where(np.arange(5) == 1, 0.0, weights))
     assert find(network, "SNN105")
-    assert find(edit("populations", "h1", network, bias=np.full(5, 0.01)), "SNN105") == []
+    biased = edit("populations", "h1", network, bias=np.full(5, 0.01))
+    assert find(biased, "SNN105") == []
+    assert find(network, "SNN106")
+    assert find(biased, "SNN106") == []
+
+
+def test_neurons_that_send_nothing_are_no_error() -> None:
+    (found,) = find(set_count(0), "SNN404")
+    assert (found.severity, found.measured_value) == ("warning", 0)
 
 
 def test_parts_of_one_are_not_empty() -> None:
