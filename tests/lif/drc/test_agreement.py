@@ -1,14 +1,15 @@
 """The rules of agreement: each fires on its cases, says what its golden file says, and is silent at its limit."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from agreement_cases import AGREEMENT_CASES, XYLO, agreement, comparison, of_port
+from agreement_cases import AGREEMENT_CASES, XYLO, agreement, comparison, of_population, of_port
 from golden import require_golden
 
 from snnmap.lif.drc import RULES, check_comparison
-from snnmap.lif.program import Comparison
+from snnmap.lif.program import Comparison, SourceOutputs
 
 MESSAGES = Path(__file__).parent / "messages"
 
@@ -48,3 +49,22 @@ def test_a_readout_that_is_lost_on_drawn_inputs_asks_for_data(integers: bool, we
     (told,) = find(replace(of_port(spikes=1), drawn=True, integers=integers), "SNN603")
     assert told.startswith(weighs)
     assert "give calibration data" in told
+
+
+def test_rates_of_samples_at_half_the_difference_are_let_be() -> None:
+    at = of_population(lowest_rate=math.sqrt(0.8), highest_rate=math.sqrt(1.25))
+    assert find(replace(at, drawn=True), "SNN601") == []
+    for beyond in ({"lowest_rate": 0.89}, {"highest_rate": 1.13}):
+        assert find(replace(of_population(**beyond), drawn=True), "SNN601")
+
+
+def test_a_conversion_at_its_limit_may_saturate() -> None:
+    source = SourceOutputs(what="torch", error=0.3, agreeing=100, n_samples=100)
+    assert find(replace(of_population(saturated=300), converted=source), "SNN606") == []
+    assert find(replace(of_population(saturated=300), converted=replace(source, error=0.31)), "SNN606")
+
+
+def test_outputs_that_never_decide_are_all_samples_where_one_may_be_left() -> None:
+    silent = of_port(agreements=(agreement(undecided=100),))
+    (found,) = [d for d in check_comparison(silent, XYLO).diagnostics if "never decides" in d.message]
+    assert (found.measured_value, found.limit_value) == (100, 99)

@@ -24,6 +24,7 @@ from rule_cases import (
     make_population,
     make_projection,
     residual,
+    set_first,
     with_weights,
 )
 
@@ -49,6 +50,10 @@ def set_parameter(name: str, value: float, *, population: str = "h1") -> Network
     values = getattr(CLEAN.population(population), name).copy()
     values[..., 1] = value
     return edit("populations", population, **{name: values})
+
+
+def set_count(value: int) -> Network:
+    return edit("populations", "h1", max_count=np.full(5, value))
 
 
 def one_spike(network: Network) -> Network:
@@ -306,6 +311,29 @@ def test_scattered_thresholds_that_are_never_reached_are_one_finding() -> None:
 
 def test_a_current_that_decays_before_its_input_comes_does_not_vanish() -> None:
     assert find(edit("populations", "h1", alpha=np.zeros((1, 5))), "SNN502", load_chip("generic-1024-factor")) == []
+
+
+def test_any_positive_bias_wakes_a_neuron() -> None:
+    network = with_weights("in->h1", lambda weights: np.where(np.arange(5) == 1, 0.0, weights))
+    assert find(network, "SNN105")
+    biased = edit("populations", "h1", network, bias=np.full(5, 0.01))
+    assert find(biased, "SNN105") == []
+    assert find(network, "SNN106")
+    assert find(biased, "SNN106") == []
+
+
+def test_neurons_that_send_nothing_are_no_error() -> None:
+    (found,) = find(set_count(0), "SNN404")
+    assert (found.severity, found.measured_value) == ("warning", 0)
+
+
+def test_parts_of_one_are_not_empty() -> None:
+    assert find(chain(1, 1, 1, 1), "SNN110") == []
+
+
+@pytest.mark.parametrize(("value", "told"), [(1e30, 0), (1.01e30, 1), (-1e30, 0), (-np.inf, 1)])
+def test_the_largest_weight_is_no_wild_one(value: float, told: int) -> None:
+    assert len(find(with_weights("h1->h2", set_first(value)), "SNN501")) == told
 
 
 def test_the_article_fits() -> None:
