@@ -85,6 +85,23 @@ def test_a_waived_finding_passes_and_a_new_one_fails(repository: Path, run: Run)
     assert "LIF(size" in MODEL.splitlines()[place["region"]["startLine"] - 1]
 
 
+def test_a_finding_is_fixed_on_request(repository: Path, run: Run) -> None:
+    project, _, _ = PROJECT.partition("[[tool.snnmap.waivers]]")
+    (repository / "pyproject.toml").write_text(project)
+    assert run("check", "model.py:make").code == 1
+    fixed = run("check", "model.py:make", "--fix")
+    told = fixed.out + fixed.err
+    assert fixed.code == 0
+    assert "drop-neurons (exact): neurons that change nothing are gone: 1 of 8 of '1'; 0 of " in told
+    (written,) = repository.glob("*.fixed.json")
+    checked = run("check", written.name, "--format", "sarif", "-o", "fixed.sarif")
+    assert checked.code == 0
+    log = json.loads((repository / "fixed.sarif").read_text())
+    require_valid(log, find_schema(SARIF))
+    assert log["runs"][0]["results"] == []
+    assert (repository / "model.py").read_text() == MODEL
+
+
 def test_the_hook_runs_as_pre_commit_runs_it(repository: Path) -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     require_valid(hooks, find_schema(f"{STORE}/pre-commit-hooks.json"))
