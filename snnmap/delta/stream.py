@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from snnmap.core.errors import InputError
-from snnmap.delta.plan import LEAVES, Plan
+from snnmap.delta.plan import Plan
+from snnmap.frontends.torch.own_layers import list_own_layers
 from snnmap.nn.delta.counts import LayerCount
 from snnmap.nn.delta.inference import DeltaNetwork
 from snnmap.nn.tracing import refuse_hooks, trace_module
@@ -56,7 +57,7 @@ class DeltaStream:
         self._require_options(example_frame)
         _require_model(model)
         owner = nn.Sequential(_copy_without_hooks(model)).eval().to(self.dtype)
-        graph = trace_module(owner, LEAVES)
+        graph = trace_module(owner, list_own_layers())
         self._plan = Plan(fx.GraphModule(owner, graph), example_frame.to(self.dtype))
         self.dense_nodes = tuple(self._plan.dense)
         self.reset()
