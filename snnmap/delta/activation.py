@@ -70,7 +70,7 @@ class Activation:
     def _normalise(self, epsilon: float, scale: Array, bias: Array, mean: Array, variance: Array) -> bool:
         if not self.is_empty or not self.keeps_channels:
             return False
-        factor = scale / np.sqrt(variance + variance.dtype.type(epsilon))
+        factor = scale * (1 / np.sqrt(variance + variance.dtype.type(epsilon)))
         self.tables[0, : self.n_channels] = factor
         self.tables[1, : self.n_channels] = bias - mean * factor
         self.is_empty = False

@@ -132,6 +132,12 @@ class GraphBuilder:
         self.nodes.append(node)
         return node.name
 
+    def forget(self, n_kept: int) -> None:
+        """Take back the nodes behind the first ones, whose names are free again."""
+        for node in self.nodes[n_kept:]:
+            del self.types[node.name]
+        del self.nodes[n_kept:]
+
     def refuse(self, name: str, operator: str, where: str, error: UnreadableError) -> None:
         """Note a part of the model that cannot be read."""
         self.problems.append(Unreadable(name=name, operator=operator, where=where, error=error))

@@ -227,6 +227,55 @@ def test_functions_methods_and_operations_in_place() -> None:
     assert stream.dense_nodes == ("mul",)
 
 
+def test_functions_that_a_layer_does_too_skip_as_it_does() -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.around, self.halves = nn.Conv2d(2, 4, 3, padding_mode="circular"), nn.AdaptiveAvgPool2d(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = nn.functional.max_pool2d(self.around(x).clamp(min=0.0), 2, 1).clone()
+            return self.halves(y.relu_()).view(1, -1)
+
+    torch.manual_seed(0)
+    assert require_equal(Pooled().double().eval(), draw_stream(2, 7, 7)).dense_nodes == ()
+
+
+def test_calls_see_neither_copies_nor_constants_changed_in_place() -> None:
+    class Changed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.start = nn.Parameter(torch.randn(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = x.clone().relu_()
+            total = self.start * x.size(0)
+            top, places = (y - x + total.add_(y[0])).sort(1)
+            return top * places
+
+    stream = require_equal(Changed().double(), draw_stream(3, rate=0.5), refresh_every=3)
+    assert stream.dense_nodes[-4:] == ("sort", "getitem_1", "getitem_2", "mul_1")
+
+
+def test_a_dropout_that_drops_in_evaluation_is_run() -> None:
+    class Dropped(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.dropout(x, 1.0)
+
+    stream = DeltaStream(Dropped(), torch.ones(1, 3))
+    assert stream.dense_nodes == ("dropout",)
+    assert not stream.step(torch.ones(1, 3)).any()
+
+
+@pytest.mark.parametrize("give", [lambda x: x, lambda x: x.argmax(1), lambda x: x.sum()])
+def test_the_output_may_be_the_frame_or_none(give: Callable[[Tensor], Tensor]) -> None:
+    class Given(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return give(x)
+
+    require_equal(Given(), draw_stream(3, rate=0.5))
+
+
 def test_inserted_delta_layers_skip() -> None:
     torch.manual_seed(0)
     base = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))

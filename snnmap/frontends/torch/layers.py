@@ -195,7 +195,7 @@ def _find_padding(module: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _find_rank(module: Any, value: Value) -> int:
-    """Return how many dimensions a pool slides over; samples with one fewer are refused, which torch pools as one without a batch."""
+    """Return how many dimensions a pool slides over; samples of one fewer, which torch takes as one sample, are refused."""
     rank = next(int(cls.__name__[-2]) for cls in type(module).__mro__ if cls.__module__.startswith("torch.nn."))
     if len(value.shape) != rank + 1:
         raise UnreadableError(

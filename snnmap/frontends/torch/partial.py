@@ -95,16 +95,17 @@ class _PartialReader(TorchReader):
         """Read a call as at most one node of the operations that are wanted, or give None."""
         if call.operator in MOVING or call.operator in LINEAR or find_layer(self.modules.get(call.name)) is add_probed_module:
             return None  # which takes many runs to read
-        n_before = len(self.builder.nodes)
+        n_before, result = len(self.builder.nodes), self._results[call.node]
         try:
             found = self._read_call(call, read, arguments, keywords)
         except Exception:  # whatever a call has that its reader does not expect
-            return None
+            found = None
         added = self.builder.nodes[n_before:]
         is_wanted = len(added) <= 1 and all(isinstance(node.operation, self._operations) for node in added)
-        result = self._results[call.node]
-        is_same = isinstance(found, Value) and self._is_sample(result) and found.shape == tuple(result.shape[1:])
-        return found if is_wanted and is_same else None
+        if is_wanted and isinstance(found, Value) and self._is_sample(result) and found.shape == tuple(result.shape[1:]):
+            return found
+        self.builder.forget(n_before)
+        return None
 
     def _add_opaque(self, call: Call, sources: list[fx.Node]) -> Value:
         result = self._results[call.node]
