@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from snnmap.core.errors import FrontendError, InputError
@@ -22,7 +21,7 @@ from snnmap.delta.layers import (
     make_tally,
 )
 from snnmap.delta.signal import Intake, Signal
-from snnmap.frontends.torch.partial import read_partly
+from snnmap.frontends.torch.partial import read_partly, record_results
 from snnmap.graph.graph import Node
 from snnmap.graph.operations.arithmetic import Add
 from snnmap.graph.operations.conv import Conv
@@ -211,39 +210,23 @@ class Plan:
             tally.count_dense()
 
 
-class _Recorder(fx.Interpreter):
-    """Runs a graph and keeps each node's result before the next node can change it in place."""
-
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
-        self.results: dict[fx.Node, Any] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        """Run and keep a node."""
-        result = super().run_node(n)
-        self.results[n] = result.clone() if isinstance(result, Tensor) and n.op != "get_attr" else result
-        return result
-
-
 def _run_example(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, Any]:
     """Return what each node of a model of one input and one output gives for a frame."""
     output = _find_output(module)
-    recorder = _Recorder(module)
     try:
-        with torch.no_grad():
-            recorder.run(example.clone())
+        results = record_results(module, example)
     except RuntimeError as error:
         fix = "give a frame (1, ...) that model(frame) takes"
         raise FrontendError.from_failure("the model cannot run the example", error, where="DeltaStream", fix=fix) from error
-    if not isinstance(recorder.results[output], Tensor):
+    if not isinstance(results[output], Tensor):
         raise InputError(
             "a stream gives one tensor a frame",
             where="DeltaStream",
-            measured=type(recorder.results[output]).__name__,
+            measured=type(results[output]).__name__,
             limit="a tensor",
             fix="wrap the model so that its forward gives one",
         )
-    return recorder.results
+    return results
 
 
 def _find_output(module: fx.GraphModule) -> fx.Node:

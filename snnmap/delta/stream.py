@@ -24,8 +24,9 @@ class DeltaStream:
     torch. At every step the output is ``model(frame)``, but for rounding.
 
     These skip: Linear (of ``(features,)`` a frame), Conv1d and Conv2d of zero padding, and their masked kinds; BatchNorm1d and
-    2d, ReLU, the package's quantisers, Identity, Dropout, flattening, sums of two signals, average and maximum pooling, adaptive
-    average pooling to one position. Every other node of the graph runs densely at every step, and its changes are found by
+    2d, ReLU, the package's quantisers, Identity, Dropout, flattening, sums of two signals, maximum pooling, average pooling that
+    divides by what a window holds, adaptive average pooling to windows of one size; and torch's functions that do what one of
+    these does, but for linear and convolutions. Every other call runs densely at every step, and its changes are found by
     comparison: :attr:`dense_nodes`. A layer whose weights are mostly 0, or in groups, keeps lists of those that are not 0. Where
     most of a large convolution's input changes in a step, torch computes its pre-activations anew in that step.
 
@@ -42,10 +43,10 @@ class DeltaStream:
         refresh_every: steps after which a dense pass in torch sets all states anew; None never does.
 
     Attributes:
-        dense_nodes: names of the graph's nodes that skip nothing.
+        dense_nodes: names of the calls that skip nothing: paths of modules, or what torch.fx calls a function's call.
 
     Raises:
-        FrontendError: the model's forward cannot be followed.
+        FrontendError: the model's forward cannot be followed, or its output depends on no frame.
         InputError: frames of a batch, a forward of several arguments or results, another dtype, or ``refresh_every`` below 1.
     """
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
 from snnmap.frontends.torch.call import Call, Value, call_node
@@ -14,7 +15,7 @@ from snnmap.frontends.torch.shapes import is_shape_query
 from snnmap.graph import LayerGraph, Operation
 from snnmap.graph.operations.opaque import Opaque
 
-__all__ = ["TorchCall", "read_partly"]
+__all__ = ["TorchCall", "read_partly", "record_results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,21 @@ class TorchCall:
     run: Callable[[Callable[[str], Any]], Any]
 
 
+def record_results(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, Any]:
+    """Run a traced module of one input and return what each node gives, before another changes it in place."""
+    results: dict[fx.Node, Any] = {}
+
+    class Recorder(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            found = super().run_node(n)
+            results[n] = found.clone() if isinstance(found, Tensor) and n.op != "get_attr" else found
+            return found
+
+    with torch.no_grad():
+        Recorder(module).run(example.clone())
+    return results
+
+
 def read_partly(
     module: fx.GraphModule, results: Mapping[fx.Node, Any], operations: tuple[type[Operation], ...]
 ) -> tuple[LayerGraph, dict[str, TorchCall]]:
@@ -39,7 +55,7 @@ def read_partly(
 
     Args:
         module: traced, in evaluation, of one input.
-        results: what each node gives for an example, the input's being ``(1, ...)``.
+        results: of :func:`record_results`, the input's being ``(1, ...)``.
         operations: to read, where a call is nothing but one of them. Every other call is an ``Opaque``; where it gives no
             ``(1, ...)`` of the input's type, but a tuple, say, its type is ``object``. What depends on no input is no node.
 
@@ -65,10 +81,8 @@ class _PartialReader(TorchReader):
         """Values of the graph, by the nodes that depend on the input."""
 
     def _find_outputs(self, node: fx.Node) -> list[str]:
-        found = node.args[0]
-        if isinstance(found, fx.Node) and found in self._names:
-            return [self._names[found]]
-        return super()._find_outputs(node)
+        found: Any = node.args[0]  # which may be no sample
+        return [self._names[found]] if found in self._names else super()._find_outputs(node)
 
     def _read_node(self, node: fx.Node) -> Any:
         result = self._results[node]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from snnmap.core.errors import NetworkError
-from snnmap.frontends.torch.partial import read_partly
+from snnmap.frontends.torch.partial import read_partly, record_results
 from snnmap.graph import LayerGraph, format_graph, format_mermaid, parse_graph, run_graph
 from snnmap.graph.operations.activations import Relu
 from snnmap.graph.operations.conv import Conv
@@ -53,17 +53,7 @@ output view
 
 def read(module: nn.Module, example: Tensor) -> tuple[LayerGraph, Any]:
     traced = fx.GraphModule(module, trace_module(module, ()))
-    results: dict[fx.Node, Any] = {}
-
-    class Recorder(fx.Interpreter):
-        def run_node(self, n: fx.Node) -> Any:
-            found = super().run_node(n)
-            results[n] = found.clone() if isinstance(found, Tensor) else found
-            return found
-
-    with torch.no_grad():
-        Recorder(traced).run(example.clone())
-    return read_partly(traced, results, (Conv, Relu, Reshape))
+    return read_partly(traced, record_results(traced, example), (Conv, Relu, Reshape))
 
 
 def test_each_call_is_one_node_and_what_is_not_wanted_is_opaque() -> None:
