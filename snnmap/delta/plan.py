@@ -159,7 +159,7 @@ class Plan:
         if isinstance(node.operation, Add):
             is_sum = len(sources) == 2 and sources[0].shape == sources[1].shape
             is_sum = is_sum and sources[0].stored == sources[1].stored == self._graph.types[node.name].shape
-            return partial(follow_by_sum, *sources) if is_sum else None
+            return partial(follow_by_sum, sources[0], sources[1]) if is_sum else None
         if not isinstance(node.operation, Gemm) and not (sources and sources[0].keeps_channels):
             return None
         match node.operation:

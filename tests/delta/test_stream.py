@@ -87,7 +87,7 @@ def make_dyadic(model: nn.Module) -> nn.Module:
 def require_equal(model: nn.Module, frames: list[Tensor], *, atol: float = 1e-10, **options: Any) -> DeltaStream:
     stream = DeltaStream(model, frames[0], **options)
     for frame in frames:
-        found, expected = stream.step(frame), model(frame)
+        expected, found = model(frame), stream.step(frame)
         assert found.shape == expected.shape
         torch.testing.assert_close(found, expected, rtol=0.0, atol=atol)
     return stream

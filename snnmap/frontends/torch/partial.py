@@ -137,16 +137,17 @@ class _PartialReader(TorchReader):
             def find(one: fx.Node) -> Any:
                 return fetch(names[one]) if one in names else _protect(one, constants[one])
 
-            arguments, keywords = (fx.map_arg(part, find) for part in (node.args, node.kwargs))
+            arguments: Any = fx.map_arg(node.args, find)
+            keywords: Any = fx.map_arg(node.kwargs, find)
             return call_node(node, arguments, keywords) if module is None else module(*arguments, **keywords)
 
         return TorchCall(call.name, module, run)
 
     def _is_sample(self, result: Any) -> bool:
         """Say whether a result is one sample's values, ``(1, ...)``, of the example's type."""
-        if not isinstance(result, Tensor) or result.ndim == 0 or result.shape[0] != 1 or not result.numel():
+        if not isinstance(result, Tensor) or result.ndim == 0 or result.dtype != self._dtype:
             return False
-        return result.dtype == self._dtype
+        return result.shape[0] == 1 and result.numel() > 0
 
 
 def _asks_for_shape(call: Call, arguments: Any) -> bool:

@@ -12,7 +12,7 @@ from snnmap.frontends.torch.partial import read_partly, record_results
 from snnmap.graph import LayerGraph, format_graph, format_mermaid, parse_graph, run_graph
 from snnmap.graph.operations.activations import Relu
 from snnmap.graph.operations.conv import Conv
-from snnmap.graph.operations.movement import Reshape
+from snnmap.graph.operations.movement import Pad, Reshape
 from snnmap.nn.tracing import trace_module
 
 
@@ -53,7 +53,7 @@ output view
 
 def read(module: nn.Module, example: Tensor) -> tuple[LayerGraph, Any]:
     traced = fx.GraphModule(module, trace_module(module, ()))
-    return read_partly(traced, record_results(traced, example), (Conv, Relu, Reshape))
+    return read_partly(traced, record_results(traced, example), (Conv, Pad, Relu, Reshape))
 
 
 def test_each_call_is_one_node_and_what_is_not_wanted_is_opaque() -> None:
