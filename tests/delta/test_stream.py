@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from snnmap.delta import DeltaStream, kernels, layers
 from snnmap.nn import (
     DeltaCounter,
+    EventLinear,
     FixedPoint,
     QuantisedReLU,
     SigmaDeltaQuantiser,
@@ -23,6 +24,7 @@ from snnmap.nn import (
     mask_layers,
     run_frames,
 )
+from snnmap.nn.delta import DeltaSynapse
 
 
 class Residual(nn.Module):
@@ -274,6 +276,18 @@ def test_the_output_may_be_the_frame_or_none(give: Callable[[Tensor], Tensor]) -
             return give(x)
 
     require_equal(Given(), draw_stream(3, rate=0.5))
+
+
+def test_event_layers_skip_and_layers_in_delta_inference_run_as_they_do() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(EventLinear(5, 4), nn.ReLU(), DeltaSynapse(nn.Linear(4, 3))).double().eval()
+    plain = nn.Sequential(*model[:2], model[2].layer)
+    frames = draw_stream(5, rate=0.5)
+    stream = DeltaStream(model, frames[0])
+    for frame in frames:
+        torch.testing.assert_close(stream.step(frame), plain(frame).detach(), rtol=0.0, atol=1e-10)
+    assert stream.dense_nodes == ("2",)
+    assert [count.name for count in stream.counts()] == ["0"]
 
 
 def test_inserted_delta_layers_skip() -> None:
