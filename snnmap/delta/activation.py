@@ -1,27 +1,22 @@
 """Activations, normalisation and quantisers as the three steps that the kernels know, applied in one go after a layer."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, fx, nn
 
 from snnmap.delta.kernels import LANE_BYTES
 from snnmap.delta.signal import Array, allocate
-from snnmap.nn.delta.quantisers import FixedPoint, StepQuantiser
-from snnmap.nn.delta.sigma_delta import SigmaDeltaQuantiser
-from snnmap.nn.quantised import QuantisedReLU
+from snnmap.graph import LayerGraph
+from snnmap.graph.graph import Node
+from snnmap.graph.operations.activations import Relu
+from snnmap.graph.operations.normalization import BatchNormalization
+from snnmap.graph.operations.quantisation import Levels
 
-__all__ = ["QUANTISERS", "Activation", "is_kind", "is_silent"]
+__all__ = ["ACTIVATIONS", "Activation"]
 
-QUANTISERS = (QuantisedReLU, StepQuantiser, FixedPoint, SigmaDeltaQuantiser)
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-_SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
-_RELUS: tuple[object, ...] = (torch.relu, nn.functional.relu, "relu", "relu_")
+ACTIVATIONS = (Relu, BatchNormalization, Levels)
 
 
 @dataclass(slots=True)
@@ -54,51 +49,37 @@ class Activation:
         """The four arguments, in the order in which the kernels take them."""
         return int(self.rounds), self.n_channels, self.tables, self.limits
 
-    def take(self, node: fx.Node, owner: nn.Module, n_axes: int) -> bool:
-        """Take up the node that comes next, of ``n_axes`` with the batch; give False, unchanged, where it cannot be."""
-        module = owner.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if is_silent(module):
-            return True
-        if is_kind(module, nn.ReLU) or (module is None and node.target in _RELUS):
-            self._rectify()
-            return True
-        if is_kind(module, *_BATCH_NORMS):
-            return self._normalise(module)
-        return is_kind(module, *QUANTISERS) and self._round(module, n_axes)
+    def take(self, node: Node, graph: LayerGraph) -> bool:
+        """Take up the node that comes next; give False, unchanged, where it cannot be."""
+        constants = [graph.constants[name] for name in node.inputs[1:] if name in graph.constants]
+        match node.operation:
+            case Relu():
+                self._rectify()
+                return True
+            case BatchNormalization(epsilon=epsilon):
+                return self._normalise(epsilon, *constants)
+            case Levels():
+                return self._round(node.operation, *constants)
+        return False
 
     def _rectify(self) -> None:
         lowest = 2 if self.rounds else 0
         self.limits[lowest] = max(self.limits[lowest], 0.0)
         self.is_empty = False
 
-    def _normalise(self, module: Any) -> bool:
-        if not self.is_empty or not self.keeps_channels or module.running_mean is None:
+    def _normalise(self, epsilon: float, scale: Array, bias: Array, mean: Array, variance: Array) -> bool:
+        if not self.is_empty or not self.keeps_channels:
             return False
-        factor = (module.running_var + module.eps).rsqrt()
-        factor = factor if module.weight is None else factor * module.weight
-        shift = -module.running_mean * factor
-        shift = shift if module.bias is None else shift + module.bias
-        self.tables[0, : self.n_channels] = factor.detach().numpy()
-        self.tables[1, : self.n_channels] = shift.detach().numpy()
+        factor = scale * (1 / np.sqrt(variance + variance.dtype.type(epsilon)))
+        self.tables[0, : self.n_channels] = factor
+        self.tables[1, : self.n_channels] = bias - mean * factor
         self.is_empty = False
         return True
 
-    def _round(self, module: Any, n_axes: int) -> bool:
-        by_channel = getattr(module, "n_channels", None) is not None
-        if self.rounds or (by_channel and (not self.keeps_channels or module.channel_axis not in (1, 1 - n_axes))):
+    def _round(self, levels: Levels, steps: Array) -> bool:
+        if self.rounds or (steps.size > 1 and not (self.keeps_channels and levels.axis == 1)):
             return False
-        self.tables[2, : self.n_channels] = torch.as_tensor(module.step).detach().numpy()
-        self.limits[1:] = 0.0 if getattr(module, "rounding", "round") == "floor" else 0.5, *module.level_bounds
+        self.tables[2, : self.n_channels] = steps
+        self.limits[1:] = 0.0 if levels.rounding == "floor" else 0.5, levels.bottom, levels.top
         self.rounds, self.is_empty = True, False
         return True
-
-
-def is_kind(module: nn.Module | None, *kinds: type[nn.Module]) -> bool:
-    """Say whether a module computes what one of the classes does: a subclass may have another forward."""
-    forward: Callable[..., Tensor] | None = getattr(type(module), "forward", None)
-    return any(isinstance(module, kind) and forward is kind.forward for kind in kinds)
-
-
-def is_silent(module: nn.Module | None) -> bool:
-    """Say whether a module in evaluation gives what it gets."""
-    return is_kind(module, *_SILENT)

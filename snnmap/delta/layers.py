@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from snnmap.delta.activation import Activation
 from snnmap.delta.kernels import follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
 from snnmap.delta.signal import Array, Signal, allocate, flatten_last
+from snnmap.graph.operations.conv import Conv
+from snnmap.graph.operations.gemm import Gemm
+from snnmap.graph.operations.pooling import AveragePool, MaxPool
+from snnmap.graph.windows import Windows
 from snnmap.nn.delta.counts import LayerCount, count_fan_out
 from snnmap.nn.delta.inference import SynapticLayer, effective_weight
 
@@ -110,19 +113,30 @@ def make_tally(path: str, layer: SynapticLayer, source: Signal, n_outputs: int) 
     return Tally(path, source, fan_out, int(fan_outs[1].sum()), n_outputs)
 
 
-def follow_by_synapses(layer: SynapticLayer, source: Signal, tally: Tally, activation: Activation, out: Signal) -> Follower:
-    """Make a layer of weights follow; ``out`` is what follows it, after the activation."""
+def follow_by_synapses(
+    layer: Gemm | Conv,
+    weight: Array,
+    source: Signal,
+    tally: Tally,
+    run_dense: Callable[[Tensor], Tensor],
+    activation: Activation,
+    out: Signal,
+) -> Follower:
+    """Make a layer of weights follow; ``out`` is what follows it, after the activation, and ``run_dense`` the layer in torch."""
     dtype, n_inputs = source.values.dtype, source.values.size
     n_channels, row_width = activation.n_channels, activation.tables.shape[1]
     n_positions = tally.n_outputs // n_channels
-    geometry = _layer_geometry(layer, source, out)
+    if isinstance(layer, Gemm):
+        geometry = _make_geometry((n_inputs,), (), Windows((1,), (), (), ()))
+    else:
+        geometry = _make_geometry(source.stored, out.stored[1:], layer.windows())
     ways = (*_list_reach(geometry[[1, 3, 5, 7, 9, 11]]), *_list_reach(geometry[[2, 4, 6, 8, 10, 12]]))
-    weights = _weight_rows(layer, source, geometry, row_width)
+    weights = _weight_rows(layer, torch.tensor(weight), source, geometry, row_width)
     total = allocate(n_positions * row_width, dtype)
     counted = (source.changed, tally.fan_out, tally.totals)
     sums = (total, allocate(n_inputs, dtype), np.zeros(n_positions, np.bool_))
     settling = (sums, allocate(row_width, dtype), activation.constants, out.changed)
-    is_near = isinstance(layer, nn.Linear) or weights[0].nbytes <= NEAR_BYTES
+    is_near = isinstance(layer, Gemm) or weights[0].nbytes <= NEAR_BYTES
     max_events = n_inputs if is_near else MAX_CHANGED * n_inputs
 
     def load(output: Tensor) -> None:
@@ -133,7 +147,7 @@ def follow_by_synapses(layer: SynapticLayer, source: Signal, tally: Tally, activ
         if source.count[0] <= max_events:
             follow_synapses(*counted, geometry, ways, weights, *settling)
         else:
-            load(layer(source.borrow()))
+            load(run_dense(source.borrow()))
             settle_all(*counted, *settling)
 
     return Follower(run, load)
@@ -162,29 +176,29 @@ def follow_by_mean(source: Signal, activation: Activation, out: Signal) -> Follo
     return Follower(partial(follow_mean, *arguments, activation.constants, out.changed), load)
 
 
-def follow_by_pool(layer: Any, source: Signal, activation: Activation, out: Signal) -> Follower:
-    """Make a maximum or average pooling layer follow."""
-    n_axes = len(source.shape) - 1
-    kernel, stride, padding, dilation = (
-        _repeat(value, n_axes) for value in (layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1))
-    )
-    geometry = _make_geometry(source.stored, out.stored[1:], kernel, stride, padding, dilation)
-    divisors = _count_window(layer, source) if isinstance(layer, nn.AvgPool1d | nn.AvgPool2d) else np.zeros(0)
+def follow_by_pool(pool: MaxPool | AveragePool, source: Signal, activation: Activation, out: Signal) -> Follower:
+    """Make maximum or average pooling follow."""
+    windows = pool.windows()
+    geometry = _make_geometry(source.stored, out.stored[1:], windows)
+    divisors = np.zeros(0)
+    if isinstance(pool, AveragePool):
+        divisors = windows.count_places(source.stored[1:], with_pads=bool(pool.count_include_pad)).flatten()
     arguments = (source.changed, geometry, divisors.astype(source.values.dtype), np.zeros(out.values.size, np.bool_))
     return Follower(partial(follow_pool, *arguments, activation.constants, out.changed))
 
 
-def _weight_rows(layer: SynapticLayer, source: Signal, geometry: Array, row_width: int) -> tuple[Array, Array, Array, Array]:
+def _weight_rows(
+    layer: Gemm | Conv, weight: Tensor, source: Signal, geometry: Array, row_width: int
+) -> tuple[Array, Array, Array, Array]:
     """Return a layer's weights as rows, ``(input channels * kernel places, row_width)``, or as lists, by what is faster."""
     dtype, nothing = source.values.dtype, np.zeros(0, np.int64)
-    weight = effective_weight(layer).detach()
-    if isinstance(layer, nn.Linear):
+    if isinstance(layer, Gemm):
         by_place = weight[:, torch.from_numpy(flatten_last(torch.arange(weight.shape[1]), source.stored))].unsqueeze(2)
     else:
         order_y, order_x = (torch.from_numpy(_order_places(*geometry[numbers])) for numbers in ([5, 7, 11], [6, 8, 12]))
         by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])[:, :, order_y][..., order_x].flatten(2)
     n_outputs, n_group_inputs, n_places = by_place.shape
-    n_groups = 1 if isinstance(layer, nn.Linear) else layer.groups
+    n_groups = 1 if isinstance(layer, Gemm) else layer.group
     if n_groups == 1 and int((weight != 0).sum()) >= MAX_SPARSE_DENSITY * weight.numel():
         rows = allocate(n_group_inputs * n_places * row_width, dtype)
         rows.reshape(n_group_inputs, n_places, row_width)[:, :, :n_outputs] = by_place.permute(1, 2, 0).numpy()
@@ -223,51 +237,12 @@ def _list_reach(axis: Array) -> tuple[Array, Array]:
     return np.array(starts, np.int64), np.array(runs, np.int64).reshape(-1, 3)
 
 
-def _layer_geometry(layer: SynapticLayer, source: Signal, out: Signal) -> Array:
-    if isinstance(layer, nn.Linear):
-        return _make_geometry((source.values.size,), (), (), (), (), ())
-    padding = _padding_before(layer)
-    return _make_geometry(source.stored, out.stored[1:], layer.kernel_size, layer.stride, padding, layer.dilation)
-
-
-def _padding_before(layer: nn.Conv1d | nn.Conv2d) -> tuple[int, ...]:
-    """Return how many zeros stand before the first position of each axis; torch has the odd one of ``same`` behind."""
-    if not isinstance(layer.padding, str):
-        return layer.padding
-    if layer.padding == "valid":
-        return (0,) * len(layer.kernel_size)
-    return tuple(step * (size - 1) // 2 for step, size in zip(layer.dilation, layer.kernel_size, strict=True))
-
-
-def _make_geometry(
-    stored: tuple[int, ...],
-    out_positions: tuple[int, ...],
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    dilation: tuple[int, ...],
-) -> Array:
+def _make_geometry(stored: tuple[int, ...], out_positions: tuple[int, ...], windows: Windows) -> Array:
     """Return the numbers that the kernels expect, of two axes: those that are missing come first."""
+    before = tuple(pad[0] for pad in windows.pads)
     numbers = [stored[0]]
-    for values, missing in ((stored[1:], 1), (out_positions, 1), (kernel, 1), (stride, 1), (padding, 0), (dilation, 1)):
+    for values, missing in (
+        (stored[1:], 1), (out_positions, 1), (windows.kernel, 1), (windows.strides, 1), (before, 0), (windows.dilations, 1)
+    ):  # fmt: skip
         numbers += [missing] * (2 - len(values)) + list(values)
     return np.array(numbers, np.int64)
-
-
-def _repeat(value: Any, n_axes: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,) * n_axes
-
-
-def _count_window(layer: Any, source: Signal) -> Array:
-    """Return what the sum over each output position's window is divided by, ``(positions,)``: torch's rules, asked by ones."""
-    n_axes = len(source.shape) - 1
-    ones = torch.ones(1, 1, *source.shape[1:], dtype=torch.float64)
-    means: Tensor = layer(ones)
-    kernel, stride, padding = (
-        (first,) * (2 - n_axes) + _repeat(value, n_axes)
-        for value, first in ((layer.kernel_size, 1), (layer.stride, 1), (layer.padding, 0))
-    )
-    plane = ones if n_axes == 2 else ones.unsqueeze(2)
-    sums = nn.functional.avg_pool2d(plane, kernel, stride, padding, ceil_mode=layer.ceil_mode, divisor_override=1)
-    divisors: Array = (sums.flatten() / means.flatten()).round().numpy()
-    return divisors

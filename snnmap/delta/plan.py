@@ -1,15 +1,15 @@
-"""A traced forward as signals and what follows their changes, node by node."""
+"""A layer graph as signals and what follows their changes, node by node."""
 
-import operator
+import math
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from snnmap.core.errors import FrontendError, InputError
-from snnmap.delta.activation import QUANTISERS, Activation, is_kind, is_silent
+from snnmap.delta.activation import ACTIVATIONS, Activation
 from snnmap.delta.layers import (
     Follower,
     Tally,
@@ -21,20 +21,21 @@ from snnmap.delta.layers import (
     make_tally,
 )
 from snnmap.delta.signal import Intake, Signal
-from snnmap.nn.delta.inference import SynapticLayer
+from snnmap.frontends.torch.partial import read_partly, record_results
+from snnmap.graph.graph import Node
+from snnmap.graph.operations.arithmetic import Add
+from snnmap.graph.operations.conv import Conv
+from snnmap.graph.operations.gemm import Gemm
+from snnmap.graph.operations.movement import Flatten, Reshape
+from snnmap.graph.operations.pooling import AveragePool, GlobalAveragePool, MaxPool
 from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear
+from snnmap.nn.event_linear import EventLinear
 
-__all__ = ["LEAVES", "Plan"]
+__all__ = ["Plan"]
 
-_LINEAR: tuple[type[nn.Module], ...] = (nn.Linear, MaskedLinear)
-_CONVOLUTIONS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, MaskedConv1d, MaskedConv2d)
-_LINES: tuple[type[nn.Module], ...] = (nn.Conv1d, MaskedConv1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d)
-_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d)
-_MEANS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
-_SUMS: tuple[object, ...] = (operator.add, operator.iadd, torch.add, "add", "add_")
-_FLATTENINGS: tuple[object, ...] = (torch.flatten, torch.reshape, "flatten", "view", "reshape")
-_SHAPES: tuple[object, ...] = ("size", "dim", "numel", getattr)
-LEAVES: tuple[type[nn.Module], ...] = (*QUANTISERS, *_LINEAR, *_CONVOLUTIONS)
+_FOLLOWED = (Conv, Gemm, MaxPool, AveragePool, GlobalAveragePool, Add, Flatten, Reshape, *ACTIVATIONS)
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, MaskedLinear, MaskedConv1d, MaskedConv2d, EventLinear)
+_FORWARDS: tuple[object, ...] = tuple(layer.forward for layer in _LAYERS)
 
 Make = Callable[[Activation, Signal], Follower]
 
@@ -49,46 +50,32 @@ class Plan:
     Attributes:
         input: the frame's signal.
         tallies: the work of the layers of weights.
-        dense: names of the nodes that skip nothing.
+        dense: names of the calls that skip nothing.
 
     Raises:
-        FrontendError: the model cannot run the example.
+        FrontendError: the model cannot run the example, or its output depends on no frame.
         InputError: the model does not take one tensor and give one.
     """
 
     def __init__(self, module: fx.GraphModule, example: Tensor) -> None:
         self.tallies: list[Tally] = []
         self.dense: list[str] = []
-        self._module = module
-        self._signals: dict[fx.Node, Signal] = {}
-        self._others: dict[fx.Node, Any] = {}  # results that are no frames
-        self._followers: dict[fx.Node, Follower] = {}
-        self._results: dict[fx.Node, Any] = {}
-        self._intakes: dict[fx.Node, Intake] = {}  # of signals that come from torch
-        self._input_node, self._output = self._find_ends()
-        self._record(example)
-        self.input = self._add_intake(self._input_node, example, "the frame")
-        absorbed: set[fx.Node] = set()
-        for node in module.graph.nodes:
-            if node not in absorbed and node.op not in ("placeholder", "output"):
+        self._graph, self._calls = read_partly(module, _run_example(module, example), _FOLLOWED)
+        (self._input_name,), (self._output_name,) = self._graph.inputs, self._graph.outputs
+        self._dtype = example.detach().numpy().dtype
+        self._signals: dict[str, Signal] = {}
+        self._others: dict[str, Any] = {}  # results that are no frames
+        self._followers: dict[str, Follower] = {}
+        self._intakes: dict[str, Intake] = {}  # of signals that come from torch
+        self._users: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in self._graph.nodes:
+            for name in dict.fromkeys(node.inputs):
+                self._users[name].append(node)
+        self.input = self._add_intake(self._input_name, "the frame")
+        absorbed: set[str] = set()
+        for node in self._graph.nodes:
+            if node.name not in absorbed:
                 absorbed.update(self._add(node))
-        self._results.clear()
-
-    def _record(self, example: Tensor) -> None:
-        try:
-            _Recorder(self._module, self._results.__setitem__).run(example.clone())
-        except RuntimeError as error:
-            fix = "give a frame (1, ...) that model(frame) takes"
-            raise FrontendError.from_failure("the model cannot run the example", error, where="DeltaStream", fix=fix) from error
-        output = self._results[self._output]
-        if not isinstance(output, Tensor):
-            raise InputError(
-                "a stream gives one tensor a frame",
-                where="DeltaStream",
-                measured=type(output).__name__,
-                limit="a tensor",
-                fix="wrap the model so that its forward gives one",
-            )
 
     def start(self, frame: Tensor) -> None:
         """Run a first frame densely and take over all states."""
@@ -104,162 +91,164 @@ class Plan:
 
     def follow(self, frame: Tensor) -> None:
         """Run a step."""
-        self._intakes[self._input_node].follow(frame)
+        self._intakes[self._input_name].follow(frame)
         for follower in self._followers.values():
             follower.run()
 
     def give_output(self) -> Tensor:
         """Return a copy of the output of now, ``(1, ...)``."""
-        output: Tensor = self._fetch(self._output)
-        return output.clone() if self._output in self._others else output
-
-    def _find_ends(self) -> tuple[fx.Node, fx.Node]:
-        nodes = self._module.graph.nodes
-        inputs = [node for node in nodes if node.op == "placeholder"]
-        (output,) = (node.args[0] for node in nodes if node.op == "output")
-        if len(inputs) != 1 or not isinstance(output, fx.Node):
-            raise InputError(
-                "a stream has one input and one output a frame",
-                where="DeltaStream",
-                measured=f"{len(inputs)} inputs, output {output}",
-                limit="one tensor each",
-                fix="wrap the model so that its forward takes one tensor and gives one",
-            )
-        return inputs[0], output
+        output: Tensor = self._fetch(self._output_name)
+        return output.clone() if self._output_name in self._others else output
 
     def _load_all(self, frame: Tensor) -> None:
-        def load(node: fx.Node, result: Any) -> None:
-            if node in self._signals:
-                self._signals[node].load(result)
-                if node in self._intakes:
-                    self._intakes[node].load(result)
-            elif node in self._others:
-                self._others[node] = result
-            if node in self._followers:
-                self._followers[node].load(result)
+        results: dict[str, Any] = {self._input_name: frame}
 
-        _Recorder(self._module, load).run(frame.clone())
+        def fetch(name: str) -> Any:
+            return results[name].clone() if isinstance(results[name], Tensor) else results[name]  # what takes it may change it
 
-    def _fetch(self, node: fx.Node) -> Any:
-        return self._signals[node].tensor() if node in self._signals else self._others[node]
+        self._load(self._input_name, frame)
+        for node in self._graph.nodes:
+            results[node.name] = self._calls[node.name].run(fetch)
+            self._load(node.name, results[node.name])
 
-    def _add(self, node: fx.Node) -> list[fx.Node]:
+    def _load(self, name: str, result: Any) -> None:
+        if name in self._signals:
+            self._signals[name].load(result)
+            if name in self._intakes:
+                self._intakes[name].load(result)
+        elif name in self._others:
+            self._others[name] = result
+        if name in self._followers:
+            self._followers[name].load(result)
+
+    def _fetch(self, name: str) -> Any:
+        return self._signals[name].tensor() if name in self._signals else self._others[name]
+
+    def _add(self, node: Node) -> list[str]:
         """Add a node; give the nodes after it that it takes up."""
-        result = self._results[node]
-        module = self._module.get_submodule(str(node.target)) if node.op == "call_module" else None
-        sources = [self._signals[value] for value in node.args if isinstance(value, fx.Node) and value in self._signals]
-        if sources and self._is_frame(result):
-            if _keeps_values(node, module, result):
-                self._signals[node] = sources[0].view(tuple(result.shape[1:]))
-                return []
-            stored = result.shape[1:] or (1,)
-            activation = Activation(stored[0], True, sources[0].values.dtype)
-            make = self._choose_follower(node, module, sources, result)
-            if make is not None:
-                return self._add_follower(node, activation, make, _make_signal(result))
-            activation = Activation(sources[0].stored[0], sources[0].keeps_channels, sources[0].values.dtype)
-            if len(node.all_input_nodes) == 1 and activation.take(node, self._module, result.ndim):
+        sources = [self._signals[name] for name in node.inputs if name in self._signals]
+        shape = self._graph.types[node.name].shape
+        if isinstance(node.operation, Flatten | Reshape) and len(shape) == 1:
+            self._signals[node.name] = sources[0].view(shape)
+            return []
+        make = self._choose_follower(node, sources)
+        if make is not None:
+            out = Signal.make(shape, self._dtype)
+            return self._add_follower(node, Activation(out.stored[0], True, self._dtype), make, out)
+        if isinstance(node.operation, ACTIVATIONS):
+            activation = Activation(sources[0].stored[0], sources[0].keeps_channels, self._dtype)
+            if activation.take(node, self._graph):
                 return self._add_follower(node, activation, partial(follow_by_map, sources[0]), sources[0].like())
-        self._add_dense(node, module, sources)
+        self._add_dense(node, sources)
         return []
 
-    def _add_follower(self, node: fx.Node, activation: Activation, make: Make, out: Signal) -> list[fx.Node]:
+    def _add_follower(self, node: Node, activation: Activation, make: Make, out: Signal) -> list[str]:
         """Let a node and the activations that alone use it follow together, into ``out``."""
-        absorbed = []
-        last = node
-        while len(last.users) == 1:
-            user = next(iter(last.users))
-            if user.all_input_nodes != [last] or not activation.take(user, self._module, len(out.shape) + 1):
+        names = [node.name]
+        while len(users := self._users[names[-1]]) == 1 and names[-1] != self._output_name:
+            if not activation.take(users[0], self._graph):
                 break
-            absorbed.append(user)
-            last = user
-        if all(user.op == "output" for user in last.users):
+            names.append(users[0].name)
+        if not users:
             out = out.without_list()
-        self._signals[last] = out
-        self._followers[node] = make(activation, out)
-        return absorbed
+        self._signals[names[-1]] = out
+        self._followers[node.name] = make(activation, out)
+        return names[1:]
 
-    def _choose_follower(self, node: fx.Node, module: Any, sources: list[Signal], result: Tensor) -> Make | None:
-        source = sources[0]
-        is_linear = is_kind(module, *_LINEAR) and len(source.shape) == 1
-        n_axes = 1 if is_kind(module, *_LINES) else 2
-        is_plane = source.keeps_channels and len(source.shape) == n_axes + 1  # else torch takes (1, height, width) for one frame
-        if is_linear or (is_plane and is_kind(module, *_CONVOLUTIONS) and module.padding_mode == "zeros"):
-            return partial(follow_by_synapses, module, source, self._add_tally(node, module, source))
-        if is_plane and is_kind(module, *_POOLS) and not getattr(module, "return_indices", False):
-            return partial(follow_by_pool, module, source)
-        if is_plane and is_kind(module, *_MEANS) and set(result.shape[2:]) == {1}:
-            return partial(follow_by_mean, source)
-        is_sum = node.op != "call_module" and node.target in _SUMS and len(sources) == len(node.args) == 2 and not node.kwargs
-        if is_sum and source.shape == sources[1].shape and source.stored == sources[1].stored == tuple(result.shape[1:]):
-            return partial(follow_by_sum, source, sources[1])
+    def _choose_follower(self, node: Node, sources: list[Signal]) -> Make | None:
+        if isinstance(node.operation, Add):
+            is_sum = len(sources) == 2 and sources[0].shape == sources[1].shape
+            is_sum = is_sum and sources[0].stored == sources[1].stored == self._graph.types[node.name].shape
+            return partial(follow_by_sum, sources[0], sources[1]) if is_sum else None
+        if not isinstance(node.operation, Gemm) and not (sources and sources[0].keeps_channels):
+            return None
+        match node.operation:
+            case Gemm() | Conv() if _is_layer(self._calls[node.name].module):
+                return self._follow_layer(node, node.operation, sources[0])
+            case MaxPool() | AveragePool() if len(node.operation.kernel_shape) <= 2:
+                return partial(follow_by_pool, node.operation, sources[0])
+            case GlobalAveragePool():
+                return partial(follow_by_mean, sources[0])
         return None
 
-    def _add_tally(self, node: fx.Node, layer: SynapticLayer, source: Signal) -> Tally:
-        path = str(node.target).partition(".")[2]
-        self.tallies.append(make_tally(path, layer, source, self._results[node][0].numel()))
+    def _follow_layer(self, node: Node, layer: Gemm | Conv, source: Signal) -> Make:
+        def run_dense(values: Tensor) -> Any:
+            return self._calls[node.name].run(lambda _: values)
+
+        weight = self._graph.constants[node.inputs[1]]
+        return partial(follow_by_synapses, layer, weight, source, self._add_tally(node, source), run_dense)
+
+    def _add_tally(self, node: Node, source: Signal) -> Tally:
+        call: Any = self._calls[node.name]
+        n_outputs = math.prod(self._graph.types[node.name].shape)
+        self.tallies.append(make_tally(_path(call.name), call.module, source, n_outputs))
         return self.tallies[-1]
 
-    def _add_dense(self, node: fx.Node, module: Any, sources: list[Signal]) -> None:
-        """Let torch run a node on its whole inputs at every step; what depends on no frame stays as it is."""
-        result = self._results[node]
-        self._others[node] = result
-        is_constant = all(value in self._others and value not in self._followers for value in node.all_input_nodes)
-        if is_constant or (node.target in _SHAPES and not isinstance(result, Tensor)):
-            return
-        is_counted = sources and is_kind(module, *_LINEAR, *_CONVOLUTIONS)
-        tally = self._add_tally(node, module, sources[0]) if is_counted else None
-        if self._is_frame(result):
-            del self._others[node]
-            self._add_intake(node, result, node.name)
-        self.dense.append(str(node.target).partition(".")[2] if module is not None else node.name)
-        self._followers[node] = Follower(partial(self._run_dense, node, tally))
+    def _add_dense(self, node: Node, sources: list[Signal]) -> None:
+        """Let torch run a node on its whole inputs at every step."""
+        call = self._calls[node.name]
+        tally = self._add_tally(node, sources[0]) if sources and _is_layer(call.module) else None
+        if self._graph.types[node.name].dtype == "object":
+            self._others[node.name] = None
+        else:
+            self._add_intake(node.name, node.tensor)
+        self.dense.append(call.name if call.module is None else _path(call.name))
+        self._followers[node.name] = Follower(partial(self._run_dense, node.name, tally))
 
-    def _add_intake(self, node: fx.Node, result: Tensor, name: str) -> Signal:
-        signal = self._signals[node] = _make_signal(result)
-        self._intakes[node] = Intake(signal, name)
+    def _add_intake(self, name: str, shown: str) -> Signal:
+        signal = self._signals[name] = Signal.make(self._graph.types[name].shape, self._dtype)
+        self._intakes[name] = Intake(signal, shown)
         return signal
 
-    def _run_dense(self, node: fx.Node, tally: Tally | None) -> None:
-        args, kwargs = (fx.map_arg(values, self._fetch) for values in (node.args, node.kwargs))
-        result = getattr(_Recorder(self._module), node.op)(node.target, args, kwargs)
-        if node in self._intakes:
-            self._intakes[node].follow(result)
+    def _run_dense(self, name: str, tally: Tally | None) -> None:
+        result = self._calls[name].run(self._fetch)
+        if name in self._intakes:
+            self._intakes[name].follow(result)
         else:
-            self._others[node] = result
+            self._others[name] = result
         if tally is not None:
             tally.count_dense()
 
-    def _is_frame(self, result: Any) -> bool:
-        """Say whether a result is one frame's values, ``(1, ...)``, of the stream's dtype."""
-        if not isinstance(result, Tensor) or not result.ndim or result.shape[0] != 1 or not result.numel():
-            return False
-        return torch.from_numpy(self.input.values).dtype == result.dtype
+
+def _run_example(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, Any]:
+    """Return what each node of a model of one input and one output gives for a frame."""
+    output = _find_output(module)
+    try:
+        results = record_results(module, example)
+    except RuntimeError as error:
+        fix = "give a frame (1, ...) that model(frame) takes"
+        raise FrontendError.from_failure("the model cannot run the example", error, where="DeltaStream", fix=fix) from error
+    if not isinstance(results[output], Tensor):
+        raise InputError(
+            "a stream gives one tensor a frame",
+            where="DeltaStream",
+            measured=type(results[output]).__name__,
+            limit="a tensor",
+            fix="wrap the model so that its forward gives one",
+        )
+    return results
 
 
-class _Recorder(fx.Interpreter):
-    """Runs a graph and shows each node's result before the next node can change it in place."""
-
-    def __init__(self, module: fx.GraphModule, show: Callable[[fx.Node, Any], None] | None = None) -> None:
-        super().__init__(module)
-        self._show = show
-
-    def run_node(self, n: fx.Node) -> Any:
-        """Run and show a node."""
-        result = super().run_node(n)
-        if self._show is not None:
-            self._show(n, result)
-        return result
-
-
-def _make_signal(result: Tensor) -> Signal:
-    return Signal.make(tuple(result.shape[1:]), cast(Any, result.detach().numpy().dtype))
+def _find_output(module: fx.GraphModule) -> fx.Node:
+    nodes = module.graph.nodes
+    n_inputs = sum(node.op == "placeholder" for node in nodes)
+    (output,) = (node.args[0] for node in nodes if node.op == "output")
+    if n_inputs != 1 or not isinstance(output, fx.Node):
+        raise InputError(
+            "a stream has one input and one output a frame",
+            where="DeltaStream",
+            measured=f"{n_inputs} inputs, output {output}",
+            limit="one tensor each",
+            fix="wrap the model so that its forward takes one tensor and gives one",
+        )
+    return output
 
 
-def _keeps_values(node: fx.Node, module: nn.Module | None, result: Tensor) -> bool:
-    """Say whether a node gives its first input's values, in torch's order, as they are or flattened."""
-    if node.target is nn.functional.dropout:
-        training = node.kwargs.get("training", node.args[2] if len(node.args) > 2 else True)
-        return training is False
-    flattens = is_kind(module, nn.Flatten) or (module is None and node.target in _FLATTENINGS)
-    return is_silent(module) or (flattens and result.ndim == 2)
+def _is_layer(module: nn.Module | None) -> bool:
+    """Say whether a module is a layer of weights whose forward is known: a subclass may have another."""
+    return isinstance(module, _LAYERS) and type(module).forward in _FORWARDS
+
+
+def _path(name: str) -> str:
+    """Return a module's path in the model, without that of the model in its owner."""
+    return name.partition(".")[2]

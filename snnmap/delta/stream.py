@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from snnmap.core.errors import InputError
-from snnmap.delta.plan import LEAVES, Plan
+from snnmap.delta.plan import Plan
+from snnmap.frontends.torch.own_layers import list_own_layers
 from snnmap.nn.delta.counts import LayerCount
 from snnmap.nn.delta.inference import DeltaNetwork
 from snnmap.nn.tracing import refuse_hooks, trace_module
@@ -23,8 +24,9 @@ class DeltaStream:
     torch. At every step the output is ``model(frame)``, but for rounding.
 
     These skip: Linear (of ``(features,)`` a frame), Conv1d and Conv2d of zero padding, and their masked kinds; BatchNorm1d and
-    2d, ReLU, the package's quantisers, Identity, Dropout, flattening, sums of two signals, average and maximum pooling, adaptive
-    average pooling to one position. Every other node of the graph runs densely at every step, and its changes are found by
+    2d, ReLU, the package's quantisers, Identity, Dropout, flattening, sums of two signals, maximum pooling, average pooling that
+    divides by what a window holds, adaptive average pooling to windows of one size; and torch's functions that do what one of
+    these does, but for linear and convolutions. Every other call runs densely at every step, and its changes are found by
     comparison: :attr:`dense_nodes`. A layer whose weights are mostly 0, or in groups, keeps lists of those that are not 0. Where
     most of a large convolution's input changes in a step, torch computes its pre-activations anew in that step.
 
@@ -41,10 +43,10 @@ class DeltaStream:
         refresh_every: steps after which a dense pass in torch sets all states anew; None never does.
 
     Attributes:
-        dense_nodes: names of the graph's nodes that skip nothing.
+        dense_nodes: names of the calls that skip nothing: paths of modules, or what torch.fx calls a function's call.
 
     Raises:
-        FrontendError: the model's forward cannot be followed.
+        FrontendError: the model's forward cannot be followed, or its output depends on no frame.
         InputError: frames of a batch, a forward of several arguments or results, another dtype, or ``refresh_every`` below 1.
     """
 
@@ -56,7 +58,7 @@ class DeltaStream:
         self._require_options(example_frame)
         _require_model(model)
         owner = nn.Sequential(_copy_without_hooks(model)).eval().to(self.dtype)
-        graph = trace_module(owner, LEAVES)
+        graph = trace_module(owner, list_own_layers())
         self._plan = Plan(fx.GraphModule(owner, graph), example_frame.to(self.dtype))
         self.dense_nodes = tuple(self._plan.dense)
         self.reset()

@@ -76,6 +76,11 @@ class GraphBuilder:
     Args:
         name: of the model.
         framework: what it is read from.
+
+    Attributes:
+        types: of what has a name.
+        problems: parts that cannot be read.
+        nodes: in order.
     """
 
     def __init__(self, name: str, framework: str) -> None:
@@ -86,7 +91,7 @@ class GraphBuilder:
         self._constants: dict[str, Array] = {}
         self._taken: dict[str, list[tuple[str, Array]]] = {}
         """Names that constants got, by the names that were wanted."""
-        self._nodes: list[Node] = []
+        self.nodes: list[Node] = []
 
     def add_input(self, name: str, shape: Shape, dtype: str = "float32") -> str:
         """Add an input of samples of a shape; gives its name."""
@@ -124,8 +129,14 @@ class GraphBuilder:
         except NetworkError:
             del self.types[node.name]
             raise
-        self._nodes.append(node)
+        self.nodes.append(node)
         return node.name
+
+    def forget(self, n_kept: int) -> None:
+        """Take back the nodes behind the first ones, whose names are free again."""
+        for node in self.nodes[n_kept:]:
+            del self.types[node.name]
+        del self.nodes[n_kept:]
 
     def refuse(self, name: str, operator: str, where: str, error: UnreadableError) -> None:
         """Note a part of the model that cannot be read."""
@@ -139,7 +150,7 @@ class GraphBuilder:
         """
         self.require_readable()
         needed, nodes = set(outputs), []
-        for node in reversed(self._nodes):
+        for node in reversed(self.nodes):
             if node.name in needed:
                 nodes.append(node)
                 needed |= set(node.inputs)

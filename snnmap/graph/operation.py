@@ -12,7 +12,9 @@ __all__ = ["Array", "OPERATIONS", "Operation", "Role", "Shape", "TensorType", "o
 
 Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
-Role = Literal["Conv", "MatMul", "Norm", "Add", "Mul", "Div", "Act", "Pool", "Shape", "Squeeze", "Unsqueeze", "Quantise", "Fused"]
+Role = Literal[
+    "Conv", "MatMul", "Norm", "Add", "Mul", "Div", "Act", "Pool", "Shape", "Squeeze", "Unsqueeze", "Quantise", "Fused", "Opaque"
+]
 """What an operation is to a mapper: sums and differences are ``Add``; ``Shape`` only moves values."""
 
 T = TypeVar("T", bound="Operation")

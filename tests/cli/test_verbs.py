@@ -305,14 +305,14 @@ def test_a_rule_is_explained_by_id_and_by_name(run: Run, rule: str) -> None:
 
 
 def test_all_rules_are_explained_at_once_in_any_case_and_as_json(run: Run) -> None:
-    assert run("explain", "ALL").out == "\n".join(explain_rule(rule) for rule in sorted(RULES))
+    assert run("explain", "ALL").out == "\n".join(explain_rule(rule) for rule in sorted(EVERY_RULE))
     assert run("explain", "snn205").out == run("explain", "Fan-Out-Exceeded").out == explain_rule("SNN205")
     every = json.loads(run("explain", "all", "--format", "json").out)
-    assert [entry["id"] for entry in every] == sorted(RULES)
+    assert [entry["id"] for entry in every] == sorted(EVERY_RULE)
     (one,) = json.loads(run("explain", "snn205", "--format", "json").out)
-    assert one == every[sorted(RULES).index("SNN205")]
+    assert one == every[sorted(EVERY_RULE).index("SNN205")]
     assert one["bad_code"] in explain_rule("SNN205").replace("\n    ", "\n")
-    assert all(text for entry in every for text in entry.values())
+    assert all(text for entry in every if entry["id"] in RULES for text in entry.values())
 
 
 def test_the_list_of_chips_gives_their_shapes(run: Run) -> None:

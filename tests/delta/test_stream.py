@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from snnmap.delta import DeltaStream, kernels, layers
 from snnmap.nn import (
     DeltaCounter,
+    EventLinear,
     FixedPoint,
     QuantisedReLU,
     SigmaDeltaQuantiser,
@@ -23,6 +24,7 @@ from snnmap.nn import (
     mask_layers,
     run_frames,
 )
+from snnmap.nn.delta import DeltaSynapse
 
 
 class Residual(nn.Module):
@@ -87,7 +89,7 @@ def make_dyadic(model: nn.Module) -> nn.Module:
 def require_equal(model: nn.Module, frames: list[Tensor], *, atol: float = 1e-10, **options: Any) -> DeltaStream:
     stream = DeltaStream(model, frames[0], **options)
     for frame in frames:
-        found, expected = stream.step(frame), model(frame)
+        expected, found = model(frame), stream.step(frame)
         assert found.shape == expected.shape
         torch.testing.assert_close(found, expected, rtol=0.0, atol=atol)
     return stream
@@ -225,6 +227,67 @@ def test_functions_methods_and_operations_in_place() -> None:
     torch.manual_seed(0)
     stream = require_equal(Written().double().eval(), draw_stream(2, 6, 6))
     assert stream.dense_nodes == ("mul",)
+
+
+def test_functions_that_a_layer_does_too_skip_as_it_does() -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.around, self.halves = nn.Conv2d(2, 4, 3, padding_mode="circular"), nn.AdaptiveAvgPool2d(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = nn.functional.max_pool2d(self.around(x).clamp(min=0.0), 2, 1).clone()
+            return self.halves(y.relu_()).view(1, -1)
+
+    torch.manual_seed(0)
+    assert require_equal(Pooled().double().eval(), draw_stream(2, 7, 7)).dense_nodes == ()
+
+
+def test_calls_see_neither_copies_nor_constants_changed_in_place() -> None:
+    class Changed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.start = nn.Parameter(torch.randn(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = x.clone().relu_()
+            total = self.start * x.size(0)
+            top, places = (y - x + total.add_(y[0])).sort(1)
+            return top * places
+
+    stream = require_equal(Changed().double(), draw_stream(3, rate=0.5), refresh_every=3)
+    assert stream.dense_nodes[-4:] == ("sort", "getitem_1", "getitem_2", "mul_1")
+
+
+def test_a_dropout_that_drops_in_evaluation_is_run() -> None:
+    class Dropped(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.dropout(x, 1.0)
+
+    stream = DeltaStream(Dropped(), torch.ones(1, 3))
+    assert stream.dense_nodes == ("dropout",)
+    assert not stream.step(torch.ones(1, 3)).any()
+
+
+@pytest.mark.parametrize("give", [lambda x: x, lambda x: x.argmax(1), lambda x: x.sum()])
+def test_the_output_may_be_the_frame_or_none(give: Callable[[Tensor], Tensor]) -> None:
+    class Given(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return give(x)
+
+    require_equal(Given(), draw_stream(3, rate=0.5))
+
+
+def test_event_layers_skip_and_layers_in_delta_inference_run_as_they_do() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(EventLinear(5, 4), nn.ReLU(), DeltaSynapse(nn.Linear(4, 3))).double().eval()
+    plain = nn.Sequential(*model[:2], model[2].layer)
+    frames = draw_stream(5, rate=0.5)
+    stream = DeltaStream(model, frames[0])
+    for frame in frames:
+        torch.testing.assert_close(stream.step(frame), plain(frame).detach(), rtol=0.0, atol=1e-10)
+    assert stream.dense_nodes == ("2",)
+    assert [count.name for count in stream.counts()] == ["0"]
 
 
 def test_inserted_delta_layers_skip() -> None:

@@ -50,16 +50,22 @@ class Call:
 
         return f"{self.source}.weight", self.reader.to_array(effective_weight(module))
 
-    def run(self, arguments: Any, keywords: Any, batch: int = 2) -> Any:
+    def run(self, arguments: Any, keywords: Any, batch: int | None = None) -> Any:
         """Run the call itself on tensors of some samples in place of activations, to see what becomes of the shape.
+
+        Args:
+            arguments: of the call.
+            keywords: of the call.
+            batch: how many samples; as many as the reader runs calls on where left out.
 
         Raises:
             UnreadableError: it fails.
         """
         import torch
 
-        given, named = (map_values(part, lambda value: torch.zeros(batch, *value.shape)) for part in (arguments, keywords))
-        return self.run_on(given, named, batch)
+        size = self.reader.batch if batch is None else batch
+        given, named = (map_values(part, lambda value: torch.zeros(size, *value.shape)) for part in (arguments, keywords))
+        return self.run_on(given, named, size)
 
     def run_on(self, given: Any, named: Any, batch: int) -> Any:
         """Run the call itself on arguments that are tensors, the size of the batch in its place.

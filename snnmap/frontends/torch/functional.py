@@ -20,10 +20,7 @@ _ARGUMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "hardsigmoid": ("Hardsigmoid", ()),
     "leaky_relu": ("LeakyReLU", ("negative_slope",)),
     "leaky_relu_": ("LeakyReLU", ("negative_slope",)),
-    "dropout": ("Dropout", ()),
-    "dropout1d": ("Dropout", ()),
-    "dropout2d": ("Dropout", ()),
-    "feature_dropout": ("Dropout", ()),
+    **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "feature_dropout"), ("Dropout", ("p", "training"))),
     "contiguous": ("Identity", ()),
     "flatten": ("Flatten", ("start_dim", "end_dim")),
     "max_pool1d": ("MaxPool1d", (*_POOL, "dilation", "ceil_mode")),
@@ -43,6 +40,9 @@ def as_module(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) 
         name: of the function, such as ``max_pool2d``.
         arguments: after the input.
         keywords: of the call.
+
+    Raises:
+        FrontendError: the call does what no layer in evaluation does.
     """
     from torch import nn
 
@@ -53,6 +53,9 @@ def as_module(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) 
     kind, names = _ARGUMENTS[name]
     given = dict(zip(names, arguments, strict=False)) | {key: value for key, value in keywords.items() if key in names}
     make: Callable[..., Any] = getattr(nn, kind)
+    if kind == "Dropout":
+        _require_evaluation(name, given.get("training", keywords.get("train", True)))
+        return make()
     if kind == "Flatten":
         return make(**{"start_dim": 0, "end_dim": -1, **given})
     return make(**{key: value for key, value in given.items() if value is not None})
@@ -70,6 +73,15 @@ def clip_bounds(module: Any) -> tuple[float, float]:
     if isinstance(module, nn.Hardtanh):  # ReLU6 is one
         return float(module.min_val), float(module.max_val)
     return 0.0, np.inf
+
+
+def _require_evaluation(name: str, training: Any) -> None:
+    if training:
+        raise FrontendError(
+            "a dropout that drops values in evaluation too",
+            where=f"forward, {name}",
+            fix=f"give {name}(..., training=self.training)",
+        )
 
 
 def _clamp(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:

@@ -263,9 +263,10 @@ def _find_shape(call: Call, arguments: Any, keywords: Any) -> tuple[int, ...]:
         UnreadableError: the call fails, or what it gives has another first dimension than the batch.
     """
     found = call.run(arguments, keywords)
-    if found.ndim == 0 or found.shape[0] != 2:
+    batch = call.reader.batch
+    if found.ndim == 0 or found.shape[0] != batch:
         raise UnreadableError(
-            f"(batch, ...) becomes {tuple(found.shape)} for a batch of 2", "keep the batch as the first dimension"
+            f"(batch, ...) becomes {tuple(found.shape)} for a batch of {batch}", "keep the batch as the first dimension"
         )
     return tuple(found.shape[1:])
 

@@ -107,7 +107,7 @@ def _read_norm(call: Call, module: Any, value: Value) -> Value:
 def _read_pool(call: Call, module: Any, value: Value) -> Value:
     if getattr(module, "return_indices", False):
         raise UnreadableError("a pool that gives indices", "pool with return_indices=False")
-    rank = len(value.shape) - 1
+    rank = _find_rank(module, value)
     kernel, padding = spread_sides(module.kernel_size, rank), spread_sides(module.padding, rank)
     strides = spread_sides(module.stride if module.stride is not None else module.kernel_size, rank)
     common: Any = {"kernel_shape": kernel, "strides": strides, "pads": padding * 2, "ceil_mode": int(module.ceil_mode)}
@@ -124,7 +124,7 @@ def _read_pool(call: Call, module: Any, value: Value) -> Value:
 
 def _read_adaptive(call: Call, module: Any, value: Value) -> Value:
     sides = value.shape[1:]
-    given = spread_sides(module.output_size, len(sides))
+    given = spread_sides(module.output_size, _find_rank(module, value))
     wanted = tuple(old if new is None else int(new) for old, new in zip(sides, given, strict=True))
     is_maximum = "Max" in type(module).__name__
     if set(wanted) == {1}:
@@ -192,6 +192,19 @@ def _find_padding(module: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return tuple(one // 2 for one in total), tuple(one - one // 2 for one in total)
     sides = (0,) * len(module.kernel_size) if module.padding == "valid" else tuple(module.padding)
     return sides, sides
+
+
+def _find_rank(module: Any, value: Value) -> int:
+    """Return how many dimensions a pool slides over; samples of one fewer, which torch takes as one sample, are refused."""
+    rank = next(int(cls.__name__[-2]) for cls in type(module).__mro__ if cls.__module__.startswith("torch.nn."))
+    if len(value.shape) != rank + 1:
+        raise UnreadableError(
+            "samples of other dimensions than the pool's",
+            "check the shape of the input: channels first, then one a side of the kernel",
+            measured=str(value.shape),
+            limit=f"{rank + 1} dimensions",
+        )
+    return rank
 
 
 def spread_sides(numbers: Any, rank: int) -> tuple[Any, ...]:

@@ -53,7 +53,13 @@ UNKNOWN = object()
 
 
 class TorchReader:
-    """Follows a traced graph with an activation, a constant or a plain value of Python for each node."""
+    """Follows a traced graph with an activation, a constant or a plain value of Python for each node.
+
+    Attributes:
+        batch: how many samples calls are run on that tell a shape.
+    """
+
+    batch = 2
 
     def __init__(self, module: Any, name: str, input_shapes: Sequence[tuple[int, ...]]) -> None:
         import torch

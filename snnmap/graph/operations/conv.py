@@ -25,6 +25,10 @@ class Convolution(Operation):
     pads: Shape = ()
     group: int = 1
 
+    def windows(self) -> Windows:
+        """Return how the kernel slides."""
+        return Windows(self.kernel_shape, self.strides, self.dilations, self.pads)
+
 
 @operation
 class Conv(Convolution):
@@ -48,7 +52,7 @@ def infer_convolution(conv: Convolution, data: Shape, weight: Shape, bias: Shape
     Raises:
         NetworkError: weights, groups and input do not fit each other.
     """
-    windows = Windows(conv.kernel_shape, conv.strides, conv.dilations, conv.pads)
+    windows = conv.windows()
     if len(weight) < 3 or weight[2:] != conv.kernel_shape or conv.group < 1 or weight[0] % conv.group:
         raise NetworkError(
             "the weights do not fit the convolution",
@@ -69,7 +73,7 @@ def convolve(conv: Convolution, data: Array, weight: Array, fill: float) -> Arra
     Each group is one matrix product of ``(windows, channels / group * kernel)`` by ``(..., n_out / group)``.
     """
     n_places, n_groups = len(conv.kernel_shape), conv.group
-    seen = Windows(conv.kernel_shape, conv.strides, conv.dilations, conv.pads).view(data, fill)
+    seen = conv.windows().view(data, fill)
     counts = seen.shape[2 : 2 + n_places]
     seen = seen.reshape(len(data), n_groups, -1, int(np.prod(counts)), int(np.prod(conv.kernel_shape)))
     rows = seen.transpose(0, 1, 3, 2, 4).reshape(len(data), n_groups, int(np.prod(counts)), -1)

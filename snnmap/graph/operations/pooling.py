@@ -28,14 +28,15 @@ class MaxPool(_Pool):
     ceil_mode: int = 0
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        return _infer_pool(self._windows(), inputs[0])
+        return _infer_pool(self.windows(), inputs[0])
 
     def run(self, inputs: Sequence[Array]) -> Array:
         data = inputs[0]
         least = -np.inf if data.dtype.kind == "f" else np.iinfo(data.dtype).min
-        return np.asarray(self._windows().view(data, least).max(axis=tuple(range(-len(self.kernel_shape), 0))))
+        return np.asarray(self.windows().view(data, least).max(axis=tuple(range(-len(self.kernel_shape), 0))))
 
-    def _windows(self) -> Windows:
+    def windows(self) -> Windows:
+        """Return how the kernel slides."""
         return Windows(self.kernel_shape, self.strides, self.dilations, self.pads, ceil_mode=bool(self.ceil_mode))
 
 
@@ -51,16 +52,17 @@ class AveragePool(_Pool):
     count_include_pad: int = 0
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        return _infer_pool(self._windows(), inputs[0])
+        return _infer_pool(self.windows(), inputs[0])
 
     def run(self, inputs: Sequence[Array]) -> Array:
         data = inputs[0]
-        windows = self._windows()
+        windows = self.windows()
         total = windows.view(data, 0.0).sum(axis=tuple(range(-len(self.kernel_shape), 0)))
         counts = windows.count_places(data.shape[2:], with_pads=bool(self.count_include_pad))
         return np.asarray(total / counts.astype(data.dtype))
 
-    def _windows(self) -> Windows:
+    def windows(self) -> Windows:
+        """Return how the kernel slides."""
         return Windows(self.kernel_shape, self.strides, self.dilations, self.pads, ceil_mode=bool(self.ceil_mode))
 
 

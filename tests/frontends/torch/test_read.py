@@ -282,11 +282,18 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
         (lambda _, x: x + torch.ones(3, 4), "differs from sample to sample"),
         (lambda _, __: torch.ones(3), "depends on no input"),
         (lambda _, x: x.view(x.shape[0], 7), "does not run on one sample's shape"),
+        (lambda _, x: nn.functional.dropout(x), "drops values in evaluation too"),
     ],
 )
 def test_refusals(function: Any, message: str) -> None:
     with pytest.raises(FrontendError, match=message):
         read_layer_graph(Calls(function), (4,))
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1), nn.AdaptiveAvgPool2d(1)])
+def test_a_pool_of_samples_that_torch_takes_for_channels_is_refused(pool: nn.Module) -> None:
+    with pytest.raises(FrontendError, match=r"other dimensions than the pool's \(measured \(4, 6\), limit 3 dimensions\)"):
+        read_layer_graph(pool, (4, 6))
 
 
 def test_several_inputs() -> None:

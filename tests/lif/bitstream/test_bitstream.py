@@ -43,7 +43,7 @@ def draw_program(name: str, seed: int) -> Program:
 
 def test_golden_files_are_what_the_code_writes() -> None:
     files = golden_files()
-    assert {path.name for path in FOLDER.iterdir()} == {*files, "FORMAT.md"}
+    assert {path.name for path in FOLDER.iterdir()} == {*files, "FORMAT.md", "CROSSBAR.md"}
     for name, content in files.items():
         assert (FOLDER / name).read_bytes() == content, f"{name} differs; see make_golden.py"
 
