@@ -28,6 +28,7 @@ UNHELD = {
     "SNN207": "instead of",
     "SNN208": "an input reaches",
     "SNN209": "an output reads",
+    "SNN210": ".bias: ",
 }
 """What packing says of a program that breaks a rule."""
 UNQUANTISED = {"SNN207": "fewer synapses", "SNN302": "repeats a count"}
