@@ -10,7 +10,6 @@ from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.core.errors import DesignRuleError, FormatError, NetworkError
 from snnmap.lif.bitstream import decode, encode
 from snnmap.lif.drc import check_network
-
 from snnmap.lif.mapping import fold_network
 from snnmap.lif.program import memories_of, pack
 from snnmap.lif.quantise import quantise_network
