@@ -17,7 +17,8 @@ from snnmap.findings.waivers import Waiver
 __all__ = ["Config", "find_config", "read_config"]
 
 _KINDS: dict[str, type] = {
-    "chips": list, "select": list, "ignore": list, "severity": str, "strict": bool, "baseline": str, "waivers": list,
+    "chips": list, "select": list, "ignore": list, "severity": str, "strict": bool, "baseline": str, "rules_url": str,
+    "waivers": list,
 }  # fmt: skip
 _WORDS = {list: "a list", str: "text", bool: "true or false"}
 _WAIVER = re.compile(r"^\s*\[\[\s*(?:tool\s*\.\s*snnmap\s*\.\s*)?waivers\s*\]\]")
@@ -35,6 +36,7 @@ class Config:
         severity: likewise.
         strict: whether warnings fail.
         baseline: path of a baseline; empty for none.
+        rules_url: where the pages of the rules are (``make docs`` writes them), for links; empty for none.
         waivers: findings that are accepted.
     """
 
@@ -45,6 +47,7 @@ class Config:
     severity: Literal["error", "warning", "advice"] = "advice"
     strict: bool = False
     baseline: str = ""
+    rules_url: str = ""
     waivers: tuple[Waiver, ...] = ()
 
     @property
@@ -96,8 +99,15 @@ def read_config(path: Path) -> Config:
         severity=table.get("severity", "advice"),
         strict=table.get("strict", False),
         baseline=_beside(base, table["baseline"]) if table.get("baseline") else "",
+        rules_url=_read_address(table.get("rules_url", ""), where),
         waivers=_read_waivers(table.get("waivers", ()), path, where),
     )
+
+
+def _read_address(text: str, where: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise InputError("'rules_url' is no address", where=where, measured=repr(text), fix="write https://HOST/PATH/rules/")
+    return text if not text or text.endswith("/") else f"{text}/"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

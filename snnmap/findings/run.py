@@ -57,6 +57,7 @@ class CheckRun:
         line: in it.
         version: of snnmap.
         checked: findings, by chip.
+        rules_url: where the pages of the rules are; empty where that is not known.
         statistics: whether sums by rule and place are told as well.
         least: whether the smallest changes that would do are told as a table as well.
     """
@@ -68,6 +69,7 @@ class CheckRun:
     line: int = 1
     checked: tuple[Checked, ...] = field(default_factory=tuple)
     statistics: bool = False
+    rules_url: str = ""
     least: bool = False
 
     @property

@@ -135,6 +135,14 @@ def test_sarif_stays_within_githubs_limit_and_says_so(monkeypatch: pytest.Monkey
     assert "1 findings are beyond" in log["invocations"][0]["toolExecutionNotifications"][-1]["message"]["text"]
 
 
+def test_sarif_links_the_rules_pages_where_the_project_says_where_they_are() -> None:
+    log = json.loads(render(replace(RUN, rules_url="https://docs.example.com/rules/"), "sarif"))
+    require_valid(log, find_schema(SARIF))
+    links = [rule.get("helpUri") for rule in log["runs"][0]["tool"]["driver"]["rules"] if rule["id"] in RULES]
+    assert links == [f"https://docs.example.com/rules/{rule}/" for rule in ("SNN204", "SNN206", "SNN503")]
+    assert "helpUri" not in render(RUN, "sarif")
+
+
 def test_junit_has_a_case_a_rule_and_skips_what_is_waived() -> None:
     root = ElementTree.fromstring(render(RUN, "junit"))
     assert (root.get("tests"), root.get("failures")) == (str(2 * len(RULES)), "2")

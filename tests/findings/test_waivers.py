@@ -156,6 +156,7 @@ def test_the_nearest_configuration_is_read(tmp_path: Path, monkeypatch: pytest.M
         ("[tool.snnmap]\nselect = [1]\n", "'select' is a list of texts"),
         ("[tool.snnmap]\nselect = 'SNN1'\n", "'select' is a list of texts"),
         ("[tool.snnmap]\nstrict = 1\n", "'strict' is true or false"),
+        ("[tool.snnmap]\nrules_url = 'docs/rules'\n", "'rules_url' is no address"),
         ("[tool.snnmap]\nseverity = 'info'\n", "'severity' is error, warning or advice"),
         ("[tool]\nsnnmap = 3\n", "the configuration is a table"),
         ("[tool.snnmap\n", "the configuration is no TOML"),

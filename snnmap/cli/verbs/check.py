@@ -126,7 +126,8 @@ def command(
     checked = [_tell(result, chip, selection) for result, chip in zip(results, records, strict=True)]
     if made and not diff:
         model, opened = _write_fixed(made, model, fixed), replace(opened, network=made.network)
-    run = replace(_describe(model, opened), checked=tuple(checked), statistics=statistics, least=least)
+    described = replace(_describe(model, opened), rules_url=project.rules_url)
+    run = replace(described, checked=tuple(checked), statistics=statistics, least=least)
     if write_baseline:
         fsio.write_file(Path(write_baseline), format_baseline(run).encode())
     known = write_baseline or baseline or project.baseline

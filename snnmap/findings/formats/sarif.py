@@ -31,7 +31,7 @@ def render(run: CheckRun) -> str:
     driver = {
         "name": "snnmap",
         "semanticVersion": run.version,
-        "rules": [_describe_rule(rules[rule]) for rule in sorted(rules)],
+        "rules": [_describe_rule(rules[rule], run.rules_url) for rule in sorted(rules)],
     }
     results = [_describe(run, checked, diagnostic, places[diagnostic.rule]) for checked, diagnostic in kept]
     log = {
@@ -51,13 +51,14 @@ def _list_notes(run: CheckRun, n_cut: int) -> Iterable[str]:
         yield f"{n_cut} findings are beyond the {MOST_RESULTS} that are taken"
 
 
-def _describe_rule(diagnostic: Diagnostic) -> dict[str, Any]:
+def _describe_rule(diagnostic: Diagnostic, rules_url: str) -> dict[str, Any]:
     rule = RULES.get(diagnostic.rule)
     entry = {"id": diagnostic.rule, "name": diagnostic.name, "shortDescription": {"text": diagnostic.name.replace("-", " ")}}
     if rule is None:
         return entry
     level = {"defaultConfiguration": {"level": _LEVELS[rule.severity]}}
-    return {**entry, "fullDescription": {"text": rule.text.partition("\n\n")[0]}, "help": {"text": rule.text}, **level}
+    page = {"helpUri": f"{rules_url}{rule.id}/"} if rules_url else {}
+    return {**entry, "fullDescription": {"text": rule.text.partition("\n\n")[0]}, "help": {"text": rule.text}, **level, **page}
 
 
 def _describe(run: CheckRun, checked: Checked, diagnostic: Diagnostic, rule_index: int) -> dict[str, Any]:
