@@ -92,6 +92,7 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
             of_port(saturated=2, readout="current"),
             replace(of_port(spikes=1), drawn=True),
             replace(of_port(spikes=1), drawn=True, integers=True),
+            replace(of_port(spikes=1), integers=True),
         ),
         of_port(spikes=0, saturated=0),
     ),

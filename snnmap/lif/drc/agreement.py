@@ -653,13 +653,10 @@ def _advise(comparison: Comparison) -> str:
 
 
 def _advise_samples(comparison: Comparison) -> str:
-    if (
-        comparison.n_samples < comparison.n_given and not comparison.held_back
-    ):  # no more were compared, for the time that it takes
+    if comparison.n_samples < comparison.n_given and not comparison.held_back:  # more would take too long to compare
         return "score the bitstream on test data (`snnmap.Artifacts.run`)"
-    return "give more calibration data of typical use (`--calibration`)" + (
-        ", of which a quarter is compared" if comparison.held_back else ""
-    )
+    part = ", of which a quarter is compared" if comparison.held_back else ""
+    return f"give more calibration data of typical use (`--calibration`){part}"
 
 
 def _advise_readout(comparison: Comparison) -> str:
