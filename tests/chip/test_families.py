@@ -70,7 +70,8 @@ def test_float_rules_of_a_family_are_its_integer_rules(name: str) -> None:
     assert widths, f"no chip of the catalog has arithmetic = '{name}'"
     for bits in widths:
         rng, high, top = np.random.default_rng(bits), (1 << (bits - 1)) - 1, (1 << family.decay_bits[1]) - 1
-        before, amount, potential, bias = (draw(rng, -high, high) for _ in range(4))
+        low = min(-high, rules.add(-high, -1, bits))
+        before, amount, potential, bias = (draw(rng, low, high) for _ in range(4))
         syn, mem, threshold = draw(rng, *family.synapse_codes(top)), draw(rng, 0, top), draw(rng, 1, high - 1)
         entered = apply_each(rules.enter, before, syn)
         added = apply_each(rules.add, entered, amount, bits)
