@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy.typing as npt
 
@@ -16,11 +16,11 @@ from snnmap.core.places import Places
 from snnmap.frontends.factories import call_in_file, call_in_module
 from snnmap.frontends.named import Call, find_network_file, read_call, read_weights
 from snnmap.frontends.registry import Frontend, list_frontends
-from snnmap.graph import LayerGraph
 from snnmap.network import Network, load_network, parse_network
 
 if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
+    from snnmap.graph import LayerGraph
 
 __all__ = ["Opened", "load", "open_model"]
 
@@ -137,8 +137,8 @@ def _is_ann(made: object) -> bool:
     return frontend is not None and frontend.name == "torch" and "snnmap" not in _list_packages(made)
 
 
-def _load_object(model: object, options: dict[str, Any], where: str = "") -> Network | LayerGraph:
-    if isinstance(model, Network | LayerGraph):
+def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Network | LayerGraph":
+    if isinstance(model, Network) or _is_layer_graph(model):
         _require_no_options(options)
         return model
     frontend = _find_frontend(model)
@@ -163,7 +163,12 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> Net
     return _call_frontend(frontend.name, model, options)
 
 
-def _load_path(path: str, options: dict[str, Any]) -> Network | LayerGraph:
+def _is_layer_graph(model: object) -> "TypeGuard[LayerGraph]":
+    """Say so without importing graphs, for which most models have no use."""
+    return type(model).__module__ == "snnmap.graph.graph"
+
+
+def _load_path(path: str, options: dict[str, Any]) -> "Network | LayerGraph":
     if path.endswith(".py"):
         raise FrontendError("a Python model needs the name of a function", where=path, fix=f"write {path}:FUNCTION")
     if path.lower().endswith(".onnx"):
@@ -209,7 +214,7 @@ def _list_packages(model: object) -> set[str]:
     return {cls.__module__.partition(".")[0] for part in parts for cls in type(part).__mro__}
 
 
-def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Network | LayerGraph:
+def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> "Network | LayerGraph":
     reader = importlib.import_module(f"snnmap.frontends.{frontend}").load
     parameters = inspect.signature(reader).parameters
     known = list(parameters)[1:]
