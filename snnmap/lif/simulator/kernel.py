@@ -297,7 +297,8 @@ def _build_evolve(family: Family, words: _Words) -> Any:
         currents: Any, potentials: Any, codes: Any, alias: Any, counts: Any, spiking: Any, reaches: Any, max_count: int
     ) -> int:
         """Update and fire all neurons in ascending order, aliases in the same step; list those that spike, give how many."""
-        thresholds, (active, tops), n_active = codes[2], spiking, 0
+        thresholds, (active, tops) = codes[2], spiking
+        n_active = 0
         update(currents, potentials, codes, reaches)
         if alias.size == 0:
             neuron = _find_next(reaches, 0)
@@ -315,7 +316,7 @@ def _build_evolve(family: Family, words: _Words) -> Any:
                 repeated = counts[alias[neuron]]
                 for lane in range(repeated.size):
                     repeated[lane] = min(max_count, repeated[lane] + counts[neuron, lane])
-        return _list_active(counts, active, tops)
+        return int(_list_active(counts, active, tops))
 
     return evolve
 

@@ -76,7 +76,7 @@ class Stream:
                 limit=f"{self.n_samples} run in this stream",
                 fix="make a Stream(image, n_samples)",
             )
-        run = prepare_run(self.program, *counts.shape[:2], counts_of, states_of)
+        run = prepare_run(self.program, counts.shape[0], counts.shape[1], counts_of, states_of)
         self._batch.run(counts, run)
         return run.to_recording()
 
