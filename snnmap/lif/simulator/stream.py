@@ -30,7 +30,7 @@ class Stream:
         >>> from snnmap.pipeline import compile_model
         >>> stream = Stream(compile_model(network, "xylo-audio-3").image)
         >>> [stream.step([1, 3]).tolist(), stream.step([0, 0]).tolist()]
-        []
+        [[0, 0], [0, 1]]
     """
 
     def __init__(self, image: Image, n_samples: int = 1) -> None:
