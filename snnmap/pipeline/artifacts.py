@@ -137,7 +137,7 @@ class Artifacts:
         """Run the bitstream on the chip's simulator and count what that costs, population by population.
 
         Args:
-            inputs: ``(n_samples, n_steps, n_inputs)`` spike counts, or such arrays by input port; silence follows for the latency.
+            inputs: ``(n_samples, n_steps, n_inputs)`` spike counts, or such arrays by input port; silence follows.
 
         Raises:
             InputError: wrong raster, or counts beyond those of a channel of the chip.
