@@ -6,6 +6,7 @@ from snnmap.chip.costs import AverageCycles, Costs, Prices, WalkerCycles
 from snnmap.chip.memory import HIDDEN_MEMORIES, LAYOUTS, Layout, MemoryKind, WeightMemory
 from snnmap.chip.record import Bits, Chip, HiddenNeurons, InputChannels, OutputNeurons, Readout, SlotReach
 from snnmap.chip.relay import RelayCell, find_relay_cell, find_relay_cells
+from snnmap.chip.text import format_chip
 
 __all__ = [
     # the record and its parts
@@ -29,6 +30,7 @@ __all__ = [
     "WeightMemory",
     # the catalog
     "find_chip_by_id",
+    "format_chip",
     "list_chips",
     "load_chip",
     "read_chip",
