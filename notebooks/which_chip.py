@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Which chip, at what cost?
 #
-# An architect's three questions, asked of the demo's network, a deep recurrent one with a residual block that reads digits row by row:
+# An architect's three questions, asked of the demo's network: deep, recurrent, with a residual block; it reads digits row by row.
 #
 # 1. which chip holds it;
 # 2. what would a smaller fan-in cost;
@@ -48,8 +48,8 @@ rich.print(make_table("the demo's network", fit.columns, fit.to_cells()))
 # %% [markdown]
 # ## What would a smaller fan-in cost?
 #
-# Each neuron of the residual block has 160 recurrent weights. For each limit the network is pruned by what weights contribute on the digits and
-# refitted; what that changes is told.
+# Neurons of the residual block have 160 recurrent weights. For each limit the network is pruned by what weights contribute on
+# the digits and refitted; what that changes is told.
 
 # %%
 limits = [32, 64, 96, 128, 160]

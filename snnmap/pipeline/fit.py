@@ -14,8 +14,8 @@ from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import ChipError, InputError
 from snnmap.core.near import suggest
 from snnmap.core.record import record
-from snnmap.lif.fixes import FixOptions
-from snnmap.lif.profile import ChipProfile, list_slots, profile_image
+from snnmap.lif.fixes import Applied, FixOptions
+from snnmap.lif.profile import ChipProfile, Cycles, list_slots, profile_image
 from snnmap.lif.program import Comparison, MappedNetwork, Occupancy, measure_occupancy, memories_of
 from snnmap.network import draw_inputs, join_rasters
 from snnmap.pipeline.artifacts import CheckResult
@@ -76,7 +76,7 @@ class ChipFit:
     def to_plain(self) -> dict[str, Any]:
         """Return the fit as JSON values, a number or null a column."""
         profile, tightest = self.profile, self.tightest
-        cycles = {} if profile is None else {c.model: c for c in profile.cycles}
+        cycles: dict[str, Cycles] = {} if profile is None else {c.model: c for c in profile.cycles}
         return {
             "chip": self.chip,
             "fits": self.fits,
@@ -101,7 +101,7 @@ def _describe(found: Diagnostic) -> str:
     return f"{found.rule} {found.message}, measured {found.measured}, limit {found.limit}"
 
 
-def _a_sample(profile: ChipProfile | None, cycles: dict[str, Any], model: str) -> float | None:
+def _a_sample(profile: ChipProfile | None, cycles: Mapping[str, Cycles], model: str) -> float | None:
     return None if profile is None or model not in cycles else cycles[model].mean * profile.n_steps
 
 
@@ -198,7 +198,8 @@ def fit_model(
 
 def _fit(task: Task, chip: Chip, name: str, fixes: FixOptions | None, on_stage: OnStage) -> ChipFit:
     on_stage(f"chip '{name}'")
-    found, applied = check_task(task, chip, on_stage), ()
+    found = check_task(task, chip, on_stage)
+    applied: tuple[Applied, ...] = ()
     if fixes is not None and not found.report.is_clean:
         made = fix_task(task, chip, fixes=fixes, on_stage=on_stage)
         found, applied = made.checked, made.applied
