@@ -1,7 +1,7 @@
 """Which chip holds a model, and at what cost: every chip beside the others, and what a limit is worth."""
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
