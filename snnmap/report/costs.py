@@ -5,10 +5,14 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from snnmap.core.errors import SnnmapError
-from snnmap.pipeline import ChipFit, Fit
+from rich.table import Table
 
-__all__ = ["draw_fit", "fit_csv"]
+from snnmap.core.errors import SnnmapError
+from snnmap.lif.profile import ChipProfile
+from snnmap.pipeline import ChipFit, Fit
+from snnmap.report.tables import make_table
+
+__all__ = ["chip_profile_csv", "chip_profile_tables", "draw_fit", "fit_csv"]
 
 _INK, _LOST = "#1f4e79", "#b5541c"
 _PANELS = (
@@ -20,13 +24,52 @@ _PANELS = (
 )
 
 
+def chip_profile_tables(profile: ChipProfile) -> list[Table]:
+    """Show what a sample costs: by population, cycles by model, energy by action; what is unknown is told."""
+    n, plain = max(1, profile.n_samples), profile.to_plain()
+    populations = [tuple(row.values()) for row in plain["populations"]]
+    cycles = [
+        (c["model"], c["least"], f"{c['mean']:.1f}", c["most"], c["worst"], f"{c['a_sample']:.0f}", _tell_clock(c), c["source"])
+        for c in plain["cycles"]
+    ]
+    energy = [
+        (action, count, "unknown" if plain["energy_pj"][action] is None else f"{plain['energy_pj'][action] / 1e3:.2f}")
+        for action, count in plain["actions"].items()
+    ]
+    head = f"{n} samples of {profile.n_steps} steps on {profile.chip.name}, a sample"
+    columns = ("population", "neurons#", "spikes#", "synaptic operations#", "words read#", "updates#", "energy (nJ)#")
+    return [
+        make_table(head, columns, populations),
+        make_table(
+            "cycles a step",
+            ("model", "least#", "mean#", "most#", "worst#", "a sample#", "clock for real time#", "source"),
+            cycles,
+        ),
+        make_table("energy a sample", ("action", "count#", "energy (nJ)#"), energy),
+    ]
+
+
+def _tell_clock(cycles: dict[str, Any]) -> str:
+    hertz = cycles["clock_for_real_time_hz"]
+    return "unknown" if hertz is None else f"{hertz / 1e6:.3g} MHz"
+
+
+def chip_profile_csv(profile: ChipProfile) -> str:
+    """Return a line a population, costs a sample."""
+    return _to_csv(profile.to_plain()["populations"])
+
+
 def fit_csv(fit: Fit) -> str:
     """Return a line a chip, its slack left out; what is unknown is empty."""
     rows = [{name: value for name, value in row.to_plain().items() if name != "slack"} for row in fit.rows]
+    return _to_csv([{**row, "fixes": "; ".join(row["fixes"])} for row in rows])
+
+
+def _to_csv(rows: Sequence[dict[str, Any]]) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "fixes": "; ".join(row["fixes"])} for row in rows)
+    writer.writerows(rows)
     return stream.getvalue()
 
 

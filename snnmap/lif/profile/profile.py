@@ -1,7 +1,7 @@
 """What a run costs on the chip: counts that are measured, cycles and energy by the figures of the chip's record."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -126,6 +126,57 @@ class ChipProfile:
     def unknown_prices(self) -> tuple[str, ...]:
         """Fields of the record's ``costs.prices`` that would have to be known."""
         return tuple(f"costs.prices.{ACTIONS[action]}" for action, energy in self.energy_pj().items() if energy is None)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the profile as JSON values, a sample's costs; what is unknown is null."""
+        n = max(1, self.n_samples)
+        return {
+            "chip": self.chip.name,
+            "n_samples": self.n_samples,
+            "n_steps": self.n_steps,
+            "input_spikes": self.input_spikes / n,
+            "populations": [self._describe(population) for population in self.populations],
+            "words_read": {name: words / n for name, words in self.words_read.items()},
+            "cycles": [
+                {
+                    **{field: getattr(c, field) for field in ("model", "least", "mean", "most", "worst", "source")},
+                    "a_sample": c.mean * self.n_steps,
+                    "seconds_a_sample": self.seconds_a_sample(c),
+                    "clock_for_real_time_hz": self.clock_for_real_time(c),
+                }
+                for c in self.cycles
+            ],
+            "actions": {action: count / n for action, count in self.actions.items()},
+            "energy_pj": {action: None if pj is None else pj / n for action, pj in self.energy_pj().items()},
+            "joules": self.joules_a_sample,
+            "unknown_prices": list(self.unknown_prices),
+        }
+
+    def _describe(self, population: PopulationCost) -> dict[str, Any]:
+        n, energies = max(1, self.n_samples), list(self.energy_pj(population.actions).values())
+        known = [energy for energy in energies if energy is not None]
+        return {
+            "population": population.name,
+            "neurons": population.n_neurons,
+            "spikes": round(population.spikes / n, 2),
+            "synaptic_operations": round(population.synaptic_operations / n, 2),
+            "words_read": round(population.words_read / n, 2),
+            "updates": round(population.updates / n, 2),
+            "energy_nj": round(sum(known) / n / 1e3, 3) if len(known) == len(energies) else "unknown",
+        }
+
+    def _repr_html_(self) -> str:
+        from snnmap.core.html import heading, make_table, to_html
+
+        plain = self.to_plain()
+        rows = [tuple(row.values()) for row in plain["populations"]]
+        columns = ("population", "neurons#", "spikes#", "synaptic operations#", "words read#", "updates#", "energy (nJ)#")
+        cycles = [(c["model"], c["least"], round(c["mean"], 1), c["most"], c["worst"]) for c in plain["cycles"]]
+        return to_html(
+            heading(f"{self.n_samples} samples of {self.n_steps} steps on {self.chip.name}, a sample"),
+            make_table(columns, rows),
+            make_table(("cycles a step", "least#", "mean#", "most#", "worst#"), cycles),
+        )
 
     def seconds_a_sample(self, cycles: Cycles) -> float | None:
         """Return how long a sample takes at the record's clock; None where that is unknown."""

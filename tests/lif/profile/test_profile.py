@@ -1,6 +1,8 @@
 """Cycles equal the vendor's model and the probe's; counts equal a slow count over recorded spikes."""
 
 import importlib.util
+import io
+import json
 import sys
 import types
 from dataclasses import replace
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from random_networks import random_network
 from random_programs import random_program
+from rich.console import Console
 
 import snnmap
 from snnmap.chip import Costs, MemoryKind, list_chips, load_chip
@@ -21,6 +24,7 @@ from snnmap.lif.profile import profile_image
 from snnmap.lif.profile.cycles import Shares, average_cycles
 from snnmap.lif.program import Program, pack
 from snnmap.lif.simulator import simulate_image
+from snnmap.report import chip_profile_csv, chip_profile_tables
 
 VENDOR = {"xylo-audio-2": "syns61201", "xylo-audio-3": "syns63300", "xylo-imu": "syns63300"}  # syns65302 imports syns63300's
 
@@ -137,6 +141,21 @@ def test_unknown_prices_are_unknown() -> None:
     assert bare.clock_for_real_time(known.cycles[0]) is None
     with pytest.raises(InputError, match="more than a channel carries"):
         profile_image(pack(program), np.full((1, 5, 2), 99))
+
+
+def test_a_profile_is_shown_in_tables_and_files() -> None:
+    rng = np.random.default_rng(0)
+    program = random_program(load_chip("xylo-imu"), rng, n_inputs=2, n_hidden=4, n_outputs=2)
+    profile = profile_image(pack(program), np.ones((2, 5, 2), int))
+    console = Console(width=200, file=io.StringIO(), record=True)
+    for table in chip_profile_tables(profile):
+        console.print(table)
+    shown = console.export_text()
+    assert "unknown" in shown
+    assert "Rockpool" in shown
+    assert chip_profile_csv(profile).startswith("population,neurons,")
+    assert "cycles a step" in profile._repr_html_()
+    assert json.loads(json.dumps(profile.to_plain()))["joules"] is None
 
 
 def test_costs_leave_the_digest_alone() -> None:
