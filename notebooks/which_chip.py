@@ -20,14 +20,13 @@
 # Needs `pip install -e '.[notebook]'`. About a minute.
 
 # %%
-import rich
 from IPython.display import SVG, display
 
 from snnmap import find_smallest_chip, fit_model, load, sweep_model
 from snnmap.chip import format_chip
 from snnmap.demo.digits import make_model, read_digits, train_digits
 from snnmap.lif.fixes import FixOptions
-from snnmap.report import draw_fit, make_table
+from snnmap.report import draw_fit
 
 digits = read_digits(seed=0)
 model = make_model(seed=0)
@@ -43,7 +42,7 @@ samples, labels = digits.test[:120], digits.test_labels[:120]
 
 # %%
 fit = fit_model(network, calibration=samples, labels=labels)
-rich.print(make_table("the demo's network", fit.columns, fit.to_cells()))
+fit
 
 # %% [markdown]
 # ## What would a smaller fan-in cost?
@@ -69,17 +68,7 @@ display(SVG(draw_fit(swept, list(map(str, limits)), axis="recurrent weights a ne
 held = next(row for row in fit.rows if row.chip == "generic-4096")
 profile = held.profile
 print(f"{profile.joules_a_sample * 1e9:.0f} nJ a digit on {held.chip}: {profile.chip.costs.prices.technology}")
-rows = [
-    (
-        p.name,
-        p.n_neurons,
-        round(p.spikes / profile.n_samples),
-        round(p.synaptic_operations / profile.n_samples),
-        f"{sum(profile.energy_pj(p.actions).values()) / profile.n_samples / 1e3:.1f}",
-    )
-    for p in profile.populations
-]
-rich.print(make_table("a digit", ("population", "neurons#", "spikes#", "synaptic operations#", "energy a digit (nJ)#"), rows))
+profile
 
 # %% [markdown]
 # ## The smallest chip that would do

@@ -151,8 +151,13 @@ def _to_cells(row: ChipFit) -> tuple[str, ...]:
         _tell(plain["synaptic_operations_a_sample"], ran, ",.0f"),
         _tell(None if plain["joules_a_sample"] is None else 1e9 * plain["joules_a_sample"], ran, ",.1f", " nJ"),
         "" if row.decisions is None else f"{row.decisions:.1%}",
-        row.problem or "; ".join(f"{d.rule} {d.measured} > {d.limit}" if d.limit else d.rule for d in row.broken[:3]),
+        row.problem or "; ".join(f"{d.rule} {d.name}: {d.measured}, limit {d.limit}" for d in _first_of_each(row.broken)),
     )
+
+
+def _first_of_each(broken: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return the first finding of each rule."""
+    return list({d.rule: d for d in reversed(list(broken))}.values())[::-1]
 
 
 def _tell(value: float | None, ran: bool, form: str, unit: str = "") -> str:

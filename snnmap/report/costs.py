@@ -95,11 +95,13 @@ def draw_fit(fit: Fit, labels: Sequence[str], *, axis: str) -> bytes:
     plain = [row.to_plain() for row in fit.rows]
     panels = [(name, title) for name, title in _PANELS if any(row[name] is not None for row in plain)]
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "snnmap"}):
-        figure = Figure(figsize=(9, 1.6 * max(1, len(panels)) + 0.6), layout="constrained")
+        figure = Figure(figsize=(9, 2.0 * max(1, len(panels)) + 0.6), layout="constrained")
         for number, (name, title) in enumerate(panels):
             axes = figure.add_subplot(len(panels), 1, number + 1)
             _draw_panel(axes, fit.rows, [row[name] for row in plain])
-            axes.set_ylabel(title.replace(" a sample", "\na sample"))
+            axes.set_ylabel(
+                title.replace(" a sample", "\na sample").replace(" (share)", "\n(share)").replace(", open", ",\nopen")
+            )
             axes.set_xticks(range(len(labels)), labels if number == len(panels) - 1 else [""] * len(labels))
         figure.axes[-1].set_xlabel(axis)
         stream = io.BytesIO()
