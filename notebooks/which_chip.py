@@ -20,7 +20,7 @@
 # Needs `pip install -e '.[notebook]'`. About a minute.
 
 # %%
-from IPython.display import SVG, display
+from IPython.display import Image, display
 
 from snnmap import find_smallest_chip, fit_model, load, sweep_model
 from snnmap.chip import format_chip
@@ -30,7 +30,7 @@ from snnmap.report import draw_fit
 
 digits = read_digits(seed=0)
 model = make_model(seed=0)
-train_digits(model, digits, n_epochs=8, seed=0)
+train_digits(model, digits, n_epochs=8, seed=0, progress=False)
 network = load(model)
 samples, labels = digits.test[:120], digits.test_labels[:120]
 
@@ -42,7 +42,7 @@ samples, labels = digits.test[:120], digits.test_labels[:120]
 
 # %%
 fit = fit_model(network, calibration=samples, labels=labels)
-fit
+display(fit)
 
 # %% [markdown]
 # ## What would a smaller fan-in cost?
@@ -57,7 +57,7 @@ swept = sweep_model(
 )
 for limit, row in zip(limits, swept.rows, strict=True):
     print(f"{limit}: fits {row.fits}, decisions kept {row.decisions}", *row.fixes, sep="\n    ")
-display(SVG(draw_fit(swept, list(map(str, limits)), axis="recurrent weights a neuron")))
+display(Image(draw_fit(swept, list(map(str, limits)), axis="recurrent weights a neuron", form="png")))
 
 # %% [markdown]
 # ## How many joules a decision?
@@ -68,7 +68,7 @@ display(SVG(draw_fit(swept, list(map(str, limits)), axis="recurrent weights a ne
 held = next(row for row in fit.rows if row.chip == "generic-4096")
 profile = held.profile
 print(f"{profile.joules_a_sample * 1e9:.0f} nJ a digit on {held.chip}: {profile.chip.costs.prices.technology}")
-profile
+display(profile)
 
 # %% [markdown]
 # ## The smallest chip that would do
@@ -76,3 +76,8 @@ profile
 # %%
 smallest = find_smallest_chip(network, "generic-4096", calibration=samples, labels=labels)
 print(format_chip(smallest).split("[bits]")[0])
+
+# %%
+assert {row.chip for row in fit.rows if row.fits} == {"generic-4096", "xylo-audio-3", "xylo-imu"}
+assert all(row.fits for row in swept.rows)
+assert smallest.hidden.count < 4096

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 
@@ -16,11 +16,11 @@ __all__ = ["chip_profile_csv", "chip_profile_tables", "draw_fit", "fit_csv"]
 
 _INK, _LOST = "#1f4e79", "#b5541c"
 _PANELS = (
-    ("used", "tightest resource used (share)"),
-    ("synaptic_operations_a_sample", "synaptic operations a sample"),
-    ("walker_cycles_a_sample", "cycles a sample, open core"),
-    ("joules_a_sample", "energy a sample (J)"),
-    ("decisions", "decisions kept (share)"),
+    ("used", "fullest resource\n(share used)"),
+    ("synaptic_operations_a_sample", "synaptic\noperations"),
+    ("walker_cycles_a_sample", "cycles of the\nopen core"),
+    ("joules_a_sample", "energy (J)"),
+    ("decisions", "decisions kept\n(share)"),
 )
 
 
@@ -73,16 +73,17 @@ def _to_csv(rows: Sequence[dict[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def draw_fit(fit: Fit, labels: Sequence[str], *, axis: str) -> bytes:
+def draw_fit(fit: Fit, labels: Sequence[str], *, axis: str, form: Literal["svg", "png"] = "svg") -> bytes:
     """Draw the costs of a model on chips side by side, or along a sweep; what does not fit is a cross on the axis.
 
     Args:
         fit: rows in the order of the picture.
         labels: of the rows.
         axis: what the labels are.
+        form: of the picture.
 
     Returns:
-        An SVG file.
+        A file.
 
     Raises:
         SnnmapError: matplotlib is not installed.
@@ -95,7 +96,7 @@ def draw_fit(fit: Fit, labels: Sequence[str], *, axis: str) -> bytes:
     plain = [row.to_plain() for row in fit.rows]
     panels = [(name, title) for name, title in _PANELS if any(row[name] is not None for row in plain)]
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "snnmap"}):
-        figure = Figure(figsize=(9, 2.0 * max(1, len(panels)) + 0.6), layout="constrained")
+        figure = Figure(figsize=(8, 1.6 * max(1, len(panels)) + 0.8), layout="constrained")
         for number, (name, title) in enumerate(panels):
             axes = figure.add_subplot(len(panels), 1, number + 1)
             _draw_panel(axes, fit.rows, [row[name] for row in plain])
@@ -103,9 +104,9 @@ def draw_fit(fit: Fit, labels: Sequence[str], *, axis: str) -> bytes:
                 title.replace(" a sample", "\na sample").replace(" (share)", "\n(share)").replace(", open", ",\nopen")
             )
             axes.set_xticks(range(len(labels)), labels if number == len(panels) - 1 else [""] * len(labels))
-        figure.axes[-1].set_xlabel(axis)
+        figure.axes[-1].set_xlabel(f"{axis} (a cross: does not fit); costs are a sample's")
         stream = io.BytesIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None})
+        figure.savefig(stream, format=form, dpi=110, metadata={"Date": None} if form == "svg" else {"Software": None})
     return stream.getvalue()
 
 
@@ -113,5 +114,6 @@ def _draw_panel(axes: Any, rows: Sequence[ChipFit], values: Sequence[float | Non
     known = [(place, value) for place, value in enumerate(values) if value is not None]
     axes.plot([place for place, _ in known], [value for _, value in known], "o-", color=_INK, markersize=4)
     lost = [place for place, row in enumerate(rows) if not row.fits]
-    axes.plot(lost, [0.0] * len(lost), "x", color=_LOST, clip_on=False)
-    axes.set(xlim=(-0.5, len(rows) - 0.5), ylim=(0, None))
+    if lost:
+        axes.plot(lost, [0.0] * len(lost), "x", color=_LOST, clip_on=False)
+    axes.set(xlim=(-0.5, len(rows) - 0.5), ylim=(0, 1.08 * max((value for _, value in known), default=1.0) or 1.0))
