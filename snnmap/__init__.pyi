@@ -30,7 +30,7 @@ from .pipeline import (
     fix_model,
     sweep_model,
 )
-from .report import model_summary
+from .report import model_summary, write_report
 from .train import align_model, verify_model
 
 __version__: str
@@ -51,6 +51,8 @@ __all__ = [
     "sweep_model",
     # what a model is made of, and what it takes of a chip
     "model_summary",
+    # all of it on one page
+    "write_report",
     # networks
     "InputPort",
     "Network",

@@ -20,7 +20,7 @@ from snnmap.lif.simulator import simulate_image, simulate_quantised
 from snnmap.network import Recording, simulate_network
 from snnmap.nn import record_counts
 from snnmap.pipeline import Artifacts, compile_model
-from snnmap.report import Occupancy, draw_run, make_table, measure_occupancy
+from snnmap.report import Occupancy, draw_run, format_report, make_table, measure_occupancy
 
 __all__ = ["DemoResult", "run_demo", "summary_table"]
 
@@ -71,7 +71,7 @@ class DemoResult:
 
 
 def run_demo(directory: Path, *, seed: int, on_stage: Callable[[str], None]) -> DemoResult:
-    """Run the demo and write its files: bitstream, text twin, slot table, picture, summary.
+    """Run the demo and write its files: bitstream, text twin, slot table, picture, report, summary.
 
     Args:
         directory: for the files.
@@ -94,7 +94,12 @@ def run_demo(directory: Path, *, seed: int, on_stage: Callable[[str], None]) -> 
     on_stage(f"writing {directory}")
     artifacts.write(directory)
     fsio.write_files(
-        directory, {"picture.png": picture, "summary.json": (json.dumps(result.to_plain(), indent=2) + "\n").encode()}
+        directory,
+        {
+            "picture.png": picture,
+            "report.html": format_report(artifacts, inputs=digits.test, labels=digits.test_labels).encode(),
+            "summary.json": (json.dumps(result.to_plain(), indent=2) + "\n").encode(),
+        },
     )
     return result
 
@@ -147,7 +152,7 @@ def _measure(model: torch.nn.Module, artifacts: Artifacts, digits: Digits, start
         synaptic_operations_per_sample=chip.profile.synaptic_operations / n,
         seconds=time.perf_counter() - start,
     )
-    return result, draw_run(artifacts, raster[0])
+    return result, draw_run(artifacts, raster[0], label=int(digits.test_labels[0]))
 
 
 def _count_mismatches(trained: dict[str, torch.Tensor], folded: Recording, artifacts: Artifacts, n_steps: int) -> tuple[int, int]:

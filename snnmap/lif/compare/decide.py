@@ -9,7 +9,7 @@ from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.program import Agreement, Decision
 
-__all__ = ["LAST", "SpreadError", "compare_decisions", "read_labels", "summarise_course"]
+__all__ = ["LAST", "SpreadError", "compare_decisions", "read_classes", "read_labels", "summarise_course"]
 
 _WAYS: tuple[Decision, ...] = ("count", "last", "mean", "max")
 LAST = _WAYS.index("last")
@@ -24,6 +24,11 @@ def summarise_course(values: FloatArray) -> FloatArray:
     if not values.shape[1]:
         return np.zeros((len(_WAYS), values.shape[0], values.shape[2]))
     return np.stack([values.sum(axis=1), values[:, -1], values.mean(axis=1), values.max(axis=1)])
+
+
+def read_classes(values: FloatArray, decision: Decision) -> IntArray:
+    """Return the class of each sample, ``(n_samples,)``, of outputs ``(n_samples, n_steps, size)``; the first of equals."""
+    return np.asarray(summarise_course(values)[_WAYS.index(decision)].argmax(axis=1), np.int64)
 
 
 def compare_decisions(
