@@ -189,7 +189,7 @@ class Judge:
     def _trace(self, item: pytest.Item) -> None:
         """Run a test; note how long it takes and which lines of the rules it runs."""
 
-        def trace(frame: FrameType, event: str, _: object) -> Any:
+        def trace(frame: FrameType, *_: object) -> Any:
             if frame.f_code.co_filename not in self._files:
                 return None
             self._tests[frame.f_code.co_filename, frame.f_lineno].add(item)

@@ -133,7 +133,7 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     for name, memory, matrices in memories_of(subject.of):
         for synapse, matrix in enumerate(matrices):
             counts = matrix.column_lengths
-            if memory.max_fan_in and (counts > memory.max_fan_in).any():
+            if memory.max_fan_in:
                 by_output = name == MemoryKind.OUTPUT.weights_name
                 yield from _report(
                     subject.of,
@@ -166,7 +166,7 @@ def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """
     for name, memory, matrices in memories_of(subject.of):
         counts = np.sum([matrix.row_lengths for matrix in matrices], axis=0)
-        if memory.max_fan_out and (counts > memory.max_fan_out).any():
+        if memory.max_fan_out:
             yield from _report(
                 subject.of,
                 counts,
@@ -363,9 +363,8 @@ def check_alias(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
     How to fix: repeat the projections of the aliased neuron instead.
     """
-    alias = subject.of.program.alias
-    if not subject.chip.hidden.alias and (alias >= 0).any():
-        used = np.flatnonzero(alias >= 0)
+    used = np.flatnonzero(subject.of.program.alias >= 0)
+    if used.size and not subject.chip.hidden.alias:
         yield Finding(
             location=Location(neurons=(int(used[0]), int(used[-1]) + 1)),
             message="the chip has no aliases",
