@@ -430,6 +430,8 @@ def check_alias_targets(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
     How to fix: give each neuron an alias of its own, or repeat the projections of the aliased neuron instead.
     """
+    if not subject.chip.hidden.alias:
+        return
     alias = subject.of.program.alias
     used = alias != -1
     targets, times = np.unique(alias[used], return_counts=True)
@@ -438,7 +440,7 @@ def check_alias_targets(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
         ("the neuron is its own alias", alias == np.arange(alias.size)),
         ("the alias is that of another neuron, too", np.isin(alias, targets[times > 1])),
     ):
-        for start, stop in find_runs(wrong if subject.chip.hidden.alias else np.zeros(alias.size, np.bool_)):
+        for start, stop in find_runs(wrong):
             yield Finding(
                 location=Location(neurons=(start, stop)),
                 message=message,
@@ -456,12 +458,14 @@ def _shorten(mapped: MappedNetwork, n_relays: int) -> str:
     """
     network = unfold_network(mapped)
     for name, size in network.source_sizes.items():
-        hops = [(mapped.route(name, part.post, part.delay_steps).hop, part) for part in network.projections if part.pre == name]
-        last, second = [*sorted((hop for hop, _ in hops), reverse=True), 0, 0][:2]
+        parts = [part for part in network.projections if part.pre == name]
+        hops = {part.name: mapped.route(name, part.post, part.delay_steps).hop for part in parts}
+        *_, second, last = sorted([0, 0, *hops.values()])
         n_steps = -(-n_relays // max(1, size))
         if n_steps <= last - second:
-            (longest,) = [part for hop, part in hops if hop == last]
-            return f"shorten the connection '{longest.name}' by {n_steps} steps ({n_steps * size} relays fewer)"
+            return (
+                f"shorten the connection '{max(hops, key=hops.__getitem__)}' by {n_steps} steps ({n_steps * size} relays fewer)"
+            )
     return ""
 
 
