@@ -2,7 +2,8 @@
 
 A mutant changes one comparison, number, connective, negation, choice or operator of ``snnmap/lif/drc``. The tests that run the
 changed statement judge it, quickest first, in a fork of one warm process; where all pass it is a survivor, told on the error
-stream, even where it does the same as the source. Tests of random networks do not judge: they notice by chance.
+stream, even where it does the same as the source. Tests of random networks and of the documentation's examples do not judge:
+they are slow, and notice by chance.
 
 Run with ``make mutation``; numbers on the command line are how many mutants are drawn, and the seed; ``--write`` writes the
 table.
@@ -30,8 +31,8 @@ from measurements import Row, print_rows, write_table
 
 FOLDER = Path("snnmap/lif/drc")
 TESTS = ("tests/lif/drc", "tests/test_rules.py")
-RANDOM = ("tests/lif/drc/test_clean_builds.py", "tests/lif/drc/test_near_limits.py")
-N_MUTANTS, SEED, LEAST = 250, 0, 0.85
+BY_CHANCE = [f"tests/lif/drc/test_{name}.py" for name in ("clean_builds", "examples", "near_limits")]
+N_MUTANTS, SEED, LEAST = 200, 2, 0.85
 MOST_S = 20
 """Seconds of tests that judge a mutant, the quickest ones; of processor, as all seconds here."""
 PATIENCE_S, SLOWER = 10, 5
@@ -253,7 +254,7 @@ def judge_mutants(n_mutants: int, seed: int) -> dict[Mutant, bool]:
     """Draw mutants, and say of each whether a test fails."""
     judge = Judge(random.Random(seed).sample(list_mutants(), n_mutants))
     os.environ |= {"CI": "1", "OMP_NUM_THREADS": "1"}  # hypothesis draws the same in every run; threads do not outlive a fork
-    skipped = [f"--ignore={path}" for path in RANDOM]
+    skipped = [f"--ignore={path}" for path in BY_CHANCE]
     with redirect_stdout(sys.stderr):
         if pytest.main([*TESTS, *skipped, "-s", "-p", "no:cacheprovider", "-m", "not nightly"], plugins=[judge]):
             raise SystemExit("the tests must pass without a mutant")
