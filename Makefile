@@ -21,10 +21,10 @@ test-nengo-dl: $(NENGO_DL)/.ready
 	$(NENGO_DL)/bin/pytest tests/nengo_dl
 
 lint: $(READY)
-	$(BIN)/ruff format --check snnmap tests benchmarks notebooks docs import_contract.py
-	$(BIN)/ruff check snnmap tests benchmarks notebooks docs import_contract.py
+	$(BIN)/ruff format --check snnmap tests benchmarks notebooks docs
+	$(BIN)/ruff check snnmap tests benchmarks notebooks docs
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=tests $(BIN)/lint-imports
 
 notebooks: $(READY)
 	$(BIN)/python notebooks/_execute.py
