@@ -214,6 +214,13 @@ def show(name: str) -> None:
     click.echo(read_architecture_text(name), nl=False)
 
 
+@chips.command("blueprint")
+@click.argument("name")
+def blueprint(name: str) -> None:
+    """Print what architecture NAME (a name, or the path of a file) is made of; contradictions are told instead."""
+    click.echo(format_blueprint(load_architecture(name)))
+
+
 def _read_shape(text: str | None) -> tuple[int, ...] | None:
     from snnmap.core.errors import InputError
 

@@ -53,8 +53,7 @@ class Analog(Numerics):
         """As the class says; each column is read by itself."""
         columns = _product(driven.astype(np.float64), cells.astype(np.float64))
         most = 1 << (architecture.converters.adc_bits - 1)
-        full = architecture.chain_rows * ((1 << architecture.converters.dac_bits) - 1) * (1 << architecture.weights.cell_bits) / 2
-        step = 2.0 ** max(0, int(np.ceil(np.log2(full / most))))
+        step = 2.0 ** max(0, int(np.ceil(np.log2(architecture.largest_sum / most))))
         noise = self._rng.normal(0, self.noise_lsb, columns.shape) if self.noise_lsb else 0.0
         read = np.clip(np.rint(columns / step + noise), -most, most - 1) * step
         return (read.reshape(*read.shape[:-1], -1, scales.size) @ scales).astype(np.int32)

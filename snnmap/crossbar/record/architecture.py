@@ -256,6 +256,13 @@ class Architecture:
         return self.longest_chain * self.elements.rows
 
     @property
+    def largest_sum(self) -> int:
+        """Greatest magnitude of what the longest chain adds up in a column: all rows driven fully, all cells at their most."""
+        signed = self.weights.encoding == "signed" and len(self.cell_scales) == 1
+        cell = 1 << (self.weights.cell_bits - 1) if signed else (1 << self.weights.cell_bits) - 1
+        return self.chain_rows * ((1 << self.converters.dac_bits) - 1) * cell
+
+    @property
     def longest_chain(self) -> int:
         """Elements of the longest vertical chain."""
         return min(self.switches.vertical, self.elements.grid_rows)

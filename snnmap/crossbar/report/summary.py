@@ -88,7 +88,7 @@ def format_costs(costs: Costs, *, saved_hop_bytes: int = 0) -> str:
     before = f", {costs.traffic_hop_bytes + saved_hop_bytes} with cores in the order of the rule" if saved_hop_bytes else ""
     return "\n".join(
         [
-            f"latency {_format(costs.latency_ms, '.3f')} ms, {_format(costs.samples_per_second, '.1f')} samples a second with"
+            f"latency {_format(costs.latency_ms, '.3f', ' ms')}; samples a second {_format(costs.samples_per_second, '.1f')} with"
             f" weights in place, {_format(costs.samples_per_second_programmed, '.1f')} with all of them programmed for each",
             _format_energy(costs),
             *([f"prices that the record does not tell: {', '.join(costs.unknown)}"] if costs.unknown else []),
@@ -101,12 +101,14 @@ def format_costs(costs: Costs, *, saved_hop_bytes: int = 0) -> str:
 def _format_energy(costs: Costs) -> str:
     total = costs.known_energy_pj
     shares = [f"{name} {_format(value and value / total, '.0%')}" for name, value in sorted(costs.energy_pj.items())]
+    if not total and costs.unknown:
+        return "energy unknown"
     least = "at least " if None in costs.energy_pj.values() else ""
     return f"energy {least}{total / 1e6:.3f} uJ a sample: {', '.join(shares)}"
 
 
-def _format(value: float | None, form: str) -> str:
-    return "unknown" if value is None else format(value, form)
+def _format(value: float | None, form: str, unit: str = "") -> str:
+    return "unknown" if value is None else f"{value:{form}}{unit}"
 
 
 def _format_layers(mapped: "Mapped") -> str:
