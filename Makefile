@@ -60,7 +60,7 @@ crossbar: $(READY)
 	$(BENCH)/python benchmarks/crossbar.py --write
 
 zigzag: $(READY) $(ZIGZAG)/.ready
-	$(BENCH)/python benchmarks/zigzag.py --write
+	$(BENCH)/python benchmarks/zigzag_dse.py --write
 
 docs: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"

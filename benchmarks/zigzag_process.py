@@ -1,6 +1,6 @@
 """zigzag-dse on its own analog array, in a process of an environment of its own: prints processor seconds and clock cycles.
 
-Run by ``zigzag.py`` as ``python zigzag_process.py net.onnx folder``.
+Run by ``zigzag_dse.py`` as ``python zigzag_process.py net.onnx folder``.
 """
 
 import sys

@@ -60,12 +60,14 @@ def time_snnmap(path: Path) -> tuple[float, int]:
 def time_zigzag(path: Path, folder: str) -> tuple[float, bool]:
     """Processor seconds, and whether it was cut off before it was done."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [PYTHON, Path(__file__).with_name("zigzag_process.py"), path, folder]
+    command = [PYTHON, "-I", Path(__file__).with_name("zigzag_process.py"), path, folder]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime - before.ru_utime, True
+    if done.returncode:
+        raise SystemExit(done.stderr)
     return float(done.stdout.split()[-2]), False
 
 
