@@ -101,6 +101,14 @@ def test_copies_share_the_windows_of_the_slowest_layers(make: Any) -> None:
     assert cycles[0] > 1.5 * max(cycles[1:])
 
 
+def test_copies_share_their_constants() -> None:
+    net = Quantised((4, 8, 8))
+    graph = read_layer_graph(net.model(net.conv("q", 6)))
+    once, twice = (compile_graph(graph, GRID, options=MappingOptions(copies=count)) for count in (1, 2))
+    assert len(twice.mapped.strips) == 2 * len(once.mapped.strips)
+    assert twice.image.constants == once.image.constants
+
+
 def test_copies_never_cost_a_computation_cycle() -> None:
     model = make_mobilenet(32)
     once, more = (compile_graph(read_layer_graph(model), GRID, options=MappingOptions(copies=count)) for count in (1, 4))

@@ -65,6 +65,8 @@ class _Scheduler:
     n_stored: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     constants: list[bytes] = field(default_factory=list)
     n_constants: int = 0
+    shared: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """Addresses of constants by layer, first output and how many: copies of weights share them."""
     inputs: dict[int, Instruction] = field(default_factory=dict)
     by_strip: dict[int, list[Tile]] = field(default_factory=lambda: defaultdict(list))
     n_barriers: int = 0
@@ -245,11 +247,14 @@ class _Scheduler:
         )  # fmt: skip
 
     def _add_constants(self, strip: Strip, layer: MatrixLayer) -> int:
-        """Add the biases and factors of a strip's outputs, and return where they are."""
+        """Add the biases and factors of a strip's outputs, where no other copy of them has, and return where they are."""
         first = strip.first_block * layer.n_filters + strip.first_filter
+        key = (strip.layer, first, strip.n_outputs)
+        if key in self.shared:
+            return self.shared[key]
         outputs = slice(first, first + strip.n_outputs)
         bias = split_bias(layer.bias[outputs], self.mapped.architecture)[1]
-        address = self.n_constants
+        address = self.shared[key] = self.n_constants
         self.constants += [bias.astype("<i4").tobytes(), layer.factor[outputs].astype("<f4").tobytes()]
         self.n_constants += 8 * strip.n_outputs
         return address
