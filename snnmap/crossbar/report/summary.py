@@ -40,6 +40,7 @@ def summarise(mapped: "Mapped", image: "Image", report: "Report") -> dict[str, A
         "architecture": {"name": image.architecture.name, "digest": image.architecture.digest.hex()},
         "utilisation": asdict(measure_utilisation(mapped)),
         "costs": asdict(measure_costs(image)),
+        "saved_hop_bytes": mapped.saved_hop_bytes,
         "instructions": image.n_instructions,
         "layers": [asdict(use) for use in list_uses(mapped)],
         "report": report.to_plain(),
