@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from crossbar_mutations import mutate
+from crossbar_variants import change
 from random_architectures import make_architecture
 from random_quantised import make_random
 
@@ -12,6 +13,7 @@ from snnmap.core.errors import FormatError
 from snnmap.crossbar import Built, MappingOptions, compile_graph, decode_image, encode_image, find_differences, run_image
 from snnmap.crossbar.check import find_faults
 from snnmap.crossbar.container import assemble, disassemble
+from snnmap.crossbar.executor import Analog
 from snnmap.crossbar.report import measure_utilisation
 from snnmap.frontends.onnx import read_layer_graph
 
@@ -51,3 +53,17 @@ def is_found(built: Built, data: bytes, inputs: Any, wanted: Any) -> bool:
     except FormatError:
         return True
     return any(not np.array_equal(found.get(name), levels) for name, levels in wanted.items())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_analog_numbers_on_converters_of_all_widths(seed: int) -> None:
+    """Of 20 bits and more, each step brings values nearer to the exact ones, and 32 are exact; one bit runs."""
+    graph, architecture = read_layer_graph(make_random(seed)), make_architecture(seed)
+    inputs = np.random.default_rng(seed).normal(0, 1, (2, *graph.inputs["x"].shape)).astype(np.float32)
+    errors = []
+    for bits in (1, 20, 24, 32):
+        built = compile_graph(graph, change(architecture, "converters", adc_bits=bits))
+        assert built.run(inputs, numerics=Analog(noise_lsb=0.5)).keys() == built.run(inputs).keys()
+        ((_, exact),), ((_, read),) = built.run(inputs).items(), built.run(inputs, numerics=Analog()).items()
+        errors.append(np.abs(read.astype(int) - exact).mean())
+    assert errors[1] >= errors[2] >= errors[3] == 0
