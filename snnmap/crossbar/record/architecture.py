@@ -221,7 +221,7 @@ class Architecture:
     sources: Sources = Sources()
 
     def __post_init__(self) -> None:
-        problems = list(self._list_problems())
+        problems = list(self._list_problems()) or list(self._list_column_problems())
         if problems:
             raise ChipError("the architecture contradicts itself: " + "; ".join(problems), fix="correct these fields")
 
@@ -245,10 +245,16 @@ class Architecture:
 
     @property
     def unit(self) -> tuple[int, int]:
-        """Fewest filters that fill whole columns of elements, and how many of these columns."""
+        """Filters that are placed together, and how many elements beside each other hold them.
+
+        The fewest that fill all columns; where switches join fewer elements than that takes, those that leave the fewest idle.
+        """
         cells, columns = len(self.cell_scales), self.elements.columns
         shared = gcd(cells, columns)
-        return columns // shared, cells // shared
+        if cells // shared <= self.widest_row:
+            return columns // shared, cells // shared
+        units = [(width * columns // cells, width) for width in range(1, self.widest_row + 1)]
+        return max(units, key=lambda unit: (unit[0] / unit[1], -unit[1]))
 
     @property
     def chain_rows(self) -> int:
@@ -320,9 +326,16 @@ class Architecture:
             yield f"converters.dac_bits = {self.converters.dac_bits} is beyond 8"
         if self.converters.adc_bits > 32 or self.fsm.loop_bits > 32 or self.fsm.address_bits > 32:
             yield "adc_bits, loop_bits or address_bits is beyond 32"
-        if elements.grid_columns * elements.columns % self.converters.columns_per_adc:
-            yield "the columns of a core are no multiple of converters.columns_per_adc"
-        if self.unit[1] > self.widest_row:
-            yield f"a weight's {len(self.cell_scales)} cells take more elements than switches join horizontally"
         if self.noc.columns > self.cores:
             yield f"noc.columns = {self.noc.columns} is beyond the {self.cores} cores"
+
+    def _list_column_problems(self) -> Iterator[str]:
+        """Yield what only fields within their ranges can contradict."""
+        elements, cells = self.elements, len(self.cell_scales)
+        if elements.grid_columns * elements.columns % self.converters.columns_per_adc:
+            yield "the columns of a core are no multiple of converters.columns_per_adc"
+        if self.widest_row * elements.columns < cells:
+            yield (
+                f"a weight's {cells} cells stand beside each other, and {self.widest_row} elements, as many as switches join"
+                f" horizontally, have {self.widest_row * elements.columns} columns"
+            )
