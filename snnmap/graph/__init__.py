@@ -10,6 +10,7 @@ from snnmap.graph.passes.fold_affine import fold_affine
 from snnmap.graph.passes.fuse_steps import fuse_steps, unfuse_steps
 from snnmap.graph.passes.join_quantised import join_quantised
 from snnmap.graph.passes.remove_identity import remove_identity
+from snnmap.graph.passes.shift_signed import shift_signed
 from snnmap.graph.run import measure_difference, require_same, run_graph
 from snnmap.graph.text import format_graph, parse_graph
 
@@ -38,6 +39,7 @@ __all__ = [
     "fuse_steps",
     "join_quantised",
     "remove_identity",
+    "shift_signed",
     "unfuse_steps",
     # looking at it
     "format_graph",

@@ -88,6 +88,8 @@ class _Meter:
     traffic: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     hop_bytes: int = 0
     accumulators: int = 0
+    n_window_places: int = 1
+    """Of the core's input."""
 
     @property
     def architecture(self) -> Architecture:
@@ -163,9 +165,13 @@ def _receive(meter: _Meter, fields: Fields) -> None:
     meter.compute_digital(fields["filters"] * fields["windows"])
 
 
-def _maximum(meter: _Meter, fields: Fields) -> None:
+def _set_input(meter: _Meter, fields: Fields) -> None:
+    meter.n_window_places = fields["kernel_height"] * fields["kernel_width"]
+
+
+def _pool(meter: _Meter, fields: Fields) -> None:
     tensor = meter.image.tensors[fields["tensor"]]
-    _compute_values(meter, fields["channels"] * tensor.n_places, 9)
+    _compute_values(meter, fields["channels"] * tensor.n_places, meter.n_window_places)
 
 
 def _mean(meter: _Meter, fields: Fields) -> None:
@@ -187,13 +193,16 @@ def _compute_values(meter: _Meter, values: int, operands: int) -> None:
 
 _METERS: Mapping[str, Callable[[_Meter, Fields], None]] = {
     "add": _add,
+    "average": _pool,
     "barrier": _pass_barrier,
     "clear": _clear,
     "cycle": _begin_cycle,
-    "maximum": _maximum,
+    "input": _set_input,
+    "maximum": _pool,
     "mean": _mean,
     "multiply": _multiply,
     "output": _output,
+    "pair": _add,
     "receive": _receive,
     "send": _send,
     "table": _look_up,

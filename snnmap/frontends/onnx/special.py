@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snnmap.frontends.onnx.node import OnnxNode
-from snnmap.graph import OPERATIONS, UnreadableError
+from snnmap.graph import UnreadableError
 from snnmap.graph.operations.arithmetic import Add
 from snnmap.graph.operations.movement import Flatten, Identity, Pad, Reshape, Slice, Squeeze, Unsqueeze
 from snnmap.graph.operations.pooling import ReduceMean
@@ -177,5 +177,5 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Squeeze": _read_axes,
     "Sum": _read_sum,
     "Unsqueeze": _read_axes,
-    **{name: _read_spread for name in ("Add", "Div", "Max", "Min", "Mul", "PRelu", "Sub") if name in OPERATIONS},
+    **{name: _read_spread for name in ("Add", "Div", "Max", "Min", "Mul", "PRelu", "QLinearAdd", "QLinearMul", "Sub")},
 }
