@@ -175,7 +175,7 @@ def read_windows(operation: Any, counts: tuple[int, ...]) -> WindowGeometry:
     return WindowGeometry(
         kernel=_pair(lead + tuple(operation.kernel_shape)),
         strides=_pair(lead + (operation.strides or ones)),
-        dilations=_pair(lead + (operation.dilations or ones)),
+        dilations=_pair(lead + (getattr(operation, "dilations", ()) or ones)),
         pads=_pair((0,) * (2 - rank) + (operation.pads[:rank] or (0,) * rank)),
         counts=_pair(lead + counts),
     )

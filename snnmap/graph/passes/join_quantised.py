@@ -62,11 +62,11 @@ class _Joiner:
         self.nodes[node.name] = node
         if node.kind == "DequantizeLinear":
             self.integers[node.name] = (node.inputs[0], node.inputs[1], self._zero_of(node))
-        elif node.kind in _MOVES and node.inputs[0] in self.integers:
+        elif node.kind in _MOVES and node.inputs[0] in self.integers and self._keeps_integers(node):
             data, scale, zero = self.integers[node.inputs[0]]
-            moved = replace(node, name=f"{node.name}.integers", inputs=(data, *node.inputs[1:]))
+            moved = replace(node, name=f"{node.name}.integers", inputs=(data, *node.inputs[1:]), tensor="")
             if isinstance(node.operation, Pad):
-                moved = replace(moved, operation=self._pad_integers(node.operation, scale, zero))
+                moved = replace(moved, operation=self.pad_integers(node.operation, scale, zero))
             self.nodes[moved.name] = moved
             self.integers[node.name] = (moved.name, scale, zero)
             if node.name in self.graph.outputs:
@@ -86,6 +86,8 @@ class _Joiner:
         given = self.integers.get(node.inputs[0])
         if given and self._are_equal(given[1], node.inputs[1]) and self._are_equal(given[2], self._zero_of(node)):
             self.names[node.name] = given[0]
+            if given[0] not in self.graph.types:  # a move of integers, which is what the quantiser gives
+                self.nodes[given[0]] = replace(self.nodes[given[0]], tensor=node.tensor)
             return
         if self._tabulate(node):
             return
@@ -130,7 +132,7 @@ class _Joiner:
     def _run_levels(self, steps: list[Node], name: str) -> Array | None:
         """Return what 256 levels become, ``(256,)`` or ``(channels, 256)``; None where places of a channel differ."""
         _, scale, zero = self.integers[name]
-        shape = self.graph.types[steps[-1].name].shape
+        shape = self.graph.types[name].shape
         levels = np.arange(256) - int(self.constants[zero].item())
         values: Array = (levels.astype(np.float32) * np.float32(self.constants[scale].item())).reshape(-1, *(1,) * len(shape))
         if any(step.operation.role == "Norm" for step in steps):
@@ -142,6 +144,16 @@ class _Joiner:
             return None
         table = values.reshape(256, -1).T
         return np.ascontiguousarray(table[0] if len(table) == 1 else table)
+
+    def _keeps_integers(self, node: Node) -> bool:
+        """Say whether a move of floats is one of integers: not a pad by a value between two levels."""
+        if not isinstance(node.operation, Pad) or node.operation.mode != "constant":
+            return True
+        _, scale, zero = self.integers[node.inputs[0]]
+        if any(name not in self.constants or self.constants[name].size != 1 for name in (scale, zero)):
+            return False
+        level = self.pad_integers(node.operation, scale, zero).value - float(self.constants[zero].item())
+        return bool(np.float32(level) * np.float32(self.constants[scale].item()) == np.float32(node.operation.value))
 
     def _skip_rectifiers(self, node: Node) -> Node | None:
         """Return the node before a quantiser and the ReLUs and Clips before it that its range makes needless."""
@@ -174,10 +186,17 @@ class _Joiner:
         known = [np.asarray(self.constants[name], np.float64) for name in (*scales, found[1])]
         return (found[0],) if np.allclose(known[0] * known[1], known[2], rtol=1e-4, atol=0) else None
 
-    def _pad_integers(self, pad: Pad, scale: str, zero: str) -> Pad:
+    def pad_integers(self, pad: Pad, scale: str, zero: str) -> Pad:
         """Return a pad of integers by what its value becomes in their steps."""
         value = QuantizeLinear().run([np.float32(pad.value).reshape(()), self.constants[scale], self.constants[zero]])
         return replace(pad, value=float(value.item()))
+
+    def requantise(self, node: Node, steps: tuple[str, str]) -> str:
+        """Return the integers of a node's input in other steps."""
+        quantiser = Node(name=f"{node.name}.quantised", operation=QuantizeLinear(), inputs=(node.inputs[0], *steps))
+        self.nodes[quantiser.name] = quantiser
+        self._join(quantiser)
+        return self.names.get(quantiser.name, quantiser.name)
 
     def add_zeros(self, like: str, n: int) -> str:
         """Add a bias of zeros, and return its name."""
@@ -255,6 +274,13 @@ def _join_concat(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
     return (QLinearConcat(axis=axis), (*steps, *chain(*known))) if len(known) == len(parts) else None
 
 
+def _join_pad(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
+    """Bring what is padded to the result's steps, in which the pad's value is rounded."""
+    if not isinstance(node.operation, Pad) or joiner.constants[steps[0]].size != 1:
+        return None
+    return joiner.pad_integers(node.operation, *steps), (joiner.requantise(node, steps),)
+
+
 def _join_mean(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
     data = joiner.quantised(node, 0)
     return None if data is None else (QLinearGlobalAveragePool(), (*data, *steps))
@@ -276,4 +302,5 @@ _JOINS: Mapping[str, Callable[[_Joiner, Node, tuple[str, str]], _Made]] = {
     "Gemm": _join_gemm,
     "GlobalAveragePool": _join_mean,
     "MatMul": _join_product,
+    "Pad": _join_pad,
 }
