@@ -68,6 +68,8 @@ def _average(net: Wide, x: str, rng: Any) -> str:
     kernel = [int(rng.integers(1, 5)) for _ in sides]
     pads = [int(rng.integers(0, side)) for side in (*kernel, *kernel)]
     strides, ceil = [int(rng.integers(1, 3)) for _ in sides], int(rng.integers(2))
+    if any(sees_pads_alone(side, kernel[k], strides[k], pads[k], pads[k + 2]) for k, side in enumerate(sides)):
+        ceil = 0
     counts = [count_windows(side, kernel[k], strides[k], pads[k], pads[k + 2], ceil) for k, side in enumerate(sides)]
     given = {"kernel_shape": kernel, "pads": pads, "strides": strides, "ceil_mode": ceil, "count_include_pad": int(rng.integers(2))}
     return net.between("AveragePool", [x], (channels, *counts), net.draw_step(rng, net.steps[x][0]), **given)
@@ -76,14 +78,20 @@ def _average(net: Wide, x: str, rng: Any) -> str:
 def count_windows(side: int, kernel: int, stride: int, before: int, after: int, ceil: int) -> int:
     """The windows of a pool along one side."""
     room = side + before + after - kernel
-    count = (-(-room // stride) if ceil else room // stride) + 1
-    return count - 1 if ceil and (count - 1) * stride >= side + before else count
+    return (-(-room // stride) if ceil else room // stride) + 1
+
+
+def sees_pads_alone(side: int, kernel: int, stride: int, before: int, after: int) -> bool:
+    """Whether a last window would start behind the input, which onnxruntime counts in shapes and does not compute."""
+    return (count_windows(side, kernel, stride, before, after, 1) - 1) * stride >= side + before
 
 
 def _pool(net: Wide, x: str, rng: Any) -> str:
     channels, *sides = net.shapes[x]
     dilations = [int(rng.integers(1, 3)) for _ in sides]
     kernel, ceil = [2, 2], int(rng.integers(2))
+    if any(sees_pads_alone(side, gap + 1, 2, 0, 1) for side, gap in zip(sides, dilations, strict=True)):
+        ceil = 0
     counts = [count_windows(side, gap + 1, 2, 0, 1, ceil) for side, gap in zip(sides, dilations, strict=True)]
     given = {"kernel_shape": kernel, "pads": [0, 0, 1, 1], "strides": [2, 2], "dilations": dilations, "ceil_mode": ceil}
     return net.between("MaxPool", [x], (channels, *counts), net.steps[x], **given)

@@ -76,7 +76,7 @@ def build(
         with naming_file(inputs):
             _require_same(built, given)
     built.write(output)
-    for told in built.report.warnings:
+    for told in (*built.report.warnings, *built.report.advice):
         sys.stderr.write(f"{told}\n")
     click.echo(f"{output}/{built.file_stem}.bin: {len(built.data)} bytes for {architecture.name}")
     click.echo(built.summary)

@@ -13,8 +13,9 @@ from snnmap.crossbar.lower.digital import (
     lower_pair,
     lower_pool,
 )
+from snnmap.crossbar.lower.host import leave_to_host
 from snnmap.crossbar.lower.layers import LayerProgram
-from snnmap.crossbar.lower.lowering import QUANTISE, Lowered, Lowering, Refusal
+from snnmap.crossbar.lower.lowering import QUANTISE, Lowered, Lowering, Refusal, require_computed
 from snnmap.crossbar.lower.matrices import lower_conv, lower_gemm, lower_product
 from snnmap.crossbar.lower.moves import MOVES, lower_concat, lower_move, lower_quantised_concat
 from snnmap.crossbar.record import Architecture
@@ -28,16 +29,17 @@ def lower_graph(graph: LayerGraph, architecture: Architecture) -> Lowered:
 
     Args:
         graph: with QuantizeLinear and DequantizeLinear around its operations, or of QLinear operations; activations of int8
-            become uint8, 128 higher.
+            become uint8, 128 higher. A Softmax that is last is left to the host.
         architecture: whose elements say how many groups a block holds.
     """
-    joined = join_quantised(shift_signed(graph))
+    kept, left = leave_to_host(graph)
+    joined = join_quantised(shift_signed(kept))
     lowering = Lowering(graph=joined, architecture=architecture)
     for node in joined.nodes:
         lowering.take(node, _LOWERINGS.get(node.kind, _refuse))
     lowering.require_outputs()
     if lowering.refused:
-        return Lowered(program=None, refused=tuple(lowering.refused))
+        return Lowered(program=None, refused=tuple(lowering.refused), left=left)
     program = LayerProgram(
         name=graph.name,
         tensors=tuple(lowering.tensors),
@@ -46,18 +48,14 @@ def lower_graph(graph: LayerGraph, architecture: Architecture) -> Lowered:
         outputs=tuple(lowering.positions[name] for name in joined.outputs),
         graph=joined,
     )
-    return Lowered(program=program, refused=())
+    return Lowered(program=program, refused=(), left=left)
 
 
 def _refuse(lowering: Lowering, node: Node) -> None:
-    is_float = lowering.graph.types[node.name].dtype == "float32"
-    if is_float and _has_integers(node):
+    require_computed(lowering, node)
+    if lowering.graph.types[node.name].dtype == "float32":
         raise Refusal("the model is not quantised here", QUANTISE, kind="quantisation")
-    raise Refusal("no core computes this operation", "replace it, or cut the model before it and compute the rest on the host")
-
-
-def _has_integers(node: Node) -> bool:
-    return node.kind in ("Conv", "Gemm", "MatMul", "Add", "GlobalAveragePool", "MaxPool", "Relu", "Clip", "BatchNormalization")
+    raise Refusal("no core computes this operation on integers", "put it between DequantizeLinear and QuantizeLinear")
 
 
 def _lower_quantise(lowering: Lowering, node: Node) -> None:

@@ -11,14 +11,21 @@ from snnmap.core.diagnostics import Location
 from snnmap.core.rules import Finding
 from snnmap.crossbar.lower.layers import Layer, LayerProgram, Tensor, WindowGeometry
 from snnmap.crossbar.record import Architecture
-from snnmap.graph import LayerGraph, Node
+from snnmap.graph import LayerGraph, Node, has_integer_form
 
-__all__ = ["QUANTISE", "Lowered", "Lowering", "Refusal", "Refused", "read_windows"]
+__all__ = ["QUANTISE", "Lowered", "Lowering", "Refusal", "Refused", "read_windows", "require_computed"]
 
 QUANTISE = (
     "quantise it: snnmap crossbar build --calibration, or onnxruntime.quantization.quantize_static with"
     " activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8"
 )
+_CUT = "replace it, or cut the model before it and compute the rest on the host"
+_FIXES = {
+    "LRN": "train the model with batch normalisation in its place, or cut the model before it",
+    "ReduceMean": "quantise the model of floats with snnmap crossbar build --calibration, which takes a mean over all places for a"
+    " GlobalAveragePool",
+    "Softmax": "cut the model before it and compute the rest on the host; one that is the last is left out",
+}
 RefusalKind = Literal["operation", "quantisation", "weights", "activations"]
 
 
@@ -37,10 +44,12 @@ class Lowered:
     Attributes:
         program: its layers; None where some node has none.
         refused: what cannot be computed.
+        left: nodes behind the outputs that the host computes.
     """
 
     program: LayerProgram | None
     refused: tuple[Refused, ...]
+    left: tuple[Node, ...] = ()
 
 
 class Refusal(Exception):  # noqa: N818
@@ -79,11 +88,12 @@ class Lowering:
         """Lower a node, or note why it cannot be; weights that are computed are told at the node that takes them."""
         if self.graph.types[node.name].is_constant:
             return
-        if self.unknown & set(node.inputs):
-            self.unknown.add(node.name)
-            return
         try:
-            lower(self, node)
+            if not self.unknown & set(node.inputs):
+                lower(self, node)
+                return
+            self.unknown.add(node.name)
+            require_computed(self, node)
         except Refusal as refusal:
             self.unknown.add(node.name)
             self.refused.append(Refused(kind=refusal.kind, finding=self._find(node, refusal)))
@@ -163,6 +173,16 @@ class Lowering:
             limit=refusal.limit,
             fix=refusal.fix,
         )
+
+
+def require_computed(lowering: Lowering, node: Node) -> None:
+    """Refuse a node that cores compute in no model.
+
+    Raises:
+        Refusal: it says what to do.
+    """
+    if lowering.graph.types[node.name].dtype == "float32" and not has_integer_form(node):
+        raise Refusal("no core computes this operation", _FIXES.get(node.kind, _CUT))
 
 
 def read_windows(operation: Any, counts: tuple[int, ...]) -> WindowGeometry:

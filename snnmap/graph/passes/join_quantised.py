@@ -17,7 +17,7 @@ from snnmap.graph.operations.quantised_levels import Lookup, QLinearConcat
 from snnmap.graph.operations.quantised_pairs import QLinearAdd, QLinearMul, QuantisedPair
 from snnmap.graph.operations.quantised_pools import QLinearAveragePool, QLinearGlobalAveragePool
 
-__all__ = ["join_quantised"]
+__all__ = ["has_integer_form", "join_quantised"]
 
 _MOVES = (
     "Dropout", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "Reshape", "Slice", "Squeeze", "Transpose",
@@ -44,6 +44,12 @@ def join_quantised(graph: LayerGraph) -> LayerGraph:
         joiner.take(node)
     nodes = joiner.select_needed()
     return graph.with_nodes(nodes, joiner.constants, outputs=[joiner.names.get(name, name) for name in graph.outputs])
+
+
+def has_integer_form(node: Node) -> bool:
+    """Say whether a node of floats is one of integers between DequantizeLinear and QuantizeLinear."""
+    is_function = node.operation.role in _SPREADING and node.kind not in _OVER_AXES
+    return is_function or node.kind in _MOVES or node.kind in _JOINS or node.operation.role == "Quantise"
 
 
 @dataclass(kw_only=True)
