@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.core.packages import import_package
+from snnmap.frontends.onnx.global_pools import name_global_pools
+from snnmap.frontends.onnx.metadata import METADATA_KEY
 from snnmap.frontends.onnx.read import open_model
 
 __all__ = ["quantise_model"]
@@ -17,6 +19,8 @@ __all__ = ["quantise_model"]
 
 def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
     """Quantise a model's weights to int8, a scale a channel, and its activations to uint8, by what they are on samples.
+
+    A mean over all places becomes a GlobalAveragePool, which onnxruntime computes in integers.
 
     Args:
         source: path of a file, or ``onnx.ModelProto``, of floats.
@@ -37,7 +41,7 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
         raise InputError(
             "there are no samples to quantise by", measured=str(values.shape), limit="(n_samples, ...)", fix="give some"
         )
-    plain = _list_one_input(model)
+    plain = name_global_pools(_list_one_input(model))
     with tempfile.TemporaryDirectory() as folder:
         path, folded, made = (Path(folder, f"{name}.onnx") for name in ("model", "folded", "quantised"))
         onnx.save(plain, str(path))
@@ -59,7 +63,7 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
             ) from error
         finally:
             logging.disable(logging.NOTSET)
-        return onnx.load(str(made))
+        return _drop_told(onnx.load(str(made)))
 
 
 def _list_one_input(model: Any) -> Any:
@@ -76,6 +80,14 @@ def _list_one_input(model: Any) -> Any:
             "the model has no input of its own, or several", measured=str(len(given)), limit="1", fix="export it with one input"
         )
     return plain
+
+
+def _drop_told(model: Any) -> Any:
+    """Return a quantised model without a quantisation that its metadata told of the floats."""
+    kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    return model
 
 
 class _Samples:
