@@ -9,6 +9,7 @@ from quantised_networks import Quantised, make_mobilenet, make_resnet, make_smal
 from random_quantised import make_random
 
 from snnmap.crossbar import Architecture, compile_graph, find_differences
+from snnmap.crossbar.lower.host import leave_to_host
 from snnmap.frontends.onnx import read_layer_graph
 
 NETWORKS = {
@@ -25,7 +26,7 @@ def count_differences(model: Any, architecture: str | Architecture, n_samples: i
     built = compile_graph(graph, architecture)
     shape = next(iter(graph.inputs.values())).shape
     inputs = np.random.default_rng(seed).normal(0, 1, (n_samples, *shape)).astype(np.float32)
-    integers = {node.tensor for node in graph.nodes if graph.types[node.name].dtype == "uint8"}
+    integers = {node.tensor for node in leave_to_host(graph)[0].nodes if graph.types[node.name].dtype == "uint8"}
     found, wanted = built.run(inputs, keep="all"), run_onnxruntime(model, inputs, names=sorted(integers))
     program = built.program.graph
     tensors = {node.tensor: node.name for node in program.nodes if node.name in found and node.tensor}

@@ -139,7 +139,7 @@ def _of_units(function: Any) -> Callable[[list[Any], list[Any], list[Any]], Any]
     return compute
 
 
-_FUNCTIONS = (_sum_pair, _multiply_pair, *map(_of_units, (np.subtract, np.divide, np.maximum, np.minimum)))
+_FUNCTIONS = (_sum_pair, _multiply_pair, *map(_of_units, (np.add, np.subtract, np.divide, np.maximum, np.minimum)))
 
 DIGITAL_ACTIONS: Mapping[str, Callable[["Machine", "Core", Fields, str], None]] = {
     "add": _add,

@@ -241,13 +241,13 @@ TABLE: tuple[Kind, ...] = (
         machine="digital",
         meaning="writes a function of two tensors in float32, with scale s, zero z less the offset, and levels less the offset of"
         " each: 0 fma(a, sa / sy, fma(b, sb / sy, zy - (sa / sy za + sb / sy zb))), 1 (a - za) (b - zb) (sa sb / sy) + zy; of"
-        " (a - za) sa and (b - zb) sb over sy: 2 the difference, 3 the quotient, 4 the greatest, 5 the least, with zy behind the"
+        " (a - za) sa and (b - zb) sb over sy: 2 the sum, 3 difference, 4 quotient, 5 greatest, 6 least, with zy behind the"
         " rounding, 0 / 0 the lowest; rounded ties to even, plus the offset, clipped to 0..255",
         fields=(
             _number("tensor", 16, "that is written"),
             _number("source", 16, "tensor a"),
             _number("other", 16, "tensor b"),
-            _number("function", 8, "0 to 5"),
+            _number("function", 8, "0 to 6"),
             _number("offset", 8, "of levels above the integers that are rounded: 0 or 128"),
             _loop("spread_source", "values in a row that take one of a; behind its last comes its first"),
             _loop("spread_other", "likewise of b"),

@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 _FUNCTIONS: dict[str, PairFunction] = {
-    "QLinearAdd": "sum", "QLinearMul": "product", "Sub": "difference", "Div": "quotient", "Max": "greatest", "Min": "least"
+    "QLinearAdd": "sum", "QLinearMul": "product", "Sum": "sum of floats", "Sub": "difference", "Div": "quotient", "Max": "greatest", "Min": "least"
 }  # fmt: skip
 
 
@@ -52,7 +52,11 @@ def _add_pool(lowering: Lowering, node: Node, windows: WindowGeometry) -> None:
 
 def lower_average(lowering: Lowering, node: Node) -> None:
     """Lower a QLinearAveragePool."""
-    source, operation = lowering.scaled_tensor(node, 0), _as_any(node)
+    operation: Any = node.operation
+    if operation.is_global(lowering.graph.types[node.inputs[0]].shape[1:]):
+        lower_mean(lowering, node)
+        return
+    source = lowering.scaled_tensor(node, 0)
     windows = read_windows(operation, lowering.graph.types[node.name].shape[1:])
     target = lowering.add_tensor(node, lowering.single(node, 3, "scale"), lowering.single(node, 4, "zero point"))
     layer = AverageLayer(
@@ -169,7 +173,3 @@ def _require_places(lowering: Lowering, node: Node) -> None:
     shape = lowering.graph.types[node.inputs[0]].shape
     if len(shape) > 3:
         raise Refusal("its values have more than two places", "use layers of one or two dimensions", str(shape), "3 sides")
-
-
-def _as_any(node: Node) -> Any:
-    return node.operation

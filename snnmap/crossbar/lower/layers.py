@@ -15,7 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
-PairFunction = Literal["sum", "product", "difference", "quotient", "greatest", "least"]
+PairFunction = Literal["sum", "product", "sum of floats", "difference", "quotient", "greatest", "least"]
 PAIR_FUNCTIONS: tuple[PairFunction, ...] = get_args(PairFunction)
 """In the order of their numbers in an instruction."""
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.core.packages import import_package
-from snnmap.frontends.onnx.global_pools import name_global_pools
+from snnmap.frontends.onnx.integer_forms import write_integer_forms
 from snnmap.frontends.onnx.metadata import METADATA_KEY
 from snnmap.frontends.onnx.read import open_model
 
@@ -20,7 +20,7 @@ __all__ = ["quantise_model"]
 def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
     """Quantise a model's weights to int8, a scale a channel, and its activations to uint8, by what they are on samples.
 
-    A mean over all places becomes a GlobalAveragePool, which onnxruntime computes in integers.
+    A mean over all places becomes a GlobalAveragePool and a Sum additions, which onnxruntime computes in integers.
 
     Args:
         source: path of a file, or ``onnx.ModelProto``, of floats.
@@ -41,11 +41,11 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
         raise InputError(
             "there are no samples to quantise by", measured=str(values.shape), limit="(n_samples, ...)", fix="give some"
         )
-    plain = name_global_pools(_list_one_input(model))
+    plain = write_integer_forms(_list_one_input(model))
     with tempfile.TemporaryDirectory() as folder:
         path, folded, made = (Path(folder, f"{name}.onnx") for name in ("model", "folded", "quantised"))
         onnx.save(plain, str(path))
-        logging.disable(logging.WARNING)  # the tool tells how it goes
+        logging.disable(logging.ERROR)  # the tool tells how it goes, and what we tell below
         try:
             tool.shape_inference.quant_pre_process(str(path), str(folded), skip_symbolic_shape=True)  # folds normalisations
             tool.quantize_static(

@@ -134,6 +134,11 @@ class OnnxReader:
             return self.builder.add_constant(tensor, self.constants[tensor])
         return self.values[tensor]
 
+    def kind_of(self, tensor: str) -> str:
+        """Return the name of the operation that gives a tensor; nothing for an input or a constant."""
+        name = self.values.get(tensor)
+        return next((node.kind for node in reversed(self.builder.nodes) if node.name == name), "")
+
     def shape_of(self, tensor: str) -> tuple[int, ...]:
         """Return the shape of a tensor's sample, or of a constant."""
         return self.builder.types[self.values[tensor]].shape if tensor in self.values else self.constants[tensor].shape

@@ -9,7 +9,7 @@ import numpy as np
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 
-__all__ = ["Add", "Div", "Max", "Min", "Mul", "Sub", "infer_spread"]
+__all__ = ["Add", "Div", "Max", "Min", "Mul", "Sub", "Sum", "infer_spread"]
 
 
 class _Binary(Operation):
@@ -23,6 +23,16 @@ class _Binary(Operation):
 @operation
 class Add(_Binary):
     """A sum."""
+
+    role: ClassVar[Role] = "Add"
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(inputs[0] + inputs[1])
+
+
+@operation
+class Sum(_Binary):
+    """A sum under ONNX's name for one of any number, which is an :class:`Add` but between integers: onnxruntime has none."""
 
     role: ClassVar[Role] = "Add"
 

@@ -67,13 +67,13 @@ class QLinearMul(_Pair):
 class QuantisedPair(_Pair):
     """``clip(rint(f((a - za) sa, (b - zb) sb) / sy) + zy)`` in float32: what onnxruntime has no integers for.
 
-    ``f`` is Sub, Div, Max or Min. Infinities clip; 0 / 0 gives the least integer.
+    ``f`` is Sum, Sub, Div, Max or Min. Infinities clip; 0 / 0 gives the least integer.
     """
 
     role: ClassVar[Role] = "Act"
     domain: ClassVar[str] = "snnmap"
 
-    function: Literal["Sub", "Div", "Max", "Min"]
+    function: Literal["Sum", "Sub", "Div", "Max", "Min"]
 
     def run(self, inputs: Sequence[Array]) -> Array:
         one, one_scale, one_zero, other, other_scale, other_zero, scale, zero = inputs

@@ -45,7 +45,8 @@ class QLinearAveragePool(Operation):
 
     All in float32: the values ``(x - zx) sx`` are added row by row, divided by their number, then
     ``clip(rint(mean / sy + zy))``. Their number is that of places within the input or, with ``count_include_pad``, of the kernel.
-    From the zero an ``offset`` is subtracted before, and added behind: 128 for integers that were signed.
+    From the zero an ``offset`` is subtracted before, and added behind: 128 for integers that were signed. One window of the whole
+    input, without pads, is a QLinearGlobalAveragePool.
     """
 
     role: ClassVar[Role] = "Pool"
@@ -69,6 +70,8 @@ class QLinearAveragePool(Operation):
 
     def run(self, inputs: Sequence[Array]) -> Array:
         data, _, _, scale, zero = inputs
+        if self.is_global(data.shape[2:]):
+            return QLinearGlobalAveragePool().run(inputs)
         windows = self.windows()
         seen = windows.view(DequantizeLinear().run([data, as_float32(inputs[1]), inputs[2].reshape(())]), 0.0)
         places = seen.reshape(*seen.shape[: data.ndim], -1)
@@ -81,6 +84,10 @@ class QLinearAveragePool(Operation):
     def windows(self) -> Windows:
         """Return how the kernel slides."""
         return Windows(self.kernel_shape, self.strides, (), self.pads, ceil_mode=bool(self.ceil_mode))
+
+    def is_global(self, sides: Shape) -> bool:
+        """Say whether there is one window, which sees the whole input and nothing else."""
+        return self.kernel_shape == tuple(sides) and not any(self.pads)
 
     def count_places(self, sides: Shape) -> Array:
         """Return by how many places each window's sum is divided, ``(*windows,)``."""

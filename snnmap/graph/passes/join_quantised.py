@@ -35,7 +35,7 @@ def join_quantised(graph: LayerGraph) -> LayerGraph:
 
     Conv, Gemm, MatMul, Add, Mul, Concat, AveragePool and GlobalAveragePool between DequantizeLinear and QuantizeLinear become
     QLinearConv, QGemm, QLinearMatMul, QLinearAdd, QLinearMul, QLinearConcat, QLinearAveragePool and QLinearGlobalAveragePool of
-    the quantiser's name, with a ReLU or Clip that the integers' range makes needless; Sub, Div, Max and Min of two activations a
+    the quantiser's name, with a ReLU or Clip that the integers' range makes needless; Sub, Div, Max, Min and Sum of two activations a
     QuantisedPair. Activations, arithmetic with constants by channel, and a change of scale become tables of levels (Lookup).
     Greatest values, shapes, slices and pads move before the DequantizeLinear. What has no such counterpart stays as it is.
     """
@@ -131,7 +131,10 @@ class _Joiner:
 
     def _find_argument(self, node: Node) -> str | None:
         """Return the one input of a function of one value, whose others are constants; None where it is none."""
-        moving = [name for name in node.inputs if name not in self.constants]
+        is_settled = node.kind not in _JOINS
+        moving = [
+            name for name in node.inputs if name not in self.constants and not (is_settled and self.graph.types[name].is_constant)
+        ]
         is_function = node.operation.role in _SPREADING and node.kind not in _OVER_AXES
         return moving[0] if is_function and len(moving) == 1 else None
 
@@ -145,11 +148,18 @@ class _Joiner:
             values = np.broadcast_to(values, (256, *shape[:1], *values.shape[2:]))
         for step in steps:
             with np.errstate(all="ignore"):
-                values = step.operation.run([self.constants.get(one, values) for one in step.inputs])
+                values = step.operation.run([self._get_constant(one, values) for one in step.inputs])
         if values[0].size != 1 and values.shape[1:] != (*shape[:1], *(1 for _ in shape[1:])):
             return None
         table = values.reshape(256, -1).T
         return np.ascontiguousarray(table[0] if len(table) == 1 else table)
+
+    def _get_constant(self, name: str, otherwise: Array) -> Array:
+        """Return a constant, or what a quantised one stands for."""
+        if name in self.constants or not (name in self.graph.types and self.graph.types[name].is_constant):
+            return self.constants.get(name, otherwise)
+        node = self.nodes[name]
+        return node.operation.run([self._get_constant(one, otherwise) for one in node.inputs])
 
     def _keeps_integers(self, node: Node) -> bool:
         """Say whether a move of floats is one of integers: not a pad by a value between two levels."""
@@ -301,7 +311,7 @@ def _join_average(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
 
 
 _JOINS: Mapping[str, Callable[[_Joiner, Node, tuple[str, str]], _Made]] = {
-    **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "Sub"), _join_pair),
+    **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "Sub", "Sum"), _join_pair),
     "AveragePool": _join_average,
     "Concat": _join_concat,
     "Conv": _join_conv,

@@ -1,12 +1,13 @@
-"""Means over all places of a channel, as torch exports a global pool, under the operator's own name."""
+"""Operators of floats that onnxruntime computes in integers under another name only."""
 
+from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["name_global_pools"]
+__all__ = ["write_integer_forms"]
 
 
-def name_global_pools(model: Any) -> Any:
-    """Return the model with a GlobalAveragePool for each ReduceMean over all axes behind the channels.
+def write_integer_forms(model: Any) -> Any:
+    """Return the model with a GlobalAveragePool for each ReduceMean over all places, as torch exports one, and Adds for a Sum.
 
     Args:
         model: ``onnx.ModelProto``, which stays as it is.
@@ -28,9 +29,11 @@ def name_global_pools(model: Any) -> Any:
 
 
 def _rename(model: Any, node: Any, rank: int) -> list[Any]:
-    """Return the node, or what it is as a global pool."""
+    """Return the node, or those that it is as a global pool or as additions."""
     from onnx import helper
 
+    if node.op_type == "Sum" and len(node.input) > 1:
+        return list(_add_up(node))
     axes = _read_axes(model, node) if node.op_type == "ReduceMean" and rank > 2 else []
     if sorted(axis % rank for axis in axes) != list(range(2, rank)) or not axes:
         return [node]
@@ -40,6 +43,17 @@ def _rename(model: Any, node: Any, rank: int) -> list[Any]:
     pool.metadata_props.extend(node.metadata_props)
     flat = helper.make_node("Flatten", [output], [node.output[0]], name=f"{node.name}.flat")
     return [pool] if keeps else [pool, flat]
+
+
+def _add_up(node: Any) -> Iterator[Any]:
+    from onnx import helper
+
+    total = node.input[0]
+    for place, name in enumerate(node.input[1:], 1):
+        is_last = place == len(node.input) - 1
+        result = node.output[0] if is_last else f"{node.output[0]}.{place}"
+        yield helper.make_node("Add", [total, name], [result], name=node.name if is_last else f"{node.name}.{place}")
+        total = result
 
 
 def _read_axes(model: Any, node: Any) -> list[int]:
