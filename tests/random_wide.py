@@ -63,6 +63,15 @@ def make_wide(seed: int) -> Any:
     return net.model(x) if x != "q" else make_wide(seed + 10_000)
 
 
+def make_digital() -> Any:
+    """A network of 3 x 12 x 12 that computes most without weights: a pool, a gate, a constant a channel, copies."""
+    net, rng = Wide((3, 12, 12), 0), np.random.default_rng(0)
+    pooled = net.between("AveragePool", ["q"], (3, 6, 6), (0.02, 100), kernel_shape=[2, 2], strides=[2, 2])
+    gate = net.between("GlobalMaxPool", [pooled], (3, 1, 1), net.steps[pooled])
+    x = net.between("Mul", [net.qlinear("QLinearMul", pooled, gate)], (3, 6, 6), (0.03, 90), np.float32([[[1]], [[2]], [[-1]]]))
+    return net.model(net.conv(_shuffle(net, net.between("Sub", [x, gate], (3, 6, 6), (0.05, 120)), rng), 2))
+
+
 def _average(net: Wide, x: str, rng: Any) -> str:
     channels, *sides = net.shapes[x]
     kernel = [int(rng.integers(1, 5)) for _ in sides]

@@ -72,13 +72,14 @@ def test_quantisers_of_int8_are_those_of_uint8() -> None:
 def test_one_window_of_the_whole_input_is_a_global_mean(is_node: bool) -> None:
     """Where the sums of floats round otherwise: with one scale before and behind, and means between two levels."""
     net = Wide((16, 2, 2), 0)
+    x = net.activate("q", "")
     if is_node:
-        net._give("mean", (16, 1, 1), *net.steps["q"])
-        inputs = ["q", *net._names("q"), *net._names("mean")]
+        net._give("mean", (16, 1, 1), *net.steps[x])
+        inputs = [x, *net._names(x), *net._names("mean")]
         net.nodes.append(helper.make_node("QLinearAveragePool", inputs, ["mean"], domain=MICROSOFT, kernel_shape=[2, 2]))
     else:
-        net.between("AveragePool", ["q"], (16, 1, 1), net.steps["q"], kernel_shape=[2, 2])
-    model = net.model("mean" if is_node else "averagepool1")
+        net.between("AveragePool", [x], (16, 1, 1), net.steps[x], kernel_shape=[2, 2])
+    model = net.model("mean" if is_node else "averagepool2")
     assert not any(count_differences(model, "grid-128", 200).values())
 
 
