@@ -80,7 +80,13 @@ def _average(net: Wide, x: str, rng: Any) -> str:
     if any(sees_pads_alone(side, kernel[k], strides[k], pads[k], pads[k + 2]) for k, side in enumerate(sides)):
         ceil = 0
     counts = [count_windows(side, kernel[k], strides[k], pads[k], pads[k + 2], ceil) for k, side in enumerate(sides)]
-    given = {"kernel_shape": kernel, "pads": pads, "strides": strides, "ceil_mode": ceil, "count_include_pad": int(rng.integers(2))}
+    given = {
+        "kernel_shape": kernel,
+        "pads": pads,
+        "strides": strides,
+        "ceil_mode": ceil,
+        "count_include_pad": int(rng.integers(2)),
+    }
     return net.between("AveragePool", [x], (channels, *counts), net.draw_step(rng, net.steps[x][0]), **given)
 
 
@@ -124,7 +130,7 @@ def _pair(net: Wide, x: str, rng: Any) -> str:
 
 def _spread(net: Wide, x: str, rng: Any) -> str:
     """A gate by channel, place or row, on either side."""
-    channels, height, width = net.shapes[x]
+    channels = net.shapes[x][0]
     gate = net.between("GlobalAveragePool", [x], (channels, 1, 1), net.draw_step(rng, net.steps[x][0] * 0.5))
     if rng.integers(2):
         gate = net.conv(x, 1, (1, 1))
@@ -149,7 +155,12 @@ def _constant(net: Wide, x: str, rng: Any) -> str:
 
 def _norm(net: Wide, x: str, rng: Any) -> str:
     channels = net.shapes[x][0]
-    parts = [rng.uniform(0.5, 1.5, channels), rng.normal(0, 1, channels), rng.normal(0, 1, channels), rng.uniform(0.5, 2, channels)]
+    parts = [
+        rng.uniform(0.5, 1.5, channels),
+        rng.normal(0, 1, channels),
+        rng.normal(0, 1, channels),
+        rng.uniform(0.5, 2, channels),
+    ]
     step = net.draw_step(rng, net.steps[x][0] * 1.5)
     return net.between("BatchNormalization", [x], net.shapes[x], step, *(part.astype(np.float32) for part in parts))
 

@@ -51,9 +51,7 @@ def _average(net: Wide, x: str, rng: Any) -> str:
     shape = (channels, *(side - size + 1 for side, size in zip(sides, kernel, strict=True)))
     net._give(name, shape, *net.draw_step(rng, net.steps[x][0]))
     inputs = [x, *net._names(x), *net._names(name)]
-    net.nodes.append(
-        helper.make_node("QLinearAveragePool", inputs, [name], name=name, domain=MICROSOFT, kernel_shape=kernel)
-    )
+    net.nodes.append(helper.make_node("QLinearAveragePool", inputs, [name], name=name, domain=MICROSOFT, kernel_shape=kernel))
     return name
 
 

@@ -14,7 +14,7 @@ __all__: list[str] = []
 def check_operations(subject: OnArchitecture[Lowered]) -> Iterator[Finding]:
     """What it checks: that a core computes the operation of each node.
 
-    Why it matters: cores multiply with weights, add and multiply values, take greatest values and means, look values up in tables.
+    Why it matters: cores multiply with weights, add and multiply values, take greatest values and means, look up in tables.
 
     Bad: an LRN or a Softmax between layers; a convolution over three sides.
 

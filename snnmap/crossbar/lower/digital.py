@@ -27,8 +27,14 @@ __all__ = [
 ]  # fmt: skip
 
 _FUNCTIONS: dict[str, PairFunction] = {
-    "QLinearAdd": "sum", "QLinearMul": "product", "Sum": "sum of floats", "Sub": "difference", "Div": "quotient", "Max": "greatest", "Min": "least"
-}  # fmt: skip
+    "QLinearAdd": "sum",
+    "QLinearMul": "product",
+    "Sum": "sum of floats",
+    "Sub": "difference",
+    "Div": "quotient",
+    "Max": "greatest",
+    "Min": "least",
+}
 
 
 def lower_pool(lowering: Lowering, node: Node) -> None:
@@ -141,9 +147,7 @@ def _add_tables(lowering: Lowering, node: Node, source: int, tables: Any, steps:
     runs = tuple(
         Run(source=0, table=number, first=place * each, written=place * each, count=each) for place, number in enumerate(numbers)
     )
-    layer = TableLayer(
-        name=node.name, sources=(source,), target=target, tables=tuple(known), runs=runs, module=node.source
-    )
+    layer = TableLayer(name=node.name, sources=(source,), target=target, tables=tuple(known), runs=runs, module=node.source)
     lowering.layers.append(layer)
 
 

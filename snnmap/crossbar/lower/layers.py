@@ -187,7 +187,9 @@ class AddLayer:
 
 @record
 class PairLayer:
-    """A function of two tensors, place by place, in float32, with scales s and zeros z of the tensors, less the offset:
+    """A function of two tensors, place by place, in float32.
+
+    With scales s and zeros z of the tensors, zeros and levels less the offset:
 
         sum         y = rint(fma(a, sa / sy, fma(b, sb / sy, zy - (sa / sy za + sb / sy zb))))
         product     y = rint((a - za) (b - zb) (sa sb / sy) + zy)

@@ -22,8 +22,8 @@ QUANTISE = (
 _CUT = "replace it, or cut the model before it and compute the rest on the host"
 _FIXES = {
     "LRN": "train the model with batch normalisation in its place, or cut the model before it",
-    "ReduceMean": "quantise the model of floats with snnmap crossbar build --calibration, which takes a mean over all places for a"
-    " GlobalAveragePool",
+    "ReduceMean": "quantise the model of floats with snnmap crossbar build --calibration, which makes it a GlobalAveragePool if"
+    " it is over all places",
     "Softmax": "cut the model before it and compute the rest on the host; one that is the last is left out",
 }
 RefusalKind = Literal["operation", "quantisation", "weights", "activations"]

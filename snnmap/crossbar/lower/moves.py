@@ -100,7 +100,5 @@ def _add_copies(
         )
         for at, count in zip(firsts, counts, strict=True)
     )  # fmt: skip
-    layer = TableLayer(
-        name=node.name, sources=tuple(sources), target=target, tables=tuple(known), runs=runs, module=node.source
-    )
+    layer = TableLayer(name=node.name, sources=tuple(sources), target=target, tables=tuple(known), runs=runs, module=node.source)
     lowering.layers.append(layer)

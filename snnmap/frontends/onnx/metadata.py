@@ -61,14 +61,14 @@ def read_quantisation(source: Any) -> Any:
 def apply_quantisation(model: Any, told: Any) -> Any:
     """Return a model of floats with QuantizeLinear and DequantizeLinear as is told.
 
-    Activations that are named are quantised where they are made; weights that are named become integers; biases of Conv and Gemm whose
-    input and weights are named become int32, in steps of both scales. The result is an ordinary quantised model.
+    Activations that are named are quantised where they are made; weights that are named become integers; biases of Conv and Gemm
+    whose input and weights are named become int32, in steps of both scales. The result is an ordinary quantised model.
 
     Args:
         model: ``onnx.ModelProto``, which stays as it is.
         told: ``version`` 1; ``activations`` and ``weights``, by the names of tensors and initializers, each with ``scale``,
-            ``zero_point`` (0 where left out) and ``dtype``, uint8 or int8 (of activations uint8 and of weights int8 where left out). A
-            weight may have a list of scales, one a place of ``axis`` (0 where left out).
+            ``zero_point`` (0 where left out) and ``dtype``, uint8 or int8 (of activations uint8 and of weights int8 where left
+            out). A weight may have a list of scales, one a place of ``axis`` (0 where left out).
 
     Raises:
         FrontendError: it tells all entries that do not fit the model.
@@ -149,7 +149,12 @@ class _Writer:
     def _write_bias(self, node: Any, activations: Mapping[str, _Steps], weights: Mapping[str, _Steps]) -> None:
         """Quantise a bias in steps of input and weights."""
         names = list(node.input)
-        if node.op_type not in ("Conv", "Gemm") or len(names) < 3 or names[2] not in self.constants or names[2] in self.stands_for:
+        if (
+            node.op_type not in ("Conv", "Gemm")
+            or len(names) < 3
+            or names[2] not in self.constants
+            or names[2] in self.stands_for
+        ):
             return
         data = names[0]
         while data not in activations and data in self.makers and self.makers[data].op_type in _MOVES:
@@ -189,9 +194,7 @@ class _Writer:
         del self.graph.value_info[:]
 
 
-def _read_entries(
-    entries: Any, kind: str, known: set[str], dtype: str, problems: list[str]
-) -> Iterator[tuple[str, _Steps]]:
+def _read_entries(entries: Any, kind: str, known: set[str], dtype: str, problems: list[str]) -> Iterator[tuple[str, _Steps]]:
     """Yield the steps by name, and note entries that are none."""
     if not isinstance(entries, Mapping):
         problems.append(f"{kind} are no object of names")
@@ -224,4 +227,4 @@ def _quantise(values: npt.NDArray[Any], steps: _Steps) -> npt.NDArray[Any]:
     shape = [-1 if axis == steps.axis else 1 for axis in range(values.ndim)] if steps.scale.ndim else ()
     limits = np.iinfo(steps.zero.dtype)
     levels = np.rint(values / steps.scale.reshape(shape)) + steps.zero.reshape(shape)
-    return np.clip(levels, limits.min, limits.max).astype(steps.zero.dtype)
+    return np.asarray(np.clip(levels, limits.min, limits.max).astype(steps.zero.dtype))

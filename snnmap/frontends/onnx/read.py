@@ -116,7 +116,9 @@ class OnnxReader:
     def read(self, input_shape: InputShape) -> LayerGraph:
         """Read the graph; ``input_shape`` is as for :func:`read_layer_graph`."""
         given = [entry for entry in self.graph.input if entry.name not in self.constants]
-        shapes = input_shape if isinstance(input_shape, Mapping) else {one.name: input_shape for one in given[:2] if len(given) == 1}
+        shapes = (
+            input_shape if isinstance(input_shape, Mapping) else {one.name: input_shape for one in given[:2] if len(given) == 1}
+        )
         for entry in given:
             self._read_input(entry, shapes.get(entry.name), n_inputs=len(given))
         for number, proto in enumerate(self.graph.node):

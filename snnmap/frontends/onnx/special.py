@@ -180,5 +180,5 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Squeeze": _read_axes,
     "Sum": _read_sum,
     "Unsqueeze": _read_axes,
-    **{name: _read_spread for name in ("Add", "Div", "Max", "Min", "Mul", "PRelu", "QLinearAdd", "QLinearMul", "Sub")},
+    **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "PRelu", "QLinearAdd", "QLinearMul", "Sub"), _read_spread),
 }

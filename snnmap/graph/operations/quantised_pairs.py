@@ -49,7 +49,7 @@ class QLinearAdd(_Pair):
 
 @operation
 class QLinearMul(_Pair):
-    """A product, ``clip(rint(float32((a - za) (b - zb)) (sa sb / sy) + zy))``; the zero comes to the product before it is rounded."""
+    """A product, ``clip(rint(float32((a - za) (b - zb)) (sa sb / sy) + zy))``; the zero comes to it before it is rounded."""
 
     role: ClassVar[Role] = "Mul"
     domain: ClassVar[str] = "com.microsoft"

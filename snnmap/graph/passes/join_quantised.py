@@ -35,9 +35,9 @@ def join_quantised(graph: LayerGraph) -> LayerGraph:
 
     Conv, Gemm, MatMul, Add, Mul, Concat, AveragePool and GlobalAveragePool between DequantizeLinear and QuantizeLinear become
     QLinearConv, QGemm, QLinearMatMul, QLinearAdd, QLinearMul, QLinearConcat, QLinearAveragePool and QLinearGlobalAveragePool of
-    the quantiser's name, with a ReLU or Clip that the integers' range makes needless; Sub, Div, Max, Min and Sum of two activations a
-    QuantisedPair. Activations, arithmetic with constants by channel, and a change of scale become tables of levels (Lookup).
-    Greatest values, shapes, slices and pads move before the DequantizeLinear. What has no such counterpart stays as it is.
+    the quantiser's name, with a ReLU or Clip that the integers' range makes needless; Sub, Div, Max, Min and Sum of two
+    activations a QuantisedPair. Activations, arithmetic with constants by channel, and a change of scale become tables of levels
+    (Lookup). Greatest values, shapes, slices and pads move before the DequantizeLinear. What has no such counterpart stays.
     """
     joiner = _Joiner(graph=graph, constants=dict(graph.constants))
     for node in graph.nodes:
@@ -204,7 +204,7 @@ class _Joiner:
 
     def pad_integers(self, pad: Pad, scale: str, zero: str) -> Pad:
         """Return a pad of integers by what its value becomes in their steps."""
-        value = QuantizeLinear().run([np.float32(pad.value).reshape(()), self.constants[scale], self.constants[zero]])
+        value = QuantizeLinear().run([np.asarray(pad.value, np.float32), self.constants[scale], self.constants[zero]])
         return replace(pad, value=float(value.item()))
 
     def requantise(self, node: Node, steps: tuple[str, str]) -> str:

@@ -34,8 +34,8 @@ def shift_signed(graph: LayerGraph) -> LayerGraph:
     """Return the graph whose int8 activations are uint8: integers and zero points 128 higher, the same values.
 
     What rounds a zero point (QLinearAdd, QLinearMul, QLinearAveragePool) does so as it did, by an offset. What stands between
-    DequantizeLinear and QuantizeLinear becomes what onnxruntime makes of it, which shifts pairs of these in the same way, where it can, before
-    it computes in integers, and computes the rest in floats.
+    DequantizeLinear and QuantizeLinear is what onnxruntime makes of it: on x64 it shifts pairs of these in the same way before it
+    computes in integers. Where it cannot, since several read a value, it computes in floats, which differ by one level at times.
     """
     if not any(kind.dtype == "int8" and not kind.is_constant for kind in graph.types.values()):
         return graph

@@ -21,7 +21,12 @@ X = RNG.normal(0, 1, (12, 3, 8, 8)).astype(np.float32)
 
 def make_model() -> Any:
     """A convolution of floats, a ReLU, a pool, a linear layer."""
-    arrays = {"w1": RNG.normal(0, 0.3, (6, 3, 3, 3)), "b1": RNG.normal(0, 0.1, 6), "w2": RNG.normal(0, 0.3, (4, 54)), "b2": RNG.normal(0, 0.1, 4)}
+    arrays = {
+        "w1": RNG.normal(0, 0.3, (6, 3, 3, 3)),
+        "b1": RNG.normal(0, 0.1, 6),
+        "w2": RNG.normal(0, 0.3, (4, 54)),
+        "b2": RNG.normal(0, 0.1, 4),
+    }
     nodes = [
         helper.make_node("Conv", ["x", "w1", "b1"], ["c"], name="conv"),
         helper.make_node("Relu", ["c"], ["r"], name="relu"),
@@ -116,7 +121,7 @@ def test_all_entries_that_do_not_fit_are_told(model: Any) -> None:
 
 @pytest.mark.parametrize("told", [[], {"version": 2}, {"version": 1, "weight": {}}])
 def test_what_is_none_of_the_form(model: Any, told: Any) -> None:
-    with pytest.raises(FrontendError, match='none of the form {"version": 1'):
+    with pytest.raises(FrontendError, match=r'none of the form \{"version": 1'):
         apply_quantisation(model, told)
 
 
