@@ -9,6 +9,7 @@ from crossbar_variants import GRID, ODD, change
 from light_models import NAMES, make_light
 from onnx import helper, numpy_helper
 from quantised_networks import MICROSOFT, Quantised, make_small, run_onnxruntime
+from random_floats import make_floats
 from random_wide import Wide, make_wide
 from signed_networks import make_signed, run_signed, to_signed
 
@@ -27,6 +28,14 @@ def nightly(*values: Any) -> list[Any]:
 def test_random_networks(seed: int) -> None:
     architecture = ["grid-128", "fixed-128", "example-16x4", *ODD.values()][seed % 8]
     assert not any(count_differences(make_wide(seed), architecture, seed=seed).values())
+
+
+@pytest.mark.parametrize("seed", [*range(6), *nightly(*range(6, 200))])
+def test_networks_of_floats_that_the_tool_quantises(seed: int) -> None:
+    model = make_floats(seed)
+    shape = [side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim][1:]
+    quantised = quantise_model(model, np.random.default_rng(seed).normal(0, 1, (6, *shape)))
+    assert not any(count_differences(quantised, "grid-128", seed=seed).values())
 
 
 @pytest.mark.parametrize("seed", [*range(8), *nightly(*range(8, 60))])

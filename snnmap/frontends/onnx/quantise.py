@@ -16,6 +16,12 @@ from snnmap.frontends.onnx.read import open_model
 
 __all__ = ["quantise_model"]
 
+_ALSO = (
+    "Abs", "Div", "Elu", "Exp", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Max", "Min", "Neg", "PRelu", "Softplus", "Sqrt",
+    "Sub", "Tanh",
+)  # fmt: skip
+"""What the tool leaves in floats unless it is told."""
+
 
 def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
     """Quantise a model's weights to int8, a scale a channel, and its activations to uint8, by what they are on samples.
@@ -53,6 +59,7 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
                 str(made),
                 _Samples(plain.graph.input[0].name, values),
                 quant_format=tool.QuantFormat.QDQ,
+                op_types_to_quantize=[*tool.registry.QDQRegistry, *tool.registry.QLinearOpsRegistry, *_ALSO],
                 per_channel=True,
                 activation_type=tool.QuantType.QUInt8,
                 weight_type=tool.QuantType.QInt8,

@@ -1,6 +1,7 @@
 """Quantisation told beside a model of floats: the same as quantisers in the model, or refused entry by entry."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,18 @@ def test_files_that_cannot_be_read(model: Any, told: Any, tmp_path: Path) -> Non
         read_layer_graph(model, quantisation=str(tmp_path / "b.json"))
     with pytest.raises(FrontendError, match="quantisers of its own"):
         apply_quantisation(apply_quantisation(model, told), told)
+
+
+def test_the_example_of_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "crossbar.md").read_text()
+    (block,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    weight = numpy_helper.from_array(RNG.normal(0, 0.3, (3, 2, 3, 3)).astype(np.float32), "conv1.weight")
+    nodes = [helper.make_node("Conv", ["x", "conv1.weight"], ["c"]), helper.make_node("Relu", ["c"], ["relu1"])]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])
+        for name, shape in (("x", (2, 5, 5)), ("relu1", (3, 3, 3)))
+    ]
+    graph = helper.make_graph(nodes, "net", values[:1], values[1:], initializer=[weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    joined = join_quantised(read_layer_graph(model, quantisation=json.loads(block)))
+    assert [node.kind for node in joined.nodes] == ["QuantizeLinear", "QLinearConv", "DequantizeLinear"]
