@@ -7,6 +7,7 @@ import pytest
 from crossbar_differences import count_differences
 from crossbar_variants import GRID, ODD, change
 from light_models import NAMES, make_light
+from odd_quantised import ODD_NETWORKS
 from onnx import helper, numpy_helper
 from quantised_networks import MICROSOFT, Quantised, make_small, run_onnxruntime
 from random_floats import make_floats
@@ -105,6 +106,28 @@ def test_published_topologies(name: str) -> None:
         assert [(one.rule, one.message.split(":")[0]) for one in refused.value.diagnostics] == [("CIM101", "LRN")] * len(norms)
         model = make_light(name, 64, with_norms=False)
     assert not any(count_differences(quantise_model(model, typical), roomy, 1).values())
+
+
+@pytest.mark.parametrize("name", ODD_NETWORKS)
+def test_what_is_seldom_met(name: str) -> None:
+    assert not any(count_differences(ODD_NETWORKS[name](), "grid-128", 3).values())
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"), [(0.0, "its scale is not positive"), (-0.1, "measured -0.1"), (1e-45, "scales are too far apart")]
+)
+def test_scales_that_are_none(scale: float, words: str) -> None:
+    net = Quantised((3, 6, 6), 0)
+    model = net.model(net.conv("q", 2))
+    entry = next(entry for entry in model.graph.initializer if entry.name == "conv1.scale")
+    entry.CopyFrom(numpy_helper.from_array(np.float32(scale), entry.name))
+    with pytest.raises(DesignRuleError, match=rf"(?s)CIM104.*conv1.*{words}"):
+        compile_graph(read_layer_graph(model), "grid-128")
+
+
+def test_an_input_that_is_given_back_is_refused() -> None:
+    with pytest.raises(DesignRuleError, match=r"CIM101.*'dequantise': the output is an input"):
+        compile_graph(read_layer_graph(Quantised((3, 6, 6), 0).model("q")), "grid-128")
 
 
 def test_a_last_softmax_is_left_to_the_host() -> None:

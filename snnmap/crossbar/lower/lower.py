@@ -23,6 +23,11 @@ from snnmap.graph import LayerGraph, Node, join_quantised, shift_signed
 
 __all__ = ["lower_graph"]
 
+_QUANTISE_BEHIND = (
+    "put QuantizeLinear and DequantizeLinear behind it and around its weights, as snnmap crossbar build --calibration does of the"
+    " model of floats"
+)
+
 
 def lower_graph(graph: LayerGraph, architecture: Architecture) -> Lowered:
     """Read a quantised layer graph as layers of an accelerator.
@@ -54,7 +59,9 @@ def lower_graph(graph: LayerGraph, architecture: Architecture) -> Lowered:
 def _refuse(lowering: Lowering, node: Node) -> None:
     require_computed(lowering, node)
     if lowering.graph.types[node.name].dtype == "float32":
-        raise Refusal("the model is not quantised here", QUANTISE, kind="quantisation")
+        producers = lowering.graph.producers()
+        around = any(name in producers and producers[name].kind == "DequantizeLinear" for name in node.inputs[:1])
+        raise Refusal("the model is not quantised here", _QUANTISE_BEHIND if around else QUANTISE, kind="quantisation")
     raise Refusal("no core computes this operation on integers", "put it between DequantizeLinear and QuantizeLinear")
 
 

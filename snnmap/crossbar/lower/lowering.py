@@ -99,11 +99,16 @@ class Lowering:
             self.refused.append(Refused(kind=refusal.kind, finding=self._find(node, refusal)))
 
     def require_outputs(self) -> None:
-        """Note outputs that are no tensors, of nodes that were lowered."""
+        """Note outputs that are no tensors, of nodes that were lowered, and inputs that are given back."""
         for name in self.graph.outputs:
             if name not in self.positions and name not in self.unknown:
                 finding = Finding(location=Location(port=name), message="the output is not quantised", fix=QUANTISE)
                 self.refused.append(Refused(kind="quantisation", finding=finding))
+            elif self.positions.get(name) in self.inputs:
+                finding = Finding(
+                    location=Location(port=name), message="the output is an input, which no core computes", fix="leave it out"
+                )
+                self.refused.append(Refused(kind="operation", finding=finding))
 
     def constant(self, node: Node, place: int) -> Any:
         """Return an input that is a constant."""
@@ -152,6 +157,8 @@ class Lowering:
         if np.asarray(zero).dtype != np.uint8:
             fix = "quantise activations as unsigned: activation_type=QuantType.QUInt8"
             raise Refusal("its activations are no uint8", fix, str(np.asarray(zero).dtype), "uint8", kind="activations")
+        if not (np.isfinite(scale) and np.float32(scale) > 0):
+            raise Refusal("its scale is not positive", "quantise it anew", f"{scale:g}", "> 0", kind="activations")
         shape = self.graph.types[node.name].shape
         *lead, height, width = shape if len(shape) > 2 else (shape[0], 1, *shape[1:]) if len(shape) == 2 else (*shape, 1, 1)
         position = len(self.tensors)

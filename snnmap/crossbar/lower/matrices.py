@@ -76,7 +76,10 @@ def _add_matrix(
     """Add a layer of weights ``(groups, rows, filters)``, whose scale and zero of the result are inputs ``steps`` and after."""
     scale, zero = lowering.single(node, steps, "scale"), lowering.single(node, steps + 1, "zero point")
     target = lowering.add_tensor(node, scale, zero)
-    factor = np.float32(source.scale) * lowering.constant(node, 4).astype(np.float32).reshape(-1) / np.float32(scale)
+    with np.errstate(over="ignore"):
+        factor = np.float32(source.scale) * lowering.constant(node, 4).astype(np.float32).reshape(-1) / np.float32(scale)
+    if not np.isfinite(factor).all():
+        raise Refusal("its scales are too far apart", "quantise it anew", f"{factor.max():g}", "finite", kind="activations")
     n_out = matrix.shape[0] * matrix.shape[2]
     shifted = np.asarray(bias, np.int64).reshape(-1) - source.zero * matrix.sum(axis=1, dtype=np.int32).astype(np.int64).reshape(
         -1

@@ -76,6 +76,7 @@ class _Joiner:
             self.nodes[moved.name] = moved
             self.integers[node.name] = (moved.name, scale, zero)
             if node.name in self.graph.outputs:
+                del self.nodes[node.name]  # it comes behind the integers
                 self.nodes[node.name] = replace(node, operation=DequantizeLinear(), inputs=self.integers[node.name])
         elif node.kind == "QuantizeLinear" and not self.graph.types[node.name].is_constant:
             self._join(node)
@@ -214,10 +215,13 @@ class _Joiner:
         self._join(quantiser)
         return self.names.get(quantiser.name, quantiser.name)
 
-    def add_zeros(self, like: str, n: int) -> str:
-        """Add a bias of zeros, and return its name."""
-        name = f"{like}.no_bias"
-        self.constants[name] = np.zeros(n, np.int32)
+    def spread_bias(self, like: str, bias: tuple[str, ...], n: int) -> str:
+        """Return the name of a bias of one number an output; of zeros where there is none."""
+        values = self.constants[bias[0]] if bias else np.zeros(n, np.int32)
+        if bias and values.shape == (n,):
+            return bias[0]
+        name = f"{like}.bias"
+        self.constants[name] = np.broadcast_to(values.reshape(-1), (n,))
         return name
 
     def _settle(self, name: str) -> str:
@@ -267,7 +271,7 @@ def _join_gemm(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
     if data is None or weight is None or bias is None or scales != [1.0, 1.0]:
         return None
     n_out = joiner.constants[weight[0]].shape[0 if turned else 1]
-    return QGemm(trans_b=turned), (*data, *weight, *(bias or (joiner.add_zeros(node.name, n_out),)), *steps)
+    return QGemm(trans_b=turned), (*data, *weight, joiner.spread_bias(node.name, bias, n_out), *steps)
 
 
 def _join_product(joiner: _Joiner, node: Node, steps: tuple[str, str]) -> _Made:
