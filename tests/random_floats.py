@@ -1,10 +1,15 @@
 """Random networks of floats of all operators that become integers, to be quantised by onnxruntime's tool."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import quantization as tool
+
+from snnmap.frontends.onnx.integer_forms import write_integer_forms
 
 
 @dataclass
@@ -67,6 +72,27 @@ def make_floats(seed: int) -> Any:
             x = net.add("Add", [net.add("MatMul", [x, weight], (n_out,)), bias], (n_out,))
         x = net.add("Softmax", [x], (n_out,), axis=1) if rng.integers(2) else x
     return net.model(x)
+
+
+def quantise_to_operators(model: Any, samples: Any, folder: Path) -> Any:
+    """The model in QLinear operators, as onnxruntime's tool writes them."""
+    plain, folded, made = (str(folder / f"{name}.onnx") for name in ("plain", "folded", "made"))
+    onnx.save(write_integer_forms(model), plain)
+    tool.shape_inference.quant_pre_process(plain, folded, skip_symbolic_shape=True)
+    given = iter([{"x": np.asarray(sample[np.newaxis], np.float32)} for sample in samples])
+    tool.quantize_static(
+        folded, made, _Samples(given), quant_format=tool.QuantFormat.QOperator, per_channel=True,
+        activation_type=tool.QuantType.QUInt8, weight_type=tool.QuantType.QInt8,
+    )  # fmt: skip
+    return onnx.load(made)
+
+
+class _Samples(tool.CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def get_next(self) -> Any:
+        return next(self.given, None)
 
 
 def _conv(net: Floats, x: str, rng: Any) -> str:

@@ -1,5 +1,6 @@
 """All that cores compute beside weights, int8 and published topologies: no value differs from onnxruntime's."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ from light_models import NAMES, make_light
 from odd_quantised import ODD_NETWORKS
 from onnx import helper, numpy_helper
 from quantised_networks import MICROSOFT, Quantised, make_small, run_onnxruntime
-from random_floats import make_floats
+from random_floats import make_floats, quantise_to_operators
 from random_wide import Wide, make_wide
 from signed_networks import make_signed, run_signed, to_signed
 
 from snnmap.core.errors import DesignRuleError
-from snnmap.crossbar import compile_graph
+from snnmap.crossbar import check_graph, compile_graph
 from snnmap.frontends.onnx import apply_quantisation, quantise_model, read_layer_graph
 
 RNG = np.random.default_rng(0)
@@ -37,6 +38,18 @@ def test_networks_of_floats_that_the_tool_quantises(seed: int) -> None:
     shape = [side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim][1:]
     quantised = quantise_model(model, np.random.default_rng(seed).normal(0, 1, (6, *shape)))
     assert not any(count_differences(quantised, "grid-128", seed=seed).values())
+
+
+@pytest.mark.parametrize("seed", [*range(6), *nightly(*range(6, 120))])
+def test_networks_of_floats_as_qlinear_operators(seed: int, tmp_path: Path) -> None:
+    """Or refused where the tool leaves operations of floats, which it does in this form."""
+    model = make_floats(seed)
+    shape = [side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim][1:]
+    quantised = quantise_to_operators(model, np.random.default_rng(seed).normal(0, 1, (6, *shape)), tmp_path)
+    report = check_graph(read_layer_graph(quantised), "grid-128")
+    assert {one.rule for one in report.errors} <= {"CIM102"}
+    assert report.is_clean or seed > 1
+    assert not report.is_clean or not any(count_differences(quantised, "grid-128", seed=seed).values())
 
 
 @pytest.mark.parametrize("seed", [*range(8), *nightly(*range(8, 60))])

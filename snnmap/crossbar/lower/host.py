@@ -4,7 +4,7 @@ from snnmap.graph import LayerGraph, Node
 
 __all__ = ["leave_to_host"]
 
-_LEFT = ("Softmax", "LogSoftmax")
+_LEFT = ("LogSoftmax", "QLinearSoftmax", "Softmax")
 _BEHIND = ("DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Unsqueeze")
 
 

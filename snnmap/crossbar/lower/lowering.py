@@ -188,8 +188,9 @@ def require_computed(lowering: Lowering, node: Node) -> None:
     Raises:
         Refusal: it says what to do.
     """
-    if lowering.graph.types[node.name].dtype == "float32" and not has_integer_form(node):
-        raise Refusal("no core computes this operation", _FIXES.get(node.kind, _CUT))
+    is_float = lowering.graph.types[node.name].dtype == "float32"
+    if (is_float and not has_integer_form(node)) or node.kind == "QLinearSoftmax":
+        raise Refusal("no core computes this operation", _FIXES.get(node.kind.removeprefix("QLinear"), _CUT))
 
 
 def read_windows(operation: Any, counts: tuple[int, ...]) -> WindowGeometry:

@@ -28,7 +28,7 @@ _DYNAMIC = "quantise statically, with samples: snnmap.frontends.onnx.quantise_mo
 _FIXES = {
     **dict.fromkeys(("If", "Loop", "Scan"), _BRANCH),
     **dict.fromkeys(("GRU", "LSTM", "RNN"), _RECURRENT),
-    **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QLinearSoftmax"), _DYNAMIC),
+    **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"), _DYNAMIC),
 }
 
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, TensorType, operation
-from snnmap.graph.operations.activations import LeakyRelu, Sigmoid
+from snnmap.graph.operations.activations import LeakyRelu, Sigmoid, Softmax
 from snnmap.graph.operations.movement import Concat
 from snnmap.graph.operations.qlinear import require_integers
 from snnmap.graph.operations.quantisation import DequantizeLinear, QuantizeLinear
 
-__all__ = ["Lookup", "QLinearConcat", "QLinearLeakyRelu", "QLinearSigmoid"]
+__all__ = ["Lookup", "QLinearConcat", "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax"]
 
 
 @operation
@@ -75,6 +75,17 @@ class QLinearSigmoid(_Function):
 
     def function(self) -> Operation:
         return Sigmoid()
+
+
+@operation
+class QLinearSoftmax(_Function):
+    """A Softmax of quantised values, to the nearest level; onnxruntime's exponentials differ from it by one at times."""
+
+    axis: int = -1
+    opset: int = 13
+
+    def function(self) -> Operation:
+        return Softmax(axis=self.axis)
 
 
 @operation

@@ -24,6 +24,7 @@ _ZEROS = {
     "QLinearMatMul": (2, 7),
     "QLinearMul": (2, 5, 7),
     "QLinearSigmoid": (2, 4),
+    "QLinearSoftmax": (2, 4),
     "QuantizeLinear": (2,),
 }
 """Places of the activations' zero points."""
