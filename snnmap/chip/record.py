@@ -316,7 +316,7 @@ def _layout_checks(chip: Chip, kind: MemoryKind) -> Iterator[tuple[bool, str]]:
         memory.is_sparse or memory.max_words >= n_addresses,
         f"{name} is {memory.layout} but max_words = {memory.max_words} is below {len(sources)} x {len(targets)} = {n_addresses}",
     )
-    yield memory.max_fan_in > 0 or not facts.needs_fan_in, f"{name} is stored by target but max_fan_in is 0"
+    yield memory.max_fan_in > 0 or not facts.needs_fan_in, f"{name} is {memory.layout} but max_fan_in is 0"
     yield (
         chip.word_bits(kind) <= _MOST_WORD_BITS,
         f"a word of {name} takes {chip.word_bits(kind)} bits for weight and id, more than {_MOST_WORD_BITS}",
