@@ -67,6 +67,50 @@ def test_models_that_cannot_be_read(run: Run, tmp_path: Path, model: Any, words:
     assert "Traceback" not in result.err
 
 
+def test_branches_recurrent_layers_and_shapes_are_told_at_once(run: Run, tmp_path: Path) -> None:
+    """As of silero-vad: inputs whose shapes are open, an If, an LSTM."""
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["b"])], "branch", [], [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
+    )
+    nodes = [
+        helper.make_node("If", ["c"], ["d"], name="choice", then_branch=branch, else_branch=branch),
+        helper.make_node("LSTM", ["d", "w", "w"], ["e"], name="memory", hidden_size=2),
+        helper.make_node("ConvInteger", ["e", "w"], ["y"], name="dynamic"),
+    ]
+    model = make_model(nodes, ("h", 6, 6))
+    model.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
+    result = build(run, tmp_path, model)
+    assert result.code == 2
+    lines = [line for line in result.err.splitlines() if line.startswith("  - ")]
+    assert [line.split(":")[0] for line in lines] == [
+        "  - 'x' (input)", "  - 'c' (input)", "  - 'choice' (If)", "  - 'memory' (LSTM)", "  - 'dynamic' (ConvInteger)"
+    ]  # fmt: skip
+    assert all(
+        word in line
+        for word, line in zip(
+            ["{'x': (...)}", "{'c': (...)}", "the branch that is taken", "unroll it", "statically"], lines, strict=True
+        )
+    )
+
+
+def test_shapes_of_several_inputs(run: Run, tmp_path: Path) -> None:
+    model = make_model([CONV], ("h", 6, 6))
+    model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", "k"]))
+    model.graph.node.append(helper.make_node("Relu", ["z"], ["v"]))
+    told = build(run, tmp_path, model, "--shape", "x=2,6,6")
+    assert (told.code, "'z' (input)" in told.err or "input 'z'" in told.err) == (2, True)
+    assert "CIM102" in build(run, tmp_path, model, "--shape", "x=2,6,6;z=4").err
+    assert "image=3,224,224;state=128" in build(run, tmp_path, model, "--shape", "x=a").err
+
+
+def test_calibration_and_quantisation_that_are_missing(run: Run, tmp_path: Path) -> None:
+    for option in ("--calibration", "--quantisation"):
+        result = build(run, tmp_path, make_model([CONV]), option, tmp_path / "missing.file")
+        assert result.code == 2
+        assert "missing.file" in result.err
+        assert "fix:" in result.err
+
+
 def test_external_data_that_is_missing(run: Run, tmp_path: Path) -> None:
     onnx.save_model(
         make_model([CONV]), str(tmp_path / "net.onnx"), save_as_external_data=True, location="w.bin", size_threshold=0

@@ -120,6 +120,8 @@ class _Meter:
     accumulators: int = 0
     unknown: set[str] = field(default_factory=set)
     """Prices that were needed and are not told."""
+    n_window_places: int = 1
+    """Of the core's input."""
 
     @property
     def architecture(self) -> Architecture:
@@ -205,9 +207,13 @@ def _receive(meter: _Meter, fields: Fields) -> None:
     meter.compute_digital(fields["filters"] * fields["windows"])
 
 
-def _maximum(meter: _Meter, fields: Fields) -> None:
+def _set_input(meter: _Meter, fields: Fields) -> None:
+    meter.n_window_places = fields["kernel_height"] * fields["kernel_width"]
+
+
+def _pool(meter: _Meter, fields: Fields) -> None:
     tensor = meter.image.tensors[fields["tensor"]]
-    _compute_values(meter, fields["channels"] * tensor.n_places, 9)
+    _compute_values(meter, fields["channels"] * tensor.n_places, meter.n_window_places)
 
 
 def _mean(meter: _Meter, fields: Fields) -> None:
@@ -229,13 +235,16 @@ def _compute_values(meter: _Meter, values: int, operands: int) -> None:
 
 _METERS: Mapping[str, Callable[[_Meter, Fields], None]] = {
     "add": _add,
+    "average": _pool,
     "barrier": _pass_barrier,
     "clear": _clear,
     "cycle": _begin_cycle,
-    "maximum": _maximum,
+    "input": _set_input,
+    "maximum": _pool,
     "mean": _mean,
     "multiply": _multiply,
     "output": _output,
+    "pair": _add,
     "receive": _receive,
     "send": _send,
     "table": _look_up,

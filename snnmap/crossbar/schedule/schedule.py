@@ -8,7 +8,19 @@ import numpy as np
 from snnmap.crossbar.cells import encode_cells, split_bias
 from snnmap.crossbar.container import Image, TensorEntry
 from snnmap.crossbar.isa import Instruction, from_float, make_instruction
-from snnmap.crossbar.lower import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer, TableLayer, WindowGeometry
+from snnmap.crossbar.lower import (
+    PAIR_FUNCTIONS,
+    AddLayer,
+    AverageLayer,
+    Layer,
+    LayerProgram,
+    MatrixLayer,
+    MeanLayer,
+    PairLayer,
+    PoolLayer,
+    TableLayer,
+    WindowGeometry,
+)
 from snnmap.crossbar.mapping import Mapped, Strip, StripPart, Tile, find_output, list_parts
 from snnmap.crossbar.schedule.memory import place_tensors
 
@@ -151,12 +163,19 @@ class _Scheduler:
             for core, first, count in self._share(self.mapped.program.tensors[layer.target].channels):
                 self._set_input(core, layer.source, layer.windows)
                 self._emit(core, "maximum", tensor=layer.target, channel=first, channels=count)
+        elif isinstance(layer, AverageLayer):
+            for core, first, count in self._share(self.mapped.program.tensors[layer.target].channels):
+                self._set_input(core, layer.source, layer.windows)
+                values = {"tensor": layer.target, "channel": first, "channels": count}
+                self._emit(core, "average", **values, divisor=layer.divisor, offset=layer.offset)
         elif isinstance(layer, MeanLayer):
             for core, first, count in self._share(self.mapped.program.tensors[layer.target].channels):
                 values = {"tensor": layer.target, "source": layer.source, "channel": first, "channels": count}
                 self._emit(core, "mean", **values, factor=from_float(layer.factor))
         elif isinstance(layer, AddLayer):
             self._add(layer)
+        elif isinstance(layer, PairLayer):
+            self._pair(layer)
         else:
             self._look_up(layer)
 
@@ -168,16 +187,30 @@ class _Scheduler:
                 factor_a=factor_a, factor_b=factor_b, shift=from_float(layer.shift),
             )  # fmt: skip
 
+    def _pair(self, layer: PairLayer) -> None:
+        for core, first, count in self._share(self.mapped.program.tensors[layer.target].size):
+            self._emit(
+                core, "pair", tensor=layer.target, source=layer.source, other=layer.other,
+                function=PAIR_FUNCTIONS.index(layer.function), offset=layer.offset, spread_source=layer.spreads[0],
+                spread_other=layer.spreads[1], first=first, values=count,
+            )  # fmt: skip
+
     def _look_up(self, layer: TableLayer) -> None:
-        start = 0
-        for source, table in zip(layer.sources, layer.tables, strict=True):
-            size = self.mapped.program.tensors[source].size
-            for core, first, count in self._share(size):
-                values = {"tensor": layer.target, "source": source, "first": first, "written": start + first, "values": count}
-                self._emit(core, "table", **values, constants=self.n_constants)
-            self.constants.append(table)
-            self.n_constants += len(table)
-            start += size
+        """Schedule the runs of tables, each core those of its share, which cuts runs."""
+        start = self.n_constants
+        self.constants += layer.tables
+        self.n_constants += 256 * len(layer.tables)
+        each = -(-self.mapped.program.tensors[layer.target].size // len(self.cores))
+        for run in layer.runs:
+            done = 0
+            while done < run.count:
+                core = (run.written + done) // each
+                count = min(run.count - done, (core + 1) * each - run.written - done)
+                self._emit(
+                    core, "table", tensor=layer.target, source=layer.sources[run.source], first=run.first + done,
+                    written=run.written + done, values=count, constants=start + 256 * run.table,
+                )  # fmt: skip
+                done += count
 
     def _share(self, count: int) -> list[tuple[int, int, int]]:
         """Return which core computes which of so many channels or values: core, first, count."""
