@@ -149,6 +149,16 @@ def test_the_test_of_the_page_passes_and_fails_with_the_findings(repository: Pat
     assert (failed.returncode, "SNN401" in failed.stdout) == (1, True)
 
 
+def test_the_fixture_knows_what_is_in_the_baseline(repository: Path, run: Run) -> None:
+    project, _, _ = PROJECT.partition("[[tool.snnmap.waivers]]")
+    (repository / "pyproject.toml").write_text(project)
+    failed = run_pytest(repository)
+    assert (failed.returncode, "xylo-audio-3: 0 errors, 1 warnings" in failed.stdout) == (1, True)
+    assert run("check", "model.py:make", "--write-baseline", "known.json").code == 0
+    (repository / "pyproject.toml").write_text(f'{project}baseline = "known.json"\n')
+    assert run_pytest(repository).returncode == 0
+
+
 def test_the_fixture_takes_its_chips_from_the_option_or_the_project(repository: Path) -> None:
     (repository / "test_chip.py").write_text(
         "from model import make\n\ndef test_it(drc_clean):\n    found = drc_clean(make())\n    assert len(found) == 1\n"
