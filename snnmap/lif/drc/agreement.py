@@ -17,7 +17,6 @@ _SHOWN = 0.05
 """Chance that samples all agree where no more than the limit's share of all does, below which they show that more does."""
 _NEAR = 1 / 3
 """Share of a limit on an error, up to which outputs of other classes may be near ties."""
-_MOST_SUMMED = 500
 _DEVIATIONS = 3.0
 """Square roots of the spikes by which two counts must differ to be more than an accident."""
 _EITHER = (Severity.ERROR, Severity.WARNING)
@@ -114,9 +113,8 @@ def check_excess(subject: OnChip[Comparison]) -> Iterator[Finding]:
         most = subject.chip.outputs.max_count if population.is_output else subject.chip.hidden.max_count
         if not population.fires or population.max_count >= most:
             continue
-        share = population.excess / max(1, population.chip_spikes)
-        met = population.excess or population.beyond
-        severe = share > comparison.limits.excess_share or population.beyond > comparison.limits.excess_share * population.active
+        met, share = population.excess or population.beyond, comparison.limits.excess_share
+        severe = population.excess > share * population.chip_spikes or population.beyond > share * population.active
         yield Finding(
             location=_at(population),
             message=f"the chip sends several spikes a step where the model sends at most {population.max_count}"
@@ -128,11 +126,11 @@ def check_excess(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 f"on {comparison.inputs}",
             ),
             limit=Amount(
-                comparison.limits.excess_share * population.chip_spikes,
-                words=f"{comparison.limits.excess_share:.1%} of {population.chip_spikes} spikes",
+                share * population.chip_spikes,
+                words=f"{share:.1%} of {population.chip_spikes} spikes",
             ),
             fix=_advise_counts(comparison.framework, most) if met else "",
-            severity=None if met and severe else Severity.WARNING,
+            severity=None if severe else Severity.WARNING,
         )
 
 
@@ -358,7 +356,7 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
             fix=fix,
         )
     silent = [p for p in comparison.populations if p.fires and not p.model_spikes]
-    everything = bool(silent) and len(silent) == sum(p.fires for p in comparison.populations)
+    everything = len(silent) == sum(p.fires for p in comparison.populations)
     for population in silent:
         yield Finding(
             location=_at(population),
@@ -370,13 +368,13 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
             severity=Severity.ERROR if everything and not comparison.drawn else None,
         )
     for port in comparison.ports:
-        undecided = min((a.undecided for a in port.agreements), default=0)
-        if comparison.n_samples and undecided == comparison.n_samples:
+        n = comparison.n_samples
+        if n and port.agreements and all(a.undecided == n for a in port.agreements):
             yield Finding(
                 location=Location(port=port.name),
                 message=f"the output never decides in the model, on {kind}",
-                measured=Amount(undecided, words=f"{undecided} of {comparison.n_samples} samples with all outputs equal"),
-                limit=Amount(comparison.n_samples - 1, words="some that decide"),
+                measured=Amount(n, words=f"{n} of {n} samples with all outputs equal"),
+                limit=Amount(n - 1, words="some that decide"),
                 fix="train the model on (`snnmap.train.train_model`), or give data that it decides on (`--calibration`)"
                 if not comparison.drawn
                 else fix,
@@ -407,11 +405,13 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
 def _find_unshown(comparison: Comparison) -> Iterator[Finding]:
     """Find outputs whose decisions agree, on inputs that cannot show it."""
     n, least = comparison.n_samples, comparison.limits.decisions
-    needed = math.floor(math.log(_SHOWN) / math.log(least)) + 1 if 0.0 < least < 1.0 else 0
-    for port in comparison.ports:
-        agreeing = min((a.agreeing for a in port.agreements), default=0)
+    if not 0.0 < least < 1.0:  # none need agree, or each that does not is told
+        return
+    needed = math.floor(math.log(_SHOWN) / math.log(least)) + 1
+    for port in [port for port in comparison.ports if port.agreements]:
+        agreeing = min(a.agreeing for a in port.agreements)
         is_same = comparison.integers or port.error == 0.0
-        if port.agreements and agreeing >= least * n and not is_same and (agreeing < n if comparison.drawn else n < needed):
+        if agreeing >= least * n and not is_same and (agreeing < n if comparison.drawn else n < needed):
             inputs = "drawn inputs" if comparison.drawn else "so few samples"
             yield Finding(
                 location=Location(port=port.name),
@@ -687,8 +687,6 @@ def _describe(agreement: Agreement) -> str:
 
 def _chance(agreeing: int, n: int, share: float) -> float:
     """Return the chance of so few agreeing samples, or fewer, of ``n``, where a share of all samples agrees."""
-    if share >= 1.0 or agreeing >= n:
-        return 1.0 if agreeing >= n else 0.0
-    if n > _MOST_SUMMED:  # the normal distribution serves
-        return 0.5 * math.erfc((share * n - agreeing) / math.sqrt(2.0 * n * share * (1.0 - share)))
-    return sum(math.comb(n, k) * share**k * (1.0 - share) ** (n - k) for k in range(agreeing + 1))
+    from scipy.special import bdtr  # only where samples disagree
+
+    return float(bdtr(agreeing, n, share))

@@ -342,6 +342,5 @@ def _receives(network: Network, population: Population, synapse: int) -> BoolArr
 
 def _gain_error(trained: FloatArray, coded: FloatArray) -> FloatArray:
     """Return the relative difference of ``1 / (1 - decay)``; 1 for a state that never decays, which no shift gives."""
-    lost, kept_apart = 1.0 - trained, 1.0 - coded
-    differs = np.abs(1.0 - lost / np.where(kept_apart > 0, kept_apart, 1.0))
-    return np.where(lost > 0, differs, np.where(kept_apart > 0, 1.0, 0.0))
+    lost, lost_coded = 1.0 - trained, 1.0 - coded
+    return np.abs(lost_coded - lost) / np.maximum(lost_coded, _SMALLEST)
