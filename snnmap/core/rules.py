@@ -333,7 +333,8 @@ def look_up_rule(key: str) -> Rule:
         if key.lower() in (entry.id.lower(), entry.name):
             return entry
     known = [*RULES, *(entry.name for entry in RULES.values())]
-    raise InputError(f"no rule is called '{key}'", fix=suggest(key, known, "`snnmap explain` lists them"))
+    fix = suggest(key, known, "`snnmap explain` lists them")
+    raise InputError(f"no rule is called '{key}'", limit=", ".join(sorted(RULES)), fix=fix)
 
 
 def explain_rule(key: str) -> str:
