@@ -186,3 +186,9 @@ def test_the_shell_completes(words: list[str], offered: list[str], run: Run, mon
     monkeypatch.setenv("COMP_WORDS", " ".join(["snnmap", *words]))
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
     assert run().out.split() == [f"plain,{word}" for word in offered]
+
+
+@pytest.mark.parametrize(("name", "runs"), [("net/model.py", True), ("c.npy", True), ("a.onnx", True), ("README.md", False)])
+def test_the_hook_runs_where_a_model_or_its_data_changed(name: str, runs: bool) -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert bool(re.search(hook["files"], name)) == runs
