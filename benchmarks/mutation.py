@@ -180,10 +180,12 @@ class Judge:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         for test in session.items:
             self._trace(test)
-        if not self._survives([replace(mutant, changed=mutant.node) for mutant in self.mutants], list(self._seconds)):
+        chosen = {mutant: self._choose(mutant) for mutant in self.mutants}
+        unchanged = [replace(mutant, changed=mutant.node) for mutant in self.mutants]
+        if not self._survives(unchanged, list(dict.fromkeys(test for tests in chosen.values() for test in tests))):
             pytest.exit("a test fails in a fork, without a mutant", returncode=1)
-        for mutant in self.mutants:
-            self.killed[mutant] = not self._survives([mutant], self._choose(mutant))
+        for mutant, tests in chosen.items():
+            self.killed[mutant] = not self._survives([mutant], tests)
             print("killed  " if self.killed[mutant] else "SURVIVED", mutant, file=sys.stderr, flush=True)
         return True
 

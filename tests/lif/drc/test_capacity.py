@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
-from rule_cases import CLEAN, GENERIC, XYLO, chain, check, check_aliases, edit, with_reach, with_slots
+from rule_cases import CLEAN, GENERIC, XYLO, chain, check, check_aliases, edit, limit, with_reach, with_slots
 
 from snnmap.chip import Chip
-from snnmap.lif.drc import check_mapped
+from snnmap.lif.drc import check_mapped, check_network
 from snnmap.lif.mapping import fold_network
 from snnmap.network import Network
 
@@ -60,3 +61,9 @@ def test_the_first_slot_out_of_reach_is_measured(rule: str, reach: Mapping[str, 
     """Beside the last that is within: outputs read the last three of nine slots."""
     found = [d for d in check((CLEAN, with_reach(XYLO, **reach))).errors if d.rule == rule]
     assert [(d.measured_value, d.limit_value, d.location.neurons) for d in found] == told
+
+
+def test_the_largest_bias_of_a_run_is_measured() -> None:
+    network = edit("populations", "h1", bias=np.array([0.0, 0.25, -0.5, 0.125, 0.0]))
+    (found,) = [d for d in check_network(network, limit(XYLO, "hidden", bias=False)).errors if d.rule == "SNN210"]
+    assert (found.location.neurons, found.measured_value, found.limit_value) == ((1, 4), 0.5, 0)
