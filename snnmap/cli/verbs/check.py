@@ -149,7 +149,7 @@ def _select(project: Config, choices: dict[str, Any]) -> Selection:
     """Take what is told from the command line, and what is not given there from the configuration."""
     context = click.get_current_context()
     keys = [field.name for field in fields(Selection)]
-    given = {key: _split(choices[key]) for key in keys if context.get_parameter_source(key) is not _BY_DEFAULT}
+    given: dict[str, Any] = {key: _split(choices[key]) for key in keys if context.get_parameter_source(key) is not _BY_DEFAULT}
     return replace(project.selection, **given)
 
 
