@@ -21,8 +21,8 @@ test-nengo-dl: $(NENGO_DL)/.ready
 	$(NENGO_DL)/bin/pytest tests/nengo_dl
 
 lint: $(READY)
-	$(BIN)/ruff format --check snnmap tests benchmarks notebooks docs
-	$(BIN)/ruff check snnmap tests benchmarks notebooks docs
+	$(BIN)/ruff format --check snnmap tests benchmarks notebooks docs import_contract.py
+	$(BIN)/ruff check snnmap tests benchmarks notebooks docs import_contract.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from snnmap.chip.arithmetic import DEFAULT_FAMILY, Family, find_family, list_families
+from snnmap.chip.costs import Costs
 from snnmap.chip.memory import LAYOUTS, MemoryKind, WeightMemory
 from snnmap.core.brief import brief_repr
 from snnmap.core.errors import ChipError
@@ -15,6 +16,7 @@ __all__ = ["Bits", "Chip", "HiddenNeurons", "InputChannels", "OutputNeurons", "R
 
 _MOST_WORD_BITS = 32
 _EDITED = " (edited: "
+_UNCOUNTED = ("name", "description", "source", "costs")
 _LEAST_DELAY = {MemoryKind.RECURRENT: 1}
 """Steps that a memory takes at least; others may answer in the step of the spike."""
 _SHOWN_BITS = ("weight", "threshold", "bias", "decay", "state")
@@ -131,6 +133,7 @@ class Chip:
         description: one line for people.
         source: where the figures come from.
         arithmetic: name of the family of neurons, see :mod:`snnmap.chip.arithmetic`.
+        costs: cycles and prices, which no bitstream depends on.
 
     Raises:
         ChipError: when fields contradict each other; the message names them all.
@@ -148,6 +151,7 @@ class Chip:
     output_weights: WeightMemory
     bits: Bits
     arithmetic: str = DEFAULT_FAMILY
+    costs: Costs = field(default_factory=Costs)
 
     __repr__ = brief_repr
 
@@ -186,8 +190,8 @@ class Chip:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over all fields that change what a bitstream means; name, texts and fields at their default do not count."""
-        counted = {key: value for key, value in _list_counted(self).items() if key not in ("name", "description", "source")}
+        """SHA-256 over all fields that change what a bitstream means: not name, texts and costs, nor fields at their default."""
+        counted = {key: value for key, value in _list_counted(self).items() if key not in _UNCOUNTED}
         return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).digest()
 
     @property
@@ -312,7 +316,7 @@ def _layout_checks(chip: Chip, kind: MemoryKind) -> Iterator[tuple[bool, str]]:
         memory.is_sparse or memory.max_words >= n_addresses,
         f"{name} is {memory.layout} but max_words = {memory.max_words} is below {len(sources)} x {len(targets)} = {n_addresses}",
     )
-    yield memory.max_fan_in > 0 or not facts.needs_fan_in, f"{name} is stored by target but max_fan_in is 0"
+    yield memory.max_fan_in > 0 or not facts.needs_fan_in, f"{name} is {memory.layout} but max_fan_in is 0"
     yield (
         chip.word_bits(kind) <= _MOST_WORD_BITS,
         f"a word of {name} takes {chip.word_bits(kind)} bits for weight and id, more than {_MOST_WORD_BITS}",
