@@ -55,10 +55,10 @@ def test_the_one_connection_of_a_source_is_shortened_as_far_as_needed(network: N
 
 
 @pytest.mark.parametrize(
-    ("rule", "reach", "told"), [("SNN208", {"inputs": 4}, [(4, 3, (4, 5))]), ("SNN209", {"outputs": 3}, [(5, 8, (0, 1))])]
+    ("rule", "reach", "told"), [("SNN208", {"inputs": 3}, [(3, 2, (3, 5))]), ("SNN209", {"outputs": 2}, [(5, 8, (0, 2))])]
 )
 def test_the_first_slot_out_of_reach_is_measured(rule: str, reach: Mapping[str, int], told: list[object]) -> None:
-    """Beside the last that is within: outputs read the last three of nine slots."""
+    """Beside the last that is within: outputs read the last two of nine slots."""
     found = [d for d in check((CLEAN, with_reach(XYLO, **reach))).errors if d.rule == rule]
     assert [(d.measured_value, d.limit_value, d.location.neurons) for d in found] == told
 
@@ -67,3 +67,8 @@ def test_the_largest_bias_of_a_run_is_measured() -> None:
     network = edit("populations", "h1", bias=np.array([0.0, 0.25, -0.5, 0.125, 0.0]))
     (found,) = [d for d in check_network(network, limit(XYLO, "hidden", bias=False)).errors if d.rule == "SNN210"]
     assert (found.location.neurons, found.measured_value, found.limit_value) == ((1, 4), 0.5, 0)
+
+
+def test_populations_that_are_not_there_are_no_outputs() -> None:
+    network = edit("outputs", "port", chain(3, 5, 4, 33), populations=("out", "missing"))
+    assert [(d.measured_value, d.limit_value) for d in check_network(network, XYLO).errors if d.rule == "SNN203"] == [(33, 32)]

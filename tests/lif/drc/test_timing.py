@@ -1,7 +1,7 @@
 """The rules about delays, on either side of their edges."""
 
 import pytest
-from rule_cases import XYLO, chain, check, draw, extend, limit, make_projection
+from rule_cases import CLEAN, XYLO, chain, check, draw, extend, limit, make_projection
 
 NO_RELAYS = limit(XYLO, "bits", weight=2)
 
@@ -20,3 +20,7 @@ def test_a_few_connections_that_wait_are_named(n_skips: int, instead: str) -> No
     (found,) = [diagnostic for diagnostic in report.errors if diagnostic.rule == "SNN302"]
     assert found.least is not None
     assert (found.least.instead, found.least.n) == (instead, 3 * n_skips)
+
+
+def test_a_network_that_needs_no_relays_needs_no_chip_that_has_them() -> None:
+    assert [found.rule for found in check((CLEAN, NO_RELAYS)).diagnostics if found.rule == "SNN302"] == []
