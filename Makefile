@@ -7,7 +7,7 @@ NENGO_DL := .venv-nengo-dl
 ZIGZAG := .venv-zigzag
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar zigzag docs clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar zigzag mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -61,6 +61,9 @@ crossbar: $(READY)
 
 zigzag: $(READY) $(ZIGZAG)/.ready
 	$(BENCH)/python benchmarks/zigzag_dse.py --write
+
+mutation: $(READY)
+	$(BENCH)/python benchmarks/mutation.py --write
 
 docs: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
