@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import Result, Run
+from crossbar_variants import GRID, change
 from onnx import TensorProto, helper, numpy_helper
 from quantised_networks import make_small
 
@@ -126,8 +127,14 @@ def test_external_data_that_is_missing(run: Run, tmp_path: Path) -> None:
         ("cores = 16", "cores = 0", ["cores = 0", "1 to 4096"]),
         ("vertical = 8", "vertical = 9", ["switches join more elements"]),
         ("cell_bits = 8", "cell_bits = 9", ["cell_bits = 9"]),
+        ("cell_bits = 8", "cell_bits = 0", ["cell_bits = 0"]),
+        ("[weights]\nbits = 8", "[weights]\nbits = 2147483647", ["weights.bits = 2147483647 is not from 2 to 8"]),
+        ("horizontal = 32", "horizontal = 0", ["horizontal = 0 is not positive"]),
+        ("columns_per_adc = 4", "columns_per_adc = 0", ["columns_per_adc = 0"]),
         ("cores = 16", "corse = 16", ["unknown field corse", "missing field cores"]),
-        ("convert_pj = 2.0", "convert_pj = -2.0", ["convert_pj"]),
+        ("convert_pj = 1000.0", "convert_pj = -2.0", ["convert_pj"]),
+        ("convert_pj = 1000.0\n", "", ["sources.convert_pj is the source of no price"]),
+        ("convert_pj = 1000.0", "convert_pj = 'a'", ["costs.convert_pj = 'a' is not of type float"]),
         ("columns_per_adc = 4", "columns_per_adc = 3", ["columns_per_adc"]),
         ('encoding = "signed"', 'encoding = "odd"', ["signed, differential"]),
         ("rows = 16", "rows = 'a'", ["elements.rows"]),
@@ -144,6 +151,13 @@ def test_a_record_with_contradictions(run: Run, tmp_path: Path, old: str, new: s
         load_architecture(str(path))
     assert all(word in str(refused.value) for word in [*words, "mine.toml"]), str(refused.value)
     assert build(run, tmp_path, make_small(), chip=str(path)).code == 2
+
+
+def test_a_weight_of_more_cells_than_switches_join() -> None:
+    pairs = change(GRID, "weights", encoding="differential", cell_bits=1)
+    with pytest.raises(ChipError, match=r"weight's 16 cells stand beside each other, and 3 elements.*have 12 columns"):
+        change(pairs, "switches", horizontal=3)
+    assert change(pairs, "switches", horizontal=4).unit == (1, 4)
 
 
 def test_an_unknown_name_is_told_the_near_one() -> None:

@@ -92,15 +92,23 @@ def build(
 @click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor.")
 @click.option("--format", "form", type=click.Choice(list_formats()), default="text", help="Form of the report.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the report; stdout where left out.")
+@record_options(MappingOptions)
 def check(
-    model: str, chip: str, file: str | None, shape: str | None, quantisation: str | None, form: str, output: str | None
+    model: str,
+    chip: str,
+    file: str | None,
+    shape: str | None,
+    quantisation: str | None,
+    form: str,
+    output: str | None,
+    **choices: Any,
 ) -> int:
     """Check MODEL, an ONNX file, against all rules, and bytes against it; exit 1 on violations."""
     from snnmap.crossbar import check_graph
     from snnmap.frontends.onnx import read_layer_graph
 
     architecture, graph = load_architecture(chip), read_layer_graph(model, _read_shape(shape), quantisation=quantisation)
-    report = check_graph(graph, architecture)
+    report = check_graph(graph, architecture, options=read_record(MappingOptions, choices))
     if file is not None and report.is_clean:
         program = lower_graph(graph, architecture).program
         report = report.merge(check_program(_read_image(file, chip), program)) if program is not None else report
@@ -159,17 +167,16 @@ def run(
 @_file_chip
 def inspect(file: str, chip: str | None) -> None:
     """Show tensors, programs and costs of FILE."""
-    from snnmap.crossbar.report import measure_costs
+    from snnmap.crossbar.report import format_costs, measure_costs
     from snnmap.report import make_table
 
     image = _read_image(file, chip)
-    costs = measure_costs(image)
     click.echo(f"{file}: {image.name} for {image.architecture.name}, {image.n_instructions} instructions")
     rows = [(t.name, t.address, t.channels, t.height, t.width, t.zero, f"{t.scale:.6g}") for t in image.tensors]
     out().print(make_table("tensors", ("name", "address#", "channels#", "height#", "width#", "zero#", "scale#"), rows))
     sizes = [(str(core), len(program), len(image.weights[core])) for core, program in enumerate(image.programs)]
     out().print(make_table("cores", ("core", "instructions#", "weights in bytes#"), sizes))
-    click.echo(f"latency {costs.latency_ms:.3f} ms, energy {sum(costs.energy_pj.values()) / 1e6:.3f} uJ a sample")
+    click.echo(format_costs(measure_costs(image)))
 
 
 @command.command("disasm")
@@ -217,6 +224,13 @@ def show(name: str) -> None:
     """Print the TOML record of architecture NAME (a name, or the path of a file): a start for one of your own."""
     load_architecture(name)
     click.echo(read_architecture_text(name), nl=False)
+
+
+@chips.command("blueprint")
+@click.argument("name")
+def blueprint(name: str) -> None:
+    """Print what architecture NAME (a name, or the path of a file) is made of; contradictions are told instead."""
+    click.echo(format_blueprint(load_architecture(name)))
 
 
 def _read_shape(text: str | None) -> Any:
