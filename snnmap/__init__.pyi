@@ -20,7 +20,8 @@ from .network import (
     simulate_network,
     sketch_network,
 )
-from .pipeline import Artifacts, CompileOptions, check_model, compile_model, fix_model
+from .pipeline import Artifacts, CompileOptions, check_model, compile_model, fix_model, profile_model
+from .profile import ProfileOptions
 from .report import model_summary
 from .train import align_model, verify_model
 
@@ -36,8 +37,10 @@ __all__ = [
     "check_model",
     "compile_model",
     "fix_model",
-    # what a model is made of, and what it takes of a chip
+    # what a model is made of, what its layers cost, and what it takes of a chip
+    "ProfileOptions",
     "model_summary",
+    "profile_model",
     # networks
     "InputPort",
     "Network",
