@@ -35,7 +35,7 @@ def find_reductions(rows: Rows) -> set[str]:
     shapes = {row.name: _places(rows.shape_of(row.name)) for row in rows.rows}
     found = set()
     for row in rows.rows:
-        before, after = prod(_places(rows.shape_of(row.main.inputs[0]))), prod(shapes[row.name])
+        before, after = prod(_places(rows.shape_of(row.taken))), prod(shapes[row.name])
         strides = getattr(row.main.operation, "strides", ())
         is_reduction = max(strides, default=1) > 1 or after == 1
         if row.main.operation.role not in ("Conv", "Pool") or after >= before or not is_reduction:
@@ -56,7 +56,7 @@ def find_taps(rows: Rows, reductions: set[str]) -> set[str]:
     above = networkx.immediate_dominators(_link(rows), _START)
     for stage in _list_stages(rows, reductions):
         name = _find_common(above, [above[row.name] for row in stage])
-        is_same = name != _START and _places(rows.shape_of(name)) == _places(rows.shape_of(stage[0].main.inputs[0]))
+        is_same = name != _START and _places(rows.shape_of(name)) == _places(rows.shape_of(stage[0].taken))
         if is_same and measure_reduction(rows, name) >= _LEAST_REDUCTION:
             taps.add(name)
     return taps
@@ -67,9 +67,10 @@ def _list_stages(rows: Rows, reductions: set[str]) -> list[list[Row]]:
     depth: dict[str, int] = {}
     stages: dict[int, list[Row]] = {}
     for row in rows.rows:
-        depth[row.name] = max((depth.get(name, 0) for name in row.inputs), default=0) + (row.name in reductions)
+        number = depth.get(rows.origins.get(row.taken, row.taken), 0) + (row.name in reductions)
+        depth[row.name] = max([number, *(depth.get(name, 0) for name in row.inputs)])
         if row.name in reductions:
-            stages.setdefault(depth[row.name], []).append(row)
+            stages.setdefault(number, []).append(row)
     return list(stages.values())
 
 

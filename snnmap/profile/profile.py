@@ -180,13 +180,13 @@ class _Profiler:
         per_second = self.options.rate / 8
         moved = (read.bits + written.bits + weight.bits) / 8
         pixels = _count_line_buffer(rows, row)
-        first = rows.origins.get(main.inputs[0], main.inputs[0])
+        first = rows.origins.get(row.taken, row.taken)
         return LayerProfile(
             number=None,
             name=main.name,
             source=main.source,
             kinds=tuple(getattr(step.operation, "call", step.kind) for step in row.steps),
-            input_shape=rows.shape_of(main.inputs[0]),
+            input_shape=rows.shape_of(row.taken),
             output_shape=rows.shape_of(row.name),
             kernel=getattr(main.operation, "kernel_shape", ()),
             strides=getattr(main.operation, "strides", ()) or (1,) * len(getattr(main.operation, "kernel_shape", ())),
@@ -205,7 +205,7 @@ class _Profiler:
             intensity=macs / moved if moved else 0.0,
             live=written,
             line_buffer_pixels=pixels,
-            line_buffer_bits=pixels * rows.shape_of(main.inputs[0])[0] * self._bits_of(first) if pixels else 0,
+            line_buffer_bits=pixels * rows.shape_of(row.taken)[0] * self._bits_of(first) if pixels else 0,
             reduction=measure_reduction(rows, row.name),
             is_reduction=False,
             is_tap=False,
@@ -246,6 +246,6 @@ def _count_line_buffer(rows: Rows, row: Row) -> int:
     operation = row.main.operation
     if not isinstance(operation, Convolution | MaxPool | AveragePool):
         return 0
-    windows, sides = operation.windows(), rows.shape_of(row.main.inputs[0])[1:]
+    windows, sides = operation.windows(), rows.shape_of(row.taken)[1:]
     spans = [spread * (side - 1) for side, spread in zip(windows.kernel, windows.dilations, strict=True)]
     return 1 + sum(span * prod(sides[axis + 1 :]) for axis, span in enumerate(spans))

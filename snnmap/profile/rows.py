@@ -43,10 +43,12 @@ class Row:
     Attributes:
         steps: nodes, each of which takes what the one before gives.
         inputs: names of the activations that they read from elsewhere, each once.
+        taken: what the first node calls the first activation that it takes.
     """
 
     steps: tuple[Node, ...]
     inputs: tuple[str, ...]
+    taken: str
 
     @property
     def main(self) -> Node:
@@ -153,8 +155,9 @@ def list_rows(graph: LayerGraph) -> Rows:
         if not steps or plain.types[node.name].is_constant:
             continue
         inside = {step.name for step in steps}
-        names = [origins.get(name, name) for step in steps for name in step.inputs if not plain.types[name].is_constant]
-        rows.append(Row(steps=steps, inputs=tuple(dict.fromkeys(name for name in names if name not in inside))))
+        given = [name for step in steps for name in step.inputs if not plain.types[name].is_constant and name not in inside]
+        inputs = tuple(dict.fromkeys(origins.get(name, name) for name in given))
+        rows.append(Row(steps=steps, inputs=inputs, taken=given[0]))
     return Rows(graph=plain, rows=tuple(rows), origins=origins)
 
 
