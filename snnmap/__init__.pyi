@@ -20,7 +20,8 @@ from .network import (
     simulate_network,
     sketch_network,
 )
-from .pipeline import Artifacts, CompileOptions, check_model, compile_model, fix_model, profile_model
+from .pipeline import Artifacts, CompileOptions, check_model, compile_model, fix_model
+from .pipeline.profile import profile_model
 from .profile import ProfileOptions
 from .report import model_summary
 from .train import align_model, verify_model

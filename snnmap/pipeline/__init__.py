@@ -4,7 +4,6 @@ from snnmap.pipeline.artifacts import Artifacts, CheckResult, require_counts
 from snnmap.pipeline.build import check_model, compile_model
 from snnmap.pipeline.fix import FixResult, fix_model, is_fixed
 from snnmap.pipeline.options import CompileOptions, Rasters
-from snnmap.pipeline.profile import profile_model, read_profile_data
 
 __all__ = [
     "Artifacts",
@@ -16,7 +15,5 @@ __all__ = [
     "compile_model",
     "fix_model",
     "is_fixed",
-    "profile_model",
-    "read_profile_data",
     "require_counts",
 ]

@@ -56,7 +56,7 @@ def command(model: str, **choices: Any) -> None:
 
 def _profile_layers(model: str, choices: Mapping[str, Any]) -> None:
     """Profile an ONNX file, or a torch module named ``FILE.py:FUNCTION``."""
-    from snnmap.pipeline import profile_model, read_profile_data
+    from snnmap.pipeline.profile import profile_model, read_profile_data
 
     renders = [(Path(path), _find_form(path)) for path in choices["output"]]
     shapes, options = list(map(_read_shape, choices["input_shape"])), read_record(ProfileOptions, choices)
