@@ -1,6 +1,6 @@
 """The order of the stages: from a model to a bitstream, with everything in between to look at."""
 
-from snnmap.pipeline.artifacts import Artifacts, CheckResult, require_counts
+from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.build import check_model, compile_model
 from snnmap.pipeline.fix import FixResult, fix_model, is_fixed
 from snnmap.pipeline.options import CompileOptions, Rasters
@@ -15,5 +15,4 @@ __all__ = [
     "compile_model",
     "fix_model",
     "is_fixed",
-    "require_counts",
 ]

@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from snnmap.chip import Chip
 from snnmap.core import FloatArray, Report, fsio
 from snnmap.core.brief import brief_repr
-from snnmap.core.errors import InputError
 from snnmap.lif.bitstream import disassemble, export_readmemh
 from snnmap.lif.compare import read_port
 from snnmap.lif.mapping import Verification, format_slot_table
 from snnmap.lif.program import Comparison, Image, MappedNetwork, QuantisedNetwork
 from snnmap.lif.quantise import DecayMatch, RateTuning
-from snnmap.lif.simulator import simulate_image
+from snnmap.lif.simulator import Stream, require_counts, simulate_image
 from snnmap.network import Network, OutputPort, format_network, join_rasters, read_raster
 from snnmap.pipeline.options import Rasters
 
-__all__ = ["Artifacts", "CheckResult", "require_counts"]
+__all__ = ["Artifacts", "CheckResult"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +137,10 @@ class Artifacts:
         n_steps = raster.shape[1]
         return {port.name: read_port(self.quantised, found, port)[:, :n_steps] for port in self.mapped.output_ports}
 
+    def stream(self, n_samples: int = 1) -> Stream:
+        """Return the configured chip at rest, for inputs that arrive live; its output counts lag by ``mapped.latency_steps``."""
+        return Stream(self.image, n_samples)
+
     @property
     def file_stem(self) -> str:
         """The network's name as a file name."""
@@ -192,22 +193,6 @@ class Artifacts:
             "quantisation": [error.to_plain() for error in self.quantised.errors],
             **self.report.to_plain(),
         }
-
-
-def require_counts(raster: npt.NDArray[Any], chip: Chip) -> None:
-    """Refuse input counts that the chip would clamp, so that no model is compared on other inputs than the chip's.
-
-    Raises:
-        InputError: a count above the most that a channel carries in a step.
-    """
-    if raster.size and raster.max() > chip.inputs.max_count:
-        raise InputError(
-            "input counts are more than a channel carries in a step",
-            where=f"chip '{chip.name}'",
-            measured=f"{np.count_nonzero(raster > chip.inputs.max_count)} counts, largest {raster.max()}",
-            limit=str(chip.inputs.max_count),
-            fix="clamp them (np.minimum) where the model is trained, or spread them over more steps",
-        )
 
 
 def _to_json(values: Mapping[str, Any]) -> bytes:
