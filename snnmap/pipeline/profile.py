@@ -9,12 +9,9 @@ import numpy.typing as npt
 
 from snnmap.core.errors import InputError
 from snnmap.loading import load_layers
-from snnmap.profile import GraphProfile, ProfileOptions, measure_sparsity, profile_graph
+from snnmap.profile import GraphProfile, ProfileOptions, Samples, profile_graph
 
-__all__ = ["Samples", "profile_model", "read_profile_data"]
-
-Samples = npt.ArrayLike | Mapping[str, npt.ArrayLike]
-"""``(n_samples, *shape)``, by the input's name where there are several."""
+__all__ = ["profile_model", "read_profile_data"]
 
 _RATE = "fps"
 """What an archive of data calls their rate."""
@@ -49,12 +46,9 @@ def profile_model(
         NetworkError: an operation cannot be run on the data.
     """
     graph, chosen = load_layers(model, *input_shapes, weights=weights), options or ProfileOptions()
-    if data is None:
-        return profile_graph(graph, chosen)
-    samples, chosen = _take_rate(data, chosen)
-    sparsity = measure_sparsity(graph, samples, chosen)
-    n_samples = len(np.asarray(next(iter(samples.values())) if isinstance(samples, Mapping) else samples))
-    return profile_graph(graph, chosen, sparsity=sparsity, n_samples=n_samples)
+    if data is not None:
+        data, chosen = _take_rate(data, chosen)
+    return profile_graph(graph, chosen, data=data)
 
 
 def read_profile_data(path: str | Path) -> Samples:

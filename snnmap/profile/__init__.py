@@ -6,12 +6,13 @@ from snnmap.profile.page import format_html
 from snnmap.profile.picture import draw_bars
 from snnmap.profile.profile import GraphProfile, profile_graph
 from snnmap.profile.records import format_csv, summarise
-from snnmap.profile.sparsity import measure_sparsity
+from snnmap.profile.sparsity import Samples, measure_sparsity
 from snnmap.profile.table import format_table
 
 __all__ = [
     # measuring
     "ProfileOptions",
+    "Samples",
     "measure_sparsity",
     "profile_graph",
     # what was measured

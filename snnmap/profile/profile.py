@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
+
+import numpy as np
 
 from snnmap.core.brief import brief_repr
 from snnmap.graph import LayerGraph
@@ -15,6 +18,7 @@ from snnmap.profile.live import measure_live
 from snnmap.profile.marks import find_reductions, find_taps, measure_reduction
 from snnmap.profile.options import ProfileOptions
 from snnmap.profile.rows import Row, Rows, list_rows
+from snnmap.profile.sparsity import Samples, measure_sparsity
 
 __all__ = ["GraphProfile", "profile_graph"]
 
@@ -100,22 +104,22 @@ class GraphProfile:
         return tuple(layer for layer in self.layers if layer.is_opaque)
 
 
-def profile_graph(
-    graph: LayerGraph,
-    options: ProfileOptions | None = None,
-    *,
-    sparsity: Mapping[str, Sparsity] | None = None,
-    n_samples: int = 0,
-) -> GraphProfile:
+def profile_graph(graph: LayerGraph, options: ProfileOptions | None = None, *, data: Samples | None = None) -> GraphProfile:
     """Measure what the layers of a graph cost.
 
     Args:
         graph: of any framework.
         options: bits and rate.
-        sparsity: by the name of a layer's first node, of :func:`snnmap.profile.measure_sparsity`.
-        n_samples: that it was measured on.
+        data: as of :func:`snnmap.profile.measure_sparsity`.
+
+    Raises:
+        InputError: data that do not suit the graph.
+        NetworkError: an operation cannot be run on the data.
     """
-    return _Profiler(list_rows(graph), options or ProfileOptions()).profile(sparsity or {}, n_samples)
+    chosen = options or ProfileOptions()
+    sparsity = {} if data is None else measure_sparsity(graph, data, chosen)
+    n_samples = 0 if data is None else len(np.asarray(next(iter(data.values())) if isinstance(data, Mapping) else data))
+    return replace(_Profiler(list_rows(graph), chosen, sparsity).profile(), n_samples=n_samples)
 
 
 class _Profiler:
@@ -124,32 +128,22 @@ class _Profiler:
     Args:
         rows: of the graph.
         options: bits and rate.
+        sparsity: by the name of a row's first node.
     """
 
-    def __init__(self, rows: Rows, options: ProfileOptions) -> None:
-        self.rows, self.options = rows, options
+    def __init__(self, rows: Rows, options: ProfileOptions, sparsity: Mapping[str, Sparsity]) -> None:
+        self.rows, self.options, self.sparsity = rows, options, sparsity
         self.input_elements = sum(map(rows.count_elements, rows.graph.inputs))
+        self.live, self.reductions = measure_live(rows, self._count_bits), find_reductions(rows)
+        self.taps = find_taps(rows, self.reductions)
         self.known: dict[str, str] = {}
         """Names of the first layers with each weight."""
+        self.n_numbered = 0
 
-    def profile(self, sparsity: Mapping[str, Sparsity], n_samples: int) -> GraphProfile:
-        rows, graph = self.rows, self.rows.graph
-        live, reductions = measure_live(rows, self._count_bits), find_reductions(rows)
-        taps = find_taps(rows, reductions)
-        layers, number = [], 0
-        for row in rows.rows:
-            layer = self._profile_row(row)
-            number += bool(layer.macs)
-            layer = replace(
-                layer,
-                number=number if layer.macs else None,
-                live=self._measure(*live[row.name]),
-                is_reduction=row.name in reductions,
-                is_tap=row.name in taps,
-                sparsity=sparsity.get(row.main.name),
-            )
-            layers.append(layer)
-        found = [rows.list_parameters(row) for row in rows.rows]
+    def profile(self) -> GraphProfile:
+        """Measure all rows, and add them up."""
+        graph, layers = self.rows.graph, tuple(map(self._profile_row, self.rows.rows))
+        found = [self.rows.list_parameters(row) for row in self.rows.rows]
         weights, biases, norms = (
             sum({name: size for one in found for name, size in getattr(one, kind).items()}.values())
             for kind in ("weights", "biases", "norms")
@@ -161,36 +155,28 @@ class _Profiler:
             options=self.options,
             inputs={name: kind.shape for name, kind in graph.inputs.items()},
             input=self._measure_values(list(graph.inputs)),
-            layers=tuple(layers),
+            layers=layers,
             n_weights=weights,
             n_biases=biases,
             n_norms=norms,
             n_folded_parameters=sum(one.folded for one in found) - shared,
-            n_samples=n_samples,
         )
 
     def _profile_row(self, row: Row) -> LayerProfile:
-        """Measure a row, but for what depends on others."""
         rows, types, main = self.rows, self.rows.graph.types, row.main
         parameters = rows.list_parameters(row)
-        n_weights = sum(parameters.weights.values())
-        read, written = self._measure_input(row), self._measure_values([row.name])
-        weight = self._measure(n_weights, n_weights * self.options.weight_bits)
         macs = sum(count_macs(step, types) for step in row.steps)
-        per_second = self.options.rate / 8
-        moved = (read.bits + written.bits + weight.bits) / 8
-        pixels = _count_line_buffer(rows, row)
-        first = rows.origins.get(row.taken, row.taken)
+        kernel, pixels = getattr(main.operation, "kernel_shape", ()), _count_line_buffer(rows, row)
         return LayerProfile(
-            number=None,
+            number=self._take_number(macs),
             name=main.name,
             source=main.source,
             kinds=tuple(getattr(step.operation, "call", step.kind) for step in row.steps),
             input_shape=rows.shape_of(row.taken),
             output_shape=rows.shape_of(row.name),
-            kernel=getattr(main.operation, "kernel_shape", ()),
-            strides=getattr(main.operation, "strides", ()) or (1,) * len(getattr(main.operation, "kernel_shape", ())),
-            n_weights=n_weights,
+            kernel=kernel,
+            strides=getattr(main.operation, "strides", ()) or (1,) * len(kernel),
+            n_weights=sum(parameters.weights.values()),
             n_biases=sum(parameters.biases.values()),
             n_norms=sum(parameters.norms.values()),
             n_folded_parameters=parameters.folded,
@@ -198,18 +184,34 @@ class _Profiler:
             macs=macs,
             other_ops=sum(count_other_ops(step, types) for step in row.steps),
             is_opaque=any(step.operation.role == "Opaque" for step in row.steps),
-            input=read,
-            output=written,
-            weight=weight,
-            bandwidth=Bandwidth(read=read.bits * per_second, written=written.bits * per_second, weights=weight.bits * per_second),
-            intensity=macs / moved if moved else 0.0,
-            live=written,
+            **self._measure_traffic(row, sum(parameters.weights.values()), macs),
+            live=self._measure(*self.live[row.name]),
             line_buffer_pixels=pixels,
-            line_buffer_bits=pixels * rows.shape_of(row.taken)[0] * self._bits_of(first) if pixels else 0,
+            line_buffer_bits=pixels * rows.shape_of(row.taken)[0] * self._bits_of(row.taken) if pixels else 0,
             reduction=measure_reduction(rows, row.name),
-            is_reduction=False,
-            is_tap=False,
+            is_reduction=row.name in self.reductions,
+            is_tap=row.name in self.taps,
+            sparsity=self.sparsity.get(main.name),
         )
+
+    def _take_number(self, macs: int) -> int | None:
+        """Return the next number, of a row that multiplies and accumulates."""
+        self.n_numbered += bool(macs)
+        return self.n_numbered if macs else None
+
+    def _measure_traffic(self, row: Row, n_weights: int, macs: int) -> dict[str, Any]:
+        """Return what a row moves, how fast, and how much it computes with that."""
+        read, written = self._measure_input(row), self._measure_values([row.name])
+        weight = self._measure(n_weights, n_weights * self.options.weight_bits)
+        per_second, moved = self.options.rate / 8, (read.bits + written.bits + weight.bits) / 8
+        rates = {"read": read.bits * per_second, "written": written.bits * per_second, "weights": weight.bits * per_second}
+        return {
+            "input": read,
+            "output": written,
+            "weight": weight,
+            "bandwidth": Bandwidth(**rates),
+            "intensity": macs / moved if moved else 0.0,
+        }
 
     def _find_sharing(self, row: Row, weights: Mapping[str, int]) -> str:
         first = [self.known.setdefault(name, row.main.name) for name in weights]
@@ -238,7 +240,8 @@ class _Profiler:
         return self.rows.count_elements(name) * self._bits_of(name)
 
     def _bits_of(self, name: str) -> int:
-        return self.options.input_bits if name in self.rows.graph.inputs else self.options.activation_bits
+        is_input = self.rows.origins.get(name, name) in self.rows.graph.inputs
+        return self.options.input_bits if is_input else self.options.activation_bits
 
 
 def _count_line_buffer(rows: Rows, row: Row) -> int:

@@ -16,14 +16,15 @@ from snnmap.profile.options import ProfileOptions
 from snnmap.profile.products import count_products, prepare_factor
 from snnmap.profile.rows import Rows, list_rows
 
-__all__ = ["measure_sparsity"]
+__all__ = ["Samples", "measure_sparsity"]
+
+Samples = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+"""``(n_samples, *shape)``, by the input's name where there are several."""
 
 Known = Mapping[str, Array]
 
 
-def measure_sparsity(
-    graph: LayerGraph, data: npt.ArrayLike | Mapping[str, npt.ArrayLike], options: ProfileOptions | None = None
-) -> dict[str, Sparsity]:
+def measure_sparsity(graph: LayerGraph, data: Samples, options: ProfileOptions | None = None) -> dict[str, Sparsity]:
     """Run a graph on samples and measure, of each layer, what of its work they need.
 
     Values are computed in float32. They are told as 0, or as what they were, exactly or, with :attr:`ProfileOptions.rounded`,
