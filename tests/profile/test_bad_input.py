@@ -76,6 +76,36 @@ def test_torch_calls_without_an_operation_are_counted_by_volume() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
 
 
+def test_parameters_of_functions_count_once() -> None:
+    class Functions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.scale = nn.Parameter(torch.ones(6, 6)), nn.Parameter(torch.ones(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = nn.functional.layer_norm(nn.functional.linear(x, self.weight), (6,), self.scale)
+            return torch.einsum("bi,ij->bj", nn.functional.linear(y, self.weight), self.weight)
+
+    profile = snnmap.profile_model(Functions(), (6,))
+    assert (profile.n_weights, profile.n_norms, profile.macs) == (36, 6, 72)
+    assert [layer.shares_with for layer in profile.layers] == ["", "", "linear", "linear"]
+
+
+def test_branches_within_a_model_are_refused() -> None:
+    then, other = (
+        helper.make_graph(
+            [helper.make_node(kind, ["x"], ["z"])], kind, [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 1])]
+        )
+        for kind in ("Relu", "Abs")
+    )
+    nodes = [
+        helper.make_node("Cast", ["x"], ["b"], to=TensorProto.BOOL),
+        helper.make_node("If", ["b"], ["y"], name="branch", then_branch=then, else_branch=other),
+    ]
+    with pytest.raises(FrontendError, match="'branch'"):
+        snnmap.profile_model(make_model(*nodes, shape=(1,)))
+
+
 def test_old_operator_sets_are_brought_up() -> None:
     model = make_model(CONV, helper.make_node("Relu", ["c"], ["y"]), opset=9, w=WEIGHT)
     assert snnmap.profile_model(model).macs == 2 * 16 * 36

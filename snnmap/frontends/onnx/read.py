@@ -242,7 +242,8 @@ class OnnxReader:
     def _add_opaque(self, node: OnnxNode) -> bool:
         """Add a node that has no operation as one of which only the shapes are known; say whether that can be."""
         names = [name for name in node.inputs if name]
-        if self.inferred is None or not all(name in self.values or name in self.constants for name in names):
+        is_known = all(name in self.values or name in self.constants for name in names)
+        if self.inferred is None or not is_known or node.has_graphs:
             return False
         sides = {name: self.builder.types[self.values[name]].shape for name in self.inputs}
         found = [(place, self.inferred.find_type(tensor, sides)) for place, tensor in enumerate(node.outputs) if tensor]

@@ -69,8 +69,12 @@ class OpaqueReader(TorchReader):
             raise UnreadableError(f"it does not run on one sample's shape: {error}", fix) from error
 
     def _list_parameters(self, call: Call, module: Any) -> list[tuple[str, Any]]:
-        named = () if module is None else module.named_parameters()
-        return [(f"{call.source}.{name}" if call.source else name, self.to_array(parameter)) for name, parameter in named]
+        """Return what a module has, or a function takes, to multiply and add, as inputs of a node."""
+        source = f"{call.source}." if call.source else ""
+        named = () if module is None else [(f"{source}{name}", parameter) for name, parameter in module.named_parameters()]
+        taken = [self.values[one] for one in call.node.all_input_nodes if one.op == "get_attr"]
+        named = [*named, *((self.paths[id(one)], one) for one in taken if id(one) in self.paths)]
+        return [(name, self.to_array(parameter)) for name, parameter in named]
 
     def _is_sample(self, part: Any) -> bool:
         import torch

@@ -73,6 +73,7 @@ class TorchReader:
 
         self.module, self.shapes = module, list(input_shapes)
         self.modules = dict(module.named_modules())
+        self.paths = {id(parameter): path for path, parameter in module.named_parameters()}
         self.builder = GraphBuilder(name, f"torch {torch.__version__}")
         self.values: dict[Any, Any] = {}
         self.arrays: dict[int, tuple[Any, Array]] = {}
