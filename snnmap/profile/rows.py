@@ -17,6 +17,10 @@ __all__ = ["Parameters", "Row", "Rows", "list_rows"]
 
 _STARTING: tuple[Role, ...] = ("Conv", "MatMul", *FOLLOWING, "Pool", "Shape", "Squeeze", "Unsqueeze", "Quantise", "Opaque")
 _VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+_FOLDING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_SHIFTING = ("Add", "Sub", "BatchNormalization")
+_BY_CHANNEL = ("Add", "Sub", "Mul", "Div", "Max", "Min")
+"""Operations with constants that count as parameters, a scalar apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +138,6 @@ class Rows:
             return False
         sides = (1,) * (rank - len(shapes[0])) + shapes[0]
         return all(side == 1 for place, side in enumerate(sides) if place != axis % rank)
-
-
-_FOLDING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_SHIFTING = ("Add", "Sub", "BatchNormalization")
-_BY_CHANNEL = ("Add", "Sub", "Mul", "Div", "Max", "Min")
 
 
 def list_rows(graph: LayerGraph) -> Rows:

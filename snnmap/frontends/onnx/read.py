@@ -281,6 +281,9 @@ class OnnxReader:
         names = [name for name in node.inputs if name]
         for name in names:
             self._settle(name)
+        if node.kind == "ConstantOfShape":
+            self.constants[node.outputs[0]] = _repeat(node, self.constants[names[0]])
+            return
         inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in names]
         outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in node.outputs]
         graph = helper.make_graph([node.proto], "constant", inputs, outputs)
@@ -292,6 +295,17 @@ class OnnxReader:
         for name, array in zip(node.outputs, map(np.asarray, found), strict=True):
             array.setflags(write=False)  # so that the graph takes it as it is
             self.constants[name] = array
+
+
+def _repeat(node: OnnxNode, shape: Any) -> Any:
+    """Return one value in a shape, which takes the memory of one."""
+    from onnx import numpy_helper
+
+    given = node.get("value", None)
+    value = np.float32(0) if given is None else numpy_helper.to_array(given)
+    single = np.array(value).reshape(-1)[:1].copy()
+    single.setflags(write=False)
+    return np.broadcast_to(single, tuple(shape.tolist())) if shape.size else single.reshape(())
 
 
 def _read_plain(reader: OnnxReader, node: OnnxNode) -> None:
