@@ -128,7 +128,7 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
         graph = made
     elif (isinstance(made, str) and made.lower().endswith(".onnx")) or type(made).__module__.startswith("onnx"):
         graph = importlib.import_module("snnmap.frontends.onnx").read_layer_graph(made, *input_shapes[:1], opaque=True)
-    elif not isinstance(made, str) and (found := _find_frontend(made)) is not None and found.name == "torch":
+    elif not isinstance(made, str) and _is_layers(made):
         graph = importlib.import_module("snnmap.frontends.torch").read_layer_graph(made, *input_shapes, opaque=True)
     else:
         raise FrontendError(
@@ -136,10 +136,22 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
             where=where,
             measured="a file" if isinstance(made, str) else type(made).__name__,
             limit="a torch module without spiking neurons, or an ONNX model",
-            fix="give FILE.py:FUNCTION, a torch.nn.Module or the path of a .onnx file",
+            fix="give FILE.py:FUNCTION, a torch.nn.Module or the path of a .onnx file; of a spiking network, see"
+            " snnmap inspect MODEL --chip NAME",
         )
     _require_shapes(graph, input_shapes)
     return graph
+
+
+def _is_layers(made: object) -> bool:
+    """Say whether a model is a torch module without layers of spiking neurons."""
+    frontend = _find_frontend(made)
+    neurons = ("snnmap.nn.neurons.", "snnmap.nn.chip.")
+    return (
+        frontend is not None
+        and frontend.name == "torch"
+        and not any(cls.__module__.startswith(neurons) for cls in _list_classes(made))
+    )
 
 
 def _require_shapes(graph: "LayerGraph", input_shapes: Sequence[Sequence[int]]) -> None:
@@ -248,11 +260,16 @@ def _find_frontend(model: object) -> Frontend | None:
 
 def _list_packages(model: object) -> set[str]:
     """Return the packages that a model's class, and the classes of a torch module's modules, are from."""
+    return {cls.__module__.partition(".")[0] for cls in _list_classes(model)}
+
+
+def _list_classes(model: object) -> set[type]:
+    """Return a model's class and, of a torch module, the classes of its modules, with all that these derive from."""
     parts = [model]
     for cls in type(model).__mro__:
         if cls.__module__ == "torch.nn.modules.module":  # Rockpool's modules have another modules()
             parts += cast(Any, cls).modules(model)
-    return {cls.__module__.partition(".")[0] for part in parts for cls in type(part).__mro__}
+    return {cls for part in parts for cls in type(part).__mro__}
 
 
 def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Network:

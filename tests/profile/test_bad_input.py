@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import snnmap
 from snnmap.core.errors import FrontendError, InputError
+from snnmap.nn import LIF
 from snnmap.profile import ProfileOptions
 
 
@@ -59,17 +60,18 @@ def test_torch_calls_without_an_operation_are_counted_by_volume() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.conv, self.norm, self.act = nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.GELU()
+            self.other = nn.InstanceNorm2d(8, track_running_stats=True)
             self.up, self.lstm = nn.Upsample(scale_factor=2, mode="bilinear"), nn.LSTM(8, 5, batch_first=True)
 
         def forward(self, x: Tensor) -> Tensor:
-            y = self.up(self.act(self.norm(self.conv(x))))
+            y = self.up(self.act(self.other(self.norm(self.conv(x)))))
             out, (_, _) = self.lstm(y.flatten(2).transpose(1, 2))
             return out
 
     module = Mixed().train()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     profile = snnmap.profile_model(module, (3, 6, 6))
-    assert [layer.kinds for layer in profile.opaque] == [("GroupNorm",), ("GELU",), ("Upsample",), ("LSTM",)]
+    assert [layer.kinds for layer in profile.opaque] == [("GroupNorm",), ("InstanceNorm2d",), ("GELU",), ("Upsample",), ("LSTM",)]
     assert profile.n_parameters == sum(tensor.numel() for tensor in module.parameters())
     assert profile.macs == 16 * 8 * 27
     assert module.training
@@ -88,6 +90,7 @@ def test_parameters_of_functions_count_once() -> None:
 
     profile = snnmap.profile_model(Functions(), (6,))
     assert (profile.n_weights, profile.n_norms, profile.macs) == (36, 6, 72)
+    assert profile.n_folded_parameters == 42
     assert [layer.shares_with for layer in profile.layers] == ["", "", "linear", "linear"]
 
 
@@ -111,14 +114,16 @@ def test_old_operator_sets_are_brought_up() -> None:
     assert snnmap.profile_model(model).macs == 2 * 16 * 36
 
 
-OPAQUE_IN_TORCH = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 2))
+NEURONS = LIF(4, dash_syn=1, dash_mem=2)
+NARROW = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 2))
 BAD: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "dynamic shape": (make_model(CONV, w=WEIGHT, shape=(4, "h", "w")), (), r"(?s)'x'.*\[4, 0, 0\].*--input-shape"),
     "no shape of torch": (nn.Linear(3, 2), (), r"(?s)forward, input.*--input-shape"),
-    "another shape": (OPAQUE_IN_TORCH, ((3, 9, 9),), r"(?s)'2' .Linear.*weights do not fit"),
+    "another shape": (NARROW, ((3, 9, 9),), r"(?s)'2' .Linear.*weights do not fit"),
     "too many shapes": (nn.Linear(3, 2), ((3,), (3,)), r"(?s)measured: 3, 3   limit: 3.*--input-shape"),
     "other channels": (make_model(CONV, w=WEIGHT), ((5, 6, 6),), r"(?s)'conv'.*channels"),
     "a spiking network": (chain(3, 5, 2), (), "(?s)no graph of layers.*Network"),
+    "spiking layers": (nn.Sequential(nn.Linear(3, 4), NEURONS), ((3,),), "(?s)no graph of layers.*inspect"),
     "a saved network": ("net.json", (), "no graph of layers"),
     "no such file": ("none.onnx", (), "no such ONNX file"),
     "no model": (3, (), "(?s)no graph of layers.*int"),
