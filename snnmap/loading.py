@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy.typing as npt
 
@@ -44,7 +44,7 @@ def load(model: object, *, weights: str | Path | None = None, **options: Any) ->
         model: a :class:`Network`; a model object; ``FILE.py:FUNCTION`` or ``PACKAGE.MODULE:FUNCTION``, a function that gives
             one, with arguments where it takes some, all of them literals; the path of a ``.nir`` file or of a network written
             by ``save_network``; a folder that a build wrote, or the bitstream in it; or ``-``, a network on standard input.
-            An ONNX graph is an ANN, for :func:`snnmap.convert.convert_ann`.
+            ONNX files and layer graphs are ANNs, for :func:`snnmap.convert.convert_ann`.
         weights: file of a torch module's ``state_dict``, for the module that a function gives; code in it is not run.
         **options: of the frontend's own ``load``, in :mod:`snnmap.frontends`.
 
@@ -82,7 +82,8 @@ def open_model(
     """Read a model as :func:`load` does, say where in the user's files it is made, and convert an ANN.
 
     Args:
-        model: as :func:`load` takes it; or an ONNX file, or a torch module of ReLUs.
+        model: as :func:`load` takes it; or an ANN: an ONNX file, a torch module of ReLUs, a :class:`~snnmap.graph.LayerGraph`, or
+            what a frontend reads as one.
         weights: likewise.
         calibration: input values, ``(n, ...)``, on which an ANN is converted; other models have no use for it.
         **options: as :func:`load` takes them.
@@ -96,14 +97,17 @@ def open_model(
     made, places, where = _make_object(model)
     if weights is not None:
         read_weights(made, Path(weights), where)
-    if calibration is not None and _is_ann(made):
-        from snnmap.convert.convert import convert_model
-        from snnmap.convert.options import ConvertOptions
+    if calibration is None or not _is_ann(made):
+        made = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where)
+    if isinstance(made, Network):
+        return Opened(network=made, places=places)
+    if calibration is None:
+        raise _refuse_ann("a layer graph", where or type(made).__name__, "graph")
+    from snnmap.convert.convert import convert_model
+    from snnmap.convert.options import ConvertOptions
 
-        conversion = convert_model(made, calibration, ConvertOptions())
-        return Opened(network=conversion.network, places=places, conversion=conversion)
-    network = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where)
-    return Opened(network=network, places=places)
+    conversion = convert_model(made, calibration, ConvertOptions())
+    return Opened(network=conversion.network, places=places, conversion=conversion)
 
 
 def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path | None = None) -> "LayerGraph":
@@ -195,13 +199,13 @@ def _is_ann(made: object) -> bool:
     return frontend is not None and frontend.name == "torch" and "snnmap" not in _list_packages(made)
 
 
-def _load_object(model: object, options: dict[str, Any], where: str = "") -> Network:
-    if isinstance(model, Network):
+def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Network | LayerGraph":
+    if isinstance(model, Network) or _is_layer_graph(model):
         _require_no_options(options)
         return model
     frontend = _find_frontend(model)
     if type(model).__module__.startswith("onnx"):
-        raise _refuse_onnx(where or "ModelProto")
+        raise _refuse_ann("an ONNX graph", where or "ModelProto", "path")
     if frontend is None:
         known = ", ".join(frontend.name for frontend in list_frontends() if not frontend.through_nir)
         raise FrontendError(
@@ -221,11 +225,16 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> Net
     return _call_frontend(frontend.name, model, options)
 
 
-def _load_path(path: str, options: dict[str, Any]) -> Network:
+def _is_layer_graph(model: object) -> "TypeGuard[LayerGraph]":
+    """Say so without importing graphs, for which most models have no use."""
+    return type(model).__module__ == "snnmap.graph.graph"
+
+
+def _load_path(path: str, options: dict[str, Any]) -> "Network | LayerGraph":
     if path.endswith(".py"):
         raise FrontendError("a Python model needs the name of a function", where=path, fix=f"write {path}:FUNCTION")
     if path.lower().endswith(".onnx"):
-        raise _refuse_onnx(path)
+        raise _refuse_ann("an ONNX graph", path, "path")
     suffix = Path(path).suffix.lower()
     frontend = next((frontend for frontend in list_frontends() if suffix in frontend.suffixes), None)
     if frontend is not None:
@@ -243,12 +252,12 @@ def _require_no_options(options: dict[str, Any]) -> None:
         )
 
 
-def _refuse_onnx(where: str) -> FrontendError:
+def _refuse_ann(what: str, where: str, argument: str) -> FrontendError:
     return FrontendError(
-        "an ONNX graph is an ANN and has no spikes of its own",
+        f"{what} is an ANN and has no spikes of its own",
         where=where,
         fix="give input values of typical use (calibration=, --calibration), on which it is converted, as"
-        " snnmap.convert.convert_ann(path, calibration_data) does",
+        f" snnmap.convert.convert_ann({argument}, calibration_data) does",
     )
 
 
@@ -272,7 +281,7 @@ def _list_classes(model: object) -> set[type]:
     return {cls for part in parts for cls in type(part).__mro__}
 
 
-def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Network:
+def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> "Network | LayerGraph":
     reader = importlib.import_module(f"snnmap.frontends.{frontend}").load
     parameters = inspect.signature(reader).parameters
     known = list(parameters)[1:]
@@ -285,4 +294,4 @@ def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Net
             limit=", ".join(known) or "no options",
             fix=f"see snnmap.frontends.{frontend}.load",
         )
-    return cast(Network, reader(model, **options))
+    return cast("Network | LayerGraph", reader(model, **options))

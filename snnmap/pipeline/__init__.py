@@ -2,17 +2,23 @@
 
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.build import check_model, compile_model
+from snnmap.pipeline.fit import ChipFit, Fit, find_smallest_chip, fit_model, sweep_model
 from snnmap.pipeline.fix import FixResult, fix_model, is_fixed
 from snnmap.pipeline.options import CompileOptions, Rasters
 
 __all__ = [
     "Artifacts",
     "CheckResult",
+    "ChipFit",
     "CompileOptions",
+    "Fit",
     "FixResult",
     "Rasters",
     "check_model",
     "compile_model",
+    "find_smallest_chip",
+    "fit_model",
     "fix_model",
     "is_fixed",
+    "sweep_model",
 ]

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.core import FloatArray, Report, fsio
+from snnmap.core import FloatArray, IntArray, Report, fsio
 from snnmap.core.brief import brief_repr
 from snnmap.lif.bitstream import disassemble, export_readmemh
 from snnmap.lif.compare import read_port
 from snnmap.lif.mapping import Verification, format_slot_table
+from snnmap.lif.profile import ChipProfile, list_slots, profile_image
 from snnmap.lif.program import Comparison, Image, MappedNetwork, QuantisedNetwork
 from snnmap.lif.quantise import DecayMatch, RateTuning
 from snnmap.lif.simulator import Stream, require_counts, simulate_image
@@ -127,15 +128,31 @@ class Artifacts:
         Raises:
             InputError: wrong raster, or counts beyond those of a channel of the chip.
         """
+        padded = self._pad(inputs)
+        found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
+        n_steps = padded.shape[1] - self.mapped.latency_steps
+        return {port.name: read_port(self.quantised, found, port)[:, :n_steps] for port in self.mapped.output_ports}
+
+    def profile(self, inputs: Rasters) -> ChipProfile:
+        """Run the bitstream on the chip's simulator and count what that costs, population by population.
+
+        Args:
+            inputs: ``(n_samples, n_steps, n_inputs)`` spike counts, or such arrays by input port; silence follows.
+
+        Raises:
+            InputError: wrong raster, or counts beyond those of a channel of the chip.
+        """
+        slots = list_slots(self.mapped)
+        return profile_image(self.image, self._pad(inputs), populations=slots, dt_s=self.mapped.dt_s)
+
+    def _pad(self, inputs: Rasters) -> IntArray:
+        """Return the counts of all channels, and silence for as long as outputs lag."""
         if isinstance(inputs, Mapping):
             raster = join_rasters(self.mapped.inputs, inputs)
         else:
             raster = read_raster(inputs, self.mapped.table.channel_source.size, where="inputs")
         require_counts(raster, self.mapped.chip)
-        padded = np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
-        found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
-        n_steps = raster.shape[1]
-        return {port.name: read_port(self.quantised, found, port)[:, :n_steps] for port in self.mapped.output_ports}
+        return np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
 
     def stream(self, n_samples: int = 1) -> Stream:
         """Return the configured chip at rest, for inputs that arrive live; its output counts lag by ``mapped.latency_steps``."""

@@ -9,6 +9,7 @@ from snnmap.report.conversion import (
     leak_table,
     step_table,
 )
+from snnmap.report.costs import chip_profile_csv, chip_profile_tables, draw_fit, fit_csv
 from snnmap.report.picture import draw_run
 from snnmap.report.summary import ModelSummary, model_summary
 from snnmap.report.tables import chip_table, decay_table, error_table, lag_table, make_table, occupancy_table
@@ -20,6 +21,11 @@ __all__ = [
     # what a model is made of
     "ModelSummary",
     "model_summary",
+    # what chips cost
+    "chip_profile_csv",
+    "chip_profile_tables",
+    "draw_fit",
+    "fit_csv",
     # pictures
     "draw_run",
     "draw_steps",

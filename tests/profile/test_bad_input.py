@@ -117,7 +117,7 @@ def test_old_operator_sets_are_brought_up() -> None:
 NEURONS = LIF(4, dash_syn=1, dash_mem=2)
 NARROW = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 2))
 BAD: dict[str, tuple[Any, tuple[Any, ...], str]] = {
-    "dynamic shape": (make_model(CONV, w=WEIGHT, shape=(4, "h", "w")), (), r"(?s)'x'.*\[4, 0, 0\].*--input-shape"),
+    "dynamic shape": (make_model(CONV, w=WEIGHT, shape=(4, "h", "w")), (), r"(?s)'x'.*\[4, 0, 0\].*--shape"),
     "no shape of torch": (nn.Linear(3, 2), (), r"(?s)forward, input.*--input-shape"),
     "another shape": (NARROW, ((3, 9, 9),), r"(?s)'2' .Linear.*weights do not fit"),
     "too many shapes": (nn.Linear(3, 2), ((3,), (3,)), r"(?s)measured: 3, 3   limit: 3.*--input-shape"),

@@ -32,7 +32,9 @@ _FORMS: Mapping[str, Render] = {
 
 @click.command("profile")
 @click.argument("model")
-@click.option("--input-shape", multiple=True, help="Of one sample of an input, such as 3,224,224; once for each input.")
+@click.option(
+    "--input-shape", "--shape", multiple=True, help="Of one sample of an input, such as 3,224,224; once for each input."
+)
 @click.option("--weights", type=click.Path(dir_okay=False), help="Weights (state_dict) for the torch module of MODEL.")
 @click.option(
     "--inputs",
