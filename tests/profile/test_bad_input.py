@@ -1,5 +1,6 @@
 """Models, shapes and options that cannot be profiled are told with what to do; what is only partly known is profiled."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 import snnmap
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.nn import LIF
+from snnmap.pipeline import compile_model
 from snnmap.profile import ProfileOptions
 
 
@@ -193,7 +195,30 @@ def test_wrong_use_is_told(name: str, net: Path, capsys: pytest.CaptureFixture[s
     assert __import__("re").search(message, found.err), found.err
 
 
-def test_bitstreams_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    found = make_runner(capsys)("profile", "build/net.bin")
+def test_bitstreams_are_profiled_by_population(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compile_model(chain(3, 5, 4, 2), "xylo-audio-3").write(tmp_path)
+    np.save(tmp_path / "counts.npy", np.ones((2, 10, 3), np.int64))
+    words = ["profile", tmp_path / "chain.bin", "-i", tmp_path / "counts.npy"]
+    run = make_runner(capsys)
+    assert "2 samples of 10 steps on xylo-audio-3" in run(*words).out
+    assert json.loads(run(*words, "--format", "json").out)["input_spikes"] == 30
+    assert run(*words, "-o", tmp_path / "cost.csv").code == 0
+    assert (tmp_path / "cost.csv").read_text() == run(*words, "--format", "csv").out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [([], "-i counts.npy"), (["--fps", "3"], "--fps"), (["--input-shape", "3"], "--input-shape"), (["-o", "x.svg"], ".csv")],
+)
+def test_what_is_of_layers_alone_is_refused_for_bitstreams(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = make_runner(capsys)("profile", "build/net.bin", *words)
     assert found.code == 2
-    assert "snnmap inspect build/net.bin" in found.err
+    assert message in found.err
+
+
+def test_a_chip_has_no_use_for_layers(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = make_runner(capsys)("profile", net, "--chip", "toy-4")
+    assert found.code == 2
+    assert "--chip" in found.err
