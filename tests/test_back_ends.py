@@ -43,7 +43,7 @@ def lint(folder: Path, rooms: Mapping[str, str]) -> tuple[int, str]:
         (folder / "house" / room / "__init__.py").write_text(text)
     (folder / "pyproject.toml").write_text(CONTRACT)
     linter = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     run = subprocess.run(linter, cwd=folder, env=env, capture_output=True, text=True, check=False)
     return run.returncode, " ".join(run.stdout.split())
 

@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from snnmap.chip.arithmetic import DEFAULT_FAMILY, Family, find_family, list_families
 from snnmap.chip.costs import Costs
 from snnmap.chip.memory import LAYOUTS, MemoryKind, WeightMemory
 from snnmap.core.brief import brief_repr
 from snnmap.core.errors import ChipError
+from snnmap.core.record import list_counted
 
 __all__ = ["Bits", "Chip", "HiddenNeurons", "InputChannels", "OutputNeurons", "Readout", "SlotReach"]
 
@@ -191,7 +192,7 @@ class Chip:
     @property
     def digest(self) -> bytes:
         """SHA-256 over all fields that change what a bitstream means: not name, texts and costs, nor fields at their default."""
-        counted = {key: value for key, value in _list_counted(self).items() if key not in _UNCOUNTED}
+        counted = {key: value for key, value in list_counted(self).items() if key not in _UNCOUNTED}
         return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).digest()
 
     @property
@@ -235,22 +236,6 @@ class Chip:
             end: max(1, (count - 1).bit_length()) for end, count in zip(("source", "target"), self.ends(kind), strict=True)
         }
         return self.bits.weight + sum(id_bits[end] for end in LAYOUTS[self.memory(kind).layout].stored_ids)
-
-
-def _list_counted(part: Any) -> dict[str, Any]:
-    """Return the fields of a record, those of its parts nested, without the ones that hold their default."""
-    return {field.name: _as_plain(getattr(part, field.name)) for field in fields(part) if not _holds_default(part, field)}
-
-
-def _as_plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_as_plain(item) for item in value]
-    return _list_counted(value) if is_dataclass(value) else value
-
-
-def _holds_default(part: Any, field: "Field[Any]") -> bool:
-    default = field.default if field.default_factory is MISSING else field.default_factory()
-    return default is not MISSING and bool(getattr(part, field.name) == default)
 
 
 def _find_contradictions(chip: Chip) -> list[str]:

@@ -165,7 +165,10 @@ def draw_pareto(fit: Fit, labels: Sequence[str], *, form: Literal["svg", "png"] 
         axes.plot(*zip(*best, strict=True), "o-", drawstyle="steps-post", color=INK, label="nothing is better in both")
         for (x, y), text in _join_labels(points, [label for label, _ in chosen]).items():
             axes.annotate(text, (x, y), xytext=(5, 5), textcoords="offset points", color=NOTE)
-        axes.set(xlabel=title, ylabel="decisions kept (%)", xlim=(0, 1.3 * max(x for x, _ in points) or 1.0), ylim=(0, 108))
+        low, high = min(x for x, _ in points), max(x for x, _ in points)
+        space = max(0.15 * (high - low), 0.05 * high) or 1.0
+        least = min(80.0, min(y for _, y in points) - 2)  # so that one sample of a hundred is no cliff
+        axes.set(xlabel=title, ylabel="decisions kept (%)", xlim=(low - space, high + 2 * space), ylim=(least, 101.5))
         axes.legend(loc="lower right", frameon=False)
 
     return draw_figure((8, 3.4), fill, form=form, dpi=110, axes_spines_right=False)
