@@ -23,6 +23,7 @@ from snnmap.network import format_network
 from snnmap.network.summary import COLUMNS, count_parts, list_parts
 from snnmap.pipeline import Artifacts, Fit
 from snnmap.pipeline.options import Rasters
+from snnmap.profile import GraphProfile, format_html
 from snnmap.report.agreement import draw_spikes, list_populations, list_ports
 from snnmap.report.built import Built, build_of, read_built
 from snnmap.report.costs import draw_costs, draw_fit, draw_pareto
@@ -35,7 +36,7 @@ _MOST_ROWS = 500
 _DRAWN_SAMPLE = 4
 """Of the drawn samples the one that is shown: neither silence nor a burst."""
 
-Subject = Artifacts | Fit | ChipProfile | Path | str
+Subject = Artifacts | Fit | ChipProfile | GraphProfile | Path | str
 
 
 def write_report(
@@ -70,8 +71,9 @@ def format_report(
     rounding, where everything came from. A page made of the files of a build is the one made of its :class:`Artifacts`.
 
     Args:
-        subject: a build; the folder that it wrote, or its bitstream; a profile (:meth:`Artifacts.profile`); or a model on
-            several chips or along a sweep (:func:`snnmap.fit_model`, :func:`snnmap.sweep_model`).
+        subject: a build; the folder that it wrote, or its bitstream; a profile (:meth:`Artifacts.profile`,
+            :func:`snnmap.profile_model`); or a model on several chips or along a sweep (:func:`snnmap.fit_model`,
+            :func:`snnmap.sweep_model`).
         inputs: of a build, spike counts that it is run on, as :meth:`Artifacts.run` takes them; without, inputs are drawn.
         labels: ``(n_samples,)`` classes of these.
         sample: number of the one that is drawn; the first where left out.
@@ -84,6 +86,8 @@ def format_report(
     """
     if isinstance(subject, Fit):
         return format_page(f"'{subject.model}' on {len(subject.rows)} chips", _show_fit(subject))
+    if isinstance(subject, GraphProfile):
+        return format_html(subject)
     if isinstance(subject, ChipProfile):
         title = f"{subject.n_samples} samples on {subject.chip.name}"
         return format_page(title, [_show_profile(subject, "as given"), _show_versions()])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch.nn as nn
 from command_line import Run, make_runner
 from random_networks import random_network
 from rule_cases import chain, residual
@@ -19,6 +20,7 @@ from snnmap.demo.digits import make_model, read_digits
 from snnmap.lif.mapping import fold_network, format_slot_table, parse_slot_table
 from snnmap.network import Network
 from snnmap.pipeline import Artifacts, CompileOptions
+from snnmap.profile import format_html
 from snnmap.report import draw_pareto, format_report
 from snnmap.report.costs import find_front
 
@@ -210,6 +212,8 @@ def test_slot_tables_read_back() -> None:
 def test_a_profile_and_a_choice_of_chips_have_pages(artifacts: Artifacts) -> None:
     profile = require_self_contained(format_report(artifacts.profile(RASTER)))
     assert list(profile.rows) == ["what-a-sample-costs", "this-page-was-written-by"]
+    layers = snnmap.profile_model(nn.Sequential(nn.Linear(4, 3), nn.ReLU()), (4,))
+    assert format_report(layers) == format_html(layers)
     swept = snnmap.sweep_model(
         network(),
         "generic-4096",

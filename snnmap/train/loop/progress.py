@@ -93,13 +93,13 @@ def log_to_tensorboard(folder: Path | str) -> Callable[[EpochResult], None]:
         raise SnnmapError(
             "TensorBoard's files need tensorboard", where="log_to_tensorboard", fix="pip install tensorboard"
         ) from error
-    writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(folder))
 
     def log(result: EpochResult) -> None:
         scalars = {"loss": result.loss, "accuracy/training": result.accuracy, "accuracy/validation": result.validation_accuracy}
         for name, value in {**scalars, "seconds": result.seconds}.items():
             if value is not None:
-                writer.add_scalar(name, value, result.epoch)  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, result.epoch)
+        writer.flush()
 
     return log
