@@ -78,7 +78,10 @@ def test_arrows_cross_no_box() -> None:
         frames = [[float(r.get(k, 0)) for k in ("x", "y", "width", "height")] for r in picture.iter("rect")]
         for (x, y, width, height), (x2, y2, _, height2) in ((a, b) for a in frames for b in frames if a is not b):
             assert x != x2 or y + height <= y2 or y2 + height2 <= y, width
-        for path in (path.get("d", "") for path in picture.iter("path") if path.get("marker-end")):
+        paths = [path.get("d", "") for path in picture.iter("path") if path.get("marker-end")]
+        skipped = [columns[int(arrow.target)] - columns[int(arrow.source)] - 1 for arrow in arrows]
+        assert [path.count("H") for path in paths] == skipped
+        for path in paths:
             for x_from, y_from, x_to in re.findall(r"([\d.]+) ([\d.]+)H([\d.]+)", path):
                 for x, y, width, height in frames:
                     assert not (x + width > float(x_from) and x < float(x_to) and y < float(y_from) < y + height)
