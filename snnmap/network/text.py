@@ -1,5 +1,6 @@
 """The canonical text form of a network: JSON, one line an array, that round-trips exactly."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -11,11 +12,12 @@ import numpy.typing as npt
 
 from snnmap.chip import Readout
 from snnmap.core import fsio
+from snnmap.core.cached import cached
 from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import NetworkError
 from snnmap.network.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
 
-__all__ = ["format_network", "load_network", "parse_network", "save_network"]
+__all__ = ["digest_network", "format_network", "load_network", "parse_network", "save_network"]
 
 T = TypeVar("T")
 _FORMAT = "snnmap-network"
@@ -51,6 +53,12 @@ def format_network(network: Network) -> str:
     """
     document = {"format": _FORMAT, "version": _VERSION, **_to_plain(network)}
     return _indent(document, 0) + "\n"
+
+
+@cached
+def digest_network(network: Network) -> str:
+    """Return the SHA-256 of a network's text form, in hexadecimal."""
+    return hashlib.sha256(format_network(network).encode()).hexdigest()
 
 
 def parse_network(text: str, *, where: str = "text") -> Network:

@@ -1,7 +1,7 @@
 """The image as bytes, as text and as memory files; bitstreams/FORMAT.md is the specification."""
 
 from snnmap.lif.bitstream.decode import BlockEntry, Header, decode, read_header
-from snnmap.lif.bitstream.encode import encode
+from snnmap.lif.bitstream.encode import digest_image, encode
 from snnmap.lif.bitstream.readmemh import export_readmemh
 from snnmap.lif.bitstream.text import assemble, disassemble
 
@@ -10,6 +10,7 @@ __all__ = [
     "BlockEntry",
     "Header",
     "decode",
+    "digest_image",
     "encode",
     "read_header",
     # text and memory files

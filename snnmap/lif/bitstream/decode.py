@@ -9,6 +9,7 @@ import numpy as np
 from snnmap.chip import Chip, find_chip_by_id
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError
+from snnmap.lif.bitstream.encode import require_own_manifest
 from snnmap.lif.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, MAX_BLOCKS, SHA_BYTES, VERSION, word_bytes
 from snnmap.lif.program import Block, BlockKind, Image, unpack
 
@@ -73,6 +74,7 @@ def decode(data: bytes, *, chip: Chip | None = None) -> Image:
     )
     image = Image(chip=_find_chip(header, chip), blocks=blocks)
     unpack(image)
+    require_own_manifest(image)
     return image
 
 
@@ -119,7 +121,7 @@ def _read_entry(data: bytes, number: int) -> BlockEntry:
     at = HEADER.size + number * DIRECTORY_ENTRY.size
     kind, synapse, word_bits, zero, offset, n_words, crc = DIRECTORY_ENTRY.unpack_from(data, at)
     where = f"directory entry {number}, byte {at}"
-    _require(kind in set(BlockKind), "the block kind is unknown", where=where, measured=str(kind), limit="1..11")
+    _require(kind in set(BlockKind), "the block kind is unknown", where=where, measured=str(kind), limit="1..11 or 32")
     _require(1 <= word_bits <= 32, "a word's width is out of range", where=where, measured=str(word_bits), limit="1..32 bits")
     _require(zero == 0, "a reserved field is not zero", where=where, measured=str(zero), limit="0")
     return BlockEntry(kind=BlockKind(kind), synapse=synapse, word_bits=word_bits, offset=offset, n_words=n_words, crc=crc)

@@ -1,15 +1,22 @@
 """The end beside the beginning: what the bytes do, against the network as the frontend read it."""
 
 from snnmap.lif.compare.compare import choose_samples, compare_image, count_spikes, read_port
-from snnmap.lif.compare.decide import SpreadError, read_labels
+from snnmap.lif.compare.decide import SpreadError, read_labels, usual_decision
+from snnmap.lif.compare.outputs import Driver, PortRun, make_golden, run_ports, simulate_raw
 from snnmap.lif.compare.source import SourceReference
 
 __all__ = [
+    "Driver",
+    "PortRun",
     "SourceReference",
     "SpreadError",
     "choose_samples",
     "compare_image",
     "count_spikes",
+    "make_golden",
     "read_labels",
     "read_port",
+    "run_ports",
+    "simulate_raw",
+    "usual_decision",
 ]

@@ -9,7 +9,7 @@ from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.program import Agreement, Decision
 
-__all__ = ["LAST", "SpreadError", "compare_decisions", "read_labels", "summarise_course"]
+__all__ = ["LAST", "SpreadError", "compare_decisions", "read_labels", "summarise_course", "take_decision", "usual_decision"]
 
 _WAYS: tuple[Decision, ...] = ("count", "last", "mean", "max")
 LAST = _WAYS.index("last")
@@ -24,6 +24,16 @@ def summarise_course(values: FloatArray) -> FloatArray:
     if not values.shape[1]:
         return np.zeros((len(_WAYS), values.shape[0], values.shape[2]))
     return np.stack([values.sum(axis=1), values[:, -1], values.mean(axis=1), values.max(axis=1)])
+
+
+def take_decision(decision: Decision, values: FloatArray) -> FloatArray:
+    """Return the values of which the highest decides, ``(n_samples, size)``, of a course ``(n_samples, n_steps, size)``."""
+    return np.asarray(summarise_course(values)[_WAYS.index(decision)], np.float64)
+
+
+def usual_decision(readout: Readout) -> Decision:
+    """Return how classes are read where nothing else is said: the most spikes, or the highest last value."""
+    return _USUAL[readout][0]
 
 
 def compare_decisions(
