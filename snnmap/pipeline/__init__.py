@@ -1,11 +1,12 @@
 """The order of the stages: from a model to a bitstream, with everything in between to look at."""
 
-from snnmap.pipeline.artifacts import Artifacts, CheckResult, require_counts
+from snnmap.pipeline.artifacts import FAILED_BUILD, Artifacts, CheckResult, require_counts
 from snnmap.pipeline.build import check_model, compile_model
 from snnmap.pipeline.fix import FixResult, fix_model, is_fixed
 from snnmap.pipeline.options import CompileOptions, Rasters
 
 __all__ = [
+    "FAILED_BUILD",
     "Artifacts",
     "CheckResult",
     "CompileOptions",

@@ -23,7 +23,10 @@ from snnmap.lif.simulator import simulate_image
 from snnmap.network import Network, OutputPort, format_network, join_rasters, read_raster
 from snnmap.pipeline.options import Rasters
 
-__all__ = ["Artifacts", "CheckResult", "require_counts"]
+__all__ = ["FAILED_BUILD", "Artifacts", "CheckResult", "require_counts"]
+
+FAILED_BUILD = "FAILED.txt"
+"""File beside an older build that says why a later one into its folder failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +197,12 @@ class Artifacts:
         }
 
 
-def require_counts(raster: npt.NDArray[Any], chip: Chip) -> None:
+def require_counts(
+    raster: npt.NDArray[Any],
+    chip: Chip,
+    *,
+    fix: str = "clamp them (np.minimum) where the model is trained, or spread them over more steps",
+) -> None:
     """Refuse input counts that the chip would clamp, so that no model is compared on other inputs than the chip's.
 
     Raises:
@@ -206,7 +214,7 @@ def require_counts(raster: npt.NDArray[Any], chip: Chip) -> None:
             where=f"chip '{chip.name}'",
             measured=f"{np.count_nonzero(raster > chip.inputs.max_count)} counts, largest {raster.max()}",
             limit=str(chip.inputs.max_count),
-            fix="clamp them (np.minimum) where the model is trained, or spread them over more steps",
+            fix=fix,
         )
 
 

@@ -9,6 +9,8 @@ from snnmap.report.conversion import (
     leak_table,
     step_table,
 )
+from snnmap.report.difference import compare_decisions_of, compare_images
+from snnmap.report.image import describe_image, describe_manifest, find_neuron
 from snnmap.report.picture import draw_run
 from snnmap.report.summary import ModelSummary, model_summary
 from snnmap.report.tables import chip_table, decay_table, error_table, lag_table, make_table, occupancy_table
@@ -23,6 +25,12 @@ __all__ = [
     # pictures
     "draw_run",
     "draw_steps",
+    # an image in the model's words
+    "compare_decisions_of",
+    "compare_images",
+    "describe_image",
+    "describe_manifest",
+    "find_neuron",
     # tables
     "chip_table",
     "coding_table",

@@ -1,17 +1,20 @@
 """The image as bytes, as text and as memory files; bitstreams/FORMAT.md is the specification."""
 
-from snnmap.lif.bitstream.decode import BlockEntry, Header, decode, read_header
+from snnmap.lif.bitstream.decode import BlockEntry, Header, decode, peek_manifest, read_header
 from snnmap.lif.bitstream.encode import digest_image, encode
+from snnmap.lif.bitstream.layout import MAGIC
 from snnmap.lif.bitstream.readmemh import export_readmemh
 from snnmap.lif.bitstream.text import assemble, disassemble
 
 __all__ = [
     # bytes
+    "MAGIC",
     "BlockEntry",
     "Header",
     "decode",
     "digest_image",
     "encode",
+    "peek_manifest",
     "read_header",
     # text and memory files
     "assemble",

@@ -9,7 +9,7 @@ from snnmap.lif.program.comparison import (
     PortComparison,
     SourceOutputs,
 )
-from snnmap.lif.program.image import Block, BlockKind, Image, pack, unpack
+from snnmap.lif.program.image import Block, BlockKind, Image, find_manifest, pack, unpack
 from snnmap.lif.program.integers import find_integer_problems, read_integer_memories
 from snnmap.lif.program.manifest import GoldenRun, Manifest, OutputReadout, Place, WaivedRule, require_fit
 from snnmap.lif.program.mapped import MappedNetwork, NeuronParameters, SlotTable
@@ -63,6 +63,7 @@ __all__ = [
     "OutputReadout",
     "Place",
     "WaivedRule",
+    "find_manifest",
     "pack",
     "require_fit",
     "unpack",

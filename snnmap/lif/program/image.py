@@ -13,7 +13,7 @@ from snnmap.lif.program.layouts import MemoryArea, Part, find_codec, to_signed
 from snnmap.lif.program.manifest import Manifest, read_manifest, write_manifest
 from snnmap.lif.program.program import NeuronCodes, Program, StoredWeights, find_program_defects
 
-__all__ = ["Block", "BlockKind", "Image", "pack", "unpack"]
+__all__ = ["Block", "BlockKind", "Image", "find_manifest", "pack", "unpack"]
 
 
 class BlockKind(IntEnum):
@@ -77,12 +77,7 @@ class Image:
         Raises:
             FormatError: the manifest is malformed, or names what the image does not have.
         """
-        found = [block for block in self.blocks if block.kind is BlockKind.MANIFEST]
-        if not found:
-            return None
-        if len(found) > 1 or (found[0].synapse, found[0].word_bits) != (0, 8):
-            raise FormatError("the manifest is not one block of bytes", where="block MANIFEST", fix="write the image with snnmap")
-        return read_manifest(found[0].words.astype(np.uint8).tobytes(), self.sizes)
+        return find_manifest(self.blocks)
 
     def with_manifest(self, manifest: Manifest | None) -> "Image":
         """Return the image with another manifest, or without one."""
@@ -94,9 +89,26 @@ class Image:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Input channels, hidden and output neurons in use, as the block CONFIG tells them."""
-        n_inputs, n_hidden, n_outputs = self.blocks[0].words[:3].tolist()
-        return n_inputs, n_hidden, n_outputs
+        """Input channels, hidden and output neurons in use."""
+        return _read_sizes(self.blocks)
+
+
+def find_manifest(blocks: tuple[Block, ...]) -> Manifest | None:
+    """Read the manifest from the blocks of an image; errors as those of :attr:`Image.manifest`."""
+    found = [block for block in blocks if block.kind is BlockKind.MANIFEST]
+    if not found:
+        return None
+    if len(found) > 1 or (found[0].synapse, found[0].word_bits) != (0, 8):
+        raise FormatError("the manifest is not one block of bytes", where="block MANIFEST", fix="write the image with snnmap")
+    return read_manifest(found[0].words.astype(np.uint8).tobytes(), _read_sizes(blocks))
+
+
+def _read_sizes(blocks: tuple[Block, ...]) -> tuple[int, int, int]:
+    config = next((block.words for block in blocks if block.kind is BlockKind.CONFIG), np.zeros(3, np.int64))
+    if config.size < 3:
+        raise FormatError("the block has the wrong size", where="block CONFIG[0]", measured=f"{config.size} words")
+    n_inputs, n_hidden, n_outputs = config[:3].tolist()
+    return n_inputs, n_hidden, n_outputs
 
 
 def pack(program: Program) -> Image:
