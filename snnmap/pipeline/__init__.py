@@ -1,8 +1,9 @@
 """The order of the stages: from a model to a bitstream, with everything in between to look at."""
 
-from snnmap.pipeline.artifacts import FAILED_BUILD, Artifacts, CheckResult, require_counts
+from snnmap.pipeline.artifacts import Artifacts, CheckResult, require_counts
 from snnmap.pipeline.build import check_model, compile_model
 from snnmap.pipeline.fix import FixResult, fix_model, is_fixed
+from snnmap.pipeline.folder import FAILED_BUILD, mark_failure, require_same_build
 from snnmap.pipeline.options import CompileOptions, Rasters
 
 __all__ = [
@@ -16,5 +17,7 @@ __all__ = [
     "compile_model",
     "fix_model",
     "is_fixed",
+    "mark_failure",
     "require_counts",
+    "require_same_build",
 ]

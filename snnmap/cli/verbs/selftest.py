@@ -12,6 +12,7 @@ from snnmap.frontends.named import Call
 from snnmap.lif.compare import GoldenResult, replay_golden, require_golden, simulate_raw
 from snnmap.lif.program import Manifest
 from snnmap.lif.simulator import Engine
+from snnmap.pipeline import require_same_build
 
 __all__ = ["command"]
 
@@ -30,6 +31,7 @@ def command(bitstream: str, engine: str, driver: str | None, chip: str | None) -
     """Run the samples that BITSTREAM holds, and compare with what it gave for them when it was built."""
     image = read_image(bitstream, chip)
     warn_of_failed_build(bitstream)
+    require_same_build(Path(bitstream))
     manifest = require_golden(image, bitstream)
 
     def simulate(raster: IntArray) -> IntArray:
