@@ -70,12 +70,7 @@ def find_neuron(image: Image, asked: str) -> list[str]:
     if match is None:
         raise InputError("this names no neuron", where=asked, fix="give a slot such as 230, or a neuron such as NAME[6]")
     if match["slot"] is not None:
-        row, slot = match["row"] or "hidden", int(match["slot"])
-        size = image.sizes[_ROWS.index(row)]
-        if slot >= size:
-            fix = f"give 0..{size - 1}" if size else "the image uses none"
-            raise InputError(f"the image has no such {row} slot", where=asked, measured=str(slot), limit=f"{size} slots", fix=fix)
-        return list(_describe_slot(unpack(image), places, row, slot))
+        return _look_up_slot(image, places, match["row"] or "hidden", int(match["slot"]))
     named = [place for place in places if match["name"] in (place.source, place.module)]
     if not named:
         known = sorted({name for place in places for name in (place.source, place.module) if name})
@@ -83,11 +78,19 @@ def find_neuron(image: Image, asked: str) -> list[str]:
         raise InputError("the image has no such population or module", where=asked, limit=limit, fix=fix)
     if match["neuron"] is None:
         return [_describe_place(place) for place in named]
-    found = [(place, slot) for place in named if (slot := place.find_slot(int(match["neuron"]))) is not None]
+    slots = [(place.row, place.find_slot(int(match["neuron"]))) for place in named]
+    found = [(row, slot) for row, slot in slots if slot is not None]
     if not found:
         raise InputError("the population has no such neuron", where=asked, limit=f"{named[0].size} neurons", fix="count from 0")
-    program = unpack(image)
-    return [line for place, slot in found for line in _describe_slot(program, places, place.row, slot)]
+    return [line for row, slot in found for line in _look_up_slot(image, places, row, slot)]
+
+
+def _look_up_slot(image: Image, places: tuple[Place, ...], row: str, slot: int) -> list[str]:
+    size = image.sizes[_ROWS.index(row)]
+    if slot >= size:
+        fix = f"give 0..{size - 1}" if size else "the image uses none"
+        raise InputError(f"the image has no such {row} slot", where=f"{row}:{slot}", limit=f"{size} slots", fix=fix)
+    return list(_describe_slot(unpack(image), places, row, slot))
 
 
 def _describe_place(place: Place) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 import click
+import numpy as np
 
 from snnmap.cli.options import bitstream_chip_option, read_image, warn_of_failed_build
 from snnmap.core import IntArray
@@ -35,7 +36,7 @@ def command(bitstream: str, engine: str, driver: str | None, chip: str | None) -
     manifest = require_golden(image, bitstream)
 
     def simulate(raster: IntArray) -> IntArray:
-        return simulate_raw(image, manifest, raster[None], engine=cast(Engine, engine))[0]
+        return np.asarray(simulate_raw(image, manifest, raster[None], engine=cast(Engine, engine))[0], np.int64)
 
     def drive(raster: IntArray) -> IntArray:
         file, _, name = str(driver).rpartition(":")

@@ -83,7 +83,7 @@ class Image:
         """Return the image with another manifest, or without one."""
         if manifest is None:
             return Image(chip=self.chip, blocks=self.memories)
-        words = np.frombuffer(write_manifest(manifest), np.uint8)
+        words = np.frombuffer(write_manifest(manifest), np.uint8).astype(np.int64)
         block = Block(kind=BlockKind.MANIFEST, synapse=0, word_bits=8, words=words)
         return Image(chip=self.chip, blocks=(*self.memories, block))
 

@@ -247,10 +247,10 @@ def _read(kind: Any, value: Any, key: str) -> Any:
         return _read_record(cast("type[Any]", kind), value, key)
     if get_origin(kind) is tuple:
         return _read_tuple(get_args(kind), value, key)
-    words = get_args(kind)
+    words: tuple[str, ...] = get_args(kind)
     if type(value) is not (str if words else kind) or (words and value not in words):
         raise ValueError(f"{key} is {_to_json(value):.60}")
-    if kind is int and (abs(value) > _LARGEST or (value < 0 and key != "outputs")):
+    if isinstance(value, int) and (abs(value) > _LARGEST or (value < 0 and key != "outputs")):
         raise ValueError(f"{key} is {value}")
     return value
 

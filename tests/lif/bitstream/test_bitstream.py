@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import random
 import re
 import struct
 import subprocess
@@ -482,6 +483,40 @@ def test_a_line_is_refused_in_no_time(line: str) -> None:
     with pytest.raises(FormatError, match="line 6"):
         assemble((FOLDER / "toy-4.txt").read_text().replace("0: 0=100", line, 1))
     assert time.perf_counter() - start < 1.0
+
+
+@pytest.mark.parametrize("n_mutants", [300, pytest.param(100_000, marks=pytest.mark.nightly)])
+def test_every_mutant_of_a_text_is_read_or_refused_with_its_place(n_mutants: int) -> None:
+    draw, texts = random.Random(7), [path.read_text() for path in sorted(FOLDER.glob("toy-4*.txt"))]
+    pieces = [
+        "=",
+        ":",
+        " ",
+        "-",
+        "1",
+        "9" * 20,
+        "1=11111" * 20,
+        "#",
+        "\n",
+        "{",
+        "]",
+        '"',
+        "\x85",
+        "é",
+        "manifest\n",
+        "threshold=",
+    ]
+    for _ in range(n_mutants):
+        text = draw.choice(texts)
+        at = draw.randrange(len(text))
+        mutant = text[:at] + draw.choice(pieces) + text[at + draw.randrange(3) :]
+        try:
+            assemble(mutant)
+        except FormatError as error:
+            place = error.where
+        else:
+            continue
+        assert re.fullmatch(r"line \d+|end of text|chip 'toy-4'|block MANIFEST", place), (mutant, place)
 
 
 def test_comments_and_empty_lines_are_passed_over() -> None:
