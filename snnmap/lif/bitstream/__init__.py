@@ -5,6 +5,7 @@ from snnmap.lif.bitstream.encode import digest_image, encode
 from snnmap.lif.bitstream.layout import MAGIC
 from snnmap.lif.bitstream.readmemh import export_readmemh
 from snnmap.lif.bitstream.text import assemble, disassemble
+from snnmap.lif.bitstream.xylo import export_specification, export_xylo_ram
 
 __all__ = [
     # bytes
@@ -20,4 +21,6 @@ __all__ = [
     "assemble",
     "disassemble",
     "export_readmemh",
+    "export_specification",
+    "export_xylo_ram",
 ]
