@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
+ZIGZAG := .venv-zigzag
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar docs clean
+.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar zigzag mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -24,7 +25,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check snnmap tests benchmarks notebooks docs
 	$(BIN)/ruff check snnmap tests benchmarks notebooks docs
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=tests $(BIN)/lint-imports
 
 notebooks: $(READY)
 	$(BIN)/python notebooks/_execute.py
@@ -58,12 +59,18 @@ delta: $(READY)
 crossbar: $(READY)
 	$(BENCH)/python benchmarks/crossbar.py --write
 
+zigzag: $(READY) $(ZIGZAG)/.ready
+	$(BENCH)/python benchmarks/zigzag_dse.py --write
+
+mutation: $(READY)
+	$(BENCH)/python benchmarks/mutation.py --write
+
 docs: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) $(NENGO_DL) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NENGO_DL) $(ZIGZAG) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -81,4 +88,10 @@ $(NENGO_DL)/.ready: pyproject.toml constraints-nengo-dl.txt
 	$(NENGO_DL)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-nengo-dl.txt \
 		tensorflow-cpu nengo jinja2 packaging progressbar2 scikit-learn hypothesis pytest --editable .
 	$(NENGO_DL)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-nengo-dl.txt --no-deps tf-keras nengo-dl
+	touch $@
+
+# zigzag-dse, a peer in one benchmark, with the older packages that it works with.
+$(ZIGZAG)/.ready: constraints-zigzag.txt
+	$(PYTHON) -m venv $(ZIGZAG)
+	$(ZIGZAG)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-zigzag.txt zigzag-dse six  # which it forgets to ask for
 	touch $@

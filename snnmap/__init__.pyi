@@ -20,7 +20,16 @@ from .network import (
     simulate_network,
     sketch_network,
 )
-from .pipeline import Artifacts, CompileOptions, check_model, compile_model, fix_model
+from .pipeline import (
+    Artifacts,
+    CompileOptions,
+    check_model,
+    compile_model,
+    find_smallest_chip,
+    fit_model,
+    fix_model,
+    sweep_model,
+)
 from .report import model_summary
 from .train import align_model, verify_model
 
@@ -36,6 +45,10 @@ __all__ = [
     "check_model",
     "compile_model",
     "fix_model",
+    # which chip, and at what cost
+    "find_smallest_chip",
+    "fit_model",
+    "sweep_model",
     # what a model is made of, and what it takes of a chip
     "model_summary",
     # networks

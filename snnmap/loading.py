@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy.typing as npt
 
@@ -20,6 +20,7 @@ from snnmap.network import Network, load_network, parse_network
 
 if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
+    from snnmap.graph import LayerGraph
 
 __all__ = ["Opened", "load", "open_model"]
 
@@ -42,7 +43,7 @@ def load(model: object, *, weights: str | Path | None = None, **options: Any) ->
         model: a :class:`Network`; a model object; ``FILE.py:FUNCTION`` or ``PACKAGE.MODULE:FUNCTION``, a function that gives
             one, with arguments where it takes some, all of them literals; the path of a ``.nir`` file or of a network written
             by ``save_network``; a folder that a build wrote, or the bitstream in it; or ``-``, a network on standard input.
-            An ONNX graph is an ANN, for :func:`snnmap.convert.convert_ann`.
+            ONNX files and layer graphs are ANNs, for :func:`snnmap.convert.convert_ann`.
         weights: file of a torch module's ``state_dict``, for the module that a function gives; code in it is not run.
         **options: of the frontend's own ``load``, in :mod:`snnmap.frontends`.
 
@@ -80,7 +81,8 @@ def open_model(
     """Read a model as :func:`load` does, say where in the user's files it is made, and convert an ANN.
 
     Args:
-        model: as :func:`load` takes it; or an ONNX file, or a torch module of ReLUs.
+        model: as :func:`load` takes it; or an ANN: an ONNX file, a torch module of ReLUs, a :class:`~snnmap.graph.LayerGraph`, or
+            what a frontend reads as one.
         weights: likewise.
         calibration: input values, ``(n, ...)``, on which an ANN is converted; other models have no use for it.
         **options: as :func:`load` takes them.
@@ -94,14 +96,17 @@ def open_model(
     made, places, where = _make_object(model)
     if weights is not None:
         read_weights(made, Path(weights), where)
-    if calibration is not None and _is_ann(made):
-        from snnmap.convert.convert import convert_model
-        from snnmap.convert.options import ConvertOptions
+    if calibration is None or not _is_ann(made):
+        made = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where)
+    if isinstance(made, Network):
+        return Opened(network=made, places=places)
+    if calibration is None:
+        raise _refuse_ann("a layer graph", where or type(made).__name__, "graph")
+    from snnmap.convert.convert import convert_model
+    from snnmap.convert.options import ConvertOptions
 
-        conversion = convert_model(made, calibration, ConvertOptions())
-        return Opened(network=conversion.network, places=places, conversion=conversion)
-    network = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where)
-    return Opened(network=network, places=places)
+    conversion = convert_model(made, calibration, ConvertOptions())
+    return Opened(network=conversion.network, places=places, conversion=conversion)
 
 
 def _make_object(model: object) -> tuple[object, Places, str]:
@@ -132,13 +137,13 @@ def _is_ann(made: object) -> bool:
     return frontend is not None and frontend.name == "torch" and "snnmap" not in _list_packages(made)
 
 
-def _load_object(model: object, options: dict[str, Any], where: str = "") -> Network:
-    if isinstance(model, Network):
+def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Network | LayerGraph":
+    if isinstance(model, Network) or _is_layer_graph(model):
         _require_no_options(options)
         return model
     frontend = _find_frontend(model)
     if type(model).__module__.startswith("onnx"):
-        raise _refuse_onnx(where or "ModelProto")
+        raise _refuse_ann("an ONNX graph", where or "ModelProto", "path")
     if frontend is None:
         known = ", ".join(frontend.name for frontend in list_frontends() if not frontend.through_nir)
         raise FrontendError(
@@ -158,11 +163,16 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> Net
     return _call_frontend(frontend.name, model, options)
 
 
-def _load_path(path: str, options: dict[str, Any]) -> Network:
+def _is_layer_graph(model: object) -> "TypeGuard[LayerGraph]":
+    """Say so without importing graphs, for which most models have no use."""
+    return type(model).__module__ == "snnmap.graph.graph"
+
+
+def _load_path(path: str, options: dict[str, Any]) -> "Network | LayerGraph":
     if path.endswith(".py"):
         raise FrontendError("a Python model needs the name of a function", where=path, fix=f"write {path}:FUNCTION")
     if path.lower().endswith(".onnx"):
-        raise _refuse_onnx(path)
+        raise _refuse_ann("an ONNX graph", path, "path")
     suffix = Path(path).suffix.lower()
     frontend = next((frontend for frontend in list_frontends() if suffix in frontend.suffixes), None)
     if frontend is not None:
@@ -180,12 +190,12 @@ def _require_no_options(options: dict[str, Any]) -> None:
         )
 
 
-def _refuse_onnx(where: str) -> FrontendError:
+def _refuse_ann(what: str, where: str, argument: str) -> FrontendError:
     return FrontendError(
-        "an ONNX graph is an ANN and has no spikes of its own",
+        f"{what} is an ANN and has no spikes of its own",
         where=where,
         fix="give input values of typical use (calibration=, --calibration), on which it is converted, as"
-        " snnmap.convert.convert_ann(path, calibration_data) does",
+        f" snnmap.convert.convert_ann({argument}, calibration_data) does",
     )
 
 
@@ -204,7 +214,7 @@ def _list_packages(model: object) -> set[str]:
     return {cls.__module__.partition(".")[0] for part in parts for cls in type(part).__mro__}
 
 
-def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Network:
+def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> "Network | LayerGraph":
     reader = importlib.import_module(f"snnmap.frontends.{frontend}").load
     parameters = inspect.signature(reader).parameters
     known = list(parameters)[1:]
@@ -217,4 +227,4 @@ def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> Net
             limit=", ".join(known) or "no options",
             fix=f"see snnmap.frontends.{frontend}.load",
         )
-    return cast(Network, reader(model, **options))
+    return cast("Network | LayerGraph", reader(model, **options))

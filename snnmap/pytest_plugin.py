@@ -1,6 +1,7 @@
 """Design rules in pytest: the fixture ``drc_clean`` and the option ``--snnmap-chip``."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResult, ...]]":
-    """Return a function that fails the test where a model breaks a design rule of a chip; waivers of the project hold.
+    """Return a function that fails the test where a model breaks a design rule of a chip; waivers of the project hold,
+    and what is in its baseline is known.
 
     ``drc_clean(model, chip)`` takes what :func:`snnmap.check_model` takes, and its ``calibration=`` and ``labels=``. Without a
     chip, the model is checked on those of ``--snnmap-chip``, else of ``[tool.snnmap]``. With ``strict`` (or where the project
@@ -37,7 +39,8 @@ def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResul
         model: object, chip: "Chip | str | None" = None, *, strict: bool | None = None, **given: Any
     ) -> "tuple[CheckResult, ...]":
         __tracebackhide__ = True
-        from snnmap.findings import find_config
+        from snnmap.chip import load_chip
+        from snnmap.findings import find_config, read_baseline
         from snnmap.pipeline import CompileOptions, check_model
 
         project = find_config(request.path.parent)
@@ -47,12 +50,16 @@ def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResul
                 "drc_clean needs a chip: drc_clean(model, chip), --snnmap-chip NAME, or chips in [tool.snnmap]", pytrace=False
             )
         options = given.pop("options", None) or CompileOptions(waivers=project.waivers)
-        found = tuple(check_model(model, each, options=options, **given) for each in chips)
+        records = [load_chip(each) if isinstance(each, str) else each for each in chips]
+        found = tuple(check_model(model, record, options=options, **given) for record in records)
         strict = project.strict if strict is None else strict
         reports = [project.selection.split(result.report)[0] for result in found]
+        if project.baseline:
+            known = read_baseline(Path(project.baseline))
+            reports = [known.split(r, record.name, record.digest.hex())[0] for r, record in zip(reports, records, strict=True)]
         told = [
-            f"{each if isinstance(each, str) else getattr(each, 'name', each)}:\n{report}"
-            for each, report in zip(chips, reports, strict=True)
+            f"{record.name}: {report.summary}\n{report}"
+            for record, report in zip(records, reports, strict=True)
             if not report.is_clean or (strict and report.warnings)
         ]
         if told:

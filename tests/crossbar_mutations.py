@@ -26,7 +26,8 @@ def reseal(data: bytes) -> bytes:
 
 def mutate(data: bytes, rng: Any) -> tuple[bytes, str]:
     """Change one byte of one section, each kind as often, and say which."""
-    kind = int(rng.integers(1, 5))
+    kinds = sorted({kind for kind, _, _, size in list_sections(data) if size})
+    kind = kinds[int(rng.integers(len(kinds)))]
     sections = [(offset, size) for found, _, offset, size in list_sections(data) if found == kind and size]
     weights = [size for _, size in sections]
     offset, size = sections[int(rng.choice(len(sections), p=[weight / sum(weights) for weight in weights]))]

@@ -4,9 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from snnmap.crossbar import Architecture, load_architecture
+from snnmap.crossbar.record.architecture import Sources
 
 EXAMPLE = load_architecture("example-16x4")
 GRID = load_architecture("grid-128")
+PRICED = replace(GRID, costs=replace(GRID.costs, program_cycles=100, program_pj=10.0, drive_pj=0.1), sources=Sources())
+"""All prices, those that are unknown made up; none has a source."""
 
 
 def change(architecture: Architecture, part: str, **fields: Any) -> Architecture:

@@ -13,7 +13,7 @@ def make_random(seed: int) -> Any:
     net = Quantised(shape, seed)
     x = "q"
     for _ in range(int(rng.integers(2, 6))):
-        x = _LAYERS[int(rng.integers(len(_LAYERS)))](net, x, rng)
+        x = LAYERS[int(rng.integers(len(LAYERS)))](net, x, rng)
     if rng.random() < 0.7:
         x = net.flatten(net.mean(x) if rng.random() < 0.6 else x)
         for _ in range(int(rng.integers(1, 3))):
@@ -61,4 +61,4 @@ def _branch(net: Quantised, x: str, rng: Any) -> str:
     return net.concat(x, net.conv(x, int(rng.integers(1, 9)), pads=[1] * 4), net.activate(x, "Relu"))
 
 
-_LAYERS = (_conv, _depthwise, _grouped, _residual, _pool, _activate, _branch)
+LAYERS = (_conv, _depthwise, _grouped, _residual, _pool, _activate, _branch)

@@ -149,6 +149,16 @@ def test_the_test_of_the_page_passes_and_fails_with_the_findings(repository: Pat
     assert (failed.returncode, "SNN401" in failed.stdout) == (1, True)
 
 
+def test_the_fixture_knows_what_is_in_the_baseline(repository: Path, run: Run) -> None:
+    project, _, _ = PROJECT.partition("[[tool.snnmap.waivers]]")
+    (repository / "pyproject.toml").write_text(project)
+    failed = run_pytest(repository)
+    assert (failed.returncode, "xylo-audio-3: 0 errors, 1 warnings" in failed.stdout) == (1, True)
+    assert run("check", "model.py:make", "--write-baseline", "known.json").code == 0
+    (repository / "pyproject.toml").write_text(f'{project}baseline = "known.json"\n')
+    assert run_pytest(repository).returncode == 0
+
+
 def test_the_fixture_takes_its_chips_from_the_option_or_the_project(repository: Path) -> None:
     (repository / "test_chip.py").write_text(
         "from model import make\n\ndef test_it(drc_clean):\n    found = drc_clean(make())\n    assert len(found) == 1\n"
@@ -176,3 +186,9 @@ def test_the_shell_completes(words: list[str], offered: list[str], run: Run, mon
     monkeypatch.setenv("COMP_WORDS", " ".join(["snnmap", *words]))
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
     assert run().out.split() == [f"plain,{word}" for word in offered]
+
+
+@pytest.mark.parametrize(("name", "runs"), [("net/model.py", True), ("c.npy", True), ("a.onnx", True), ("README.md", False)])
+def test_the_hook_runs_where_a_model_or_its_data_changed(name: str, runs: bool) -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert bool(re.search(hook["files"], name)) == runs

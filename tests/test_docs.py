@@ -114,6 +114,12 @@ def test_fixes_are_all_on_their_page_which_runs_as_shown(capsys: pytest.CaptureF
     assert "drop-neurons (exact)" in capsys.readouterr().out
 
 
+def test_costs_run_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "cost.md").read_text(), flags=re.DOTALL)
+    exec(block, {})
+    assert capsys.readouterr().out == "[('generic-4096', True), ('toy-4', False)]\n[False, True]\n12\n"
+
+
 def test_every_limit_and_rule_of_agreement_is_on_its_page() -> None:
     page = (DOCS / "agreement.md").read_text()
     assert all(f"`{field.name}`" in page for field in fields(AgreementLimits))

@@ -1,5 +1,6 @@
 """The one door: which frontend a model goes to, and what is said where none takes it."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,13 @@ from random_networks import random_network
 
 import snnmap
 from snnmap import frontends
+from snnmap.convert import convert_ann
+from snnmap.convert.ann import run_ann
 from snnmap.core.errors import FrontendError, InputError, NetworkError
 from snnmap.frontends.registry import list_frontends
+from snnmap.graph import run_graph
+from snnmap.graph.operations.gemm import Gemm
+from snnmap.loading import open_model
 from snnmap.network import save_network
 from snnmap.nn import LIF
 
@@ -96,6 +102,66 @@ def test_a_folder_makes_a_frontend(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert snnmap.load("net.made", network=network) is network
     with pytest.raises(FrontendError, match="a model of madeup, nir, nengo_dl, nengo, rockpool, snntorch, torch"):
         snnmap.load({})
+
+
+MADE_UP_ANNS = """
+from snnmap.core.packages import import_package
+from snnmap.graph import GraphBuilder
+from snnmap.graph.operations.activations import Relu
+from snnmap.graph.operations.gemm import Gemm
+
+
+def load(model):
+    if model.weights is None:
+        import_package("relus")
+    builder = GraphBuilder("net", "relus")
+    value = builder.add_input("x", model.weights[0].shape[:1])
+    for k, weights in enumerate(model.weights):
+        value = builder.add("relu", Relu(), [value]) if k else value
+        value = builder.add("gemm", Gemm(), [value, builder.add_constant("w", weights)])
+    return builder.build([value])
+"""
+
+
+@pytest.fixture
+def ann(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """An ANN of a made-up framework, whose frontend gives a layer graph."""
+    folder = tmp_path / "relus"
+    folder.mkdir()
+    (folder / "frontend.toml").write_text("order = 5\n")
+    (folder / "__init__.py").write_text(MADE_UP_ANNS)
+    monkeypatch.setattr(frontends, "__path__", [*frontends.__path__, str(tmp_path)])
+    rng = np.random.default_rng(0)
+    return type("Net", (), {"__module__": "relus.models", "weights": [rng.normal(size=(4, 6)), rng.normal(size=(6, 2))]})()
+
+
+def test_a_frontend_that_gives_a_layer_graph_is_compiled_and_converted(ann: object) -> None:
+    values = np.random.default_rng(1).uniform(0, 1, (60, 4))
+    built = snnmap.compile_model(ann, "generic-4096", calibration=values, options=snnmap.CompileOptions(allow=("SNN6",)))
+    graph = importlib.import_module("snnmap.frontends.relus").load(ann)
+    conversion = convert_ann(graph, values)
+    assert built.network == conversion.network == open_model(graph, calibration=values).network
+    wanted = run_graph(graph, values)["gemm#2"]
+    assert np.abs(run_ann(conversion.ann, values)["output"] - wanted).max() < 1e-9
+
+
+def test_a_layer_graph_without_calibration_data_is_refused(ann: object) -> None:
+    with pytest.raises(FrontendError, match="a layer graph is an ANN and has no spikes of its own") as error:
+        snnmap.load(ann)
+    assert "convert_ann(graph, calibration_data)" in error.value.fix
+
+
+def test_a_layer_graph_that_was_read_wrong_is_refused(ann: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gemm, "run", lambda _, inputs: 1.01 * (inputs[0] @ inputs[1]))
+    with pytest.raises(FrontendError, match="what was read is not what the module computes"):
+        open_model(ann, calibration=np.random.default_rng(1).uniform(0, 1, (60, 4)))
+
+
+def test_a_package_that_no_extra_installs_is_named_by_itself(ann: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(ann), "weights", None)
+    with pytest.raises(FrontendError, match="relus is not installed") as error:
+        snnmap.load(ann)
+    assert error.value.fix == "pip install relus"
 
 
 def test_frontends_are_asked_in_one_order() -> None:

@@ -13,6 +13,7 @@ from command_line import Run, make_runner
 from rule_cases import chain
 
 import snnmap
+import snnmap.convert
 from snnmap.core.errors import FrontendError, InputError, NetworkError
 from snnmap.frontends.named import read_call
 from snnmap.loading import open_model
@@ -84,9 +85,11 @@ def test_arguments_that_do_not_fit_are_told(folder: Path) -> None:
     [
         ("models.py:mak", "did you mean 'make'"),
         ("model:make", "did you mean 'models'"),
-        ("mypackage.deeper:make", "No module named 'mypackage.deeper'"),
+        ("mypackage.deeper:make", "did you mean 'mypackage.deep'?"),
         ("mypackage.deep:mak", "did you mean 'make'"),
         ("nothere.at.all:make", "there is no such module"),
+        ("modles.py:make", "did you mean 'models.py'?"),
+        ("models.py:make(sice=3)", "limit: make(size=4, *, bias=False, names=())"),
         ("models.py", "write models.py:FUNCTION"),
         ("netwrk.json", "did you mean 'network.json'"),
     ],

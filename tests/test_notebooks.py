@@ -37,6 +37,7 @@ def test_there_are_notebooks_to_run() -> None:
         "delta_network",
         "inside_a_bitstream",
         "train_chip_exact",
+        "which_chip",
     ]
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == {source.stem for source in SOURCES}
 

@@ -18,19 +18,21 @@ class LayoutFacts:
     """What the record and the design rules must know of a layout; how words are made, :mod:`snnmap.lif.program.layouts` knows.
 
     Attributes:
-        stored_ids: whose ids a word holds beside the weight; none where every address holds a weight.
+        is_sparse: whether each synapse takes a word and nothing else does; else every address holds a weight.
+        stored_ids: whose ids a word holds beside the weight.
         needs_fan_in: whether the most weights onto one target must be known.
     """
 
+    is_sparse: bool
     stored_ids: tuple[Literal["source", "target"], ...]
     needs_fan_in: bool
 
 
 LAYOUTS: Mapping[str, LayoutFacts] = MappingProxyType(
     {
-        "dense": LayoutFacts(stored_ids=(), needs_fan_in=False),
-        "rows_by_source": LayoutFacts(stored_ids=("target",), needs_fan_in=False),
-        "columns_by_target": LayoutFacts(stored_ids=("source",), needs_fan_in=True),
+        "dense": LayoutFacts(is_sparse=False, stored_ids=(), needs_fan_in=False),
+        "rows_by_source": LayoutFacts(is_sparse=True, stored_ids=("target",), needs_fan_in=False),
+        "columns_by_target": LayoutFacts(is_sparse=True, stored_ids=("source",), needs_fan_in=True),
     }
 )
 """The layouts that a record may name; the keys are those of :data:`Layout`."""
@@ -75,8 +77,8 @@ class WeightMemory:
     """One kind of weight memory, of which the chip has one for each synapse.
 
     Attributes:
-        layout: ``dense`` (every address holds a weight), ``rows_by_source`` or ``columns_by_target`` (non-zero weights
-            with the other neuron's id, and a table of lengths).
+        layout: one of :data:`LAYOUTS`: ``dense`` (every address holds a weight), or ``rows_by_source`` or ``columns_by_target``
+            (non-zero weights with the other neuron's id, and a table of lengths).
         max_words: weight words in one memory.
         max_fan_in: most weights stored for one target in one memory, 0 for no such limit.
         max_fan_out: most weights stored for one source over the memories of all synapses, 0 for no such limit.
@@ -92,4 +94,4 @@ class WeightMemory:
     @property
     def is_sparse(self) -> bool:
         """Whether each synapse takes a word, and nothing else does."""
-        return bool(LAYOUTS[self.layout].stored_ids)
+        return LAYOUTS[self.layout].is_sparse

@@ -3,18 +3,21 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from snnmap.chip.arithmetic import DEFAULT_FAMILY, Family, find_family, list_families
+from snnmap.chip.costs import Costs
 from snnmap.chip.memory import LAYOUTS, MemoryKind, WeightMemory
 from snnmap.core.brief import brief_repr
 from snnmap.core.errors import ChipError
+from snnmap.core.record import list_counted
 
 __all__ = ["Bits", "Chip", "HiddenNeurons", "InputChannels", "OutputNeurons", "Readout", "SlotReach"]
 
 _MOST_WORD_BITS = 32
 _EDITED = " (edited: "
+_UNCOUNTED = ("name", "description", "source", "costs")
 _LEAST_DELAY = {MemoryKind.RECURRENT: 1}
 """Steps that a memory takes at least; others may answer in the step of the spike."""
 _SHOWN_BITS = ("weight", "threshold", "bias", "decay", "state")
@@ -131,6 +134,7 @@ class Chip:
         description: one line for people.
         source: where the figures come from.
         arithmetic: name of the family of neurons, see :mod:`snnmap.chip.arithmetic`.
+        costs: cycles and prices, which no bitstream depends on.
 
     Raises:
         ChipError: when fields contradict each other; the message names them all.
@@ -148,6 +152,7 @@ class Chip:
     output_weights: WeightMemory
     bits: Bits
     arithmetic: str = DEFAULT_FAMILY
+    costs: Costs = field(default_factory=Costs)
 
     __repr__ = brief_repr
 
@@ -186,8 +191,8 @@ class Chip:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over all fields that change what a bitstream means; name, texts and fields at their default do not count."""
-        counted = {key: value for key, value in _list_counted(self).items() if key not in ("name", "description", "source")}
+        """SHA-256 over all fields that change what a bitstream means: not name, texts and costs, nor fields at their default."""
+        counted = {key: value for key, value in list_counted(self).items() if key not in _UNCOUNTED}
         return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).digest()
 
     @property
@@ -231,22 +236,6 @@ class Chip:
             end: max(1, (count - 1).bit_length()) for end, count in zip(("source", "target"), self.ends(kind), strict=True)
         }
         return self.bits.weight + sum(id_bits[end] for end in LAYOUTS[self.memory(kind).layout].stored_ids)
-
-
-def _list_counted(part: Any) -> dict[str, Any]:
-    """Return the fields of a record, those of its parts nested, without the ones that hold their default."""
-    return {field.name: _as_plain(getattr(part, field.name)) for field in fields(part) if not _holds_default(part, field)}
-
-
-def _as_plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_as_plain(item) for item in value]
-    return _list_counted(value) if is_dataclass(value) else value
-
-
-def _holds_default(part: Any, field: "Field[Any]") -> bool:
-    default = field.default if field.default_factory is MISSING else field.default_factory()
-    return default is not MISSING and bool(getattr(part, field.name) == default)
 
 
 def _find_contradictions(chip: Chip) -> list[str]:
@@ -312,7 +301,7 @@ def _layout_checks(chip: Chip, kind: MemoryKind) -> Iterator[tuple[bool, str]]:
         memory.is_sparse or memory.max_words >= n_addresses,
         f"{name} is {memory.layout} but max_words = {memory.max_words} is below {len(sources)} x {len(targets)} = {n_addresses}",
     )
-    yield memory.max_fan_in > 0 or not facts.needs_fan_in, f"{name} is stored by target but max_fan_in is 0"
+    yield memory.max_fan_in > 0 or not facts.needs_fan_in, f"{name} is {memory.layout} but max_fan_in is 0"
     yield (
         chip.word_bits(kind) <= _MOST_WORD_BITS,
         f"a word of {name} takes {chip.word_bits(kind)} bits for weight and id, more than {_MOST_WORD_BITS}",

@@ -18,6 +18,8 @@ __all__ = ["diff_networks", "find_fixed_path", "fix_options", "read_fix_options"
 
 _FUNCTION = re.compile(r"(?P<place>.+?):(?P<name>\w+)(\(.*\))?", flags=re.DOTALL)
 _SUFFIX = ".fixed.json"
+_WIDEST = 120
+"""Letters of a line of a difference that are printed."""
 
 
 def fix_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,9 +55,17 @@ def tell_fixes(made: FixResult) -> None:
 
 
 def diff_networks(made: FixResult, model: str) -> str:
-    """Return the difference of the text forms of model and fixed network, as a unified diff; empty where nothing was fixed."""
-    before, after = (format_network(network).splitlines(keepends=True) for network in (made.source, made.network))
-    return "".join(difflib.unified_diff(before, after, model, f"{model}, fixed"))
+    """Return the difference of the text forms of model and fixed network, as a unified diff; empty where nothing was fixed.
+
+    Lines of many numbers are told by how they begin.
+    """
+    before, after = (format_network(network).splitlines() for network in (made.source, made.network))
+    lines = difflib.unified_diff(before, after, model, f"{model}, fixed", lineterm="")
+    return "".join(f"{_shorten(line)}\n" for line in lines)
+
+
+def _shorten(line: str) -> str:
+    return line if len(line) <= _WIDEST else f"{line[:_WIDEST]}... ({len(line)} characters)"
 
 
 def find_fixed_path(model: str, given: str | None) -> Path:

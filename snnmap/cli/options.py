@@ -14,7 +14,7 @@ from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.records import record_options
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError, InputError
-from snnmap.findings import Config, find_config, read_config
+from snnmap.findings import Config, WaiverError, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
 from snnmap.loading import Opened, open_model
@@ -196,5 +196,7 @@ def naming_file(path: str | None) -> Iterator[None]:
     """Let errors of an input raster say which file it came from."""
     try:
         yield
+    except WaiverError:  # names the file of its own
+        raise
     except InputError as error:
         raise (error if path is None else error.within(path)) from error

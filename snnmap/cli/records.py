@@ -93,7 +93,7 @@ def _option(name: str, kind: Any, default: Any, text: str, complete: Complete | 
         return click.option(
             flag, name, type=get_args(kind)[0], multiple=True, default=default, help=text, shell_complete=complete
         )
-    chosen = click.Choice(get_args(kind)) if get_origin(kind) is Literal else kind
+    chosen = click.Choice(get_args(kind), case_sensitive=False) if get_origin(kind) is Literal else kind
     return click.option(flag, name, type=chosen, default=default, show_default=default is not None, help=text)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from snnmap.convert.ann import Ann, run_ann
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
+from snnmap.graph import LayerGraph, run_graph
 
-__all__ = ["confirm_onnx", "confirm_reading"]
+__all__ = ["confirm_graph", "confirm_onnx", "confirm_reading"]
 
 _MOST = 16
 _DOUBLE, _SINGLE = 1e-6, 1e-3
@@ -80,10 +81,28 @@ def confirm_onnx(ann: Ann, source: Any, samples: FloatArray) -> None:
         rows = [runtime.run(None, {entry.name: row.reshape(1, *sides).astype(np.float32)})[0].reshape(-1) for row in values]
     except Exception:  # not installed, or an operator that it lacks: there is nothing to compare with
         return
-    wanted, found = np.asarray(rows, np.float64), run_ann(ann, values)["output"]
+    _compare(ann, values, np.asarray(rows, np.float64), is_quantised=_has_quantiser(source))
+
+
+def confirm_graph(ann: Ann, graph: LayerGraph, samples: FloatArray) -> None:
+    """Compare an ANN with the reference run of the layer graph that it was read from, as :func:`confirm_onnx` does.
+
+    Raises:
+        FrontendError: the outputs differ.
+    """
+    values, (given,) = samples[:: -(-len(samples) // _MOST)], graph.inputs.values()
+    if values[0].size != np.prod(given.shape):
+        return  # which is told of the calibration data themselves
+    run = run_graph(graph, values.reshape(len(values), *given.shape))
+    is_quantised = any(node.kind in ("QuantizeLinear", "Levels") for node in graph.nodes)
+    _compare(ann, values, np.asarray(run[graph.outputs[0]], np.float64).reshape(len(values), -1), is_quantised=is_quantised)
+
+
+def _compare(ann: Ann, values: FloatArray, wanted: FloatArray, *, is_quantised: bool) -> None:
+    found = _finish(ann, run_ann(ann, values)["output"])
     if wanted.shape != found.shape:
         raise _refuse(f"{wanted.shape[1]} outputs", found.shape[1])
-    is_quantised = any(layer.step is not None for layer in ann.layers) or _has_quantiser(source)
+    is_quantised = is_quantised or any(layer.step is not None for layer in ann.layers)
     size = float(np.sqrt(np.mean(wanted**2))) or 1.0
     error = float(np.sqrt(np.mean((found - wanted) ** 2))) / size
     limit = _QUANTISED if is_quantised else _SINGLE

@@ -15,9 +15,10 @@ from snnmap.convert.confirm import confirm_onnx
 from snnmap.convert.encode import encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.options import ConvertOptions, Signed
-from snnmap.convert.read import read_ann, read_onnx
+from snnmap.convert.read import read_ann, read_graph, read_onnx
 from snnmap.core import FloatArray, IntArray, record
 from snnmap.core.errors import InputError
+from snnmap.graph import LayerGraph
 from snnmap.network import Network
 
 __all__ = ["Conversion", "convert_ann", "convert_model", "read_data", "read_model"]
@@ -108,7 +109,7 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
 
     Args:
         model: ``torch.nn.Module`` (:func:`read_ann`), path of an ONNX file or ``onnx.ModelProto`` (:func:`read_onnx`),
-            ``nengo.Network`` (:func:`read_nengo`), or an :class:`Ann`.
+            ``nengo.Network`` (:func:`read_nengo`), a :class:`snnmap.graph.LayerGraph`, or an :class:`Ann`.
         calibration: ``(n, ...)`` input values as the model takes them, some hundreds.
         options: choices.
 
@@ -159,6 +160,8 @@ def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refu
     package = type(model).__module__.partition(".")[0]
     if isinstance(model, Ann):
         return model
+    if isinstance(model, LayerGraph):
+        return read_graph(model, signed=signed, samples=samples)
     if isinstance(model, str | Path) or package == "onnx":
         ann = read_onnx(model, input_shape)
         if samples is not None:

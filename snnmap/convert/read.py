@@ -1,4 +1,4 @@
-"""Torch modules and ONNX models as networks of ReLUs: their layer graphs, lowered."""
+"""Torch modules, ONNX models and layer graphs as networks of ReLUs: their layer graphs, lowered."""
 
 import re
 from collections.abc import Sequence
@@ -8,27 +8,29 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.convert.ann import Ann
-from snnmap.convert.confirm import confirm_reading
+from snnmap.convert.confirm import confirm_graph, confirm_reading
 from snnmap.convert.lower import Place, lower_graph
 from snnmap.convert.options import Signed
+from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
 from snnmap.frontends import onnx as onnx_frontend
 from snnmap.frontends import torch as torch_frontend
 from snnmap.frontends.torch.accept import require_module, unwrap
-from snnmap.graph import Node, UnreadableModelError
+from snnmap.graph import LayerGraph, Node, UnreadableModelError
 
-__all__ = ["read_ann", "read_onnx"]
+__all__ = ["read_ann", "read_graph", "read_onnx"]
 
 _TORCH_FIX = (
     "use Linear, Conv1d/2d, ConvTranspose, BatchNorm, AvgPool, MaxPool, Upsample, Flatten, Dropout, ReLU, ReLU6, LeakyReLU, "
     "Hardtanh, Hardsigmoid, QuantisedReLU, delta layers, additions and differences, products with constants, cat, pad, slices "
     "and means"
 )
-_ONNX_FIX = (
+_GRAPH_FIX = (
     "use Gemm, MatMul, Conv, Add, Sub, Mul, Div, BatchNormalization, Relu, Clip, pools, Flatten, Reshape, Squeeze, Unsqueeze, "
-    "QuantizeLinear and DequantizeLinear; export in evaluation mode with constants folded"
+    "QuantizeLinear and DequantizeLinear"
 )
+_ONNX_FIX = f"{_GRAPH_FIX}; export in evaluation mode with constants folded"
 
 
 def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refuse", samples: npt.ArrayLike | None = None) -> Ann:
@@ -94,7 +96,24 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
         graph = onnx_frontend.read_layer_graph(source, input_shape)
     except UnreadableModelError as error:
         _refuse_first(error, _ONNX_FIX)
-    return lower_graph(graph, _find_onnx_place, _ONNX_FIX)
+    return lower_graph(graph, _find_node_place, _ONNX_FIX)
+
+
+def read_graph(graph: LayerGraph, *, signed: Signed = "refuse", samples: FloatArray | None = None) -> Ann:
+    """Read a layer graph, as a frontend's ``load`` gives one of an ANN, or a :class:`snnmap.graph.GraphBuilder`.
+
+    Args:
+        graph: of one input and one output.
+        signed: what to do about quantised activations with negative levels, as in :class:`ConvertOptions`.
+        samples: ``(n, ...)`` inputs on which the graph's reference run is compared with what was read.
+
+    Raises:
+        FrontendError: an operation has no counterpart, or what was read gives other outputs than the graph.
+    """
+    ann = lower_graph(graph, _find_node_place, _GRAPH_FIX, signed=signed)
+    if samples is not None:
+        confirm_graph(ann, graph, samples)
+    return ann
 
 
 def _find_torch_place(modules: dict[str, Any], node: Node) -> Place:
@@ -106,7 +125,7 @@ def _find_torch_place(modules: dict[str, Any], node: Node) -> Place:
     return Place(name=re.sub(r"#\d+$", "", node.name), noun=f"operation '{function}'", where=f"forward, {node.tensor}")
 
 
-def _find_onnx_place(node: Node) -> Place:
+def _find_node_place(node: Node) -> Place:
     return Place(name=re.sub(r"#\d+$", "", node.name), noun=f"operator {node.kind}", where=f"node '{node.name}' ({node.kind})")
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from snnmap.core.errors import FrontendError
@@ -10,7 +11,7 @@ __all__ = ["import_nengo", "import_package"]
 
 
 def import_package(name: str, *, called: str = "", extra: str = "") -> Any:
-    """Return a package that an extra installs.
+    """Return a package, which an extra installs where there is one of its name.
 
     Args:
         name: of the package.
@@ -23,7 +24,15 @@ def import_package(name: str, *, called: str = "", extra: str = "") -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise FrontendError(f"{called or name} is not installed", fix=f"pip install 'snnmap[{extra or name}]'") from error
+        raise FrontendError(f"{called or name} is not installed", fix=_tell_install(extra or name.partition(".")[0])) from error
+
+
+def _tell_install(name: str) -> str:
+    try:
+        extras = metadata("snnmap").get_all("Provides-Extra") or []
+    except PackageNotFoundError:  # a tree that was not installed
+        extras = []
+    return f"pip install 'snnmap[{name}]'" if name in extras else f"pip install {name}"
 
 
 def import_nengo() -> Any:

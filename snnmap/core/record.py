@@ -1,7 +1,7 @@
 """How the data of the pipeline are made: frozen, slotted, keyword-only, compared by content, arrays read-only."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, TypeAlias, TypeVar, dataclass_transform
 
 import numpy as np
@@ -9,7 +9,17 @@ import numpy.typing as npt
 
 from snnmap.core.brief import brief_repr
 
-__all__ = ["BoolArray", "FloatArray", "IntArray", "freeze_float", "freeze_int", "freeze_mapping", "record", "replace_array"]
+__all__ = [
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "freeze_float",
+    "freeze_int",
+    "freeze_mapping",
+    "list_counted",
+    "record",
+    "replace_array",
+]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -100,6 +110,22 @@ class _FrozenMapping(Mapping[K, V]):
 def freeze_mapping(values: Mapping[K, V]) -> Mapping[K, V]:
     """Copy to a read-only mapping."""
     return _FrozenMapping(values)
+
+
+def list_counted(part: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that count in its digest: those of its parts nested, without the ones at their default."""
+    return {field.name: _as_plain(getattr(part, field.name)) for field in fields(part) if not _holds_default(part, field)}
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_plain(item) for item in value]
+    return list_counted(value) if is_dataclass(value) else value
+
+
+def _holds_default(part: Any, field: "Field[Any]") -> bool:
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    return default is not MISSING and bool(getattr(part, field.name) == default)
 
 
 def replace_array(owner: object, name: str, array: object) -> None:

@@ -333,7 +333,7 @@ def look_up_rule(key: str) -> Rule:
         if key.lower() in (entry.id.lower(), entry.name):
             return entry
     known = [*RULES, *(entry.name for entry in RULES.values())]
-    fix = suggest(key, known, "use an id or a name of a rule")
+    fix = suggest(key, known, "`snnmap explain` lists them")
     raise InputError(f"no rule is called '{key}'", limit=", ".join(sorted(RULES)), fix=fix)
 
 

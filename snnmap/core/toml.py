@@ -77,6 +77,8 @@ def _is_required(field: "Field[Any]") -> bool:
 
 
 def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
+    if isinstance(kind, types.UnionType):  # what may be left out
+        kind = next(part for part in get_args(kind) if part is not types.NoneType)
     if is_dataclass(kind) and isinstance(kind, type):
         if isinstance(value, dict):
             return _build(kind, value, f"{name}.", problems)

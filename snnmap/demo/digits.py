@@ -69,7 +69,7 @@ def make_model(seed: int) -> nn.Sequential:
     )
 
 
-def train_digits(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: int) -> None:
+def train_digits(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: int, progress: bool = True) -> None:
     """Train in place, on images with noise: some shifted by a pixel, counts jittered, a few dropped.
 
     Args:
@@ -77,6 +77,7 @@ def train_digits(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: i
         digits: data.
         n_epochs: passes over the training data.
         seed: of shuffling and noise.
+        progress: whether epochs are told.
     """
     torch.set_num_threads(1)
     samples = list(zip(torch.tensor(digits.train, dtype=torch.float32), digits.train_labels.tolist(), strict=True))
@@ -89,7 +90,7 @@ def train_digits(model: nn.Sequential, digits: Digits, *, n_epochs: int, seed: i
     options = TrainOptions(
         n_epochs=n_epochs, learning_rate=4e-3, weight_decay=1e-2, label_smoothing=0.05, clip_norm=1.0, seed=seed
     )
-    train_model(model, batches, readout=Readout("last"), options=options)
+    train_model(model, batches, readout=Readout("last"), options=options, progress=progress)
 
 
 def _vary(samples: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:

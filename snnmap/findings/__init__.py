@@ -5,7 +5,7 @@ from snnmap.findings.config import Config, find_config, read_config
 from snnmap.findings.formats import list_formats, render
 from snnmap.findings.run import Checked, CheckRun
 from snnmap.findings.selection import Selection
-from snnmap.findings.waivers import Waiver, apply_waivers
+from snnmap.findings.waivers import Waiver, WaiverError, apply_waivers
 
 __all__ = [
     # what was found
@@ -18,6 +18,7 @@ __all__ = [
     "Config",
     "Selection",
     "Waiver",
+    "WaiverError",
     "apply_waivers",
     "find_config",
     "format_baseline",

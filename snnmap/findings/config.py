@@ -21,6 +21,7 @@ _KINDS: dict[str, type] = {
     "waivers": list,
 }  # fmt: skip
 _WORDS = {list: "a list", str: "text", bool: "true or false"}
+_SUCH_AS = {list: '["..."]', str: '"..."', bool: "true"}
 _WAIVER = re.compile(r"^\s*\[\[\s*(?:tool\s*\.\s*snnmap\s*\.\s*)?waivers\s*\]\]")
 
 
@@ -88,7 +89,7 @@ def read_config(path: Path) -> Config:
             find_rules(rule, where=f"{where}, {key}")
     if table.get("severity", "advice") not in list(Severity):
         raise InputError(
-            "'severity' is error, warning or advice", where=where, measured=repr(table["severity"]), fix="write one of them"
+            "'severity' is error, warning or advice", where=where, measured=repr(table["severity"]), fix='write "warning", say'
         )
     base = path.parent
     return Config(
@@ -118,7 +119,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
             f"the configuration cannot be read: {error.strerror}", where=str(path), fix="name a TOML file"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise InputError("the configuration is no TOML", where=str(path), measured=str(error), fix="correct the file") from error
+        raise InputError(
+            "the configuration is no TOML", where=shorten(path), measured=str(error), fix="correct the file"
+        ) from error
 
 
 def _require_kinds(table: object, where: str) -> None:
@@ -126,7 +129,7 @@ def _require_kinds(table: object, where: str) -> None:
         raise InputError("the configuration is a table", where=where, measured=repr(table), fix="write [tool.snnmap]")
     for key, value in table.items():
         if key not in _KINDS:
-            fix = suggest(key, _KINDS, f"use {', '.join(_KINDS)}")
+            fix = suggest(key, _KINDS, "give it as an option of the command, or use one of these keys")
             raise InputError(f"the configuration has no '{key}'", where=where, limit=", ".join(_KINDS), fix=fix)
         kind = _KINDS[key]
         of_text = kind is not list or key == "waivers" or all(isinstance(part, str) for part in _list(value))
@@ -135,7 +138,7 @@ def _require_kinds(table: object, where: str) -> None:
                 f"'{key}' is {_WORDS[kind]}{' of texts' if kind is list else ''}",
                 where=where,
                 measured=repr(value),
-                fix=f"write {key} as {_WORDS[kind]}",
+                fix=f"write {key} = {_SUCH_AS[kind]}",
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from typing import Any
 
-from snnmap.core.diagnostics import Diagnostic
+from snnmap.core.diagnostics import Diagnostic, Severity
 from snnmap.core.record import record
 from snnmap.core.report import Report
 
@@ -23,6 +23,7 @@ class Checked:
         n_left_out: findings that the user chose not to be told.
         n_errors_left_out: errors among them.
         n_known: findings that are in the baseline.
+        unwaivable: fingerprints of what is told and that nobody can accept.
         comparison: of bitstream and model, as JSON values; None where it was not reached.
         comparison_text: likewise, as text.
     """
@@ -33,6 +34,7 @@ class Checked:
     n_left_out: int = 0
     n_errors_left_out: int = 0
     n_known: int = 0
+    unwaivable: frozenset[str] = frozenset()
     comparison: Mapping[str, Any] | None = None
     comparison_text: str = ""
 
@@ -58,6 +60,7 @@ class CheckRun:
         version: of snnmap.
         checked: findings, by chip.
         rules_url: where the pages of the rules are; empty where that is not known.
+        strict: whether warnings fail the check too.
         statistics: whether sums by rule and place are told as well.
         least: whether the smallest changes that would do are told as a table as well.
     """
@@ -68,6 +71,7 @@ class CheckRun:
     file: str = ""
     line: int = 1
     checked: tuple[Checked, ...] = field(default_factory=tuple)
+    strict: bool = False
     statistics: bool = False
     rules_url: str = ""
     least: bool = False
@@ -85,9 +89,20 @@ class CheckRun:
         if self.least:
             yield ("chip", "rule", "place", "least", "n", "of what", "share", "or"), [*self.list_least()]
 
-    def is_clean(self, *, strict: bool = False) -> bool:
-        """Say whether nothing is left to be mended: no error, and with ``strict`` no warning."""
-        return all(checked.report.is_clean and not (strict and checked.report.warnings) for checked in self.checked)
+    @property
+    def is_clean(self) -> bool:
+        """True when no error is left."""
+        return all(checked.report.is_clean for checked in self.checked)
+
+    @property
+    def passes(self) -> bool:
+        """True when no finding is left that fails the check."""
+        return not any(self.fails(diagnostic) for _, diagnostic in self.findings)
+
+    def fails(self, diagnostic: Diagnostic) -> bool:
+        """Say whether a finding fails the check: an error that is not waived, and with ``strict`` a warning."""
+        failing = (Severity.ERROR, Severity.WARNING) if self.strict else (Severity.ERROR,)
+        return diagnostic.severity in failing and not diagnostic.waived
 
     def count_by_place(self) -> list[tuple[int, int, str, str, str]]:
         """Return findings, neurons, rule, its name and the place without its neurons, the most findings first."""

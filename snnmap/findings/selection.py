@@ -17,7 +17,7 @@ class Selection:
     """Which findings are told.
 
     Attributes:
-        select: rules that are told, by id, name or beginning of an id (``SNN4``); all where none is given.
+        select: rules that are told, by id, name or beginning of an id (``SNN4``), in any case; all where none is given.
         ignore: rules that are not.
         severity: the least that is told: ``error`` leaves warnings and advice out.
 
@@ -43,8 +43,9 @@ class Selection:
         if diagnostic.rule not in RULES:  # a crash, or what is wrong with a waiver
             return True
         weighs = diagnostic.severity.rank <= Severity(self.severity).rank
-        chosen = not self.select or any(_names(key, diagnostic) for key in self.select)
-        return weighs and chosen and not any(_names(key, diagnostic) for key in self.ignore)
+        chosen = not self.select or any(_names(key, diagnostic.rule, diagnostic.name) for key in self.select)
+        ignored = any(_names(key, diagnostic.rule, diagnostic.name) for key in self.ignore)
+        return weighs and chosen and not ignored
 
 
 def find_rules(key: str, *, where: str) -> tuple[str, ...]:
@@ -53,12 +54,12 @@ def find_rules(key: str, *, where: str) -> tuple[str, ...]:
     Raises:
         InputError: there is none.
     """
-    found = tuple(rule.id for rule in RULES.values() if key and (key == rule.name or rule.id.startswith(key.upper())))
+    found = tuple(rule.id for rule in RULES.values() if key and _names(key, rule.id, rule.name))
     if not found:
         known = [*RULES, *(rule.name for rule in RULES.values())]
-        raise InputError(f"no rule is called '{key}'", where=where, fix=suggest(key, known, "see `snnmap explain` for the list"))
+        raise InputError(f"no rule is called '{key}'", where=where, fix=suggest(key, known, "`snnmap explain` lists them"))
     return found
 
 
-def _names(key: str, diagnostic: Diagnostic) -> bool:
-    return key == diagnostic.name or diagnostic.rule.startswith(key.upper())
+def _names(key: str, rule_id: str, name: str) -> bool:
+    return key.lower() == name or rule_id.startswith(key.upper())

@@ -12,10 +12,21 @@ from snnmap.core.report import Report
 from snnmap.findings.selection import find_rules
 from snnmap.findings.worse import got_worse
 
-__all__ = ["STALE", "Waiver", "apply_waivers"]
+__all__ = ["STALE", "Waiver", "WaiverError", "apply_waivers"]
 
+_OFFERED = "`snnmap check --format waivers`"
+"""What prints a waiver for each finding."""
+_DATE = ("a date", "2030-12-31, without quotes")
+_KINDS = {"value": ("a number", f"what {_OFFERED} prints"), "date": _DATE, "until": _DATE}
+"""Keys of a waiver that are no text: what they are, and what to write."""
+_FAR = 50
+"""Times what is measured from where on a value is taken for one in per cent."""
 STALE = ("SNN002", "waiver-does-not-hold")
 """Id and name of what is found about waivers themselves."""
+
+
+class WaiverError(InputError):
+    """A waiver is malformed, or cannot be held against the findings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,27 +77,30 @@ class Waiver:
         """Read a waiver from a table of a TOML file.
 
         Raises:
-            InputError: an unknown key, a value of the wrong kind, no reason, or a rule that does not exist.
+            WaiverError: an unknown key, a value of the wrong kind, or no reason.
+            InputError: a rule that does not exist.
         """
         if not isinstance(entry, Mapping):
-            raise InputError("a waiver is a table", where=where, measured=repr(entry), fix="write [[tool.snnmap.waivers]]")
+            raise WaiverError("a waiver is a table", where=where, measured=repr(entry), fix="write [[tool.snnmap.waivers]]")
         hints = get_type_hints(cls)
         kinds = {key.name: hints[key.name] for key in fields(cls) if key.name not in ("where", "file", "line")}
         for key, value in entry.items():
             if key not in kinds:
                 fix = suggest(key, kinds, f"use {', '.join(kinds)}")
-                raise InputError(f"a waiver has no '{key}'", where=where, limit=", ".join(kinds), fix=fix)
+                raise WaiverError(f"a waiver has no '{key}'", where=where, limit=", ".join(kinds), fix=fix)
             if not _suits(value, kinds[key]):
-                kind = {"value": "a number", "date": "a date", "until": "a date"}.get(key, "text")
-                raise InputError(
-                    f"'{key}' of a waiver is {kind}", where=where, measured=repr(value), fix=f"write {key} as {kind}"
+                kind, such_as = _KINDS.get(key, ("text", '"..."'))
+                raise WaiverError(
+                    f"'{key}' of a waiver is {kind}", where=where, measured=repr(value), fix=f"write {key} = {such_as}"
                 )
         for key in ("rule", "reason"):
             if not str(entry.get(key, "")).strip():
-                raise InputError(f"a waiver has no {key}", where=where, fix=f"write {key} = ...")
+                raise WaiverError(f"a waiver has no {key}", where=where, fix=f'write {key} = "..."')
         (rule, *others) = find_rules(entry["rule"], where=where)
         if others:
-            raise InputError("a waiver is of one rule", where=where, measured=entry["rule"], fix=f"name one, such as {rule}")
+            raise WaiverError(
+                "a waiver is of one rule", where=where, measured=entry["rule"], fix=f'write rule = "{rule}", or another of them'
+            )
         return cls(**{**entry, "rule": rule}, where=where, file=file, line=line)
 
     def matches(self, diagnostic: Diagnostic) -> bool:
@@ -113,7 +127,7 @@ class Waiver:
         except ValueError:
             ranges = [(1, 0)]
         if any(first < 0 or stop <= first for first, stop in ranges):
-            raise InputError(
+            raise WaiverError(
                 "these are no neurons", where=self.where, measured=repr(self.neurons), fix='write neurons = "0, 6..8"'
             )
         return ranges
@@ -139,7 +153,7 @@ def apply_waivers(
         may_waive: whether a finding may be accepted at all.
 
     Raises:
-        InputError: a waiver of a place that does not exist, two for one finding, one without its value, or one of a finding
+        WaiverError: a waiver of a place that does not exist, two for one finding, one without its value, or one of a finding
             that nothing can make up for.
     """
     meant = [waiver for waiver in waivers if waiver.chip in ("", chip) and waiver.network in ("", network)]
@@ -155,34 +169,49 @@ def apply_waivers(
             continue
         if len(found) > 1:
             both = " and ".join(meant[number].where for number in found)
-            raise InputError("two waivers are for one finding", where=both, measured=str(diagnostic.location), fix="remove one")
+            raise WaiverError(
+                "two waivers are for one finding", where=both, measured=str(diagnostic.location), fix="remove one of them"
+            )
         told.extend(_judge(diagnostic, meant[found[0]], may_waive))
     unused = [waiver for number, waiver in enumerate(meant) if number not in used and waiver.rule in report.rules_run]
-    told.extend(_tell(waiver, "there is no such finding", "remove the waiver") for waiver in unused)
+    told.extend(_tell_unused(waiver, report) for waiver in unused)
     return report.with_diagnostics(told)
+
+
+def _tell_unused(waiver: Waiver, report: Report) -> Diagnostic:
+    """Return what is said of a waiver without its finding, with the places of the findings that may have been meant."""
+    near = [str(diagnostic.location) for diagnostic in report.diagnostics if diagnostic.rule == waiver.rule]
+    if not near:
+        return _tell(waiver, "there is no such finding", "remove the waiver")
+    found = f"there is no such finding; {waiver.rule} is found at {'; '.join(near)}"
+    return _tell(waiver, found, f"name its place as {_OFFERED} does, or remove the waiver")
 
 
 def _judge(diagnostic: Diagnostic, waiver: Waiver, may_waive: Callable[[Diagnostic], bool]) -> Iterable[Diagnostic]:
     """Return the finding as it is told, and what is wrong with its waiver."""
     if not may_waive(diagnostic):
-        raise InputError(
+        raise WaiverError(
             "this finding cannot be waived: a build cannot do without what it asks for",
             where=waiver.where,
             measured=f"{diagnostic.rule} at {diagnostic.location}",
             fix=f"remove the waiver; {diagnostic.fix}",
         )
     if waiver.value is None and diagnostic.measured_value is not None:
-        raise InputError(
+        raise WaiverError(
             "a waiver has no value, so that nobody would see it get worse",
             where=waiver.where,
             measured=diagnostic.measured,
             fix=f"write value = {diagnostic.measured_value}",
         )
+    if waiver.value is not None:
+        _require_share(diagnostic, waiver, waiver.value)
     if waiver.until is not None and waiver.until < _today():
-        return diagnostic, _tell(waiver, f"the waiver ended on {waiver.until}", "mend the finding, or give another date")
+        return diagnostic, _tell(
+            waiver, f"the waiver ended on {waiver.until}", "mend the finding, or write another date: until = ..."
+        )
     if waiver.value is not None and got_worse(diagnostic, waiver.value):
         found = f"it was waived at {waiver.value:g}, and {diagnostic.measured_value:g} is found now"
-        return diagnostic, _tell(waiver, found, "mend the finding, or waive it anew")
+        return diagnostic, _tell(waiver, found, f"mend the finding, or accept it: value = {diagnostic.measured_value}")
     accepted = Waived(
         reason=waiver.reason,
         author=waiver.author,
@@ -191,6 +220,19 @@ def _judge(diagnostic: Diagnostic, waiver: Waiver, may_waive: Callable[[Diagnost
         where=waiver.where,
     )
     return (replace(diagnostic, waived=accepted),)
+
+
+def _require_share(diagnostic: Diagnostic, waiver: Waiver, value: float) -> None:
+    """Refuse per cent in place of a share: nothing that is found would ever be worse."""
+    measured = diagnostic.measured_value
+    if measured is not None and "%" in diagnostic.measured and value > max(1.0, _FAR * abs(measured)):
+        raise WaiverError(
+            "the value of this waiver is a share of 1, not per cent",
+            where=waiver.where,
+            measured=f"{value:g}",
+            limit=diagnostic.measured,
+            fix=f"write value = {measured}",
+        )
 
 
 def _tell(waiver: Waiver, message: str, fix: str) -> Diagnostic:
@@ -207,11 +249,11 @@ def _tell(waiver: Waiver, message: str, fix: str) -> Diagnostic:
 def _require_place(waiver: Waiver, places: Mapping[str, frozenset[str]]) -> None:
     for kind, name in waiver.location.names.items():
         if name and name not in places[kind]:
-            raise InputError(
+            raise WaiverError(
                 f"there is no {kind} '{name}' to waive a finding of",
                 where=waiver.where,
                 limit=", ".join(sorted(places[kind])),
-                fix=suggest(name, places[kind], "name a place as the finding does"),
+                fix=suggest(name, places[kind], f"name the place as {_OFFERED} does"),
             )
 
 

@@ -1,1 +1,4 @@
-"""A folder a framework: ``load(...) -> Network``, which imports it only when called, and a ``frontend.toml`` that says when."""
+"""A folder a framework: ``load(...)``, which imports it only when called, and a ``frontend.toml`` that says when.
+
+``load`` gives a ``Network``, or of an ANN a ``LayerGraph``.
+"""

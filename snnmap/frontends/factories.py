@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
 import traceback
@@ -23,7 +24,9 @@ __all__ = ["call_in_file", "call_in_module"]
 def call_in_file(path: Path, name: str, call: Call) -> tuple[object, Places]:
     """Import a user's file under its own name and call the function; say what it gives, and where that is made."""
     if not path.is_file():
-        raise FrontendError("the model file does not exist", where=str(path), fix="give the path of a Python file")
+        beside = [str(each) for each in path.parent.glob("*.py")]
+        fix = suggest(str(path), beside, "give the path of a Python file")
+        raise FrontendError("the model file does not exist", where=str(path), fix=fix)
     file = path.resolve()
     known = file.stem in sys.modules
     spec = importlib.util.spec_from_file_location(f"{file.stem}__model" if known else file.stem, file)
@@ -35,6 +38,7 @@ def call_in_file(path: Path, name: str, call: Call) -> tuple[object, Places]:
         with lines.noting():
             _run_user_code(path, lambda: loader.exec_module(module))
         factory = _find_function(module, name, path)
+        _require_arguments(factory, name, call, path)
         with lines.noting():
             made = _run_user_code(path, lambda: factory(*call.arguments, **call.named))
     return made, Places(file=str(path), line=_find_line(factory), modules=lines.locate(made))
@@ -45,21 +49,48 @@ def call_in_module(module: str, name: str, call: Call) -> tuple[object, Places]:
     here = Path.cwd()
     sys.path.insert(0, str(here))
     try:
-        if importlib.util.find_spec(module.partition(".")[0]) is None:
-            known = [entry.name for entry in pkgutil.iter_modules([str(here)])]
-            fix = suggest(module.partition(".")[0], known, "give PACKAGE.MODULE:FUNCTION, or FILE.py:FUNCTION")
-            raise FrontendError("there is no such module", where=module, fix=fix)
+        _require_module(module, here)
         lines = ConstructorLines(here)
         with lines.noting():
             imported = cast(ModuleType, _run_user_code(Path(module), lambda: importlib.import_module(module)))
         file = Path(imported.__file__ or module)
         factory = _find_function(imported, name, file)
+        _require_arguments(factory, name, call, file)
         with lines.noting():
             made = _run_user_code(file, lambda: factory(*call.arguments, **call.named))
         return made, Places(file=str(file), line=_find_line(factory), modules=lines.locate(made))
     finally:
         with suppress(ValueError):
             sys.path.remove(str(here))
+
+
+def _require_module(module: str, here: Path) -> None:
+    """Refuse a name that no module has; the packages that it is in are imported."""
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        name = ".".join(parts[:end])
+        if _run_user_code(Path(name), lambda name=name: importlib.util.find_spec(name)) is None:  # type: ignore[misc]
+            folder = here.joinpath(*parts[: end - 1])
+            known = [".".join([*parts[: end - 1], entry.name]) for entry in pkgutil.iter_modules([str(folder)])]
+            fix = suggest(name, known, "give PACKAGE.MODULE:FUNCTION, or FILE.py:FUNCTION")
+            raise FrontendError("there is no such module", where=name, fix=fix)
+
+
+def _require_arguments(factory: Callable[..., object], name: str, call: Call, path: Path) -> None:
+    """Refuse arguments that the function does not take."""
+    try:
+        signature = inspect.signature(factory)
+        signature.bind(*call.arguments, **call.named)
+    except TypeError as error:
+        raise FrontendError(
+            f"these are no arguments of '{name}'",
+            where=str(path),
+            measured=str(error),
+            limit=f"{name}{signature}",
+            fix=f"write {path.name}:{name}(...), with values for what it needs",
+        ) from error
+    except ValueError:  # it is not written in Python, and judges them itself
+        return
 
 
 def _find_line(factory: object) -> int:
@@ -105,5 +136,5 @@ def _run_user_code(path: Path, call: Callable[[], object]) -> object:
             lines.append(error.lineno)
         where = f"{path}, line {lines[-1]}" if lines else str(path)
         raise FrontendError.from_failure(
-            "the model file failed", error, where=where, fix="correct the file; run it in Python alone"
+            "the model file failed", error, where=where, fix="correct the file at that line, or call the function in Python alone"
         ) from error

@@ -8,8 +8,9 @@ from snnmap.graph.operation import OPERATIONS, Operation, Role, TensorType, oper
 from snnmap.graph.passes.canonical import canonicalise
 from snnmap.graph.passes.fold_affine import fold_affine
 from snnmap.graph.passes.fuse_steps import fuse_steps, unfuse_steps
-from snnmap.graph.passes.join_quantised import join_quantised
+from snnmap.graph.passes.join_quantised import has_integer_form, join_quantised
 from snnmap.graph.passes.remove_identity import remove_identity
+from snnmap.graph.passes.shift_signed import shift_signed
 from snnmap.graph.run import measure_difference, require_same, run_graph
 from snnmap.graph.text import format_graph, parse_graph
 
@@ -36,8 +37,10 @@ __all__ = [
     "canonicalise",
     "fold_affine",
     "fuse_steps",
+    "has_integer_form",
     "join_quantised",
     "remove_identity",
+    "shift_signed",
     "unfuse_steps",
     # looking at it
     "format_graph",

@@ -81,15 +81,14 @@ class Windows:
 
     def count_places(self, sides: Shape, *, with_pads: bool) -> Array:
         """Return how many places of each window lie in the input, or in the input and its pads, ``(*windows,)``."""
-        inside = np.ones((1, 1, *sides))
-        bare = Windows(self.kernel, self.strides, self.dilations, self._flat_pads(), ceil_mode=self.ceil_mode)
-        if with_pads:
-            inside = np.pad(inside, [(0, 0), (0, 0), *self.pads], constant_values=1.0)
-            bare.pads = ((0, 0),) * len(sides)
-        return np.asarray(bare.view(inside, 0.0)[0, 0].sum(axis=tuple(range(-len(sides), 0))))
-
-    def _flat_pads(self) -> Shape:
-        return tuple(pad[0] for pad in self.pads) + tuple(pad[1] for pad in self.pads)
+        counts = np.ones(())
+        for axis, (side, n_windows) in enumerate(zip(sides, self.sizes(sides), strict=True)):
+            before, after = self.pads[axis]
+            low, high = (-before, side + after) if with_pads else (0, side)
+            starts = np.arange(n_windows)[:, np.newaxis] * self.strides[axis] - before
+            places = starts + np.arange(self.kernel[axis]) * self.dilations[axis]
+            counts = np.multiply.outer(counts, ((places >= low) & (places < high)).sum(axis=1))
+        return np.asarray(counts)
 
     def _spans(self) -> Shape:
         return tuple(spread * (side - 1) + 1 for side, spread in zip(self.kernel, self.dilations, strict=True))

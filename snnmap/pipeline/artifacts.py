@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from snnmap.chip import Chip
-from snnmap.core import FloatArray, Report
+from snnmap.core import FloatArray, IntArray, Report
 from snnmap.core.brief import brief_repr
 from snnmap.core.errors import InputError
 from snnmap.lif.bitstream import disassemble, export_readmemh
 from snnmap.lif.compare import read_port
 from snnmap.lif.mapping import Verification, format_slot_table
+from snnmap.lif.profile import ChipProfile, list_slots, profile_image
 from snnmap.lif.program import Comparison, Image, MappedNetwork, QuantisedNetwork
 from snnmap.lif.quantise import DecayMatch, RateTuning
-from snnmap.lif.simulator import simulate_image
+from snnmap.lif.simulator import Stream, require_counts, simulate_image
 from snnmap.network import Network, OutputPort, format_network, join_rasters, read_raster
 from snnmap.pipeline.folder import digest_files, write_folder
 from snnmap.pipeline.options import Rasters
 
-__all__ = ["Artifacts", "CheckResult", "require_counts"]
+__all__ = ["Artifacts", "CheckResult"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,15 +140,35 @@ class Artifacts:
         Raises:
             InputError: wrong raster, or counts beyond those of a channel of the chip.
         """
+        padded = self._pad(inputs)
+        found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
+        n_steps = padded.shape[1] - self.mapped.latency_steps
+        return {port.name: read_port(self.quantised, found, port)[:, :n_steps] for port in self.mapped.output_ports}
+
+    def profile(self, inputs: Rasters) -> ChipProfile:
+        """Run the bitstream on the chip's simulator and count what that costs, population by population.
+
+        Args:
+            inputs: ``(n_samples, n_steps, n_inputs)`` spike counts, or such arrays by input port; silence follows.
+
+        Raises:
+            InputError: wrong raster, or counts beyond those of a channel of the chip.
+        """
+        slots = list_slots(self.mapped)
+        return profile_image(self.image, self._pad(inputs), populations=slots, dt_s=self.mapped.dt_s)
+
+    def _pad(self, inputs: Rasters) -> IntArray:
+        """Return the counts of all channels, and silence for as long as outputs lag."""
         if isinstance(inputs, Mapping):
             raster = join_rasters(self.mapped.inputs, inputs)
         else:
             raster = read_raster(inputs, self.mapped.table.channel_source.size, where="inputs")
         require_counts(raster, self.mapped.chip)
-        padded = np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
-        found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
-        n_steps = raster.shape[1]
-        return {port.name: read_port(self.quantised, found, port)[:, :n_steps] for port in self.mapped.output_ports}
+        return np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
+
+    def stream(self, n_samples: int = 1) -> Stream:
+        """Return the configured chip at rest, for inputs that arrive live; its output counts lag by ``mapped.latency_steps``."""
+        return Stream(self.image, n_samples)
 
     @property
     def file_stem(self) -> str:
@@ -218,27 +237,6 @@ def _require_stem(name: str) -> str:
         fix = f"give letters, digits, -, _ and ., such as {_to_stem(name).lstrip('.') or 'network'}"
         raise InputError("this is no name of a bitstream", where="name", measured=repr(name), fix=fix)
     return name
-
-
-def require_counts(
-    raster: npt.NDArray[Any],
-    chip: Chip,
-    *,
-    fix: str = "clamp them (np.minimum) where the model is trained, or spread them over more steps",
-) -> None:
-    """Refuse input counts that the chip would clamp, so that no model is compared on other inputs than the chip's.
-
-    Raises:
-        InputError: a count above the most that a channel carries in a step.
-    """
-    if raster.size and raster.max() > chip.inputs.max_count:
-        raise InputError(
-            "input counts are more than a channel carries in a step",
-            where=f"chip '{chip.name}'",
-            measured=f"{np.count_nonzero(raster > chip.inputs.max_count)} counts, largest {raster.max()}",
-            limit=str(chip.inputs.max_count),
-            fix=fix,
-        )
 
 
 def _to_json(values: Mapping[str, Any]) -> bytes:

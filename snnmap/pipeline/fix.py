@@ -12,8 +12,9 @@ from snnmap.network import Network
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.build import OnStage, check_task, open_task, read_chip
 from snnmap.pipeline.options import CompileOptions, Rasters
+from snnmap.pipeline.ways import Task
 
-__all__ = ["FixResult", "fix_model", "is_fixed"]
+__all__ = ["FixResult", "fix_model", "fix_task", "is_fixed"]
 
 _KEY = "fixes"
 """Of the provenance: what was fixed, by which a network that this made is known."""
@@ -76,7 +77,19 @@ def fix_model(
         >>> fixed.applied, fixed.network == network
         ((), True)
     """
-    task, record = open_task(model, options, calibration, labels), read_chip(chip)
+    task = open_task(model, options, calibration, labels)
+    return fix_task(task, read_chip(chip), fixes=fixes, told=told, on_stage=on_stage)
+
+
+def fix_task(
+    task: Task,
+    chip: Chip,
+    *,
+    fixes: FixOptions | None,
+    told: Callable[[Report], Report] = lambda report: report,
+    on_stage: OnStage,
+) -> FixResult:
+    """Do what :func:`fix_model` does, of a model that is read."""
     waivers = task.options.waivers
 
     def choose(report: Report) -> Report:
@@ -84,10 +97,10 @@ def fix_model(
         return kept.with_diagnostics(d for d in kept.diagnostics if not any(waiver.matches(d) for waiver in waivers))
 
     on_stage("fixing the network")
-    found = fix_network(task.network, record, calibration=task.calibration, options=fixes, told=choose)
+    found = fix_network(task.network, chip, calibration=task.calibration, options=fixes, told=choose)
     network = _sign(found.network, found.applied)
     conversion = None if found.applied else task.conversion
-    checked = check_task(replace(task, network=network, conversion=conversion), record, on_stage)
+    checked = check_task(replace(task, network=network, conversion=conversion), chip, on_stage)
     return FixResult(source=task.network, network=network, applied=found.applied, refused=found.refused, checked=checked)
 
 

@@ -31,7 +31,8 @@ class CompileOptions:
             not given, every usual way is measured.
         hold_back: share of the calibration samples, evenly chosen, that the quantiser does not see and that the bitstream is
             compared on; where these would be fewer than 16, all samples are for both.
-        allow: rules of family 6 (agreement), by id or name, whose errors are told as warnings; ``SNN6`` is all of them.
+        allow: rules of family 6 (agreement), by id or name in any case, whose errors are told as warnings; ``SNN6`` is
+            all of them.
         golden: samples of the calibration (or drawn) that the bitstream keeps with what it gives for them, 0 to 2, for
             ``snnmap selftest``.
         verify: run source and folded network against each other and refuse any difference.
@@ -54,7 +55,8 @@ class CompileOptions:
     def __post_init__(self) -> None:
         known = {key for rule in RULES.values() for key in _allowing(rule)}
         given = (self.allow,) if isinstance(self.allow, str) else self.allow
-        object.__setattr__(self, "allow", tuple(given))
+        in_any_case = {key.lower(): key for key in known}
+        object.__setattr__(self, "allow", tuple(in_any_case.get(key.lower(), key) for key in given))
         wrong = ", ".join(sorted(set(self.allow) - known))
         families = {rule.family for rule in RULES.values()} & known
         listed = f"{', '.join(sorted(families))} or some of {', '.join(sorted(known - families))}"

@@ -9,6 +9,7 @@ from snnmap.report.conversion import (
     leak_table,
     step_table,
 )
+from snnmap.report.costs import chip_profile_csv, chip_profile_tables, draw_fit, fit_csv
 from snnmap.report.difference import compare_decisions_of, compare_images
 from snnmap.report.image import describe_image, describe_manifest, find_neuron
 from snnmap.report.picture import draw_run
@@ -22,6 +23,11 @@ __all__ = [
     # what a model is made of
     "ModelSummary",
     "model_summary",
+    # what chips cost
+    "chip_profile_csv",
+    "chip_profile_tables",
+    "draw_fit",
+    "fit_csv",
     # pictures
     "draw_run",
     "draw_steps",

@@ -12,10 +12,10 @@ from snnmap.core import IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.mapping import Verification, folded_counts, folded_potentials, lower_network, stretch_network
 from snnmap.lif.program import MappedNetwork
-from snnmap.lif.simulator import simulate_image
+from snnmap.lif.simulator import require_counts, simulate_image
 from snnmap.network import Network, Recording, join_rasters, read_raster, simulate_network
 from snnmap.nn import LIF, ChipIntegrator, ChipLIF, ChipNetwork, LeadIn, record_counts, record_outputs
-from snnmap.pipeline import Artifacts, CompileOptions, Rasters, compile_model, require_counts
+from snnmap.pipeline import Artifacts, CompileOptions, Rasters, compile_model
 from snnmap.train.models import has_layers, read_network
 
 __all__ = ["verify_model"]

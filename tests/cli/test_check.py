@@ -94,8 +94,10 @@ def test_strict_fails_on_warnings(run: Run, scattered: Path) -> None:
         (("--select", "SNN2"), {"SNN201"}),
         (("--select", "too-many-inputs"), {"SNN201"}),
         (("--select", "snn201", "--select", "SNN301"), {"SNN201", "SNN301"}),
+        (("--select", "Too-Many-Inputs, snn3"), {"SNN201", "SNN301"}),
         (("--ignore", "SNN2"), {"SNN105", "SNN106", "SNN107", "SNN301"}),
         (("--ignore", "SNN2", "--severity", "error"), {"SNN301"}),
+        (("--ignore", "snn2", "--severity", "ERROR"), {"SNN301"}),
         (("--select", "SNN5"), set()),
     ],
 )
@@ -120,6 +122,21 @@ def test_errors_that_are_left_out_are_counted(run: Run, model: Path) -> None:
 def test_a_rule_that_does_not_exist(run: Run, model: Path, option: str, name: str, meant: str) -> None:
     result = run("check", model, *XYLO, option, name)
     assert (result.code, meant in result.err, f"'{name}'" in result.err) == (2, True, True)
+
+
+def test_a_waiver_that_is_refused_names_its_own_file(run: Run, project: Path) -> None:
+    np.save(project / "counts.npy", np.ones((4, 20, 3), int))
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text.replace('"h1"', '"h11"'))
+    refused = run("check", project / "m.json", "--calibration", project / "counts.npy")
+    assert (refused.code, "did you mean 'h1'?" in refused.err, "counts.npy" in refused.err) == (2, True, False)
+
+
+def test_a_chip_that_the_project_misspells_is_told_with_its_place(run: Run, project: Path) -> None:
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text.replace("xylo-audio-3", "Xylo-Audio3"))
+    refused = run("check", project / "m.json")
+    assert (refused.code, "pyproject.toml, chips" in refused.err, "'xylo-audio-3'?" in refused.err) == (2, True, True)
 
 
 def test_the_report_of_a_full_check_is_as_its_schema_says(run: Run, model: Path) -> None:

@@ -2,13 +2,15 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import Run
-from rule_cases import CASES, limit
+from rule_cases import CASES, chain, limit
 
 from snnmap.chip import load_chip
+from snnmap.core import CsrMatrix
 from snnmap.network import load_network, save_network
 
 XYLO = ("-c", "xylo-audio-3")
@@ -38,6 +40,18 @@ def test_a_preview_writes_nothing(run: Run, dead: Path) -> None:
     assert '+      "size": 3,\n' in result.out
     assert result.out.startswith(f"--- {dead}\n+++ {dead}, fixed\n")
     assert [path.name for path in dead.parent.iterdir()] == ["m.json"]
+
+
+def test_a_preview_of_many_numbers_is_short(run: Run, tmp_path: Path) -> None:
+    network = chain(3, 50, 4, 2)
+    weights = network.projections[0].weights.to_dense()
+    weights[:, 7] = 0.0
+    first = replace(network.projections[0], weights=CsrMatrix.from_dense(weights))
+    save_network(replace(network, projections=(first, *network.projections[1:])), tmp_path / "m.json")
+    result = run("check", tmp_path / "m.json", *XYLO, "--diff", "-q")
+    lines = result.out.splitlines()
+    assert any(line.endswith(" characters)") for line in lines)
+    assert max(map(len, lines)) < 150
 
 
 def test_a_file_that_is_no_fixed_network_is_not_written_over(run: Run, dead: Path) -> None:

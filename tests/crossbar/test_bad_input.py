@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import Result, Run
+from crossbar_variants import GRID, change
 from onnx import TensorProto, helper, numpy_helper
 from quantised_networks import make_small
 
@@ -66,6 +67,50 @@ def test_models_that_cannot_be_read(run: Run, tmp_path: Path, model: Any, words:
     assert "Traceback" not in result.err
 
 
+def test_branches_recurrent_layers_and_shapes_are_told_at_once(run: Run, tmp_path: Path) -> None:
+    """As of silero-vad: inputs whose shapes are open, an If, an LSTM."""
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["b"])], "branch", [], [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
+    )
+    nodes = [
+        helper.make_node("If", ["c"], ["d"], name="choice", then_branch=branch, else_branch=branch),
+        helper.make_node("LSTM", ["d", "w", "w"], ["e"], name="memory", hidden_size=2),
+        helper.make_node("ConvInteger", ["e", "w"], ["y"], name="dynamic"),
+    ]
+    model = make_model(nodes, ("h", 6, 6))
+    model.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
+    result = build(run, tmp_path, model)
+    assert result.code == 2
+    lines = [line for line in result.err.splitlines() if line.startswith("  - ")]
+    assert [line.split(":")[0] for line in lines] == [
+        "  - 'x' (input)", "  - 'c' (input)", "  - 'choice' (If)", "  - 'memory' (LSTM)", "  - 'dynamic' (ConvInteger)"
+    ]  # fmt: skip
+    assert all(
+        word in line
+        for word, line in zip(
+            ["{'x': (...)}", "{'c': (...)}", "the branch that is taken", "unroll it", "statically"], lines, strict=True
+        )
+    )
+
+
+def test_shapes_of_several_inputs(run: Run, tmp_path: Path) -> None:
+    model = make_model([CONV], ("h", 6, 6))
+    model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", "k"]))
+    model.graph.node.append(helper.make_node("Relu", ["z"], ["v"]))
+    told = build(run, tmp_path, model, "--shape", "x=2,6,6")
+    assert (told.code, "'z' (input)" in told.err or "input 'z'" in told.err) == (2, True)
+    assert "CIM102" in build(run, tmp_path, model, "--shape", "x=2,6,6;z=4").err
+    assert "image=3,224,224;state=128" in build(run, tmp_path, model, "--shape", "x=a").err
+
+
+def test_calibration_and_quantisation_that_are_missing(run: Run, tmp_path: Path) -> None:
+    for option in ("--calibration", "--quantisation"):
+        result = build(run, tmp_path, make_model([CONV]), option, tmp_path / "missing.file")
+        assert result.code == 2
+        assert "missing.file" in result.err
+        assert "fix:" in result.err
+
+
 def test_external_data_that_is_missing(run: Run, tmp_path: Path) -> None:
     onnx.save_model(
         make_model([CONV]), str(tmp_path / "net.onnx"), save_as_external_data=True, location="w.bin", size_threshold=0
@@ -82,8 +127,14 @@ def test_external_data_that_is_missing(run: Run, tmp_path: Path) -> None:
         ("cores = 16", "cores = 0", ["cores = 0", "1 to 4096"]),
         ("vertical = 8", "vertical = 9", ["switches join more elements"]),
         ("cell_bits = 8", "cell_bits = 9", ["cell_bits = 9"]),
+        ("cell_bits = 8", "cell_bits = 0", ["cell_bits = 0"]),
+        ("[weights]\nbits = 8", "[weights]\nbits = 2147483647", ["weights.bits = 2147483647 is not from 2 to 8"]),
+        ("horizontal = 32", "horizontal = 0", ["horizontal = 0 is not positive"]),
+        ("columns_per_adc = 4", "columns_per_adc = 0", ["columns_per_adc = 0"]),
         ("cores = 16", "corse = 16", ["unknown field corse", "missing field cores"]),
-        ("convert_pj = 2.0", "convert_pj = -2.0", ["convert_pj"]),
+        ("convert_pj = 1000.0", "convert_pj = -2.0", ["convert_pj"]),
+        ("convert_pj = 1000.0\n", "", ["sources.convert_pj is the source of no price"]),
+        ("convert_pj = 1000.0", "convert_pj = 'a'", ["costs.convert_pj = 'a' is not of type float"]),
         ("columns_per_adc = 4", "columns_per_adc = 3", ["columns_per_adc"]),
         ('encoding = "signed"', 'encoding = "odd"', ["signed, differential"]),
         ("rows = 16", "rows = 'a'", ["elements.rows"]),
@@ -100,6 +151,13 @@ def test_a_record_with_contradictions(run: Run, tmp_path: Path, old: str, new: s
         load_architecture(str(path))
     assert all(word in str(refused.value) for word in [*words, "mine.toml"]), str(refused.value)
     assert build(run, tmp_path, make_small(), chip=str(path)).code == 2
+
+
+def test_a_weight_of_more_cells_than_switches_join() -> None:
+    pairs = change(GRID, "weights", encoding="differential", cell_bits=1)
+    with pytest.raises(ChipError, match=r"weight's 16 cells stand beside each other, and 3 elements.*have 12 columns"):
+        change(pairs, "switches", horizontal=3)
+    assert change(pairs, "switches", horizontal=4).unit == (1, 4)
 
 
 def test_an_unknown_name_is_told_the_near_one() -> None:

@@ -1,15 +1,19 @@
 """Bytes: what is written is read, what is damaged is refused, and a reader of the specification alone reads the same."""
 
-from dataclasses import replace
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from crossbar_format import read_file
-from crossbar_variants import GRID, change
+from crossbar_variants import GRID, PRICED, change
 
 from snnmap.core.errors import FormatError
-from snnmap.crossbar import Built, decode_image, encode_image
+from snnmap.crossbar import Built, decode_image, encode_image, load_architecture, run_image
 from snnmap.crossbar.container import assemble, disassemble
 
 
@@ -81,3 +85,33 @@ def test_a_reader_of_the_specification_reads_the_same(built: Built) -> None:
             [one.kind.name, *one.values] for one in program
         ]
     assert np.frombuffer(found["constants"], "<i4").size == len(built.image.constants) // 4
+
+
+def test_a_file_of_the_first_record_is_still_read() -> None:
+    """Built when prices counted in the digest, and were others."""
+    data = (Path(__file__).parent / "first-record.bin").read_bytes()
+    image = decode_image(data)
+    assert image.architecture == load_architecture("example-16x4")
+    assert encode_image(image) == data
+    assert run_image(image, np.zeros((1, 1, 13, 64)))["conv2"].shape == (1, 8, 3, 29)
+
+
+def test_the_digest_is_what_the_specification_says() -> None:
+    fields = asdict(GRID)
+    for name in ("name", "description", "source", "sources"):
+        del fields[name]
+    page = (Path(__file__).parents[2] / "bitstreams" / "CROSSBAR.md").read_text()
+    (costs,) = re.findall(r"`(\{.*?\})`", page)
+    fields["costs"] = json.loads(costs)
+    assert hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest() == GRID.digest
+
+
+def test_a_record_that_grows_keeps_its_digest() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Grown(type(GRID.noc)):  # type: ignore[misc]
+        lanes: int = 1
+
+    old, one, two = (replace(GRID, noc=noc) for noc in (GRID.noc, *(Grown(**asdict(GRID.noc), lanes=n) for n in (1, 2))))
+    assert old.digest == one.digest == change(PRICED, "costs", hop_pj=None).digest
+    assert two.digest != old.digest
+    assert change(GRID, "noc", columns=2).digest != old.digest

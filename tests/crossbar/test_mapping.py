@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crossbar_variants import GRID, ODD
+from crossbar_variants import GRID, ODD, change, resize
 from quantised_networks import Quantised, make_mobilenet, make_small, run_onnxruntime
 
 from snnmap.core.errors import InputError
-from snnmap.crossbar import Architecture, Built, MappingOptions, compile_graph, load_architecture
+from snnmap.crossbar import Architecture, Built, MappingOptions, compile_graph, find_differences, load_architecture
 from snnmap.crossbar.report import measure_costs, measure_utilisation
 from snnmap.frontends.onnx import read_layer_graph
 
@@ -83,6 +83,24 @@ def test_groups_share_an_element_where_it_has_room() -> None:
     assert counts == [28, 2]
 
 
+@pytest.mark.parametrize(
+    ("columns", "joined", "unit"), [(10, 1, (3, 1)), (10, 2, (3, 1)), (5, 2, (3, 2)), (4, 2, (1, 1)), (9, 2, (3, 1))]
+)
+def test_columns_that_fill_no_weight_stay_idle(columns: int, joined: int, unit: tuple[int, int]) -> None:
+    """Weights of three cells, where switches join too few elements to fill all columns."""
+    architecture = change(resize(GRID, 16, columns, 4, 4), "weights", cell_bits=3)
+    architecture = change(architecture, "switches", horizontal=joined)
+    assert architecture.unit == unit
+    graph = read_layer_graph(make_small())
+    built = compile_graph(graph, architecture)
+    use = measure_utilisation(built.mapped)
+    assert use.bound <= use.cycles
+    assert all(tile.width <= joined for tile in built.mapped.tiles)
+    assert set(count_cells(built).values()) == {1}
+    inputs = np.random.default_rng(0).normal(0, 1, (2, 3, 12, 12)).astype(np.float32)
+    assert not any(find_differences(built, inputs).values())
+
+
 @pytest.mark.parametrize("make", [make_small, lambda: make_mobilenet(32, 8, 10)], ids=["small", "mobilenet"])
 def test_copies_share_the_windows_of_the_slowest_layers(make: Any) -> None:
     model = make()
@@ -99,6 +117,14 @@ def test_copies_share_the_windows_of_the_slowest_layers(make: Any) -> None:
         assert all(np.array_equal(found[name].reshape(wanted[one].shape), wanted[one]) for name, one in tensors.items())
         cycles.append(measure_costs(built.image).compute_cycles)
     assert cycles[0] > 1.5 * max(cycles[1:])
+
+
+def test_copies_share_their_constants() -> None:
+    net = Quantised((4, 8, 8))
+    graph = read_layer_graph(net.model(net.conv("q", 6)))
+    once, twice = (compile_graph(graph, GRID, options=MappingOptions(copies=count)) for count in (1, 2))
+    assert len(twice.mapped.strips) == 2 * len(once.mapped.strips)
+    assert twice.image.constants == once.image.constants
 
 
 def test_copies_never_cost_a_computation_cycle() -> None:

@@ -7,20 +7,26 @@ import pytest
 from crossbar_mutations import list_sections, mutate, reseal
 from crossbar_variants import ODD
 from quantised_networks import make_small
+from random_wide import make_digital
 
 from snnmap.core.errors import FormatError
 from snnmap.crossbar import Architecture, Built, compile_graph, decode_image, load_architecture, run_image
 from snnmap.crossbar.check import find_faults
 from snnmap.frontends.onnx import read_layer_graph
 
-TARGETS: dict[str, Architecture] = {"grid": load_architecture("grid-128"), "tiny": ODD["few accumulators, tiny cores"]}
+TARGETS: dict[str, tuple[Any, Architecture]] = {
+    "grid": (make_small, load_architecture("grid-128")),
+    "tiny": (make_small, ODD["few accumulators, tiny cores"]),
+    "digital": (make_digital, load_architecture("grid-128")),
+}
 N_CI, N_NIGHTLY = 15, 250
-"""Mutations of one seed, of two targets and two seeds."""
+"""Mutations of one seed, of three targets and two seeds."""
 
 
 @pytest.fixture(scope="module", params=TARGETS)
 def target(request: pytest.FixtureRequest) -> Built:
-    return compile_graph(read_layer_graph(make_small()), TARGETS[request.param])
+    make, architecture = TARGETS[request.param]
+    return compile_graph(read_layer_graph(make()), architecture)
 
 
 def find(built: Built, data: bytes, inputs: Any, wanted: Any) -> str:

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from crossbar_differences import count_differences
 from crossbar_variants import ODD
 from quantised_networks import Quantised, make_mobilenet, make_resnet, make_small, run_onnxruntime
 from random_quantised import make_random
 
-from snnmap.crossbar import Architecture, compile_graph, find_differences
+from snnmap.crossbar import compile_graph, find_differences
 from snnmap.frontends.onnx import read_layer_graph
 
 NETWORKS = {
@@ -17,18 +18,6 @@ NETWORKS = {
     "resnet-18": lambda: make_resnet(18, 32, 8, 10),
     "resnet-50": lambda: make_resnet(50, 32, 8, 10),
 }
-
-
-def count_differences(model: Any, architecture: str | Architecture, n_samples: int = 2, seed: int = 0) -> dict[str, int]:
-    """Compile, run the bytes, and count values that differ from onnxruntime's, by tensor."""
-    graph = read_layer_graph(model)
-    built = compile_graph(graph, architecture)
-    shape = next(iter(graph.inputs.values())).shape
-    inputs = np.random.default_rng(seed).normal(0, 1, (n_samples, *shape)).astype(np.float32)
-    found, wanted = built.run(inputs, keep="all"), run_onnxruntime(model, inputs)
-    tensors = {node.name: node.tensor for node in graph.nodes if graph.types[node.name].dtype == "uint8"}
-    assert tensors.keys() <= found.keys()
-    return {name: int((found[name].reshape(wanted[one].shape) != wanted[one]).sum()) for name, one in tensors.items()}
 
 
 @pytest.mark.parametrize("architecture", ["example-16x4", "fixed-128", "grid-128"])

@@ -2,15 +2,17 @@
 
 import json
 import re
+from dataclasses import asdict, fields
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from crossbar_variants import GRID, change
+from crossbar_variants import GRID, PRICED, change
 from quantised_networks import make_example, make_mobilenet, make_resnet, make_small
 
-from snnmap.crossbar import Built, MappingOptions, compile_graph
+from snnmap.crossbar import Built, MappingOptions, compile_graph, list_architectures, load_architecture
 from snnmap.crossbar.mapping import count_elements
+from snnmap.crossbar.record.architecture import Costs
 from snnmap.crossbar.report import bound_cycles, draw_crossbar, list_uses, measure_costs, measure_utilisation
 from snnmap.frontends.onnx import read_layer_graph
 
@@ -48,11 +50,17 @@ def test_utilisation_adds_up(built: Built) -> None:
     assert [one.filled for one in uses if one.blocks == 8] == [9 / 64]
 
 
-def test_costs_follow_the_record(built: Built) -> None:
+def test_costs_follow_the_record() -> None:
+    graph = read_layer_graph(make_small())
+    built = compile_graph(graph, PRICED)
     costs = measure_costs(built.image)
+    assert costs.samples_per_second is not None
+    assert costs.samples_per_second_programmed is not None
     assert costs.samples_per_second > costs.samples_per_second_programmed
-    slower = compile_graph(read_layer_graph(make_small()), change(GRID, "costs", drive_cycles=100, convert_pj=0.0))
+    slower = compile_graph(graph, change(PRICED, "costs", drive_cycles=100, convert_pj=0.0))
     changed = measure_costs(slower.image)
+    assert changed.compute_cycles is not None
+    assert costs.compute_cycles is not None
     assert changed.compute_cycles > costs.compute_cycles
     assert changed.program_cycles == costs.program_cycles
     assert changed.energy_pj["convert"] == 0.0
@@ -61,6 +69,32 @@ def test_costs_follow_the_record(built: Built) -> None:
     driven = sum(windows[built.mapped.strips[tile.strip].layer] * tile.n_rows * tile.n_blocks for tile in built.mapped.tiles)
     assert costs.energy_pj["drive"] == pytest.approx(0.1 * driven)
     assert costs.traffic_bytes["inputs"] == driven
+
+
+@pytest.mark.parametrize("price", [field.name for field in fields(Costs)])
+def test_an_unknown_price_is_unknown_and_not_zero(price: str) -> None:
+    graph, zero = read_layer_graph(make_small()), 0 if price.endswith("cycles") else 0.0
+    known, unknown, free = (
+        compile_graph(graph, change(PRICED, "costs", **given)) for given in ({}, {price: None}, {price: zero})
+    )
+    costs, changed = measure_costs(known.image), measure_costs(unknown.image)
+    assert costs.unknown == ()
+    assert "unknown" not in known.summary
+    assert changed.unknown == (price,)
+    assert f"prices that the record does not tell: {price}\n" in unknown.summary
+    assert "unknown" in unknown.summary
+    assert "unknown" not in free.summary
+    assert unknown.data == known.data
+    parts = [changed.compute_cycles, changed.program_cycles, *changed.energy_pj.values()]
+    assert parts.count(None) == 1
+
+
+def test_what_the_shipped_records_do_not_tell(built: Built) -> None:
+    assert measure_costs(built.image).unknown == ("drive_pj", "program_cycles", "program_pj")
+    for name in list_architectures():
+        record = load_architecture(name)
+        told = {key for key, value in asdict(record.costs).items() if value is not None}
+        assert told == {key for key, text in asdict(record.sources).items() if text}
 
 
 def test_the_picture_shows_every_element(example: Built) -> None:

@@ -23,26 +23,30 @@ from snnmap.frontends.onnx import read_layer_graph
 HEADINGS = ("What it checks:", "Why it matters:", "Bad:", "How to fix:")
 
 
+SIDES = {"x": (8, 8), "b": (6, 6), "d": (6, 6)}
+
+
 def make_float() -> Any:
-    """A convolution, a ReLU, an LRN and a convolution of floats."""
+    """A convolution and a ReLU of floats; an LRN, a convolution and another LRN."""
     weight = np.ones((2, 2, 3, 3), np.float32)
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"], name="first"),
         helper.make_node("Relu", ["a"], ["b"], name="relu"),
-        helper.make_node("Tanh", ["x"], ["c"], name="tanh"),
-        helper.make_node("Conv", ["c", "w"], ["d"], name="second"),
+        helper.make_node("LRN", ["x"], ["c"], name="norm", size=3),
+        helper.make_node("Conv", ["c", "w"], ["e"], name="second"),
+        helper.make_node("LRN", ["e"], ["d"], name="last", size=3),
     ]
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2, 8, 8]) for name in "xbd"]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2, *sides]) for name, sides in SIDES.items()]
     graph = helper.make_graph(nodes, "floats", values[:1], values[1:], initializer=[numpy_helper.from_array(weight, "w")])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def make_signed() -> Any:
-    """The small network, its zero points signed."""
+def make_broader() -> Any:
+    """The small network, its activations of 16 bits."""
     model = make_small()
     for entry in model.graph.initializer:
         if entry.name.endswith(".zero"):
-            entry.CopyFrom(numpy_helper.from_array(np.int8(numpy_helper.to_array(entry) - np.int16(128)), entry.name))
+            entry.CopyFrom(numpy_helper.from_array(np.asarray(numpy_helper.to_array(entry), np.int16), entry.name))
     return model
 
 
@@ -59,10 +63,10 @@ SMALL_MEMORY = change(GRID, "memories", activation_bytes=1000)
 TINY = replace(change(resize(GRID, 4, 4, 2, 2), "memories", accumulator_words=40), cores=1, noc=replace(GRID.noc, columns=1))
 
 CASES: dict[str, tuple[Callable[[], Any], Architecture, str]] = {
-    "CIM101": (make_float, GRID, "population 'tanh': Tanh: no core computes"),
+    "CIM101": (make_float, GRID, "population 'norm': LRN: no core computes"),
     "CIM102": (make_float, GRID, "population 'first': Conv: the model is not quantised"),
     "CIM103": (make_small, change(GRID, "weights", bits=4, cell_bits=4), "measured -127 to 127, limit -8 to 7"),
-    "CIM104": (make_signed, GRID, "measured int8, limit uint8"),
+    "CIM104": (make_broader, GRID, "measured int16, limit uint8"),
     "CIM201": (make_small, SMALL_MEMORY, "limit 1000 bytes"),
     "CIM202": (make_small, change(GRID, "memories", accumulator_words=4), "population 'conv1'"),
     "CIM203": (make_small, TINY, "wait for the next computation cycle"),
@@ -89,7 +93,7 @@ def test_all_nodes_are_told_at_once() -> None:
     with pytest.raises(DesignRuleError) as refused:
         compile_graph(read_layer_graph(make_float()), GRID)
     told = [(one.rule, one.location.population) for one in refused.value.diagnostics]
-    assert told == [("CIM101", "tanh"), ("CIM102", "first")]
+    assert told == [("CIM101", "last"), ("CIM101", "norm"), ("CIM102", "first")]
 
 
 def test_a_clean_build_is_clean_and_runs_all_rules(built: Built) -> None:

@@ -16,7 +16,7 @@ from schemas import SARIF, find_schema, read_junit_schema, require_valid
 
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic, Location, Severity, Waived
-from snnmap.findings import Checked, CheckRun, list_formats, render
+from snnmap.findings import Checked, CheckRun, WaiverError, apply_waivers, list_formats, read_config, render
 from snnmap.findings.formats import sarif
 from snnmap.lif.drc import RULES
 
@@ -66,7 +66,7 @@ def test_every_form_tells_every_finding(form: str) -> None:
 
 
 def test_the_forms() -> None:
-    assert list_formats() == ["text", "github", "json", "junit", "markdown", "sarif"]
+    assert list_formats() == ["text", "github", "json", "junit", "markdown", "sarif", "waivers"]
 
 
 @pytest.mark.parametrize("run", [RUN, replace(RUN, checked=()), replace(RUN, checked=RUN.checked[1:])])
@@ -155,6 +155,33 @@ def test_junit_has_a_case_a_rule_and_skips_what_is_waived() -> None:
     assert skipped.get("message") == "waived: a | reason (me, until 2027-01-01, x.toml)"
     assert "h[1] | \ufffd\ufffd `a,b:100%`" in str(cases["SNN503"].findtext("system-out"))
     assert all(len(case) == 0 for case in second)
+
+
+def test_junit_fails_what_a_strict_check_fails() -> None:
+    suite = ElementTree.fromstring(render(replace(RUN, strict=True), "junit"))[0]
+    failed = [str(case.get("name")).split()[0] for case in suite if case.find("failure") is not None]
+    assert (failed, suite.get("failures"), suite.get("skipped")) == (["SNN204", "SNN206", "SNN503"], "3", "1")
+
+
+def test_the_waivers_that_are_printed_hold_once_they_have_a_reason(tmp_path: Path) -> None:
+    percent = make("SNN506", Severity.WARNING, PLACE, measured="27.8%", measured_value=0.27841706, limit_value=0.25)
+    report = Report(diagnostics=(*FOUND, percent), rules_run=REPORT.rules_run)
+    unwaivable = frozenset({FOUND[0].fingerprint})
+    checked = replace(RUN.checked[0], report=report, unwaivable=unwaivable)
+    text = render(replace(RUN, checked=(checked, RUN.checked[1])), "waivers")
+    assert ("value = 0.27841706  # 27.8%" in text, "cannot be waived: mend it" in text) == (True, True)
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(WaiverError, match="has no reason"):
+        read_config(tmp_path / "pyproject.toml")
+    (tmp_path / "pyproject.toml").write_text(text.replace('reason = ""', 'reason = "so"'))
+    waivers = read_config(tmp_path / "pyproject.toml").waivers
+    places = {kind: frozenset({ODD, "h1"}) for kind in PLACE.names}
+    told = apply_waivers(
+        report, waivers, chip="xylo-audio-3", network="n", places=places, may_waive=lambda d: d.fingerprint not in unwaivable
+    )
+    assert [d.rule for d in told.diagnostics if not d.waived] == ["SNN206"]
+    assert [waiver.chip for waiver in waivers] == ["xylo-audio-3"] * 3
+    assert render(replace(RUN, checked=RUN.checked[1:]), "waivers") == "# nothing to waive\n"
 
 
 def read_command(line: str) -> tuple[str, dict[str, str], str]:

@@ -111,6 +111,23 @@ def test_a_waiver_without_value_says_which_to_write() -> None:
     assert apply(replace(WAIVER, value=None), found=replace(FOUND, measured_value=None)).waived
 
 
+def test_a_waiver_in_per_cent_would_hold_for_ever_and_is_refused() -> None:
+    found = make(measured="27.8%", measured_value=0.278, limit_value=0.25)
+    for value in (27.8, 28, 30):
+        with pytest.raises(InputError, match=r"not per cent(.|\n)*write value = 0.278"):
+            apply(replace(WAIVER, value=value), found=found)
+    assert apply(replace(WAIVER, value=3.0), found=found).waived
+    assert apply(replace(WAIVER, value=300), found=replace(found, measured="2", measured_value=2)).waived
+
+
+def test_a_waiver_beside_its_finding_names_where_that_is() -> None:
+    (stale,) = [d for d in apply(replace(WAIVER, neurons="2..4")).warnings if d.rule == "SNN002"]
+    assert "SNN503 is found at population 'h1' neurons 2..5" in stale.message
+    assert "`snnmap check --format waivers`" in stale.fix
+    (unused,) = [d for d in apply(replace(WAIVER, rule="SNN502")).warnings if d.rule == "SNN002"]
+    assert unused.fix == "remove the waiver"
+
+
 @pytest.mark.parametrize(
     ("measured", "limit", "accepted", "worse"),
     [

@@ -26,7 +26,7 @@ from snnmap.cli.options import (
 )
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
-from snnmap.core.errors import InputError
+from snnmap.core.errors import ChipError, InputError
 from snnmap.core.near import suggest
 from snnmap.core.places import shorten
 from snnmap.findings import (
@@ -59,7 +59,9 @@ _HEAD = re.compile("^(error|warning|waived)(?= )", flags=re.MULTILINE)
     shell_complete=complete_chips,
     help="Name of a chip, path of its TOML file, or all; may be given several times.",
 )
-@click.option("--format", "form", type=click.Choice(list_formats()), default="text", help="Form of the report.")
+@click.option(
+    "--format", "form", type=click.Choice(list_formats(), case_sensitive=False), default="text", help="Form of the report."
+)
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the report; stdout where left out.")
 @click.option("--also", multiple=True, metavar="FORM=FILE", help="Write the report in another form as well, to a file.")
 @click.option("--quiet", "-q", is_flag=True, help="Print no progress, and no text where nothing is to be mended.")
@@ -108,46 +110,52 @@ def command(
     options = replace(read_record(CompileOptions, choices), waivers=project.waivers)
     selection = _select(project, choices)
     others = [_read_other(text) for text in also]
-    records = _load_chips(chips or project.chips)
+    records = _load_chips(chips, project)
+    strict = strict or project.strict
+    fixes = read_fix_options(choices, strict=strict)
+    only = _take_one(records) if fix or diff else None
+    target = find_fixed_path(model, fixed) if fix and not diff else None
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
     on_stage("reading the model")
     raster, classes = read_data(calibration, labels)
     with naming_file(calibration):
         opened = open_named(model, weights, read, raster)
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
-    strict = strict or project.strict
     made = None
     with naming_file(calibration):
-        if fix or diff:
-            fixes = read_fix_options(choices, strict=strict)
-            made = fix_model(opened, _take_one(records), fixes=fixes, told=lambda report: selection.split(report)[0], **data)
+        if only:
+            made = fix_model(opened, only, fixes=fixes, told=lambda report: selection.split(report)[0], **data)
             tell_fixes(made)
-        results = [made.checked] if made and not diff else [check_model(opened, chip, **data) for chip in records]
-    checked = [_tell(result, chip, selection) for result, chip in zip(results, records, strict=True)]
-    if made and not diff:
-        model, opened = _write_fixed(made, model, fixed), replace(opened, network=made.network)
+        results = [made.checked] if made and target else [check_model(opened, chip, **data) for chip in records]
+    checked = [_tell(result, chip, selection, options) for result, chip in zip(results, records, strict=True)]
+    if made and target:
+        model, opened = _write_fixed(made, model, target), replace(opened, network=made.network)
     described = replace(_describe(model, opened), rules_url=project.rules_url)
-    run = replace(described, checked=tuple(checked), statistics=statistics, least=least)
+    run = replace(described, checked=tuple(checked), strict=strict, statistics=statistics, least=least)
     if write_baseline:
         fsio.write_file(Path(write_baseline), format_baseline(run).encode())
     known = write_baseline or baseline or project.baseline
     run = _without_known(run, known) if known else run
-    clean = run.is_clean(strict=strict)
-    if made and diff:
+    if made and not target:
         click.echo(diff_networks(made, model), nl=False)
-        return 0 if clean else 1
-    _write(run, form, output, silent=quiet and clean)
+        return 0 if run.passes else 1
+    _write(run, form, output, silent=quiet and run.passes)
     for other, file in others:
         _write(run, other, file, silent=False)
-    return 0 if clean else 1
+    return 0 if run.passes else 1
 
 
 def _select(project: Config, choices: dict[str, Any]) -> Selection:
     """Take what is told from the command line, and what is not given there from the configuration."""
     context = click.get_current_context()
     keys = [field.name for field in fields(Selection)]
-    given = {key: choices[key] for key in keys if context.get_parameter_source(key) is not _BY_DEFAULT}
+    given: dict[str, Any] = {key: _split(choices[key]) for key in keys if context.get_parameter_source(key) is not _BY_DEFAULT}
     return replace(project.selection, **given)
+
+
+def _split(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return the rules of an option that may be given several times, or once with commas."""
+    return value if isinstance(value, str) else tuple(key.strip() for text in value for key in text.split(","))
 
 
 _BY_DEFAULT = click.core.ParameterSource.DEFAULT
@@ -157,14 +165,27 @@ def _read_other(text: str) -> tuple[str, str]:
     form, equals, file = text.partition("=")
     if form not in list_formats() or not equals or not file:
         known = ", ".join(list_formats())
-        fix = suggest(form, list_formats(), "write --also FORM=FILE")
+        otherwise = "write --also FORM=FILE"
+        fix = otherwise if form in list_formats() else suggest(form, list_formats(), otherwise)
         raise InputError("this option takes a form and a file", where="--also", measured=text, limit=known, fix=fix)
     return form, file
 
 
-def _load_chips(names: tuple[str, ...]) -> list[Chip]:
-    if not names:
-        raise click.UsageError("Missing option '--chip' / '-c'.")
+def _load_chips(given: tuple[str, ...], project: Config) -> list[Chip]:
+    """Read the records of the chips that are given, else of the project's."""
+    if given:
+        return _read_chips(given)
+    if not project.chips:
+        raise click.UsageError(
+            "Missing option '--chip' / '-c': one that `snnmap chips` lists; or write chips = [...] under [tool.snnmap]."
+        )
+    try:
+        return _read_chips(project.chips)
+    except ChipError as error:
+        raise error.within(f"{shorten(Path(project.path))}, chips") from error
+
+
+def _read_chips(names: tuple[str, ...]) -> list[Chip]:
     every = [found for name in names for found in (list_chips() if name == "all" else (name,))]
     return [load_chip(name) for name in dict.fromkeys(every)]
 
@@ -176,11 +197,10 @@ def _take_one(records: list[Chip]) -> Chip:
     return records[0]
 
 
-def _write_fixed(made: FixResult, model: str, fixed: str | None) -> str:
+def _write_fixed(made: FixResult, model: str, path: Path) -> str:
     """Write a fixed network beside the model; give the name that it now has."""
     if not made.applied:
         return model
-    path = find_fixed_path(model, fixed)
     save_network(made.network, path)
     click.echo(f"fixed network: {path}", err=True)
     return str(path)
@@ -197,7 +217,7 @@ def _describe(model: str, opened: Opened) -> CheckRun:
     )
 
 
-def _tell(result: CheckResult, chip: Chip, selection: Selection) -> Checked:
+def _tell(result: CheckResult, chip: Chip, selection: Selection, options: CompileOptions) -> Checked:
     report, left_out = selection.split(result.report)
     return Checked(
         chip=chip.name,
@@ -205,6 +225,7 @@ def _tell(result: CheckResult, chip: Chip, selection: Selection) -> Checked:
         report=report,
         n_left_out=len(left_out),
         n_errors_left_out=sum(d.severity == "error" and not d.waived for d in left_out),
+        unwaivable=frozenset(d.fingerprint for d in report.diagnostics if not options.may_waive(d)),
         comparison=None if result.comparison is None else result.comparison.to_plain(),
         comparison_text="" if result.comparison is None else str(result.comparison),
     )

@@ -43,7 +43,8 @@ def command() -> None:
 @click.argument("model")
 @click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of an architecture, or path of its TOML file.")
 @click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
-@click.option("--shape", help="Of one sample, such as 3,224,224, where the model does not say it.")
+@click.option("--shape", help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.")
+@click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor.")
 @click.option("--calibration", type=click.Path(), help="Typical inputs (.npy) of a model of floats, which is quantised by them.")
 @click.option("--inputs", type=click.Path(), help="Inputs (.npy) on which bytes and model are compared; one is drawn without.")
 @click.option("--replay/--no-replay", default=True, show_default=True, help="Compare bytes and model in every tensor.")
@@ -53,6 +54,7 @@ def build(
     chip: str,
     output: str,
     shape: str | None,
+    quantisation: str | None,
     calibration: str | None,
     inputs: str | None,
     replay: bool,
@@ -66,7 +68,7 @@ def build(
     on_stage("reading the model")
     with naming_file(calibration):
         source = model if calibration is None else quantise_model(model, read_array(calibration))
-    graph = read_layer_graph(source, _read_shape(shape))
+    graph = read_layer_graph(source, _read_shape(shape), quantisation=quantisation)
     built = compile_graph(graph, architecture, options=read_record(MappingOptions, choices), on_stage=on_stage)
     if replay:
         on_stage("running the bytes beside the model")
@@ -76,7 +78,7 @@ def build(
         with naming_file(inputs):
             _require_same(built, given)
     built.write(output)
-    for told in built.report.warnings:
+    for told in (*built.report.warnings, *built.report.advice):
         sys.stderr.write(f"{told}\n")
     click.echo(f"{output}/{built.file_stem}.bin: {len(built.data)} bytes for {architecture.name}")
     click.echo(built.summary)
@@ -86,16 +88,27 @@ def build(
 @click.argument("model")
 @click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of an architecture, or path of its TOML file.")
 @click.option("--file", help="Bytes that are held against MODEL; without, what a build would write.")
-@click.option("--shape", help="Of one sample, such as 3,224,224, where the model does not say it.")
+@click.option("--shape", help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.")
+@click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor.")
 @click.option("--format", "form", type=click.Choice(list_formats()), default="text", help="Form of the report.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the report; stdout where left out.")
-def check(model: str, chip: str, file: str | None, shape: str | None, form: str, output: str | None) -> int:
+@record_options(MappingOptions)
+def check(
+    model: str,
+    chip: str,
+    file: str | None,
+    shape: str | None,
+    quantisation: str | None,
+    form: str,
+    output: str | None,
+    **choices: Any,
+) -> int:
     """Check MODEL, an ONNX file, against all rules, and bytes against it; exit 1 on violations."""
     from snnmap.crossbar import check_graph
     from snnmap.frontends.onnx import read_layer_graph
 
-    architecture, graph = load_architecture(chip), read_layer_graph(model, _read_shape(shape))
-    report = check_graph(graph, architecture)
+    architecture, graph = load_architecture(chip), read_layer_graph(model, _read_shape(shape), quantisation=quantisation)
+    report = check_graph(graph, architecture, options=read_record(MappingOptions, choices))
     if file is not None and report.is_clean:
         program = lower_graph(graph, architecture).program
         report = report.merge(check_program(_read_image(file, chip), program)) if program is not None else report
@@ -154,17 +167,16 @@ def run(
 @_file_chip
 def inspect(file: str, chip: str | None) -> None:
     """Show tensors, programs and costs of FILE."""
-    from snnmap.crossbar.report import measure_costs
+    from snnmap.crossbar.report import format_costs, measure_costs
     from snnmap.report import make_table
 
     image = _read_image(file, chip)
-    costs = measure_costs(image)
     click.echo(f"{file}: {image.name} for {image.architecture.name}, {image.n_instructions} instructions")
     rows = [(t.name, t.address, t.channels, t.height, t.width, t.zero, f"{t.scale:.6g}") for t in image.tensors]
     out().print(make_table("tensors", ("name", "address#", "channels#", "height#", "width#", "zero#", "scale#"), rows))
     sizes = [(str(core), len(program), len(image.weights[core])) for core, program in enumerate(image.programs)]
     out().print(make_table("cores", ("core", "instructions#", "weights in bytes#"), sizes))
-    click.echo(f"latency {costs.latency_ms:.3f} ms, energy {sum(costs.energy_pj.values()) / 1e6:.3f} uJ a sample")
+    click.echo(format_costs(measure_costs(image)))
 
 
 @command.command("disasm")
@@ -214,13 +226,28 @@ def show(name: str) -> None:
     click.echo(read_architecture_text(name), nl=False)
 
 
-def _read_shape(text: str | None) -> tuple[int, ...] | None:
+@chips.command("blueprint")
+@click.argument("name")
+def blueprint(name: str) -> None:
+    """Print what architecture NAME (a name, or the path of a file) is made of; contradictions are told instead."""
+    click.echo(format_blueprint(load_architecture(name)))
+
+
+def _read_shape(text: str | None) -> Any:
+    """Return the shape of one input, or shapes by name."""
     from snnmap.core.errors import InputError
 
     try:
-        return None if text is None else tuple(int(side) for side in text.split(","))
+        if text is None or "=" not in text:
+            return None if text is None else _read_sides(text)
+        return {name: _read_sides(sides) for name, sides in (part.split("=") for part in text.split(";"))}
     except ValueError as error:
-        raise InputError("a shape is no list of numbers", where="--shape", measured=text or "", fix="write 3,224,224") from error
+        fix = "write 3,224,224, or image=3,224,224;state=128"
+        raise InputError("a shape is no list of numbers", where="--shape", measured=text or "", fix=fix) from error
+
+
+def _read_sides(text: str) -> tuple[int, ...]:
+    return tuple(int(side) for side in text.split(","))
 
 
 def _read_image(path: str, chip: str | None) -> Image:

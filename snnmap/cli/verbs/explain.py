@@ -1,10 +1,13 @@
 """snnmap explain: what a design rule is about."""
 
 import json
+from importlib import import_module
+from pathlib import Path
 from typing import Literal
 
 import click
 
+import snnmap
 from snnmap.cli.complete import list_beginning
 from snnmap.core.rules import RULES, explain_rule, look_up_rule
 
@@ -35,6 +38,6 @@ def command(rule: str | None, form: Literal["text", "json"]) -> None:
 
 
 def _load_rules() -> None:
-    """Let the back ends register their rules."""
-    import snnmap.crossbar.drc
-    import snnmap.lif.drc  # noqa: F401
+    """Let the back ends register their rules: each room with a ``drc`` is one."""
+    for rules in sorted(file.parent for folder in snnmap.__path__ for file in Path(folder).glob("*/drc/__init__.py")):
+        import_module(f"snnmap.{rules.parent.name}.{rules.name}")

@@ -11,9 +11,8 @@ from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, r
 from snnmap.core import IntArray, fsio
 from snnmap.lif.compare import PortRun, read_labels, run_ports
 from snnmap.lif.program import Image, OutputReadout
-from snnmap.lif.simulator import Engine, simulate_image
+from snnmap.lif.simulator import Engine, require_counts, simulate_image
 from snnmap.network import Recording, read_raster
-from snnmap.pipeline import require_counts
 
 __all__ = ["command"]
 

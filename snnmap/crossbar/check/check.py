@@ -4,6 +4,7 @@ What a program does is followed in symbols: which weights lie where, what is mul
 of each layer must come from every weight of its own exactly once, and every parameter must be the layer's.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,18 @@ from snnmap.crossbar.check.expected import list_tensors, require_fields, split_e
 from snnmap.crossbar.check.sums import CoreState, Fields, Product, decode_weights, list_places, measure_block
 from snnmap.crossbar.container import Image
 from snnmap.crossbar.isa import from_float
-from snnmap.crossbar.lower import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer, TableLayer
+from snnmap.crossbar.lower import (
+    PAIR_FUNCTIONS,
+    AddLayer,
+    AverageLayer,
+    Layer,
+    LayerProgram,
+    MatrixLayer,
+    MeanLayer,
+    PairLayer,
+    PoolLayer,
+    TableLayer,
+)
 
 __all__ = ["Fault", "find_faults"]
 
@@ -316,7 +328,7 @@ def _follow_output(checker: _Checker, state: CoreState, fields: Fields, where: s
         checker.refuse("CIM403", "biases or factors are not the layer's", f"layer '{layer.name}', {where}", stop=True)
 
 
-def _compare_windows(setting: Fields, layer: MatrixLayer | PoolLayer) -> Iterator[str]:
+def _compare_windows(setting: Fields, layer: MatrixLayer | PoolLayer | AverageLayer) -> Iterator[str]:
     windows = layer.windows
     pairs = {"kernel": windows.kernel, "stride": windows.strides, "dilation": windows.dilations, "windows": windows.counts}
     wanted = {f"{name}_{side}": pair[place] for name, pair in pairs.items() for place, side in enumerate(("height", "width"))}
@@ -350,17 +362,33 @@ def _follow_add(checker: _Checker, state: CoreState, fields: Fields, where: str)
     _count_values(checker, fields, where)
 
 
+def _follow_average(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
+    layer = checker.take_layer(AverageLayer, fields["tensor"], where)
+    checker.require(_compare_windows(state.setting, layer), where)
+    checker.require(require_fields(fields, {"divisor": layer.divisor, "offset": layer.offset}), where)
+    _count_channels(checker, fields, layer.windows.n_windows, where)
+
+
+def _follow_pair(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
+    layer = checker.take_layer(PairLayer, fields["tensor"], where)
+    wanted = {
+        "source": layer.source, "other": layer.other, "function": PAIR_FUNCTIONS.index(layer.function), "offset": layer.offset,
+        "spread_source": layer.spreads[0], "spread_other": layer.spreads[1],
+    }  # fmt: skip
+    checker.require(require_fields(fields, wanted), where)
+    _count_values(checker, fields, where)
+
+
 def _follow_table(checker: _Checker, state: CoreState, fields: Fields, where: str) -> None:
     layer = checker.take_layer(TableLayer, fields["tensor"], where)
-    sizes = [checker.program.tensors[source].size for source in layer.sources]
-    starts = [fields["written"] - fields["first"] - sum(sizes[:place]) for place in range(len(sizes))]
-    place = starts.index(0) if 0 in starts else len(sizes) - 1
-    wanted = {"source": layer.sources[place], "written": sum(sizes[:place]) + fields["first"]}
-    checker.require(require_fields(fields, wanted), where)
-    if fields["first"] + fields["values"] > sizes[place]:
+    place = bisect_right(layer.runs, fields["written"], key=lambda run: run.written) - 1
+    run = layer.runs[place]
+    ahead = fields["written"] - run.written
+    checker.require(require_fields(fields, {"source": layer.sources[run.source], "first": run.first + ahead}), where)
+    if ahead + fields["values"] > run.count:
         checker.refuse("CIM404", "values outside of the tensor", where, measured=str(fields["values"]), stop=True)
     data = checker.image.constants[fields["constants"] : fields["constants"] + 256]
-    if data != layer.tables[place] or checker.constants.setdefault(fields["constants"], 256) != 256:
+    if data != layer.tables[run.table] or checker.constants.setdefault(fields["constants"], 256) != 256:
         checker.refuse("CIM403", "a table is not the layer's", f"layer '{layer.name}', {where}", stop=True)
     _count_values(checker, {**fields, "first": fields["written"]}, where)
 
@@ -378,6 +406,7 @@ def _count_values(checker: _Checker, fields: Fields, where: str) -> None:
 
 _FOLLOW: Mapping[str, Callable[[_Checker, CoreState, Fields, str], None]] = {
     "add": _follow_add,
+    "average": _follow_average,
     "clear": _follow_clear,
     "cycle": _follow_cycle,
     "input": _follow_input,
@@ -385,6 +414,7 @@ _FOLLOW: Mapping[str, Callable[[_Checker, CoreState, Fields, str], None]] = {
     "mean": _follow_mean,
     "multiply": _follow_multiply,
     "output": _follow_output,
+    "pair": _follow_pair,
     "table": _follow_table,
     "weights": _follow_weights,
 }

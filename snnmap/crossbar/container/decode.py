@@ -123,7 +123,7 @@ def _choose(digest: bytes, architecture: Architecture | None) -> Architecture:
             where="byte 16",
             measured=digest.hex()[:16],
             limit="a built-in one" if found is None else f"{found.digest.hex()[:16]} ({found.name})",
-            fix="give the TOML file of the architecture that it was built for",
+            fix="give the TOML file of the architecture that it was built for: --chip mine.toml, in Python architecture=",
         )
     return found
 

@@ -45,7 +45,13 @@ def assemble(text: str, *, architecture: Architecture | None = None) -> Image:
     digest = reader.word("architecture")
     chosen = architecture or (find_architecture(bytes.fromhex(digest)) if len(digest) == 64 else None)
     if chosen is None or chosen.digest.hex() != digest:
-        raise FormatError("the text is for another architecture", where="line 2", measured=digest[:16], fix="give its TOML file")
+        raise FormatError(
+            "the text is for another architecture",
+            where="line 2",
+            measured=digest[:16],
+            limit="a built-in one" if chosen is None else f"{chosen.digest.hex()[:16]} ({chosen.name})",
+            fix="give the TOML file of the architecture that it was made for: --chip mine.toml, in Python architecture=",
+        )
     name = _read_name(reader.word("name"))
     tensors = tuple(_parse_tensor(line, where) for where, line in reader.take_while("tensor"))
     reader.expect("constants")

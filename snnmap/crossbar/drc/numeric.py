@@ -73,20 +73,13 @@ def check_converters(subject: OnArchitecture[LayerProgram]) -> Iterator[Finding]
 
     How to fix: measure what it costs: `snnmap crossbar run --numerics analog`.
     """
-    architecture = subject.architecture
-    cell = (
-        1 << (architecture.weights.cell_bits - 1)
-        if architecture.weights.encoding == "signed"
-        else 1 << architecture.weights.cell_bits
-    )
-    most = architecture.chain_rows * ((1 << architecture.converters.dac_bits) - 1) * cell
-    needed = most.bit_length() + 1
-    if needed > architecture.converters.adc_bits:
+    needed, limit = subject.architecture.largest_sum.bit_length() + 1, subject.architecture.converters.adc_bits
+    if needed > limit:
         yield Finding(
             location=Location(block="converters"),
             message="sums of a chain have more bits than an ADC",
             measured=Amount(needed),
-            limit=Amount(architecture.converters.adc_bits),
+            limit=Amount(limit),
             unit="bits",
             fix="measure what it costs with snnmap crossbar run --numerics analog",
         )

@@ -8,10 +8,11 @@ import numpy as np
 from snnmap.core.errors import FormatError
 from snnmap.crossbar.container import Image
 from snnmap.crossbar.executor.crossbar import Accumulators, Crossbar, Rectangle, multiply
+from snnmap.crossbar.executor.digital import DIGITAL_ACTIONS, scale_sums
 from snnmap.crossbar.executor.memory import ActivationMemory
 from snnmap.crossbar.executor.numerics import Numerics
 from snnmap.crossbar.executor.windows import count_places, view_windows
-from snnmap.crossbar.isa import Instruction, format_instruction, to_float
+from snnmap.crossbar.isa import Instruction, format_instruction
 
 __all__ = ["Core", "Machine"]
 
@@ -213,75 +214,17 @@ def _output(machine: Machine, core: Core, fields: Fields, where: str) -> None:
         raise FormatError("constants beyond the memory", where=where, limit=f"{len(machine.image.constants)} bytes")
     bias, factor = np.frombuffer(data, "<i4", count), np.frombuffer(data, "<f4", count, 4 * count)
     sums = core.accumulators.take(fields["accumulator"], fields["pitch"], fields["windows"], count, where) + bias
-    levels = _scale(machine, fields["tensor"], sums, factor, where)
+    levels = scale_sums(machine, fields["tensor"], sums, factor, where)
     machine.memory.write_channels(fields["tensor"], fields["channel"], fields["window"], levels.transpose(0, 2, 1), where)
     machine.written.add(fields["tensor"])
 
 
-def _scale(machine: Machine, number: int, sums: Any, factor: Any, where: str) -> Any:
-    """Return ``clip(rint(float32(sums) * factor) + zero)`` as levels."""
-    zero = np.float32(machine.memory.tensor(number, where).zero)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.clip(np.rint(sums.astype(np.float32) * factor) + zero, 0, 255).astype(np.uint8)
-
-
-def _maximum(machine: Machine, core: Core, fields: Fields, where: str) -> None:
-    setting = core.setting
-    if not setting:
-        raise FormatError("there is no input", where=where, fix="build the file anew")
-    channels = range(fields["channel"], fields["channel"] + fields["channels"])
-    seen = view_windows(machine.memory, setting, channels, range(setting["windows_height"]), where, fill=0)
-    found = seen[:, :, 0, 0].copy()
-    for place in range(1, count_places(setting)):
-        np.maximum(found, seen[:, :, place // setting["kernel_width"], place % setting["kernel_width"]], out=found)
-    machine.memory.write_channels(fields["tensor"], channels.start, 0, found.reshape(*found.shape[:2], -1), where)
-    machine.written.add(fields["tensor"])
-
-
-def _mean(machine: Machine, core: Core, fields: Fields, where: str) -> None:
-    source = machine.memory.tensor(fields["source"], where)
-    count, places = fields["channels"], source.n_places
-    values = machine.memory.read(fields["source"], fields["channel"] * places, count * places, where)
-    sums = values.reshape(-1, count, places).sum(axis=2, dtype=np.int32) - source.zero * places
-    levels = _scale(machine, fields["tensor"], sums, to_float(fields["factor"]), where)
-    machine.memory.write_channels(fields["tensor"], fields["channel"], 0, levels[:, :, np.newaxis], where)
-    machine.written.add(fields["tensor"])
-
-
-def _add(machine: Machine, core: Core, fields: Fields, where: str) -> None:
-    first, count = fields["first"], fields["values"]
-    one, other = (machine.memory.read(fields[name], first, count, where) for name in ("source", "other"))
-    inner = _fused(other, fields["factor_b"], to_float(fields["shift"]))
-    with np.errstate(over="ignore", invalid="ignore"):
-        levels = np.clip(np.rint(_fused(one, fields["factor_a"], inner)), 0, 255).astype(np.uint8)
-    machine.memory.write(fields["tensor"], first, levels, where)
-    machine.written.add(fields["tensor"])
-
-
-def _look_up(machine: Machine, core: Core, fields: Fields, where: str) -> None:
-    table = np.frombuffer(machine.image.constants[fields["constants"] : fields["constants"] + 256], np.uint8)
-    if table.size < 256:
-        raise FormatError("constants beyond the memory", where=where, limit=f"{len(machine.image.constants)} bytes")
-    values = machine.memory.read(fields["source"], fields["first"], fields["values"], where)
-    machine.memory.write(fields["tensor"], fields["written"], table[values], where)
-    machine.written.add(fields["tensor"])
-
-
-def _fused(values: Any, factor: int, shift: Any) -> Any:
-    """Return ``values * factor + shift``, rounded to float32 once."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return (values.astype(np.float64) * np.float64(to_float(factor)) + shift).astype(np.float32)
-
-
 _ACTIONS: Mapping[str, Callable[[Machine, Core, Fields, str], None]] = {
-    "add": _add,
+    **DIGITAL_ACTIONS,
     "clear": _clear,
     "cycle": _begin_cycle,
     "input": _set_input,
-    "maximum": _maximum,
-    "mean": _mean,
     "multiply": _multiply,
     "output": _output,
-    "table": _look_up,
     "weights": _store,
 }

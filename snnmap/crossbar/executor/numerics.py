@@ -9,6 +9,7 @@ from snnmap.crossbar.record import Architecture
 __all__ = ["Analog", "Ideal", "Numerics"]
 
 _FLOAT32_EXACT = 2**24
+_INT32 = np.iinfo(np.int32)
 
 
 class Numerics:
@@ -40,6 +41,8 @@ class Ideal(Numerics):
 class Analog(Numerics):
     """Columns are read by ADCs: rounded to steps of a power of two that let the longest chain in, clipped, and with noise.
 
+    What a weight's columns count together ends at the greatest and least that an accumulator holds.
+
     Args:
         noise_lsb: standard deviation of what is added before rounding, in steps of the ADC.
         seed: of the noise.
@@ -53,11 +56,11 @@ class Analog(Numerics):
         """As the class says; each column is read by itself."""
         columns = _product(driven.astype(np.float64), cells.astype(np.float64))
         most = 1 << (architecture.converters.adc_bits - 1)
-        full = architecture.chain_rows * ((1 << architecture.converters.dac_bits) - 1) * (1 << architecture.weights.cell_bits) / 2
-        step = 2.0 ** max(0, int(np.ceil(np.log2(full / most))))
+        step = 2.0 ** max(0, int(np.ceil(np.log2(architecture.largest_sum / most))))
         noise = self._rng.normal(0, self.noise_lsb, columns.shape) if self.noise_lsb else 0.0
         read = np.clip(np.rint(columns / step + noise), -most, most - 1) * step
-        return (read.reshape(*read.shape[:-1], -1, scales.size) @ scales).astype(np.int32)
+        sums = read.reshape(*read.shape[:-1], -1, scales.size) @ scales
+        return np.clip(sums, _INT32.min, _INT32.max).astype(np.int32)
 
 
 def _product(driven: Any, weights: Any) -> Any:

@@ -5,14 +5,25 @@ from typing import Any
 import numpy as np
 
 from snnmap.core.errors import FormatError
+from snnmap.crossbar.container import TensorEntry
 from snnmap.crossbar.executor.memory import ActivationMemory
 
-__all__ = ["count_places", "view_windows"]
+__all__ = ["count_inside", "count_places", "view_windows"]
 
 
 def count_places(setting: dict[str, int]) -> int:
     """Return the places of a window."""
     return setting["kernel_height"] * setting["kernel_width"]
+
+
+def count_inside(setting: dict[str, int], tensor: TensorEntry) -> Any:
+    """Return how many places of each window are in the tensor, ``(windows_height, windows_width)`` float32."""
+    found = []
+    for side, pad, length in (("height", "pad_top", tensor.height), ("width", "pad_left", tensor.width)):
+        first = np.arange(setting[f"windows_{side}"])[:, np.newaxis] * setting[f"stride_{side}"] - setting[pad]
+        places = first + np.arange(setting[f"kernel_{side}"]) * setting[f"dilation_{side}"]
+        found.append(((places >= 0) & (places < length)).sum(axis=1))
+    return np.multiply.outer(*found).astype(np.float32)
 
 
 def view_windows(

@@ -221,6 +221,40 @@ TABLE: tuple[Kind, ...] = (
             _address("constants", "first byte of the table"),
         ),
     ),
+    Kind(
+        opcode=0x54,
+        name="average",
+        machine="digital",
+        meaning="writes the mean of each window of the input, in float32: (level - zero) times the tensor's scale, added row by"
+        " row, divided by the divisor and by the written tensor's scale, and its zero less the offset; rounded ties to even, plus"
+        " the offset, clipped to 0..255",
+        fields=(
+            _number("tensor", 16, "that is written"),
+            *_CHANNELS,
+            _number("divisor", 32, "of sums; 0 where it is how many places of the window are in the tensor"),
+            _number("offset", 8, "of levels above the integers that are rounded: 0 or 128"),
+        ),
+    ),
+    Kind(
+        opcode=0x55,
+        name="pair",
+        machine="digital",
+        meaning="writes a function of two tensors in float32, with scale s, zero z less the offset, and levels less the offset of"
+        " each: 0 fma(a, sa / sy, fma(b, sb / sy, zy - (sa / sy za + sb / sy zb))), 1 (a - za) (b - zb) (sa sb / sy) + zy; of"
+        " (a - za) sa and (b - zb) sb over sy: 2 the sum, 3 difference, 4 quotient, 5 greatest, 6 least, with zy behind the"
+        " rounding, 0 / 0 the lowest; rounded ties to even, plus the offset, clipped to 0..255",
+        fields=(
+            _number("tensor", 16, "that is written"),
+            _number("source", 16, "tensor a"),
+            _number("other", 16, "tensor b"),
+            _number("function", 8, "0 to 6"),
+            _number("offset", 8, "of levels above the integers that are rounded: 0 or 128"),
+            _loop("spread_source", "values in a row that take one of a; behind its last comes its first"),
+            _loop("spread_other", "likewise of b"),
+            _loop("first", "first value"),
+            _loop("values", "how many"),
+        ),
+    ),
 )
 
 BY_OPCODE = {kind.opcode: kind for kind in TABLE}

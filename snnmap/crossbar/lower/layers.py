@@ -1,7 +1,7 @@
 """Layers as an accelerator computes them: integers, matrices, windows."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,14 @@ from snnmap.core.record import record
 from snnmap.graph import LayerGraph
 
 __all__ = [
-    "AddLayer", "Int8Array", "Layer", "LayerProgram", "MatrixLayer", "MeanLayer", "PoolLayer", "TableLayer", "Tensor",
-    "WindowGeometry",
+    "PAIR_FUNCTIONS", "AddLayer", "AverageLayer", "Int8Array", "Layer", "LayerProgram", "MatrixLayer", "MeanLayer",
+    "PairFunction", "PairLayer", "PoolLayer", "Run", "TableLayer", "Tensor", "WindowGeometry",
 ]  # fmt: skip
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
+PairFunction = Literal["sum", "product", "sum of floats", "difference", "quotient", "greatest", "least"]
+PAIR_FUNCTIONS: tuple[PairFunction, ...] = get_args(PairFunction)
+"""In the order of their numbers in an instruction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,21 +186,96 @@ class AddLayer:
 
 
 @record
-class TableLayer:
-    """A function of each level of one tensor, or of several whose channels follow each other.
+class PairLayer:
+    """A function of two tensors, place by place, in float32.
+
+    With scales s and zeros z of the tensors, zeros and levels less the offset:
+
+        sum         y = rint(fma(a, sa / sy, fma(b, sb / sy, zy - (sa / sy za + sb / sy zb))))
+        product     y = rint((a - za) (b - zb) (sa sb / sy) + zy)
+        others      y = rint(f((a - za) sa, (b - zb) sb) / sy) + zy,  0 / 0 being the lowest
 
     Attributes:
-        tables: what each of the 256 levels becomes, of each source.
+        name: of the node.
+        source: position of tensor a.
+        other: position of tensor b.
+        target: position of the tensor that is written.
+        function: which.
+        spreads: how many values in a row take one value of a, and of b; after the last comes the first again.
+        offset: what levels and zeros are above the integers that are rounded: 128 where the model's are signed.
+        module: path in the author's model.
+    """
+
+    name: str
+    source: int
+    other: int
+    target: int
+    function: PairFunction
+    spreads: tuple[int, int] = (1, 1)
+    offset: int = 0
+    module: str = ""
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Tensors that are read."""
+        return (self.source, self.other)
+
+
+@record
+class AverageLayer:
+    """The mean of each window, in float32: values ``(x - zero) scale`` are added row by row, then divided.
+
+    ``clip(rint(sum / n / scale of the target + zero of the target))``, where n is the divisor or, where that is 0, how many
+    places of the window are in the tensor. From the zero an offset is subtracted before, and added behind.
+    """
+
+    name: str
+    source: int
+    target: int
+    windows: WindowGeometry
+    divisor: int = 0
+    offset: int = 0
+    module: str = ""
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Tensors that are read."""
+        return (self.source,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Values in a row that a table gives: of which source, by which table, from which value on, to which on, how many."""
+
+    source: int
+    table: int
+    first: int
+    written: int
+    count: int
+
+
+@record
+class TableLayer:
+    """Functions of each level of tensors: copies, other scales, activations, arithmetic with constants.
+
+    Attributes:
+        name: of the node.
+        sources: positions of the tensors that are read.
+        target: position of the tensor that is written.
+        tables: what each of the 256 levels becomes.
+        runs: all values of the target, in order.
+        module: path in the author's model.
     """
 
     name: str
     sources: tuple[int, ...]
     target: int
     tables: tuple[bytes, ...]
+    runs: tuple[Run, ...]
     module: str = ""
 
 
-Layer: TypeAlias = MatrixLayer | PoolLayer | MeanLayer | AddLayer | TableLayer
+Layer: TypeAlias = MatrixLayer | PoolLayer | AverageLayer | MeanLayer | AddLayer | PairLayer | TableLayer
 
 
 @record

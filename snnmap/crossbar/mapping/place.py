@@ -13,6 +13,7 @@ from snnmap.core.record import freeze_mapping
 from snnmap.crossbar.lower import LayerProgram, MatrixLayer
 from snnmap.crossbar.mapping.copies import plan_copies
 from snnmap.crossbar.mapping.floor import Fill, Floor, Spot
+from snnmap.crossbar.mapping.order import Order, order_cores
 from snnmap.crossbar.mapping.tiles import Mapped, Strip, Tile
 from snnmap.crossbar.record import Architecture
 
@@ -27,6 +28,8 @@ class MappingOptions:
         fill: where the next filters go: on the present core, as the rule says, or on the first core of the cycle with room.
         copies: most copies of a layer's weights; the slowest layers get them, in elements that are empty otherwise, and each copy
             computes a share of the windows. More are not always faster: compare latencies.
+        order: which core of the mesh is which: as the rule fills them, or, with ``traffic``, moved in each computation cycle so
+            that bytes go over fewer links.
 
     Raises:
         InputError: an option is out of its range.
@@ -34,6 +37,7 @@ class MappingOptions:
 
     fill: Fill = "present"
     copies: int = 1
+    order: Order = "rule"
 
     def __post_init__(self) -> None:
         InputError.require_option(self, "copies", self.copies >= 1, "at least 1", of="the mapper")
@@ -78,6 +82,11 @@ def place_layers(program: LayerProgram, architecture: Architecture, options: Map
         options: choices; the mission's rule where left out.
     """
     chosen = options or MappingOptions()
+    mapped = _place_copies(program, architecture, chosen)
+    return order_cores(mapped) if chosen.order == "traffic" else mapped
+
+
+def _place_copies(program: LayerProgram, architecture: Architecture, chosen: MappingOptions) -> Mapped:
     once = _place(program, architecture, chosen.fill, dict.fromkeys((number for number, _ in program.matrices), 1))
     for share in (1.0, 0.5, 0.25) if chosen.copies > 1 else ():
         copies = plan_copies(program, architecture, chosen.copies, share=share, n_cycles=once.n_cycles)

@@ -8,9 +8,11 @@ from math import gcd
 from typing import Literal
 
 from snnmap.core.errors import ChipError
+from snnmap.core.record import list_counted
 
-__all__ = ["Architecture", "Converters", "Costs", "Elements", "Fsm", "Memories", "Noc", "Switches", "WeightCells"]
+__all__ = ["Architecture", "Converters", "Costs", "Elements", "Fsm", "Memories", "Noc", "Sources", "Switches", "WeightCells"]
 
+_NOT_COUNTED = ("name", "description", "source", "costs", "sources")
 MOST_CELLS = 2**24
 """Cells of one core, and elements of one chip: a record beyond is a mistake."""
 
@@ -122,7 +124,7 @@ class Fsm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """Cycles and energy of each action.
+    """Cycles and energy of each action: its prices, of which None is unknown.
 
     Attributes:
         program_cycles: of a row of cells that is written.
@@ -138,22 +140,59 @@ class Costs:
         memory_pj: of a byte that is read or written.
     """
 
-    program_cycles: int
-    program_pj: float
-    drive_cycles: int
-    drive_pj: float
-    convert_cycles: int
-    convert_pj: float
-    digital_cycles: int
-    digital_pj: float
-    hop_cycles: int
-    hop_pj: float
-    memory_pj: float
+    program_cycles: int | None = None
+    program_pj: float | None = None
+    drive_cycles: int | None = None
+    drive_pj: float | None = None
+    convert_cycles: int | None = None
+    convert_pj: float | None = None
+    digital_cycles: int | None = None
+    digital_pj: float | None = None
+    hop_cycles: int | None = None
+    hop_pj: float | None = None
+    memory_pj: float | None = None
+
+
+_FIRST_COSTS = {
+    "program_cycles": 100,
+    "program_pj": 10.0,
+    "drive_cycles": 1,
+    "drive_pj": 0.1,
+    "convert_cycles": 1,
+    "convert_pj": 2.0,
+    "digital_cycles": 1,
+    "digital_pj": 0.5,
+    "hop_cycles": 1,
+    "hop_pj": 0.2,
+    "memory_pj": 1.0,
+}
+"""What stands for the prices in a digest: those of the first records. No price changes what a program means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where each price comes from, in words: value, technology, paper. Empty where that is not told."""
+
+    program_cycles: str = ""
+    program_pj: str = ""
+    drive_cycles: str = ""
+    drive_pj: str = ""
+    convert_cycles: str = ""
+    convert_pj: str = ""
+    digital_cycles: str = ""
+    digital_pj: str = ""
+    hop_cycles: str = ""
+    hop_pj: str = ""
+    memory_pj: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """An accelerator of several cores with crossbars of elements.
+
+    The record can grow. A field that is added to this class or to one of its parts has a default, which never changes, and counts
+    in the digest only where it holds another value; fields of the first record have none. So no file that there is dies of a new
+    field, nor of another price: ``costs`` and ``sources`` do not count.
 
     Attributes:
         name: the catalog name.
@@ -178,18 +217,19 @@ class Architecture:
     memories: Memories
     noc: Noc
     fsm: Fsm
-    costs: Costs
+    costs: Costs = Costs()
+    sources: Sources = Sources()
 
     def __post_init__(self) -> None:
-        problems = list(self._list_problems())
+        problems = list(self._list_problems()) or list(self._list_column_problems())
         if problems:
             raise ChipError("the architecture contradicts itself: " + "; ".join(problems), fix="correct these fields")
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over all fields that change what a program means; name and texts do not count."""
-        counted = {key: value for key, value in asdict(self).items() if key not in ("name", "description", "source")}
-        return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).digest()
+        """SHA-256 over all fields that change what a program means; no texts, no prices, no fields at their default."""
+        counted = {key: value for key, value in list_counted(self).items() if key not in _NOT_COUNTED}
+        return hashlib.sha256(json.dumps({**counted, "costs": _FIRST_COSTS}, sort_keys=True).encode()).digest()
 
     @property
     def cell_scales(self) -> tuple[int, ...]:
@@ -205,15 +245,28 @@ class Architecture:
 
     @property
     def unit(self) -> tuple[int, int]:
-        """Fewest filters that fill whole columns of elements, and how many of these columns."""
+        """Filters that are placed together, and how many elements beside each other hold them.
+
+        The fewest that fill all columns; where switches join fewer elements than that takes, those that leave the fewest idle.
+        """
         cells, columns = len(self.cell_scales), self.elements.columns
         shared = gcd(cells, columns)
-        return columns // shared, cells // shared
+        if cells // shared <= self.widest_row:
+            return columns // shared, cells // shared
+        units = [(width * columns // cells, width) for width in range(1, self.widest_row + 1)]
+        return max(units, key=lambda unit: (unit[0] / unit[1], -unit[1]))
 
     @property
     def chain_rows(self) -> int:
         """Rows of the longest chain of elements."""
         return self.longest_chain * self.elements.rows
+
+    @property
+    def largest_sum(self) -> int:
+        """Greatest magnitude of what the longest chain adds up in a column: all rows driven fully, all cells at their most."""
+        signed = self.weights.encoding == "signed" and len(self.cell_scales) == 1
+        cell = 1 << (self.weights.cell_bits - 1) if signed else (1 << self.weights.cell_bits) - 1
+        return self.chain_rows * ((1 << self.converters.dac_bits) - 1) * cell
 
     @property
     def longest_chain(self) -> int:
@@ -230,6 +283,11 @@ class Architecture:
         """Elements of one core."""
         return self.elements.grid_rows * self.elements.grid_columns
 
+    def count_links(self, one: int, other: int) -> int:
+        """Return how many links of the mesh are between two cores."""
+        (row, column), (other_row, other_column) = divmod(one, self.noc.columns), divmod(other, self.noc.columns)
+        return abs(row - other_row) + abs(column - other_column)
+
     def count_columns(self, n_filters: int) -> int:
         """Return how many elements beside each other hold this many filters."""
         return -(-n_filters * len(self.cell_scales) // self.elements.columns)
@@ -244,8 +302,10 @@ class Architecture:
                 if isinstance(value, int) and value < 1:
                     yield f"{key} = {value} is not positive"
         for key, value in asdict(self.costs).items():
-            if not 0 <= value < float("inf"):
+            if value is not None and not 0 <= value < float("inf"):
                 yield f"costs.{key} = {value} is negative or no number"
+            if value is None and getattr(self.sources, key):
+                yield f"sources.{key} is the source of no price: costs has no {key}"
         if not 1 <= self.cores <= 4096:
             yield f"cores = {self.cores} is not from 1 to 4096"
         if not 0 < self.clock_mhz < float("inf"):
@@ -266,9 +326,16 @@ class Architecture:
             yield f"converters.dac_bits = {self.converters.dac_bits} is beyond 8"
         if self.converters.adc_bits > 32 or self.fsm.loop_bits > 32 or self.fsm.address_bits > 32:
             yield "adc_bits, loop_bits or address_bits is beyond 32"
-        if elements.grid_columns * elements.columns % self.converters.columns_per_adc:
-            yield "the columns of a core are no multiple of converters.columns_per_adc"
-        if self.unit[1] > self.widest_row:
-            yield f"a weight's {len(self.cell_scales)} cells take more elements than switches join horizontally"
         if self.noc.columns > self.cores:
             yield f"noc.columns = {self.noc.columns} is beyond the {self.cores} cores"
+
+    def _list_column_problems(self) -> Iterator[str]:
+        """Yield what only fields within their ranges can contradict."""
+        elements, cells = self.elements, len(self.cell_scales)
+        if elements.grid_columns * elements.columns % self.converters.columns_per_adc:
+            yield "the columns of a core are no multiple of converters.columns_per_adc"
+        if self.widest_row * elements.columns < cells:
+            yield (
+                f"a weight's {cells} cells stand beside each other, and {self.widest_row} elements, as many as switches join"
+                f" horizontally, have {self.widest_row * elements.columns} columns"
+            )

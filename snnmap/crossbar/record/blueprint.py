@@ -1,5 +1,7 @@
 """The blueprint of an architecture: what it is made of, in lines for people."""
 
+from dataclasses import asdict
+
 from snnmap.crossbar.record.architecture import Architecture
 
 __all__ = ["format_blueprint"]
@@ -31,6 +33,14 @@ def format_blueprint(architecture: Architecture) -> str:
             f"  memory           {memories.activation_bytes} bytes of activations, {memories.constant_bytes} of constants",
             f"  NoC controller   mesh {noc.columns} x {-(-architecture.cores // noc.columns)}, {noc.bytes_per_cycle} bytes a"
             " cycle a link, activation memory at core 0",
+            f"  prices           {_format_prices(architecture)}",
             f"  digest           {architecture.digest.hex()[:16]}",
         ]
     )
+
+
+def _format_prices(architecture: Architecture) -> str:
+    prices, sources = asdict(architecture.costs), asdict(architecture.sources)
+    unknown = [name for name, value in prices.items() if value is None]
+    told = f"{len(prices) - len(unknown)} of {len(prices)}, {sum(map(bool, sources.values()))} with their source"
+    return f"{told}; unknown: {', '.join(unknown)}" if unknown else told

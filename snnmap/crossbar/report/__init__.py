@@ -2,7 +2,7 @@
 
 from snnmap.crossbar.report.costs import Costs, measure_costs
 from snnmap.crossbar.report.picture import draw_cores, draw_crossbar
-from snnmap.crossbar.report.summary import format_html, format_summary, list_report_files, summarise
+from snnmap.crossbar.report.summary import format_costs, format_html, format_summary, list_report_files, summarise
 from snnmap.crossbar.report.utilisation import LayerUse, Utilisation, bound_cycles, list_uses, measure_utilisation
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "bound_cycles",
     "draw_cores",
     "draw_crossbar",
+    "format_costs",
     "format_html",
     "format_summary",
     "list_report_files",

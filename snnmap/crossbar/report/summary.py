@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from snnmap.crossbar.container import Image
     from snnmap.crossbar.mapping import Mapped
 
-__all__ = ["format_html", "format_summary", "list_report_files", "summarise"]
+__all__ = ["format_costs", "format_html", "format_summary", "list_report_files", "summarise"]
 
 _MOST_CYCLES = 100
 """Computation cycles that are drawn."""
@@ -27,7 +27,7 @@ def format_summary(mapped: "Mapped", image: "Image") -> str:
     return "\n".join(
         [
             *_list_use(use),
-            *_list_costs(costs),
+            format_costs(costs, saved_hop_bytes=mapped.saved_hop_bytes),
             f"{image.n_instructions} instructions, the longest program {costs.program_bytes} bytes",
         ]
     )
@@ -40,6 +40,7 @@ def summarise(mapped: "Mapped", image: "Image", report: "Report") -> dict[str, A
         "architecture": {"name": image.architecture.name, "digest": image.architecture.digest.hex()},
         "utilisation": asdict(measure_utilisation(mapped)),
         "costs": asdict(measure_costs(image)),
+        "saved_hop_bytes": mapped.saved_hop_bytes,
         "instructions": image.n_instructions,
         "layers": [asdict(use) for use in list_uses(mapped)],
         "report": report.to_plain(),
@@ -77,17 +78,38 @@ def _list_use(use: Utilisation) -> list[str]:
     ]
 
 
-def _list_costs(costs: Costs) -> list[str]:
-    total = sum(costs.energy_pj.values())
-    energy = ", ".join(f"{name} {value / total:.0%}" for name, value in sorted(costs.energy_pj.items()))
+def format_costs(costs: Costs, *, saved_hop_bytes: int = 0) -> str:
+    """Return what a sample costs in lines for people; what rests on prices that the record does not tell is unknown.
+
+    Args:
+        costs: of a sample.
+        saved_hop_bytes: bytes times links that the order of cores saves.
+    """
     traffic = ", ".join(f"{name} {count}" for name, count in sorted(costs.traffic_bytes.items()))
-    return [
-        f"latency {costs.latency_ms:.3f} ms, {costs.samples_per_second:.1f} samples a second with weights in place,"
-        f" {costs.samples_per_second_programmed:.1f} with all of them programmed for each",
-        f"energy {total / 1e6:.3f} uJ a sample: {energy}",
-        f"transfers in bytes: {traffic}; times links {costs.traffic_hop_bytes}",
-        f"at most {costs.activation_bytes} bytes of activations, {costs.accumulator_words} accumulators of a core",
-    ]
+    before = f", {costs.traffic_hop_bytes + saved_hop_bytes} with cores in the order of the rule" if saved_hop_bytes else ""
+    return "\n".join(
+        [
+            f"latency {_format(costs.latency_ms, '.3f', ' ms')}; samples a second {_format(costs.samples_per_second, '.1f')} with"
+            f" weights in place, {_format(costs.samples_per_second_programmed, '.1f')} with all of them programmed for each",
+            _format_energy(costs),
+            *([f"prices that the record does not tell: {', '.join(costs.unknown)}"] if costs.unknown else []),
+            f"transfers in bytes: {traffic}; times links {costs.traffic_hop_bytes}{before}",
+            f"at most {costs.activation_bytes} bytes of activations, {costs.accumulator_words} accumulators of a core",
+        ]
+    )
+
+
+def _format_energy(costs: Costs) -> str:
+    total = costs.known_energy_pj
+    shares = [f"{name} {_format(value and value / total, '.0%')}" for name, value in sorted(costs.energy_pj.items())]
+    if not total and costs.unknown:
+        return "energy unknown"
+    least = "at least " if None in costs.energy_pj.values() else ""
+    return f"energy {least}{total / 1e6:.3f} uJ a sample: {', '.join(shares)}"
+
+
+def _format(value: float | None, form: str, unit: str = "") -> str:
+    return "unknown" if value is None else f"{value:{form}}{unit}"
 
 
 def _format_layers(mapped: "Mapped") -> str:

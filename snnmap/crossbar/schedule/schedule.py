@@ -8,8 +8,20 @@ import numpy as np
 from snnmap.crossbar.cells import encode_cells, split_bias
 from snnmap.crossbar.container import Image, TensorEntry
 from snnmap.crossbar.isa import Instruction, from_float, make_instruction
-from snnmap.crossbar.lower import AddLayer, Layer, LayerProgram, MatrixLayer, MeanLayer, PoolLayer, TableLayer, WindowGeometry
-from snnmap.crossbar.mapping import Mapped, Strip, Tile
+from snnmap.crossbar.lower import (
+    PAIR_FUNCTIONS,
+    AddLayer,
+    AverageLayer,
+    Layer,
+    LayerProgram,
+    MatrixLayer,
+    MeanLayer,
+    PairLayer,
+    PoolLayer,
+    TableLayer,
+    WindowGeometry,
+)
+from snnmap.crossbar.mapping import Mapped, Strip, StripPart, Tile, find_output, list_parts
 from snnmap.crossbar.schedule.memory import place_tensors
 
 __all__ = ["schedule"]
@@ -57,14 +69,6 @@ def _list_tensors(program: LayerProgram) -> tuple[TensorEntry, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """Outputs of a strip that one core sums up: from the first that it holds to the last."""
-
-    first: int
-    count: int
-
-
 @dataclass(kw_only=True)
 class _Scheduler:
     mapped: Mapped
@@ -73,6 +77,8 @@ class _Scheduler:
     n_stored: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     constants: list[bytes] = field(default_factory=list)
     n_constants: int = 0
+    shared: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """Addresses of constants by layer, first output and how many: copies of weights share them."""
     inputs: dict[int, Instruction] = field(default_factory=dict)
     by_strip: dict[int, list[Tile]] = field(default_factory=lambda: defaultdict(list))
     n_barriers: int = 0
@@ -157,12 +163,19 @@ class _Scheduler:
             for core, first, count in self._share(self.mapped.program.tensors[layer.target].channels):
                 self._set_input(core, layer.source, layer.windows)
                 self._emit(core, "maximum", tensor=layer.target, channel=first, channels=count)
+        elif isinstance(layer, AverageLayer):
+            for core, first, count in self._share(self.mapped.program.tensors[layer.target].channels):
+                self._set_input(core, layer.source, layer.windows)
+                values = {"tensor": layer.target, "channel": first, "channels": count}
+                self._emit(core, "average", **values, divisor=layer.divisor, offset=layer.offset)
         elif isinstance(layer, MeanLayer):
             for core, first, count in self._share(self.mapped.program.tensors[layer.target].channels):
                 values = {"tensor": layer.target, "source": layer.source, "channel": first, "channels": count}
                 self._emit(core, "mean", **values, factor=from_float(layer.factor))
         elif isinstance(layer, AddLayer):
             self._add(layer)
+        elif isinstance(layer, PairLayer):
+            self._pair(layer)
         else:
             self._look_up(layer)
 
@@ -174,16 +187,30 @@ class _Scheduler:
                 factor_a=factor_a, factor_b=factor_b, shift=from_float(layer.shift),
             )  # fmt: skip
 
+    def _pair(self, layer: PairLayer) -> None:
+        for core, first, count in self._share(self.mapped.program.tensors[layer.target].size):
+            self._emit(
+                core, "pair", tensor=layer.target, source=layer.source, other=layer.other,
+                function=PAIR_FUNCTIONS.index(layer.function), offset=layer.offset, spread_source=layer.spreads[0],
+                spread_other=layer.spreads[1], first=first, values=count,
+            )  # fmt: skip
+
     def _look_up(self, layer: TableLayer) -> None:
-        start = 0
-        for source, table in zip(layer.sources, layer.tables, strict=True):
-            size = self.mapped.program.tensors[source].size
-            for core, first, count in self._share(size):
-                values = {"tensor": layer.target, "source": source, "first": first, "written": start + first, "values": count}
-                self._emit(core, "table", **values, constants=self.n_constants)
-            self.constants.append(table)
-            self.n_constants += len(table)
-            start += size
+        """Schedule the runs of tables, each core those of its share, which cuts runs."""
+        start = self.n_constants
+        self.constants += layer.tables
+        self.n_constants += 256 * len(layer.tables)
+        each = -(-self.mapped.program.tensors[layer.target].size // len(self.cores))
+        for run in layer.runs:
+            done = 0
+            while done < run.count:
+                core = (run.written + done) // each
+                count = min(run.count - done, (core + 1) * each - run.written - done)
+                self._emit(
+                    core, "table", tensor=layer.target, source=layer.sources[run.source], first=run.first + done,
+                    written=run.written + done, values=count, constants=start + 256 * run.table,
+                )  # fmt: skip
+                done += count
 
     def _share(self, count: int) -> list[tuple[int, int, int]]:
         """Return which core computes which of so many channels or values: core, first, count."""
@@ -208,7 +235,7 @@ class _Scheduler:
         strip = self.mapped.strips[number]
         tiles = self.by_strip[number]
         owner = tiles[-1].core
-        parts = _list_parts(strip, tiles, owner)
+        parts = list_parts(strip, tiles)
         words = self.mapped.architecture.memories.accumulator_words
         is_whole = all(tile.cycle == cycle for tile in tiles)
         each = min(strip.n_windows, words // max(part.count for part in parts.values())) if is_whole else strip.n_windows
@@ -223,7 +250,7 @@ class _Scheduler:
                 self._gather(number, parts, owner, windows)
                 self._write(strip, layer, owner, windows, constants)
 
-    def _multiply(self, number: int, tile: Tile, layer: MatrixLayer, part: _Part, windows: range) -> None:
+    def _multiply(self, number: int, tile: Tile, layer: MatrixLayer, part: StripPart, windows: range) -> None:
         strip, core = self.mapped.strips[number], tile.core
         if (number, core) not in self.started:
             self.started.add((number, core))
@@ -232,10 +259,10 @@ class _Scheduler:
         self._emit(
             core, "multiply", **_rectangle(tile), bias_row=tile.bias_row,
             first_input=tile.first_block * layer.n_rows + tile.first_row, block_inputs=layer.n_rows,
-            window=windows.start, windows=len(windows), accumulator=_find_output(strip, tile) - part.first, pitch=part.count,
+            window=windows.start, windows=len(windows), accumulator=find_output(strip, tile) - part.first, pitch=part.count,
         )  # fmt: skip
 
-    def _gather(self, number: int, parts: dict[int, _Part], owner: int, windows: range) -> None:
+    def _gather(self, number: int, parts: dict[int, StripPart], owner: int, windows: range) -> None:
         """Send the partial sums of all cores to the one that writes the outputs."""
         for core, part in parts.items():
             self.started.discard((number, core))
@@ -253,11 +280,14 @@ class _Scheduler:
         )  # fmt: skip
 
     def _add_constants(self, strip: Strip, layer: MatrixLayer) -> int:
-        """Add the biases and factors of a strip's outputs, and return where they are."""
+        """Add the biases and factors of a strip's outputs, where no other copy of them has, and return where they are."""
         first = strip.first_block * layer.n_filters + strip.first_filter
+        key = (strip.layer, first, strip.n_outputs)
+        if key in self.shared:
+            return self.shared[key]
         outputs = slice(first, first + strip.n_outputs)
         bias = split_bias(layer.bias[outputs], self.mapped.architecture)[1]
-        address = self.n_constants
+        address = self.shared[key] = self.n_constants
         self.constants += [bias.astype("<i4").tobytes(), layer.factor[outputs].astype("<f4").tobytes()]
         self.n_constants += 8 * strip.n_outputs
         return address
@@ -279,20 +309,3 @@ def _rectangle(tile: Tile) -> dict[str, int]:
         "stack": tile.stack,
         "filters": tile.n_filters,
     }
-
-
-def _find_output(strip: Strip, tile: Tile) -> int:
-    """Return the place of a tile's first output among those of its strip."""
-    return (tile.first_block - strip.first_block) * strip.n_filters + tile.first_filter - strip.first_filter
-
-
-def _list_parts(strip: Strip, tiles: list[Tile], owner: int) -> dict[int, _Part]:
-    """Return the outputs that each core sums up; the owner's are all."""
-    spans: dict[int, tuple[int, int]] = {}
-    for tile in tiles:
-        first = _find_output(strip, tile)
-        stop = first + tile.n_blocks * tile.n_filters
-        low, high = spans.get(tile.core, (first, stop))
-        spans[tile.core] = (min(low, first), max(high, stop))
-    spans[owner] = (0, strip.n_outputs)
-    return {core: _Part(first=first, count=stop - first) for core, (first, stop) in spans.items()}

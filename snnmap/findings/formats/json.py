@@ -23,7 +23,7 @@ def to_plain(run: CheckRun) -> dict[str, Any]:
         "snnmap_check": VERSION,
         "tool": {"name": "snnmap", "version": run.version},
         "model": {"name": run.model, "digest": run.digest, "file": run.file},
-        "clean": run.is_clean(),
+        "clean": run.is_clean,
         "errors": sum(len(report.errors) for report in reports),
         "warnings": sum(len(report.warnings) for report in reports),
         "advice": sum(len(report.advice) for report in reports),

@@ -3,7 +3,7 @@
 import re
 from xml.etree import ElementTree
 
-from snnmap.core.diagnostics import Diagnostic, Severity
+from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.rules import RULES
 from snnmap.findings.run import Checked, CheckRun
 
@@ -13,36 +13,36 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def render(run: CheckRun) -> str:
-    """Return the findings as the JUnit XML of Jenkins: an error fails its rule's test case, a warning is told in its output."""
+    """Return the findings as the JUnit XML of Jenkins: what fails the check fails its rule's test case, the rest is output."""
     suites = ElementTree.Element("testsuites", name=_clean(f"snnmap check {run.model}"))
     for checked in run.checked:
-        _add_suite(suites, checked)
+        _add_suite(suites, run, checked)
     for key in ("tests", "failures", "errors"):
         suites.set(key, str(sum(int(suite.get(key, "0")) for suite in suites)))
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode")
 
 
-def _add_suite(suites: ElementTree.Element, checked: Checked) -> None:
+def _add_suite(suites: ElementTree.Element, run: CheckRun, checked: Checked) -> None:
     by_rule: dict[str, list[Diagnostic]] = {rule: [] for rule in checked.report.rules_run}
     for diagnostic in checked.report.diagnostics:
         by_rule.setdefault(diagnostic.rule, []).append(diagnostic)
     suite = ElementTree.SubElement(suites, "testsuite", name=_clean(checked.chip))
     for rule, found in sorted(by_rule.items()):
-        _add_case(suite, checked.chip, rule, found)
+        _add_case(suite, run, checked.chip, rule, found)
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
     suite.set("errors", "0")
     suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
 
 
-def _add_case(suite: ElementTree.Element, chip: str, rule: str, found: list[Diagnostic]) -> None:
+def _add_case(suite: ElementTree.Element, run: CheckRun, chip: str, rule: str, found: list[Diagnostic]) -> None:
     name = RULES[rule].name if rule in RULES else found[0].name
     case = ElementTree.SubElement(suite, "testcase", classname=_clean(chip), name=f"{rule} {name}")
-    errors = [d for d in found if d.severity is Severity.ERROR and not d.waived]
+    failing = [d for d in found if run.fails(d)]
     open_ones = [d for d in found if not d.waived]
-    if errors:
-        failure = ElementTree.SubElement(case, "failure", type=rule, message=_clean(errors[0].message))
+    if failing:
+        failure = ElementTree.SubElement(case, "failure", type=rule, message=_clean(failing[0].message))
         failure.text = _clean("\n".join(map(str, found)))
     elif open_ones:
         ElementTree.SubElement(case, "system-out").text = _clean("\n".join(map(str, found)))

@@ -16,6 +16,8 @@ from snnmap.network import Network
 
 __all__ = ["APPROXIMATIONS", "START", "Approximation", "encode_inputs", "load"]
 
+_DRAWN_FIX = "give nengo.Network(seed=...), or arrays instead of distributions, or load a built simulator"
+
 
 def load(
     source: Any,
@@ -48,7 +50,8 @@ def load(
     whose potential is what the probe records. Neither the network nor the simulator is changed.
 
     Args:
-        source: ``nengo.Network``, or a built ``nengo.Simulator``, whose parameters and initial voltages are taken.
+        source: ``nengo.Network``, or a built ``nengo.Simulator``, whose parameters and initial voltages are taken, as they are of
+            a :class:`~snnmap.frontends.nengo.build.Built`.
         dt_s: length of a step, 1e-3 where left out; a simulator has its own.
         inputs: Nodes whose values come from outside; None takes those that are not constant, or constantly zero.
         input_scale: value of a Node that one spike count stands for, for all or by Node; see :func:`encode_inputs`.
@@ -76,7 +79,7 @@ def load(
         max_count=max_count,
         name=name,
     )
-    built = _build(nengo, source, dt_s, compare_voltages=initial_voltage == "port")
+    built = _build(nengo, source, dt_s, unused=() if initial_voltage == "port" else ("initial voltages",))
     return assemble_network(nengo, built, options, f"nengo {nengo.__version__}")
 
 
@@ -134,18 +137,18 @@ def _start_counts(counts: Mapping[str, IntArray]) -> IntArray:
     return start
 
 
-def _build(nengo: Any, source: Any, dt_s: float | None, *, compare_voltages: bool) -> Built:
+def _build(nengo: Any, source: Any, dt_s: float | None, *, unused: Collection[str]) -> Built:
     if dt_s is not None and not (np.isfinite(dt_s) and dt_s > 0):
         raise FrontendError("dt_s is no length of time", measured=str(dt_s), limit="above 0 s")
     if isinstance(source, nengo.Network):
-        return build_network(nengo, source, 1e-3 if dt_s is None else dt_s, compare_voltages=compare_voltages)
-    if not isinstance(source, nengo.Simulator):
+        return build_network(nengo, source, 1e-3 if dt_s is None else dt_s, unused=unused, fix=_DRAWN_FIX)
+    if not isinstance(source, nengo.Simulator | Built):
         raise FrontendError(
             "this is neither a nengo.Network nor a nengo.Simulator",
             measured=type(source).__name__,
             fix="give one of these; nengo_dl's objects go to snnmap.frontends.nengo_dl.load",
         )
-    built = read_simulator(source)
+    built = source if isinstance(source, Built) else read_simulator(source)
     if dt_s is not None and dt_s != built.dt_s:
         raise FrontendError("the simulator has another length of step", measured=f"{dt_s:g} s", limit=f"{built.dt_s:g} s")
     return built

@@ -1,7 +1,7 @@
 """What nengo made of a network: parameters, initial voltages, the weights of connections and probes."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -35,14 +35,24 @@ class Built:
     probes: Mapping[Any, FloatArray]
 
 
-def build_network(nengo: Any, network: Any, dt_s: float, *, compare_voltages: bool) -> Built:
+def build_network(
+    nengo: Any,
+    network: Any,
+    dt_s: float,
+    *,
+    unused: Collection[str] = (),
+    call: Callable[[Any], str] | None = None,
+    fix: str = "give nengo.Network(seed=...), or arrays instead of distributions",
+) -> Built:
     """Build with nengo; twice where no seed is given, since a network that is drawn anew each time has no meaning.
 
     Args:
         nengo: the package.
         network: ``nengo.Network``.
         dt_s: length of a step.
-        compare_voltages: whether initial voltages belong to the meaning.
+        unused: kinds of parameters that do not belong to the meaning, such as "initial voltages".
+        call: what errors call an object of the network; its place where left out.
+        fix: what the user can do about two builds that differ.
 
     Raises:
         FrontendError: nengo cannot build it, or two builds differ.
@@ -50,21 +60,20 @@ def build_network(nengo: Any, network: Any, dt_s: float, *, compare_voltages: bo
     built = _build_once(nengo, network, dt_s)
     if network.seed is not None:
         return built
-    again, names = _build_once(nengo, network, dt_s), Names(network)
-    pairs = zip(_list_used(built, compare_voltages), _list_used(again, compare_voltages), strict=True)
-    for (thing, kind, first), (_, _, second) in pairs:
-        if not all(map(np.array_equal, _arrays(first), _arrays(second))):
+    again, call = _build_once(nengo, network, dt_s), call or Names(network).place
+    for (thing, kind, first), (_, _, second) in zip(_list_used(built), _list_used(again), strict=True):
+        if kind not in unused and not all(map(np.array_equal, _arrays(first), _arrays(second))):
             raise FrontendError(
                 f"{kind} are drawn at random and the network has no seed, so that nengo builds another one each time",
-                where=names.place(thing),
-                fix="give nengo.Network(seed=...), or arrays instead of distributions, or load a built simulator",
+                where=call(thing),
+                fix=fix,
             )
     return built
 
 
 def require_finite(built: Built) -> None:
     """Refuse parameters that are infinite or no numbers, as after a training that diverged."""
-    for thing, kind, values in _list_used(built, with_voltages=True):
+    for thing, kind, values in _list_used(built):
         if not all(np.isfinite(array).all() for array in _arrays(values)):
             raise FrontendError(
                 f"{kind} are not finite",
@@ -107,7 +116,7 @@ def _build_once(nengo: Any, network: Any, dt_s: float) -> Built:
         raise FrontendError(f"nengo cannot build the network: {error}", where=f"network '{network.label or 'nengo'}'") from error
 
 
-def _list_used(built: Built, with_voltages: bool) -> Iterator[tuple[Any, str, Any]]:
+def _list_used(built: Built) -> Iterator[tuple[Any, str, Any]]:
     """Yield the parameters that spikes depend on: owner, kind, values."""
     encoded = {connection.post_obj for connection in built.network.all_connections}
     for ensemble, parameters in built.ensembles.items():
@@ -115,8 +124,7 @@ def _list_used(built: Built, with_voltages: bool) -> Iterator[tuple[Any, str, An
         yield ensemble, "biases", parameters.bias
         if ensemble in encoded:
             yield ensemble, "encoders", parameters.scaled_encoders
-        if with_voltages:
-            yield ensemble, "initial voltages", built.voltages[ensemble]
+        yield ensemble, "initial voltages", built.voltages[ensemble]
     for connection, weights in built.weights.items():
         yield connection, "weights", weights
     for probe, decoders in built.probes.items():

@@ -1,6 +1,6 @@
 """From a nengo network of rate neurons and direct connections to a layer graph."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_nengo
-from snnmap.frontends.nengo.build import unique_name
+from snnmap.frontends.nengo.build import Built, build_network, unique_name
 from snnmap.frontends.nengo.transforms import lower_transform, select
 from snnmap.graph import GraphBuilder, LayerGraph
 from snnmap.graph.operations.arithmetic import Add, Mul
@@ -20,6 +20,8 @@ __all__ = ["RATES", "WRAPPERS", "RateReader", "name_objects"]
 WRAPPERS = {"regular": "RegularSpiking", "poisson": "PoissonSpiking", "stochastic": "StochasticSpiking"}
 RATES = ("RectifiedLinear", "LIFRate", "Sigmoid", "Tanh")
 
+_UNUSED = ("encoders", "initial voltages", "decoders")
+"""Kinds of parameters that rates do not depend on."""
 _Sent = str | FloatArray
 """A value of the layer graph by its name, or a constant ``(size,)``."""
 
@@ -48,11 +50,11 @@ class RateReader:
 
     def read(self) -> LayerGraph:
         """Read all objects."""
-        parameters = self._build()
+        built = build_network(self.nengo, self.network, 1e-3, unused=_UNUSED, call=self._call)
         values: dict[Any, _Sent] = {self.input: self.builder.add_input("input", (self.input.size_out,))}
         for thing in self.order:
             if thing is not self.input:
-                values[thing] = self._read_object(thing, values, parameters)
+                values[thing] = self._read_object(thing, values, built)
         return self.builder.build([self._add_value(values[self.output], "output")])
 
     def _check_connection(self, connection: Any) -> None:
@@ -116,41 +118,18 @@ class RateReader:
             )
         return input_node
 
-    def _build(self) -> dict[Any, Any]:
-        """Build with nengo: gain and bias by ensemble, weights by connection; the same twice where no seed is given."""
-        parameters = self._build_once()
-        again = self._build_once() if self.network.seed is None else parameters
-        for thing, values in parameters.items():
-            if not all(map(np.array_equal, _arrays(values), _arrays(again[thing]))):
-                raise FrontendError(
-                    "parameters are drawn at random and the network has no seed, so that nengo builds another one each time",
-                    where=self._call(thing),
-                    fix="give nengo.Network(seed=...), or arrays instead of distributions",
-                )
-        return parameters
-
-    def _build_once(self) -> dict[Any, Any]:
-        try:
-            model = self.nengo.builder.Model()  # without nengo's cache on disk
-            with self.nengo.Simulator(self.network, model=model, progress_bar=False, optimize=False) as simulator:
-                neurons = {one: (simulator.data[one].gain, simulator.data[one].bias) for one in self.network.all_ensembles}
-                weights = {one: simulator.data[one].weights for one in self.network.all_connections}
-        except self.nengo.exceptions.NengoException as error:
-            raise FrontendError(f"nengo cannot build the network: {error}", where=f"network '{self.network.label}'") from error
-        return {**neurons, **weights}
-
-    def _read_object(self, thing: Any, values: Mapping[Any, _Sent], parameters: Mapping[Any, Any]) -> _Sent:
+    def _read_object(self, thing: Any, values: Mapping[Any, _Sent], built: Built) -> _Sent:
         name = self.names[thing]
         if isinstance(thing, self.nengo.Ensemble):
-            gain, bias = parameters[thing]
-            current = self._add_value(self._gather(thing, thing.n_neurons, values, parameters), f"{name}.sum")
+            gain, bias = built.ensembles[thing].gain, built.ensembles[thing].bias
+            current = self._add_value(self._gather(thing, thing.n_neurons, values, built), f"{name}.sum")
             scaled = self.builder.add(f"{name}.scaled", Mul(), [current, self.builder.add_constant(f"{name}.gain", gain)])
             shifted = self.builder.add(f"{name}.current", Add(), [scaled, self.builder.add_constant(f"{name}.bias", bias)])
             found = self.builder.add(name, self._make_rates(thing), [shifted])
             self.labels[found] = name
             return found
         if thing.size_in and thing.output is None:
-            return self._gather(thing, thing.size_in, values, parameters)
+            return self._gather(thing, thing.size_in, values, built)
         if not thing.size_in and isinstance(thing.output, np.ndarray):
             return np.array(thing.output, np.float64)
         raise FrontendError(
@@ -178,12 +157,12 @@ class RateReader:
         known = {name: float(getattr(given, name)) for name in ("amplitude", "tau_rc", "tau_ref") if hasattr(given, name)}
         return Rates(curve=curve, factor=float(factor), **known)
 
-    def _gather(self, thing: Any, size: int, values: Mapping[Any, _Sent], parameters: Mapping[Any, Any]) -> _Sent:
+    def _gather(self, thing: Any, size: int, values: Mapping[Any, _Sent], built: Built) -> _Sent:
         """Add up what an object receives."""
         total, name, constant = "", self.names[thing], np.zeros(size)
         incoming = [one for one in self.network.all_connections if _owner(one.post_obj) is thing]
         for number, connection in enumerate(incoming):
-            weights, sent = self._read_weights(connection, parameters[connection], size), values[_owner(connection.pre_obj)]
+            weights, sent = self._read_weights(connection, built.weights[connection], size), values[_owner(connection.pre_obj)]
             if not isinstance(sent, str):
                 constant = constant + sent @ weights
                 continue
@@ -239,11 +218,3 @@ def name_objects(network: Any) -> dict[Any, str]:
     things = [(f"ensemble{number}", thing) for number, thing in enumerate(network.all_ensembles)]
     things += [(f"node{number}", thing) for number, thing in enumerate(network.all_nodes)]
     return {thing: unique_name(thing.label or default, taken) for default, thing in things}
-
-
-def _arrays(parameter: Any) -> Iterable[Any]:
-    """Return the arrays of gain and bias or of weights, for comparison."""
-    if isinstance(parameter, tuple):
-        return parameter
-    sparse = parameter.allocate() if hasattr(parameter, "allocate") else parameter
-    return (getattr(sparse, "data", sparse),) if hasattr(sparse, "nnz") else (sparse,)

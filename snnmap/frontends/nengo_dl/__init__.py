@@ -5,13 +5,15 @@ import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_nengo
-from snnmap.frontends.nengo.assemble import InitialVoltage, Options, assemble_network
-from snnmap.frontends.nengo.build import Built, build_network, read_simulator
+from snnmap.frontends.nengo import load as load_nengo
+from snnmap.frontends.nengo.assemble import InitialVoltage
+from snnmap.frontends.nengo.build import read_simulator
 from snnmap.frontends.nengo.neurons import Approximation
 from snnmap.network import Network
 
@@ -66,7 +68,8 @@ def load(
     nengo_dl = import_nengo_dl()
     if isinstance(source, nengo_dl.Converter) and inputs is None:
         inputs = list(source.inputs.dict.values())
-    options = Options(
+    network = load_nengo(
+        _take_network(nengo_dl, source),
         inputs=inputs,
         input_scale=input_scale,
         initial_voltage=initial_voltage,
@@ -74,15 +77,15 @@ def load(
         max_count=max_count,
         name=name,
     )
-    built = _build(nengo_dl, source, compare_voltages=initial_voltage == "port")
-    framework = f"nengo-dl {nengo_dl.__version__}, nengo {import_nengo().__version__}"
-    return assemble_network(import_nengo(), built, options, framework)
+    framework = f"nengo-dl {nengo_dl.__version__}, {network.provenance['framework']}"
+    return replace(network, provenance={**network.provenance, "framework": framework})
 
 
-def _build(nengo_dl: Any, source: Any, *, compare_voltages: bool) -> Built:
+def _take_network(nengo_dl: Any, source: Any) -> Any:
+    """Return what the nengo frontend reads: a converter's network, or what a simulator has trained."""
     if isinstance(source, nengo_dl.Converter):
         _refuse_tensor_nodes(source.net)
-        return build_network(import_nengo(), source.net, 1e-3, compare_voltages=compare_voltages)
+        return source.net
     if not isinstance(source, nengo_dl.Simulator):
         raise FrontendError(
             "this is neither a nengo_dl.Converter nor a nengo_dl.Simulator",

@@ -10,13 +10,23 @@ import numpy.typing as npt
 
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.core.packages import import_package
+from snnmap.frontends.onnx.integer_forms import write_integer_forms
+from snnmap.frontends.onnx.metadata import METADATA_KEY
 from snnmap.frontends.onnx.read import open_model
 
 __all__ = ["quantise_model"]
 
+_ALSO = (
+    "Abs", "Div", "Elu", "Exp", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Max", "Min", "Neg", "PRelu", "Softplus", "Sqrt",
+    "Sub", "Tanh",
+)  # fmt: skip
+"""What the tool leaves in floats unless it is told."""
+
 
 def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
     """Quantise a model's weights to int8, a scale a channel, and its activations to uint8, by what they are on samples.
+
+    A mean over all places becomes a GlobalAveragePool and a Sum additions, which onnxruntime computes in integers.
 
     Args:
         source: path of a file, or ``onnx.ModelProto``, of floats.
@@ -37,11 +47,11 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
         raise InputError(
             "there are no samples to quantise by", measured=str(values.shape), limit="(n_samples, ...)", fix="give some"
         )
-    plain = _list_one_input(model)
+    plain = write_integer_forms(_list_one_input(model))
     with tempfile.TemporaryDirectory() as folder:
         path, folded, made = (Path(folder, f"{name}.onnx") for name in ("model", "folded", "quantised"))
         onnx.save(plain, str(path))
-        logging.disable(logging.WARNING)  # the tool tells how it goes
+        logging.disable(logging.ERROR)  # the tool tells how it goes, and what we tell below
         try:
             tool.shape_inference.quant_pre_process(str(path), str(folded), skip_symbolic_shape=True)  # folds normalisations
             tool.quantize_static(
@@ -49,6 +59,7 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
                 str(made),
                 _Samples(plain.graph.input[0].name, values),
                 quant_format=tool.QuantFormat.QDQ,
+                op_types_to_quantize=[*tool.registry.QDQRegistry, *tool.registry.QLinearOpsRegistry, *_ALSO],
                 per_channel=True,
                 activation_type=tool.QuantType.QUInt8,
                 weight_type=tool.QuantType.QInt8,
@@ -59,7 +70,7 @@ def quantise_model(source: Any, samples: npt.ArrayLike) -> Any:
             ) from error
         finally:
             logging.disable(logging.NOTSET)
-        return onnx.load(str(made))
+        return _drop_told(onnx.load(str(made)))
 
 
 def _list_one_input(model: Any) -> Any:
@@ -76,6 +87,14 @@ def _list_one_input(model: Any) -> Any:
             "the model has no input of its own, or several", measured=str(len(given)), limit="1", fix="export it with one input"
         )
     return plain
+
+
+def _drop_told(model: Any) -> Any:
+    """Return a quantised model without a quantisation that its metadata told of the floats."""
+    kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    return model
 
 
 class _Samples:

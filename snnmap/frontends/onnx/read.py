@@ -1,14 +1,15 @@
 """From an ONNX model to a layer graph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
+from snnmap.frontends.onnx.metadata import apply_quantisation, read_quantisation
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.frontends.onnx.special import SPECIAL
 from snnmap.frontends.onnx.windows import resolve_pads
@@ -19,10 +20,19 @@ __all__ = ["OnnxReader", "open_model", "read_layer_graph"]
 LEAST_OPSET = 13
 _IGNORED = {"auto_pad", "momentum", "storage_order", "training_mode", "allowzero", "noop_with_empty_axes", "seed", "kernel_shape"}
 """Attributes that an operation's record need not have: they are resolved here, or change nothing in evaluation."""
+InputShape: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]] | None
 _FIX = "export without it, or write an operation for it in snnmap/graph/operations"
+_BRANCH = "export the branch that is taken, with constants folded, or the body without its loop"
+_RECURRENT = "unroll it over its steps, or cut the model before it"
+_DYNAMIC = "quantise statically, with samples: snnmap.frontends.onnx.quantise_model of the model of floats"
+_FIXES = {
+    **dict.fromkeys(("If", "Loop", "Scan"), _BRANCH),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), _RECURRENT),
+    **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"), _DYNAMIC),
+}
 
 
-def read_layer_graph(source: Any, input_shape: Sequence[int] | None = None) -> LayerGraph:
+def read_layer_graph(source: Any, input_shape: InputShape = None, *, quantisation: Any = None) -> LayerGraph:
     """Read an ONNX model of operator set 13 or later as a layer graph.
 
     Nodes keep their names, the path of the torch module that they were exported from (:attr:`snnmap.graph.Node.source`) and the
@@ -31,7 +41,9 @@ def read_layer_graph(source: Any, input_shape: Sequence[int] | None = None) -> L
 
     Args:
         source: path of a file, or ``onnx.ModelProto``.
-        input_shape: of one sample, without the batch; that of the graph where left out.
+        input_shape: of one sample, without the batch, by name where there are several inputs; that of the graph where left out.
+        quantisation: of a model of floats, as :func:`~snnmap.frontends.onnx.apply_quantisation` takes it, or the path of its
+            JSON file; that of the model's metadata where left out.
 
     Returns:
         The graph, constants in their own types.
@@ -41,6 +53,9 @@ def read_layer_graph(source: Any, input_shape: Sequence[int] | None = None) -> L
             its name, its operator and what to do.
     """
     model, opset, framework = open_model(source)
+    told = quantisation if isinstance(quantisation, Mapping) else read_quantisation(quantisation or model)
+    if told is not None:
+        model = apply_quantisation(model, told)
     if model.functions:
         model = import_package("onnx.inliner").inline_local_functions(model)
     return OnnxReader(model.graph, framework, opset).read(input_shape)
@@ -95,16 +110,20 @@ class OnnxReader:
         self.quantisers: dict[str, OnnxNode] = {}
         """What quantises constants, or brings them back, by the names of its outputs."""
         self.unknown: set[str] = set()
+        self.shapeless: list[FrontendError] = []
         self.batch = -1
 
-    def read(self, input_shape: Sequence[int] | None) -> LayerGraph:
-        """Read the graph; ``input_shape`` is of the one input's samples, or None."""
+    def read(self, input_shape: InputShape) -> LayerGraph:
+        """Read the graph; ``input_shape`` is as for :func:`read_layer_graph`."""
         given = [entry for entry in self.graph.input if entry.name not in self.constants]
+        shapes = (
+            input_shape if isinstance(input_shape, Mapping) else {one.name: input_shape for one in given[:2] if len(given) == 1}
+        )
         for entry in given:
-            self._read_input(entry, input_shape if len(given) == 1 else None)
+            self._read_input(entry, shapes.get(entry.name), n_inputs=len(given))
         for number, proto in enumerate(self.graph.node):
             self._read_node(OnnxNode(proto, number))
-        self.builder.require_readable()
+        self._require_readable()
         outputs = [entry.name for entry in self.graph.output]
         for name in outputs:
             if name not in self.values:
@@ -116,6 +135,11 @@ class OnnxReader:
         if tensor not in self.values:
             return self.builder.add_constant(tensor, self.constants[tensor])
         return self.values[tensor]
+
+    def kind_of(self, tensor: str) -> str:
+        """Return the name of the operation that gives a tensor; nothing for an input or a constant."""
+        name = self.values.get(tensor)
+        return next((node.kind for node in reversed(self.builder.nodes) if node.name == name), "")
 
     def shape_of(self, tensor: str) -> tuple[int, ...]:
         """Return the shape of a tensor's sample, or of a constant."""
@@ -150,7 +174,7 @@ class OnnxReader:
             if node.domain not in ("", "ai.onnx"):
                 what = f"the operator is none of ONNX's own, and no operation of this name in domain '{node.domain}'"
                 raise UnreadableError(what, _FIX)
-            raise UnreadableError("no operation of this name", _FIX, is_unknown=True)
+            raise self._unknown(node)
         known = {field.name.replace("_", ""): field.name for field in fields(kind)}
         values = {}
         for name, value in node.attributes.items():
@@ -174,18 +198,26 @@ class OnnxReader:
         places = set(kind.constant_inputs.values())
         return kind(**values), [name for place, name in enumerate(node.inputs) if place not in places]
 
-    def _read_input(self, entry: Any, input_shape: Sequence[int] | None) -> None:
+    def _read_input(self, entry: Any, given: Sequence[int] | None, *, n_inputs: int) -> None:
         sides = [dimension.dim_value for dimension in entry.type.tensor_type.shape.dim]
-        shape = tuple(input_shape) if input_shape is not None else tuple(sides[1:])
+        shape = tuple(given) if given is not None else tuple(sides[1:])
         if not all(shape) or not (sides or shape):
-            raise FrontendError(
-                "the graph does not say the shape of its input",
-                where=f"input '{entry.name}'",
-                measured=str(sides[1:]),
-                fix="give input_shape, without the batch",
+            self.unknown.add(entry.name)
+            fix = "give input_shape, without the batch" + (f": {{'{entry.name}': (...)}}" if n_inputs > 1 else "")
+            what = "the graph does not say the shape of its input"
+            self.shapeless.append(
+                FrontendError(what, where=f"input '{entry.name}'", measured=str(sides[1:]), fix=f"{fix}, or --shape")
             )
+            self.builder.refuse(entry.name, "input", entry.name, UnreadableError(what, fix))
+            return
         self.batch = sides[0] if sides and sides[0] else -1
         self.values[entry.name] = self.builder.add_input(entry.name, shape, _type_of(entry))
+
+    def _require_readable(self) -> None:
+        """Refuse what could not be read; an input alone in its own words."""
+        if self.shapeless and len(self.builder.problems) == 1:
+            raise self.shapeless[0]
+        self.builder.require_readable()
 
     def _read_node(self, node: OnnxNode) -> None:
         try:
@@ -209,11 +241,14 @@ class OnnxReader:
         """Refuse a node of no known operator, though what it depends on is not known, or that names what does not exist."""
         if self.unknown & set(node.inputs):
             if node.kind not in OPERATIONS and node.kind not in SPECIAL:
-                raise UnreadableError("no operation of this name", _FIX, is_unknown=True)
+                raise self._unknown(node)
             raise UnreadableError("", "")
         missing = [name for name in node.inputs if name and name not in self.values and name not in self.constants]
         if missing:
             raise UnreadableError(f"its input '{missing[0]}' is not known", "check the file with onnx.checker")
+
+    def _unknown(self, node: OnnxNode) -> UnreadableError:
+        return UnreadableError("no operation of this name", _FIXES.get(node.kind, _FIX), is_unknown=True)
 
     def _is_weight(self, name: str) -> bool:
         """Say whether a value is a quantised constant, or one that comes back."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snnmap.frontends.onnx.node import OnnxNode
-from snnmap.graph import OPERATIONS, UnreadableError
-from snnmap.graph.operations.arithmetic import Add
+from snnmap.graph import UnreadableError
+from snnmap.graph.operations.arithmetic import Add, Sum
 from snnmap.graph.operations.movement import Flatten, Identity, Pad, Reshape, Slice, Squeeze, Unsqueeze
 from snnmap.graph.operations.pooling import ReduceMean
 
@@ -33,9 +33,12 @@ def _read_spread(reader: "OnnxReader", node: OnnxNode) -> None:
 
 
 def _read_sum(reader: "OnnxReader", node: OnnxNode) -> None:
-    """Read a sum of any number of operands as additions of two."""
+    """Read a sum of any number of operands as additions of two; of two quantised ones as it is, for it is one of floats."""
     if len(node.inputs) == 1:
         reader.add(node, Identity(), node.inputs)
+        return
+    if len(node.inputs) == 2 and all(reader.kind_of(name) == "DequantizeLinear" for name in node.inputs):
+        reader.add(node, Sum(), node.inputs)
         return
     total, *rest = map(reader.name_of, node.inputs)
     for place, name in enumerate(rest[:-1]):
@@ -177,5 +180,5 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Squeeze": _read_axes,
     "Sum": _read_sum,
     "Unsqueeze": _read_axes,
-    **{name: _read_spread for name in ("Add", "Div", "Max", "Min", "Mul", "PRelu", "Sub") if name in OPERATIONS},
+    **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "PRelu", "QLinearAdd", "QLinearMul", "Sub"), _read_spread),
 }

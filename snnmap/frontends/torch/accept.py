@@ -72,7 +72,7 @@ def require_own_forward(module: Any, where: str) -> None:
 def _refuse_kind(model: Any, where: str) -> FrontendError:
     kind = model if isinstance(model, type) else type(model)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    fix = "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network or a snnmap.convert.Ann"
+    fix = "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network, a LayerGraph or an Ann"
     if isinstance(model, type):
         return FrontendError("a class is not a model", where=name, fix=f"make one: {kind.__name__}(...), and load its weights")
     if name.startswith("torch.export."):

@@ -1,6 +1,7 @@
 """Arithmetic of two operands, spread over each other as numpy does."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 
-__all__ = ["Add", "Div", "Max", "Min", "Mul", "Sub", "infer_spread"]
+__all__ = ["Add", "Div", "Max", "Min", "Mul", "Sub", "Sum", "infer_spread"]
 
 
 class _Binary(Operation):
@@ -22,6 +23,16 @@ class _Binary(Operation):
 @operation
 class Add(_Binary):
     """A sum."""
+
+    role: ClassVar[Role] = "Add"
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(inputs[0] + inputs[1])
+
+
+@operation
+class Sum(_Binary):
+    """A sum under ONNX's name for one of any number, which is an :class:`Add` but between integers: onnxruntime has none."""
 
     role: ClassVar[Role] = "Add"
 
@@ -87,6 +98,7 @@ def infer_spread(inputs: Sequence[TensorType]) -> Shape:
     """
     moving = [found for found in inputs if not found.is_constant]
     rank = max((len(found.shape) for found in moving), default=0)
+    inputs = [_drop_batch(found, rank) for found in inputs]
     told = " and ".join(str(found) for found in inputs)
     if any(len(found.shape) != rank for found in moving) or any(len(found.shape) > rank for found in inputs):
         raise NetworkError(
@@ -101,3 +113,9 @@ def infer_spread(inputs: Sequence[TensorType]) -> Shape:
         raise NetworkError(
             "the operands' shapes do not fit", measured=told, limit="equal sides, or 1", fix="check them"
         ) from error
+
+
+def _drop_batch(found: TensorType, rank: int) -> TensorType:
+    """Return the type of a constant without a side of 1 where the batch is."""
+    has_batch = found.is_constant and len(found.shape) == rank + 1 and found.shape[0] == 1
+    return replace(found, shape=found.shape[1:]) if has_batch else found

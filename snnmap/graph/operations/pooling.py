@@ -122,4 +122,4 @@ def _infer_pool(windows: Windows, data: TensorType) -> TensorType:
 
 def _infer_global(data: TensorType) -> TensorType:
     require_rank(data.shape, 2, "a pool")
-    return TensorType(shape=(data.shape[0], *(1 for _ in data.shape[1:])))
+    return TensorType(shape=(data.shape[0], *(1 for _ in data.shape[1:])), dtype=data.dtype)

@@ -76,7 +76,7 @@ def _require_size(image: Image) -> None:
             where=f"chip '{image.chip.name}'",
             measured=f"{size} bytes",
             limit=f"{MAX_BYTES} bytes",
-            fix="prune weights, or split the network over several chips",
+            fix="prune weights (`torch.nn.utils.prune.l1_unstructured`), or make layers smaller",
         )
 
 

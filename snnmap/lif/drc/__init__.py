@@ -8,7 +8,7 @@ Beside it stand only its case in ``tests/rule_cases.py`` (a network that breaks 
 """
 
 from snnmap.core.rules import HEADINGS, Rule, explain_rule, format_rule, look_up_rule
-from snnmap.lif.drc import agreement, capacity, neuron, numeric, timing, topology
+from snnmap.lif.drc import agreement, capacity, evidence, neuron, numeric, outputs, timing, topology
 from snnmap.lif.drc.engine import (
     RULES,
     OnChip,
@@ -39,8 +39,10 @@ __all__ = [
     # the families
     "agreement",
     "capacity",
+    "evidence",
     "neuron",
     "numeric",
+    "outputs",
     "timing",
     "topology",
 ]

@@ -133,7 +133,7 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     for name, memory, matrices in memories_of(subject.of):
         for synapse, matrix in enumerate(matrices):
             counts = matrix.column_lengths
-            if memory.max_fan_in and (counts > memory.max_fan_in).any():
+            if memory.max_fan_in:
                 by_output = name == MemoryKind.OUTPUT.weights_name
                 yield from _report(
                     subject.of,
@@ -166,7 +166,7 @@ def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """
     for name, memory, matrices in memories_of(subject.of):
         counts = np.sum([matrix.row_lengths for matrix in matrices], axis=0)
-        if memory.max_fan_out and (counts > memory.max_fan_out).any():
+        if memory.max_fan_out:
             yield from _report(
                 subject.of,
                 counts,
@@ -363,9 +363,8 @@ def check_alias(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
     How to fix: repeat the projections of the aliased neuron instead.
     """
-    alias = subject.of.program.alias
-    if not subject.chip.hidden.alias and (alias >= 0).any():
-        used = np.flatnonzero(alias >= 0)
+    used = np.flatnonzero(subject.of.program.alias >= 0)
+    if used.size and not subject.chip.hidden.alias:
         yield Finding(
             location=Location(neurons=(int(used[0]), int(used[-1]) + 1)),
             message="the chip has no aliases",
@@ -431,6 +430,8 @@ def check_alias_targets(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
     How to fix: give each neuron an alias of its own, or repeat the projections of the aliased neuron instead.
     """
+    if not subject.chip.hidden.alias:
+        return
     alias = subject.of.program.alias
     used = alias != -1
     targets, times = np.unique(alias[used], return_counts=True)
@@ -439,7 +440,7 @@ def check_alias_targets(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
         ("the neuron is its own alias", alias == np.arange(alias.size)),
         ("the alias is that of another neuron, too", np.isin(alias, targets[times > 1])),
     ):
-        for start, stop in find_runs(wrong if subject.chip.hidden.alias else np.zeros(alias.size, np.bool_)):
+        for start, stop in find_runs(wrong):
             yield Finding(
                 location=Location(neurons=(start, stop)),
                 message=message,
@@ -457,12 +458,14 @@ def _shorten(mapped: MappedNetwork, n_relays: int) -> str:
     """
     network = unfold_network(mapped)
     for name, size in network.source_sizes.items():
-        hops = [(mapped.route(name, part.post, part.delay_steps).hop, part) for part in network.projections if part.pre == name]
-        last, second = [*sorted((hop for hop, _ in hops), reverse=True), 0, 0][:2]
+        parts = [part for part in network.projections if part.pre == name]
+        hops = {part.name: mapped.route(name, part.post, part.delay_steps).hop for part in parts}
+        *_, second, last = sorted([0, 0, *hops.values()])
         n_steps = -(-n_relays // max(1, size))
         if n_steps <= last - second:
-            (longest,) = [part for hop, part in hops if hop == last]
-            return f"shorten the connection '{longest.name}' by {n_steps} steps ({n_steps * size} relays fewer)"
+            return (
+                f"shorten the connection '{max(hops, key=hops.__getitem__)}' by {n_steps} steps ({n_steps * size} relays fewer)"
+            )
     return ""
 
 

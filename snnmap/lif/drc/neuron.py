@@ -155,7 +155,7 @@ def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
                 measured=Amount(int(part[np.argmax(np.abs(part - limit))])),
                 limit=Amount(bound),
                 unit="spikes a step",
-                fix=f"train with `snnmap.nn.LIF(max_count={limit})` (Rockpool: max_spikes_per_dt={limit}), where it has such",
+                fix=f"train with `snnmap.nn.LIF(max_count={limit})`, or in Rockpool with max_spikes_per_dt={limit}",
                 severity=severity,
             )
 

@@ -17,6 +17,10 @@ _INPUT_ERROR_LIMIT = 0.25
 _SMALLEST_ALPHA = 0.25
 _LOST_SHARE_LIMIT = 0.01
 _TRAIN_ALPHA, _CARRY = "train with alpha of 0.5 or more", "let `snnmap check --fix` give the neurons one"
+_FINER = (
+    "calibrate with data (`--calibration`); where that is done, train with smaller weights, or on with the chip's integers"
+    " (`snnmap.train.to_chip_exact`)"
+)
 _LARGEST, _SMALLEST = 1e30, 1e-30
 
 
@@ -256,7 +260,7 @@ def check_input_error(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 
         check_model(sketch_network({"in": 2, "a": 100, "b": 3, "out": 2}, weights={"a->b": 0.03 * weights}), "xylo-audio-3")
 
-    How to fix: calibrate with data, or train with smaller weights.
+    How to fix: calibrate with data; where that is done, train with smaller weights, or on with the chip's integers.
     """
     quantised = subject.of
     table = quantised.mapped.table
@@ -276,7 +280,7 @@ def check_input_error(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
                 measured=Amount(errors[chosen].max(), ".1%"),
                 limit=Amount(_INPUT_ERROR_LIMIT, ".1%"),
                 unit="of the threshold",
-                fix="calibrate with data (`--calibration`) or train with smaller weights",
+                fix=_FINER,
             )
 
 
@@ -342,6 +346,5 @@ def _receives(network: Network, population: Population, synapse: int) -> BoolArr
 
 def _gain_error(trained: FloatArray, coded: FloatArray) -> FloatArray:
     """Return the relative difference of ``1 / (1 - decay)``; 1 for a state that never decays, which no shift gives."""
-    lost, kept_apart = 1.0 - trained, 1.0 - coded
-    differs = np.abs(1.0 - lost / np.where(kept_apart > 0, kept_apart, 1.0))
-    return np.where(lost > 0, differs, np.where(kept_apart > 0, 1.0, 0.0))
+    lost, lost_coded = 1.0 - trained, 1.0 - coded
+    return np.abs(lost_coded - lost) / np.maximum(lost_coded, _SMALLEST)

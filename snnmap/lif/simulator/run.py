@@ -2,15 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from snnmap.chip import Chip
 from snnmap.core import IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.program import Program
 from snnmap.network import Profile, Recording
 
-__all__ = ["AREAS", "Run", "prepare_run"]
+__all__ = ["AREAS", "Run", "prepare_run", "require_counts"]
 
 AREAS = ("hidden", "outputs")
 
@@ -65,3 +68,24 @@ def prepare_run(program: Program, n_samples: int, n_steps: int, counts_of: Colle
         totals=np.zeros((n_samples, 4), np.int64),
         n_steps=n_steps,
     )
+
+
+def require_counts(
+    raster: npt.NDArray[Any],
+    chip: Chip,
+    *,
+    fix: str = "clamp them (np.minimum) where the model is trained, or spread them over more steps",
+) -> None:
+    """Refuse input counts that the chip would clamp, so that no model is compared on other inputs than the chip's.
+
+    Raises:
+        InputError: a count above the most that a channel carries in a step.
+    """
+    if raster.size and raster.max() > chip.inputs.max_count:
+        raise InputError(
+            "input counts are more than a channel carries in a step",
+            where=f"chip '{chip.name}'",
+            measured=f"{np.count_nonzero(raster > chip.inputs.max_count)} counts, largest {raster.max()}",
+            limit=str(chip.inputs.max_count),
+            fix=fix,
+        )

@@ -18,7 +18,7 @@ from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic, Location, Severity
 from snnmap.core.errors import DesignRuleError
 from snnmap.core.rules import Finding
-from snnmap.lif.drc import RULES, Rule, check_network
+from snnmap.lif.drc import RULES, Rule, check_network, find_rule
 from snnmap.network import Network
 from snnmap.pipeline import compile_model
 
@@ -50,6 +50,11 @@ def test_a_crashing_rule_is_a_finding_and_its_stage_runs_on(rule: str, monkeypat
     assert {other.id for other in RULES.values() if other.subject is entry.subject} <= set(report.rules_run)
     with pytest.raises(DesignRuleError, match="SNN001"):
         compile_model(CLEAN, XYLO)
+
+
+def test_a_finding_has_its_rule_and_a_crash_has_none() -> None:
+    assert find_rule(FOUND) is RULES["SNN402"]
+    assert find_rule(replace(FOUND, rule="SNN001")) is None
 
 
 @pytest.mark.parametrize("rule", ["SNN101", "SNN402", "SNN503"])

@@ -38,6 +38,7 @@ from snnmap.pipeline import compile_model
 
 MESSAGES = Path(__file__).parent / "messages"
 NO_BIAS = limit(XYLO, "hidden", bias=False)
+FED_BACK = CASES["SNN109"][0][0]
 NARROW = replace(XYLO, bits=replace(XYLO.bits, state=8, threshold=8, bias=8))
 
 
@@ -84,6 +85,7 @@ VARIANTS: dict[str, tuple[Case, ...]] = {
             XYLO,
         ),
     ),
+    "SNN109": tuple((edit("populations", "out", FED_BACK, max_count=np.array(most)), XYLO) for most in ([31, 31], [31, 1])),
     "SNN110": (
         (extend(inputs=()), XYLO),
         (extend(inputs=(*CLEAN.inputs, InputPort(name="none", size=0))), XYLO),
@@ -104,6 +106,7 @@ VARIANTS: dict[str, tuple[Case, ...]] = {
     "SNN302": ((extend(make_projection("in", "h2", draw(3, 4)), network=one_spike(CLEAN)), load_chip("generic-4096-single")),),
     "SNN401": ((set_parameter("threshold", np.inf), XYLO),),
     "SNN402": ((set_parameter("alpha", -0.5), XYLO),),
+    "SNN403": ((CLEAN, load_chip("generic-1024-factor")),),
     "SNN404": ((set_parameter("max_count", 1), XYLO), (set_parameter("max_count", -1), XYLO)),
     "SNN501": (
         (with_weights("h1->h2", lambda weights: np.where(weights > 0.3, np.inf, weights)), XYLO),

@@ -14,7 +14,8 @@ from snnmap.core.errors import InputError
 from snnmap.lif.mapping import fold_network
 from snnmap.lif.program import NeuronCodes, Program, pack
 from snnmap.lif.quantise import quantise_network
-from snnmap.lif.simulator import batch, simulate_image
+from snnmap.lif.simulator import simulate_image
+from snnmap.lif.simulator.kernel import find_kernel
 from snnmap.network import InputPort, Network, OutputPort, Projection, Recording, SpikeSum
 
 AREAS = ("hidden", "outputs")
@@ -176,6 +177,26 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
 
 def test_kernels_of_two_families_have_files_of_their_own_in_the_cache() -> None:
     """Two processes that write the same file at once can leave one's machine code under the other's key."""
-    kernels = [batch._find_kernel(name) for name in list_families()]
+    kernels = {find_kernel(load_chip(name)) for name in list_chips()}
     files = {kernel._cache._impl.filename_base for kernel in kernels}  # type: ignore[attr-defined]
-    assert len(files) == len(list_families()) > 1
+    assert len(files) == len(kernels) >= len(list_families()) > 1
+
+
+@pytest.mark.parametrize("name", list_chips())
+@pytest.mark.parametrize("n_samples", [2, 67, 131])
+def test_lanes_change_nothing(name: str, n_samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole groups of lanes, ragged ones, and samples alone."""
+    chip, rng = load_chip(name), np.random.default_rng(n_samples)
+    program = random_program(
+        chip, rng, n_inputs=min(8, chip.inputs.count), n_hidden=min(chip.hidden.count, 70), n_outputs=min(4, chip.outputs.count),
+        with_alias=chip.hidden.alias and n_samples % 2 == 0, threshold=(20, 900),
+    )  # fmt: skip
+    raster = draw_raster(rng, n_samples, 30, program.n_inputs)
+    beside = simulate_image(pack(program), raster, counts_of=AREAS, states_of=AREAS)
+    for sample in range(0, n_samples, 13):
+        alone = simulate_image(pack(program), raster[sample], counts_of=AREAS, states_of=AREAS)
+        for kind in ("counts", "potentials", "currents"):
+            for area in AREAS:
+                assert np.array_equal(getattr(alone, kind)[area][0], getattr(beside, kind)[area][sample])
+    first = simulate_image(pack(program), raster[:1], counts_of=AREAS, states_of=AREAS, engine="reference")
+    assert first == simulate_image(pack(program), raster[:1], counts_of=AREAS, states_of=AREAS)

@@ -1,0 +1,118 @@
+"""What a step of a chip costs: figures beside its record, each with its source, which no bitstream depends on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["AverageCycles", "Costs", "Prices", "WalkerCycles"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AverageCycles:
+    """Cycles a step from average activity: products of shares of neurons that spike, as the Xylo chips' vendor models them.
+
+    Multiple spikes of a neuron in a step cost what one does.
+
+    Attributes:
+        source: where the figures come from.
+        targets: whether all neurons have inputs or are read by outputs, or those with weights.
+        input_word: cycles of a hidden neuron that takes inputs, for a channel that spikes.
+        input_channel: of a channel.
+        recurrent_word: of a recurrent weight of a neuron that spikes.
+        recurrent_row: of a hidden neuron.
+        output_word: of an output, for a hidden neuron that spikes.
+        output_row: of a hidden neuron that spikes and is read.
+        hidden_neuron: of a hidden neuron, whatever it does.
+        spike_write: of a hidden neuron that spikes or is an alias.
+        alias_write: of an alias, where it spikes or is an alias's source.
+        spike: of a hidden neuron that spikes.
+        alias_read: of an alias's source, where it spikes or is an alias.
+        output_neuron: of an output neuron.
+    """
+
+    source: str
+    targets: Literal["all", "with-weights"]
+    input_word: float
+    input_channel: float
+    recurrent_word: float
+    recurrent_row: float
+    output_word: float
+    output_row: float
+    hidden_neuron: float
+    spike_write: float
+    alias_write: float
+    spike: float
+    alias_read: float
+    output_neuron: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkerCycles:
+    """Cycles of every step of a core that walks its weight memories word by word, synapses side by side.
+
+    Attributes:
+        source: where the figures come from.
+        step: cycles of a step, whatever happens.
+        phase: of the start of a walk.
+        walk: of its end.
+        row: of a source (or of a target, where weights are stored by target).
+        word: of a weight word of a row that is walked.
+        drain: cycles that the last word's result is on its way: of the last rows, those without words hide as many.
+        evolve: of the start of a row of neurons.
+        neuron: of a neuron.
+        spike: of a spike of it.
+        alias: of an alias's source that spikes.
+    """
+
+    source: str
+    step: int
+    phase: int
+    walk: int
+    row: int
+    word: int
+    drain: int
+    evolve: int
+    neuron: int
+    spike: int
+    alias: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What actions cost; a price that is left out is unknown, not nothing.
+
+    Attributes:
+        source: where the figures come from.
+        technology: that they hold for.
+        weight_bit_read_pj: picojoules a bit read of a weight memory.
+        state_bit_read_pj: of a state memory.
+        state_bit_write_pj: written to a state memory.
+        add_pj: of an addition of states.
+        idle_w: watts at rest.
+    """
+
+    source: str
+    technology: str
+    weight_bit_read_pj: float | None = None
+    state_bit_read_pj: float | None = None
+    state_bit_write_pj: float | None = None
+    add_pj: float | None = None
+    idle_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """Cycles, prices and the clock of a chip, as far as they are known.
+
+    Attributes:
+        average: cycles from average activity.
+        walker: cycles of every step.
+        prices: of actions.
+        clock_hz: of the chip, as it is usually run.
+        clock_source: where that comes from.
+    """
+
+    average: AverageCycles | None = None
+    walker: WalkerCycles | None = None
+    prices: Prices | None = None
+    clock_hz: float | None = None
+    clock_source: str = ""

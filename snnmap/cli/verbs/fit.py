@@ -1,0 +1,131 @@
+"""snnmap fit: which chip holds a model, and at what cost."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from snnmap.chip import format_chip, list_chips
+from snnmap.cli.complete import complete_chips
+from snnmap.cli.console import out
+from snnmap.cli.messages import report_stages
+from snnmap.cli.options import build_options, config_option, model_options, naming_file, open_named, read_data, read_project
+from snnmap.cli.records import read_record
+from snnmap.core import fsio
+from snnmap.core.errors import InputError
+from snnmap.lif.fixes import FixOptions
+from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, sweep_model
+from snnmap.report import draw_fit, fit_csv, make_table
+
+__all__ = ["command"]
+
+
+@click.command("fit")
+@model_options
+@click.option(
+    "--chip",
+    "-c",
+    "chips",
+    multiple=True,
+    shell_complete=complete_chips,
+    help="Name of a chip, or path of its TOML file; may be given several times; all of the catalog where left out.",
+)
+@click.option(
+    "--sweep",
+    metavar="FIELD=V1,V2,...",
+    help="Vary one field of the chip's record or one choice of the build, such as recurrent_weights.max_fan_in=8,16,32.",
+)
+@click.option("--smallest", type=click.Path(dir_okay=False), help="TOML file for the smallest record that holds MODEL.")
+@click.option("--fix", is_flag=True, help="Change the network for chips that it does not fit, as `snnmap check --fix` does.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", help="Form of the table.")
+@click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the table; stdout where left out.")
+@click.option("--draw", type=click.Path(dir_okay=False), help="SVG file for a picture of the costs.")
+@click.option("--quiet", "-q", is_flag=True, help="Print no progress.")
+@config_option
+@build_options(without=("verify",))
+def command(
+    model: str,
+    weights: str | None,
+    read: tuple[str, ...],
+    chips: tuple[str, ...],
+    sweep: str | None,
+    smallest: str | None,
+    fix: bool,
+    form: str,
+    output: str | None,
+    draw: str | None,
+    quiet: bool,
+    config: str | None,
+    calibration: str | None,
+    labels: str | None,
+    **choices: Any,
+) -> int:
+    """Tell which chips hold MODEL, named as for `snnmap check`, and what a sample costs on each; exit 1 where none does."""
+    options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
+    on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
+    on_stage("reading the model")
+    raster, classes = read_data(calibration, labels)
+    with naming_file(calibration):
+        opened = open_named(model, weights, read, raster)
+    data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
+    with naming_file(calibration):
+        if smallest is not None:
+            chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), **data)
+            fsio.write_file(Path(smallest), format_chip(chip).encode())
+            click.echo(f"{smallest}: {chip.description}", err=True)
+            chips = (*chips, smallest)
+        fixes = FixOptions() if fix else None
+        if sweep is not None:
+            field, values = _read_sweep(sweep)
+            fit = sweep_model(opened, _take_one(chips, "--sweep"), field, values, fixes=fixes, **data)
+            axis, ticks = field, list(values)
+        else:
+            fit = fit_model(opened, chips or None, fixes=fixes, **data)
+            axis, ticks = "chip", list(chips or list_chips())
+    if draw is not None:
+        fsio.write_file(Path(draw), draw_fit(fit, ticks, axis=axis))
+    _write(fit, form, output)
+    return 0 if any(row.fits for row in fit.rows) else 1
+
+
+def _take_one(chips: tuple[str, ...], option: str) -> str:
+    if len(chips) != 1:
+        raise InputError(
+            "this option starts from one chip",
+            where=option,
+            measured=", ".join(chips) or "none",
+            limit="1",
+            fix="give one --chip",
+        )
+    return chips[0]
+
+
+def _read_sweep(text: str) -> tuple[str, tuple[str, ...]]:
+    field, equals, values = text.partition("=")
+    listed = tuple(value.strip() for value in values.split(",") if value.strip())
+    if not equals or not listed:
+        raise InputError(
+            "this option takes a field and its values", where="--sweep", measured=text, fix="write --sweep FIELD=V1,V2,..."
+        )
+    return field.strip(), listed
+
+
+def _write(fit: Fit, form: str, output: str | None) -> None:
+    if form == "text" and output is None:
+        table = make_table(f"'{fit.model}', costs a sample", fit.columns, fit.to_cells())
+        out().print(table)
+        for row in fit.rows:
+            for told in row.fixes:
+                click.echo(f"{row.chip}, fixed: {told}")
+        return
+    if form == "text":
+        raise InputError("a file takes csv or json", where="--output", measured="text", fix="add --format csv or --format json")
+    plain = {"model": fit.model, "chips": [row.to_plain() for row in fit.rows]}
+    text = fit_csv(fit) if form == "csv" else json.dumps(plain, indent=2) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        fsio.write_file(Path(output), text.encode())

@@ -1,0 +1,126 @@
+"""Cycles of a chip from counts of spikes and lengths of rows, by the formulae in its record (:mod:`snnmap.chip.costs`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from snnmap.chip import AverageCycles, MemoryKind, WalkerCycles
+from snnmap.core import BoolArray, CsrMatrix, IntArray
+from snnmap.lif.program import Program
+
+__all__ = ["Shares", "average_cycles", "count_words", "list_synapses", "walk_cycles"]
+
+
+class Shares(NamedTuple):
+    """Shares of channels and neurons that spike in a step."""
+
+    inputs: float
+    hidden: float
+
+
+def average_cycles(program: Program, figures: AverageCycles, shares: Shares) -> float:
+    """Return the cycles of a step at average activity: those of the vendor's cycle model of the Xylo chips.
+
+    Synapses beside the first are worked on at the same time, and cost nothing.
+    """
+    n_hidden, n_outputs, p = program.hidden.size, program.outputs.size, shares.hidden
+    into, between, out = (program.memory(kind).weights[0] for kind in MemoryKind)
+    if figures.targets == "all":
+        n_entered = n_read = n_hidden
+    else:
+        n_entered, n_read = int((into.column_lengths > 0).sum()), int((out.row_lengths > 0).sum())
+    aliased = float((program.alias >= 0).mean())  # share of neurons with an alias, and of those that are one
+    inputs = program.n_inputs * (shares.inputs * n_entered * figures.input_word + figures.input_channel)
+    recurrent = figures.recurrent_word * p * between.nnz + figures.recurrent_row * n_hidden
+    outputs = p * n_read * (figures.output_row + n_outputs * figures.output_word)
+    neuron = (
+        figures.hidden_neuron
+        + figures.spike_write * max(p, aliased * aliased)
+        + figures.alias_write * max(p * aliased, aliased * aliased)
+        + figures.spike * p
+        + figures.alias_read * max(p, aliased) * aliased
+    )
+    return inputs + recurrent + outputs + neuron * n_hidden + figures.output_neuron * n_outputs
+
+
+def walk_cycles(
+    program: Program,
+    figures: WalkerCycles,
+    arriving: Mapping[MemoryKind, IntArray],
+    hidden: IntArray,
+    outputs: IntArray,
+) -> IntArray:
+    """Return the cycles of steps.
+
+    Args:
+        program: what the chip is told.
+        figures: of the walkers.
+        arriving: spike counts of the sources as they arrive, ``(n_steps, n_sources)`` by memory.
+        hidden: ``(n_steps, n_hidden)`` spike counts.
+        outputs: ``(n_steps, n_outputs)`` spike counts.
+
+    Returns:
+        ``(n_steps,) int64``.
+    """
+    total = np.full(len(hidden), figures.step, np.int64)
+    for kind in MemoryKind:
+        walks = [_walk(program, kind, figures, matrix, arriving[kind]) for matrix in program.memory(kind).weights]
+        total += figures.phase + np.max(walks, axis=0)
+    aliased = np.flatnonzero(program.alias >= 0)
+    fired = hidden.astype(np.int64)
+    fired[:, program.alias[aliased]] = np.maximum(0, fired[:, program.alias[aliased]] - hidden[:, aliased])
+    for counts in (fired, outputs):
+        total += figures.evolve + figures.neuron * counts.shape[1] + figures.spike * counts.sum(axis=1)
+    return np.asarray(total + figures.alias * (hidden[:, aliased] > 0).sum(axis=1), np.int64)
+
+
+def _walk(program: Program, kind: MemoryKind, figures: WalkerCycles, matrix: CsrMatrix, arriving: IntArray) -> IntArray:
+    """Return the cycles of one walk of steps, ``(n_steps,)``."""
+    lengths, active = _list_rows(program, kind, matrix, arriving > 0)
+    rows = len(lengths)
+    last = np.where(active.any(axis=1), rows - 1 - np.argmax(active[:, ::-1], axis=1), -rows)
+    drain = np.maximum(0, figures.drain - (rows - 1 - last))
+    return np.asarray(figures.row * rows + figures.word * (active @ lengths) + figures.walk + drain, np.int64)
+
+
+def _list_rows(program: Program, kind: MemoryKind, matrix: CsrMatrix, spikes: BoolArray) -> tuple[IntArray, BoolArray]:
+    """Return the words of each row of a memory, and the rows that are walked, ``(n_steps, n_rows)``."""
+    chip = program.chip
+    n_inputs, n_hidden, n_outputs = program.n_inputs, program.hidden.size, program.outputs.size
+    sources, targets = chip.addresses(kind, n_inputs, n_hidden, n_outputs)
+    layout = chip.memory(kind).layout
+    if layout == "columns_by_target":  # by target, no source can be skipped
+        lengths = matrix.column_lengths[targets.start : targets.stop]
+        return lengths, np.broadcast_to(lengths > 0, (len(spikes), lengths.size))
+    in_reach = slice(sources.start, sources.stop)
+    lengths = np.full(len(sources), len(targets)) if layout == "dense" else matrix.row_lengths[in_reach]
+    return lengths, spikes[:, in_reach] & (lengths > 0)
+
+
+def count_words(program: Program, kind: MemoryKind, active_steps: IntArray, n_steps: int, slots: IntArray) -> int:
+    """Return the weight words that are read for some targets of a memory.
+
+    Args:
+        program: what the chip is told.
+        kind: of memory.
+        active_steps: ``(n_sources,)``, in how many steps each source's spikes arrive.
+        n_steps: steps in all.
+        slots: the targets.
+    """
+    chip, read = program.chip, 0
+    sources, targets = chip.addresses(kind, program.n_inputs, program.hidden.size, program.outputs.size)
+    for matrix in program.memory(kind).weights:
+        layout = chip.memory(kind).layout
+        if layout == "dense":
+            n_targets = int(((slots >= targets.start) & (slots < targets.stop)).sum())
+            read += int(active_steps[sources.start : sources.stop].sum()) * n_targets
+        else:
+            lengths = matrix.select(columns=slots).row_lengths
+            read += n_steps * int(lengths.sum()) if layout == "columns_by_target" else int(active_steps @ lengths)
+    return read
+
+
+def list_synapses(matrices: Sequence[CsrMatrix], slots: IntArray) -> IntArray:
+    """Return how many weights each source has onto some targets, ``(n_sources,)``."""
+    return np.asarray(np.sum([matrix.select(columns=slots).row_lengths for matrix in matrices], axis=0), np.int64)

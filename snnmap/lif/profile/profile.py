@@ -1,0 +1,350 @@
+"""What a run costs on the chip: counts that are measured, cycles and energy by the figures of the chip's record."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.chip import Chip, MemoryKind
+from snnmap.core import IntArray, record
+from snnmap.lif.profile.cycles import Shares, average_cycles, count_words, list_synapses, walk_cycles
+from snnmap.lif.program import Image, MappedNetwork, Program, unpack
+from snnmap.lif.simulator import require_counts, simulate_image
+from snnmap.network import read_raster
+
+__all__ = ["ACTIONS", "ChipProfile", "Cycles", "PopulationCost", "Slots", "list_slots", "profile_image"]
+
+Action = Literal["weight bits read", "state bits read", "state bits written", "additions"]
+ACTIONS: Mapping[Action, str] = {
+    "weight bits read": "weight_bit_read_pj",
+    "state bits read": "state_bit_read_pj",
+    "state bits written": "state_bit_write_pj",
+    "additions": "add_pj",
+}
+"""What is counted, and the field of :class:`snnmap.chip.Prices` that prices it."""
+
+_MOST_VALUES = 8_000_000
+"""Counts that are held at a time."""
+
+
+class Slots(NamedTuple):
+    """Where a population stands on the chip."""
+
+    area: Literal["hidden", "outputs"]
+    slots: IntArray
+
+
+@record
+class PopulationCost:
+    """What one population costs in a run, summed over samples and steps; what arrives at it is counted, not what it sends.
+
+    Attributes:
+        name: of the population, as the user gave it; its relays have a line of their own.
+        n_neurons: chip neurons.
+        spikes: that it sent.
+        synaptic_operations: weights added to its currents, one a spike and stored synapse.
+        words_read: weight words read for it.
+        updates: neuron updates, one a neuron and step.
+        actions: how often each priced action happened.
+    """
+
+    name: str
+    n_neurons: int
+    spikes: int
+    synaptic_operations: int
+    words_read: int
+    updates: int
+    actions: Mapping[Action, int]
+
+
+@record
+class Cycles:
+    """Clock cycles of a step by one model.
+
+    Attributes:
+        model: ``average`` or ``walker``, see :class:`snnmap.chip.Costs`.
+        source: where its figures come from.
+        mean: over samples and steps.
+        least: of a step; the mean where the model knows no steps.
+        most: likewise.
+        worst: of a step in which all channels and neurons send all they can.
+    """
+
+    model: Literal["average", "walker"]
+    source: str
+    mean: float
+    least: float
+    most: float
+    worst: float
+
+
+@record
+class ChipProfile:
+    """What a run cost, or would cost with each price that is known.
+
+    Attributes:
+        chip: the record that figures come from.
+        n_samples: samples.
+        n_steps: steps a sample, those of the latency included.
+        dt_s: length of a step in seconds, 0 where unknown.
+        input_spikes: spikes that entered.
+        populations: a line each.
+        words_read: weight words read, by memory.
+        cycles: of a step, by each model that the record has figures for.
+    """
+
+    chip: Chip
+    n_samples: int
+    n_steps: int
+    dt_s: float
+    input_spikes: int
+    populations: tuple[PopulationCost, ...]
+    words_read: Mapping[str, int]
+    cycles: tuple[Cycles, ...]
+
+    @property
+    def actions(self) -> dict[Action, int]:
+        """How often each priced action happened."""
+        return {action: sum(p.actions[action] for p in self.populations) for action in ACTIONS}
+
+    def energy_pj(self, actions: Mapping[Action, int] | None = None) -> dict[Action, float | None]:
+        """Return the energy of actions (all of the run's, or those of one population) in picojoules; None where it is unknown."""
+        prices = self.chip.costs.prices
+        priced = {action: getattr(prices, name, None) for action, name in ACTIONS.items()}
+        counted = self.actions if actions is None else actions
+        return {action: None if price is None else price * counted[action] for action, price in priced.items()}
+
+    @property
+    def joules_a_sample(self) -> float | None:
+        """Energy of a sample's actions, without what the chip takes at rest; None where a price is unknown."""
+        energies = list(self.energy_pj().values())
+        known = [energy for energy in energies if energy is not None]
+        return 1e-12 * sum(known) / max(1, self.n_samples) if len(known) == len(energies) else None
+
+    @property
+    def unknown_prices(self) -> tuple[str, ...]:
+        """Fields of the record's ``costs.prices`` that would have to be known."""
+        return tuple(f"costs.prices.{ACTIONS[action]}" for action, energy in self.energy_pj().items() if energy is None)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the profile as JSON values, a sample's costs; what is unknown is null."""
+        n = max(1, self.n_samples)
+        return {
+            "chip": self.chip.name,
+            "n_samples": self.n_samples,
+            "n_steps": self.n_steps,
+            "input_spikes": self.input_spikes / n,
+            "populations": [self._describe(population) for population in self.populations],
+            "words_read": {name: words / n for name, words in self.words_read.items()},
+            "cycles": [
+                {
+                    **{field: getattr(c, field) for field in ("model", "least", "mean", "most", "worst", "source")},
+                    "a_sample": c.mean * self.n_steps,
+                    "seconds_a_sample": self.seconds_a_sample(c),
+                    "clock_for_real_time_hz": self.clock_for_real_time(c),
+                }
+                for c in self.cycles
+            ],
+            "actions": {action: count / n for action, count in self.actions.items()},
+            "energy_pj": {action: None if pj is None else pj / n for action, pj in self.energy_pj().items()},
+            "joules": self.joules_a_sample,
+            "unknown_prices": list(self.unknown_prices),
+        }
+
+    def _describe(self, population: PopulationCost) -> dict[str, Any]:
+        n, energies = max(1, self.n_samples), list(self.energy_pj(population.actions).values())
+        known = [energy for energy in energies if energy is not None]
+        return {
+            "population": population.name,
+            "neurons": population.n_neurons,
+            "spikes": round(population.spikes / n, 2),
+            "synaptic_operations": round(population.synaptic_operations / n, 2),
+            "words_read": round(population.words_read / n, 2),
+            "updates": round(population.updates / n, 2),
+            "energy_nj": round(sum(known) / n / 1e3, 3) if len(known) == len(energies) else "unknown",
+        }
+
+    def _repr_html_(self) -> str:
+        from snnmap.core.html import heading, make_table, to_html
+
+        plain = self.to_plain()
+        rows = [tuple(row.values()) for row in plain["populations"]]
+        columns = ("population", "neurons#", "spikes#", "synaptic operations#", "words read#", "updates#", "energy (nJ)#")
+        cycles = [(c["model"], c["least"], round(c["mean"], 1), c["most"], c["worst"]) for c in plain["cycles"]]
+        return to_html(
+            heading(f"{self.n_samples} samples of {self.n_steps} steps on {self.chip.name}, a sample"),
+            make_table(columns, rows),
+            make_table(("cycles a step", "least#", "mean#", "most#", "worst#"), cycles),
+        )
+
+    def seconds_a_sample(self, cycles: Cycles) -> float | None:
+        """Return how long a sample takes at the record's clock; None where that is unknown."""
+        clock_hz = self.chip.costs.clock_hz
+        return None if clock_hz is None else cycles.mean * self.n_steps / clock_hz
+
+    def clock_for_real_time(self, cycles: Cycles) -> float | None:
+        """Return the clock in Hz at which the worst step takes no longer than a step; None where the model has no ``dt``."""
+        return cycles.worst / self.dt_s if self.dt_s > 0 else None
+
+
+def list_slots(mapped: MappedNetwork) -> dict[str, Slots]:
+    """Return where each population of a folded network stands, its relays on a line of their own."""
+    table = mapped.table
+    placed: dict[str, Slots] = {}
+    for index, name in enumerate(table.sources):
+        outputs, mine = table.output_slots(name), table.hidden_source == index
+        rows: tuple[tuple[str, Slots], ...] = (
+            (name, Slots("outputs", outputs)),
+            (name, Slots("hidden", np.flatnonzero(mine & (table.hidden_hop == 0)))),
+            (f"{name} (relays)", Slots("hidden", np.flatnonzero(mine & (table.hidden_hop > 0)))),
+        )
+        placed |= {label: place for label, place in rows if place.slots.size}
+    return placed
+
+
+def profile_image(
+    image: Image, raster: npt.ArrayLike, *, populations: Mapping[str, Slots] | None = None, dt_s: float = 0.0
+) -> ChipProfile:
+    """Run an image and count what each of its actions costs.
+
+    A weight word that is read changes a current: the state is read and written once, however many spikes. In each step every
+    neuron's currents and its potential are read and written, each decays, and the currents and the bias are added.
+
+    Args:
+        image: as decoded from a bitstream.
+        raster: ``(n_samples, n_steps, n_inputs)`` or ``(n_steps, n_inputs)`` spike counts.
+        populations: where each stands; without, there are hidden and output neurons.
+        dt_s: length of a step in seconds.
+
+    Raises:
+        InputError: wrong raster, or counts beyond those of a channel.
+    """
+    program = unpack(image)
+    counts = read_raster(raster, program.n_inputs, where="inputs")
+    require_counts(counts, program.chip)
+    run = _measure(image, program, counts)
+    placed = populations or {
+        "hidden": Slots("hidden", np.arange(program.hidden.size)),
+        "outputs": Slots("outputs", np.arange(program.outputs.size)),
+    }
+    steps = counts.shape[0] * counts.shape[1]
+    return ChipProfile(
+        chip=program.chip,
+        n_samples=counts.shape[0],
+        n_steps=counts.shape[1],
+        dt_s=dt_s,
+        input_spikes=int(counts.sum()),
+        populations=tuple(_cost_of(program, name, place, run, steps) for name, place in placed.items()),
+        words_read={
+            kind.weights_name: count_words(program, kind, run.active[kind], steps, _all_targets(program, kind))
+            for kind in MemoryKind
+        },
+        cycles=tuple(_list_cycles(program, run)),
+    )
+
+
+def _all_targets(program: Program, kind: MemoryKind) -> IntArray:
+    return np.arange(kind.target(hidden=program.hidden.size, outputs=program.outputs.size))
+
+
+class _Run(NamedTuple):
+    """What is known of a run.
+
+    Attributes:
+        spikes: spikes of each neuron, by area.
+        arrived: spikes of each source as they arrive, by memory.
+        active: steps in which any of each source's spikes arrive, by memory.
+        shares: of channels and neurons that spike in a step.
+        walked: cycles of each step, where the record has figures.
+    """
+
+    spikes: dict[str, IntArray]
+    arrived: dict[MemoryKind, IntArray]
+    active: dict[MemoryKind, IntArray]
+    shares: Shares
+    walked: IntArray
+
+
+def _measure(image: Image, program: Program, counts: IntArray) -> _Run:
+    chip, walker = program.chip, program.chip.costs.walker
+    spikes = {"hidden": np.zeros(program.hidden.size, np.int64), "outputs": np.zeros(program.outputs.size, np.int64)}
+    sizes = {kind: kind.source(inputs=program.n_inputs, hidden=program.hidden.size) for kind in MemoryKind}
+    arrived = {kind: np.zeros(size, np.int64) for kind, size in sizes.items()}
+    active = {kind: np.zeros(size, np.int64) for kind, size in sizes.items()}
+    walked, firing = [], 0
+    chunk = max(1, _MOST_VALUES // max(1, counts.shape[1] * program.hidden.size))
+    for start in range(0, len(counts), chunk):
+        inputs = counts[start : start + chunk]
+        found = simulate_image(image, inputs, counts_of=("hidden", "outputs")).counts
+        for area, total in spikes.items():
+            total += found[area].sum(axis=(0, 1))
+        firing += int((found["hidden"] > 0).sum())
+        arriving = {}
+        for kind in MemoryKind:
+            sent = kind.source(inputs=inputs, hidden=found["hidden"])
+            late = _delay(sent, chip.memory(kind).delay_steps).reshape(-1, sizes[kind])
+            arrived[kind] += late.sum(axis=0)
+            active[kind] += (late > 0).sum(axis=0)
+            arriving[kind] = late
+        if walker is not None:
+            flat = {area: values.reshape(-1, values.shape[-1]) for area, values in found.items()}
+            walked.append(walk_cycles(program, walker, arriving, flat["hidden"], flat["outputs"]))
+    shares = Shares(float((counts > 0).mean()), firing / max(1, counts.shape[0] * counts.shape[1] * program.hidden.size))
+    return _Run(spikes, arrived, active, shares, np.concatenate(walked) if walked else np.zeros(0, np.int64))
+
+
+def _delay(values: IntArray, steps: int) -> IntArray:
+    """Return the counts as they arrive so many steps later."""
+    return np.pad(values[:, : values.shape[1] - steps], ((0, 0), (steps, 0), (0, 0)))
+
+
+def _cost_of(program: Program, name: str, place: Slots, run: _Run, n_steps: int) -> PopulationCost:
+    codes = program.outputs if place.area == "outputs" else program.hidden
+    chip, n_synapses, n = program.chip, len(codes.dash_syn), place.slots.size
+    kinds = [kind for kind in MemoryKind if kind.target(hidden="hidden", outputs="outputs") == place.area]
+    operations = sum(int(run.arrived[kind] @ list_synapses(program.memory(kind).weights, place.slots)) for kind in kinds)
+    words = {kind: count_words(program, kind, run.active[kind], n_steps, place.slots) for kind in kinds}
+    updates = n * n_steps
+    states = sum(words.values()) + updates * (n_synapses + 1)
+    return PopulationCost(
+        name=name,
+        n_neurons=n,
+        spikes=int(run.spikes[place.area][place.slots].sum()),
+        synaptic_operations=operations,
+        words_read=sum(words.values()),
+        updates=updates,
+        actions={
+            "weight bits read": sum(words[kind] * chip.word_bits(kind) for kind in kinds),
+            "state bits read": states * chip.bits.state,
+            "state bits written": states * chip.bits.state,
+            "additions": operations + updates * (2 * n_synapses + 2),
+        },
+    )
+
+
+def _list_cycles(program: Program, run: _Run) -> Iterator[Cycles]:
+    costs = program.chip.costs
+    if costs.average is not None:
+        mean = average_cycles(program, costs.average, run.shares)
+        worst = average_cycles(program, costs.average, Shares(1.0, 1.0))
+        yield Cycles(model="average", source=costs.average.source, mean=mean, least=mean, most=mean, worst=worst)
+    if costs.walker is not None and run.walked.size:
+        yield Cycles(
+            model="walker",
+            source=costs.walker.source,
+            mean=float(run.walked.mean()),
+            least=float(run.walked.min()),
+            most=float(run.walked.max()),
+            worst=float(_worst_walk(program)),
+        )
+
+
+def _worst_walk(program: Program) -> int:
+    """Return the cycles of a step in which all channels and neurons send all they can."""
+    chip, walker = program.chip, program.chip.costs.walker
+    hidden = np.full((1, program.hidden.size), chip.hidden.max_count)
+    outputs = np.full((1, program.outputs.size), chip.outputs.max_count)
+    inputs = np.full((1, program.n_inputs), chip.inputs.max_count)
+    arriving = {kind: kind.source(inputs=inputs, hidden=hidden) for kind in MemoryKind}
+    return 0 if walker is None else int(walk_cycles(program, walker, arriving, hidden, outputs)[0])
