@@ -354,7 +354,10 @@ def test_chips_and_a_chip_of_ones_own(run: Run, model: Path, tmp_path: Path) -> 
         assert "another chip" in run(verb, stored).err
 
 
-@pytest.mark.parametrize("verb", ["asm", "build", "check", "chips", "demo", "disasm", "explain", "inspect", "simulate"])
+@pytest.mark.parametrize(
+    "verb",
+    ["asm", "build", "check", "chips", "demo", "diff", "disasm", "explain", "export", "inspect", "selftest", "simulate", "where"],
+)
 def test_help(run: Run, verb: str) -> None:
     result = run(verb, "--help")
     assert (result.code, "Usage: snnmap" in result.out) == (0, True)

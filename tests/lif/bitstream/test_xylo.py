@@ -87,7 +87,8 @@ import numpy as np
 
 class Stub(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
-        return importlib.machinery.ModuleSpec(name, self, is_package=True) if name.partition(".")[0] == "samna" else None
+        is_missing = name.partition(".")[0] in ("bitstruct", "samna")
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if is_missing else None
 
     def create_module(self, spec):
         return MagicMock(__path__=[], __spec__=spec)
