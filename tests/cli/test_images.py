@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,16 +100,8 @@ def test_selftest_fails_where_an_image_does_something_else(run: Run, bitstream: 
     assert "this snnmap does not do what the image did when" in result.out
 
 
-DRIVER = """
-from pathlib import Path
-
-import snnmap
-
-
-def drive(path, counts):
-    image = snnmap.decode(Path(path).read_bytes())
-    return snnmap.simulate_image(image, counts).counts["outputs"][0]{}
-"""
+PAGE = (Path(__file__).parents[2] / "docs" / "programmer.md").read_text()
+(DRIVER,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 def test_selftest_takes_a_driver(run: Run, bitstream: Path, tmp_path: Path) -> None:
@@ -119,7 +112,7 @@ def test_selftest_takes_a_driver(run: Run, bitstream: Path, tmp_path: Path) -> N
         (" * 0.5", 2, "the driver gives something else"),
         (" / None", 2, "unsupported operand"),
     ):
-        (tmp_path / "driver.py").write_text(DRIVER.format(change))
+        (tmp_path / "driver.py").write_text(DRIVER.replace('["outputs"][0]', f'["outputs"][0]{change}'))
         result = run("selftest", bitstream, "--driver", f"{tmp_path / 'driver.py'}:drive")
         assert (result.code, said in result.out + result.err) == (code, True)
 
