@@ -30,6 +30,8 @@ from .pipeline import (
     fix_model,
     sweep_model,
 )
+from .pipeline.profile import profile_model
+from .profile import ProfileOptions
 from .report import model_summary
 from .train import align_model, verify_model
 
@@ -49,8 +51,10 @@ __all__ = [
     "find_smallest_chip",
     "fit_model",
     "sweep_model",
-    # what a model is made of, and what it takes of a chip
+    # what a model is made of, what its layers cost, and what it takes of a chip
+    "ProfileOptions",
     "model_summary",
+    "profile_model",
     # networks
     "InputPort",
     "Network",

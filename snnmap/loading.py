@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
     from snnmap.graph import LayerGraph
 
-__all__ = ["Opened", "load", "open_model"]
+__all__ = ["Opened", "load", "load_layers", "open_model"]
 
 _NAME = re.compile(r"(?P<place>.+?):(?P<name>[A-Za-z_]\w*)(?P<call>\(.*\))?", flags=re.DOTALL)
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -107,6 +108,67 @@ def open_model(
 
     conversion = convert_model(made, calibration, ConvertOptions())
     return Opened(network=conversion.network, places=places, conversion=conversion)
+
+
+def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path | None = None) -> "LayerGraph":
+    """Read an ANN as a layer graph, whether all of its operations are known or not; those that are not have shapes alone.
+
+    Args:
+        model: a torch module, an ONNX file or ``onnx.ModelProto``, a function that gives any of these, named as for
+            :func:`load`, or a ``LayerGraph``.
+        input_shapes: of one sample of each input, without the batch; an ONNX graph that tells them needs none.
+        weights: file of a torch module's ``state_dict``.
+
+    Raises:
+        FrontendError: as :func:`load`; or the model is no ANN, or does not say the shape of its input.
+        InputError: a shape that the model's input cannot have.
+    """
+    from snnmap.graph import LayerGraph
+
+    made, _, where = _make_object(model)
+    if weights is not None:
+        read_weights(made, Path(weights), where)
+    if isinstance(made, LayerGraph):
+        graph = made
+    elif (isinstance(made, str) and made.lower().endswith(".onnx")) or type(made).__module__.startswith("onnx"):
+        graph = importlib.import_module("snnmap.frontends.onnx").read_layer_graph(made, *input_shapes[:1], opaque=True)
+    elif not isinstance(made, str) and _is_layers(made):
+        graph = importlib.import_module("snnmap.frontends.torch").read_layer_graph(made, *input_shapes, opaque=True)
+    else:
+        raise FrontendError(
+            "the model is no graph of layers",
+            where=where,
+            measured="a file" if isinstance(made, str) else type(made).__name__,
+            limit="a torch module without spiking neurons, or an ONNX model",
+            fix="give FILE.py:FUNCTION, a torch.nn.Module or the path of a .onnx file; of a spiking network, see"
+            " snnmap inspect MODEL --chip NAME",
+        )
+    _require_shapes(graph, input_shapes)
+    return graph
+
+
+def _is_layers(made: object) -> bool:
+    """Say whether a model is a torch module without layers of spiking neurons."""
+    frontend = _find_frontend(made)
+    neurons = ("snnmap.nn.neurons.", "snnmap.nn.chip.")
+    return (
+        frontend is not None
+        and frontend.name == "torch"
+        and not any(cls.__module__.startswith(neurons) for cls in _list_classes(made))
+    )
+
+
+def _require_shapes(graph: "LayerGraph", input_shapes: Sequence[Sequence[int]]) -> None:
+    """Refuse shapes that were given and not taken."""
+    found = [kind.shape for kind in graph.inputs.values()]
+    if input_shapes and list(map(tuple, input_shapes)) != found:
+        raise InputError(
+            "the model's inputs have other shapes than those given",
+            where=", ".join(f"'{name}'" for name in graph.inputs),
+            measured=", ".join("x".join(map(str, shape)) for shape in input_shapes),
+            limit=", ".join("x".join(map(str, shape)) for shape in found),
+            fix="give one shape for each input (--input-shape), or export a model of several inputs with other shapes",
+        )
 
 
 def _make_object(model: object) -> tuple[object, Places, str]:
@@ -207,11 +269,16 @@ def _find_frontend(model: object) -> Frontend | None:
 
 def _list_packages(model: object) -> set[str]:
     """Return the packages that a model's class, and the classes of a torch module's modules, are from."""
+    return {cls.__module__.partition(".")[0] for cls in _list_classes(model)}
+
+
+def _list_classes(model: object) -> set[type]:
+    """Return a model's class and, of a torch module, the classes of its modules, with all that these derive from."""
     parts = [model]
     for cls in type(model).__mro__:
         if cls.__module__ == "torch.nn.modules.module":  # Rockpool's modules have another modules()
             parts += cast(Any, cls).modules(model)
-    return {cls.__module__.partition(".")[0] for part in parts for cls in type(part).__mro__}
+    return {cls for part in parts for cls in type(part).__mro__}
 
 
 def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> "Network | LayerGraph":

@@ -40,7 +40,7 @@ def _draw(rng: Any) -> Architecture:
         converters=Converters(dac_bits=8, adc_bits=int(rng.integers(1, 33)), columns_per_adc=int(rng.choice(divisors))),
         memories=Memories(
             activation_bytes=1 << 20,
-            accumulator_words=int(rng.choice([300, 1000, 5000, 100_000])),
+            accumulator_words=int(rng.choice([1000, 2000, 5000, 100_000])),
             program_bytes=1 << 24,
             constant_bytes=1 << 20,
         ),

@@ -160,11 +160,15 @@ def infer_at(node: Node, inputs: Sequence[TensorType]) -> TensorType:
 
 def freeze_constant(array: Array) -> Array:
     """Copy to a read-only array, unless it is one already."""
-    if isinstance(array, np.ndarray) and not array.flags.writeable and array.base is None:
+    if isinstance(array, np.ndarray) and not array.flags.writeable and (array.base is None or _is_frozen(array.base)):
         return array
     copied = np.array(array)
     copied.setflags(write=False)
     return copied
+
+
+def _is_frozen(base: object) -> bool:
+    return isinstance(base, np.ndarray) and base.base is None and not base.flags.writeable
 
 
 def type_constant(array: Array) -> TensorType:

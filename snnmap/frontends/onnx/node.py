@@ -26,6 +26,8 @@ class OnnxNode:
         while self.inputs and not self.inputs[-1]:
             self.inputs.pop()  # left out at the end
         self.attributes = {one.name: _to_python(helper.get_attribute_value(one)) for one in node.attribute}
+        self.has_graphs = any(one.HasField("g") or one.graphs for one in node.attribute)
+        """Whether it holds graphs of its own, as a branch or a loop does."""
         self.source = _find_module(node)
 
     def get(self, name: str, default: Any) -> Any:

@@ -9,11 +9,13 @@ import numpy as np
 
 from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
+from snnmap.frontends.onnx.inferred import InferredTypes, is_weight
 from snnmap.frontends.onnx.metadata import apply_quantisation, read_quantisation
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.frontends.onnx.special import SPECIAL
 from snnmap.frontends.onnx.windows import resolve_pads
 from snnmap.graph import OPERATIONS, GraphBuilder, LayerGraph, Operation, UnreadableError
+from snnmap.graph.operations.opaque import Opaque
 
 __all__ = ["OnnxReader", "open_model", "read_layer_graph"]
 
@@ -32,7 +34,9 @@ _FIXES = {
 }
 
 
-def read_layer_graph(source: Any, input_shape: InputShape = None, *, quantisation: Any = None) -> LayerGraph:
+def read_layer_graph(
+    source: Any, input_shape: InputShape = None, *, quantisation: Any = None, opaque: bool = False
+) -> LayerGraph:
     """Read an ONNX model of operator set 13 or later as a layer graph.
 
     Nodes keep their names, the path of the torch module that they were exported from (:attr:`snnmap.graph.Node.source`) and the
@@ -44,6 +48,8 @@ def read_layer_graph(source: Any, input_shape: InputShape = None, *, quantisatio
         input_shape: of one sample, without the batch, by name where there are several inputs; that of the graph where left out.
         quantisation: of a model of floats, as :func:`~snnmap.frontends.onnx.apply_quantisation` takes it, or the path of its
             JSON file; that of the model's metadata where left out.
+        opaque: whether nodes that have no operation are :class:`Opaque` ones, which cannot be run, where onnx infers the shape
+            of what they give, and models of older operator sets are brought to 13.
 
     Returns:
         The graph, constants in their own types.
@@ -52,17 +58,21 @@ def read_layer_graph(source: Any, input_shape: InputShape = None, *, quantisatio
         FrontendError: onnx is missing, the file cannot be read, or nodes have no operation; it tells all of them, each with
             its name, its operator and what to do.
     """
-    model, opset, framework = open_model(source)
+    model, opset, framework = open_model(source, convert_old=opaque)
     told = quantisation if isinstance(quantisation, Mapping) else read_quantisation(quantisation or model)
     if told is not None:
         model = apply_quantisation(model, told)
     if model.functions:
         model = import_package("onnx.inliner").inline_local_functions(model)
-    return OnnxReader(model.graph, framework, opset).read(input_shape)
+    return OnnxReader(model.graph, framework, opset, InferredTypes(model) if opaque else None).read(input_shape)
 
 
-def open_model(source: Any) -> tuple[Any, int, str]:
+def open_model(source: Any, *, convert_old: bool = False) -> tuple[Any, int, str]:
     """Return an ``onnx.ModelProto`` from a path or itself, the operator set of it, and what errors call its framework.
+
+    Args:
+        source: path or model.
+        convert_old: whether a model of an older operator set is brought to the oldest that is read.
 
     Raises:
         FrontendError: onnx is missing, the file cannot be read, or the operator set is too old.
@@ -80,6 +90,8 @@ def open_model(source: Any) -> tuple[Any, int, str]:
                 "the ONNX file cannot be read", error, where=where, fix="export the model again"
             ) from error
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if opset < LEAST_OPSET and convert_old:
+        model, opset = _convert_old(model, where), LEAST_OPSET
     if opset < LEAST_OPSET:
         raise FrontendError(
             "the model's operator set is too old",
@@ -91,6 +103,16 @@ def open_model(source: Any) -> tuple[Any, int, str]:
     return model, opset, f"ONNX {onnx.__version__}, operator set {opset}"
 
 
+def _convert_old(model: Any, where: str) -> Any:
+    converter = import_package("onnx.version_converter")
+    try:
+        return converter.convert_version(model, LEAST_OPSET)
+    except Exception as error:  # whatever onnx's converter raises
+        raise FrontendError.from_failure(
+            f"onnx cannot bring the model to operator set {LEAST_OPSET}", error, where=where, fix="export it with a newer one"
+        ) from error
+
+
 class OnnxReader:
     """Follows an ONNX graph in its order, with a name in the layer graph for each tensor that depends on the input.
 
@@ -98,24 +120,27 @@ class OnnxReader:
         graph: ``onnx.GraphProto``.
         framework: what errors and the layer graph call it.
         opset: of ONNX's own operators.
+        inferred: shapes of what nodes give that have no operation; None where these are refused.
     """
 
-    def __init__(self, graph: Any, framework: str, opset: int) -> None:
+    def __init__(self, graph: Any, framework: str, opset: int, inferred: InferredTypes | None = None) -> None:
         from onnx import numpy_helper
 
-        self.graph, self.opset = graph, opset
+        self.graph, self.opset, self.inferred = graph, opset, inferred
         self.constants = {entry.name: np.asarray(numpy_helper.to_array(entry)) for entry in graph.initializer}
         self.builder = GraphBuilder(graph.name or "onnx", framework)
         self.values: dict[str, str] = {}
         self.quantisers: dict[str, OnnxNode] = {}
         """What quantises constants, or brings them back, by the names of its outputs."""
         self.unknown: set[str] = set()
+        self.inputs: list[str] = []
         self.shapeless: list[FrontendError] = []
         self.batch = -1
 
     def read(self, input_shape: InputShape) -> LayerGraph:
         """Read the graph; ``input_shape`` is as for :func:`read_layer_graph`."""
         given = [entry for entry in self.graph.input if entry.name not in self.constants]
+        self.inputs = [entry.name for entry in given]
         shapes = (
             input_shape if isinstance(input_shape, Mapping) else {one.name: input_shape for one in given[:2] if len(given) == 1}
         )
@@ -230,7 +255,8 @@ class OnnxReader:
                 self.quantisers |= dict.fromkeys(node.outputs, node)
             SPECIAL.get(node.kind, _read_plain)(self, node)
         except UnreadableError as error:
-            self._refuse(node, error)
+            if not self._add_opaque(node):
+                self._refuse(node, error)
         except NetworkError as error:
             self._refuse(node, UnreadableError.from_misfit(error))
         except (TypeError, ValueError, IndexError, KeyError) as error:
@@ -246,6 +272,23 @@ class OnnxReader:
         missing = [name for name in node.inputs if name and name not in self.values and name not in self.constants]
         if missing:
             raise UnreadableError(f"its input '{missing[0]}' is not known", "check the file with onnx.checker")
+
+    def _add_opaque(self, node: OnnxNode) -> bool:
+        """Add a node that has no operation as one of which only the shapes are known; say whether that can be."""
+        names = [name for name in node.inputs if name]
+        is_known = all(name in self.values or name in self.constants for name in names)
+        if self.inferred is None or not is_known or node.has_graphs:
+            return False
+        sides = {name: self.builder.types[self.values[name]].shape for name in self.inputs if name in self.values}
+        found = [(place, self.inferred.find_type(tensor, sides)) for place, tensor in enumerate(node.outputs) if tensor]
+        moving = [name for name in names if name in self.values]
+        if any(kind is None for _, kind in found) or not moving:
+            return False
+        taken = [name for name in names if name in self.values or is_weight(node.kind, self.constants[name])]
+        for place, kind in found:
+            operation = Opaque(call=node.kind, shape=kind.shape, dtype=kind.dtype)  # type: ignore[union-attr]
+            self.add(node, operation, moving if place else taken, place=place or None)
+        return True
 
     def _unknown(self, node: OnnxNode) -> UnreadableError:
         return UnreadableError("no operation of this name", _FIXES.get(node.kind, _FIX), is_unknown=True)
@@ -275,6 +318,9 @@ class OnnxReader:
         names = [name for name in node.inputs if name]
         for name in names:
             self._settle(name)
+        if node.kind == "ConstantOfShape":
+            self.constants[node.outputs[0]] = _repeat(node, self.constants[names[0]])
+            return
         inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in names]
         outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in node.outputs]
         graph = helper.make_graph([node.proto], "constant", inputs, outputs)
@@ -283,7 +329,20 @@ class OnnxReader:
             found = ReferenceEvaluator(model).run(None, {name: self.constants[name] for name in names})
         except Exception as error:  # whatever the operator raises on such constants
             raise UnreadableError(f"its constants do not fit each other: {error}", "check the file with onnx.checker") from error
-        self.constants |= {name: np.asarray(array) for name, array in zip(node.outputs, found, strict=True)}
+        for name, array in zip(node.outputs, map(np.asarray, found), strict=True):
+            array.setflags(write=False)  # so that the graph takes it as it is
+            self.constants[name] = array
+
+
+def _repeat(node: OnnxNode, shape: Any) -> Any:
+    """Return one value in a shape, which takes the memory of one."""
+    from onnx import numpy_helper
+
+    given = node.get("value", None)
+    value = np.float32(0) if given is None else numpy_helper.to_array(given)
+    single = np.array(value).reshape(-1)[:1].copy()
+    single.setflags(write=False)
+    return np.broadcast_to(single, tuple(shape.tolist())) if shape.size else single.reshape(())
 
 
 def _read_plain(reader: OnnxReader, node: OnnxNode) -> None:

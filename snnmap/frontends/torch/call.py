@@ -85,7 +85,7 @@ class Call:
     def _name_of(self, one: Any, default: str) -> str:
         if isinstance(one, Value):
             return one.name
-        name, array = one if isinstance(one, tuple) else (default, self.reader.to_array(one))
+        name, array = one if isinstance(one, tuple) else (self.reader.paths.get(id(one), default), self.reader.to_array(one))
         return self.reader.builder.add_constant(name, array)
 
 

@@ -39,6 +39,7 @@ def add_probed(call: Call, arguments: Any, keywords: Any) -> Any:
     Raises:
         UnreadableError: it mixes samples, or is none of what its name says.
     """
+    _require_probes(call)
     values = find_values((arguments, keywords))
 
     def run(tensors: Sequence[Any], batch: int) -> Any:
@@ -55,9 +56,15 @@ def add_probed(call: Call, arguments: Any, keywords: Any) -> Any:
 
 def add_probed_module(call: Call, module: Any, value: Value) -> Any:
     """Add what a module does that only moves values, or interpolates them."""
+    _require_probes(call)
     if _is_nearest({"mode": getattr(module, "mode", "nearest")}):
         return _add_moved(call, lambda tensors, _: module(tensors[0]), [value])
     return _add_linear(call, lambda tensors, _: module(tensors[0]), value)
+
+
+def _require_probes(call: Call) -> None:
+    if not call.reader.probes:
+        raise UnreadableError("an operation that many runs would tell", "read it with them")
 
 
 def _is_nearest(keywords: Any) -> bool:

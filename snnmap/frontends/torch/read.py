@@ -24,7 +24,7 @@ __all__ = ["TorchReader", "read_layer_graph"]
 Reader = Callable[[Call, Any, Any], Any]
 
 
-def read_layer_graph(module: Any, *input_shapes: Sequence[int]) -> LayerGraph:
+def read_layer_graph(module: Any, *input_shapes: Sequence[int], opaque: bool = False) -> LayerGraph:
     """Read a torch module, in evaluation mode, as a layer graph.
 
     Nodes are named by the path of their module, or by what torch.fx calls a function's call; a module that is called twice
@@ -33,6 +33,8 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int]) -> LayerGraph:
     Args:
         module: ``torch.nn.Module`` whose forward depends on no values; it is not changed.
         input_shapes: of one sample, without the batch, for each input of forward.
+        opaque: whether calls that have no operation, or one only by running them many times, are :class:`Opaque` ones with the
+            parameters of their module, where they give ``(batch, ...)``; these cannot be run.
 
     Raises:
         FrontendError: torch is missing, forward cannot be followed, or parts have no operation; it tells all of them, each with
@@ -45,7 +47,10 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int]) -> LayerGraph:
     require_module(module, "read_layer_graph")
     whole = torch.nn.Sequential(module) if find_layer(module) is not None else module  # a layer is one node, not its forward
     graph = trace_module(whole, list_own_layers(), defaults=True)
-    return TorchReader(whole, type(module).__name__, [tuple(shape) for shape in input_shapes]).read(graph)
+    from snnmap.frontends.torch.opaque import OpaqueReader
+
+    reader = OpaqueReader if opaque else TorchReader
+    return reader(whole, type(module).__name__, [tuple(shape) for shape in input_shapes]).read(graph)
 
 
 UNKNOWN = object()
@@ -57,15 +62,18 @@ class TorchReader:
 
     Attributes:
         batch: how many samples calls are run on that tell a shape.
+        probes: whether calls are run as often as it takes to see what they do.
     """
 
     batch = 2
+    probes = True
 
     def __init__(self, module: Any, name: str, input_shapes: Sequence[tuple[int, ...]]) -> None:
         import torch
 
         self.module, self.shapes = module, list(input_shapes)
         self.modules = dict(module.named_modules())
+        self.paths = {id(parameter): path for path, parameter in module.named_parameters()}
         self.builder = GraphBuilder(name, f"torch {torch.__version__}")
         self.values: dict[Any, Any] = {}
         self.arrays: dict[int, tuple[Any, Array]] = {}
@@ -150,7 +158,9 @@ class TorchReader:
         if node.args:
             return node.args[0]  # a default, which tracing has put in
         raise FrontendError(
-            "the module takes more inputs than shapes were given", where=f"forward, {node.name}", fix="give a shape for each"
+            "the module takes more inputs than shapes were given",
+            where=f"forward, {node.name}",
+            fix="give a shape for each (--input-shape)",
         )
 
     def _find_reader(self, node: "fx.Node") -> tuple[Call, Reader | None]:

@@ -12,7 +12,9 @@ FOLLOWING: tuple[Role, ...] = ("Norm", "Add", "Mul", "Div", "Act")
 """Roles of the operations that fuse with the weights before them."""
 
 
-def fuse_steps(graph: LayerGraph, following: Sequence[Role] = FOLLOWING) -> LayerGraph:
+def fuse_steps(
+    graph: LayerGraph, following: Sequence[Role] = FOLLOWING, *, starting: Sequence[Role] = ("Conv", "MatMul")
+) -> LayerGraph:
     """Return the graph in which each Conv, Gemm and MatMul is one node with the operations that follow it in a row.
 
     A row ends where a value is taken by two, or is an output, or where another kind of operation comes. An Add of another
@@ -22,16 +24,19 @@ def fuse_steps(graph: LayerGraph, following: Sequence[Role] = FOLLOWING) -> Laye
     Args:
         graph: to fuse.
         following: roles of the operations that fuse.
+        starting: roles of the operations that begin a row, where they follow none.
     """
     rows: dict[str, list[Node]] = {}
     uses, order = graph.count_uses(), {node.name: number for number, node in enumerate(graph.nodes)}
     for node in graph.nodes:
+        if graph.types[node.name].is_constant:
+            continue
         open_rows = [name for name in node.inputs if name in rows and uses[name] == 1] if node.operation.role in following else []
-        if node.operation.role in ("Conv", "MatMul"):
-            rows[node.name] = [node]
-        elif open_rows:
+        if open_rows:
             last = max(open_rows, key=lambda name: order[name])
             rows[node.name] = [*rows.pop(last), node]
+        elif node.operation.role in starting:
+            rows[node.name] = [node]
     inside = {step.name for row in rows.values() for step in row[:-1]}
     return graph.with_nodes([_fuse(rows.get(node.name, [node])) for node in graph.nodes if node.name not in inside])
 

@@ -394,3 +394,17 @@ def test_a_new_operation_is_one_record() -> None:
         assert_read(make_model(one("Celu", alpha=0.7), (9,)), (9,))
     finally:
         del OPERATIONS["Celu"]
+
+
+@pytest.mark.parametrize("value", [None, 2.5])
+@pytest.mark.parametrize("sides", [[3, 4], []])
+def test_one_value_in_a_shape_takes_the_memory_of_one(value: float | None, sides: list[int]) -> None:
+    given = {} if value is None else {"value": helper.make_tensor("value", TensorProto.FLOAT, [1], [value])}
+    nodes = [helper.make_node("ConstantOfShape", ["s"], ["w"], **given), helper.make_node("Add", ["x", "w"], ["y"])]
+    model = make_model(nodes, (3, 4), s=np.array(sides, np.int64))
+    assert_read(model, (3, 4))
+    (constant,) = read_layer_graph(model).constants.values()
+    assert not any(constant.strides)
+    assert constant.shape == tuple(sides)
+    assert (constant == (value or 0.0)).all()
+    assert not constant.flags.writeable

@@ -86,6 +86,7 @@ def test_dropout_that_does_something_is_refused() -> None:
 
 
 def test_parametrised_weights_are_read_as_they_are_used() -> None:
+    torch.manual_seed(0)
     plain, model = of_snntorch(), of_snntorch()
     parametrizations.weight_norm(model[0])
     with torch.no_grad():

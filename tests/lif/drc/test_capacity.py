@@ -1,6 +1,7 @@
 """The rules of what fits a chip, where no limit is counted up to: aliases, and what would be enough."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,3 +73,11 @@ def test_the_largest_bias_of_a_run_is_measured() -> None:
 def test_populations_that_are_not_there_are_no_outputs() -> None:
     network = edit("outputs", "port", chain(3, 5, 4, 33), populations=("out", "missing"))
     assert [(d.measured_value, d.limit_value) for d in check_network(network, XYLO).errors if d.rule == "SNN203"] == [(33, 32)]
+
+
+def test_where_placing_neurons_otherwise_may_do_no_number_of_them_is_told() -> None:
+    """The five that take inputs are behind the four others, and inputs reach just as many."""
+    turned = replace(CLEAN, populations=CLEAN.populations[::-1])
+    mapped = replace(fold_network(turned, with_slots(9)), chip=with_reach(XYLO, inputs=5))
+    (found,) = [d for d in check_mapped(mapped).errors if d.rule == "SNN208"]
+    assert (found.location.n_neurons, found.least) == (4, None)
