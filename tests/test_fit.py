@@ -98,6 +98,11 @@ def test_the_smallest_record_holds_the_model_and_one_less_does_not(name: str, se
     for part in ("inputs", "hidden", "outputs"):
         if getattr(smallest, part).count > max(1, getattr(getattr(smallest, part), "reach", smallest.inputs.reach).count):
             assert not snnmap.check_model(network, shrink(smallest, part, "count"), options=LAX).report.is_clean
+        reach = getattr(getattr(smallest, part), "reach", None)
+        if reach is not None and reach.count > 1:
+            row = getattr(smallest, part)
+            shorter = replace(smallest, **{part: replace(row, reach=replace(reach, count=reach.count - 1))})
+            assert not snnmap.check_model(network, shorter, options=LAX).report.is_clean
     memory = smallest.recurrent_weights
     assert memory.is_sparse
     if memory.max_words > 1:

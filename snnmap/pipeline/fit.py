@@ -355,7 +355,7 @@ def find_smallest_chip(
             measured="; ".join(d.rule for d in found.report.errors),
             fix="name a chip that does (`snnmap fit MODEL` lists them)",
         )
-    smallest = _cut_down(found.mapped)
+    smallest = _shorten_reaches(task, _cut_down(found.mapped), found.mapped, on_stage)
     again = check_task(task, smallest, on_stage)
     if not again.report.is_clean:
         raise InputError(
@@ -366,10 +366,35 @@ def find_smallest_chip(
     return smallest
 
 
-def _cut_down(mapped: MappedNetwork) -> Chip:
-    chip, n_inputs, n_hidden, n_outputs = mapped.chip, mapped.table.channel_source.size, mapped.hidden.size, mapped.outputs.size
+def _shorten_reaches(task: Task, chip: Chip, mapped: MappedNetwork, on_stage: OnStage) -> Chip:
+    """Cut the reaches down to the fewest slots into which the neurons that inputs reach, or outputs read, can be placed."""
+    whole, (taking, read) = chip, _list_reached(mapped)
+    for row, slots in (("inputs", taking), ("outputs", read)):
+        low, high = max(1, slots.size), getattr(chip, row).reach.count
+        count = low  # which mostly does
+        while low < high:
+            part = getattr(chip, row)
+            changes: dict[str, Any] = {row: replace(part, reach=replace(part.reach, count=count))}
+            found = check_task(task, replace(chip, **changes), on_stage)
+            if found.mapped is not None and found.report.is_clean:
+                chip = _cut_down(found.mapped)
+                high = getattr(chip, row).reach.count
+            else:
+                low = count + 1
+            count = (low + high) // 2
+    return replace(chip, name=whole.name, description=whole.description)
+
+
+def _list_reached(mapped: MappedNetwork) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the hidden slots that inputs reach, and those that outputs read."""
     taking = np.flatnonzero(np.sum([m.column_lengths for m in mapped.weights(MemoryKind.INPUT)], axis=0))
     read = np.flatnonzero(np.sum([m.row_lengths for m in mapped.weights(MemoryKind.OUTPUT)], axis=0))
+    return taking, read
+
+
+def _cut_down(mapped: MappedNetwork) -> Chip:
+    chip, n_inputs, n_hidden, n_outputs = mapped.chip, mapped.table.channel_source.size, mapped.hidden.size, mapped.outputs.size
+    taking, read = _list_reached(mapped)
     cut = replace(
         chip,
         name=f"{chip.name}-for-{mapped.name}",

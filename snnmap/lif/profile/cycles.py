@@ -48,7 +48,8 @@ def walk_cycles(
     program: Program,
     figures: WalkerCycles,
     arriving: Mapping[MemoryKind, IntArray],
-    hidden: IntArray,
+    fired: IntArray,
+    copied: IntArray,
     outputs: IntArray,
 ) -> IntArray:
     """Return the cycles of steps.
@@ -57,30 +58,28 @@ def walk_cycles(
         program: what the chip is told.
         figures: of the walkers.
         arriving: spike counts of the sources as they arrive, ``(n_steps, n_sources)`` by memory.
-        hidden: ``(n_steps, n_hidden)`` spike counts.
+        fired: ``(n_steps, n_hidden)`` spikes that hidden neurons fire themselves, without what aliases add.
+        copied: ``(n_steps,)`` neurons whose count an alias copies.
         outputs: ``(n_steps, n_outputs)`` spike counts.
 
     Returns:
         ``(n_steps,) int64``.
     """
-    total = np.full(len(hidden), figures.step, np.int64)
+    total = np.full(len(fired), figures.step, np.int64)
     for kind in MemoryKind:
         walks = [_walk(program, kind, figures, matrix, arriving[kind]) for matrix in program.memory(kind).weights]
         total += figures.phase + np.max(walks, axis=0)
-    aliased = np.flatnonzero(program.alias >= 0)
-    fired = hidden.astype(np.int64)
-    fired[:, program.alias[aliased]] = np.maximum(0, fired[:, program.alias[aliased]] - hidden[:, aliased])
     for counts in (fired, outputs):
         total += figures.evolve + figures.neuron * counts.shape[1] + figures.spike * counts.sum(axis=1)
-    return np.asarray(total + figures.alias * (hidden[:, aliased] > 0).sum(axis=1), np.int64)
+    return np.asarray(total + figures.alias * copied, np.int64)
 
 
 def _walk(program: Program, kind: MemoryKind, figures: WalkerCycles, matrix: CsrMatrix, arriving: IntArray) -> IntArray:
     """Return the cycles of one walk of steps, ``(n_steps,)``."""
     lengths, active = _list_rows(program, kind, matrix, arriving > 0)
     rows = len(lengths)
-    last = np.where(active.any(axis=1), rows - 1 - np.argmax(active[:, ::-1], axis=1), -rows)
-    drain = np.maximum(0, figures.drain - (rows - 1 - last))
+    behind = np.argmax(active[:, ::-1], axis=1) if rows else 0  # rows after the last with words, which take the drain's cycles
+    drain = np.where(active.any(axis=1), np.maximum(0, figures.drain - figures.row * behind), 0)
     return np.asarray(figures.row * rows + figures.word * (active @ lengths) + figures.walk + drain, np.int64)
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind
 from snnmap.core import IntArray, record
+from snnmap.lif.profile.aliases import needs_states, split_aliases
 from snnmap.lif.profile.cycles import Shares, average_cycles, count_words, list_synapses, walk_cycles
 from snnmap.lif.program import Image, MappedNetwork, Program, unpack
 from snnmap.lif.simulator import require_counts, simulate_image
@@ -273,10 +274,12 @@ def _measure(image: Image, program: Program, counts: IntArray) -> _Run:
     arrived = {kind: np.zeros(size, np.int64) for kind, size in sizes.items()}
     active = {kind: np.zeros(size, np.int64) for kind, size in sizes.items()}
     walked, firing = [], 0
+    states = ("hidden",) if walker is not None and needs_states(program) else ()
     chunk = max(1, _MOST_VALUES // max(1, counts.shape[1] * program.hidden.size))
     for start in range(0, len(counts), chunk):
         inputs = counts[start : start + chunk]
-        found = simulate_image(image, inputs, counts_of=("hidden", "outputs")).counts
+        recording = simulate_image(image, inputs, counts_of=("hidden", "outputs"), states_of=states)
+        found = recording.counts
         for area, total in spikes.items():
             total += found[area].sum(axis=(0, 1))
         firing += int((found["hidden"] > 0).sum())
@@ -288,8 +291,9 @@ def _measure(image: Image, program: Program, counts: IntArray) -> _Run:
             active[kind] += (late > 0).sum(axis=0)
             arriving[kind] = late
         if walker is not None:
-            flat = {area: values.reshape(-1, values.shape[-1]) for area, values in found.items()}
-            walked.append(walk_cycles(program, walker, arriving, flat["hidden"], flat["outputs"]))
+            fired, copied = split_aliases(program, recording)
+            hidden, outputs = (values.reshape(-1, values.shape[-1]) for values in (fired, found["outputs"]))
+            walked.append(walk_cycles(program, walker, arriving, hidden, copied.ravel(), outputs))
     shares = Shares(float((counts > 0).mean()), firing / max(1, counts.shape[0] * counts.shape[1] * program.hidden.size))
     return _Run(spikes, arrived, active, shares, np.concatenate(walked) if walked else np.zeros(0, np.int64))
 
@@ -347,4 +351,5 @@ def _worst_walk(program: Program) -> int:
     outputs = np.full((1, program.outputs.size), chip.outputs.max_count)
     inputs = np.full((1, program.n_inputs), chip.inputs.max_count)
     arriving = {kind: kind.source(inputs=inputs, hidden=hidden) for kind in MemoryKind}
-    return 0 if walker is None else int(walk_cycles(program, walker, arriving, hidden, outputs)[0])
+    copied = np.full(1, (program.alias >= 0).sum())
+    return 0 if walker is None else int(walk_cycles(program, walker, arriving, hidden, copied, outputs)[0])

@@ -28,8 +28,8 @@ LATER_FIELDS = {"bits": {"neuron_id": 16}}
 
 
 def digest_of(chip: dict[str, Any]) -> bytes:
-    """Hash the record without texts and without later fields that hold their default."""
-    fields = {key: value for key, value in chip.items() if key not in ("name", "description", "source")}
+    """Hash the record without texts, costs and later fields that hold their default."""
+    fields = {key: value for key, value in chip.items() if key not in ("name", "description", "source", "costs")}
     for table, later in LATER_FIELDS.items():
         fields[table] = {key: value for key, value in fields[table].items() if key not in later or value != later[key]}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()

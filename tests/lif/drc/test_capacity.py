@@ -5,7 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rule_cases import CLEAN, GENERIC, XYLO, chain, check, check_aliases, edit, limit, with_reach, with_slots
+from rule_cases import (
+    CLEAN,
+    GENERIC,
+    XYLO,
+    chain,
+    check,
+    check_aliases,
+    edit,
+    limit,
+    with_reach,
+    with_slots,
+    with_weights,
+)
 
 from snnmap.chip import Chip
 from snnmap.lif.drc import check_mapped, check_network
@@ -81,3 +93,9 @@ def test_where_placing_neurons_otherwise_may_do_no_number_of_them_is_told() -> N
     mapped = replace(fold_network(turned, with_slots(9)), chip=with_reach(XYLO, inputs=5))
     (found,) = [d for d in check_mapped(mapped).errors if d.rule == "SNN208"]
     assert (found.location.n_neurons, found.least) == (4, None)
+
+
+def test_the_most_weights_of_a_run_of_neurons_are_measured() -> None:
+    sparse = with_weights("h1->h2", lambda weights: np.where(np.add.outer(np.arange(5), np.arange(4)) > 5, 0.0, weights))
+    (found,) = [d for d in check((sparse, limit(GENERIC, "recurrent_weights", max_fan_in=2))).errors if d.rule == "SNN204"]
+    assert (found.location.neurons, found.measured_value, str(found.least)) == ((0, 4), 5, "prune 9 of 17 weights (52.9%)")

@@ -346,7 +346,8 @@ def test_the_article_fits() -> None:
 
 def test_relays_are_told_with_the_users_module() -> None:
     reach = replace(XYLO, outputs=replace(XYLO.outputs, reach=replace(XYLO.outputs.reach, count=8)))
-    assert [diagnostic.location.source for diagnostic in find(residual(), "SNN209", reach)] == ["model.h1"]
+    places = [diagnostic.location for diagnostic in find(residual(), "SNN209", reach)]
+    assert [(place.population, place.source) for place in places] == [("h1 (relay 1)", "model.h1")]
 
 
 def test_a_port_is_told_as_a_port() -> None:

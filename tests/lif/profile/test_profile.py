@@ -173,3 +173,14 @@ def test_populations_have_the_users_names() -> None:
     assert {name for name in names if not name.endswith(" (relays)")} == {p.name for p in network.populations}
     assert profile.n_steps == 10 + artifacts.mapped.latency_steps
     assert sum(p.n_neurons for p in profile.populations) == artifacts.mapped.hidden.size + artifacts.mapped.outputs.size
+
+
+@pytest.mark.parametrize("name", list_chips())
+def test_a_weight_memory_is_priced_as_one_of_its_size(name: str) -> None:
+    """By the source's two figures: 64 bits cost 10 pJ of 8 KB and 100 pJ of 1 MB, of which larger memories are banks."""
+    chip, prices = load_chip(name), load_chip(name).costs.prices
+    if prices is None or prices.weight_bit_read_pj is None:
+        return
+    largest_bytes = max(chip.memory(kind).max_words * chip.word_bits(kind) / 8 for kind in MemoryKind)
+    assert not 2**14 < largest_bytes < 2**20
+    assert prices.weight_bit_read_pj == pytest.approx(100 / 64 if largest_bytes >= 2**20 else 10 / 64, rel=0.01)
