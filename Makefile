@@ -7,16 +7,20 @@ NENGO_DL := .venv-nengo-dl
 ZIGZAG := .venv-zigzag
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar zigzag mutation docs clean
+.PHONY: demo test test-all test-browser test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar zigzag mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
 
 test: lint docs
-	$(BIN)/pytest -n 2 --dist worksteal -m "not nightly"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not nightly and not browser"
 
 test-all: lint docs
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not browser"
+
+test-browser: $(READY)
+	@command -v chromium > /dev/null || { echo "chromium is missing: install it, such as with: apt-get install chromium"; exit 1; }
+	$(BIN)/pytest -m browser
 
 test-nengo-dl: $(NENGO_DL)/.ready
 	$(NENGO_DL)/bin/pytest tests/nengo_dl

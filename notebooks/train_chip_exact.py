@@ -50,7 +50,7 @@ CHIP = "xylo-audio-3"
 # them out of it, once, into `build/data`.
 
 # %%
-ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "benchmarks" / "datasets.py").exists())
+ROOT = Path(snnmap.__file__).parents[1]  # the clone that snnmap is installed from
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import datasets  # noqa: E402
 

@@ -32,7 +32,7 @@ from .pipeline import (
 )
 from .pipeline.profile import profile_model
 from .profile import ProfileOptions
-from .report import model_summary
+from .report import model_summary, write_report
 from .train import align_model, verify_model
 
 __version__: str
@@ -55,6 +55,8 @@ __all__ = [
     "ProfileOptions",
     "model_summary",
     "profile_model",
+    # all of it on one page
+    "write_report",
     # networks
     "InputPort",
     "Network",

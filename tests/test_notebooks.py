@@ -48,11 +48,11 @@ def _children_s() -> float:
 
 
 @each_source
-def test_source_runs(source: Path) -> None:
+def test_source_runs_in_any_folder(source: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "MPLBACKEND": "Agg"}
     command = [sys.executable, "-W", "error", str(source)]
     before = _children_s()
-    run = subprocess.run(command, cwd=FOLDER, env=environment, timeout=600, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, timeout=600, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert _children_s() - before < LIMIT_S
 

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -223,6 +224,20 @@ class Diagnostic:
         """Return the finding as JSON values; a number that JSON does not have is None, beside its words."""
         values = {key: _to_number(getattr(self, key)) for key in ("measured_value", "limit_value")}
         return {**asdict(self), **values, "fingerprint": self.fingerprint}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Return the finding whose :meth:`to_plain` this is."""
+        place = {**plain["location"]}
+        place["neurons"] = place["neurons"] and tuple(place["neurons"])
+        place["ranges"] = tuple(map(tuple, place["ranges"]))
+        parts = {
+            "severity": Severity(plain["severity"]),
+            "location": Location(**place),
+            "least": plain["least"] and Least(**plain["least"]),
+            "waived": plain["waived"] and Waived(**plain["waived"]),
+        }
+        return cls(**{key: value for key, value in plain.items() if key != "fingerprint"} | parts)
 
     @property
     def sort_key(self) -> tuple[object, ...]:

@@ -1,13 +1,38 @@
-"""Small pieces of HTML and SVG for notebooks: well-formed, escaped, without scripts, in the colours of the page."""
+"""Small pieces of HTML and SVG, for notebooks and pages: well-formed, escaped, without scripts, in the colours of the page."""
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-__all__ = ["Element", "heading", "make_element", "make_table", "paragraph", "to_html"]
+__all__ = [
+    "Element",
+    "format_page",
+    "heading",
+    "make_element",
+    "make_picture",
+    "make_section",
+    "make_table",
+    "paragraph",
+    "to_html",
+]
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Nothing is fetched, whatever a page holds."""
+_STYLE = (
+    ":root{color-scheme:light}"
+    "body{font:16px/1.45 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:0 auto;max-width:70em;padding:0 1em 3em}"
+    "h1{font-size:1.5em}h2{font-size:1.2em;border-bottom:1px solid #bbb;margin-top:2em}"
+    "nav a{display:inline-block;margin-right:1em;color:#1f4e79}"
+    ".wide{overflow-x:auto}table{font-size:.9em;font-variant-numeric:tabular-nums}th{border-bottom:1px solid #888}"
+    "tr:nth-child(even) td{background:#f3f5f7}pre{font-size:.9em}"
+    "figure{margin:.5em 0}figcaption{font-size:.9em;color:#444}figure img{width:100%;min-width:44em;max-width:60em}"
+    "@media print{body{font-size:9pt;max-width:none}nav{display:none}.wide{overflow:visible}h2{break-after:avoid}"
+    "figure,tr,svg{break-inside:avoid}svg,figure img{min-width:0;max-width:100%;height:auto}"
+    "td,th{overflow-wrap:anywhere}}"
+)
 _CELL = "padding:2px 8px;vertical-align:top;text-align:"
 
 
@@ -53,6 +78,38 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, most
 def to_html(*parts: Element) -> str:
     """Write parts one below the other, in one element that is XML too."""
     return ElementTree.tostring(make_element("div", *parts), encoding="unicode", short_empty_elements=False)
+
+
+def make_section(title: str, *parts: Element) -> Element:
+    """Build a section of a page; what is too wide for it can be moved sideways."""
+    moved = (make_element("div", part, **{"class": "wide"}) for part in parts)
+    return make_element("section", make_element("h2", title), *moved, id=_to_id(title))
+
+
+def make_picture(data: bytes, kind: str, caption: str) -> Element:
+    """Build a picture that is part of the page, with what it shows below; the kind is such as ``png`` or ``svg+xml``."""
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return make_element("figure", make_element("img", src=source, alt=caption), make_element("figcaption", caption))
+
+
+def format_page(title: str, sections: Sequence[Element]) -> str:
+    """Write a page of its own, which fetches nothing: a title, links to its sections, and these."""
+    links = [make_element("a", section[0].text or "", href=f"#{section.get('id')}") for section in sections]
+    head = make_element(
+        "head",
+        make_element("meta", charset="utf-8"),
+        make_element("meta", **{"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        make_element("meta", name="viewport", content="width=device-width,initial-scale=1"),
+        make_element("title", title),
+        make_element("style", _STYLE),
+    )
+    body = make_element("body", make_element("h1", title), make_element("nav", *links), *sections)
+    whole = ElementTree.tostring(make_element("html", head, body, lang="en"), encoding="unicode", method="html")
+    return f"<!doctype html>\n{whole}\n"
+
+
+def _to_id(title: str) -> str:
+    return re.sub(r"\W+", "-", title.lower())
 
 
 def _clean(text: str) -> str:

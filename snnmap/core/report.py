@@ -1,6 +1,6 @@
 """What a run of the design rules found."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from snnmap.core.diagnostics import Diagnostic, Severity
@@ -94,6 +94,15 @@ class Report:
             "rules_run": list(self.rules_run),
             "diagnostics": [diagnostic.to_plain() for diagnostic in self.diagnostics],
         }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Report":
+        """Return the report whose :meth:`to_plain` this is.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is of no report.
+        """
+        return cls(diagnostics=tuple(map(Diagnostic.from_plain, plain["diagnostics"])), rules_run=tuple(plain["rules_run"]))
 
     def merge(self, other: "Report") -> "Report":
         """Return one report of both; what both found is told once."""

@@ -20,7 +20,7 @@ from snnmap.lif.simulator import simulate_image, simulate_quantised
 from snnmap.network import Recording, simulate_network
 from snnmap.nn import record_counts
 from snnmap.pipeline import Artifacts, compile_model
-from snnmap.report import Occupancy, draw_run, make_table, measure_occupancy
+from snnmap.report import Occupancy, draw_run, format_report, make_table, measure_occupancy
 
 __all__ = ["DemoResult", "run_demo", "summary_table"]
 
@@ -71,7 +71,7 @@ class DemoResult:
 
 
 def run_demo(directory: Path, *, seed: int, on_stage: Callable[[str], None]) -> DemoResult:
-    """Run the demo and write its files: bitstream, text twin, slot table, picture, summary.
+    """Run the demo and write its files: bitstream, text twin, slot table, picture, report, summary.
 
     Args:
         directory: for the files.
@@ -92,8 +92,9 @@ def run_demo(directory: Path, *, seed: int, on_stage: Callable[[str], None]) -> 
     on_stage("running the held-out digits on every stage")
     result, picture = _measure(model, artifacts, digits, start)
     on_stage(f"writing {directory}")
+    report = format_report(artifacts, inputs=digits.test, labels=digits.test_labels).encode()
     summary = (json.dumps(result.to_plain(), indent=2) + "\n").encode()
-    artifacts.write(directory, more={"picture.png": picture, "summary.json": summary})
+    artifacts.write(directory, more={"picture.png": picture, "report.html": report, "summary.json": summary})
     return result
 
 
@@ -145,7 +146,7 @@ def _measure(model: torch.nn.Module, artifacts: Artifacts, digits: Digits, start
         synaptic_operations_per_sample=chip.profile.synaptic_operations / n,
         seconds=time.perf_counter() - start,
     )
-    return result, draw_run(artifacts, raster[0])
+    return result, draw_run(artifacts, raster[0], label=int(digits.test_labels[0]))
 
 
 def _count_mismatches(trained: dict[str, torch.Tensor], folded: Recording, artifacts: Artifacts, n_steps: int) -> tuple[int, int]:

@@ -154,7 +154,7 @@ class Artifacts:
         Raises:
             InputError: wrong raster, or counts beyond those of a channel of the chip.
         """
-        slots = list_slots(self.mapped)
+        slots = list_slots(self.mapped.table)
         return profile_image(self.image, self._pad(inputs), populations=slots, dt_s=self.mapped.dt_s)
 
     def _pad(self, inputs: Rasters) -> IntArray:

@@ -229,7 +229,7 @@ def _profile(task: Task, found: CheckResult) -> ChipProfile | None:
     given = draw_inputs(mapped.inputs, max_count=mapped.chip.inputs.max_count) if task.calibration is None else task.calibration
     raster = join_rasters(mapped.inputs, given).clip(max=mapped.chip.inputs.max_count)
     padded = np.pad(raster, ((0, 0), (0, mapped.latency_steps), (0, 0)))
-    return profile_image(found.image, padded, populations=list_slots(mapped), dt_s=mapped.dt_s)
+    return profile_image(found.image, padded, populations=list_slots(mapped.table), dt_s=mapped.dt_s)
 
 
 def sweep_model(

@@ -9,9 +9,11 @@ from snnmap.report.conversion import (
     leak_table,
     step_table,
 )
-from snnmap.report.costs import chip_profile_csv, chip_profile_tables, draw_fit, fit_csv
+from snnmap.report.costs import chip_profile_csv, chip_profile_tables, draw_costs, draw_fit, draw_pareto, fit_csv
+from snnmap.report.diagram import draw_layers, draw_network
 from snnmap.report.difference import compare_decisions_of, compare_images
 from snnmap.report.image import describe_image, describe_manifest, find_neuron
+from snnmap.report.page import format_report, write_report
 from snnmap.report.picture import draw_run
 from snnmap.report.summary import ModelSummary, model_summary
 from snnmap.report.tables import chip_table, decay_table, error_table, lag_table, make_table, occupancy_table
@@ -26,9 +28,16 @@ __all__ = [
     # what chips cost
     "chip_profile_csv",
     "chip_profile_tables",
+    "draw_costs",
     "draw_fit",
+    "draw_pareto",
     "fit_csv",
+    # pages
+    "format_report",
+    "write_report",
     # pictures
+    "draw_layers",
+    "draw_network",
     "draw_run",
     "draw_steps",
     # an image in the model's words

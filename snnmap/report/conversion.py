@@ -1,6 +1,5 @@
 """Conversions of ANNs: accuracy and synaptic operations against T, error per layer, what was compensated."""
 
-import io
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,12 +8,15 @@ import numpy as np
 from rich.table import Table
 
 from snnmap.convert import CodingRow, Compensation, LayerError, LeakRow, StepRow
-from snnmap.core.errors import InputError, SnnmapError
+from snnmap.core.errors import InputError
+from snnmap.report.figure import INK, NOTE, draw_figure
 from snnmap.report.tables import make_table
 
 __all__ = ["coding_table", "compensation_table", "draw_steps", "layer_error_table", "leak_table", "step_table"]
 
-_INK, _NOTE, _STYLES = "#1f4e79", "#b5541c", ("-", "--", ":", "-.")
+_LEAST_RANGE = 20.0
+"""Percent that the axis of shares spans at least, so that one sample of a hundred is a step and no cliff."""
+_STYLES = ("-", "--", ":", "-.")
 
 
 def step_table(rows: Iterable[StepRow]) -> Table:
@@ -93,37 +95,31 @@ def draw_steps(rows: Sequence[StepRow]) -> bytes:
     """
     if not rows:
         raise InputError("there is nothing to draw", where="draw_steps", measured="0 rows", limit=">= 1", fix="sweep over a T")
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SnnmapError("pictures need matplotlib", fix="pip install 'snnmap[plot]'") from error
     ordered = sorted(rows, key=lambda row: row.n_steps)
-    with mpl.rc_context({"font.size": 8, "axes.spines.top": False}):
-        figure = Figure(figsize=(10, 4), layout="constrained")
+
+    def fill(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
         _draw_accuracy(left, ordered)
         _draw_errors(right, ordered)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=130, metadata={"Software": None})
-    return stream.getvalue()
+
+    return draw_figure((10, 4), fill)
 
 
 def _draw_accuracy(axes: Any, rows: Sequence[StepRow]) -> None:
     """Draw accuracy, or without labels the agreement with the ANN, on the left scale and operations on the right."""
     steps, has_labels = [row.n_steps for row in rows], not math.isnan(rows[0].score.accuracy)
     shares = [row.score.accuracy if has_labels else row.score.agreement for row in rows]
-    axes.plot(steps, np.multiply(shares, 100), "o-", color=_INK, label="converted" if has_labels else "same class as the ANN")
+    axes.plot(steps, np.multiply(shares, 100), "o-", color=INK, label="converted" if has_labels else "same class as the ANN")
     if has_labels:
-        axes.axhline(100 * rows[-1].score.ann_accuracy, color=_INK, linestyle=":", label="ANN")
+        axes.axhline(100 * rows[-1].score.ann_accuracy, color=INK, linestyle=":", label="ANN")
     what = "accuracy (%)" if has_labels else "agreement (%)"
     axes.set(xlabel="T (steps of the presentation)", ylabel=what, xticks=steps)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    axes.margins(y=0.2)
-    axes.set_ylim(top=min(axes.get_ylim()[1], 100.5))
+    lowest, highest = min(axes.dataLim.y0, 100.0), 100.5
+    axes.set_ylim(min(lowest - 2, highest - _LEAST_RANGE), highest)
     other = axes.twinx()
-    other.plot(steps, [row.score.synaptic_operations for row in rows], "s--", color=_NOTE)
-    other.set_ylabel("synaptic operations a sample", color=_NOTE)
+    other.plot(steps, [row.score.synaptic_operations for row in rows], "s--", color=NOTE)
+    other.set_ylabel("synaptic operations a sample", color=NOTE)
     other.set_ylim(bottom=0)
 
 

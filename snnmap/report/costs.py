@@ -7,14 +7,13 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from snnmap.core.errors import SnnmapError
 from snnmap.lif.profile import ChipProfile
 from snnmap.pipeline import ChipFit, Fit
+from snnmap.report.figure import FILL, INK, NOTE, draw_figure
 from snnmap.report.tables import make_table
 
-__all__ = ["chip_profile_csv", "chip_profile_tables", "draw_fit", "fit_csv"]
+__all__ = ["chip_profile_csv", "chip_profile_tables", "draw_costs", "draw_fit", "draw_pareto", "find_front", "fit_csv"]
 
-_INK, _LOST = "#1f4e79", "#b5541c"
 _PANELS = (
     ("used", "fullest resource\n(share used)"),
     ("synaptic_operations_a_sample", "synaptic\noperations"),
@@ -22,6 +21,13 @@ _PANELS = (
     ("joules_a_sample", "energy (J)"),
     ("decisions", "decisions kept\n(share)"),
 )
+_BARS = (
+    ("spikes", "spikes sent\na sample"),
+    ("synaptic_operations", "synaptic operations\na sample"),
+    ("words_read", "weight words read\na sample"),
+    ("energy_nj", "energy (nJ)\na sample"),
+)
+_COSTS = (("joules_a_sample", "energy a sample (J)"), ("synaptic_operations_a_sample", "synaptic operations a sample"))
 
 
 def chip_profile_tables(profile: ChipProfile) -> list[Table]:
@@ -88,32 +94,107 @@ def draw_fit(fit: Fit, labels: Sequence[str], *, axis: str, form: Literal["svg",
     Raises:
         SnnmapError: matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SnnmapError("pictures need matplotlib", fix="pip install 'snnmap[plot]'") from error
     plain = [row.to_plain() for row in fit.rows]
     panels = [(name, title) for name, title in _PANELS if any(row[name] is not None for row in plain)]
-    with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "snnmap"}):
-        figure = Figure(figsize=(8, 1.6 * max(1, len(panels)) + 0.8), layout="constrained")
+
+    def fill(figure: Any) -> None:
         for number, (name, title) in enumerate(panels):
             axes = figure.add_subplot(len(panels), 1, number + 1)
             _draw_panel(axes, fit.rows, [row[name] for row in plain])
-            axes.set_ylabel(
-                title.replace(" a sample", "\na sample").replace(" (share)", "\n(share)").replace(", open", ",\nopen")
-            )
+            axes.set_ylabel(title)
             axes.set_xticks(range(len(labels)), labels if number == len(panels) - 1 else [""] * len(labels))
-        figure.axes[-1].set_xlabel(f"{axis} (a cross: does not fit); costs are a sample's")
-        stream = io.BytesIO()
-        figure.savefig(stream, format=form, dpi=110, metadata={"Date": None} if form == "svg" else {"Software": None})
-    return stream.getvalue()
+        if panels:
+            figure.axes[-1].set_xlabel(f"{axis} (a cross: does not fit); costs are a sample's")
+
+    return draw_figure((8, 1.6 * max(1, len(panels)) + 0.8), fill, form=form, dpi=110, axes_spines_right=False)
+
+
+def draw_costs(profile: ChipProfile, *, form: Literal["svg", "png"] = "svg") -> bytes:
+    """Draw what a sample costs as bars, a population a row: spikes, synaptic operations, words, and energy where it is known.
+
+    Returns:
+        A file.
+
+    Raises:
+        SnnmapError: matplotlib is not installed.
+    """
+    rows = profile.to_plain()["populations"]
+    panels = [(name, title) for name, title in _BARS if all(row[name] != "unknown" for row in rows)]
+
+    def fill(figure: Any) -> None:
+        for axes, (name, title) in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+            axes.barh([row["population"] for row in rows], [row[name] for row in rows], color=FILL, edgecolor=INK)
+            axes.set_xlabel(title)
+            axes.locator_params(axis="x", nbins=4)
+        figure.axes[0].invert_yaxis()
+        figure.axes[0].set_ylabel("population")
+
+    return draw_figure((9, 1.2 + 0.3 * len(rows)), fill, form=form, dpi=110, axes_spines_right=False)
+
+
+def draw_pareto(fit: Fit, labels: Sequence[str], *, form: Literal["svg", "png"] = "svg") -> bytes | None:
+    """Draw what fits by what a sample costs and how many decisions are kept; what nothing beats in both is joined.
+
+    The cost is energy where all of it is known, else synaptic operations.
+
+    Args:
+        fit: rows.
+        labels: of the rows.
+        form: of the picture.
+
+    Returns:
+        A file; None where nothing fits that decides.
+
+    Raises:
+        SnnmapError: matplotlib is not installed.
+    """
+    chosen = [
+        (label, row.to_plain()) for label, row in zip(labels, fit.rows, strict=True) if row.fits and row.decisions is not None
+    ]
+    costs = [(name, title) for name, title in _COSTS if all(row[name] is not None for _, row in chosen)]
+    if not chosen or not costs:
+        return None
+    name, title = costs[0]
+    points = [(row[name], 100 * row["decisions"]) for _, row in chosen]
+    front = find_front(points)
+
+    def fill(figure: Any) -> None:
+        axes = figure.add_subplot()
+        axes.scatter(*zip(*points, strict=True), marker="o", s=30, facecolors="none", edgecolors=INK, label="fits")
+        best = [points[place] for place in front]
+        axes.plot(*zip(*best, strict=True), "o-", drawstyle="steps-post", color=INK, label="nothing is better in both")
+        for (x, y), text in _join_labels(points, [label for label, _ in chosen]).items():
+            axes.annotate(text, (x, y), xytext=(5, 5), textcoords="offset points", color=NOTE)
+        low, high = min(x for x, _ in points), max(x for x, _ in points)
+        space = max(0.15 * (high - low), 0.05 * high) or 1.0
+        least = min(80.0, min(y for _, y in points) - 2)  # so that one sample of a hundred is no cliff
+        axes.set(xlabel=title, ylabel="decisions kept (%)", xlim=(low - space, high + 2 * space), ylim=(least, 101.5))
+        axes.legend(loc="lower right", frameon=False)
+
+    return draw_figure((8, 3.4), fill, form=form, dpi=110, axes_spines_right=False)
+
+
+def find_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the places of points that no other beats in both cost and what it gives, by cost; the first of equals."""
+    front: list[int] = []
+    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1], place)):
+        if not front or points[place][1] > points[front[-1]][1]:
+            front.append(place)
+    return front
+
+
+def _join_labels(points: Sequence[tuple[float, float]], labels: Sequence[str]) -> dict[tuple[float, float], str]:
+    """Return one label a place."""
+    joined: dict[tuple[float, float], str] = {}
+    for point, label in zip(points, labels, strict=True):
+        joined[point] = f"{joined[point]}, {label}" if point in joined else label
+    return joined
 
 
 def _draw_panel(axes: Any, rows: Sequence[ChipFit], values: Sequence[float | None]) -> None:
     known = [(place, value) for place, value in enumerate(values) if value is not None]
-    axes.plot([place for place, _ in known], [value for _, value in known], "o-", color=_INK, markersize=4)
+    axes.plot([place for place, _ in known], [value for _, value in known], "o-", color=INK, markersize=4)
     lost = [place for place, row in enumerate(rows) if not row.fits]
     if lost:
-        axes.plot(lost, [0.0] * len(lost), "x", color=_LOST, clip_on=False)
+        axes.plot(lost, [0.0] * len(lost), "x", color=NOTE, clip_on=False)
     axes.set(xlim=(-0.5, len(rows) - 0.5), ylim=(0, 1.08 * max((value for _, value in known), default=1.0) or 1.0))

@@ -12,7 +12,7 @@ from snnmap.train.fan_in import (
     regrowth_fraction,
     settle_fan_in,
 )
-from snnmap.train.loop import Batches, EpochResult, TrainOptions, score_model, train_model
+from snnmap.train.loop import Batches, EpochResult, TrainOptions, log_to_tensorboard, score_model, train_model
 from snnmap.train.verify import verify_model
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Batches",
     "EpochResult",
     "TrainOptions",
+    "log_to_tensorboard",
     "score_model",
     "train_model",
     # what the chip does, and where it starts

@@ -34,3 +34,4 @@ def test_files(folder: Path) -> None:
     assert assemble((folder / "Sequential.txt").read_text()) == image
     assert image.chip.name == "xylo-audio-3"
     assert (folder / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert 10_000 < (folder / "report.html").stat().st_size < 2_000_000

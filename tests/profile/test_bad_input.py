@@ -204,6 +204,8 @@ def test_bitstreams_are_profiled_by_population(tmp_path: Path, capsys: pytest.Ca
     assert json.loads(run(*words, "--format", "json").out)["input_spikes"] == 30
     assert run(*words, "-o", tmp_path / "cost.csv").code == 0
     assert (tmp_path / "cost.csv").read_text() == run(*words, "--format", "csv").out
+    assert run(*words, "-o", tmp_path / "cost.html").code == 0
+    assert "What a sample costs" in (tmp_path / "cost.html").read_text()
 
 
 @pytest.mark.parametrize(

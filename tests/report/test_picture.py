@@ -2,10 +2,13 @@
 
 import struct
 import sys
+from collections.abc import Callable
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from rule_cases import residual
 
 from snnmap.core.errors import InputError, SnnmapError
@@ -47,3 +50,28 @@ def test_without_matplotlib_the_message_says_what_to_install(artifacts: Artifact
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(SnnmapError, match=r"pictures need matplotlib\n  fix: pip install 'snnmap\[plot\]'"):
         draw_run(artifacts, RASTER)
+
+
+def test_the_true_class_is_told(artifacts: Artifacts) -> None:
+    right = int(artifacts.run(RASTER[np.newaxis])["port"][0].sum(axis=0).argmax())
+    assert len({draw_run(artifacts, RASTER, label=label) for label in (None, right, 1 - right)}) == 3
+    with pytest.raises(InputError, match=r"no output stands for this class\n.*label\n.*2   limit: 0..1"):
+        draw_run(artifacts, RASTER, label=2)
+
+
+def test_the_picture_says_names_counts_and_what_is_in_use(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: set[str] = set()
+
+    def read(size: object, fill: Callable[[Figure], None], **style: object) -> bytes:
+        figure = Figure()
+        fill(figure)
+        texts.update(text.get_text() for text in figure.findobj(Text))
+        return b""
+
+    monkeypatch.setattr("snnmap.report.picture.draw_figure", read)
+    draw_run(artifacts, RASTER, label=0)
+    assert {"h1 (model.h1)\n5 neurons, lag 0", "relay 1 of h1\n5 neurons, lag 1"} <= texts
+    assert {"input\n'in'", "1 spike a step", "8", "31"} <= texts
+    assert any("decides class" in text for text in texts)
+    assert not any(text.startswith("input_weights[1]") for text in texts)
+    assert "occupancy (2 not in use)" in texts

@@ -18,7 +18,7 @@ from snnmap.core import fsio
 from snnmap.core.errors import InputError
 from snnmap.lif.fixes import FixOptions
 from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, sweep_model
-from snnmap.report import draw_fit, fit_csv, make_table
+from snnmap.report import draw_fit, fit_csv, make_table, write_report
 
 __all__ = ["command"]
 
@@ -43,6 +43,7 @@ __all__ = ["command"]
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", help="Form of the table.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the table; stdout where left out.")
 @click.option("--draw", type=click.Path(dir_okay=False), help="SVG file for a picture of the costs.")
+@click.option("--report", type=click.Path(dir_okay=False), help="HTML file for a page: table, costs, cost against decisions.")
 @click.option("--quiet", "-q", is_flag=True, help="Print no progress.")
 @config_option
 @build_options(without=("verify",))
@@ -57,6 +58,7 @@ def command(
     form: str,
     output: str | None,
     draw: str | None,
+    report: str | None,
     quiet: bool,
     config: str | None,
     calibration: str | None,
@@ -87,6 +89,8 @@ def command(
             axis, ticks = "chip", list(chips or list_chips())
     if draw is not None:
         fsio.write_file(Path(draw), draw_fit(fit, ticks, axis=axis))
+    if report is not None:
+        write_report(fit, report)
     _write(fit, form, output)
     return 0 if any(row.fits for row in fit.rows) else 1
 

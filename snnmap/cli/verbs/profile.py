@@ -40,6 +40,7 @@ _CHIP_FORMS: Forms = {
     "txt": lambda profile: _format_chip_tables(profile),
     "csv": lambda profile: _format_chip_csv(profile),
     "json": lambda profile: _to_json(profile.to_plain()),
+    "html": lambda profile: _format_chip_page(profile),
 }
 
 
@@ -141,6 +142,12 @@ def _format_chip_tables(profile: "ChipProfile") -> str:
     for table in chip_profile_tables(profile):
         console.print(table)
     return cast(io.StringIO, console.file).getvalue()
+
+
+def _format_chip_page(profile: "ChipProfile") -> str:
+    from snnmap.report import format_report
+
+    return format_report(profile)
 
 
 def _format_chip_csv(profile: "ChipProfile") -> str:

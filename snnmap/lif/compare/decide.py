@@ -9,7 +9,16 @@ from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.program import Agreement, Decision
 
-__all__ = ["LAST", "SpreadError", "compare_decisions", "read_labels", "summarise_course", "take_decision", "usual_decision"]
+__all__ = [
+    "LAST",
+    "SpreadError",
+    "compare_decisions",
+    "read_classes",
+    "read_labels",
+    "summarise_course",
+    "take_decision",
+    "usual_decision",
+]
 
 _WAYS: tuple[Decision, ...] = ("count", "last", "mean", "max")
 LAST = _WAYS.index("last")
@@ -34,6 +43,11 @@ def take_decision(decision: Decision, values: FloatArray) -> FloatArray:
 def usual_decision(readout: Readout) -> Decision:
     """Return how classes are read where nothing else is said: the most spikes, or the highest last value."""
     return _USUAL[readout][0]
+
+
+def read_classes(values: FloatArray, decision: Decision) -> IntArray:
+    """Return the class of each sample, ``(n_samples,)``, of outputs ``(n_samples, n_steps, size)``; the first of equals."""
+    return np.asarray(take_decision(decision, values).argmax(axis=1), np.int64)
 
 
 def compare_decisions(

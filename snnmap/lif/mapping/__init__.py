@@ -4,7 +4,7 @@ from snnmap.lif.mapping.fold import FoldOptions, fold_network
 from snnmap.lif.mapping.lower import lower_network, stretch_network
 from snnmap.lif.mapping.rasters import draw_rasters, drive_populations
 from snnmap.lif.mapping.retime import Retiming, retime_network, stretch_short_loops
-from snnmap.lif.mapping.slots import format_slot_table
+from snnmap.lif.mapping.slots import Placement, format_slot_table, parse_slot_table
 from snnmap.lif.mapping.verify import (
     Verification,
     folded_counts,
@@ -23,7 +23,9 @@ __all__ = [
     "stretch_short_loops",
     "Retiming",
     "retime_network",
+    "Placement",
     "format_slot_table",
+    "parse_slot_table",
     # verifying
     "Verification",
     "draw_rasters",

@@ -10,7 +10,7 @@ from snnmap.chip import Chip, MemoryKind
 from snnmap.core import IntArray, record
 from snnmap.lif.profile.aliases import needs_states, split_aliases
 from snnmap.lif.profile.cycles import Shares, average_cycles, count_words, list_synapses, walk_cycles
-from snnmap.lif.program import Image, MappedNetwork, Program, unpack
+from snnmap.lif.program import Image, Program, SlotTable, unpack
 from snnmap.lif.simulator import require_counts, simulate_image
 from snnmap.network import read_raster
 
@@ -189,9 +189,8 @@ class ChipProfile:
         return cycles.worst / self.dt_s if self.dt_s > 0 else None
 
 
-def list_slots(mapped: MappedNetwork) -> dict[str, Slots]:
+def list_slots(table: SlotTable) -> dict[str, Slots]:
     """Return where each population of a folded network stands, its relays on a line of their own."""
-    table = mapped.table
     placed: dict[str, Slots] = {}
     for index, name in enumerate(table.sources):
         outputs, mine = table.output_slots(name), table.hidden_source == index

@@ -99,6 +99,18 @@ class SlotTable:
         """Return the input channels of a port, in order."""
         return np.flatnonzero(self.channel_source == self._index(name))
 
+    def list_places(self, lags: Mapping[str, int]) -> list[tuple[str, str, int, int, int, str]]:
+        """Return where each source went: name, row, neurons, relays behind them, lag in steps, slots."""
+        return [self._place_of(index, name, lags) for index, name in enumerate(self.sources)]
+
+    def _place_of(self, index: int, name: str, lags: Mapping[str, int]) -> tuple[str, str, int, int, int, str]:
+        relays = int(((self.hidden_source == index) & (self.hidden_hop > 0)).sum())
+        hidden, outputs = self.hidden_slots(name), self.output_slots(name)
+        row = "output" if outputs.size else "hidden" if hidden.size else "input"
+        slots = outputs if outputs.size else hidden if hidden.size else self.channels(name)
+        span = f"{slots.min()}..{slots.max()}" if slots.size else "-"
+        return name, row, slots.size, relays, lags.get(name, 0), span
+
     def _index(self, name: str) -> int:
         return self.sources.index(name) if name in self.sources else -1
 
@@ -189,17 +201,8 @@ class MappedNetwork:
         return self.lags.get(name, 0) + steps
 
     def list_places(self) -> list[tuple[str, str, int, int, int, str]]:
-        """Return where each source went: name, row, neurons, relays behind them, lag in steps, slots."""
-        return [self._place_of(index, name) for index, name in enumerate(self.table.sources)]
-
-    def _place_of(self, index: int, name: str) -> tuple[str, str, int, int, int, str]:
-        table = self.table
-        relays = int(((table.hidden_source == index) & (table.hidden_hop > 0)).sum())
-        hidden, outputs = table.hidden_slots(name), table.output_slots(name)
-        row = "output" if outputs.size else "hidden" if hidden.size else "input"
-        slots = outputs if outputs.size else hidden if hidden.size else table.channels(name)
-        span = f"{slots.min()}..{slots.max()}" if slots.size else "-"
-        return name, row, slots.size, relays, self.lags.get(name, 0), span
+        """Return where each source went, as :meth:`SlotTable.list_places`."""
+        return self.table.list_places(self.lags)
 
     def _repr_html_(self) -> str:
         from snnmap.core.html import to_html

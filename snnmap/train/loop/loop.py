@@ -16,7 +16,7 @@ from snnmap.nn import Readout
 from snnmap.train.activity import ActivityRecorder
 from snnmap.train.loop.batches import Batch, Batches
 from snnmap.train.loop.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from snnmap.train.loop.progress import EpochResult, show_epoch, track_batches
+from snnmap.train.loop.progress import EpochResult, TrainingBars
 from snnmap.train.models import require_module
 
 __all__ = ["TrainOptions", "score_model", "train_model"]
@@ -110,6 +110,7 @@ def train_model(
     validation: Iterable[Batch] | None = None,
     checkpoint: Path | str | None = None,
     on_gradients: Callable[[float], None] = lambda _: None,
+    on_epoch: Callable[[EpochResult], None] = lambda _: None,
     progress: bool = True,
 ) -> tuple[EpochResult, ...]:
     """Train a classifier, spiking or not, in place; every part of it can be used in a loop of your own.
@@ -132,7 +133,10 @@ def train_model(
             number of batches are the same. What the data are is not known to it.
         on_gradients: called between the backward pass and the step with the share of the training that is done, 0..1: the
             place for a :class:`snnmap.train.FanInLimiter` to regrow weights.
-        progress: show it on stderr. The first batch takes some seconds more, in which loops are compiled.
+        on_epoch: called after each epoch, validated and its checkpoint written: the place for a plot that grows, or for
+            :func:`log_to_tensorboard`. What it raises ends the training, which the checkpoint resumes.
+        progress: show it on stderr, on a terminal with bars of epochs and batches. The first batch takes some seconds more, in
+            which loops are compiled.
 
     Returns:
         A line an epoch, those before a resumption included.
@@ -166,18 +170,18 @@ def train_model(
     kept = Checkpoint(model=model, optimiser=trainer.optimiser, schedule=trainer.schedule, setting=_describe_setting(trainer))
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.history, trainer.best = load_checkpoint(kept, Path(checkpoint))
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), TrainingBars(options.n_epochs, len(trainer.history), show=progress) as bars:
         for epoch in range(len(trainer.history), options.n_epochs):
             torch.manual_seed(options.seed * 1_000_003 + epoch)
-            result = _run_epoch(trainer, epoch, progress=progress)
+            result = _run_epoch(trainer, epoch, bars)
             result.validation_accuracy = None if validation is None else score_model(model, validation, readout=readout)
             trainer.history.append(result)
             if options.keep == "best" and _is_best(trainer.history):
                 trainer.best = copy.deepcopy(model.state_dict())
-            if progress:
-                show_epoch(result, options.n_epochs)
+            bars.tell(result)
             if checkpoint is not None:
                 save_checkpoint(kept, trainer.history, trainer.best, Path(checkpoint))
+            on_epoch(result)
     if trainer.best is not None:
         model.load_state_dict(trainer.best)
     return tuple(trainer.history)
@@ -249,7 +253,7 @@ def _make_schedule(optimiser: Any, options: TrainOptions, n_batches: int) -> tor
     return schedules.ConstantLR(optimiser, factor=1.0)
 
 
-def _run_epoch(trainer: _Trainer, epoch: int, *, progress: bool) -> EpochResult:
+def _run_epoch(trainer: _Trainer, epoch: int, bars: TrainingBars) -> EpochResult:
     """Train on all batches once."""
     start, n_batches = time.monotonic(), len(trainer.batches)
     trainer.model.train()
@@ -257,7 +261,7 @@ def _run_epoch(trainer: _Trainer, epoch: int, *, progress: bool) -> EpochResult:
     n_samples, right, total = 0, 0, 0.0
     recorder = ActivityRecorder(trainer.model) if trainer.penalises_activity else nullcontext()
     with recorder as activity:
-        for number, batch in enumerate(track_batches(trainer.batches, epoch, trainer.options.n_epochs, show=progress)):
+        for number, batch in enumerate(bars.track(trainer.batches)):
             done = (epoch * n_batches + number) / (trainer.options.n_epochs * n_batches)
             loss, read, labels = _run_batch(trainer, batch, activity, done)
             n_samples, right = n_samples + len(labels), right + _count_right(read, labels)
