@@ -18,7 +18,7 @@ from snnmap.findings import Config, WaiverError, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
 from snnmap.loading import Opened, open_model
-from snnmap.pipeline import CompileOptions
+from snnmap.pipeline import FAILED_BUILD, CompileOptions
 
 __all__ = [
     "bitstream_chip_option",
@@ -33,6 +33,7 @@ __all__ = [
     "read_data",
     "read_image",
     "read_project",
+    "warn_of_failed_build",
 ]
 
 
@@ -158,6 +159,13 @@ def read_image(path: str, chip: str | None) -> Image:
         raise error.within(path) from error
 
 
+def warn_of_failed_build(bitstream: str) -> None:
+    """Say so where a later build into the folder of a bitstream failed."""
+    mark = Path(bitstream).with_name(FAILED_BUILD)
+    if mark.is_file():
+        click.echo(f"a later build into this folder failed ({mark}): {bitstream} is of the build before it", err=True)
+
+
 def read_array(path: str) -> IntArray:
     """Read spike counts from a ``.npy`` file, or from text with one line a step.
 
@@ -177,7 +185,8 @@ def read_array(path: str) -> IntArray:
 
 def _load(path: str) -> Any:
     if not path.endswith(".npy"):
-        return np.loadtxt(path, ndmin=2)
+        with Path(path).open(encoding="utf-8") as text:  # numpy would fetch addresses and unpack archives
+            return np.loadtxt(text, ndmin=2)
     with Path(path).open("rb") as stream:  # numpy leaves a damaged file open
         return np.load(stream, allow_pickle=False)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-__all__ = ["write_file", "write_files"]
+__all__ = ["make_directories", "sync_directory", "umask", "write_file", "write_files", "write_synced"]
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -35,7 +35,7 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     targets = {_follow(directory / name): data for name, data in files.items()}
     with ExitStack() as undo:
         for folder in [_follow(directory), *(target.parent for target in sorted(targets))]:
-            _make_directories(folder, undo)
+            make_directories(folder, undo)
         staged = [(_stage(target, data, undo), target) for target, data in targets.items() if not _is_stream(target)]
         for target, data in targets.items():
             if _is_stream(target):
@@ -47,7 +47,7 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     for backup in backups:
         backup.unlink(missing_ok=True)
     for folder in {target.parent for _, target in staged}:
-        _sync_directory(folder)
+        sync_directory(folder)
 
 
 def _follow(path: Path) -> Path:
@@ -59,7 +59,8 @@ def _is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _make_directories(folder: Path, undo: ExitStack) -> None:
+def make_directories(folder: Path, undo: ExitStack) -> None:
+    """Make a folder and those above it; ``undo`` removes them again where they are empty."""
     missing = [parent for parent in [folder, *folder.parents] if not parent.exists()]
     for parent in reversed(missing):
         parent.mkdir(exist_ok=True)
@@ -78,12 +79,21 @@ def _stage(target: Path, data: bytes, undo: ExitStack) -> Path:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
     undo.callback(temporary.unlink, missing_ok=True)
+    _write_synced(handle, data)
+    temporary.chmod(0o666 & ~umask())
+    return temporary
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a new file; when this returns, it is on the disk."""
+    _write_synced(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), data)
+
+
+def _write_synced(handle: int, data: bytes) -> None:
     with os.fdopen(handle, "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    temporary.chmod(0o666 & ~_umask())
-    return temporary
 
 
 def _back_up(temporary: Path, target: Path, undo: ExitStack) -> Path:
@@ -106,13 +116,15 @@ def _restore(backup: Path, target: Path) -> None:
         backup.replace(target)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the process's mask of permissions."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
-def _sync_directory(folder: Path) -> None:
+def sync_directory(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from rich.table import Table
 
-from snnmap.core import IntArray, fsio
+from snnmap.core import IntArray
 from snnmap.demo.digits import Digits, make_model, read_digits, train_digits
 from snnmap.lif.bitstream import decode
 from snnmap.lif.mapping import folded_counts
@@ -92,15 +92,9 @@ def run_demo(directory: Path, *, seed: int, on_stage: Callable[[str], None]) -> 
     on_stage("running the held-out digits on every stage")
     result, picture = _measure(model, artifacts, digits, start)
     on_stage(f"writing {directory}")
-    artifacts.write(directory)
-    fsio.write_files(
-        directory,
-        {
-            "picture.png": picture,
-            "report.html": format_report(artifacts, inputs=digits.test, labels=digits.test_labels).encode(),
-            "summary.json": (json.dumps(result.to_plain(), indent=2) + "\n").encode(),
-        },
-    )
+    report = format_report(artifacts, inputs=digits.test, labels=digits.test_labels).encode()
+    summary = (json.dumps(result.to_plain(), indent=2) + "\n").encode()
+    artifacts.write(directory, more={"picture.png": picture, "report.html": report, "summary.json": summary})
     return result
 
 

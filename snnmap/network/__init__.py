@@ -17,7 +17,7 @@ from snnmap.network.resets import describe_reset, resets_as
 from snnmap.network.simulate import simulate_network
 from snnmap.network.sketch import sketch_network
 from snnmap.network.structure import find_structure_problems, is_sound, require_structure
-from snnmap.network.text import format_network, load_network, parse_network, save_network
+from snnmap.network.text import digest_network, format_network, load_network, parse_network, save_network
 
 __all__ = [
     "InputPort",
@@ -46,6 +46,7 @@ __all__ = [
     "describe_reset",
     "resets_as",
     "sketch_network",
+    "digest_network",
     "format_network",
     "load_network",
     "parse_network",

@@ -1,5 +1,6 @@
 """The canonical text form of a network: JSON, one line an array, that round-trips exactly."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -11,11 +12,12 @@ import numpy.typing as npt
 
 from snnmap.chip import Readout
 from snnmap.core import fsio
+from snnmap.core.cached import cached
 from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import NetworkError
 from snnmap.network.network import InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
 
-__all__ = ["format_network", "load_network", "parse_network", "save_network"]
+__all__ = ["digest_network", "format_network", "load_network", "parse_network", "save_network"]
 
 T = TypeVar("T")
 _FORMAT = "snnmap-network"
@@ -40,6 +42,8 @@ _SCALARS: dict[Any, tuple[type, ...]] = {
     bool: (bool,),
 }
 _MAX_DELAY_STEPS, _MAX_INTEGER = 10_000, 2**31 - 1
+_FEW_NEURONS = 2**20
+"""Neurons that any file may claim: some tens of megabytes."""
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError)
 
 
@@ -51,6 +55,12 @@ def format_network(network: Network) -> str:
     """
     document = {"format": _FORMAT, "version": _VERSION, **_to_plain(network)}
     return _indent(document, 0) + "\n"
+
+
+@cached
+def digest_network(network: Network) -> str:
+    """Return the SHA-256 of a network's text form, in hexadecimal."""
+    return hashlib.sha256(format_network(network).encode()).hexdigest()
 
 
 def parse_network(text: str, *, where: str = "text") -> Network:
@@ -66,7 +76,9 @@ def parse_network(text: str, *, where: str = "text") -> Network:
         True
     """
     try:
-        return _read_network(_take_header(json.loads(text)))
+        document = _take_header(json.loads(text))
+        _require_size(document, len(text))
+        return _read_network(document)
     except NetworkError as error:
         raise error.within(where) from error
     except _MALFORMED as error:
@@ -145,6 +157,19 @@ def _take_header(document: Any) -> dict[str, Any]:
     if (version := document.pop("version", None)) != _VERSION:
         raise NetworkError("the network file has another version", measured=str(version), limit=str(_VERSION))
     return document
+
+
+def _require_size(document: dict[str, Any], n_signs: int) -> None:
+    """Refuse populations of more neurons than a file of this length can wire, before anything is allocated for them."""
+    claimed = sum(int(item["size"]) for item in document["populations"])
+    limit = max(_FEW_NEURONS, n_signs)
+    if claimed > limit:
+        raise NetworkError(
+            "the network file claims more neurons than it can wire",
+            measured=f"{claimed} neurons in {n_signs} characters",
+            limit=f"{limit} neurons",
+            fix="give a file written by save_network, or correct the sizes of its populations",
+        )
 
 
 def _read_network(document: dict[str, Any]) -> Network:

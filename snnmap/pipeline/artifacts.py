@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.core import FloatArray, IntArray, Report, fsio
+from snnmap.core import FloatArray, IntArray, Report
 from snnmap.core.brief import brief_repr
+from snnmap.core.errors import InputError
 from snnmap.lif.bitstream import disassemble, export_readmemh
 from snnmap.lif.compare import read_port
 from snnmap.lif.mapping import Verification, format_slot_table
@@ -19,6 +20,7 @@ from snnmap.lif.program import Comparison, Image, MappedNetwork, QuantisedNetwor
 from snnmap.lif.quantise import DecayMatch, RateTuning
 from snnmap.lif.simulator import Stream, require_counts, simulate_image
 from snnmap.network import Network, OutputPort, format_network, join_rasters, read_raster
+from snnmap.pipeline.folder import digest_files, write_folder
 from snnmap.pipeline.options import Rasters
 
 __all__ = ["Artifacts", "CheckResult"]
@@ -93,27 +95,37 @@ class Artifacts:
 
         return show_artifacts(self)
 
-    def write(self, directory: Path | str) -> None:
-        """Write all files, whole or not at all.
+    def write(self, directory: Path | str, *, name: str = "", more: Mapping[str, bytes] | None = None) -> None:
+        """Put all files in the place of an older build's at once, whole or not at all; files that no build wrote stay.
 
         ``NAME.bin`` (bitstream), ``NAME.txt`` (its text twin), ``slots.csv`` (chip neuron to model neuron),
-        ``network.json`` (the model), ``build.json`` (how outputs are read, and the comparison with the model),
-        ``report.json`` (findings, quantisation errors, verification) and ``readmemh/*.mem`` (one file a block, for test
+        ``network.json`` (the model), ``build.json`` (digests of all files, how outputs are read, and the comparison with the
+        model), ``report.json`` (findings, quantisation errors, verification) and ``readmemh/*.mem`` (one file a memory, for test
         benches).
 
+        Args:
+            directory: made if absent.
+            name: of the bitstream and its text twin; by default the network's.
+            more: further files that belong to the build, by name.
+
         Raises:
+            InputError: the directory is a mount point, or holds the working directory, or the name is none of a file.
             OSError: the directory cannot be written or the disk is full; nothing is left half-written.
         """
-        files = {
-            f"{self.file_stem}.bin": self.bitstream,
-            f"{self.file_stem}.txt": disassemble(self.image).encode(),
+        stem = self.file_stem if not name else _require_stem(name)
+        files = {**self._make_files(stem), **(more or {})}
+        files["build.json"] = _to_json(self._describe_build(stem, files))
+        write_folder(Path(directory), files)
+
+    def _make_files(self, stem: str) -> dict[str, bytes]:
+        return {
+            f"{stem}.bin": self.bitstream,
+            f"{stem}.txt": disassemble(self.image).encode(),
             "slots.csv": format_slot_table(self.mapped).encode(),
             "network.json": format_network(self.network).encode(),
-            "build.json": _to_json(self.describe_build()),
             "report.json": _to_json(self.to_plain()),
             **{f"readmemh/{name}": data for name, data in export_readmemh(self.image).items()},
         }
-        fsio.write_files(Path(directory), files)
 
     def run(self, inputs: Rasters) -> dict[str, FloatArray]:
         """Run the bitstream on the chip's simulator; each output port's lag is taken away, so that its steps are the input's.
@@ -161,14 +173,18 @@ class Artifacts:
     @property
     def file_stem(self) -> str:
         """The network's name as a file name."""
-        return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in self.network.name) or "network"
+        return _to_stem(self.network.name) or "network"
 
     def describe_build(self) -> dict[str, Any]:
         """Return as JSON values what a reader of the bitstream must know: its digest, how outputs are read, how well."""
+        return self._describe_build(self.file_stem, self._make_files(self.file_stem))
+
+    def _describe_build(self, stem: str, files: Mapping[str, bytes]) -> dict[str, Any]:
         mapped = self.mapped
         return {
-            "bitstream": f"{self.file_stem}.bin",
+            "bitstream": f"{stem}.bin",
             "sha256": hashlib.sha256(self.bitstream).hexdigest(),
+            "files": digest_files(files),
             "network": self.network.name,
             "chip": mapped.chip.name,
             "latency_steps": mapped.latency_steps,
@@ -210,6 +226,17 @@ class Artifacts:
             "quantisation": [error.to_plain() for error in self.quantised.errors],
             **self.report.to_plain(),
         }
+
+
+def _to_stem(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
+def _require_stem(name: str) -> str:
+    if name != _to_stem(name) or name.startswith("."):
+        fix = f"give letters, digits, -, _ and ., such as {_to_stem(name).lstrip('.') or 'network'}"
+        raise InputError("this is no name of a bitstream", where="name", measured=repr(name), fix=fix)
+    return name
 
 
 def _to_json(values: Mapping[str, Any]) -> bytes:

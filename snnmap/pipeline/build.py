@@ -19,6 +19,7 @@ from snnmap.lif.mapping import Verification, fold_network, verify_fold
 from snnmap.loading import Opened, open_model
 from snnmap.network import Network
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
+from snnmap.pipeline.manifest import add_manifest
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task, find_way
 
@@ -170,6 +171,7 @@ def check_task(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
         places=_list_places(network, found),
         may_waive=task.options.may_waive,
     )
+    found = add_manifest(task, replace(found, report=report))
     located = (replace(diagnostic, location=task.places.locate(diagnostic.location)) for diagnostic in report.diagnostics)
     return replace(found, report=report.with_diagnostics(located))
 

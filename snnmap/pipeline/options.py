@@ -33,6 +33,8 @@ class CompileOptions:
             compared on; where these would be fewer than 16, all samples are for both.
         allow: rules of family 6 (agreement), by id or name in any case, whose errors are told as warnings; ``SNN6`` is
             all of them.
+        golden: samples of the calibration (or drawn) that the bitstream keeps with what it gives for them, 0 to 2, for
+            ``snnmap selftest``.
         verify: run source and folded network against each other and refuse any difference.
         waivers: findings that are accepted, each with its reason: warnings, and errors of family 6.
 
@@ -46,6 +48,7 @@ class CompileOptions:
     decision: Decision | None = None
     hold_back: float = 0.25
     allow: tuple[str, ...] = ()
+    golden: int = 2
     verify: bool = True
     waivers: tuple[Waiver, ...] = ()
 
@@ -59,6 +62,7 @@ class CompileOptions:
         listed = f"{', '.join(sorted(families))} or some of {', '.join(sorted(known - families))}"
         InputError.require_option(self, "allow", not wrong, listed, of="the build")
         InputError.require_option(self, "hold_back", 0 <= self.hold_back <= 0.9, "0 to 0.9", of="the build")
+        InputError.require_option(self, "golden", 0 <= self.golden <= 2, "0 to 2", of="the build")
         InputError.require_option(
             self,
             "decision",

@@ -11,6 +11,8 @@ from snnmap.report.conversion import (
 )
 from snnmap.report.costs import chip_profile_csv, chip_profile_tables, draw_costs, draw_fit, draw_pareto, fit_csv
 from snnmap.report.diagram import draw_layers, draw_network
+from snnmap.report.difference import compare_decisions_of, compare_images
+from snnmap.report.image import describe_image, describe_manifest, find_neuron
 from snnmap.report.page import format_report, write_report
 from snnmap.report.picture import draw_run
 from snnmap.report.summary import ModelSummary, model_summary
@@ -38,6 +40,12 @@ __all__ = [
     "draw_network",
     "draw_run",
     "draw_steps",
+    # an image in the model's words
+    "compare_decisions_of",
+    "compare_images",
+    "describe_image",
+    "describe_manifest",
+    "find_neuron",
     # tables
     "chip_table",
     "coding_table",

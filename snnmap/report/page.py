@@ -4,7 +4,7 @@ import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ _MOST_ROWS = 500
 _DRAWN_SAMPLE = 4
 """Of the drawn samples the one that is shown: neither silence nor a burst."""
 
-Subject = Artifacts | Fit | ChipProfile | GraphProfile | Path | str
+Subject: TypeAlias = Artifacts | Fit | ChipProfile | GraphProfile | Path | str
 
 
 def write_report(

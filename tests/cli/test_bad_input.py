@@ -1,6 +1,8 @@
 """Bad input ends in a message that says what, where, against what limit and how to fix it; nothing is half-written."""
 
+import gzip
 import json
+import lzma
 from importlib import resources
 from pathlib import Path
 
@@ -195,6 +197,20 @@ def test_a_folder_where_a_chip_file_belongs(run: Run, tmp_path: Path) -> None:
 def test_an_unknown_chip_names_the_known_ones(run: Run, model: Path, tmp_path: Path) -> None:
     require_message(build(run, model, tmp_path / "out", "xylo"), 2, "xylo-audio-3")
     require_message(build(run, model, tmp_path / "out", tmp_path / "none.toml"), 2, "none.toml")
+
+
+@pytest.mark.parametrize("name", ["http://127.0.0.1:9/counts.txt", "counts.txt.gz", "counts.txt.xz"])
+def test_inputs_are_files_and_neither_addresses_nor_archives(
+    run: Run, bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is fetched")
+
+    monkeypatch.setattr("urllib.request.urlopen", connect)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "counts.txt.gz").write_bytes(gzip.compress(b"1 2 3\n"))
+    (tmp_path / "counts.txt.xz").write_bytes(lzma.compress(b"1 2 3\n"))
+    require_message(run("simulate", bitstream, "-i", name), 2, "cannot be read", name)
 
 
 @pytest.mark.parametrize(

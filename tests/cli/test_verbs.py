@@ -16,7 +16,7 @@ from rule_cases import CASES, chain, feedback, residual
 from snnmap.chip import list_chips, load_chip
 from snnmap.core import IntArray
 from snnmap.core.rules import RULES as EVERY_RULE
-from snnmap.lif.bitstream import decode, read_header
+from snnmap.lif.bitstream import decode, encode, read_header
 from snnmap.lif.drc import RULES, explain_rule
 from snnmap.lif.program import unpack
 from snnmap.lif.simulator import simulate_image
@@ -55,11 +55,13 @@ def table_rows(text: str) -> set[tuple[str, ...]]:
 def printed_totals(result: Result) -> list[list[int]]:
     lines = [line.split(": ") for line in result.out.splitlines()]
     assert [number for number, _ in lines] == [str(k) for k in range(len(lines))]
-    return [[int(count) for count in counts.split()] for _, counts in lines]
+    return [[int(count) for count in counts.partition(" -> ")[0].split()] for _, counts in lines]
 
 
 def output_totals(bitstream: Path, counts: IntArray) -> list[list[int]]:
-    totals: list[list[int]] = simulate_image(decode(bitstream.read_bytes()), counts).counts["outputs"].sum(axis=1).tolist()
+    """Count the outputs' spikes in the steps that answer the inputs, two later."""
+    padded = np.pad(counts, ((0, 0), (0, 2), (0, 0)))
+    totals: list[list[int]] = simulate_image(decode(bitstream.read_bytes()), padded).counts["outputs"][:, 2:].sum(axis=1).tolist()
     return totals
 
 
@@ -180,7 +182,7 @@ def test_simulate_is_the_library(run: Run, bitstream: Path, raster: Path, tmp_pa
     expected = simulate_image(
         decode(bitstream.read_bytes()), np.load(raster), counts_of=("hidden", "outputs"), states_of=("hidden",)
     )
-    assert printed_totals(result) == expected.counts["outputs"].sum(axis=1).tolist()
+    assert printed_totals(result) == output_totals(bitstream, np.load(raster))
     with np.load(tmp_path / "run.npz") as saved:
         found = dict(saved)
     assert set(found) == {"outputs_counts", "hidden_counts", "hidden_potentials", "hidden_currents"}
@@ -212,9 +214,14 @@ def test_two_axes_are_one_sample(run: Run, bitstream: Path, raster: Path, tmp_pa
 def test_counts_above_a_channel_s_largest_are_clamped(run: Run, bitstream: Path, tmp_path: Path, count: int) -> None:
     for name, value in (("largest", load_chip("xylo-audio-3").inputs.max_count), ("above", count)):
         np.save(tmp_path / f"{name}.npy", np.full((1, 6, 3), value))
-    largest, above = (run("simulate", bitstream, "-i", tmp_path / f"{name}.npy") for name in ("largest", "above"))
-    assert above == largest
+    largest, above = (run("simulate", bitstream, "-i", tmp_path / f"{name}.npy", "--clamp") for name in ("largest", "above"))
+    assert above.out == largest.out
+    assert above.err == largest.err.replace("0 of 18 counts clamped", "18 of 18 counts clamped")
     assert any(printed_totals(above)[0])
+    refused = run("simulate", bitstream, "-i", tmp_path / "above.npy")
+    assert refused.code == 2
+    assert f"measured: 18 counts, largest {count}   limit: 15" in refused.err
+    assert "give --clamp" in refused.err
 
 
 def test_simulate_reads_text_and_both_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
@@ -347,7 +354,10 @@ def test_chips_and_a_chip_of_ones_own(run: Run, model: Path, tmp_path: Path) -> 
         assert "another chip" in run(verb, stored).err
 
 
-@pytest.mark.parametrize("verb", ["asm", "build", "check", "chips", "demo", "disasm", "explain", "inspect", "simulate"])
+@pytest.mark.parametrize(
+    "verb",
+    ["asm", "build", "check", "chips", "demo", "diff", "disasm", "explain", "export", "inspect", "selftest", "simulate", "where"],
+)
 def test_help(run: Run, verb: str) -> None:
     result = run(verb, "--help")
     assert (result.code, "Usage: snnmap" in result.out) == (0, True)
@@ -415,9 +425,22 @@ def test_simulate_reads_outputs_as_the_build_says(run: Run, tmp_path: Path) -> N
     run("build", tmp_path / "m.json", "--chip", "xylo-audio-3", "-o", tmp_path / "a", "--calibration", tmp_path / "c.npy")
     told = run("simulate", tmp_path / "a" / "chain.bin", "-i", tmp_path / "c.npy")
     values = compile_model(network, "xylo-audio-3", calibration=raster).run(raster)["port"][:, -1]
-    printed = [[float(value) for value in line.split(": ")[1].split()] for line in told.out.splitlines()]
-    assert np.allclose(printed, values, rtol=1e-4)
+    printed, classes = zip(*[line.split(": ")[1].split(" -> ") for line in told.out.splitlines()], strict=True)
+    assert np.allclose([[float(value) for value in line.split()] for line in printed], values, rtol=1e-4)
+    assert [int(text) for text in classes] == values.argmax(axis=1).tolist()
     (tmp_path / "a" / "build.json").unlink()
-    alone = run("simulate", tmp_path / "a" / "chain.bin", "-i", tmp_path / "c.npy")
-    assert "does not tell how the outputs of this bitstream are read" in alone.err
-    assert alone.out.splitlines() == [f"{k}: 0 0" for k in range(4)]
+    assert run("simulate", tmp_path / "a" / "chain.bin", "-i", tmp_path / "c.npy") == told
+    np.save(tmp_path / "l.npy", 1 - values.argmax(axis=1))
+    assert (
+        "0 of 4 right (0.00%)"
+        in run("simulate", tmp_path / "a" / "chain.bin", "-i", tmp_path / "c.npy", "--labels", tmp_path / "l.npy").err
+    )
+
+
+def test_an_image_that_says_nothing_of_itself_is_read_as_spikes(run: Run, bitstream: Path, raster: Path, tmp_path: Path) -> None:
+    image = decode(bitstream.read_bytes())
+    (tmp_path / "bare.bin").write_bytes(encode(image.with_manifest(None)))
+    alone = run("simulate", tmp_path / "bare.bin", "-i", raster)
+    assert "does not tell how its outputs are read" in alone.err
+    assert "->" not in alone.out
+    assert printed_totals(alone) == simulate_image(image, np.load(raster)).counts["outputs"].sum(axis=1).tolist()

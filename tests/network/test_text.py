@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,3 +94,16 @@ def test_a_delay_out_of_range_names_its_projection() -> None:
         parse_network(replace_field("delay_steps", "99999"), where="x.json")
     assert refused.value.where == "x.json, projection 'in->h1'"
     assert (refused.value.measured, refused.value.limit) == ("99999 steps", "0 to 10000 steps")
+
+
+def test_a_file_that_claims_more_neurons_than_it_can_wire_is_judged_before_memory_is_taken() -> None:
+    huge = NETWORK.replace('"size": 4', '"size": 20000000', 1)
+    assert huge != NETWORK
+    tracemalloc.start()
+    with pytest.raises(NetworkError, match="claims more neurons than it can wire") as refused:
+        parse_network(huge)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
+    assert refused.value.measured == f"20000007 neurons in {len(huge)} characters"
+    assert parse_network(NETWORK.replace('"size": 3', '"size": 1000000', 1)).inputs[0].size == 1_000_000

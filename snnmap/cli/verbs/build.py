@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +19,8 @@ from snnmap.cli.options import (
     read_project,
 )
 from snnmap.cli.records import read_record
-from snnmap.pipeline import CompileOptions, compile_model
+from snnmap.core.errors import SnnmapError
+from snnmap.pipeline import CompileOptions, compile_model, mark_failure
 
 __all__ = ["command"]
 
@@ -27,6 +29,7 @@ __all__ = ["command"]
 @model_options
 @chip_option
 @click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
+@click.option("--name", default="", help="Name of the bitstream and its text twin; without, the model's.")
 @config_option
 @build_options()
 def command(
@@ -35,25 +38,30 @@ def command(
     read: tuple[str, ...],
     chip: str,
     output: str,
+    name: str,
     config: str | None,
     calibration: str | None,
     labels: str | None,
     **choices: Any,
 ) -> None:
     """Build the bitstream of MODEL, named as for `snnmap check`, and all that belongs to it."""
-    options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
-    on_stage = report_stages()
-    on_stage("reading the model")
-    raster, classes = read_data(calibration, labels)
-    with naming_file(calibration):
-        opened = open_named(model, weights, read, raster)
-    with naming_file(calibration):
-        artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
-    artifacts.write(output)
+    try:
+        options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
+        on_stage = report_stages()
+        on_stage("reading the model")
+        raster, classes = read_data(calibration, labels)
+        with naming_file(calibration):
+            opened = open_named(model, weights, read, raster)
+        with naming_file(calibration):
+            artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
+        artifacts.write(output, name=name)
+    except SnnmapError as error:
+        mark_failure(Path(output), error)
+        raise
     for told in artifacts.report.diagnostics:
         sys.stderr.write(f"{told}\n")
     mapped = artifacts.mapped
-    click.echo(f"{output}/{artifacts.file_stem}.bin: {len(artifacts.bitstream)} bytes for {mapped.chip.name}")
+    click.echo(f"{output}/{name or artifacts.file_stem}.bin: {len(artifacts.bitstream)} bytes for {mapped.chip.name}")
     click.echo(f"latency {mapped.latency_steps} steps, {mapped.n_relays} relays, {len(artifacts.report.warnings)} warnings")
     if artifacts.verification is not None:
         seen = artifacts.verification

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+import numpy as np
 from click.core import ParameterSource
 from rich.console import Console
 
@@ -96,14 +97,18 @@ def _profile_layers(model: str, choices: Mapping[str, Any]) -> GraphProfile:
 
 
 def _profile_bitstream(model: str, choices: Mapping[str, Any]) -> "ChipProfile":
-    """Profile a bitstream on spike counts."""
+    """Profile a bitstream on spike counts, and on silence until all have been answered."""
     from snnmap.lif.profile import profile_image
+    from snnmap.network import read_raster
 
     if choices["inputs"] is None:
         raise InputError(
             "a bitstream is profiled on spike counts", where=model, fix=f"give them: snnmap profile {model} -i counts.npy"
         )
-    return profile_image(read_image(model, choices["chip"]), read_array(choices["inputs"]))
+    image, given = read_image(model, choices["chip"]), read_array(choices["inputs"])
+    counts = read_raster(given, image.sizes[0], where="inputs")
+    settling = 0 if image.manifest is None else image.manifest.settle_steps
+    return profile_image(image, np.pad(counts, ((0, 0), (0, settling), (0, 0))))
 
 
 _KINDS: Mapping[str, tuple[Callable[[str, Mapping[str, Any]], Any], Forms, tuple[str, ...]]] = {

@@ -1,19 +1,18 @@
 """snnmap simulate: run a bitstream."""
 
-import hashlib
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, read_image
+from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, read_image, warn_of_failed_build
 from snnmap.core import IntArray, fsio
-from snnmap.lif.program import Image
-from snnmap.lif.simulator import Engine, simulate_image
-from snnmap.network import Recording
+from snnmap.lif.compare import PortRun, read_labels, run_ports
+from snnmap.lif.program import Image, OutputReadout
+from snnmap.lif.simulator import Engine, require_counts, simulate_image
+from snnmap.network import Recording, read_raster
 
 __all__ = ["command"]
 
@@ -26,70 +25,93 @@ __all__ = ["command"]
 @click.option(
     "--record", "-r", multiple=True, type=click.Choice(["hidden", "outputs"]), help="Areas whose counts and states are kept."
 )
+@click.option("--labels", type=click.Path(), help="Classes (.npy) of the samples, for the accuracy.")
+@click.option("--clamp", is_flag=True, help="Take counts above what a channel carries for the most that it does, and count them.")
 @click.option("--engine", type=click.Choice(["batch", "reference"]), default="batch", help="Both give the same numbers.")
 @bitstream_chip_option
 @click.option("--output", "-o", help=".npz file for what was recorded.")
-def command(bitstream: str, raster: str, record: tuple[str, ...], engine: str, chip: str | None, output: str | None) -> None:
-    """Run BITSTREAM on input spike counts and print the outputs of each sample.
+def command(
+    bitstream: str,
+    raster: str,
+    record: tuple[str, ...],
+    labels: str | None,
+    clamp: bool,
+    engine: str,
+    chip: str | None,
+    output: str | None,
+) -> None:
+    """Run BITSTREAM on input spike counts and print, of each sample, the outputs and the class.
 
-    The build.json beside it says how outputs are read: potentials and currents are printed as they are in the step that answers
-    the last input, in the model's units. Without it, the spike counts of all output neurons are printed.
+    Outputs are read as the image itself says: spike counts, or potentials or currents in the model's units, by which the class is
+    chosen; each output's lag is taken away, and silent steps are run behind the last input. Of an image without a manifest the
+    spike counts of all output neurons are printed.
     """
     image = read_image(bitstream, chip)
-    build = _read_build(Path(bitstream))
+    warn_of_failed_build(bitstream)
     counts_of = tuple(dict.fromkeys(("outputs", *record)))
     chosen: Engine = "reference" if engine == "reference" else "batch"
-    counts = read_array(raster)
     with naming_file(raster):
+        counts = _read_counts(raster, image, clamp=clamp)
         recording = simulate_image(image, counts, counts_of=counts_of, states_of=record, engine=chosen)
-    for number, sample in enumerate(_read_outputs(image, counts, recording, build)):
-        click.echo(f"{number}: {' '.join(sample)}")
+    _print_cost(recording)
+    manifest = image.manifest
+    ports = () if manifest is None else run_ports(image, manifest, counts, engine=chosen)
+    _print_samples(ports or _count_outputs(image, recording))
+    if labels is not None:
+        _print_accuracy(ports, read_labels(read_array(labels), counts.shape[0], max((p.readout.size for p in ports), default=0)))
+    if output is not None:
+        fsio.write_file(Path(output), _to_npz(recording))
+
+
+def _read_counts(path: str, image: Image, *, clamp: bool) -> IntArray:
+    """Read the inputs ``(n_samples, n_steps, n_inputs)``, and refuse or clamp counts beyond the chip's."""
+    counts = read_raster(read_array(path), image.sizes[0], where="input raster")
+    if not clamp:
+        require_counts(counts, image.chip, fix="give --clamp to have them clamped as the chip does, or scale them")
+        return counts
+    most = image.chip.inputs.max_count
+    click.echo(f"{np.count_nonzero(counts > most)} of {counts.size} counts clamped to {most}", err=True)
+    return np.minimum(counts, most)
+
+
+def _count_outputs(image: Image, recording: Recording) -> tuple[PortRun, ...]:
+    """Read an image that does not say how: as spike counts of all output neurons, without a class."""
+    told = "it was assembled by hand, or is of a snnmap before 0.2; build it anew to have them read"
+    click.echo(f"the image does not tell how its outputs are read: these are spike counts ({told})", err=True)
+    neurons = tuple((slot, 1, 0) for slot in range(image.sizes[2]))
+    readout = OutputReadout(port="", readout="spikes", decision="count", neurons=neurons, scale=())
+    return (PortRun(readout=readout, values=recording.counts["outputs"].astype(np.float64)),)
+
+
+def _print_samples(ports: tuple[PortRun, ...]) -> None:
+    for port in ports:
+        if port.readout.port:
+            read = f"{port.readout.readout}, class by the highest {port.readout.decision}"
+            click.echo(f"output '{port.readout.port}': {port.readout.size} values, {read}", err=True)
+    for number, values in enumerate(zip(*[port.decided_by for port in ports], strict=True)):
+        parts = zip(ports, values, strict=True)
+        texts = [_format(value, port.readout.readout) for port, part in parts for value in part.tolist()]
+        classes = [str(port.classes[number]) for port in ports if port.readout.port and port.classes is not None]
+        click.echo(f"{number}: {' '.join(texts)}" + (f" -> {' '.join(classes)}" if classes else ""))
+
+
+def _format(value: float, readout: str) -> str:
+    return f"{value:.0f}" if readout == "spikes" and value.is_integer() else f"{value:.5g}"
+
+
+def _print_accuracy(ports: tuple[PortRun, ...], labels: IntArray) -> None:
+    for port in ports:
+        if port.classes is not None:
+            right = int((port.classes == labels).sum())
+            click.echo(f"output '{port.readout.port}': {right} of {labels.size} right ({right / labels.size:.2%})", err=True)
+
+
+def _print_cost(recording: Recording) -> None:
     profile = recording.profile
     if profile is not None:
         spikes = f"{profile.input_spikes} input, {profile.hidden_spikes} hidden, {profile.output_spikes} output spikes"
         run = f"{profile.n_samples} samples of {profile.n_steps} steps"
         click.echo(f"{run}: {spikes}, {profile.synaptic_operations} synaptic operations", err=True)
-    if output is not None:
-        fsio.write_file(Path(output), _to_npz(recording))
-
-
-def _read_build(bitstream: Path) -> dict[str, Any] | None:
-    """Read what the build says of its bitstream; say so where there is no word, or of another bitstream."""
-    path = bitstream.with_name("build.json")
-    try:
-        build: dict[str, Any] = json.loads(path.read_bytes())
-        known = build["sha256"] == hashlib.sha256(bitstream.read_bytes()).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError):
-        known, build = False, {}
-    if known:
-        return build
-    click.echo(
-        f"{path} does not tell how the outputs of this bitstream are read: these are spike counts, 0 for outputs that are read by"
-        " potential; keep the files of `snnmap build` together",
-        err=True,
-    )
-    return None
-
-
-def _read_outputs(image: Image, counts: IntArray, recording: Recording, build: dict[str, Any] | None) -> list[list[str]]:
-    """Return what is printed of each sample: by port, or of all output neurons where nothing is known of ports."""
-    spikes = recording.counts["outputs"].sum(axis=1)
-    if build is None or all(port["readout"] == "spikes" for port in build["outputs"]):
-        return [list(map(str, sample)) for sample in spikes.tolist()]
-    three = np.asarray(counts)[np.newaxis] if np.ndim(counts) == 2 else np.asarray(counts)
-    padded = np.pad(three, ((0, 0), (0, int(build["latency_steps"])), (0, 0)))
-    run = simulate_image(image, padded, counts_of=("outputs",), states_of=("outputs",))
-    last, columns = three.shape[1] - 1, []
-    for port in build["outputs"]:
-        step = last + int(port["lag_steps"])
-        click.echo(f"output '{port['port']}': {len(port['neurons'])} values, {port['readout']}", err=True)
-        if port["readout"] == "spikes":
-            columns.append([list(map(str, sample)) for sample in spikes[:, port["neurons"]].tolist()])
-            continue
-        states = run.potentials["outputs"] if port["readout"] == "potential" else run.currents["outputs"].sum(axis=2)
-        values = states[:, step, port["neurons"]] / np.array(port["units"])
-        columns.append([[f"{value:.5g}" for value in sample] for sample in values.tolist()])
-    return [[text for part in parts for text in part] for parts in zip(*columns, strict=True)]
 
 
 def _to_npz(recording: Recording) -> bytes:

@@ -9,10 +9,11 @@ import numpy as np
 from snnmap.chip import Chip, find_chip_by_id
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError
+from snnmap.lif.bitstream.encode import require_own_manifest
 from snnmap.lif.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, MAX_BLOCKS, SHA_BYTES, VERSION, word_bytes
-from snnmap.lif.program import Block, BlockKind, Image, unpack
+from snnmap.lif.program import Block, BlockKind, Image, Manifest, find_manifest, unpack
 
-__all__ = ["BlockEntry", "Header", "decode", "read_header"]
+__all__ = ["BlockEntry", "Header", "decode", "peek_manifest", "read_header"]
 
 _DAMAGED = "transfer the file again, in binary mode, or build it anew"
 
@@ -65,15 +66,20 @@ def decode(data: bytes, *, chip: Chip | None = None) -> Image:
         True
     """
     header = read_header(data)
-    blocks = tuple(_read_block(data, entry) for entry in header.blocks)
-    _require(
-        hashlib.sha256(data[:-SHA_BYTES]).digest() == data[-SHA_BYTES:],
-        "the SHA-256 at the end does not fit the content",
-        where=f"byte {len(data) - SHA_BYTES}",
-    )
+    blocks = _read_blocks(data, header)
     image = Image(chip=_find_chip(header, chip), blocks=blocks)
     unpack(image)
+    require_own_manifest(image)
     return image
+
+
+def peek_manifest(data: bytes) -> Manifest | None:
+    """Read what a bitstream says of itself, without the record of its chip; whether it is of these memories is not known then.
+
+    Raises:
+        FormatError: the file is damaged, or its manifest malformed.
+    """
+    return find_manifest(_read_blocks(data, read_header(data)))
 
 
 def read_header(data: bytes) -> Header:
@@ -115,11 +121,21 @@ def read_header(data: bytes) -> Header:
     return Header(version=version, chip_id=chip_id, chip_digest=digest, total_size=total_size, blocks=entries)
 
 
+def _read_blocks(data: bytes, header: Header) -> tuple[Block, ...]:
+    blocks = tuple(_read_block(data, entry) for entry in header.blocks)
+    _require(
+        hashlib.sha256(data[:-SHA_BYTES]).digest() == data[-SHA_BYTES:],
+        "the SHA-256 at the end does not fit the content",
+        where=f"byte {len(data) - SHA_BYTES}",
+    )
+    return blocks
+
+
 def _read_entry(data: bytes, number: int) -> BlockEntry:
     at = HEADER.size + number * DIRECTORY_ENTRY.size
     kind, synapse, word_bits, zero, offset, n_words, crc = DIRECTORY_ENTRY.unpack_from(data, at)
     where = f"directory entry {number}, byte {at}"
-    _require(kind in set(BlockKind), "the block kind is unknown", where=where, measured=str(kind), limit="1..11")
+    _require(kind in set(BlockKind), "the block kind is unknown", where=where, measured=str(kind), limit="1..11 or 32")
     _require(1 <= word_bits <= 32, "a word's width is out of range", where=where, measured=str(word_bits), limit="1..32 bits")
     _require(zero == 0, "a reserved field is not zero", where=where, measured=str(zero), limit="0")
     return BlockEntry(kind=BlockKind(kind), synapse=synapse, word_bits=word_bits, offset=offset, n_words=n_words, crc=crc)

@@ -9,7 +9,7 @@ from snnmap.core.errors import FormatError
 from snnmap.lif.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, MAX_BYTES, SHA_BYTES, VERSION, word_bytes
 from snnmap.lif.program import Block, Image, unpack
 
-__all__ = ["encode"]
+__all__ = ["digest_image", "encode", "require_own_manifest"]
 
 
 def encode(image: Image) -> bytes:
@@ -21,6 +21,38 @@ def encode(image: Image) -> bytes:
         FormatError: the image is not one that packing could make, or takes more bytes than the format counts.
     """
     unpack(image)
+    require_own_manifest(image)
+    return _write(image)
+
+
+def digest_image(image: Image) -> str:
+    """Return what the SHA-256 at the end of an image's file is without a manifest, in hexadecimal."""
+    return _write(image.with_manifest(None))[-SHA_BYTES:].hex()
+
+
+def require_own_manifest(image: Image) -> None:
+    """Refuse an image with the manifest of another image or chip.
+
+    Raises:
+        FormatError: its digests are others, or the manifest names what the image does not have.
+    """
+    manifest = image.manifest
+    if manifest is None:
+        return
+    own = {"chip": image.chip.digest.hex(), "image": digest_image(image)}
+    said = {"chip": manifest.chip_digest, "image": manifest.image_digest}
+    for what, digest in own.items():
+        if said[what] != digest:
+            raise FormatError(
+                f"the manifest is of another {what}",
+                where="block MANIFEST",
+                measured=said[what][:16],
+                limit=digest[:16],
+                fix="build the image anew with snnmap build",
+            )
+
+
+def _write(image: Image) -> bytes:
     _require_size(image)
     payloads = [_join_words(block) for block in image.blocks]
     offset = HEADER.size + len(payloads) * DIRECTORY_ENTRY.size + CRC.size

@@ -1,20 +1,23 @@
 """The text twin of a bitstream: for reading, reviewing and writing by hand."""
 
+from dataclasses import replace
+
 from snnmap.chip import Chip
-from snnmap.lif.program import Image, format_program, pack, parse_program, unpack
+from snnmap.lif.bitstream.encode import digest_image
+from snnmap.lif.program import Image, format_image, parse_image
 
 __all__ = ["assemble", "disassemble"]
 
 
 def disassemble(image: Image) -> str:
-    """Write an image as text: shape, shifts, weights by source as ``target=weight``, and the codes of each neuron.
+    """Write an image as text: shape, shifts, weights by source as ``target=weight``, the codes of each neuron, the manifest.
 
     :func:`assemble` reads it back to the same image.
 
     Raises:
         FormatError: the image is not one that packing could make.
     """
-    return format_program(unpack(image))
+    return format_image(image)
 
 
 def assemble(text: str, *, chip: Chip | None = None) -> Image:
@@ -24,7 +27,15 @@ def assemble(text: str, *, chip: Chip | None = None) -> Image:
         text: as :func:`disassemble` writes it.
         chip: the record to use; by default the built-in chip with the text's id.
 
+    Returns:
+        The image; where its memories are not those that its manifest is of, this is of them now, says that they were edited, and
+        holds no golden runs any more.
+
     Raises:
         FormatError: a line is malformed or misplaced, or the chip cannot hold the program.
     """
-    return pack(parse_program(text, chip=chip))
+    image = parse_image(text, chip=chip)
+    manifest, digest = image.manifest, digest_image(image)
+    if manifest is None or manifest.image_digest == digest:
+        return image
+    return image.with_manifest(replace(manifest, image_digest=digest, edited=True, golden=()))

@@ -9,7 +9,16 @@ from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.program import Agreement, Decision
 
-__all__ = ["LAST", "SpreadError", "compare_decisions", "read_classes", "read_labels", "summarise_course"]
+__all__ = [
+    "LAST",
+    "SpreadError",
+    "compare_decisions",
+    "read_classes",
+    "read_labels",
+    "summarise_course",
+    "take_decision",
+    "usual_decision",
+]
 
 _WAYS: tuple[Decision, ...] = ("count", "last", "mean", "max")
 LAST = _WAYS.index("last")
@@ -26,9 +35,19 @@ def summarise_course(values: FloatArray) -> FloatArray:
     return np.stack([values.sum(axis=1), values[:, -1], values.mean(axis=1), values.max(axis=1)])
 
 
+def take_decision(decision: Decision, values: FloatArray) -> FloatArray:
+    """Return the values of which the highest decides, ``(n_samples, size)``, of a course ``(n_samples, n_steps, size)``."""
+    return np.asarray(summarise_course(values)[_WAYS.index(decision)], np.float64)
+
+
+def usual_decision(readout: Readout) -> Decision:
+    """Return how classes are read where nothing else is said: the most spikes, or the highest last value."""
+    return _USUAL[readout][0]
+
+
 def read_classes(values: FloatArray, decision: Decision) -> IntArray:
     """Return the class of each sample, ``(n_samples,)``, of outputs ``(n_samples, n_steps, size)``; the first of equals."""
-    return np.asarray(summarise_course(values)[_WAYS.index(decision)].argmax(axis=1), np.int64)
+    return np.asarray(take_decision(decision, values).argmax(axis=1), np.int64)
 
 
 def compare_decisions(

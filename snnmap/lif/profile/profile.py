@@ -214,7 +214,7 @@ def profile_image(
     Args:
         image: as decoded from a bitstream.
         raster: ``(n_samples, n_steps, n_inputs)`` or ``(n_steps, n_inputs)`` spike counts.
-        populations: where each stands; without, there are hidden and output neurons.
+        populations: where each stands; without, as the image's manifest says, or else there are hidden and output neurons.
         dt_s: length of a step in seconds.
 
     Raises:
@@ -224,10 +224,7 @@ def profile_image(
     counts = read_raster(raster, program.n_inputs, where="inputs")
     require_counts(counts, program.chip)
     run = _measure(image, program, counts)
-    placed = populations or {
-        "hidden": Slots("hidden", np.arange(program.hidden.size)),
-        "outputs": Slots("outputs", np.arange(program.outputs.size)),
-    }
+    placed = populations or _place(image, program)
     steps = counts.shape[0] * counts.shape[1]
     return ChipProfile(
         chip=program.chip,
@@ -242,6 +239,21 @@ def profile_image(
         },
         cycles=tuple(_list_cycles(program, run)),
     )
+
+
+def _place(image: Image, program: Program) -> dict[str, Slots]:
+    """Return where each population stands by the image's manifest, relays on a line of their own; without, by area."""
+    manifest, placed = image.manifest, dict[str, Slots]()
+    for place in () if manifest is None else manifest.places:
+        if place.row != "input":
+            name = f"{place.source} (relays)" if place.hop else place.source
+            slots = np.concatenate([np.arange(first, first + count) for first, _, count in place.runs])
+            before = placed[name].slots if name in placed else np.zeros(0, np.int64)
+            placed[name] = Slots("outputs" if place.row == "output" else "hidden", np.concatenate([before, slots]))
+    return placed or {
+        "hidden": Slots("hidden", np.arange(program.hidden.size)),
+        "outputs": Slots("outputs", np.arange(program.outputs.size)),
+    }
 
 
 def _all_targets(program: Program, kind: MemoryKind) -> IntArray:

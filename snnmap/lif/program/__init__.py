@@ -9,8 +9,9 @@ from snnmap.lif.program.comparison import (
     PortComparison,
     SourceOutputs,
 )
-from snnmap.lif.program.image import Block, BlockKind, Image, pack, unpack
+from snnmap.lif.program.image import Block, BlockKind, Image, find_manifest, pack, unpack
 from snnmap.lif.program.integers import find_integer_problems, read_integer_memories
+from snnmap.lif.program.manifest import GoldenRun, Manifest, OutputReadout, Place, WaivedRule, require_fit
 from snnmap.lif.program.mapped import MappedNetwork, NeuronParameters, SlotTable
 from snnmap.lif.program.occupancy import Occupancy, measure_occupancy, memories_of
 from snnmap.lif.program.program import NeuronCodes, Program, StoredWeights, find_program_defects
@@ -18,9 +19,11 @@ from snnmap.lif.program.quantised import QuantisedNetwork, TensorError
 from snnmap.lif.program.relays import fits_relay_cell, relay_memories
 from snnmap.lif.program.route import Route, count_words, delay_on_chip, find_route
 from snnmap.lif.program.text import (
+    format_image,
     format_mapped,
     format_program,
     format_quantised,
+    parse_image,
     parse_mapped,
     parse_program,
     parse_quantised,
@@ -54,8 +57,15 @@ __all__ = [
     "find_program_defects",
     "Block",
     "BlockKind",
+    "GoldenRun",
     "Image",
+    "Manifest",
+    "OutputReadout",
+    "Place",
+    "WaivedRule",
+    "find_manifest",
     "pack",
+    "require_fit",
     "unpack",
     "Agreement",
     "AgreementLimits",
@@ -64,9 +74,11 @@ __all__ = [
     "PopulationComparison",
     "PortComparison",
     "SourceOutputs",
+    "format_image",
     "format_mapped",
     "format_program",
     "format_quantised",
+    "parse_image",
     "parse_mapped",
     "parse_program",
     "parse_quantised",

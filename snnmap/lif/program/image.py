@@ -10,13 +10,14 @@ from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import FormatError
 from snnmap.core.record import IntArray, freeze_int, record, replace_array
 from snnmap.lif.program.layouts import MemoryArea, Part, find_codec, to_signed
+from snnmap.lif.program.manifest import Manifest, read_manifest, write_manifest
 from snnmap.lif.program.program import NeuronCodes, Program, StoredWeights, find_program_defects
 
-__all__ = ["Block", "BlockKind", "Image", "pack", "unpack"]
+__all__ = ["Block", "BlockKind", "Image", "find_manifest", "pack", "unpack"]
 
 
 class BlockKind(IntEnum):
-    """Kinds of memory block; the number is the one in the bitstream's directory."""
+    """Kinds of block, memories of the chip below 32; the number is the one in the bitstream's directory."""
 
     CONFIG = 1
     INPUT_LENGTHS = 2
@@ -29,6 +30,7 @@ class BlockKind(IntEnum):
     THRESHOLDS = 9
     BIASES = 10
     ALIASES = 11
+    MANIFEST = 32
 
     @classmethod
     def of_memory(cls, kind: MemoryKind, part: Part) -> "BlockKind":
@@ -58,10 +60,55 @@ class Block:
 
 @record
 class Image:
-    """The chip's memory content: blocks in ascending order of kind and synapse."""
+    """The chip's memory content, and what is said of it: blocks in ascending order of kind and synapse."""
 
     chip: Chip
     blocks: tuple[Block, ...]
+
+    @property
+    def memories(self) -> tuple[Block, ...]:
+        """The blocks that are the chip's memories."""
+        return tuple(block for block in self.blocks if block.kind < BlockKind.MANIFEST)
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What the image says of itself; None where it says nothing.
+
+        Raises:
+            FormatError: the manifest is malformed, or names what the image does not have.
+        """
+        return find_manifest(self.blocks)
+
+    def with_manifest(self, manifest: Manifest | None) -> "Image":
+        """Return the image with another manifest, or without one."""
+        if manifest is None:
+            return Image(chip=self.chip, blocks=self.memories)
+        words = np.frombuffer(write_manifest(manifest), np.uint8).astype(np.int64)
+        block = Block(kind=BlockKind.MANIFEST, synapse=0, word_bits=8, words=words)
+        return Image(chip=self.chip, blocks=(*self.memories, block))
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Input channels, hidden and output neurons in use."""
+        return _read_sizes(self.blocks)
+
+
+def find_manifest(blocks: tuple[Block, ...]) -> Manifest | None:
+    """Read the manifest from the blocks of an image; errors as those of :attr:`Image.manifest`."""
+    found = [block for block in blocks if block.kind is BlockKind.MANIFEST]
+    if not found:
+        return None
+    if len(found) > 1 or (found[0].synapse, found[0].word_bits) != (0, 8):
+        raise FormatError("the manifest is not one block of bytes", where="block MANIFEST", fix="write the image with snnmap")
+    return read_manifest(found[0].words.astype(np.uint8).tobytes(), _read_sizes(blocks))
+
+
+def _read_sizes(blocks: tuple[Block, ...]) -> tuple[int, int, int]:
+    config = next((block.words for block in blocks if block.kind is BlockKind.CONFIG), np.zeros(3, np.int64))
+    if config.size < 3:
+        raise FormatError("the block has the wrong size", where="block CONFIG[0]", measured=f"{config.size} words")
+    n_inputs, n_hidden, n_outputs = config[:3].tolist()
+    return n_inputs, n_hidden, n_outputs
 
 
 def pack(program: Program) -> Image:
@@ -82,7 +129,7 @@ def pack(program: Program) -> Image:
 
 
 def unpack(image: Image) -> Program:
-    """Read a program back from memory blocks; the exact inverse of :func:`pack`.
+    """Read a program back from memory blocks; the exact inverse of :func:`pack`. A manifest is passed over.
 
     Raises:
         FormatError: a block is missing, unexpected, of the wrong length or width, or holds what ``pack`` never writes.
@@ -192,14 +239,14 @@ class _Blocks:
     """The blocks of an image, each of which must be asked for once."""
 
     def __init__(self, image: Image) -> None:
-        keys = [(block.kind, block.synapse) for block in image.blocks]
+        keys = [(block.kind, block.synapse) for block in image.memories]
         if keys != sorted(set(keys)):
             raise FormatError(
                 "blocks are not in ascending order, each once",
                 where="image",
                 measured=", ".join(f"{kind.name}[{s}]" for kind, s in keys),
             )
-        self._left = dict(zip(keys, image.blocks, strict=True))
+        self._left = dict(zip(keys, image.memories, strict=True))
 
     def take(self, kind: BlockKind, synapse: int, word_bits: int, n_words: int) -> IntArray:
         block = self._left.pop((kind, synapse), None)

@@ -70,7 +70,12 @@ def prepare_run(program: Program, n_samples: int, n_steps: int, counts_of: Colle
     )
 
 
-def require_counts(raster: npt.NDArray[Any], chip: Chip) -> None:
+def require_counts(
+    raster: npt.NDArray[Any],
+    chip: Chip,
+    *,
+    fix: str = "clamp them (np.minimum) where the model is trained, or spread them over more steps",
+) -> None:
     """Refuse input counts that the chip would clamp, so that no model is compared on other inputs than the chip's.
 
     Raises:
@@ -82,5 +87,5 @@ def require_counts(raster: npt.NDArray[Any], chip: Chip) -> None:
             where=f"chip '{chip.name}'",
             measured=f"{np.count_nonzero(raster > chip.inputs.max_count)} counts, largest {raster.max()}",
             limit=str(chip.inputs.max_count),
-            fix="clamp them (np.minimum) where the model is trained, or spread them over more steps",
+            fix=fix,
         )

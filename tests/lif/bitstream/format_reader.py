@@ -20,6 +20,7 @@ KINDS = {
     9: "thresholds",
     10: "biases",
     11: "aliases",
+    32: "manifest",
 }
 
 
@@ -95,10 +96,38 @@ def read_memory(chip: dict[str, Any], blocks: dict, letter: str, synapse: int, s
     return found
 
 
+def read_manifest(data: bytes, chip: dict[str, Any], blocks: dict) -> dict[str, Any] | None:
+    """Give what the image says of itself, held against the rest of the file; takes its block away."""
+    if ("manifest", 0) not in blocks:
+        return None
+    bits, words = blocks.pop(("manifest", 0))
+    assert bits == 8
+    text = bytes(words)
+    manifest = json.loads(text)
+    assert json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode() == text
+    assert manifest["chip_digest"] == digest_of(chip).hex()
+    assert manifest["image_digest"] == hashlib.sha256(without_manifest(data)).hexdigest()
+    return manifest
+
+
+def without_manifest(data: bytes) -> bytes:
+    """Give the file, up to its trailer, as it is without its last block."""
+    (count,) = struct.unpack_from("<H", data, 16)
+    *_, offset, _, _ = struct.unpack_from("<BBBBIII", data, 52 + 16 * (count - 1))
+    header = bytearray(data[: 52 + 16 * (count - 1)])
+    struct.pack_into("<I", header, 12, offset - 16 + 32)
+    struct.pack_into("<H", header, 16, count - 1)
+    for entry in range(count - 1):
+        at = 52 + 16 * entry + 4
+        struct.pack_into("<I", header, at, struct.unpack_from("<I", header, at)[0] - 16)
+    return bytes(header) + struct.pack("<I", zlib.crc32(header)) + data[52 + 16 * count + 4 : offset]
+
+
 def read_bitstream(data: bytes, chip_toml: Path) -> dict[str, Any]:
     """Give shifts, weights by (memory, synapse) and the codes of all neurons."""
     chip = tomllib.loads(chip_toml.read_text())
     blocks = read_blocks(data, chip)
+    manifest = read_manifest(data, chip, blocks)
     bits, (n_inputs, n_hidden, n_outputs, *shifts) = blocks.pop(("config", 0))
     assert bits == chip["bits"].get("neuron_id", 16)
     inputs, hidden, outputs = (list(range(n)) for n in (n_inputs, n_hidden, n_outputs))
@@ -127,4 +156,5 @@ def read_bitstream(data: bytes, chip_toml: Path) -> dict[str, Any]:
         "thresholds": [signed(word, threshold_bits) for word in thresholds],
         "biases": [signed(word, bias_bits) for word in biases],
         "aliases": [word - 1 for word in aliases],
+        "manifest": manifest,
     }

@@ -5,6 +5,7 @@
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from random_programs import random_program
 
 from snnmap.chip import find_relay_cell, load_chip
 from snnmap.core import CsrMatrix
-from snnmap.lif.bitstream import disassemble, encode
-from snnmap.lif.program import NeuronCodes, Program, pack
+from snnmap.lif.bitstream import digest_image, disassemble, encode
+from snnmap.lif.compare import make_golden
+from snnmap.lif.program import Image, Manifest, NeuronCodes, OutputReadout, Place, Program, WaivedRule, pack
 
 FOLDER = Path(__file__).parents[3] / "bitstreams"
 
@@ -66,19 +68,52 @@ def golden_programs() -> dict[str, Program]:
     return programs
 
 
+def toy_manifest(image: Image) -> Manifest:
+    """What the toy program says of itself: names that are hard to write, a relay, potentials, a golden run."""
+    manifest = Manifest(
+        model='toy "é" # 1',
+        model_digest=hashlib.sha256(b"toy").hexdigest(),
+        chip="toy-4",
+        chip_digest=image.chip.digest.hex(),
+        image_digest=digest_image(image),
+        tool="make_golden",
+        edited=False,
+        settle_steps=2,
+        readouts=(
+            OutputReadout(port="class", readout="spikes", decision="count", neurons=((1, 1, 1), (0, 1, 2)), scale=()),
+            OutputReadout(port="value", readout="potential", decision="last", neurons=((0, 1, 2),), scale=((1 / 3).hex(),)),
+        ),
+        places=(
+            Place(row="input", source="in", module="", hop=0, lag_steps=0, runs=((0, 0, 2),)),
+            Place(row="hidden", source="0", module="body.1", hop=0, lag_steps=0, runs=((0, 1, 1), (1, 0, 1), (3, 2, 1))),
+            Place(row="hidden", source="0", module="body.1", hop=1, lag_steps=1, runs=((2, 1, 1),)),
+            Place(row="output", source="out", module="head", hop=0, lag_steps=2, runs=((0, 0, 2),)),
+        ),
+        waivers=(WaivedRule(rule="SNN501", place="population '0'", reason="measured on the bench"),),
+        golden=(),
+    )
+    raster = np.array([[[31, 0], [2, 1], [0, 0], [0, 7]]])
+    return replace(manifest, golden=make_golden(image, manifest, raster))
+
+
+def golden_images() -> dict[str, Image]:
+    """Give every golden image by file stem: of each program, and one that knows itself."""
+    images = {stem: pack(program) for stem, program in golden_programs().items()}
+    return {**images, "toy-4-manifest": images["toy-4"].with_manifest(toy_manifest(images["toy-4"]))}
+
+
 def golden_files() -> dict[str, bytes]:
     """Give the content of every golden file by name: bitstreams, text twins, manifest."""
     files: dict[str, bytes] = {}
     manifest = ["# written by tests/lif/bitstream/make_golden.py"]
-    for stem, program in golden_programs().items():
-        image = pack(program)
+    for stem, image in golden_images().items():
         files[f"{stem}.bin"] = encode(image)
         files[f"{stem}.txt"] = disassemble(image).encode()
         digest = hashlib.sha256(files[f"{stem}.bin"]).hexdigest()
         manifest += [
             "",
             f'["{stem}.bin"]',
-            f'chip = "{program.chip.name}"',
+            f'chip = "{image.chip.name}"',
             f"bytes = {len(files[f'{stem}.bin'])}",
             f'sha256 = "{digest}"',
         ]

@@ -1,5 +1,7 @@
 import hashlib
+import json
 import os
+import random
 import re
 import struct
 import subprocess
@@ -8,9 +10,10 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,8 +26,8 @@ from random_programs import random_program
 from snnmap.chip import Bits, Chip, list_chips, load_chip, read_chip, read_record
 from snnmap.core import CsrMatrix
 from snnmap.core.errors import FormatError
-from snnmap.lif.bitstream import assemble, decode, disassemble, encode, export_readmemh, read_header
-from snnmap.lif.program import Image, NeuronCodes, Program, pack, unpack
+from snnmap.lif.bitstream import assemble, decode, digest_image, disassemble, encode, export_readmemh, read_header
+from snnmap.lif.program import BlockKind, Image, NeuronCodes, Program, pack, unpack
 
 encode_module = sys.modules["snnmap.lif.bitstream.encode"]
 GOLDEN = sorted(path.name for path in FOLDER.glob("*.bin"))
@@ -116,6 +119,9 @@ def test_a_reader_written_from_the_specification_reads_the_same(name: str) -> No
     program = unpack(decode(data))
     toml = resources.files("snnmap.chip") / "catalog" / f"{program.chip.name}.toml"
     require_second_reader_agrees(data, program, Path(str(toml)))
+    manifest, found = decode(data).manifest, read_bitstream(data, Path(str(toml)))["manifest"]
+    assert (manifest is None) == (found is None) == (name != "toy-4-manifest.bin")
+    assert manifest is None or found == json.loads(json.dumps(asdict(manifest)))
 
 
 # chips with more neurons than 16 bits count
@@ -280,6 +286,113 @@ def test_an_attack_with_fitting_checksums_is_refused_for_its_own_reason(name: st
         decode(make())
 
 
+# attacks on the manifest
+
+
+def dump(manifest: dict[str, Any]) -> bytes:
+    return json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+
+
+def with_manifest_text(change: Callable[[dict[str, Any]], object]) -> bytes:
+    """Change the manifest of the golden image that has one, or give another text for it; checksums are made to fit."""
+    data = (FOLDER / "toy-4-manifest.bin").read_bytes()
+    block = read_header(data).blocks[-1]
+    manifest = json.loads(data[block.offset : block.offset + block.n_words])
+    changed = change(manifest)
+    text = changed if isinstance(changed, bytes) else dump(manifest)
+    content = bytearray(data[: block.offset] + text)
+    struct.pack_into("<I", content, entry(len(read_header(data).blocks) - 1, 8), len(text))
+    return seal(bytes(content) + bytes(32))
+
+
+MANIFEST_ATTACKS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "of another image": (lambda m: m.update(image_digest="0" * 64), "manifest is of another image"),
+    "of another chip": (lambda m: m.update(chip_digest="0" * 64), "manifest is of another chip"),
+    "no digest": (lambda m: m.update(model_digest="A" * 64), "model_digest is no SHA-256"),
+    "no JSON": (lambda _: b"{", "manifest is malformed"),
+    "no UTF-8": (lambda _: b"\xff\xfe", "manifest is malformed"),
+    "no object": (lambda _: b"[]", "other fields than"),
+    "nested without end": (lambda _: b"[" * 100_000, "manifest is malformed"),
+    "white space": (lambda m: json.dumps(m, sort_keys=True).encode(), "canonical"),
+    "keys out of order": (lambda m: json.dumps(dict(reversed(m.items())), separators=(",", ":")).encode(), "canonical"),
+    "a key twice": (lambda m: dump(m).replace(b"{", b'{"chip":"x",', 1), "canonical"),
+    "an unknown field": (lambda m: m.update(path="/home"), "other fields than"),
+    "a missing field": (lambda m: m.pop("tool"), "other fields than"),
+    "a number for a name": (lambda m: m.update(model=3), "model is 3"),
+    "a fraction": (lambda m: m.update(settle_steps=2.0), "settle_steps is 2.0"),
+    "a truth for a number": (lambda m: m.update(settle_steps=True), "settle_steps is true"),
+    "a negative number": (lambda m: m.update(settle_steps=-1), "settle_steps is -1"),
+    "no end of settling": (lambda m: m.update(settle_steps=2**30, golden=[]), "lags more than the image settles"),
+    "an unknown readout": (lambda m: m["readouts"][0].update(readout="colour"), "readout is"),
+    "an output beyond": (lambda m: m["readouts"][0].update(neurons=[[1, 2, 0]]), "outputs that the image does not have"),
+    "outputs without end": (lambda m: m["readouts"][0].update(neurons=[[0, 2**39, 0]]), "outputs that the image does not have"),
+    "a lag beyond settling": (lambda m: m["readouts"][0].update(neurons=[[1, 1, 3]]), "lags more than the image settles"),
+    "no scale": (lambda m: m["readouts"][1].update(scale=[]), "no scale for each of its outputs"),
+    "a scale of 0": (lambda m: m["readouts"][1].update(scale=["0x0.0p+0"]), "no scale"),
+    "a scale in other digits": (lambda m: m["readouts"][1].update(scale=["0x1p-2"]), "no scale"),
+    "a slot beyond": (lambda m: m["places"][1].update(runs=[[3, 0, 2]]), "hidden slots 3..4"),
+    "a slot twice": (lambda m: m["places"][2].update(runs=[[3, 0, 1]]), "slots that are another's"),
+    "an unknown row": (lambda m: m["places"][2].update(row="attic"), "slots that are another's"),
+    "a channel beyond": (lambda m: m["golden"][0]["inputs"].__setitem__(0, [[2, 1]]), "channels out of order"),
+    "channels that descend": (lambda m: m["golden"][0]["inputs"].__setitem__(0, [[1, 1], [0, 1]]), "channels out of order"),
+    "a silent spike": (lambda m: m["golden"][0]["inputs"].__setitem__(0, [[1, 0]]), "channels out of order"),
+    "too few outputs": (lambda m: m["golden"][0]["outputs"].pop(), "outputs of another shape"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MANIFEST_ATTACKS)
+def test_a_manifest_that_encoding_never_writes_is_refused_for_its_own_reason(name: str) -> None:
+    change, message = MANIFEST_ATTACKS[name]
+    with pytest.raises(FormatError, match=message) as refused:
+        decode(with_manifest_text(change))
+    assert refused.value.where == "block MANIFEST"
+    assert refused.value.fix
+
+
+def test_a_manifest_is_one_block_of_bytes() -> None:
+    data = bytearray(with_manifest_text(lambda _: None))
+    assert data == (FOLDER / "toy-4-manifest.bin").read_bytes()
+    image = decode(bytes(data))
+    (block,) = [block for block in image.blocks if block.kind is BlockKind.MANIFEST]
+    for wrong in (replace(block, word_bits=9), replace(block, synapse=1)):
+        with pytest.raises(FormatError, match="not one block of bytes"):
+            encode(Image(chip=image.chip, blocks=(*image.memories, wrong)))
+
+
+def test_the_same_memories_have_the_same_digest() -> None:
+    image = decode((FOLDER / "toy-4-manifest.bin").read_bytes())
+    assert digest_image(image) == digest_image(decode(golden())) == golden()[-32:].hex()
+    assert encode(image.with_manifest(None)) == golden()
+
+
+def test_memories_that_are_edited_in_the_text_are_said_to_be() -> None:
+    text = (FOLDER / "toy-4-manifest.txt").read_text()
+    built = assemble(text).manifest
+    edited = assemble(text.replace("0: 0=100", "0: 0=99", 1))
+    assert built is not None
+    assert edited.manifest == replace(built, edited=True, golden=(), image_digest=digest_image(edited))
+    assert decode(encode(edited)) == edited
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('  chip: "toy-4"', "  chip: toy-4", "line 28"),
+        ('  chip: "toy-4"', "  chip: 4", "line 28"),
+        ("  edited: false", "  edited: no", "line 30"),
+        ("  settle_steps: 2", "  settle_steps: 2=2", "line 37"),
+        ("  tool:", "  tools:", "line 38"),
+        ("  waivers:", "  waivers: []\n  waivers:", "line 40"),
+        ('"row":"output","runs":[[0,0,2]]', '"row":"output","runs":[[0,0,3]]', "output slots 0..2"),
+    ],
+)
+def test_a_defect_of_a_manifest_s_text_names_its_line(before: str, after: str, message: str) -> None:
+    text = (FOLDER / "toy-4-manifest.txt").read_text()
+    assert before in text
+    with pytest.raises(FormatError, match=message):
+        assemble(text.replace(before, after, 1))
+
+
 def test_sealing_the_golden_file_changes_nothing() -> None:
     assert seal(golden()) == golden()
 
@@ -370,6 +483,40 @@ def test_a_line_is_refused_in_no_time(line: str) -> None:
     with pytest.raises(FormatError, match="line 6"):
         assemble((FOLDER / "toy-4.txt").read_text().replace("0: 0=100", line, 1))
     assert time.perf_counter() - start < 1.0
+
+
+@pytest.mark.parametrize("n_mutants", [300, pytest.param(100_000, marks=pytest.mark.nightly)])
+def test_every_mutant_of_a_text_is_read_or_refused_with_its_place(n_mutants: int) -> None:
+    draw, texts = random.Random(7), [path.read_text() for path in sorted(FOLDER.glob("toy-4*.txt"))]
+    pieces = [
+        "=",
+        ":",
+        " ",
+        "-",
+        "1",
+        "9" * 20,
+        "1=11111" * 20,
+        "#",
+        "\n",
+        "{",
+        "]",
+        '"',
+        "\x85",
+        "é",
+        "manifest\n",
+        "threshold=",
+    ]
+    for _ in range(n_mutants):
+        text = draw.choice(texts)
+        at = draw.randrange(len(text))
+        mutant = text[:at] + draw.choice(pieces) + text[at + draw.randrange(3) :]
+        try:
+            assemble(mutant)
+        except FormatError as error:
+            place = error.where
+        else:
+            continue
+        assert re.fullmatch(r"line \d+|end of text|chip 'toy-4'|block MANIFEST", place), (mutant, place)
 
 
 def test_comments_and_empty_lines_are_passed_over() -> None:

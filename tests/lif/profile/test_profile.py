@@ -184,3 +184,14 @@ def test_a_weight_memory_is_priced_as_one_of_its_size(name: str) -> None:
     largest_bytes = max(chip.memory(kind).max_words * chip.word_bits(kind) / 8 for kind in MemoryKind)
     assert not 2**14 < largest_bytes < 2**20
     assert prices.weight_bit_read_pj == pytest.approx(100 / 64 if largest_bytes >= 2**20 else 10 / 64, rel=0.01)
+
+
+def test_an_image_that_knows_itself_is_profiled_like_its_build() -> None:
+    artifacts = snnmap.compile_model(random_network(3), "xylo-audio-3")
+    raster = np.random.default_rng(0).integers(0, 3, (2, 10, artifacts.mapped.table.channel_source.size))
+    built = artifacts.profile(raster)
+    manifest = artifacts.image.manifest
+    assert manifest is not None
+    alone = profile_image(artifacts.image, np.pad(raster, ((0, 0), (0, manifest.settle_steps), (0, 0))))
+    assert {p.name: p for p in alone.populations} == {p.name: p for p in built.populations}
+    assert alone.n_steps == built.n_steps
