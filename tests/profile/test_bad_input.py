@@ -200,7 +200,7 @@ def test_bitstreams_are_profiled_by_population(tmp_path: Path, capsys: pytest.Ca
     np.save(tmp_path / "counts.npy", np.ones((2, 10, 3), np.int64))
     words = ["profile", tmp_path / "chain.bin", "-i", tmp_path / "counts.npy"]
     run = make_runner(capsys)
-    assert "2 samples of 10 steps on xylo-audio-3" in run(*words).out
+    assert "2 samples of 12 steps on xylo-audio-3" in run(*words).out
     assert json.loads(run(*words, "--format", "json").out)["input_spikes"] == 30
     assert run(*words, "-o", tmp_path / "cost.csv").code == 0
     assert (tmp_path / "cost.csv").read_text() == run(*words, "--format", "csv").out
