@@ -61,7 +61,7 @@ nn.init.uniform_(model.feed.weight, 0.0, 0.3)
 nn.init.uniform_(model.out.weight, -0.1, 0.2)
 raster = np.random.default_rng(0).poisson(0.6, (16, 60, 4))
 artifacts = snnmap.compile_model(model, "xylo-audio-3", calibration=raster)
-data = artifacts.bitstream
+data = snnmap.encode(artifacts.image.with_manifest(None))  # the manifest says in words what is read from the blocks here
 print(f"{len(data)} bytes, the first 20: {data[:20].hex(' ')}")
 
 # %% [markdown]
