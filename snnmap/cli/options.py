@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from snnmap.chip import load_chip
+from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.records import record_options
 from snnmap.core import IntArray
@@ -25,6 +25,8 @@ __all__ = [
     "build_options",
     "config_option",
     "chip_option",
+    "chips_option",
+    "load_chips",
     "model_options",
     "naming_file",
     "open_named",
@@ -50,6 +52,12 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def load_chips(names: tuple[str, ...]) -> list[Chip]:
+    """Load the chips that a command names; ``all`` is the catalog."""
+    every = [found for name in names for found in (list_chips() if name == "all" else (name,))]
+    return [load_chip(name) for name in dict.fromkeys(every)]
+
+
 def open_named(model: str, weights: str | None, read: tuple[str, ...], calibration: IntArray | None) -> Opened:
     """Open the model that a command names.
 
@@ -73,6 +81,14 @@ def _read_choice(text: str) -> tuple[str, Any]:
 
 chip_option: Callable[..., Any] = click.option(
     "--chip", "-c", required=True, shell_complete=complete_chips, help="Name of a chip, or path of its TOML file."
+)
+chips_option: Callable[..., Any] = click.option(
+    "--chip",
+    "-c",
+    "chips",
+    multiple=True,
+    shell_complete=complete_chips,
+    help="Name of a chip, path of its TOML file, or all; may be given several times.",
 )
 bitstream_chip_option: Callable[..., Any] = click.option(
     "--chip",

@@ -11,13 +11,15 @@ from typing import Any
 import click
 
 import snnmap
-from snnmap.chip import Chip, list_chips, load_chip
-from snnmap.cli.complete import complete_chips, complete_rules
+from snnmap.chip import Chip
+from snnmap.cli.complete import complete_rules
 from snnmap.cli.fixing import diff_networks, find_fixed_path, fix_options, read_fix_options, tell_fixes
 from snnmap.cli.messages import report_stages
 from snnmap.cli.options import (
     build_options,
+    chips_option,
     config_option,
+    load_chips,
     model_options,
     naming_file,
     open_named,
@@ -51,14 +53,7 @@ _HEAD = re.compile("^(error|warning|waived)(?= )", flags=re.MULTILINE)
 
 @click.command("check")
 @model_options
-@click.option(
-    "--chip",
-    "-c",
-    "chips",
-    multiple=True,
-    shell_complete=complete_chips,
-    help="Name of a chip, path of its TOML file, or all; may be given several times.",
-)
+@chips_option
 @click.option(
     "--format", "form", type=click.Choice(list_formats(), case_sensitive=False), default="text", help="Form of the report."
 )
@@ -174,20 +169,15 @@ def _read_other(text: str) -> tuple[str, str]:
 def _load_chips(given: tuple[str, ...], project: Config) -> list[Chip]:
     """Read the records of the chips that are given, else of the project's."""
     if given:
-        return _read_chips(given)
+        return load_chips(given)
     if not project.chips:
         raise click.UsageError(
             "Missing option '--chip' / '-c': one that `snnmap chips` lists; or write chips = [...] under [tool.snnmap]."
         )
     try:
-        return _read_chips(project.chips)
+        return load_chips(project.chips)
     except ChipError as error:
         raise error.within(f"{shorten(Path(project.path))}, chips") from error
-
-
-def _read_chips(names: tuple[str, ...]) -> list[Chip]:
-    every = [found for name in names for found in (list_chips() if name == "all" else (name,))]
-    return [load_chip(name) for name in dict.fromkeys(every)]
 
 
 def _take_one(records: list[Chip]) -> Chip:

@@ -8,11 +8,20 @@ from typing import Any
 
 import click
 
-from snnmap.chip import format_chip, list_chips
-from snnmap.cli.complete import complete_chips
+from snnmap.chip import format_chip
 from snnmap.cli.console import out
 from snnmap.cli.messages import report_stages
-from snnmap.cli.options import build_options, config_option, model_options, naming_file, open_named, read_data, read_project
+from snnmap.cli.options import (
+    build_options,
+    chips_option,
+    config_option,
+    load_chips,
+    model_options,
+    naming_file,
+    open_named,
+    read_data,
+    read_project,
+)
 from snnmap.cli.records import read_record
 from snnmap.core import fsio
 from snnmap.core.errors import InputError
@@ -25,14 +34,7 @@ __all__ = ["command"]
 
 @click.command("fit")
 @model_options
-@click.option(
-    "--chip",
-    "-c",
-    "chips",
-    multiple=True,
-    shell_complete=complete_chips,
-    help="Name of a chip, or path of its TOML file; may be given several times; all of the catalog where left out.",
-)
+@chips_option
 @click.option(
     "--sweep",
     metavar="FIELD=V1,V2,...",
@@ -65,7 +67,10 @@ def command(
     labels: str | None,
     **choices: Any,
 ) -> int:
-    """Tell which chips hold MODEL, named as for `snnmap check`, and what a sample costs on each; exit 1 where none does."""
+    """Tell which chips hold MODEL, named as for `snnmap check`, and what a sample costs on each; exit 1 where none does.
+
+    Without --chip all chips of the catalog are tried.
+    """
     options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
     on_stage("reading the model")
@@ -85,8 +90,9 @@ def command(
             fit = sweep_model(opened, _take_one(chips, "--sweep"), field, values, fixes=fixes, **data)
             axis, ticks = field, list(values)
         else:
-            fit = fit_model(opened, chips or None, fixes=fixes, **data)
-            axis, ticks = "chip", list(chips or list_chips())
+            records = load_chips(chips or ("all",))
+            fit = fit_model(opened, records, fixes=fixes, **data)
+            axis, ticks = "chip", [chip.name for chip in records]
     if draw is not None:
         fsio.write_file(Path(draw), draw_fit(fit, ticks, axis=axis))
     if report is not None:
