@@ -33,8 +33,9 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int], opaque: bool = F
     Args:
         module: ``torch.nn.Module`` whose forward depends on no values; it is not changed.
         input_shapes: of one sample, without the batch, for each input of forward.
-        opaque: whether calls that have no operation, or one only by running them many times, are :class:`Opaque` ones with the
-            parameters of their module, where they give ``(batch, ...)``; these cannot be run.
+        opaque: whether calls that have no operation, or one only by running them many times, are
+            :class:`~snnmap.graph.operations.opaque.Opaque` ones with the parameters of their module, where they give
+            ``(batch, ...)``; these cannot be run.
 
     Raises:
         FrontendError: torch is missing, forward cannot be followed, or parts have no operation; it tells all of them, each with
