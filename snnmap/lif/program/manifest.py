@@ -27,6 +27,7 @@ __all__ = [
 
 _ROWS = ("input", "hidden", "output")
 _DIGEST_DIGITS = 64
+_MOST_READ = 65_536
 _LARGEST, _MOST_STEPS = 2**40, 2**16 - 1
 _FIX = "build the image anew, or assemble its text twin without the manifest"
 
@@ -291,11 +292,17 @@ def _require_places(places: tuple[Place, ...], sizes: dict[str, int]) -> None:
 
 def _require_readout(readout: OutputReadout, settle_steps: int, n_outputs: int) -> None:
     highest = max((first + count for first, count, _ in readout.neurons), default=0) - 1
-    if highest >= n_outputs or readout.size > n_outputs:
+    if highest >= n_outputs:
         raise _refuse(
             f"the manifest reads port '{readout.port}' from outputs that the image does not have",
             measured=f"output neurons up to {highest}",
             limit=f"{n_outputs} output neurons",
+        )
+    if readout.size > max(n_outputs, _MOST_READ):  # a port may read a neuron again
+        raise _refuse(
+            f"the manifest reads port '{readout.port}' from outputs over and over",
+            measured=f"{readout.size} values",
+            limit=f"{max(n_outputs, _MOST_READ)} values",
         )
     if not max((lag for *_, lag in readout.neurons), default=0) <= settle_steps <= _MOST_STEPS:
         raise _refuse(f"port '{readout.port}' lags more than the image settles", measured=f"{settle_steps} steps")

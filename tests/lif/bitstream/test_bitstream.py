@@ -325,6 +325,7 @@ MANIFEST_ATTACKS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no end of settling": (lambda m: m.update(settle_steps=2**30, golden=[]), "lags more than the image settles"),
     "an unknown readout": (lambda m: m["readouts"][0].update(readout="colour"), "readout is"),
     "an output beyond": (lambda m: m["readouts"][0].update(neurons=[[1, 2, 0]]), "outputs that the image does not have"),
+    "an output over and over": (lambda m: m["readouts"][0].update(neurons=[[0, 1, 0]] * 70_000), "from outputs over and over"),
     "outputs without end": (lambda m: m["readouts"][0].update(neurons=[[0, 2**39, 0]]), "outputs that the image does not have"),
     "a lag beyond settling": (lambda m: m["readouts"][0].update(neurons=[[1, 1, 3]]), "lags more than the image settles"),
     "no scale": (lambda m: m["readouts"][1].update(scale=[]), "no scale for each of its outputs"),
