@@ -9,7 +9,7 @@ from snnmap.chip import AverageCycles, MemoryKind, WalkerCycles
 from snnmap.core import BoolArray, CsrMatrix, IntArray
 from snnmap.lif.program import Program
 
-__all__ = ["Shares", "average_cycles", "count_words", "list_synapses", "walk_cycles"]
+__all__ = ["Shares", "average_cycles", "list_operations", "list_words", "walk_cycles"]
 
 
 class Shares(NamedTuple):
@@ -97,29 +97,31 @@ def _list_rows(program: Program, kind: MemoryKind, matrix: CsrMatrix, spikes: Bo
     return lengths, spikes[:, in_reach] & (lengths > 0)
 
 
-def count_words(program: Program, kind: MemoryKind, active_steps: IntArray, n_steps: int, slots: IntArray) -> int:
-    """Return the weight words that are read for some targets of a memory.
+def list_words(program: Program, kind: MemoryKind, active_steps: IntArray, n_steps: int) -> IntArray:
+    """Return the weight words of a kind of memory that are read for each target, ``(n_targets,)``.
 
     Args:
         program: what the chip is told.
         kind: of memory.
         active_steps: ``(n_sources,)``, in how many steps each source's spikes arrive.
         n_steps: steps in all.
-        slots: the targets.
     """
-    chip, read = program.chip, 0
-    sources, targets = chip.addresses(kind, program.n_inputs, program.hidden.size, program.outputs.size)
+    chip, n_hidden, n_outputs = program.chip, program.hidden.size, program.outputs.size
+    sources, targets = chip.addresses(kind, program.n_inputs, n_hidden, n_outputs)
+    layout, read = chip.memory(kind).layout, np.zeros(kind.target(hidden=n_hidden, outputs=n_outputs), np.int64)
     for matrix in program.memory(kind).weights:
-        layout = chip.memory(kind).layout
         if layout == "dense":
-            n_targets = int(((slots >= targets.start) & (slots < targets.stop)).sum())
-            read += int(active_steps[sources.start : sources.stop].sum()) * n_targets
+            read[targets.start : targets.stop] += active_steps[sources.start : sources.stop].sum()
+        elif layout == "columns_by_target":
+            read += n_steps * matrix.column_lengths
         else:
-            lengths = matrix.select(columns=slots).row_lengths
-            read += n_steps * int(lengths.sum()) if layout == "columns_by_target" else int(active_steps @ lengths)
+            np.add.at(read, matrix.indices, active_steps[matrix.rows])
     return read
 
 
-def list_synapses(matrices: Sequence[CsrMatrix], slots: IntArray) -> IntArray:
-    """Return how many weights each source has onto some targets, ``(n_sources,)``."""
-    return np.asarray(np.sum([matrix.select(columns=slots).row_lengths for matrix in matrices], axis=0), np.int64)
+def list_operations(matrices: Sequence[CsrMatrix], arrived: IntArray) -> IntArray:
+    """Return the weights added to the currents of each target, ``(n_targets,)``, for spikes of the sources, ``(n_sources,)``."""
+    operations = np.zeros(matrices[0].shape[1], np.int64)
+    for matrix in matrices:
+        np.add.at(operations, matrix.indices, arrived[matrix.rows])
+    return operations

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from snnmap.chip import Chip, MemoryKind
 from snnmap.core import IntArray, record
 from snnmap.lif.profile.aliases import needs_states, split_aliases
-from snnmap.lif.profile.cycles import Shares, average_cycles, count_words, list_synapses, walk_cycles
+from snnmap.lif.profile.cycles import Shares, average_cycles, list_operations, list_words, walk_cycles
 from snnmap.lif.program import Image, Program, SlotTable, unpack
 from snnmap.lif.simulator import require_counts, simulate_image
 from snnmap.network import read_raster
@@ -233,10 +233,7 @@ def profile_image(
         dt_s=dt_s,
         input_spikes=int(counts.sum()),
         populations=tuple(_cost_of(program, name, place, run, steps) for name, place in placed.items()),
-        words_read={
-            kind.weights_name: count_words(program, kind, run.active[kind], steps, _all_targets(program, kind))
-            for kind in MemoryKind
-        },
+        words_read={kind.weights_name: int(words.sum()) for kind, words in run.words.items()},
         cycles=tuple(_list_cycles(program, run)),
     )
 
@@ -256,24 +253,20 @@ def _place(image: Image, program: Program) -> dict[str, Slots]:
     }
 
 
-def _all_targets(program: Program, kind: MemoryKind) -> IntArray:
-    return np.arange(kind.target(hidden=program.hidden.size, outputs=program.outputs.size))
-
-
 class _Run(NamedTuple):
     """What is known of a run.
 
     Attributes:
         spikes: spikes of each neuron, by area.
-        arrived: spikes of each source as they arrive, by memory.
-        active: steps in which any of each source's spikes arrive, by memory.
+        operations: weights added to the currents of each target, by memory.
+        words: weight words read for each target, by memory.
         shares: of channels and neurons that spike in a step.
         walked: cycles of each step, where the record has figures.
     """
 
     spikes: dict[str, IntArray]
-    arrived: dict[MemoryKind, IntArray]
-    active: dict[MemoryKind, IntArray]
+    operations: dict[MemoryKind, IntArray]
+    words: dict[MemoryKind, IntArray]
     shares: Shares
     walked: IntArray
 
@@ -305,8 +298,14 @@ def _measure(image: Image, program: Program, counts: IntArray) -> _Run:
             fired, copied = split_aliases(program, recording)
             hidden, outputs = (values.reshape(-1, values.shape[-1]) for values in (fired, found["outputs"]))
             walked.append(walk_cycles(program, walker, arriving, hidden, copied.ravel(), outputs))
-    shares = Shares(float((counts > 0).mean()), firing / max(1, counts.shape[0] * counts.shape[1] * program.hidden.size))
-    return _Run(spikes, arrived, active, shares, np.concatenate(walked) if walked else np.zeros(0, np.int64))
+    n_steps = counts.shape[0] * counts.shape[1]
+    return _Run(
+        spikes=spikes,
+        operations={kind: list_operations(program.memory(kind).weights, arrived[kind]) for kind in MemoryKind},
+        words={kind: list_words(program, kind, active[kind], n_steps) for kind in MemoryKind},
+        shares=Shares(float((counts > 0).mean()), firing / max(1, n_steps * program.hidden.size)),
+        walked=np.concatenate(walked) if walked else np.zeros(0, np.int64),
+    )
 
 
 def _delay(values: IntArray, steps: int) -> IntArray:
@@ -318,8 +317,8 @@ def _cost_of(program: Program, name: str, place: Slots, run: _Run, n_steps: int)
     codes = program.outputs if place.area == "outputs" else program.hidden
     chip, n_synapses, n = program.chip, len(codes.dash_syn), place.slots.size
     kinds = [kind for kind in MemoryKind if kind.target(hidden="hidden", outputs="outputs") == place.area]
-    operations = sum(int(run.arrived[kind] @ list_synapses(program.memory(kind).weights, place.slots)) for kind in kinds)
-    words = {kind: count_words(program, kind, run.active[kind], n_steps, place.slots) for kind in kinds}
+    operations = sum(int(run.operations[kind][place.slots].sum()) for kind in kinds)
+    words = {kind: int(run.words[kind][place.slots].sum()) for kind in kinds}
     updates = n * n_steps
     states = sum(words.values()) + updates * (n_synapses + 1)
     return PopulationCost(
