@@ -26,7 +26,7 @@ from snnmap.pipeline.ways import Task, find_way
 if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
 
-__all__ = ["OnStage", "check_model", "check_task", "compile_model", "open_task", "read_chip"]
+__all__ = ["OnStage", "check_model", "check_task", "compile_model", "open_source", "open_task", "read_chip"]
 
 OnStage = Callable[[str], None]
 
@@ -131,13 +131,12 @@ def compile_model(
 
 def open_task(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
     """Read a model and what is to be done with it; arguments as those of :func:`compile_model`."""
-    options, places = options or CompileOptions(), Places()
-    if not _is_conversion(model):
-        opened = open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration)
-        places, network = opened.places, opened.network
-        if opened.conversion is None:
+    options, places, model = options or CompileOptions(), Places(), open_source(model, calibration)
+    if isinstance(model, Opened):
+        places, network = model.places, model.network
+        if model.conversion is None:
             return Task(network=network, options=options, calibration=calibration, labels=labels, conversion=None, places=places)
-        model, calibration = opened.conversion, None
+        model, calibration = model.conversion, None
         labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
     depth = min(options.quantise.depth, model.depth)
     return Task(
@@ -148,6 +147,13 @@ def open_task(model: object, options: CompileOptions | None, calibration: Raster
         conversion=model if calibration is None else None,
         places=places,
     )
+
+
+def open_source(model: object, calibration: Rasters | None) -> "Opened | Conversion":
+    """Read a model, once for all tasks with it; a conversion is taken as it is. Arguments as those of :func:`compile_model`."""
+    if _is_conversion(model):
+        return model
+    return open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration)
 
 
 def _is_conversion(model: object) -> "TypeGuard[Conversion]":

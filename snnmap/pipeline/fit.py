@@ -17,9 +17,8 @@ from snnmap.core.record import record
 from snnmap.lif.fixes import Applied, FixOptions
 from snnmap.lif.profile import ChipProfile, Cycles, list_slots, profile_image
 from snnmap.lif.program import Comparison, MappedNetwork, Occupancy, measure_occupancy, memories_of
-from snnmap.network import draw_inputs, join_rasters
 from snnmap.pipeline.artifacts import CheckResult
-from snnmap.pipeline.build import OnStage, check_task, open_task, read_chip
+from snnmap.pipeline.build import OnStage, check_task, open_source, open_task, read_chip
 from snnmap.pipeline.fix import fix_task
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task
@@ -226,9 +225,7 @@ def _profile(task: Task, found: CheckResult) -> ChipProfile | None:
     if found.image is None or found.mapped is None:
         return None
     mapped = found.mapped
-    given = draw_inputs(mapped.inputs, max_count=mapped.chip.inputs.max_count) if task.calibration is None else task.calibration
-    raster = join_rasters(mapped.inputs, given).clip(max=mapped.chip.inputs.max_count)
-    padded = np.pad(raster, ((0, 0), (0, mapped.latency_steps), (0, 0)))
+    padded = np.pad(task.read_channels(mapped.chip), ((0, 0), (0, mapped.latency_steps), (0, 0)))
     return profile_image(found.image, padded, populations=list_slots(mapped.table), dt_s=mapped.dt_s)
 
 
@@ -274,6 +271,7 @@ def sweep_model(
             measured=field,
             fix=suggest(field, known, "name one such as recurrent_weights.max_fan_in, hidden.count or quantise.second_synapse"),
         )
+    source = open_source(model, calibration)
     for value in values:
         name = f"{base.name}, {field} = {value}"
         try:
@@ -281,8 +279,8 @@ def sweep_model(
         except ChipError as error:
             rows.append(ChipFit(chip=name, problem=error.what))
             continue
-        rows.append(_fit(open_task(model, choices, calibration, labels), varied, name, fixes, on_stage))
-    return Fit(model=open_task(model, chosen, calibration, labels).network.name, rows=tuple(rows))
+        rows.append(_fit(open_task(source, choices, calibration, labels), varied, name, fixes, on_stage))
+    return Fit(model=source.network.name, rows=tuple(rows))
 
 
 def _has_field(part: Any, path: str) -> bool:

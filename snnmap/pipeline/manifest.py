@@ -9,7 +9,7 @@ from snnmap.core import IntArray, Report
 from snnmap.lif.bitstream import digest_image, encode
 from snnmap.lif.compare import make_golden, usual_decision
 from snnmap.lif.program import Comparison, Decision, Image, Manifest, MappedNetwork, OutputReadout, Place, WaivedRule
-from snnmap.network import OutputPort, digest_network, draw_inputs, join_rasters, read_rasters
+from snnmap.network import OutputPort, digest_network
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.ways import Task
 
@@ -115,9 +115,7 @@ def _list_waivers(report: Report) -> tuple[WaivedRule, ...]:
 
 def _choose_golden(task: Task, mapped: MappedNetwork) -> IntArray:
     """Choose samples of the calibration, or of drawn inputs: one of usual size and the one with most spikes."""
-    inputs, most = task.network.inputs, mapped.chip.inputs.max_count
-    rasters = draw_inputs(inputs, max_count=most) if task.calibration is None else read_rasters(inputs, task.calibration)
-    raster = np.minimum(join_rasters(inputs, rasters), most)
+    raster = task.read_channels(mapped.chip)
     busiest = np.argsort(raster.sum(axis=(1, 2)), kind="stable")[::-1]
     chosen = busiest[[0, busiest.size // 2][: task.options.golden]]
     n_steps = _MOST_VALUES // max(1, raster.shape[2] + mapped.outputs.size)

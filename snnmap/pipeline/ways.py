@@ -53,6 +53,17 @@ class Task:
     conversion: "Conversion | None"
     places: Places
 
+    def read_rasters(self, chip: Chip) -> Mapping[str, IntArray]:
+        """Return the calibration data by input port, or what is drawn for a chip where there are none."""
+        inputs = self.network.inputs
+        if self.calibration is None:
+            return draw_inputs(inputs, max_count=chip.inputs.max_count)
+        return read_rasters(inputs, self.calibration)
+
+    def read_channels(self, chip: Chip) -> IntArray:
+        """Return the same as a chip's channels carry it, ``(n_samples, n_steps, n_channels)``."""
+        return np.minimum(join_rasters(self.network.inputs, self.read_rasters(chip)), chip.inputs.max_count)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Data:
@@ -108,10 +119,8 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
 
 def _read_data(task: Task, chip: Chip) -> _Data:
     network, drawn = task.network, task.calibration is None
-    if task.calibration is None:
-        rasters = draw_inputs(network.inputs, max_count=chip.inputs.max_count)
-    else:
-        rasters = read_rasters(network.inputs, task.calibration)
+    rasters = task.read_rasters(chip)
+    if not drawn:
         _require_samples(rasters)
     n_samples, n_steps = next(iter(rasters.values())).shape[:2]
     if task.labels is not None and drawn:
