@@ -1,10 +1,9 @@
 """Bars of a profile: parameters, data volume and bandwidth of each layer."""
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from snnmap.core.errors import SnnmapError
+from snnmap.core.figure import draw_figure
 from snnmap.profile.layer import LayerProfile
 
 if TYPE_CHECKING:
@@ -31,15 +30,10 @@ def draw_bars(profile: "GraphProfile", form: Literal["svg", "png"] = "svg") -> b
     Raises:
         SnnmapError: matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SnnmapError("pictures need matplotlib", fix="pip install 'snnmap[plot]'") from error
     layers = profile.numbered
-    style: Any = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "hatch.linewidth": 0.4}
-    with mpl.rc_context({**style, "svg.hashsalt": "snnmap", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(min(max(7.0, 2.0 + 0.22 * len(layers)), 24.0), 8.5), layout="constrained")
+    size = (min(max(7.0, 2.0 + 0.22 * len(layers)), 24.0), 8.5)
+
+    def fill(figure: Any) -> None:
         for axes, (label, series) in zip(figure.subplots(3, 1), _list_charts(profile, layers), strict=True):
             _draw_chart(axes, layers, series)
             axes.set_ylabel(label)
@@ -48,10 +42,8 @@ def draw_bars(profile: "GraphProfile", form: Literal["svg", "png"] = "svg") -> b
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=3, frameon=False)
         figure.axes[-1].set_xlabel("layer (dotted: a reduction of the picture; T: last layer before one)")
         figure.suptitle(_title(profile), fontsize=8)
-        stream = io.BytesIO()
-        metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-        figure.savefig(stream, format=form, dpi=130, metadata=metadata)
-    return stream.getvalue()
+
+    return draw_figure(size, fill, form=form, axes_spines_right=False, hatch_linewidth=0.4, svg_fonttype="none")
 
 
 def _list_charts(profile: "GraphProfile", layers: Sequence[LayerProfile]) -> list[tuple[str, list[Series]]]:

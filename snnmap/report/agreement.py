@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from snnmap.report.figure import FILL, INK, draw_figure
+from snnmap.core.figure import FILL, INK, draw_figure
 
 __all__ = ["draw_spikes", "list_populations", "list_ports"]
 

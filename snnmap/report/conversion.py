@@ -9,7 +9,7 @@ from rich.table import Table
 
 from snnmap.convert import CodingRow, Compensation, LayerError, LeakRow, StepRow
 from snnmap.core.errors import InputError
-from snnmap.report.figure import INK, NOTE, draw_figure
+from snnmap.core.figure import INK, NOTE, draw_figure
 from snnmap.report.tables import make_table
 
 __all__ = ["coding_table", "compensation_table", "draw_steps", "layer_error_table", "leak_table", "step_table"]

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from rich.table import Table
 
+from snnmap.core.figure import FILL, INK, NOTE, draw_figure
 from snnmap.lif.profile import ChipProfile
 from snnmap.pipeline import ChipFit, Fit
-from snnmap.report.figure import FILL, INK, NOTE, draw_figure
 from snnmap.report.tables import make_table
 
 __all__ = ["chip_profile_csv", "chip_profile_tables", "draw_costs", "draw_fit", "draw_pareto", "find_front", "fit_csv"]

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import InputError
+from snnmap.core.figure import FILL, INK, NOTE, draw_figure
 from snnmap.lif.compare import read_classes
 from snnmap.lif.program import Occupancy, measure_occupancy, unpack
 from snnmap.lif.simulator import require_counts, simulate_image
 from snnmap.network import read_raster
 from snnmap.pipeline import Artifacts
 from snnmap.report.built import Built, PortReading, build_of
-from snnmap.report.figure import FILL, INK, NOTE, draw_figure
 
 __all__ = ["draw_run", "draw_sample"]
 
