@@ -1,15 +1,17 @@
 """Layers of a stream: the arrays that a kernel needs, their first values, and what has been counted."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from snnmap.delta.activation import Activation
-from snnmap.delta.kernels import follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
+from snnmap.delta.kernels import LANE_BYTES, follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
 from snnmap.delta.signal import Array, Signal, allocate, flatten_last
 from snnmap.graph.operations.conv import Conv
 from snnmap.graph.operations.gemm import Gemm
@@ -22,6 +24,7 @@ __all__ = ["Follower", "Tally", "follow_by_map", "follow_by_mean", "follow_by_po
 
 MAX_SPARSE_DENSITY = 1 / 16  # below it, lists of weights are faster than whole rows
 NEAR_BYTES = 48 * 1024  # of weights, a core's first cache: with fewer, following took no longer than a dense step and its upkeep
+BLOCK_BYTES = 64 * 1024  # of the weights that are added together for all positions: much nearer than the whole of a large layer
 MAX_CHANGED = 0.4  # of the input of a convolution with more: above it torch, with its blocks of positions, is faster
 
 
@@ -109,7 +112,7 @@ def make_tally(path: str, layer: SynapticLayer, source: Signal, n_outputs: int) 
     frame = torch.zeros(1, *source.shape)
     mask = effective_weight(layer).detach() != 0
     fan_outs = [count_fan_out(layer, frame, kept).expand(source.shape) for kept in (mask, torch.ones_like(mask))]
-    fan_out = flatten_last(fan_outs[0], source.stored).astype(np.int64)
+    fan_out = flatten_last(fan_outs[0], source.stored).astype(np.int32)
     return Tally(path, source, fan_out, int(fan_outs[1].sum()), n_outputs)
 
 
@@ -124,24 +127,28 @@ def follow_by_synapses(
 ) -> Follower:
     """Make a layer of weights follow; ``out`` is what follows it, after the activation, and ``run_dense`` the layer in torch."""
     dtype, n_inputs = source.values.dtype, source.values.size
-    n_channels, row_width = activation.n_channels, activation.tables.shape[1]
+    n_channels = activation.n_channels
     n_positions = tally.n_outputs // n_channels
     if isinstance(layer, Gemm):
         geometry = _make_geometry((n_inputs,), (), Windows((1,), (), (), ()))
     else:
         geometry = _make_geometry(source.stored, out.stored[1:], layer.windows())
-    ways = (*_list_reach(geometry[[1, 3, 5, 7, 9, 11]]), *_list_reach(geometry[[2, 4, 6, 8, 10, 12]]))
-    weights = _weight_rows(layer, torch.tensor(weight), source, geometry, row_width)
-    total = allocate(n_positions * row_width, dtype)
+    ways = (_list_rows(geometry[[1, 3, 5, 7, 9, 11]]), *_list_reach(geometry[[2, 4, 6, 8, 10, 12]]))
+    weights, width = _arrange_weights(layer, weight, source, geometry, n_positions)
+    n_blocks = math.ceil(n_channels / width)
+    total = allocate(n_blocks * n_positions * width, dtype)
     counted = (source.changed, tally.fan_out, tally.totals)
-    sums = (total, allocate(n_inputs, dtype), np.zeros(n_positions, np.bool_))
-    settling = (sums, allocate(row_width, dtype), activation.constants, out.changed)
+    positions = np.zeros((3, n_inputs // int(geometry[0]) + 1), np.int64)
+    sums = (total, allocate(n_inputs, dtype), np.zeros(n_positions, np.bool_), positions, width)
+    settling = (sums, allocate(activation.tables.shape[1], dtype), activation.constants, out.changed)
     is_near = isinstance(layer, Gemm) or weights[0].nbytes <= NEAR_BYTES
     max_events = n_inputs if is_near else MAX_CHANGED * n_inputs
 
     def load(output: Tensor) -> None:
         flat = flatten_last(output, (n_channels, *output.shape[2:]))
-        total.reshape(n_positions, row_width)[:, :n_channels] = flat.reshape(n_positions, n_channels)
+        for block, start in enumerate(range(0, n_channels, width)):
+            part = flat.reshape(n_positions, n_channels)[:, start : start + width]
+            total.reshape(n_blocks, n_positions, width)[block, :, : part.shape[1]] = part
 
     def run() -> None:
         if source.count[0] <= max_events:
@@ -187,34 +194,80 @@ def follow_by_pool(pool: MaxPool | AveragePool, source: Signal, activation: Acti
     return Follower(partial(follow_pool, *arguments, activation.constants, out.changed))
 
 
-def _weight_rows(
-    layer: Gemm | Conv, weight: Tensor, source: Signal, geometry: Array, row_width: int
-) -> tuple[Array, Array, Array, Array]:
-    """Return a layer's weights as rows, ``(input channels * kernel places, row_width)``, or as lists, by what is faster."""
-    dtype, nothing = source.values.dtype, np.zeros(0, np.int64)
+def _arrange_weights(
+    layer: Gemm | Conv, weight: Array, source: Signal, geometry: Array, n_positions: int
+) -> tuple[tuple[Array, ...], int]:
+    """Return a layer's weights as the kernels expect them, by what is faster, and the width of their blocks of channels."""
     if isinstance(layer, Gemm):
-        by_place = weight[:, torch.from_numpy(flatten_last(torch.arange(weight.shape[1]), source.stored))].unsqueeze(2)
+        by_place = weight[:, flatten_last(torch.arange(weight.shape[1]), source.stored)][:, :, np.newaxis, np.newaxis]
     else:
-        order_y, order_x = (torch.from_numpy(_order_places(*geometry[numbers])) for numbers in ([5, 7, 11], [6, 8, 12]))
-        by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])[:, :, order_y][..., order_x].flatten(2)
-    n_outputs, n_group_inputs, n_places = by_place.shape
+        by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])
+        by_place = by_place[..., _order_places(*geometry[[6, 8, 12]])]
     n_groups = 1 if isinstance(layer, Gemm) else layer.group
-    if n_groups == 1 and int((weight != 0).sum()) >= MAX_SPARSE_DENSITY * weight.numel():
-        rows = allocate(n_group_inputs * n_places * row_width, dtype)
-        rows.reshape(n_group_inputs, n_places, row_width)[:, :, :n_outputs] = by_place.permute(1, 2, 0).numpy()
-        return rows, nothing, nothing, np.zeros(0, dtype)
-    channel, place, target = by_place.permute(1, 2, 0).nonzero(as_tuple=True)
-    row = (target // (n_outputs // n_groups) * n_group_inputs + channel) * n_places + place
-    order = torch.argsort(row, stable=True)
-    starts = np.zeros(n_places * n_groups * n_group_inputs + 1, np.int64)
-    starts[1:] = np.cumsum(np.bincount(row.numpy(), minlength=starts.size - 1))
-    return np.zeros(0, dtype), starts, target[order].numpy(), by_place[target, channel, place][order].numpy()
+    if n_groups == 1 and np.count_nonzero(weight) >= MAX_SPARSE_DENSITY * weight.size:
+        return _make_blocks(by_place, source.values.dtype, n_positions)
+    n_lanes = LANE_BYTES // source.values.itemsize
+    width = math.ceil(len(weight) / n_lanes) * n_lanes
+    if n_groups == len(weight) == source.stored[0]:
+        return _make_channelwise(by_place, source.values.dtype, width), width
+    return _make_lists(by_place, source.values.dtype, n_groups), width
+
+
+def _make_blocks(by_place: Array, dtype: np.dtype[Any], n_positions: int) -> tuple[tuple[Array, ...], int]:
+    """Return dense rows of output channels, in blocks of which a row of the kernel fits a core's first cache."""
+    n_outputs, n_inputs, n_rows, n_columns = by_place.shape
+    n_lanes = LANE_BYTES // dtype.itemsize
+    n_vectors = math.ceil(n_outputs / n_lanes)
+    n_near = max(BLOCK_BYTES // (n_inputs * n_columns * LANE_BYTES), 1) if n_positions > 1 else n_vectors
+    n_blocks = math.ceil(n_vectors / n_near)
+    width = math.ceil(n_vectors / n_blocks) * n_lanes
+    n_blocks = math.ceil(n_outputs / width)
+    rows = allocate(n_blocks * n_rows * n_inputs * n_columns * width, dtype)
+    blocks = rows.reshape(n_blocks, n_rows, n_inputs, n_columns, width)
+    for block in range(n_blocks):
+        part = by_place[block * width : (block + 1) * width]
+        blocks[block, ..., : len(part)] = part.transpose(2, 1, 3, 0)
+    return (rows, *_no_lists(dtype), np.zeros(0, dtype)), width
+
+
+def _make_channelwise(by_place: Array, dtype: np.dtype[Any], width: int) -> tuple[Array, ...]:
+    """Return rows of channels, ``(kernel rows, kernel columns)`` of them, of a convolution within each channel."""
+    n_channels, _, n_rows, n_columns = by_place.shape
+    rows = allocate(n_rows * n_columns * width, dtype)
+    rows.reshape(n_rows, n_columns, width)[..., :n_channels] = by_place[:, 0].transpose(1, 2, 0)
+    return rows, *_no_lists(dtype), allocate(width, dtype)
+
+
+def _make_lists(by_place: Array, dtype: np.dtype[Any], n_groups: int) -> tuple[Array, ...]:
+    """Return the weights that are not 0 as lists, one for each row of the kernel, input channel and column of the kernel."""
+    n_outputs, n_group_inputs, n_rows, n_columns = by_place.shape
+    place_y, channel, place_x, target = by_place.transpose(2, 1, 3, 0).nonzero()
+    n_inputs = n_groups * n_group_inputs
+    own = target // (n_outputs // n_groups) * n_group_inputs + channel
+    row = (place_y * n_inputs + own) * n_columns + place_x
+    order = np.argsort(row, kind="stable")
+    starts = np.zeros(n_rows * n_inputs * n_columns + 1, np.int64)
+    starts[1:] = np.cumsum(np.bincount(row, minlength=starts.size - 1))
+    synapses = by_place[target, channel, place_y, place_x][order]
+    nothing = np.zeros(0, dtype)
+    return nothing, starts, target[order], synapses.astype(dtype), nothing
+
+
+def _no_lists(dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, dtype)
 
 
 def _order_places(n_places: int, stride: int, dilation: int) -> Array:
     """Return a kernel's offsets along an axis in the order of places: so that neighbours reach neighbours, where they can."""
     step = stride // dilation if stride % dilation == 0 else n_places
     return np.concatenate([np.arange(start, n_places, step)[::-1] for start in range(min(step, n_places))])
+
+
+def _list_rows(axis: Array) -> Array:
+    """Return the outputs ``(input size, kernel)`` that an input reaches by each offset, -1 where there is none."""
+    size, out_size, kernel, stride, padding, dilation = (int(number) for number in axis)
+    targets, rests = np.divmod(np.arange(size)[:, np.newaxis] + padding - np.arange(kernel) * dilation, stride)
+    return np.where((rests == 0) & (targets >= 0) & (targets < out_size), targets, -1)
 
 
 def _list_reach(axis: Array) -> tuple[Array, Array]:

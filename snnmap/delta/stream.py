@@ -1,6 +1,7 @@
 """One stream of frames through a network that computes only what changes."""
 
 import copy
+import math
 
 import torch
 from torch import Tensor, fx, nn
@@ -101,7 +102,7 @@ class DeltaStream:
             for tally in self._plan.tallies:
                 tally.n_frames = self.n_steps
         output = self._plan.give_output()
-        if not torch.isfinite(output).all():
+        if not _is_finite(output):
             raise InputError(
                 "the output is not finite, and would not become so again",
                 where=f"DeltaStream.step, frame {self.n_steps - 1}",
@@ -143,7 +144,7 @@ class DeltaStream:
     def _require_frame(self, frame: Tensor) -> None:
         """Refuse another shape, and values that are not finite."""
         shape = (1, *self._plan.input.shape)
-        if tuple(frame.shape) != shape or not torch.isfinite(frame).all():
+        if tuple(frame.shape) != shape or not _is_finite(frame):
             raise InputError(
                 "the stream cannot take this frame",
                 where=f"DeltaStream.step, frame {self.n_steps}",
@@ -151,6 +152,11 @@ class DeltaStream:
                 limit=f"shape {shape}, all finite",
                 fix="give finite frames of the example's shape",
             )
+
+
+def _is_finite(values: Tensor) -> bool:
+    """Say whether all values are finite; a sum, which is much faster to tell, is not finite where one of them is not."""
+    return math.isfinite(float(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _require_model(model: nn.Module) -> None:

@@ -315,20 +315,25 @@ def test_a_model_of_one_layer_is_a_stream() -> None:
 
 def test_nothing_is_multiplied_with_what_stays() -> None:
     """The weights of inputs that stay are made NaN, which any product would show."""
-    for layer in (nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(3, 3, 3, groups=3)):
-        frame = draw_stream(3, 7, 7)[0]
+    for layer in (nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(4, 8, 3, groups=4), nn.Conv2d(12, 12, 3, groups=12)):
+        n_channels = layer.in_channels
+        frame = draw_stream(n_channels, 7, 7)[0]
         stream = DeltaStream(nn.Sequential(layer.double()), frame)
         stream.step(frame)
         changed = frame.clone()
         changed[0, 1, 3, 3] += 1.0
         expected = layer(changed)
         (follower,) = stream._plan._followers.values()
-        rows, starts, _, lists = inspect.getclosurevars(follower.run).nonlocals["weights"]
-        for row in (row for row in range(27) if row // 9 != 1):
+        rows, starts, _, lists, channelwise = inspect.getclosurevars(follower.run).nonlocals["weights"]
+        for channel in (channel for channel in range(n_channels) if channel != 1):
             if starts.size:
-                lists[starts[row] : starts[row + 1]] = np.nan
+                for row in range(3):
+                    first = (n_channels * row + channel) * 3
+                    lists[starts[first] : starts[first + 3]] = np.nan
+            elif channelwise.size:
+                rows.reshape(9, -1)[:, channel] = np.nan
             else:
-                rows.reshape(27, -1)[row] = np.nan
+                rows.reshape(3, n_channels, 3, -1)[:, channel] = np.nan
         torch.testing.assert_close(stream.step(changed), expected)
 
 
