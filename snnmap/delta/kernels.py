@@ -316,22 +316,20 @@ def _settle(index: int, x: Any, activation: Any, out: Any) -> None:
 
 
 @_compile
-def _settle_positions(marks: Array, total: Array, width: int, fresh: Array, activation: Any, out: Any) -> None:
-    """Take over the marked positions before their activation, and unmark them; ``total`` has blocks of ``width`` channels."""
+def _settle_positions(marks: Array, total: Array, fresh: Array, activation: Any, out: Any) -> None:
+    """Take over the marked positions before their activation, rows of ``total`` of the tables' width, and unmark them."""
     rounds, n_channels, tables, limits = activation
     values, indices, olds, count = out
-    n_lanes, found = LANE_BYTES // values.itemsize, 0
+    n_lanes, width, found = LANE_BYTES // values.itemsize, tables.shape[1], 0
     for position in range(marks.size):
         if not marks[position]:
             continue
         marks[position] = False
         for block in range(0, n_channels, n_lanes):
-            whole = block // width
-            at, start = (whole * (marks.size - 1) + position) * width + block, position * n_channels + block
+            at, start = position * width + block, position * n_channels + block
             bits = _settle_lanes(total, at, rounds, tables, block, limits, values, start, n_channels - block, fresh)
-            if bits == 0 or not indices.size:
-                continue
-            found = _append_lanes(bits, start, fresh, block, indices, olds, found)
+            if bits != 0 and indices.size:
+                found = _append_lanes(bits, start, fresh, block, indices, olds, found)
     count[0] = found
 
 
@@ -357,100 +355,77 @@ def _tally(source: Any, fan_out: Array, changes: Array, tallies: Array) -> None:
 
 
 @_compile
-def _list_positions(indices: Array, n_events: int, n_inputs: int, in_width: int, positions: Array) -> int:
-    """List the positions that change: where the events of each start, and behind the last; its row; its column. Give how many."""
-    n_found = event = y = 0
+def _add_products(indices: Array, n_events: int, geometry: Array, ways: Any, weights: Any, sums: Any) -> None:
+    """Add the products of all changes to the pre-activations that they reach, position by position, and mark those."""
+    starts_y, reach_y, starts_x, reach_x = ways
+    rows, starts, targets, synapses, _ = weights
+    total, changes, marks = sums
+    n_inputs, in_width, out_width, kernel_width = geometry[0], geometry[2], geometry[4], geometry[6]
+    n_places, width, is_dense = geometry[5] * kernel_width, total.size // marks.size, starts.size == 0
+    event = y = 0
     while event < n_events:
-        position = indices[event] // n_inputs
-        while position >= (y + 1) * in_width:
-            y += 1
-        positions[0, n_found], positions[1, n_found], positions[2, n_found] = event, y, position - y * in_width
-        n_found += 1
+        start, position = event, indices[event] // n_inputs
         behind = (position + 1) * n_inputs
         while event < n_events and indices[event] < behind:
             event += 1
-    positions[0, n_found] = n_events
-    return n_found
-
-
-@_compile
-def _mark_reached(n_positions: int, positions: Array, ways: Any, out_width: int, marks: Array) -> None:
-    targets_y, starts_x, reach_x = ways
-    for n in range(n_positions):
-        x = positions[2, n]
-        for target_y in targets_y[positions[1, n]]:
-            if target_y < 0:
-                continue
-            for run in range(starts_x[x], starts_x[x + 1]):
-                first = target_y * out_width + reach_x[run, 0]
-                for target in range(first, first + reach_x[run, 2]):
-                    marks[target] = True
-
-
-@_compile
-def _add_products(indices: Array, n_events: int, geometry: Array, ways: Any, weights: Any, sums: Any) -> None:
-    """Add the products of all changes to the pre-activations that they reach, and mark those.
-
-    One row of the kernel and one block of channels after the other, so that their weights stay in a core's first cache.
-    """
-    targets_y, starts_x, reach_x = ways
-    rows, starts, targets, synapses, _ = weights
-    total, changes, marks, positions, width = sums
-    n_inputs, in_width, out_width, kernel_width = geometry[0], geometry[2], geometry[4], geometry[6]
-    n_found = _list_positions(indices, n_events, n_inputs, in_width, positions)
-    _mark_reached(n_found, positions, ways, out_width, marks)
-    for block in range(total.size // (marks.size * width)):
-        for place_y in range(targets_y.shape[1]):
-            for n in range(n_found):
-                y, x, start, stop = positions[1, n], positions[2, n], positions[0, n], positions[0, n + 1]
-                target_y, before = targets_y[y, place_y], (y * in_width + x) * n_inputs
-                if target_y < 0:
-                    continue
-                for run in range(starts_x[x], starts_x[x + 1]):
-                    place, n_targets = place_y * n_inputs * kernel_width + reach_x[run, 1], reach_x[run, 2]
-                    at = (block * marks.size + target_y * out_width + reach_x[run, 0]) * width
-                    if starts.size:
-                        row = place - before * kernel_width
-                        for event in range(start, stop):
-                            own = indices[event] * kernel_width + row
-                            for one in range(n_targets):
-                                for synapse in range(starts[own + one], starts[own + one + 1]):
-                                    total[at + one * width + targets[synapse]] += changes[event] * synapses[synapse]
+        while position >= (y + 1) * in_width:
+            y += 1
+        x = position - y * in_width
+        for run_y in range(starts_y[y], starts_y[y + 1]):
+            for i in range(reach_y[run_y, 2]):
+                for run_x in range(starts_x[x], starts_x[x + 1]):
+                    place = (reach_y[run_y, 1] + i) * kernel_width + reach_x[run_x, 1]
+                    target, n_targets = (reach_y[run_y, 0] + i) * out_width + reach_x[run_x, 0], reach_x[run_x, 2]
+                    for n in range(n_targets):
+                        marks[target + n] = True
+                    row, at = place - position * n_inputs * n_places, target * width
+                    if is_dense:
+                        _add_rows(
+                            total, at, n_targets * width, rows, row * width, n_places * width, indices, changes, start, event
+                        )
                         continue
-                    row = block * targets_y.shape[1] * n_inputs * kernel_width + place - before * kernel_width
-                    pitch = kernel_width * width
-                    _add_rows(total, at, n_targets * width, rows, row * width, pitch, indices, changes, start, stop)
+                    for one in range(start, event):
+                        own = indices[one] * n_places + row
+                        for n in range(n_targets):
+                            for synapse in range(starts[own + n], starts[own + n + 1]):
+                                total[at + n * width + targets[synapse]] += changes[one] * synapses[synapse]
 
 
 @_compile
 def _add_channelwise(indices: Array, n_events: int, geometry: Array, ways: Any, weights: Any, sums: Any) -> None:
-    """Do so where each channel reaches itself alone: most of a position's channels at once, or one after the other."""
-    targets_y, starts_x, reach_x = ways
+    """Do so where each channel reaches itself alone: all channels of a position at once where many change, or one by one."""
+    starts_y, reach_y, starts_x, reach_x = ways
     rows, _, _, _, spread = weights
-    total, changes, marks, positions, width = sums
+    total, changes, marks = sums
     n_inputs, in_width, out_width, kernel_width = geometry[0], geometry[2], geometry[4], geometry[6]
-    n_found = _list_positions(indices, n_events, n_inputs, in_width, positions)
-    _mark_reached(n_found, positions, ways, out_width, marks)
-    for n in range(n_found):
-        y, x, start, stop = positions[1, n], positions[2, n], positions[0, n], positions[0, n + 1]
-        before, is_full = (y * in_width + x) * n_inputs, (stop - start) * SPREAD_FROM >= n_inputs
-        if is_full:
-            for event in range(start, stop):
-                spread[indices[event] - before] = changes[event]
-        for place_y in range(targets_y.shape[1]):
-            if targets_y[y, place_y] < 0:
-                continue
-            for run in range(starts_x[x], starts_x[x + 1]):
-                for one in range(reach_x[run, 2]):
-                    at = (targets_y[y, place_y] * out_width + reach_x[run, 0] + one) * width
-                    row = (place_y * kernel_width + reach_x[run, 1] + one) * width
-                    if is_full:
-                        for channel in range(width):
-                            total[at + channel] += spread[channel] * rows[row + channel]
-                        continue
-                    for event in range(start, stop):
-                        channel = indices[event] - before
-                        total[at + channel] += changes[event] * rows[row + channel]
+    width = spread.size
+    event = y = 0
+    while event < n_events:
+        start, position = event, indices[event] // n_inputs
+        before = position * n_inputs
+        while event < n_events and indices[event] < before + n_inputs:
+            event += 1
+        is_full = (event - start) * SPREAD_FROM >= n_inputs
+        for one in range(start, event if is_full else start):
+            spread[indices[one] - before] = changes[one]
+        while position >= (y + 1) * in_width:
+            y += 1
+        x = position - y * in_width
+        for run_y in range(starts_y[y], starts_y[y + 1]):
+            for i in range(reach_y[run_y, 2]):
+                for run_x in range(starts_x[x], starts_x[x + 1]):
+                    for j in range(reach_x[run_x, 2]):
+                        target = (reach_y[run_y, 0] + i) * out_width + reach_x[run_x, 0] + j
+                        place = (reach_y[run_y, 1] + i) * kernel_width + reach_x[run_x, 1] + j
+                        marks[target] = True
+                        at, row = target * width, place * width
+                        if is_full:
+                            for channel in range(width):
+                                total[at + channel] += spread[channel] * rows[row + channel]
+                            continue
+                        for one in range(start, event):
+                            channel = indices[one] - before
+                            total[at + channel] += changes[one] * rows[row + channel]
         if is_full:
             spread[:] = 0
 
@@ -470,14 +445,13 @@ def follow_synapses(
 ) -> None:
     """Follow the changes of a layer's input: the pre-activations get their products, ``out`` the activations that change.
 
-    ``ways`` are the outputs' rows that an input's row reaches by each row of the kernel, -1 where there is none; then the starts
-    and reach of x. ``weights`` are rows of output channels, ``(blocks, kernel rows, input channels, kernel columns)`` of them:
-    the dense rows; or, where they are lists, their starts, target channels and weights; or, where each channel has its own, rows
-    ``(kernel rows, kernel columns)`` and last room for the changes of a position, 0 before and after. ``sums`` are the
-    pre-activations, ``(blocks, positions, width)``; room for the changes; marks, one a position, False before and after; room
-    for a list of positions; and the blocks' width. ``fan_out`` and ``tallies`` are those of a ``Tally``.
+    ``ways`` are the starts and reach of y, then those of x. ``weights`` are rows of output channels, ``(input channels, kernel
+    places)`` of them: the dense rows; or, where they are lists, their starts, target channels and weights; or, where each channel
+    has its own, rows of ``kernel places`` and last room for the changes of a position, 0 before and after. ``sums`` are the
+    pre-activations, rows of the tables' width; room for the changes; and marks, one a row, False before and after. ``fan_out``
+    and ``tallies`` are those of a ``Tally``.
     """
-    total, changes, marks, _, width = sums
+    total, changes, marks = sums
     _tally(source, fan_out, changes, tallies)
     out[3][0] = 0
     if source[3][0]:
@@ -485,16 +459,16 @@ def follow_synapses(
             _add_channelwise(source[1], source[3][0], geometry, ways, weights, sums)
         else:
             _add_products(source[1], source[3][0], geometry, ways, weights, sums)
-        _settle_positions(marks, total, width, fresh, activation, out)
+        _settle_positions(marks, total, fresh, activation, out)
 
 
 @_compile
 def settle_all(source: Any, fan_out: Array, tallies: Array, sums: Any, fresh: Array, activation: Any, out: Any) -> None:
     """Follow a layer's input whose pre-activations have been computed anew."""
-    total, changes, marks, _, width = sums
+    total, changes, marks = sums
     _tally(source, fan_out, changes, tallies)
     marks[:] = True
-    _settle_positions(marks, total, width, fresh, activation, out)
+    _settle_positions(marks, total, fresh, activation, out)
 
 
 @_compile
@@ -536,7 +510,7 @@ def follow_mean(
     for channel in range(n_channels):
         means[channel] = total[channel] / values.dtype.type(n_positions)
     mark[0] = True
-    _settle_positions(mark, means, means.size, fresh, activation, out)
+    _settle_positions(mark, means, fresh, activation, out)
 
 
 @_compile

@@ -4,16 +4,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from snnmap.delta.activation import Activation
-from snnmap.delta.kernels import LANE_BYTES, follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
+from snnmap.delta.kernels import follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
 from snnmap.delta.signal import Array, Signal, allocate, flatten_last
 from snnmap.graph.operations.conv import Conv
+from snnmap.graph.operations.conv_transpose import ConvTranspose
 from snnmap.graph.operations.gemm import Gemm
 from snnmap.graph.operations.pooling import AveragePool, MaxPool
 from snnmap.graph.windows import Windows
@@ -22,9 +22,10 @@ from snnmap.nn.delta.inference import SynapticLayer, effective_weight
 
 __all__ = ["Follower", "Tally", "follow_by_map", "follow_by_mean", "follow_by_pool", "follow_by_sum", "follow_by_synapses"]
 
+Weighted = Gemm | Conv | ConvTranspose
+
 MAX_SPARSE_DENSITY = 1 / 16  # below it, lists of weights are faster than whole rows
 NEAR_BYTES = 48 * 1024  # of weights, a core's first cache: with fewer, following took no longer than a dense step and its upkeep
-BLOCK_BYTES = 64 * 1024  # of the weights that are added together for all positions: much nearer than the whole of a large layer
 MAX_CHANGED = 0.4  # of the input of a convolution with more: above it torch, with its blocks of positions, is faster
 
 
@@ -117,7 +118,7 @@ def make_tally(path: str, layer: SynapticLayer, source: Signal, n_outputs: int) 
 
 
 def follow_by_synapses(
-    layer: Gemm | Conv,
+    layer: Weighted,
     weight: Array,
     source: Signal,
     tally: Tally,
@@ -127,28 +128,26 @@ def follow_by_synapses(
 ) -> Follower:
     """Make a layer of weights follow; ``out`` is what follows it, after the activation, and ``run_dense`` the layer in torch."""
     dtype, n_inputs = source.values.dtype, source.values.size
-    n_channels = activation.n_channels
+    n_channels, row_width = activation.n_channels, activation.tables.shape[1]
     n_positions = tally.n_outputs // n_channels
     if isinstance(layer, Gemm):
         geometry = _make_geometry((n_inputs,), (), Windows((1,), (), (), ()))
     else:
-        geometry = _make_geometry(source.stored, out.stored[1:], layer.windows())
-    ways = (_list_rows(geometry[[1, 3, 5, 7, 9, 11]]), *_list_reach(geometry[[2, 4, 6, 8, 10, 12]]))
-    weights, width = _arrange_weights(layer, weight, source, geometry, n_positions)
-    n_blocks = math.ceil(n_channels / width)
-    total = allocate(n_blocks * n_positions * width, dtype)
+        windows = Windows(layer.kernel_shape, layer.strides, layer.dilations, layer.pads)
+        geometry = _make_geometry(source.stored, out.stored[1:], windows)
+    axes = [_Axis(*geometry[first::2], isinstance(layer, ConvTranspose)) for first in (1, 2)]
+    ways = (*axes[0].list_reach(), *axes[1].list_reach())
+    weights = _arrange_weights(layer, _place_weights(layer, weight, source, axes), row_width)
+    total = allocate(n_positions * row_width, dtype)
     counted = (source.changed, tally.fan_out, tally.totals)
-    positions = np.zeros((3, n_inputs // int(geometry[0]) + 1), np.int64)
-    sums = (total, allocate(n_inputs, dtype), np.zeros(n_positions, np.bool_), positions, width)
-    settling = (sums, allocate(activation.tables.shape[1], dtype), activation.constants, out.changed)
+    sums = (total, allocate(n_inputs, dtype), np.zeros(n_positions, np.bool_))
+    settling = (sums, allocate(row_width, dtype), activation.constants, out.changed)
     is_near = isinstance(layer, Gemm) or weights[0].nbytes <= NEAR_BYTES
     max_events = n_inputs if is_near else MAX_CHANGED * n_inputs
 
     def load(output: Tensor) -> None:
         flat = flatten_last(output, (n_channels, *output.shape[2:]))
-        for block, start in enumerate(range(0, n_channels, width)):
-            part = flat.reshape(n_positions, n_channels)[:, start : start + width]
-            total.reshape(n_blocks, n_positions, width)[block, :, : part.shape[1]] = part
+        total.reshape(n_positions, row_width)[:, :n_channels] = flat.reshape(n_positions, n_channels)
 
     def run() -> None:
         if source.count[0] <= max_events:
@@ -194,100 +193,84 @@ def follow_by_pool(pool: MaxPool | AveragePool, source: Signal, activation: Acti
     return Follower(partial(follow_pool, *arguments, activation.constants, out.changed))
 
 
-def _arrange_weights(
-    layer: Gemm | Conv, weight: Array, source: Signal, geometry: Array, n_positions: int
-) -> tuple[tuple[Array, ...], int]:
-    """Return a layer's weights as the kernels expect them, by what is faster, and the width of their blocks of channels."""
+def _place_weights(layer: Weighted, weight: Array, source: Signal, axes: list["_Axis"]) -> Array:
+    """Return weights as ``(channels / groups, kernel places, outputs)``, the places in the order of the axes' reach."""
     if isinstance(layer, Gemm):
-        by_place = weight[:, flatten_last(torch.arange(weight.shape[1]), source.stored)][:, :, np.newaxis, np.newaxis]
-    else:
-        by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])
-        by_place = by_place[..., _order_places(*geometry[[6, 8, 12]])]
+        return weight[:, flatten_last(torch.arange(weight.shape[1]), source.stored)].T[:, np.newaxis]
+    if isinstance(layer, ConvTranspose):
+        by_group = weight.reshape(layer.group, -1, *weight.shape[1:])
+        weight = by_group.swapaxes(1, 2).reshape(-1, *by_group.shape[1:2], *weight.shape[2:])
+    by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])[:, :, axes[0].order][..., axes[1].order]
+    return by_place.reshape(*weight.shape[:2], -1).transpose(1, 2, 0)
+
+
+def _arrange_weights(layer: Weighted, by_place: Array, row_width: int) -> tuple[Array, ...]:
+    """Return weights as the kernels expect them: as rows, as lists or as each channel's own, by what is faster."""
     n_groups = 1 if isinstance(layer, Gemm) else layer.group
-    if n_groups == 1 and np.count_nonzero(weight) >= MAX_SPARSE_DENSITY * weight.size:
-        return _make_blocks(by_place, source.values.dtype, n_positions)
-    n_lanes = LANE_BYTES // source.values.itemsize
-    width = math.ceil(len(weight) / n_lanes) * n_lanes
-    if n_groups == len(weight) == source.stored[0]:
-        return _make_channelwise(by_place, source.values.dtype, width), width
-    return _make_lists(by_place, source.values.dtype, n_groups), width
+    is_channelwise = n_groups == by_place.shape[2] and by_place.shape[0] == 1 < n_groups
+    if not is_channelwise and (n_groups > 1 or np.count_nonzero(by_place) < MAX_SPARSE_DENSITY * by_place.size):
+        return _list_weights(by_place, n_groups)
+    rows = allocate(math.prod(by_place.shape[:2]) * row_width, by_place.dtype)
+    rows.reshape(-1, row_width)[:, : by_place.shape[2]] = by_place.reshape(-1, by_place.shape[2])
+    none, nothing = np.zeros(0, np.int64), np.zeros(0, by_place.dtype)
+    return rows, none, none, nothing, allocate(row_width, by_place.dtype) if is_channelwise else nothing
 
 
-def _make_blocks(by_place: Array, dtype: np.dtype[Any], n_positions: int) -> tuple[tuple[Array, ...], int]:
-    """Return dense rows of output channels, in blocks of which a row of the kernel fits a core's first cache."""
-    n_outputs, n_inputs, n_rows, n_columns = by_place.shape
-    n_lanes = LANE_BYTES // dtype.itemsize
-    n_vectors = math.ceil(n_outputs / n_lanes)
-    n_near = max(BLOCK_BYTES // (n_inputs * n_columns * LANE_BYTES), 1) if n_positions > 1 else n_vectors
-    n_blocks = math.ceil(n_vectors / n_near)
-    width = math.ceil(n_vectors / n_blocks) * n_lanes
-    n_blocks = math.ceil(n_outputs / width)
-    rows = allocate(n_blocks * n_rows * n_inputs * n_columns * width, dtype)
-    blocks = rows.reshape(n_blocks, n_rows, n_inputs, n_columns, width)
-    for block in range(n_blocks):
-        part = by_place[block * width : (block + 1) * width]
-        blocks[block, ..., : len(part)] = part.transpose(2, 1, 3, 0)
-    return (rows, *_no_lists(dtype), np.zeros(0, dtype)), width
-
-
-def _make_channelwise(by_place: Array, dtype: np.dtype[Any], width: int) -> tuple[Array, ...]:
-    """Return rows of channels, ``(kernel rows, kernel columns)`` of them, of a convolution within each channel."""
-    n_channels, _, n_rows, n_columns = by_place.shape
-    rows = allocate(n_rows * n_columns * width, dtype)
-    rows.reshape(n_rows, n_columns, width)[..., :n_channels] = by_place[:, 0].transpose(1, 2, 0)
-    return rows, *_no_lists(dtype), allocate(width, dtype)
-
-
-def _make_lists(by_place: Array, dtype: np.dtype[Any], n_groups: int) -> tuple[Array, ...]:
-    """Return the weights that are not 0 as lists, one for each row of the kernel, input channel and column of the kernel."""
-    n_outputs, n_group_inputs, n_rows, n_columns = by_place.shape
-    place_y, channel, place_x, target = by_place.transpose(2, 1, 3, 0).nonzero()
-    n_inputs = n_groups * n_group_inputs
-    own = target // (n_outputs // n_groups) * n_group_inputs + channel
-    row = (place_y * n_inputs + own) * n_columns + place_x
+def _list_weights(by_place: Array, n_groups: int) -> tuple[Array, ...]:
+    """Return the weights that are not 0, a list for each input channel and place of the kernel."""
+    n_group_inputs, n_places, n_outputs = by_place.shape
+    channel, place, target = by_place.nonzero()
+    row = (target // (n_outputs // n_groups) * n_group_inputs + channel) * n_places + place
     order = np.argsort(row, kind="stable")
-    starts = np.zeros(n_rows * n_inputs * n_columns + 1, np.int64)
+    starts = np.zeros(n_places * n_groups * n_group_inputs + 1, np.int64)
     starts[1:] = np.cumsum(np.bincount(row, minlength=starts.size - 1))
-    synapses = by_place[target, channel, place_y, place_x][order]
-    nothing = np.zeros(0, dtype)
-    return nothing, starts, target[order], synapses.astype(dtype), nothing
+    nothing = np.zeros(0, by_place.dtype)
+    return nothing, starts, target[order], by_place[channel, place, target][order], nothing
 
 
-def _no_lists(dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
-    return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, dtype)
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """How a kernel slides along an axis."""
 
+    size: int
+    out_size: int
+    kernel: int
+    stride: int
+    padding: int
+    dilation: int
+    is_transposed: bool
 
-def _order_places(n_places: int, stride: int, dilation: int) -> Array:
-    """Return a kernel's offsets along an axis in the order of places: so that neighbours reach neighbours, where they can."""
-    step = stride // dilation if stride % dilation == 0 else n_places
-    return np.concatenate([np.arange(start, n_places, step)[::-1] for start in range(min(step, n_places))])
+    @property
+    def order(self) -> Array:
+        """The kernel's offsets in the order of places: so that neighbours reach neighbours, where they can."""
+        if self.is_transposed:
+            return np.arange(self.kernel)
+        step = self.stride // self.dilation if self.stride % self.dilation == 0 else self.kernel
+        return np.concatenate([np.arange(start, self.kernel, step)[::-1] for start in range(min(step, self.kernel))])
 
+    def list_reach(self) -> tuple[Array, Array]:
+        """Return the starts and the runs of a reach."""
+        starts: list[int] = [0]
+        runs: list[list[int]] = []
+        for place_in in range(self.size):
+            for place, offset in enumerate(self.order):
+                target = self._find_target(place_in, int(offset))
+                if not 0 <= target < self.out_size:
+                    continue
+                follows = len(runs) > starts[-1] and [sum(runs[-1][::2]), sum(runs[-1][1:])] == [target, place]
+                if follows:
+                    runs[-1][2] += 1
+                else:
+                    runs.append([target, place, 1])
+            starts.append(len(runs))
+        return np.array(starts, np.int64), np.array(runs, np.int64).reshape(-1, 3)
 
-def _list_rows(axis: Array) -> Array:
-    """Return the outputs ``(input size, kernel)`` that an input reaches by each offset, -1 where there is none."""
-    size, out_size, kernel, stride, padding, dilation = (int(number) for number in axis)
-    targets, rests = np.divmod(np.arange(size)[:, np.newaxis] + padding - np.arange(kernel) * dilation, stride)
-    return np.where((rests == 0) & (targets >= 0) & (targets < out_size), targets, -1)
-
-
-def _list_reach(axis: Array) -> tuple[Array, Array]:
-    """Return the starts and the runs of a reach, of an axis' input and output size, kernel, stride, padding and dilation."""
-    size, out_size, kernel, stride, padding, dilation = (int(number) for number in axis)
-    places = list(enumerate(_order_places(kernel, stride, dilation)))
-    starts: list[int] = [0]
-    runs: list[list[int]] = []
-    for place_in in range(size):
-        for place, offset in places:
-            target, rest = divmod(place_in + padding - int(offset) * dilation, stride)
-            if rest or not 0 <= target < out_size:
-                continue
-            follows = len(runs) > starts[-1] and [sum(runs[-1][::2]), sum(runs[-1][1:])] == [target, place]
-            if follows:
-                runs[-1][2] += 1
-            else:
-                runs.append([target, place, 1])
-        starts.append(len(runs))
-    return np.array(starts, np.int64), np.array(runs, np.int64).reshape(-1, 3)
+    def _find_target(self, place: int, offset: int) -> int:
+        """Return the output that an input reaches through an offset of the kernel, -1 where there is none."""
+        if self.is_transposed:
+            return place * self.stride + offset * self.dilation - self.padding
+        target, rest = divmod(place + self.padding - offset * self.dilation, self.stride)
+        return -1 if rest else target
 
 
 def _make_geometry(stored: tuple[int, ...], out_positions: tuple[int, ...], windows: Windows) -> Array:

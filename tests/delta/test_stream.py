@@ -327,13 +327,11 @@ def test_nothing_is_multiplied_with_what_stays() -> None:
         rows, starts, _, lists, channelwise = inspect.getclosurevars(follower.run).nonlocals["weights"]
         for channel in (channel for channel in range(n_channels) if channel != 1):
             if starts.size:
-                for row in range(3):
-                    first = (n_channels * row + channel) * 3
-                    lists[starts[first] : starts[first + 3]] = np.nan
+                lists[starts[9 * channel] : starts[9 * channel + 9]] = np.nan
             elif channelwise.size:
                 rows.reshape(9, -1)[:, channel] = np.nan
             else:
-                rows.reshape(3, n_channels, 3, -1)[:, channel] = np.nan
+                rows.reshape(n_channels, 9, -1)[channel] = np.nan
         torch.testing.assert_close(stream.step(changed), expected)
 
 
@@ -366,10 +364,10 @@ def test_a_convolution_whose_input_mostly_changes_is_computed_anew_and_followed_
 def test_runs_reach_what_a_kernel_reaches(stride: int, dilation: int) -> None:
     size, kernel, padding = 11, 5, 2
     out_size = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    starts, runs = layers._list_reach(np.array([size, out_size, kernel, stride, padding, dilation]))
-    order = layers._order_places(kernel, stride, dilation)
+    axis = layers._Axis(size, out_size, kernel, stride, padding, dilation, is_transposed=False)
+    starts, runs = axis.list_reach()
     found = {
-        (place_in, int(target + n), int(order[place + n]))
+        (place_in, int(target + n), int(axis.order[place + n]))
         for place_in in range(size)
         for target, place, n_runs in runs[starts[place_in] : starts[place_in + 1]]
         for n in range(n_runs)
