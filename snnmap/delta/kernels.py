@@ -6,9 +6,9 @@ one-dimensional signal, or 0. It comes as ``(values, indices, olds, count)``: wh
 ``count[0]`` of ``indices``, ascending, and of ``olds``, the values of before. Where ``indices`` has no room, nobody reads the
 list. A block of memory lies behind the last value.
 
-An activation is ``(rounds, n_channels, tables, limits)``: a factor and a shift a channel, then a lowest value, then, where it
-rounds, levels. ``tables`` (3, channels in whole blocks) holds factors, shifts and steps, ``limits`` the lowest value, what is
-added before rounding down, and the bottom and top level.
+An activation is ``(rounds, n_channels, tables, limits)``: a factor and a shift a channel, then a lowest and a highest value,
+then, where it rounds, levels. ``tables`` (3, channels in whole blocks) holds factors, shifts and steps, ``limits`` the lowest
+value, what is added before rounding down, the bottom and top level, and the highest value.
 
 A geometry holds the input's channels, height and width, the output's height and width, the kernel's, its stride, padding and
 dilation. A reach says where an axis' inputs go: ``reach[starts[i] : starts[i + 1]]`` are the runs of input ``i``, each the first
@@ -31,9 +31,11 @@ from numba.extending import intrinsic
 __all__ = [
     "LANE_BYTES",
     "find_changes",
+    "follow_concat",
     "follow_map",
     "follow_mean",
     "follow_pool",
+    "follow_resize",
     "follow_sum",
     "follow_synapses",
     "settle_all",
@@ -144,7 +146,7 @@ def _settle_lanes(
             return builder.select(builder.fcmp_ordered(comparison, x, bound), bound, x)
 
         scaled = builder.fadd(builder.fmul(load(0, at), load(3, channel)), load(3, builder.add(channel, width)))
-        result = _emit.alloca_once_value(builder, clamp("<", scaled, limit(0)))
+        result = _emit.alloca_once_value(builder, clamp(">", clamp("<", scaled, limit(0)), limit(4)))
         with builder.if_then(builder.icmp_signed("!=", rounds, rounds.type(0))):
             step = load(3, builder.add(channel, builder.mul(width, width.type(2))))
             level = builder.fadd(builder.fdiv(builder.load(result), step), limit(1))
@@ -305,6 +307,7 @@ def _settle(index: int, x: Any, activation: Any, out: Any) -> None:
     channel = index % n_channels
     x = x * tables[0, channel] + tables[1, channel]
     x = limits[0] if x < limits[0] else x
+    x = limits[4] if x > limits[4] else x
     if rounds:
         level = np.floor(x / tables[2, channel] + limits[1])
         level = limits[2] if level < limits[2] else level
@@ -492,6 +495,69 @@ def follow_sum(left: Any, right: Any, activation: Any, out: Any) -> None:
         i += int(i < n_left and left[1][i] == index)
         j += int(j < n_right and right[1][j] == index)
         _settle(index, left[0][index] + right[0][index], activation, out)
+
+
+@_compile
+def follow_concat(left: Any, n_left: int, right: Any, n_right: int, out: Any) -> None:
+    """Follow the changes of two signals side by side, of ``n_left`` and ``n_right`` channels, position by position."""
+    i = j = found = 0
+    while i < left[3][0] or j < right[3][0]:
+        position = left[1][i] // n_left if i < left[3][0] else right[1][j] // n_right
+        if j < right[3][0]:
+            position = min(position, right[1][j] // n_right)
+        i, found = _copy_position(left, i, (position + 1) * n_left, position * n_right, found, out)
+        j, found = _copy_position(right, j, (position + 1) * n_right, (position + 1) * n_left, found, out)
+    out[3][0] = found
+
+
+@_compile
+def _copy_position(source: Any, event: int, behind: int, shift: int, found: int, out: Any) -> tuple[int, int]:
+    """Take over the events before index ``behind``, their indices shifted; give the next event and the next place of the list."""
+    while event < source[3][0] and source[1][event] < behind:
+        index = source[1][event] + shift
+        out[0][index] = source[0][source[1][event]]
+        if out[1].size:
+            out[1][found], out[2][found] = index, source[2][event]
+            found += 1
+        event += 1
+    return event, found
+
+
+@_compile
+def follow_resize(source: Any, geometry: Array, ways: Any, sums: Any, fresh: Array, activation: Any, out: Any) -> None:
+    """Follow the changes of a signal that is resized: each output position that one reaches is computed again.
+
+    ``ways`` are, for y, the first and the last output of each input, ``(2, input size)``, and the weights ``(output size, input
+    size)``; then the first and the last input of each output; then these for x. ``sums`` are the resized values, rows of the
+    tables' width, and marks, one a row, False before and after.
+    """
+    reach_y, weights_y, inputs_y, reach_x, weights_x, inputs_x = ways
+    total, marks = sums
+    values, indices, _, count = source
+    n_channels, in_width, out_width, width = geometry[0], geometry[2], geometry[4], activation[2].shape[1]
+    out[3][0] = 0
+    if count[0] == 0:
+        return
+    event = 0
+    while event < count[0]:
+        position = indices[event] // n_channels
+        y, x = position // in_width, position % in_width
+        for to_y in range(reach_y[0, y], reach_y[1, y] + 1):
+            for to_x in range(reach_x[0, x], reach_x[1, x] + 1):
+                marks[to_y * out_width + to_x] = True
+        while event < count[0] and indices[event] < (position + 1) * n_channels:
+            event += 1
+    for target in range(marks.size):
+        if not marks[target]:
+            continue
+        to_y, to_x, at = target // out_width, target % out_width, target * width
+        total[at : at + n_channels] = 0
+        for y in range(inputs_y[0, to_y], inputs_y[1, to_y] + 1):
+            for x in range(inputs_x[0, to_x], inputs_x[1, to_x] + 1):
+                weight, start = weights_y[to_y, y] * weights_x[to_x, x], (y * in_width + x) * n_channels
+                for channel in range(n_channels):
+                    total[at + channel] += weight * values[start + channel]
+    _settle_positions(marks, total, fresh, activation, out)
 
 
 @_compile

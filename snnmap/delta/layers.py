@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from snnmap.delta.activation import Activation
-from snnmap.delta.kernels import follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
+from snnmap.delta.kernels import (
+    follow_concat,
+    follow_map,
+    follow_mean,
+    follow_pool,
+    follow_resize,
+    follow_sum,
+    follow_synapses,
+    settle_all,
+)
 from snnmap.delta.signal import Array, Signal, allocate, flatten_last
 from snnmap.graph.operations.conv import Conv
 from snnmap.graph.operations.conv_transpose import ConvTranspose
@@ -18,9 +27,21 @@ from snnmap.graph.operations.gemm import Gemm
 from snnmap.graph.operations.pooling import AveragePool, MaxPool
 from snnmap.graph.windows import Windows
 from snnmap.nn.delta.counts import LayerCount, count_fan_out
-from snnmap.nn.delta.inference import SynapticLayer, effective_weight
+from snnmap.nn.delta.inference import WeightedLayer, effective_weight
 
-__all__ = ["Follower", "Tally", "follow_by_map", "follow_by_mean", "follow_by_pool", "follow_by_sum", "follow_by_synapses"]
+__all__ = [
+    "Follower",
+    "Tally",
+    "find_resizing",
+    "follow_by_concat",
+    "follow_by_map",
+    "follow_by_mean",
+    "follow_by_pool",
+    "follow_by_resize",
+    "follow_by_sum",
+    "follow_by_synapses",
+    "make_tally",
+]
 
 Weighted = Gemm | Conv | ConvTranspose
 
@@ -108,7 +129,7 @@ class Tally:
         )
 
 
-def make_tally(path: str, layer: SynapticLayer, source: Signal, n_outputs: int) -> Tally:
+def make_tally(path: str, layer: WeightedLayer, source: Signal, n_outputs: int) -> Tally:
     """Make the tally of a layer that takes ``source``."""
     frame = torch.zeros(1, *source.shape)
     mask = effective_weight(layer).detach() != 0
@@ -167,6 +188,58 @@ def follow_by_map(source: Signal, activation: Activation, out: Signal) -> Follow
 def follow_by_sum(left: Signal, right: Signal, activation: Activation, out: Signal) -> Follower:
     """Make a sum of two signals of equal shapes follow."""
     return Follower(partial(follow_sum, left.changed, right.changed, activation.constants, out.changed))
+
+
+def follow_by_concat(sources: list[Signal], out: Signal) -> Follower:
+    """Make signals of equal positions follow, their channels side by side: two by two where there are more."""
+    left, runs = sources[0], []
+    for number, right in enumerate(sources[1:], 2):
+        sizes = left.stored[0], right.stored[0]
+        joined = out if number == len(sources) else Signal.make((sum(sizes), *out.stored[1:]), out.values.dtype)
+        runs.append(partial(follow_concat, left.changed, sizes[0], right.changed, sizes[1], joined.changed))
+        left = joined
+    return Follower(lambda: [run() for run in runs])
+
+
+def follow_by_resize(weights: tuple[Array, Array], source: Signal, activation: Activation, out: Signal) -> Follower:
+    """Make an interpolation within each channel follow, of the weights of :func:`find_resizing`."""
+    geometry = _make_geometry(source.stored, out.stored[1:], Windows((1,) * len(out.stored[1:]), (), (), ()))
+    n_positions, width = math.prod(out.stored[1:]), activation.tables.shape[1]
+    ways = tuple(part for matrix in weights for part in (_find_span(matrix.T), matrix, _find_span(matrix)))
+    sums = (allocate(n_positions * width, source.values.dtype), np.zeros(n_positions, np.bool_))
+    fresh = allocate(width, source.values.dtype)
+    return Follower(partial(follow_resize, source.changed, geometry, ways, sums, fresh, activation.constants, out.changed))
+
+
+def find_resizing(resize: Callable[[Tensor], Tensor], source: Signal) -> tuple[Array, Array] | None:
+    """Find what an interpolation does along y and x, ``(output size, input size)`` each, by running it; None if it does more."""
+    matrices = [_probe_axis(resize, source, axis) for axis in range(2, len(source.stored) + 1)]
+    frame = torch.rand(1, *source.stored, generator=torch.Generator().manual_seed(0), dtype=matrices[0].dtype)
+    expected = frame
+    for axis, matrix in enumerate(matrices, 2):
+        expected = (expected.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
+    found = resize(frame)
+    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-4, atol=1e-4):
+        return None
+    along_y, along_x = [torch.ones(1, 1, dtype=frame.dtype)] * (2 - len(matrices)) + matrices
+    return along_y.numpy(), along_x.numpy()
+
+
+def _probe_axis(resize: Callable[[Tensor], Tensor], source: Signal, axis: int) -> Tensor:
+    """Return the weights of each place of an axis, which are the same wherever it stands on another."""
+    columns = []
+    for place in range(source.stored[axis - 1]):
+        frame = torch.zeros(1, *source.stored, dtype=torch.from_numpy(source.values).dtype)
+        frame.select(axis, place).fill_(1.0)
+        columns.append(resize(frame).movedim(axis, -1).flatten(0, -2)[0])
+    return torch.stack(columns, 1).contiguous()
+
+
+def _find_span(matrix: Array) -> Array:
+    """Return the first and the last place in each row that is not 0; (0, -1) where all are."""
+    is_used = matrix != 0
+    last = np.where(is_used.any(axis=1), matrix.shape[1] - 1 - is_used[:, ::-1].argmax(axis=1), -1)
+    return np.stack([is_used.argmax(axis=1), last]).astype(np.int64)
 
 
 def follow_by_mean(source: Signal, activation: Activation, out: Signal) -> Follower:
