@@ -79,7 +79,7 @@ def make_dyadic(model: nn.Module) -> nn.Module:
     """Round weights to eighths, so that all sums are exact."""
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
                 for parameter in module.parameters():
                     parameter.copy_((8 * parameter).round() / 8)
     return model.double().eval()
@@ -100,7 +100,7 @@ def draw_layers(data: st.DataObject) -> nn.Module:
     channels, groups = data.draw(st.sampled_from([4, 16, 20])), data.draw(st.sampled_from([1, 2, 4]))
     options = {name: data.draw(st.integers(low, 2), label=name) for name, low in (("stride", 1), ("dilation", 1), ("padding", 0))}
     norm: list[Callable[[], nn.Module]] = [lambda: nn.BatchNorm2d(channels), nn.Identity]
-    act: list[Callable[[], nn.Module]] = [nn.ReLU, lambda: nn.ReLU(inplace=True), nn.Tanh, nn.Identity]
+    act: list[Callable[[], nn.Module]] = [nn.ReLU, lambda: nn.ReLU(inplace=True), nn.ReLU6, nn.Tanh, nn.Identity]
     block = nn.Sequential(data.draw(st.sampled_from(act))(), data.draw(st.sampled_from(norm))())
     pools = [
         nn.MaxPool2d(2),
@@ -136,6 +136,76 @@ def test_every_step_is_the_frame_by_frame_network(data: st.DataObject, seed: int
     model(frames[0].float().expand(2, -1, -1, -1))  # shapes the lazy layer
     stream = require_equal(settle(model), frames)
     assert all(isinstance(model.get_submodule(path), nn.Tanh) for path in stream.dense_nodes)
+
+
+class EncoderDecoder(nn.Module):
+    """Down by a strided convolution, up again, beside what was before: a UNet's way."""
+
+    def __init__(self, down: nn.Module, middle: nn.Module, up: nn.Module) -> None:
+        super().__init__()
+        self.down, self.middle, self.up, self.head = down, middle, up, nn.LazyConv2d(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.up(self.middle(self.down(x)))
+        return self.head(torch.cat([y, nn.functional.interpolate(x, size=y.shape[2:]), y.relu()], 1))
+
+
+def draw_encoder_decoder(data: st.DataObject) -> nn.Module:
+    """A network of 4x8x8 frames whose layers keep whole numbers whole, but for bilinear weights."""
+    groups = data.draw(st.sampled_from([1, 2, 12]))
+    kernel, dilation = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 2))
+    options = {"padding": data.draw(st.integers(0, kernel * dilation - 1)) % 2, "dilation": dilation, "groups": groups}
+    stride = data.draw(st.integers(1, 3))
+    ups = [
+        nn.ConvTranspose2d(12, 12, kernel, stride, output_padding=min(stride, dilation + 1) - 1, **options),
+        nn.ConvTranspose2d(12, 24, (kernel, 2), (1, stride), groups=groups, bias=False),
+        nn.Upsample(scale_factor=2),
+        nn.Upsample((7, 9), mode="bilinear"),
+        nn.Upsample(scale_factor=1.5, mode="bilinear", align_corners=True),
+        nn.UpsamplingNearest2d((9, 8)),
+    ]
+    middle = [nn.ReLU6(), nn.Conv2d(12, 12, 3, padding=1, groups=12), nn.Hardtanh(-1.0, 2.0), nn.AvgPool2d(2)]
+    chosen = data.draw(st.lists(st.sampled_from(middle), max_size=3, unique=True))
+    return EncoderDecoder(nn.Conv2d(4, 12, 3, 2, 1), nn.Sequential(*chosen), data.draw(st.sampled_from(ups)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_decoders_skip_and_are_equal(data: st.DataObject, seed: int) -> None:
+    torch.manual_seed(seed)
+    model, frames = draw_encoder_decoder(data), draw_stream(4, 8, 8, rate=data.draw(st.sampled_from([0.01, 0.2, 1.0])), seed=seed)
+    model(frames[0].float())
+    is_bilinear = "bilinear" in str(model)
+    stream = require_equal(make_dyadic(model), frames, atol=1e-12 if is_bilinear else 0.0)
+    assert stream.dense_nodes == ()
+    with DeltaCounter(model, n_steps=len(frames)) as counter:
+        run_frames(model, torch.stack(frames, 1))
+    if not is_bilinear:
+        assert stream.counts() == counter.layers()
+
+
+@pytest.mark.parametrize("up", [nn.Upsample(scale_factor=3, mode="linear"), nn.ConvTranspose1d(6, 6, 3, 2, groups=3)])
+def test_one_dimensional_decoders(up: nn.Module) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(3, 6, 4, 2), nn.ReLU6(), up, nn.Conv1d(6, 2, 1))
+    assert require_equal(model.double().eval(), draw_stream(3, 12)).dense_nodes == ()
+
+
+def test_interpolations_that_are_none_of_a_channel_alone_run_densely() -> None:
+    class Crossed(nn.Upsample):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
+            return super().forward(input) + input.mean()
+
+    Crossed.__module__ = nn.Upsample.__module__  # so that tracing takes it for torch's
+    Crossed.__name__ = "Upsample"
+    assert require_equal(Crossed(scale_factor=2).double(), draw_stream(2, 4, 4)).dense_nodes == ("",)
+
+
+def test_bounds_around_bounds_and_levels() -> None:
+    torch.manual_seed(0)
+    for layers in ((nn.Hardtanh(-5, -1), nn.ReLU()), (nn.ReLU6(), nn.Hardtanh(-1, 0.5)), (QuantisedReLU(7, step=0.75), nn.ReLU6())):
+        model = nn.Sequential(nn.Conv2d(2, 5, 3), *layers, nn.ReLU6(), nn.Conv2d(5, 2, 1))
+        assert require_equal(make_dyadic(model), draw_stream(2, 6, 6, rate=0.5), atol=0.0).dense_nodes == ()
 
 
 @pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"dilation": 3, "groups": 3}])
