@@ -203,8 +203,12 @@ def test_interpolations_that_are_none_of_a_channel_alone_run_densely() -> None:
 
 def test_bounds_around_bounds_and_levels() -> None:
     torch.manual_seed(0)
-    for layers in ((nn.Hardtanh(-5, -1), nn.ReLU()), (nn.ReLU6(), nn.Hardtanh(-1, 0.5)), (QuantisedReLU(7, step=0.75), nn.ReLU6())):
-        model = nn.Sequential(nn.Conv2d(2, 5, 3), *layers, nn.ReLU6(), nn.Conv2d(5, 2, 1))
+    for bounds in (
+        (nn.Hardtanh(-5, -1), nn.ReLU()),
+        (nn.ReLU6(), nn.Hardtanh(-1, 0.5)),
+        (QuantisedReLU(7, step=0.75), nn.ReLU6()),
+    ):
+        model = nn.Sequential(nn.Conv2d(2, 5, 3), *bounds, nn.ReLU6(), nn.Conv2d(5, 2, 1))
         assert require_equal(make_dyadic(model), draw_stream(2, 6, 6, rate=0.5), atol=0.0).dense_nodes == ()
 
 
@@ -530,3 +534,42 @@ def test_outputs_are_the_callers_to_keep_and_the_model_is_left_alone() -> None:
     with torch.no_grad():
         model[0].weight.zero_()
     assert torch.equal(stream.step(frames[0]), kept)
+
+
+@torch.no_grad()
+def test_a_threshold_holds_still_what_noise_would_flip() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        StepQuantiser(4, clip=False, step=1 / 16), nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)
+    )
+    picture = torch.rand(1, 2, 8, 8)
+    noisy = [picture + 0.002 * torch.rand_like(picture) for _ in range(40)]
+    plain, held = (DeltaStream(model.eval(), picture, threshold=threshold) for threshold in (0.0, 0.002))
+    outputs = [(plain.step(frame), held.step(frame)) for frame in noisy]
+    first = held.counts()[0].n_macs_static // 40
+    assert all(torch.equal(output, outputs[0][1]) for _, output in outputs)
+    assert held.counts()[0].n_macs == first
+    assert plain.counts()[0].n_macs > 1.5 * first
+
+
+@torch.no_grad()
+def test_a_held_frame_is_near_the_frame_and_the_output_is_its_own() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 1, 2)).double()
+    stream, frame = (
+        DeltaStream(model, torch.zeros(1, 2, 6, 6).double(), threshold=0.25, refresh_every=7),
+        torch.zeros(1, 2, 6, 6).double(),
+    )
+    assert stream.held is None
+    for _ in range(30):
+        frame += 0.1 * torch.randn_like(frame)
+        before = stream.held
+        output = stream.step(frame)
+        assert stream.held is not None
+        assert float((stream.held - frame).abs().max()) <= 0.25
+        torch.testing.assert_close(output, model(stream.held), rtol=0.0, atol=1e-12)
+        if before is not None:
+            kept = (frame - before).abs() <= 0.25
+            assert torch.equal(stream.held[kept], before[kept])
+    stream.reset()
+    assert stream.held is None
