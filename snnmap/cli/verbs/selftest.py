@@ -58,7 +58,7 @@ def _describe(manifest: Manifest, result: GoldenResult) -> str:
     if result.first is None:
         return f"{result.n_values} values, all as at the build"
     step, place, expected, found = result.first
-    names = [f"output '{port.port}' {number}" for port in manifest.readouts for number in range(port.size)]
+    names = [f"output '{port.port}' {number}, {port.readout}" for port in manifest.readouts for number in range(port.size)]
     return (
         f"{result.n_differing} of {result.n_values} values differ; first in step {step}, {names[place]}: {found}, was {expected}"
     )
