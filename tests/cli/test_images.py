@@ -95,7 +95,8 @@ def test_selftest_fails_where_an_image_does_something_else(run: Run, bitstream: 
     assert result.code == 1
     found, was = first.outputs[7][1], first.outputs[7][1] + 5
     assert (
-        f"golden run 0: 1 of {2 * len(outputs)} values differ; first in step 7, output 'port' 1, spikes: {found}, was {was}" in result.out
+        f"golden run 0: 1 of {2 * len(outputs)} values differ; first in step 7, output 'port' 1, spikes: {found}, was {was}"
+        in result.out
     )
     assert "this snnmap does not do what the image did when" in result.out
 
