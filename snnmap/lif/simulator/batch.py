@@ -45,7 +45,7 @@ class Batch:
     def __init__(self, program: Program, n_samples: int) -> None:
         chip, kind = program.chip, find_state_type(program.chip)
         delay = chip.memory(MemoryKind.INPUT).delay_steps
-        self.kernel = find_kernel(chip)
+        self.chip, self.kernel = chip, find_kernel(chip)
         self.shared = (
             tuple(_flatten(program, memory) for memory in MemoryKind),
             tuple(_stack(codes, kind) for codes in (program.hidden, program.outputs)),
@@ -63,10 +63,12 @@ class Batch:
         """Run on from the states as they are; see :func:`run_batch`."""
         counts = np.concatenate([self.waiting, raster], axis=1)
         self.waiting = counts[:, raster.shape[1] :]
-        kept = (*(_arrays(run, area) for area in ("hidden", "outputs")), run.totals)
+        left = _NO_COUNTS if run.left is None else run.left
+        kept = (*(_arrays(run, area) for area in ("hidden", "outputs")), run.totals, left)
+        kernel = self.kernel if run.left is None else find_kernel(self.chip, is_counted=True)
 
         def run_group(first: int, states: States) -> None:
-            self.kernel(first, counts, *self.shared, states, *kept)
+            kernel(first, counts, *self.shared, states, *kept)
 
         if len(self.states) == 1:
             run_group(0, self.states[0])

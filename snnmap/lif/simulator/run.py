@@ -11,9 +11,9 @@ from snnmap.chip import Chip
 from snnmap.core import IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.program import Program
-from snnmap.network import Profile, Recording
+from snnmap.network import Profile, Recording, Saturation
 
-__all__ = ["AREAS", "Run", "prepare_run", "require_counts"]
+__all__ = ["AREAS", "Run", "prepare_run", "require_counts", "require_unsaturated"]
 
 AREAS = ("hidden", "outputs")
 
@@ -27,6 +27,8 @@ class Run:
         potentials: by area, ``(n_samples, n_steps, n) int64``.
         currents: by area, ``(n_samples, n_steps, n_synapses, n) int64``.
         totals: ``(n_samples, 4) int64``: input, hidden and output spikes, synaptic operations.
+        left: ``(n_samples, 2, 3) int64``, of hidden and output neurons, arrivals, potentials and counts that left their word;
+            None where they are not counted.
         n_steps: steps of a sample.
     """
 
@@ -34,10 +36,11 @@ class Run:
     potentials: dict[str, IntArray]
     currents: dict[str, IntArray]
     totals: IntArray
+    left: IntArray | None
     n_steps: int
 
-    def to_recording(self) -> Recording:
-        """Return the record with the profile of all samples."""
+    def to_recording(self, clamped: IntArray | None = None) -> Recording:
+        """Return the record with the profile of all samples, and what left its word beside ``clamped`` inputs of each sample."""
         inputs, hidden, outputs, operations = (int(total) for total in self.totals.sum(axis=0))
         profile = Profile(
             n_samples=self.totals.shape[0],
@@ -47,10 +50,26 @@ class Run:
             output_spikes=outputs,
             synaptic_operations=operations,
         )
-        return Recording(counts=self.counts, potentials=self.potentials, currents=self.currents, profile=profile)
+        kept = {"counts": self.counts, "potentials": self.potentials, "currents": self.currents}
+        return Recording(**kept, profile=profile, saturation=self._saturation(clamped))
+
+    def _saturation(self, clamped: IntArray | None) -> Saturation | None:
+        if self.left is None:
+            return None
+        currents, potentials, counts = np.moveaxis(self.left, 2, 0)
+        inputs = np.zeros(len(self.left), np.int64) if clamped is None else clamped
+        return Saturation(inputs=inputs, currents=currents, potentials=potentials, counts=counts)
 
 
-def prepare_run(program: Program, n_samples: int, n_steps: int, counts_of: Collection[str], states_of: Collection[str]) -> Run:
+def prepare_run(
+    program: Program,
+    n_samples: int,
+    n_steps: int,
+    counts_of: Collection[str],
+    states_of: Collection[str],
+    *,
+    is_counted: bool = False,
+) -> Run:
     """Make the arrays for what is to be recorded.
 
     Raises:
@@ -66,6 +85,7 @@ def prepare_run(program: Program, n_samples: int, n_steps: int, counts_of: Colle
         potentials={name: np.zeros((*shape, codes[name].size), np.int64) for name in states_of},
         currents={name: np.zeros((*shape, *codes[name].dash_syn.shape), np.int64) for name in states_of},
         totals=np.zeros((n_samples, 4), np.int64),
+        left=np.zeros((n_samples, 2, 3), np.int64) if is_counted else None,
         n_steps=n_steps,
     )
 
@@ -78,14 +98,39 @@ def require_counts(
 ) -> None:
     """Refuse input counts that the chip would clamp, so that no model is compared on other inputs than the chip's.
 
+    Args:
+        raster: ``(n_samples, n_steps, n_inputs)``.
+        chip: that gets them.
+        fix: what the user can do.
+
     Raises:
         InputError: a count above the most that a channel carries in a step.
     """
     if raster.size and raster.max() > chip.inputs.max_count:
+        above = np.argwhere(raster > chip.inputs.max_count)
+        sample, step, channel = above[0].tolist()
         raise InputError(
             "input counts are more than a channel carries in a step",
-            where=f"chip '{chip.name}'",
-            measured=f"{np.count_nonzero(raster > chip.inputs.max_count)} counts, largest {raster.max()}",
+            where=f"chip '{chip.name}', first in sample {sample}, step {step}, channel {channel}",
+            measured=f"{len(above)} counts, largest {raster.max()}",
             limit=str(chip.inputs.max_count),
             fix=fix,
         )
+
+
+def require_unsaturated(saturation: Saturation | None) -> None:
+    """Refuse a run that cut anything off.
+
+    Raises:
+        InputError: a value left its word; the first such sample is named.
+    """
+    if saturation is None or not saturation.by_sample.any():
+        return
+    samples = np.flatnonzero(saturation.by_sample)
+    raise InputError(
+        "values left their words on the chip",
+        where=f"{samples.size} of {len(saturation.inputs)} samples, first {samples[0]}",
+        measured=str(saturation),
+        limit="none",
+        fix="give smaller inputs, or build with calibration data that holds such: snnmap build MODEL --calibration counts.npy",
+    )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from snnmap.core import IntArray
 from snnmap.lif.program import Image, Program, unpack
 from snnmap.lif.simulator.reference import run_reference
-from snnmap.lif.simulator.run import prepare_run
+from snnmap.lif.simulator.run import prepare_run, require_counts
 from snnmap.network import Recording, read_raster
 
 __all__ = ["Engine", "simulate_image"]
@@ -44,23 +44,26 @@ def simulate_image(
     counts_of: Collection[str] = ("outputs",),
     states_of: Collection[str] = (),
     engine: Engine = "batch",
+    clamp: bool = False,
+    count_saturation: bool = False,
 ) -> Recording:
     """Run a chip's memory content on input spike counts, bit for bit as the chip does.
 
     Args:
         image: as decoded from a bitstream.
-        raster: ``(n_samples, n_steps, n_inputs)`` or ``(n_steps, n_inputs)`` spike counts; counts above what a channel
-            carries are clamped, as on the chip.
+        raster: ``(n_samples, n_steps, n_inputs)`` or ``(n_steps, n_inputs)`` spike counts.
         counts_of: areas whose spike counts are kept: ``hidden``, ``outputs``.
         states_of: areas whose potentials and currents are kept.
         engine: ``batch`` (compiled, all cores) or ``reference`` (plain Python); both give the same numbers. ``auto`` takes plain
             Python until that has worked as long in this process as compiled code takes to load.
+        clamp: take counts above what a channel carries for the most that it does, as the chip would.
+        count_saturation: count what leaves its word on the way, which takes the fast engine some time.
 
     Returns:
         What was asked for, and the profile.
 
     Raises:
-        InputError: wrong raster or unknown area.
+        InputError: wrong raster, counts beyond those of a channel, or unknown area.
         FormatError: the image is not one that packing could make.
 
     Example:
@@ -72,15 +75,19 @@ def simulate_image(
         [[0, 3], [1, 1], [0, 1]]
     """
     program = unpack(image)
-    counts = np.minimum(read_raster(raster, program.n_inputs, where="input raster"), program.chip.inputs.max_count)
-    run = prepare_run(program, counts.shape[0], counts.shape[1], counts_of, states_of)
+    given, most = read_raster(raster, program.n_inputs, where="input raster"), program.chip.inputs.max_count
+    if not clamp:
+        require_counts(given, program.chip)
+    counts = np.minimum(given, most)
+    n_samples, n_steps, _ = counts.shape
+    run = prepare_run(program, n_samples, n_steps, counts_of, states_of, is_counted=count_saturation)
     if engine == "reference" or (engine == "auto" and _plain_python.take(_bound_work(program, counts))):
         run_reference(program, counts, run)
     else:
         from snnmap.lif.simulator.batch import run_batch
 
         run_batch(program, counts, run)
-    return run.to_recording()
+    return run.to_recording((given > most).sum(axis=(1, 2)))
 
 
 def _bound_work(program: Program, counts: IntArray) -> int:
