@@ -107,9 +107,9 @@ def test_a_damaged_chunk_is_refused(image: Image, raster: np.ndarray, tmp_path: 
 
 def test_bad_input_is_refused_before_anything_runs(image: Image, raster: np.ndarray) -> None:
     with CutOff(0) as nobody:
+        loud = raster.copy()
+        loud[3, 2, 1] = 200
         with pytest.raises(InputError, match="sample 3, step 2, channel 1"):
-            loud = raster.copy()
-            loud[3, 2, 1] = 200
             evaluate_image(image, loud, executor=nobody)
         with pytest.raises(InputError, match="wrong shape"):
             evaluate_image(image, raster[..., :2], executor=nobody)

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ __all__ = [
     "load_chips",
     "model_options",
     "naming_file",
+    "open_executor",
     "open_named",
     "read_array",
     "read_bytes",
@@ -36,6 +38,7 @@ __all__ = [
     "read_image",
     "read_project",
     "warn_of_failed_build",
+    "worker_options",
 ]
 
 
@@ -216,3 +219,33 @@ def naming_file(path: str | None) -> Iterator[None]:
         raise
     except InputError as error:
         raise (error if path is None else error.within(path)) from error
+
+
+def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what runs jobs: local processes, or a cluster."""
+    for option in (
+        click.option("--workers", type=click.IntRange(min=1), help="Local processes that run the jobs."),
+        click.option("--cluster", metavar="ADDRESS", help="Scheduler of a Dask cluster that runs them: tcp://HOST:8786."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def open_executor(cluster: str | None, workers: int | None) -> Iterator[Executor | None]:
+    """Connect to the cluster that a command names; None where it names none.
+
+    Raises:
+        InputError: it names local processes, too, or the cluster cannot be reached.
+        FrontendError: ``distributed`` is not installed.
+    """
+    if cluster is None:
+        yield None
+        return
+    if workers is not None:
+        fix = "leave --workers out: a cluster has its own"
+        raise InputError("either a cluster or local processes run the jobs", where="--cluster, --workers", fix=fix)
+    from snnmap.core.jobs import open_cluster
+
+    with open_cluster(cluster) as executor:
+        yield executor

@@ -1,14 +1,17 @@
 """snnmap eval: a data set on bitstreams, on all cores or a cluster, into a table."""
 
-from collections.abc import Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
-
 import click
 
-from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, read_image, warn_of_failed_build
+from snnmap.cli.options import (
+    bitstream_chip_option,
+    naming_file,
+    open_executor,
+    read_array,
+    read_image,
+    warn_of_failed_build,
+    worker_options,
+)
 from snnmap.core.errors import InputError
-from snnmap.core.jobs import open_cluster
 from snnmap.pipeline import Evaluation, evaluate_image
 
 __all__ = ["command"]
@@ -24,8 +27,7 @@ __all__ = ["command"]
     type=click.Path(dir_okay=False),
     help="Table, .parquet or .csv, that rows are added to; what it has is kept.",
 )
-@click.option("--cluster", metavar="ADDRESS", help="Scheduler of a Dask cluster that runs the chunks, such as tcp://HOST:8786.")
-@click.option("--workers", type=click.IntRange(min=1), help="Local processes; as many as there are cores where left out.")
+@worker_options
 @click.option("--chunk", type=click.IntRange(min=1), default=256, show_default=True, help="Samples that a worker runs at once.")
 @click.option("--strict", is_flag=True, help="Fail where a value leaves its word on the chip.")
 @bitstream_chip_option
@@ -48,7 +50,7 @@ def command(
     n_left = 0
     with naming_file(raster):
         counts, classes = read_array(raster), None if labels is None else read_array(labels)
-        with _open_executor(cluster, workers) as executor:
+        with open_executor(cluster, workers) as executor:
             for path, image in images:
                 warn_of_failed_build(path)
                 found = evaluate_image(
@@ -65,18 +67,6 @@ def command(
             fix="see where with snnmap simulate BITSTREAM -i COUNTS --strict; give smaller inputs, or calibrate with such",
         )
     return 0
-
-
-@contextmanager
-def _open_executor(cluster: str | None, workers: int | None) -> Iterator[Executor | None]:
-    if cluster is None:
-        yield None
-        return
-    if workers is not None:
-        fix = "leave --workers out: a cluster has its own"
-        raise InputError("either a cluster or local processes run the chunks", where="--cluster, --workers", fix=fix)
-    with open_cluster(cluster) as executor:
-        yield executor
 
 
 def _describe(found: Evaluation) -> str:
