@@ -15,9 +15,11 @@ from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.records import record_options
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError, InputError
+from snnmap.core.packages import import_package
 from snnmap.findings import Config, WaiverError, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
+from snnmap.lif.simulator import Engine
 from snnmap.loading import Opened, open_model
 from snnmap.pipeline import FAILED_BUILD, CompileOptions
 
@@ -25,6 +27,7 @@ __all__ = [
     "bitstream_chip_option",
     "build_options",
     "config_option",
+    "engine_options",
     "chip_option",
     "chips_option",
     "load_chips",
@@ -35,6 +38,7 @@ __all__ = [
     "read_array",
     "read_bytes",
     "read_data",
+    "read_engine",
     "read_image",
     "read_project",
     "warn_of_failed_build",
@@ -219,6 +223,35 @@ def naming_file(path: str | None) -> Iterator[None]:
         raise
     except InputError as error:
         raise (error if path is None else error.within(path)) from error
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what runs an image."""
+    for option in (
+        click.option("--device", default="cpu", show_default=True, help="Of the torch engine, such as cuda."),
+        click.option(
+            "--engine", type=click.Choice(["batch", "reference", "torch"]), default="batch", help="All give the same numbers."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def read_engine(name: str, device: str) -> Engine:
+    """Return the engine that a command names.
+
+    Raises:
+        FrontendError: torch is not installed.
+        InputError: torch has no such device, or the engine has none to choose.
+    """
+    if name == "torch":
+        import_package("torch")
+        from snnmap.nn import torch_engine
+
+        return torch_engine(device)
+    if device != "cpu":
+        raise InputError("only the torch engine has devices", where="--device", measured=device, fix="add --engine torch")
+    return "reference" if name == "reference" else "batch"
 
 
 def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:

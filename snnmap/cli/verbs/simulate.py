@@ -7,7 +7,15 @@ from typing import Any
 import click
 import numpy as np
 
-from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, read_image, warn_of_failed_build
+from snnmap.cli.options import (
+    bitstream_chip_option,
+    engine_options,
+    naming_file,
+    read_array,
+    read_engine,
+    read_image,
+    warn_of_failed_build,
+)
 from snnmap.core import IntArray, fsio
 from snnmap.lif.compare import ImageRun, PortRun, read_labels, run_image
 from snnmap.lif.program import Image, OutputReadout
@@ -27,7 +35,7 @@ __all__ = ["command"]
 )
 @click.option("--labels", type=click.Path(), help="Classes (.npy) of the samples, for the accuracy.")
 @click.option("--clamp", is_flag=True, help="Take counts above what a channel carries for the most that it does, and count them.")
-@click.option("--engine", type=click.Choice(["batch", "reference"]), default="batch", help="Both give the same numbers.")
+@engine_options
 @click.option("--strict", is_flag=True, help="Fail where a value leaves its word on the chip, or a count is clamped.")
 @bitstream_chip_option
 @click.option("--output", "-o", help=".npz file for what was recorded.")
@@ -38,6 +46,7 @@ def command(
     labels: str | None,
     clamp: bool,
     engine: str,
+    device: str,
     strict: bool,
     chip: str | None,
     output: str | None,
@@ -51,7 +60,7 @@ def command(
     image = read_image(bitstream, chip)
     warn_of_failed_build(bitstream)
     counts_of = tuple(dict.fromkeys(("outputs", *record)))
-    chosen: Engine = "reference" if engine == "reference" else "batch"
+    chosen = read_engine(engine, device)
     with naming_file(raster):
         counts = _read_counts(raster, image, clamp=clamp and not strict)
         recording = simulate_image(

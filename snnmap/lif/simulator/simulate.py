@@ -1,6 +1,6 @@
 """The one way to run an image, whatever the engine."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import numpy as np
@@ -9,12 +9,12 @@ import numpy.typing as npt
 from snnmap.core import IntArray
 from snnmap.lif.program import Image, Program, unpack
 from snnmap.lif.simulator.reference import run_reference
-from snnmap.lif.simulator.run import prepare_run, require_counts
+from snnmap.lif.simulator.run import Run, prepare_run, require_counts
 from snnmap.network import Recording, read_raster
 
 __all__ = ["Engine", "simulate_image"]
 
-Engine = Literal["auto", "batch", "reference"]
+Engine = Literal["auto", "batch", "reference"] | Callable[[Program, IntArray, Run], None]
 _NEURON_WORK = 8
 """What updating a neuron costs in plain Python beside delivering a count."""
 
@@ -55,7 +55,8 @@ def simulate_image(
         counts_of: areas whose spike counts are kept: ``hidden``, ``outputs``.
         states_of: areas whose potentials and currents are kept.
         engine: ``batch`` (compiled, all cores) or ``reference`` (plain Python); both give the same numbers. ``auto`` takes plain
-            Python until that has worked as long in this process as compiled code takes to load.
+            Python until that has worked as long in this process as compiled code takes to load. Or another engine, such as
+            :func:`snnmap.nn.torch_engine` makes.
         clamp: take counts above what a channel carries for the most that it does, as the chip would.
         count_saturation: count what leaves its word on the way, which takes the fast engine some time.
 
@@ -81,7 +82,9 @@ def simulate_image(
     counts = np.minimum(given, most)
     n_samples, n_steps, _ = counts.shape
     run = prepare_run(program, n_samples, n_steps, counts_of, states_of, is_counted=count_saturation)
-    if engine == "reference" or (engine == "auto" and _plain_python.take(_bound_work(program, counts))):
+    if callable(engine):
+        engine(program, counts, run)
+    elif engine == "reference" or (engine == "auto" and _plain_python.take(_bound_work(program, counts))):
         run_reference(program, counts, run)
     else:
         from snnmap.lif.simulator.batch import run_batch
