@@ -1,6 +1,6 @@
 """What every engine is given: arrays for what was asked for, and running totals."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,11 @@ from snnmap.core.errors import InputError
 from snnmap.lif.program import Program
 from snnmap.network import Profile, Recording, Saturation
 
-__all__ = ["AREAS", "Run", "prepare_run", "require_counts", "require_unsaturated"]
+__all__ = ["AREAS", "Kept", "Run", "prepare_run", "read_neurons", "require_counts", "require_unsaturated"]
 
 AREAS = ("hidden", "outputs")
+Kept = Mapping[str, Sequence[int] | IntArray]
+"""Slots by area."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +71,9 @@ def prepare_run(
     states_of: Collection[str],
     *,
     is_counted: bool = False,
+    neurons: Mapping[str, IntArray] | None = None,
 ) -> Run:
-    """Make the arrays for what is to be recorded.
+    """Make the arrays for what is to be recorded; ``neurons`` are the slots of each area that are, all where left out.
 
     Raises:
         InputError: an area is neither ``hidden`` nor ``outputs``.
@@ -79,15 +82,39 @@ def prepare_run(
         if name not in AREAS:
             raise InputError(f"the chip has no neurons called '{name}'", limit=", ".join(AREAS), fix="record these")
     codes = {"hidden": program.hidden, "outputs": program.outputs}
+    sizes = {name: codes[name].size if neurons is None else neurons[name].size for name in (*counts_of, *states_of)}
     shape = (n_samples, n_steps)
     return Run(
-        counts={name: np.zeros((*shape, codes[name].size), np.int64) for name in counts_of},
-        potentials={name: np.zeros((*shape, codes[name].size), np.int64) for name in states_of},
-        currents={name: np.zeros((*shape, *codes[name].dash_syn.shape), np.int64) for name in states_of},
+        counts={name: np.zeros((*shape, sizes[name]), np.int64) for name in counts_of},
+        potentials={name: np.zeros((*shape, sizes[name]), np.int64) for name in states_of},
+        currents={name: np.zeros((*shape, len(codes[name].dash_syn), sizes[name]), np.int64) for name in states_of},
         totals=np.zeros((n_samples, 4), np.int64),
         left=np.zeros((n_samples, 2, 3), np.int64) if is_counted else None,
         n_steps=n_steps,
     )
+
+
+def read_neurons(program: Program, counts_of: Collection[str], states_of: Collection[str], kept: Kept) -> dict[str, IntArray]:
+    """Return the slots that are kept of each area that is recorded; all of one that is not named.
+
+    Raises:
+        InputError: an area is neither ``hidden`` nor ``outputs``, or has no such neurons.
+    """
+    codes = {"hidden": program.hidden, "outputs": program.outputs}
+    found = {name: np.arange(codes[name].size) for name in (*counts_of, *states_of) if name in codes}
+    for name, slots in kept.items():
+        given = np.asarray(slots) if len(slots) else np.zeros(0, np.int64)
+        size = codes[name].size if name in codes else 0
+        if name not in found or given.ndim != 1 or given.dtype.kind not in "iu" or ((given < 0) | (given >= size)).any():
+            raise InputError(
+                "these neurons cannot be recorded",
+                where=f"neurons of '{name}'",
+                measured=str(given.tolist()),
+                limit=f"a list of slots 0..{size - 1}" if name in found else f"areas recorded: {', '.join(found)}",
+                fix="name areas of counts_of or states_of, and their slots",
+            )
+        found[name] = given.astype(np.int64)
+    return found
 
 
 def require_counts(

@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from snnmap.core import IntArray
 from snnmap.lif.program import Image, Program, unpack
+from snnmap.lif.simulator.pieces import run_pieces
 from snnmap.lif.simulator.reference import run_reference
-from snnmap.lif.simulator.run import Run, prepare_run, require_counts
+from snnmap.lif.simulator.run import Kept, Run, prepare_run, read_neurons, require_counts
 from snnmap.network import Recording, read_raster
 
 __all__ = ["Engine", "simulate_image"]
@@ -43,6 +44,7 @@ def simulate_image(
     *,
     counts_of: Collection[str] = ("outputs",),
     states_of: Collection[str] = (),
+    neurons: Kept | None = None,
     engine: Engine = "batch",
     clamp: bool = False,
     count_saturation: bool = False,
@@ -54,6 +56,8 @@ def simulate_image(
         raster: ``(n_samples, n_steps, n_inputs)`` or ``(n_steps, n_inputs)`` spike counts.
         counts_of: areas whose spike counts are kept: ``hidden``, ``outputs``.
         states_of: areas whose potentials and currents are kept.
+        neurons: slots of an area that are kept of it, such as ``{"hidden": [3, 5]}``; then memory grows with these alone, and the
+            engine is ``batch``.
         engine: ``batch`` (compiled, all cores) or ``reference`` (plain Python); both give the same numbers. ``auto`` takes plain
             Python until that has worked as long in this process as compiled code takes to load. Or another engine, such as
             :func:`snnmap.nn.torch_engine` makes.
@@ -81,8 +85,11 @@ def simulate_image(
         require_counts(given, program.chip)
     counts = np.minimum(given, most)
     n_samples, n_steps, _ = counts.shape
-    run = prepare_run(program, n_samples, n_steps, counts_of, states_of, is_counted=count_saturation)
-    if callable(engine):
+    kept = None if neurons is None else read_neurons(program, counts_of, states_of, neurons)
+    run = prepare_run(program, n_samples, n_steps, counts_of, states_of, is_counted=count_saturation, neurons=kept)
+    if kept is not None:
+        run_pieces(program, counts, run, kept)
+    elif callable(engine):
         engine(program, counts, run)
     elif engine == "reference" or (engine == "auto" and _plain_python.take(_bound_work(program, counts))):
         run_reference(program, counts, run)
