@@ -174,7 +174,14 @@ def _run_chunk(image: Image, start: int, counts: npt.NDArray[Any], labels: IntAr
             classes, values = port.classes, port.decided_by[sample]
             label = None if labels is None or classes is None else int(labels[sample])
             chosen = None if classes is None else int(classes[sample])
-            row = {"sample": start + sample, "port": port.readout.port, "class": chosen, "label": label}
-            row |= {"right": None if label is None else chosen == label, "left": int(left[sample])}
-            rows.append(row | {f"value_{place}": value for place, value in enumerate(values.tolist())})
+            row: Row = {
+                "sample": start + sample,
+                "port": port.readout.port,
+                "class": chosen,
+                "label": label,
+                "right": None if label is None else chosen == label,
+                "left": int(left[sample]),
+                **{f"value_{place}": value for place, value in enumerate(values.tolist())},
+            }
+            rows.append(row)
     return rows

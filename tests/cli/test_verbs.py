@@ -224,6 +224,16 @@ def test_counts_above_a_channel_s_largest_are_clamped(run: Run, bitstream: Path,
     assert "give --clamp" in refused.err
 
 
+def test_simulate_and_selftest_run_on_torch(run: Run, bitstream: Path, raster: Path) -> None:
+    plain, on_torch = (run("simulate", bitstream, "-i", raster, "--engine", engine) for engine in ("batch", "torch"))
+    assert on_torch == plain
+    assert run("selftest", bitstream, "--engine", "torch").code == 0
+    refused = run("simulate", bitstream, "-i", raster, "--engine", "torch", "--device", "tpu")
+    assert (refused.code, "torch has no such device" in refused.err) == (2, True)
+    unused = run("simulate", bitstream, "-i", raster, "--device", "cuda")
+    assert (unused.code, "add --engine torch" in unused.err) == (2, True)
+
+
 def test_simulate_tells_what_left_its_word_and_strict_refuses_it(run: Run, bitstream: Path, tmp_path: Path) -> None:
     for name, value in (("silent", 0), ("loud", 15), ("above", 16)):
         np.save(tmp_path / f"{name}.npy", np.full((2, 60, 3), value))

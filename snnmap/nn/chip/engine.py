@@ -82,7 +82,8 @@ class _Memory:
 
     def list_waves(self, flagged: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         """List sources, targets and amounts of all first weights onto flagged targets, of all second ones, and so on."""
-        parts = zip(*(values.split(self.waves) for values in (self.sources, self.targets, self.amounts)), strict=True)
+        held = self.sources, self.targets, self.amounts
+        parts = zip(*(torch.split(values, self.waves) for values in held), strict=True)
         kept = [(sources, targets, amounts, flagged[targets]) for sources, targets, amounts in parts]
         return [(sources[mask], targets[mask], amounts[mask]) for sources, targets, amounts, mask in kept if mask.any()]
 
