@@ -1,7 +1,7 @@
 """Fashion-MNIST's 10,000 test images on the 4,096-neuron chip, bit for bit: written to docs/measurements.md with ``--write``.
 
-Run with ``make data-set``. The network nearly fills the chip (784-2048-2000-10, 256 weights a neuron); it is trained for one epoch
-only, since what is measured is time. Some samples are held against the reference engine first.
+Run with ``make data-set``. The network nearly fills the chip (784-2048-2000-10, 256 weights a neuron); it is trained for one
+epoch only, since what is measured is time. Some samples are held against the reference engine first.
 """
 
 import os

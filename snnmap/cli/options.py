@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.records import record_options
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError, InputError
-from snnmap.core.packages import import_package
 from snnmap.findings import Config, WaiverError, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
-from snnmap.lif.simulator import Engine
 from snnmap.loading import Opened, open_model
 from snnmap.pipeline import FAILED_BUILD, CompileOptions
 
@@ -27,22 +24,20 @@ __all__ = [
     "bitstream_chip_option",
     "build_options",
     "config_option",
-    "engine_options",
+    "input_shape_option",
     "chip_option",
     "chips_option",
     "load_chips",
     "model_options",
     "naming_file",
-    "open_executor",
     "open_named",
     "read_array",
     "read_bytes",
     "read_data",
-    "read_engine",
     "read_image",
     "read_project",
+    "read_shape",
     "warn_of_failed_build",
-    "worker_options",
 ]
 
 
@@ -84,6 +79,31 @@ def _read_choice(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+input_shape_option: Callable[..., Any] = click.option(
+    "--input-shape", "--shape", multiple=True, help="Of one sample of an input, such as 3,224,224; once for each input."
+)
+
+
+def read_shape(text: str) -> tuple[int, ...]:
+    """Read what an option of a shape says.
+
+    Raises:
+        InputError: it is no list of whole numbers from 1.
+    """
+    try:
+        shape = tuple(int(side) for side in text.split(","))
+    except ValueError:
+        shape = (0,)
+    if min(shape) < 1:
+        raise InputError(
+            "a shape is no list of whole numbers from 1",
+            where="--input-shape",
+            measured=text,
+            fix="write channels, height and width: --input-shape 3,224,224",
+        )
+    return shape
 
 
 chip_option: Callable[..., Any] = click.option(
@@ -222,63 +242,5 @@ def naming_file(path: str | None) -> Iterator[None]:
     except WaiverError:  # names the file of its own
         raise
     except InputError as error:
-        raise (error if path is None else error.within(path)) from error
-
-
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what runs an image."""
-    for option in (
-        click.option("--device", default="cpu", show_default=True, help="Of the torch engine, such as cuda."),
-        click.option(
-            "--engine", type=click.Choice(["batch", "reference", "torch"]), default="batch", help="All give the same numbers."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def read_engine(name: str, device: str) -> Engine:
-    """Return the engine that a command names.
-
-    Raises:
-        FrontendError: torch is not installed.
-        InputError: torch has no such device, or the engine has none to choose.
-    """
-    if name == "torch":
-        import_package("torch")
-        from snnmap.nn import torch_engine
-
-        return torch_engine(device)
-    if device != "cpu":
-        raise InputError("only the torch engine has devices", where="--device", measured=device, fix="add --engine torch")
-    return "reference" if name == "reference" else "batch"
-
-
-def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what runs jobs: local processes, or a cluster."""
-    for option in (
-        click.option("--workers", type=click.IntRange(min=1), help="Local processes that run the jobs."),
-        click.option("--cluster", metavar="ADDRESS", help="Scheduler of a Dask cluster that runs them: tcp://HOST:8786."),
-    ):
-        command = option(command)
-    return command
-
-
-@contextmanager
-def open_executor(cluster: str | None, workers: int | None) -> Iterator[Executor | None]:
-    """Connect to the cluster that a command names; None where it names none.
-
-    Raises:
-        InputError: it names local processes, too, or the cluster cannot be reached.
-        FrontendError: ``distributed`` is not installed.
-    """
-    if cluster is None:
-        yield None
-        return
-    if workers is not None:
-        fix = "leave --workers out: a cluster has its own"
-        raise InputError("either a cluster or local processes run the jobs", where="--cluster, --workers", fix=fix)
-    from snnmap.core.jobs import open_cluster
-
-    with open_cluster(cluster) as executor:
-        yield executor
+        named = path is None or str(error.where).startswith(path)
+        raise (error if named else error.within(path)) from error

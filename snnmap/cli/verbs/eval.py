@@ -5,12 +5,11 @@ import click
 from snnmap.cli.options import (
     bitstream_chip_option,
     naming_file,
-    open_executor,
     read_array,
     read_image,
     warn_of_failed_build,
-    worker_options,
 )
+from snnmap.cli.runners import open_executor, worker_options
 from snnmap.core.errors import InputError
 from snnmap.pipeline import Evaluation, evaluate_image
 

@@ -18,13 +18,12 @@ from snnmap.cli.options import (
     load_chips,
     model_options,
     naming_file,
-    open_executor,
     open_named,
     read_data,
     read_project,
-    worker_options,
 )
 from snnmap.cli.records import read_record
+from snnmap.cli.runners import open_executor, worker_options
 from snnmap.core import fsio
 from snnmap.core.errors import InputError
 from snnmap.core.table import write_table

@@ -6,7 +6,8 @@ from typing import cast
 import click
 import numpy as np
 
-from snnmap.cli.options import bitstream_chip_option, engine_options, read_engine, read_image, warn_of_failed_build
+from snnmap.cli.options import bitstream_chip_option, read_image, warn_of_failed_build
+from snnmap.cli.runners import engine_options, read_engine
 from snnmap.core import IntArray
 from snnmap.frontends.factories import call_in_file
 from snnmap.frontends.named import Call
@@ -57,7 +58,7 @@ def _describe(manifest: Manifest, result: GoldenResult) -> str:
     if result.first is None:
         return f"{result.n_values} values, all as at the build"
     step, place, expected, found = result.first
-    names = [f"output '{port.port}' {number}" for port in manifest.readouts for number in range(port.size)]
+    names = [f"output '{port.port}' {number}, {port.readout}" for port in manifest.readouts for number in range(port.size)]
     return (
         f"{result.n_differing} of {result.n_values} values differ; first in step {step}, {names[place]}: {found}, was {expected}"
     )

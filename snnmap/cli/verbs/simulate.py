@@ -9,13 +9,12 @@ import numpy as np
 
 from snnmap.cli.options import (
     bitstream_chip_option,
-    engine_options,
     naming_file,
     read_array,
-    read_engine,
     read_image,
     warn_of_failed_build,
 )
+from snnmap.cli.runners import engine_options, read_engine
 from snnmap.core import IntArray, fsio
 from snnmap.lif.compare import ImageRun, PortRun, read_labels, run_image
 from snnmap.lif.program import Image, OutputReadout
