@@ -4,8 +4,8 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
     from snnmap.graph import LayerGraph
 
-__all__ = ["Opened", "load", "load_layers", "open_model"]
+__all__ = ["Opened", "load", "load_layers", "make_object", "open_model"]
 
 _NAME = re.compile(r"(?P<place>.+?):(?P<name>[A-Za-z_]\w*)(?P<call>\(.*\))?", flags=re.DOTALL)
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -94,7 +94,7 @@ def open_model(
     if isinstance(model, Opened):
         _require_no_options(options)
         return model
-    made, places, where = _make_object(model)
+    made, places, where = make_object(model)
     if weights is not None:
         read_weights(made, Path(weights), where)
     if calibration is None or not _is_ann(made):
@@ -125,7 +125,7 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
     """
     from snnmap.graph import LayerGraph
 
-    made, _, where = _make_object(model)
+    made, _, where = make_object(model)
     if weights is not None:
         read_weights(made, Path(weights), where)
     if isinstance(made, LayerGraph):
@@ -171,18 +171,27 @@ def _require_shapes(graph: "LayerGraph", input_shapes: Sequence[Sequence[int]]) 
         )
 
 
-def _make_object(model: object) -> tuple[object, Places, str]:
-    """Return what a model's name stands for: an object, or the path of a file; where that is, and what errors call it."""
+def make_object(model: object, arguments: Mapping[str, Any] | None = None) -> tuple[object, Places, str]:
+    """Return what a model's name stands for: an object, or the path of a file; where that is, and what errors call it.
+
+    Args:
+        model: as :func:`load` takes it; what is no text stands for itself.
+        arguments: by name, beside those that the text has, for the function that it names.
+
+    Raises:
+        FrontendError: no such file or function, or it fails, or it takes no such arguments.
+    """
     if not isinstance(model, str | Path):
         return model, Places(), ""
     path = str(model)
     named = _NAME.fullmatch(path)
     if named is not None and not Path(path).exists():
-        place, name, call = named["place"], named["name"], named["call"] or "()"
+        place, name, call = named["place"], named["name"], read_call(named["call"] or "()", where=path)
+        call = replace(call, named={**call.named, **(arguments or {})})
         if place.endswith(".py"):
-            return *call_in_file(Path(place), name, read_call(call, where=path)), path
+            return *call_in_file(Path(place), name, call), path
         if _MODULE.fullmatch(place):
-            return *call_in_module(place, name, read_call(call, where=path)), path
+            return *call_in_module(place, name, call), path
     file, separator, name = path.rpartition(":")
     if separator and file.endswith(".py"):
         return *call_in_file(Path(file), name, Call()), path

@@ -1,10 +1,8 @@
 """Which chip holds a model, and at what cost: every chip beside the others, and what a limit is worth."""
 
-import ast
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +10,7 @@ import numpy.typing as npt
 from snnmap.chip import Chip, MemoryKind, list_chips
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import ChipError, InputError
+from snnmap.core.fields import list_fields, put_field
 from snnmap.core.near import suggest
 from snnmap.core.record import record
 from snnmap.lif.fixes import Applied, FixOptions
@@ -24,8 +23,6 @@ from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task
 
 __all__ = ["ChipFit", "Fit", "find_smallest_chip", "fit_model", "sweep_model"]
-
-T = TypeVar("T")
 
 
 @record
@@ -262,9 +259,9 @@ def sweep_model(
         FrontendError, ChipError: as :func:`fit_model`.
     """
     base, chosen, rows = read_chip(chip), options or CompileOptions(), []
-    of_chip = _has_field(base, field)
-    if not of_chip and not _has_field(chosen, field):
-        known = [*_list_fields(base), *_list_fields(chosen)]
+    of_chip = field in list_fields(base)
+    if not of_chip and field not in list_fields(chosen):
+        known = [*list_fields(base), *list_fields(chosen)]
         raise InputError(
             "neither the chip's record nor the options of the build have this field",
             where="sweep",
@@ -275,49 +272,12 @@ def sweep_model(
     for value in values:
         name = f"{base.name}, {field} = {value}"
         try:
-            varied, choices = (_put(base, field, value), chosen) if of_chip else (base, _put(chosen, field, value))
+            varied, choices = (put_field(base, field, value), chosen) if of_chip else (base, put_field(chosen, field, value))
         except ChipError as error:
             rows.append(ChipFit(chip=name, problem=error.what))
             continue
         rows.append(_fit(open_task(source, choices, calibration, labels), varied, name, fixes, on_stage))
     return Fit(model=source.network.name, rows=tuple(rows))
-
-
-def _has_field(part: Any, path: str) -> bool:
-    return path in _list_fields(part)
-
-
-def _list_fields(part: Any, prefix: str = "") -> list[str]:
-    """Return the paths of all fields that are no parts of their own."""
-    found: list[str] = []
-    for field in fields(part):
-        value = getattr(part, field.name)
-        nested = is_dataclass(value) and not isinstance(value, type)
-        found += _list_fields(value, f"{prefix}{field.name}.") if nested else [f"{prefix}{field.name}"]
-    return found
-
-
-def _put(part: T, path: str, value: Any) -> T:
-    """Return a record in which one field, of a part of it, has another value."""
-    name, _, rest = path.partition(".")
-    old = getattr(part, name)
-    changes: dict[str, Any] = {name: _put(old, rest, value) if rest else _read_like(old, value, path)}
-    return replace(part, **changes)  # type: ignore[type-var]
-
-
-def _read_like(old: Any, value: Any, path: str) -> Any:
-    """Return a value of the type that a field has; texts are read."""
-    if isinstance(value, str) and not isinstance(old, str):
-        with suppress(ValueError, SyntaxError):
-            value = ast.literal_eval({"true": "True", "false": "False", "none": "None", "inf": "1e999"}.get(value, value))
-    if isinstance(old, float) and type(value) is int:
-        value = float(value)
-    if old is not None and type(value) is not type(old):
-        raise InputError(
-            "this field holds values of another type", where=f"sweep of {path}", measured=repr(value), limit=type(old).__name__,
-            fix=f"give such as {old!r}",
-        )  # fmt: skip
-    return value
 
 
 def find_smallest_chip(
