@@ -41,6 +41,8 @@ def _read_like(old: Any, value: Any, path: str) -> Any:
             value = ast.literal_eval({"true": "True", "false": "False", "none": "None", "inf": "1e999"}.get(value, value))
     if isinstance(old, float) and type(value) is int:
         value = float(value)
+    if isinstance(old, tuple) and isinstance(value, str):
+        value = (value,)
     if old is not None and type(value) is not type(old):
         raise InputError(
             "this field holds values of another type", where=path, measured=repr(value), limit=type(old).__name__,
