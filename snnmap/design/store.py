@@ -120,7 +120,7 @@ def _require_space(study: Any, parts: Mapping[str, str], url: str) -> None:
 @contextmanager
 def _own(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which the system gives back when the process ends."""
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder / "search.lock", os.O_RDWR | os.O_CREAT)  # that of the folder itself is for those who write into it
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
