@@ -7,6 +7,7 @@ from snnmap.design.objectives import OBJECTIVES, Objective
 from snnmap.design.parameters import Parameter
 from snnmap.design.result import Search, draw_search, format_search, search_csv
 from snnmap.design.space import EarlyStopping, Space, read_space
+from snnmap.design.sweep import sweep_training
 
 __all__ = [
     # where to look, and what for
@@ -18,6 +19,7 @@ __all__ = [
     "read_space",
     # looking
     "search",
+    "sweep_training",
     # what was found
     "Candidate",
     "Outcome",

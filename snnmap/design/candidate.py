@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -10,23 +10,22 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from snnmap.chip import Chip
 from snnmap.core import IntArray
-from snnmap.core.errors import ChipError, DesignRuleError, FrontendError, InputError, SnnmapError
+from snnmap.core.errors import ChipError, DesignRuleError, InputError, SnnmapError
 from snnmap.core.near import suggest
-from snnmap.core.packages import import_package
 from snnmap.core.record import record
 from snnmap.design.objectives import OBJECTIVES, Shape, measure_run, measure_shape
+from snnmap.design.optimiser import open_optuna
 from snnmap.design.parameters import Value
 from snnmap.design.space import Space
+from snnmap.design.training import Labelled, limit_fan_in, train_classifier
 from snnmap.lif.compare import run_ports
 from snnmap.loading import make_object
-from snnmap.nn import Readout
 from snnmap.pipeline import Artifacts, CompileOptions, compile_model
 from snnmap.pipeline.build import check_structure, open_task
-from snnmap.train import EpochResult, TrainOptions, train_model
+from snnmap.train import EpochResult, TrainOptions
 
 __all__ = ["Curve", "Outcome", "Samples", "State", "evaluate", "folder_of", "require_start"]
 
@@ -99,6 +98,7 @@ class _Made:
     build: CompileOptions
     training: TrainOptions
     batch_size: int
+    on_gradients: Callable[[float], None] | None
 
 
 def folder_of(folder: Path, number: int) -> Path:
@@ -165,7 +165,7 @@ def _evaluate(space: Space, values: Mapping[str, Value], earlier: tuple[Curve, .
         return Outcome(state="broken", measures=measures, reason=reason)
     accuracies: list[float] = []
     try:
-        _train(space, made, accuracies, _judge(space, earlier, measures["weights"]))
+        _train(space, made, accuracies, lambda: _is_worse(space, earlier, measures["weights"], accuracies))
     except _StoppedError:
         reason = f"accuracy {accuracies[-1]:.1%} after {len(accuracies)} of {made.training.n_epochs} epochs"
         return Outcome(state="stopped", measures=measures, reason=reason, accuracies=tuple(accuracies))
@@ -184,11 +184,20 @@ def _evaluate(space: Space, values: Mapping[str, Value], earlier: tuple[Curve, .
 
 def _make(space: Space, values: Mapping[str, Value]) -> _Made:
     chip = space.make_chip(values)
-    build, training, batch_size = space.make_options(values)
+    build, training, batch_size, limits_fan_in = space.make_options(values)
     samples = _read_samples(space.locate(space.data_from), tuple(sorted(space.select(values, "data").items())))
     torch.manual_seed(space.seed)
     model, _, _ = make_object(space.locate(space.model_from), space.select(values, "model"))
-    return _Made(model=model, chip=chip, samples=samples, build=build, training=training, batch_size=batch_size)
+    on_gradients = limit_fan_in(model, chip) if limits_fan_in and isinstance(model, nn.Module) else None
+    return _Made(
+        model=model,
+        chip=chip,
+        samples=samples,
+        build=build,
+        training=training,
+        batch_size=batch_size,
+        on_gradients=on_gradients,
+    )
 
 
 @lru_cache(maxsize=4)
@@ -248,56 +257,44 @@ def _tell_limits(space: Space, measures: Mapping[str, float]) -> str:
     )
 
 
-def _judge(space: Space, earlier: tuple[Curve, ...], weights: float) -> Callable[[list[float]], bool]:
-    """Return what says whether a candidate is to be stopped, by Optuna's pruner, among those that store no more weights."""
-    optuna, stopping = import_package("optuna", called="Optuna", extra="search"), space.early_stopping
-    trials = optuna.trial
-    study = optuna.create_study(direction="maximize")
-    for curve in earlier:
-        if curve.weights <= weights:
-            reported = dict(enumerate(curve.accuracies))
-            study.add_trial(trials.create_trial(value=curve.accuracies[-1], intermediate_values=reported))
-    pruner = optuna.pruners.PercentilePruner(
-        100.0 * (1.0 - stopping.share), n_startup_trials=stopping.n_before, n_warmup_steps=stopping.n_epochs - 1
-    )
-
-    def is_worse(accuracies: list[float]) -> bool:
-        running = trials.create_trial(state=trials.TrialState.RUNNING, intermediate_values=dict(enumerate(accuracies)))
+def _is_worse(space: Space, earlier: tuple[Curve, ...], weights: float, accuracies: Sequence[float]) -> bool:
+    """Say whether a candidate is to be stopped, by Optuna's pruner, among those that store no more weights."""
+    stopping = space.early_stopping
+    with open_optuna() as optuna:
+        trials, study = optuna.trial, optuna.create_study(direction="maximize")
+        for curve in earlier:
+            if curve.weights <= weights:
+                reported = dict(enumerate(curve.accuracies))
+                study.add_trial(trials.create_trial(value=curve.accuracies[-1], intermediate_values=reported))
+        pruner = optuna.pruners.PercentilePruner(
+            100.0 * (1.0 - stopping.share), n_startup_trials=stopping.n_before, n_warmup_steps=stopping.n_epochs - 1
+        )
+        reported = dict(enumerate(accuracies))
+        running = trials.create_trial(state=trials.TrialState.RUNNING, intermediate_values=reported)
         return bool(pruner.prune(study, running))
 
-    return is_worse
 
-
-def _train(space: Space, made: _Made, accuracies: list[float], is_worse: Callable[[list[float]], bool]) -> None:
+def _train(space: Space, made: _Made, accuracies: list[float], is_worse: Callable[[], bool]) -> None:
     """Train a torch module in place; other models are built as they are."""
     if not isinstance(made.model, nn.Module):
         return
 
     def end(result: EpochResult) -> None:
         accuracies.append(float(result.validation_accuracy or 0.0))
-        if result.epoch + 1 < made.training.n_epochs and is_worse(accuracies):
+        if result.epoch + 1 < made.training.n_epochs and is_worse():
             raise _StoppedError
 
     samples = made.samples
-    try:
-        train_model(
-            made.model,
-            _batches(samples.train, samples.train_labels, made.batch_size, shuffle=True),
-            readout=Readout(space.readout),
-            options=made.training,
-            validation=_batches(samples.validation, samples.validation_labels, 256),
-            on_epoch=end,
-            progress=False,
-        )
-    except (RuntimeError, IndexError, ValueError) as error:  # of the model's own forward, on these data
-        fix = "run the model on some of the data in Python alone"
-        raise FrontendError.from_failure("the model cannot be trained", error, where=space.model_from, fix=fix) from error
-    made.model.double().eval()
-
-
-def _batches(counts: IntArray, labels: IntArray, size: int, *, shuffle: bool = False) -> DataLoader[Any]:
-    samples = TensorDataset(torch.tensor(counts, dtype=torch.get_default_dtype()), torch.tensor(labels))
-    return DataLoader(samples, size, shuffle=shuffle)
+    train_classifier(
+        made.model,
+        Labelled(counts=samples.train, labels=samples.train_labels),
+        options=made.training,
+        readout=space.readout,
+        batch_size=made.batch_size,
+        validation=Labelled(counts=samples.validation, labels=samples.validation_labels),
+        on_gradients=made.on_gradients,
+        on_epoch=end,
+    )
 
 
 def _build(space: Space, made: _Made) -> Artifacts:

@@ -1,20 +1,19 @@
 """Which candidate comes next: Optuna's samplers, each choice a function of the seed and of the candidates before it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from snnmap.core.packages import import_package
 from snnmap.core.record import record
 from snnmap.design.candidate import Outcome
 from snnmap.design.objectives import OBJECTIVES
+from snnmap.design.optimiser import open_optuna
 from snnmap.design.parameters import Parameter, Value, list_active
 from snnmap.design.space import Sampler, Space
 
-__all__ = ["Candidate", "choose_next", "find_distribution", "open_optuna"]
+__all__ = ["Candidate", "choose_next", "find_distribution"]
 
 _ATTEMPTS = {"tpe": 8, "gp": 2, "random": 1}
 """Draws of the sampler that may repeat a candidate, before others are drawn."""
@@ -37,22 +36,6 @@ class Candidate:
     drawn: Mapping[str, Value]
     values: Mapping[str, Value]
     outcome: Outcome | None = None
-
-
-@contextmanager
-def open_optuna() -> Iterator[Any]:
-    """Give Optuna within the block, which then tells errors alone.
-
-    Raises:
-        FrontendError: it is not installed.
-    """
-    optuna = import_package("optuna", called="Optuna", extra="search")
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield optuna
-    finally:
-        optuna.logging.set_verbosity(before)
 
 
 def choose_next(space: Space, before: Sequence[Candidate]) -> Candidate | None:
@@ -116,12 +99,12 @@ def _spread(optuna: Any, parameter: Parameter) -> Any:
 
 
 def _from_param(parameter: Parameter, param: Any) -> Value:
-    value: Value = sorted(parameter.choices)[param] if parameter.is_ordered else param  # type: ignore[type-var]
+    value: Value = sorted(parameter.choices)[param] if parameter.is_ordered else param
     return value
 
 
 def _to_param(parameter: Parameter, value: Value) -> Any:
-    return sorted(parameter.choices).index(value) if parameter.is_ordered else value  # type: ignore[type-var]
+    return sorted(parameter.choices).index(value) if parameter.is_ordered else value
 
 
 def _to_trial(optuna: Any, space: Space, candidate: Candidate, distributions: Mapping[str, Any], outcome: Outcome | None) -> Any:

@@ -96,7 +96,10 @@ def _hire(n_workers: int, executor: Executor | None) -> Iterator[_Crew]:
     if executor is not None:
         yield _Crew(executor=executor, n_workers=2**31, replace=None)
         return
-    hire = _Here if n_workers == 1 else lambda: _make_pool(n_workers)
+
+    def hire() -> Executor:
+        return _Here() if n_workers == 1 else _make_pool(n_workers)
+
     crew = _Crew(executor=hire(), n_workers=n_workers, replace=hire)
     try:
         yield crew

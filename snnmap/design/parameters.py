@@ -100,7 +100,7 @@ def read_parameter(name: str, written: Any) -> Parameter:
     Raises:
         InputError: a key that there is not, or a contradiction.
     """
-    table = {"choices": written} if isinstance(written, list) else written
+    table: dict[str, Any] = {"choices": written} if isinstance(written, list) else written
     for key in table:
         if key not in _KEYS:
             fix = suggest(key, _KEYS, f"a parameter has {', '.join(_KEYS)}")
@@ -111,7 +111,7 @@ def read_parameter(name: str, written: Any) -> Parameter:
     when = {other: tuple(_read_values(name, values)) for other, values in table.get("when", {}).items()}
     if "choices" in table:
         return Parameter(name=name, choices=tuple(_read_values(name, table["choices"])), when=when)
-    numbers = {key: table[key] for key in ("low", "high", "step") if key in table}
+    numbers: dict[str, Any] = {key: table[key] for key in ("low", "high", "step") if key in table}
     for key, number in numbers.items():
         if type(number) not in (int, float):
             raise InputError("a range is of numbers", where=f"{name}, {key}", measured=repr(number), fix="give a number")

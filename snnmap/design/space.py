@@ -25,7 +25,8 @@ __all__ = ["EarlyStopping", "Sampler", "Space", "read_space"]
 Sampler = Literal["tpe", "gp", "random"]
 _TABLES = ("model", "data", "train", "build", "chip")
 """Tables whose values are chosen or fixed."""
-_BATCH = "batch_size"
+_OF_SEARCH: Mapping[str, Value] = {"batch_size": 64, "limit_fan_in": False}
+"""What a search chooses of a training beside its options."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +123,15 @@ class Space:
         """
         chosen = self.select(values, "chip")
         chip = read_chip(self.locate(str(chosen.pop("name"))))
-        return _put_all(chip, chosen)
+        varied: Chip = _put_all(chip, chosen)
+        return varied
 
-    def make_options(self, values: Mapping[str, Value]) -> tuple[CompileOptions, TrainOptions, int]:
-        """Return a candidate's choices of the build and of the training, and its batch size."""
-        of_training = self.select(values, "train")
-        batch_size = int(of_training.pop(_BATCH, 64))
+    def make_options(self, values: Mapping[str, Value]) -> tuple[CompileOptions, TrainOptions, int, bool]:
+        """Return a candidate's choices of the build and of the training, its batch size, and whether its fan-in is limited."""
+        of_training = {**_OF_SEARCH, **self.select(values, "train")}
+        batch_size, limits_fan_in = (of_training.pop(name) for name in _OF_SEARCH)
         build = _put_all(CompileOptions(decision=self.readout), self.select(values, "build"))
-        return build, _put_all(TrainOptions(seed=self.seed), of_training), batch_size
+        return build, _put_all(TrainOptions(seed=self.seed), of_training), int(batch_size), bool(limits_fan_in)
 
     def locate(self, name: str) -> str:
         """Return a path that the space names, as seen from where the search runs."""
@@ -186,10 +188,10 @@ def _require_values(space: Space) -> None:
     records: dict[str, Any] = {"train": TrainOptions(), "build": CompileOptions()}
     for name in (*space.parameters, *space.fixed):
         table, _, path = name.partition(".")
-        if name in ("chip.name", f"train.{_BATCH}") or table in ("model", "data"):
+        if name == "chip.name" or table in ("model", "data") or (table == "train" and path in _OF_SEARCH):
             continue
         for record_ in chips if table == "chip" else [records[table]]:
-            _require_known("field", path, list_fields(record_), f"[{table}]")
+            _require_known("field", path, [*list_fields(record_), *(_OF_SEARCH if table == "train" else ())], f"[{table}]")
             for value in space.list_values(name):
                 _try_value(record_, path, value, table)
 

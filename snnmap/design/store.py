@@ -10,8 +10,9 @@ from typing import Any
 
 from snnmap.core.errors import InputError
 from snnmap.design.candidate import Outcome
-from snnmap.design.choose import Candidate, find_distribution, open_optuna
+from snnmap.design.choose import Candidate, find_distribution
 from snnmap.design.objectives import OBJECTIVES
+from snnmap.design.optimiser import open_optuna
 from snnmap.design.parameters import Value, list_active
 from snnmap.design.space import Space
 

@@ -20,6 +20,7 @@ _PANELS = (
     ("walker_cycles_a_sample", "cycles of the\nopen core"),
     ("joules_a_sample", "energy (J)"),
     ("decisions", "decisions kept\n(share)"),
+    ("accuracy", "accuracy\n(share)"),
 )
 _BARS = (
     ("spikes", "spikes sent\na sample"),

@@ -69,8 +69,12 @@ def test_files_that_are_gone_are_made_again(found: tuple[Path, Search]) -> None:
 
 def test_a_kill_and_a_resume_change_nothing(found: tuple[Path, Search], tmp_path: Path) -> None:
     folder, search = found
-    code = f"import snnmap; snnmap.search({str(folder / 'space.toml')!r}, {str(tmp_path)!r}, on_candidate=lambda c: print(c.number))"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as run:
+    code = (
+        f"import snnmap; snnmap.search({str(folder / 'space.toml')!r}, {str(tmp_path)!r}, on_candidate=lambda c: print(c.number))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    ) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"0\n"
         run.send_signal(signal.SIGKILL)
@@ -112,7 +116,9 @@ def test_workers_elsewhere_that_are_lost_lose_nothing(
     with pytest.raises(SnnmapError, match="the workers are gone"):
         snnmap.search(folder / "space.toml", tmp_path, executor=pool, on_candidate=kill_all)
     told: list[int] = []
-    assert table_of(snnmap.search(folder / "space.toml", tmp_path, on_candidate=lambda c: told.append(c.number))) == table_of(search)
+    assert table_of(snnmap.search(folder / "space.toml", tmp_path, on_candidate=lambda c: told.append(c.number))) == table_of(
+        search
+    )
     assert 0 < len(told) < 4
 
 

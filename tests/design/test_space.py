@@ -16,8 +16,9 @@ def test_what_a_space_says(tmp_path: Path) -> None:
     assert list(space.parameters) == ["model.width", "model.depth", "model.recurrent", "train.learning_rate"]
     assert space.fixed["chip.name"] == "generic-4096"
     assert space.locate(space.data_from) == str(tmp_path / "data.npz")
-    build, training, batch_size = space.make_options({"train.learning_rate": 0.02})
-    assert (build.allow, build.decision, training.learning_rate, training.n_epochs, batch_size) == (("SNN6",), "last", 0.02, 2, 16)
+    build, training, batch_size, limits_fan_in = space.make_options({"train.learning_rate": 0.02})
+    assert (build.allow, build.decision, batch_size, limits_fan_in) == (("SNN6",), "last", 16, False)
+    assert (training.learning_rate, training.n_epochs) == (0.02, 2)
 
 
 def test_what_is_of_no_use_is_left_out(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Networks of the literature, written so that delta layers go after each of their activations; and plain layers of LIF neurons."""
+"""Networks of the literature, written so that delta layers go after each of their activations; and layers of LIF neurons."""
 
 from snnmap.nn.models.layered import make_layered
 from snnmap.nn.models.resnet import Bottleneck, ResNet

@@ -36,7 +36,7 @@ def make_layered(
         dash_syn: bit shift of the synapses.
         dash_mem: bit shift of the membranes.
         readout_dash_mem: bit shift of the readout's membranes.
-        input_gain: standard deviation of the first weights, times the square root of the channels; counts of up to 15 want little.
+        input_gain: standard deviation of the first weights, times the root of the channels; counts of up to 15 want little.
 
     Raises:
         InputError: no layer, or one without neurons.
