@@ -48,7 +48,7 @@ def _count_weights(shape: Shape) -> float:
 
 
 def _list_missing_prices(chip: Chip) -> tuple[str, ...]:
-    return tuple(f"costs.prices.{name}" for name in ACTIONS.values() if getattr(chip.costs.prices, name, None) is None)
+    return tuple(f"costs.prices.{name}" for name in ACTIONS.values() if chip.find_price(name) is None)
 
 
 def _list_missing_cycles(chip: Chip) -> tuple[str, ...]:

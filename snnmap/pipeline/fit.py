@@ -350,7 +350,21 @@ def vary_fields(source: object, chip: Chip, field: str, values: Sequence[Any], o
         except ChipError as error:
             yield Variant(name=name, chip=chip, options=options, problem=error.what)
             continue
-        yield Variant(name=name, source=source, chip=varied, options=choices)
+        yield Variant(name=name, source=source, chip=varied, options=choices, changes=_tell_price(chip, varied))
+
+
+def _tell_price(chip: Chip, varied: Chip) -> tuple[str, ...]:
+    """Say where memories of a record are of another size, and the one price that there is stays."""
+    prices = chip.costs.prices
+    if prices is None or prices.weight_bit_read_pj is None or prices.weight_reads:
+        return ()
+    sizes = [(kind.weights_name, chip.weight_bytes(kind), varied.weight_bytes(kind)) for kind in MemoryKind]
+    changed = ", ".join(f"{name} of {now:.0f} bytes as of {before:.0f}" for name, before, now in sizes if now != before)
+    return (
+        (f"energy: reads are priced by one price whatever the size, {changed} (give costs.prices.weight_reads)",)
+        if changed
+        else ()
+    )
 
 
 def require_field(field: str, fields: Sequence[str], known: Sequence[str]) -> None:

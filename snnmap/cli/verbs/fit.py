@@ -159,7 +159,7 @@ def _write(fit: Fit, form: str, output: str | None) -> None:
         out().print(table)
         for row in fit.rows:
             for told in row.fixes:
-                click.echo(f"{row.chip}, fixed: {told}")
+                click.echo(f"{row.chip}: {told}")
         return
     if form == "text":
         raise InputError("a file takes csv or json", where="--output", measured="text", fix="add --format csv or --format json")
