@@ -119,7 +119,7 @@ class Prices:
         for (low, cheap), (high, dear) in pairwise(points):
             if size <= high:
                 share = math.log(size / low) / math.log(high / low)
-                return cheap ** (1 - share) * dear**share
+                return float(cheap ** (1 - share) * dear**share)
         return points[0][1]
 
 
