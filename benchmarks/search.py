@@ -1,8 +1,8 @@
 """Search digits by accuracy and synaptic operations: hypervolume of 40 candidates against as many drawn at random, three seeds.
 
-Hypervolume beyond chance (accuracy 10%) and below 20,000 operations a digit, operations counted as they are and by their logarithm; on
-validation digits, of the bitstreams. Candidates of both searches train alike, and both skip what they had. Run with ``make search``;
-``--sampler gp`` for the other sampler, a search goes on where it was ended (``build/search-bench``).
+Hypervolume beyond chance (accuracy 10%) and below 20,000 operations a digit, operations counted as they are and by their
+logarithm; on validation digits, of the bitstreams. Candidates of both searches train alike, and both skip what they had. Run with
+``make search``; ``--sampler gp`` for the other sampler. A search goes on where it was ended (``build/search-bench``).
 """
 
 import argparse

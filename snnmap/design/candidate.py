@@ -84,10 +84,6 @@ class Samples:
     validation_labels: IntArray
 
 
-class _StoppedError(Exception):
-    """Ends a training that is not worth its time."""
-
-
 @record
 class _Made:
     """A candidate before its training."""
@@ -164,9 +160,7 @@ def _evaluate(space: Space, values: Mapping[str, Value], earlier: tuple[Curve, .
     if reason:
         return Outcome(state="broken", measures=measures, reason=reason)
     accuracies: list[float] = []
-    try:
-        _train(space, made, accuracies, lambda: _is_worse(space, earlier, measures["weights"], accuracies))
-    except _StoppedError:
+    if not _train(space, made, accuracies, lambda: _is_worse(space, earlier, measures["weights"], accuracies)):
         reason = f"accuracy {accuracies[-1]:.1%} after {len(accuracies)} of {made.training.n_epochs} epochs"
         return Outcome(state="stopped", measures=measures, reason=reason, accuracies=tuple(accuracies))
     try:
@@ -274,18 +268,17 @@ def _is_worse(space: Space, earlier: tuple[Curve, ...], weights: float, accuraci
         return bool(pruner.prune(study, running))
 
 
-def _train(space: Space, made: _Made, accuracies: list[float], is_worse: Callable[[], bool]) -> None:
-    """Train a torch module in place; other models are built as they are."""
+def _train(space: Space, made: _Made, accuracies: list[float], is_worse: Callable[[], bool]) -> bool:
+    """Train a torch module in place, to the end unless it is worse than others; other models are built as they are."""
     if not isinstance(made.model, nn.Module):
-        return
+        return True
 
-    def end(result: EpochResult) -> None:
+    def ends(result: EpochResult) -> bool:
         accuracies.append(float(result.validation_accuracy or 0.0))
-        if result.epoch + 1 < made.training.n_epochs and is_worse():
-            raise _StoppedError
+        return result.epoch + 1 < made.training.n_epochs and is_worse()
 
     samples = made.samples
-    train_classifier(
+    return train_classifier(
         made.model,
         Labelled(counts=samples.train, labels=samples.train_labels),
         options=made.training,
@@ -293,7 +286,7 @@ def _train(space: Space, made: _Made, accuracies: list[float], is_worse: Callabl
         batch_size=made.batch_size,
         validation=Labelled(counts=samples.validation, labels=samples.validation_labels),
         on_gradients=made.on_gradients,
-        on_epoch=end,
+        on_epoch=ends,
     )
 
 

@@ -299,12 +299,12 @@ def _read_stopping(table: Any) -> EarlyStopping:
     return stopping
 
 
-def _read_limits(table: Any) -> dict[str, float]:
+def _read_limits(table: Any) -> Mapping[str, float]:
     if not isinstance(table, dict) or any(type(value) not in (int, float) for value in table.values()):
         raise InputError(
             "limits are a table of numbers", where="limits", measured=repr(table), fix="write [limits] neurons = 200"
         )
-    return {name: float(value) for name, value in table.items()}
+    return freeze_mapping({name: float(value) for name, value in table.items()})
 
 
 def _require_types(given: Mapping[str, Any]) -> None:

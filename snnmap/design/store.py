@@ -18,7 +18,7 @@ from snnmap.design.space import Space
 
 __all__ = ["Store", "open_store"]
 
-_OUTCOME, _SPACE = "snnmap:outcome", "snnmap:space"
+_OUTCOME, _SPACE = "snnmap:outcome:", "snnmap:space"
 _STATES = {"finished": "COMPLETE", "broken": "PRUNED", "stopped": "PRUNED", "failed": "FAIL"}
 
 
@@ -36,7 +36,10 @@ class Store:
 
     def read(self) -> list[Candidate]:
         """Return all candidates, by number; those that ran when a search ended have no outcome."""
-        return [self._to_candidate(trial) for trial in self._study.get_trials(deepcopy=False)]
+        kept = self._study.user_attrs
+        return [
+            self._to_candidate(trial, kept.get(f"{_OUTCOME}{trial.number}")) for trial in self._study.get_trials(deepcopy=False)
+        ]
 
     def add(self, candidate: Candidate) -> None:
         """Keep a candidate that is about to run."""
@@ -47,21 +50,15 @@ class Store:
 
     def finish(self, number: int, outcome: Outcome) -> None:
         """Keep what became of a candidate."""
-        storage, state = self._study._storage, self._optuna.trial.TrialState[_STATES[outcome.state]]
-        trial_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-        storage.set_trial_user_attr(trial_id, _OUTCOME, json.dumps(outcome.to_plain()))
-        for name, value in outcome.measures.items():
-            storage.set_trial_user_attr(trial_id, name, value)
-        for epoch, accuracy in enumerate(outcome.accuracies):
-            storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
+        self._study.set_user_attr(f"{_OUTCOME}{number}", json.dumps(outcome.to_plain()))
         values = [outcome.measures[name] for name in self._space.objectives] if outcome.state == "finished" else None
-        storage.set_trial_state_values(trial_id, state, values)
+        self._study.tell(number, values=values, state=self._optuna.trial.TrialState[_STATES[outcome.state]])
 
-    def _to_candidate(self, trial: Any) -> Candidate:
+    def _to_candidate(self, trial: Any, told: str | None) -> Candidate:
         drawn: dict[str, Value] = dict(trial.params)
         values = list_active(self._space.parameters, drawn)
-        kept = trial.user_attrs.get(_OUTCOME) if trial.state.is_finished() else None
-        return Candidate(number=trial.number, drawn=drawn, values=values, outcome=None if kept is None else _read_outcome(kept))
+        outcome = _read_outcome(told) if told is not None and trial.state.is_finished() else None
+        return Candidate(number=trial.number, drawn=drawn, values=values, outcome=outcome)
 
 
 def _read_outcome(text: str) -> Outcome:

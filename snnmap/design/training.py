@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from snnmap.chip import Chip
 from snnmap.core import IntArray
-from snnmap.core.errors import FrontendError
+from snnmap.core.errors import FrontendError, SnnmapError
 from snnmap.core.record import record
 from snnmap.lif.program import Decision
 from snnmap.nn import Readout
@@ -19,6 +19,10 @@ __all__ = ["Labelled", "limit_fan_in", "train_classifier"]
 
 _REGROWTHS = 20
 """Times that a limited fan-in is chosen anew while a model trains."""
+
+
+class _StoppedError(Exception):
+    """Ends a training that is not worth its time."""
 
 
 @record
@@ -55,14 +59,29 @@ def train_classifier(
     batch_size: int,
     validation: Labelled | None = None,
     on_gradients: Callable[[float], None] | None = None,
-    on_epoch: Callable[[EpochResult], None] = lambda _: None,
-) -> None:
-    """Train a model in place, and leave it in float64, ready to be built.
+    on_epoch: Callable[[EpochResult], bool] = lambda _: False,
+) -> bool:
+    """Train a model in place, and leave it in float64, ready to be built; say whether it was trained to the end.
+
+    Args:
+        model: changed in place.
+        training: what it is trained on.
+        options: of the training.
+        readout: how classes are read from its outputs.
+        batch_size: samples a batch.
+        validation: what it is scored on after each epoch.
+        on_gradients: of :func:`limit_fan_in`.
+        on_epoch: called after each epoch; says whether the training is to end there.
 
     Raises:
         FrontendError: its forward fails on these data.
         InputError: as :func:`snnmap.train.train_model`.
     """
+
+    def end(result: EpochResult) -> None:
+        if on_epoch(result):
+            raise _StoppedError
+
     try:
         train_model(
             model,
@@ -71,12 +90,17 @@ def train_classifier(
             options=options,
             validation=None if validation is None else validation.batches(256),
             on_gradients=on_gradients or (lambda _: None),
-            on_epoch=on_epoch,
+            on_epoch=end,
             progress=False,
         )
-    except (RuntimeError, IndexError, ValueError) as error:  # of the model's own forward
+    except _StoppedError:
+        return False
+    except SnnmapError:
+        raise
+    except Exception as error:  # of the model's own forward
         fix = "run the model on some of the data in Python alone"
         raise FrontendError.from_failure("the model cannot be trained", error, where=type(model).__name__, fix=fix) from error
     if on_gradients is not None:
         settle_fan_in(model)
     model.double().eval()
+    return True
