@@ -242,4 +242,5 @@ def naming_file(path: str | None) -> Iterator[None]:
     except WaiverError:  # names the file of its own
         raise
     except InputError as error:
-        raise (error if path is None else error.within(path)) from error
+        named = path is None or str(error.where).startswith(path)
+        raise (error if named else error.within(path)) from error
