@@ -68,7 +68,7 @@ def measure_structure() -> Iterator[Figure]:
         ("600 layers", chain(*[2] * 602)),
         ("300 populations, 2,000 projections", draw_skips(300, 2000)),
     ):
-        chip = enlarge(load_chip("generic-4096"), n_neurons=1 << 20)
+        chip = enlarge(load_chip("generic-4096"), n_neurons=65_535)
         start = time.perf_counter()
         check_network(network, chip)
         mapped = fold_network(replace(network), chip)

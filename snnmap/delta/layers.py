@@ -156,7 +156,7 @@ def follow_by_synapses(
     else:
         windows = Windows(layer.kernel_shape, layer.strides, layer.dilations, layer.pads)
         geometry = _make_geometry(source.stored, out.stored[1:], windows)
-    axes = [_Axis(*geometry[first::2], isinstance(layer, ConvTranspose)) for first in (1, 2)]
+    axes = [_Axis(*map(int, geometry[first::2]), is_transposed=isinstance(layer, ConvTranspose)) for first in (1, 2)]
     ways = (*axes[0].list_reach(), *axes[1].list_reach())
     weights = _arrange_weights(layer, _place_weights(layer, weight, source, axes), row_width)
     total = allocate(n_positions * row_width, dtype)
