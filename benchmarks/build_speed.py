@@ -79,7 +79,7 @@ def measure_structure() -> Iterator[Figure]:
             unit="s",
             goal=2.0,
             at_least=False,
-            detail=f"{mapped.n_hidden} hidden neurons, relays included",
+            detail=f"{mapped.hidden.size} hidden neurons, relays included",
         )
 
 
