@@ -224,13 +224,25 @@ def measure_digits() -> Iterator[Row]:
     for seed in range(5):
         split = train_test_split(digits.data / 16.0, digits.target, test_size=0.2, random_state=seed, stratify=digits.target)
         inputs, test, labels, test_labels = split
-        model = make_mlp(seed, 64, 128, 64, 10)
-        train(model, torch.tensor(inputs, dtype=torch.float32), torch.tensor(labels), 60, 1e-3)
+        model = fit_digits(inputs, labels, seed)
         conversion = convert_ann(model, inputs[:500], options=ConvertOptions(n_steps=8))
         trained.append(score(model, test, test_labels))
         lost.append(100 * (trained[-1] - score_on_chip(conversion, GENERIC, inputs[:256], test, test_labels)))
     what = f"digits 64-128-64-10 ReLU ({np.mean(trained):.2%}), bitstream, T = 8: points lost, mean of 5 seeds"
     yield what, f"{np.mean(lost):.2f} ({', '.join(f'{points:.2f}' for points in lost)})", "<= 0.3"
+
+
+def fit_digits(inputs: FloatArray, labels: IntArray, seed: int) -> nn.Sequential:
+    """Train for as many epochs as serve a fifth of the data best, which a first network does not see; the second sees all."""
+    fitted, validation, known, validated = train_test_split(inputs, labels, test_size=0.2, random_state=seed, stratify=labels)
+
+    def fit(data: FloatArray, classes: IntArray, n_epochs: int) -> nn.Sequential:
+        model = make_mlp(seed, 64, 128, 64, 10)
+        train(model, torch.tensor(data, dtype=torch.float32), torch.tensor(classes), n_epochs, 1e-3)
+        return model
+
+    best = max((30, 60), key=lambda n_epochs: score(fit(fitted, known, n_epochs), validation, validated))
+    return fit(inputs, labels, best)
 
 
 def measure_japanese_vowels() -> Iterator[Row]:
