@@ -1,0 +1,6 @@
+"""An open core that runs the chip's images: Verilog, a project around it, and its simulation."""
+
+from snnmap.lif.rtl.parameters import list_parameters
+from snnmap.lif.rtl.sources import list_sources
+
+__all__ = ["list_parameters", "list_sources"]
