@@ -26,6 +26,7 @@ __all__ = [
     "config_option",
     "chip_option",
     "chips_option",
+    "engine_option",
     "load_chips",
     "model_options",
     "naming_file",
@@ -95,6 +96,14 @@ bitstream_chip_option: Callable[..., Any] = click.option(
     "-c",
     shell_complete=complete_chips,
     help="Name or TOML file of the bitstream's chip, where it is not a built-in one.",
+)
+
+
+engine_option: Callable[..., Any] = click.option(
+    "--engine",
+    type=click.Choice(["batch", "reference", "rtl"]),
+    default="batch",
+    help="All give the same numbers: compiled, plain Python, or the open core's Verilog (snnmap[rtl]).",
 )
 
 

@@ -6,7 +6,7 @@ from typing import cast
 import click
 import numpy as np
 
-from snnmap.cli.options import bitstream_chip_option, read_image, warn_of_failed_build
+from snnmap.cli.options import bitstream_chip_option, engine_option, read_image, warn_of_failed_build
 from snnmap.core import IntArray
 from snnmap.frontends.factories import call_in_file
 from snnmap.frontends.named import Call
@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 @click.command("selftest")
 @click.argument("bitstream")
-@click.option("--engine", type=click.Choice(["batch", "reference"]), default="batch", help="Both give the same numbers.")
+@engine_option
 @click.option(
     "--driver",
     metavar="FILE.py:FUNCTION",
@@ -28,7 +28,7 @@ __all__ = ["command"]
     " what is read in each step (steps, values), as integers.",
 )
 @bitstream_chip_option
-def command(bitstream: str, engine: str, driver: str | None, chip: str | None) -> int:
+def command(bitstream: str, engine: Engine, driver: str | None, chip: str | None) -> int:
     """Run the samples that BITSTREAM holds, and compare with what it gave for them when it was built."""
     image = read_image(bitstream, chip)
     warn_of_failed_build(bitstream)
@@ -36,7 +36,7 @@ def command(bitstream: str, engine: str, driver: str | None, chip: str | None) -
     manifest = require_golden(image, bitstream)
 
     def simulate(raster: IntArray) -> IntArray:
-        return np.asarray(simulate_raw(image, manifest, raster[None], engine=cast(Engine, engine))[0], np.int64)
+        return np.asarray(simulate_raw(image, manifest, raster[None], engine=engine)[0], np.int64)
 
     def drive(raster: IntArray) -> IntArray:
         file, _, name = str(driver).rpartition(":")

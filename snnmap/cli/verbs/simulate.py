@@ -7,7 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
-from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, read_image, warn_of_failed_build
+from snnmap.cli.options import bitstream_chip_option, engine_option, naming_file, read_array, read_image, warn_of_failed_build
 from snnmap.core import IntArray, fsio
 from snnmap.lif.compare import PortRun, read_labels, run_ports
 from snnmap.lif.program import Image, OutputReadout
@@ -27,7 +27,7 @@ __all__ = ["command"]
 )
 @click.option("--labels", type=click.Path(), help="Classes (.npy) of the samples, for the accuracy.")
 @click.option("--clamp", is_flag=True, help="Take counts above what a channel carries for the most that it does, and count them.")
-@click.option("--engine", type=click.Choice(["batch", "reference"]), default="batch", help="Both give the same numbers.")
+@engine_option
 @bitstream_chip_option
 @click.option("--output", "-o", help=".npz file for what was recorded.")
 def command(
@@ -36,7 +36,7 @@ def command(
     record: tuple[str, ...],
     labels: str | None,
     clamp: bool,
-    engine: str,
+    engine: Engine,
     chip: str | None,
     output: str | None,
 ) -> None:
@@ -49,13 +49,12 @@ def command(
     image = read_image(bitstream, chip)
     warn_of_failed_build(bitstream)
     counts_of = tuple(dict.fromkeys(("outputs", *record)))
-    chosen: Engine = "reference" if engine == "reference" else "batch"
     with naming_file(raster):
         counts = _read_counts(raster, image, clamp=clamp)
-        recording = simulate_image(image, counts, counts_of=counts_of, states_of=record, engine=chosen)
+        recording = simulate_image(image, counts, counts_of=counts_of, states_of=record, engine=engine)
     _print_cost(recording)
     manifest = image.manifest
-    ports = () if manifest is None else run_ports(image, manifest, counts, engine=chosen)
+    ports = () if manifest is None else run_ports(image, manifest, counts, engine=engine)
     _print_samples(ports or _count_outputs(image, recording))
     if labels is not None:
         _print_accuracy(ports, read_labels(read_array(labels), counts.shape[0], max((p.readout.size for p in ports), default=0)))

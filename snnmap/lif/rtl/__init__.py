@@ -2,5 +2,6 @@
 
 from snnmap.lif.rtl.parameters import list_parameters
 from snnmap.lif.rtl.sources import list_sources
+from snnmap.lif.rtl.verilated import Steps, VerilatedChip
 
-__all__ = ["list_parameters", "list_sources"]
+__all__ = ["Steps", "VerilatedChip", "list_parameters", "list_sources"]

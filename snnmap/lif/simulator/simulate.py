@@ -14,7 +14,7 @@ from snnmap.network import Recording, read_raster
 
 __all__ = ["Engine", "simulate_image"]
 
-Engine = Literal["auto", "batch", "reference"]
+Engine = Literal["auto", "batch", "reference", "rtl"]
 _NEURON_WORK = 8
 """What updating a neuron costs in plain Python beside delivering a count."""
 
@@ -53,15 +53,18 @@ def simulate_image(
             carries are clamped, as on the chip.
         counts_of: areas whose spike counts are kept: ``hidden``, ``outputs``.
         states_of: areas whose potentials and currents are kept.
-        engine: ``batch`` (compiled, all cores) or ``reference`` (plain Python); both give the same numbers. ``auto`` takes plain
-            Python until that has worked as long in this process as compiled code takes to load.
+        engine: ``batch`` (compiled, all cores), ``reference`` (plain Python) or ``rtl`` (the Verilog of :mod:`snnmap.lif.rtl` in
+            Verilator); all give the same numbers. ``auto`` takes plain Python until that has worked as long in this process as
+            compiled code takes to load.
 
     Returns:
         What was asked for, and the profile.
 
     Raises:
-        InputError: wrong raster or unknown area.
+        InputError: wrong raster or unknown area; of the engine ``rtl``, there is no C++ compiler.
         FormatError: the image is not one that packing could make.
+        FrontendError: of the engine ``rtl``, Verilator is not installed.
+        ChipError: of the engine ``rtl``, there is no Verilog of the chip's arithmetic.
 
     Example:
         With the network of the example of :class:`snnmap.Network`:
@@ -76,6 +79,10 @@ def simulate_image(
     run = prepare_run(program, counts.shape[0], counts.shape[1], counts_of, states_of)
     if engine == "reference" or (engine == "auto" and _plain_python.take(_bound_work(program, counts))):
         run_reference(program, counts, run)
+    elif engine == "rtl":
+        from snnmap.lif.simulator.cores import run_cores
+
+        run_cores(program, counts, run)
     else:
         from snnmap.lif.simulator.batch import run_batch
 
