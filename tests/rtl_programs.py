@@ -15,7 +15,7 @@ from snnmap.network import Recording
 THRESHOLDS = ((-3, 60), (1, 400), (20, 400), (-300, 300))
 
 
-def draw_program(chip: Chip, seed: int, *, n_hidden: int = 40) -> Program:
+def draw_program(chip: Chip, seed: int, *, n_hidden: int = 40, n_outputs: int = 6) -> Program:
     """Draw a program; every second one of a chip with aliases is full of chains of them."""
     rng = np.random.default_rng(seed)
     n_hidden = min(chip.hidden.count, n_hidden if seed % 3 else n_hidden // 2 + 3)
@@ -23,7 +23,7 @@ def draw_program(chip: Chip, seed: int, *, n_hidden: int = 40) -> Program:
     top, memory = chip.bits.threshold_max, chip.recurrent_weights
     most = min(memory.max_words / n_hidden, memory.max_fan_in or n_hidden) / n_hidden
     program = random_program(
-        chip, rng, n_inputs=min(16, chip.inputs.count), n_hidden=n_hidden, n_outputs=min(6, chip.outputs.count),
+        chip, rng, n_inputs=min(16, chip.inputs.count), n_hidden=n_hidden, n_outputs=min(n_outputs, chip.outputs.count),
         shifts=tuple(rng.integers(0, 1 << chip.bits.weight_shift, 3).tolist()), density=min((0.1, 0.3, 0.6)[seed % 3], 0.7 * most),
         threshold=(max(low, -top), min(high, top)),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The parameters of the core for a chip: what its Verilog is told of the record."""
 
 from snnmap.chip import Chip, MemoryKind
+from snnmap.core.errors import ChipError
 
 __all__ = ["list_parameters"]
 
@@ -11,7 +12,11 @@ _LEAST_ADDRESS = 5
 
 
 def list_parameters(chip: Chip) -> dict[str, int]:
-    """Return the parameters of the module ``lif_core`` by name, in the order of its declaration."""
+    """Return the parameters of the module ``lif_core`` by name, in the order of its declaration.
+
+    Raises:
+        ChipError: the core has no such layout.
+    """
     inputs, hidden, outputs, bits = chip.inputs, chip.hidden, chip.outputs, chip.bits
     memories = {f"{_MEMORIES[kind]}_{name}": value for kind in MemoryKind for name, value in _describe(chip, kind).items()}
     lengths = [memories[f"{prefix}_LEN"] for prefix in _MEMORIES.values()]
@@ -56,6 +61,13 @@ def _describe(chip: Chip, kind: MemoryKind) -> dict[str, int]:
     memory, (n_sources, n_targets) = chip.memory(kind), chip.ends(kind)
     by_target = memory.layout == "columns_by_target"
     n_named = n_sources if by_target else n_targets
+    if memory.layout not in _LAYOUTS:
+        raise ChipError(
+            f"the core cannot walk memories that are laid out as '{memory.layout}'",
+            where=f"chip '{chip.name}', {kind.weights_name}.layout",
+            limit=", ".join(_LAYOUTS),
+            fix="name one of these in the chip record",
+        )
     delay = {} if kind is MemoryKind.RECURRENT else {"DELAY": memory.delay_steps}
     return {
         "LAYOUT": _LAYOUTS[memory.layout],

@@ -79,8 +79,7 @@ def test_a_stream_runs_on(name: str, seed: int) -> None:
 def fill_xylo() -> Program:
     """Fill all memories of a XyloAudio 3, with neurons that send all they can in every step."""
     chip = load_chip("xylo-audio-3")
-    program = draw_program(chip, 2, n_hidden=992)
-    assert program.hidden.size == 992
+    program = draw_program(chip, 2, n_hidden=992, n_outputs=32)
     n_words = chip.recurrent_weights.max_words // 992
     targets = (np.arange(992)[:, np.newaxis] + np.arange(n_words)) % 992
     full = CsrMatrix.from_triplets(np.repeat(np.arange(992), n_words), targets.ravel(), np.ones(targets.size, np.int64), (992, 992))
