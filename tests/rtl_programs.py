@@ -1,4 +1,4 @@
-"""Programs that try all that the core does: alias chains both ways, thresholds that are not above 0, saturation, clamped inputs."""
+"""Programs that try all that the core does: alias chains both ways, thresholds at 0 and below, saturation, clamped inputs."""
 
 from dataclasses import replace
 
@@ -21,10 +21,10 @@ def draw_program(chip: Chip, seed: int, *, n_hidden: int = 40, n_outputs: int = 
     n_hidden = min(chip.hidden.count, n_hidden if seed % 3 else n_hidden // 2 + 3)
     low, high = THRESHOLDS[seed % 4]
     top, memory = chip.bits.threshold_max, chip.recurrent_weights
-    most = min(memory.max_words / n_hidden, memory.max_fan_in or n_hidden) / n_hidden
+    share = 0.7 * min(memory.max_words / n_hidden, memory.max_fan_in or n_hidden) / n_hidden
     program = random_program(
         chip, rng, n_inputs=min(16, chip.inputs.count), n_hidden=n_hidden, n_outputs=min(n_outputs, chip.outputs.count),
-        shifts=tuple(rng.integers(0, 1 << chip.bits.weight_shift, 3).tolist()), density=min((0.1, 0.3, 0.6)[seed % 3], 0.7 * most),
+        shifts=tuple(rng.integers(0, 1 << chip.bits.weight_shift, 3).tolist()), density=min((0.1, 0.3, 0.6)[seed % 3], share),
         threshold=(max(low, -top), min(high, top)),
     )  # fmt: skip
     if not chip.hidden.alias or seed % 2 == 0:

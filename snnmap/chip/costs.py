@@ -59,10 +59,11 @@ class WalkerCycles:
         row: of a source that spikes (or of a target).
         word: of a weight word of it.
         drain: cycles that the last word's result is on its way, less those of the groups and rows behind it.
-        evolve: of the start of a row of neurons.
+        evolve: of the start of a row of neurons, and its end but for the stages.
         neuron: of a neuron.
+        stage: of each of the stages that take spikes, one for each bit of the largest count; a row of neurons goes through all.
         spike: of each spike but the first of a neuron with a threshold below 0.
-        aliased: of a hidden neuron with an alias; the last slot's costs nothing.
+        aliased: of a hidden neuron with an alias, beside all stages; the last slot's costs nothing.
         alias: of such a neuron that spikes, the last slot's too.
         enter: of the start of a pass over all neurons before the walks, where currents decay before their input.
     """
@@ -78,10 +79,11 @@ class WalkerCycles:
     drain: int
     evolve: int
     neuron: int
+    stage: int
     spike: int
     aliased: int
     alias: int
-    enter: int = 0
+    enter: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

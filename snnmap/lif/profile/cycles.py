@@ -65,16 +65,17 @@ def walk_cycles(
     Returns:
         ``(n_steps,) int64``.
     """
-    total = np.full(len(fired), figures.step, np.int64)
+    chip, total = program.chip, np.full(len(fired), figures.step, np.int64)
     for kind in MemoryKind:
         walks = [_walk(program, kind, figures, matrix, arriving[kind]) for matrix in program.memory(kind).weights]
         total += figures.phase + np.max(walks, axis=0)
-    if not program.chip.family.decays_after_input:
+    if not chip.family.decays_after_input:
         total += figures.enter + figures.neuron * (fired.shape[1] + outputs.shape[1])
+    through = figures.stage * max(chip.hidden.max_count, chip.outputs.max_count).bit_length()
     for codes, counts in ((program.hidden, fired), (program.outputs, outputs)):
         repeated = np.maximum(counts[:, codes.threshold < 0] - 1, 0).sum(axis=1)
-        total += figures.evolve + figures.neuron * codes.size + figures.spike * repeated
-    return np.asarray(total + figures.aliased * (program.alias[:-1] >= 0).sum() + figures.alias * copied, np.int64)
+        total += figures.evolve + through + figures.neuron * codes.size + figures.spike * repeated
+    return np.asarray(total + (figures.aliased + through) * (program.alias[:-1] >= 0).sum() + figures.alias * copied, np.int64)
 
 
 def _walk(program: Program, kind: MemoryKind, figures: WalkerCycles, matrix: CsrMatrix, arriving: IntArray) -> IntArray:

@@ -103,7 +103,9 @@ def _compile_all(compile_one: Sequence[str], names: Sequence[str], folder: Path,
 
 
 def _call(command: Sequence[str], folder: Path, variables: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **(variables or {})}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **(variables or {})}, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise InputError(
             f"the core cannot be built: {Path(command[0]).name} fails",

@@ -67,8 +67,9 @@ bench.vvp: bench.v $(CORE)
 _BENCH_FILES = """| `bench.v` | runs `stimulus.mem` and compares all states of every step with `expected.mem` |
 | `memory/` | the image, a file a memory (`$readmemh`) |
 """
-_BENCH_RUN = """`make simulate` needs Icarus Verilog alone and ends with `{n_states} states of {n_slots} slots in {n_steps} steps compared, 0 differ`: {n_values}
-values. `vvp -n bench.vvp +wave` writes `bench.vcd` for a viewer.
+_BENCH_RUN = """`make simulate` needs Icarus Verilog alone and ends with
+`{n_states} states of {n_slots} slots in {n_steps} steps compared, 0 differ`: {n_values} values.
+`vvp -n bench.vvp +wave` writes `bench.vcd` for a viewer.
 """
 
 
@@ -91,30 +92,30 @@ def _describe_bench(chip: Chip, check: Check) -> dict[str, str]:
 
 
 def _list_bench(chip: Chip, check: Check) -> dict[str, bytes]:
-    memories = {f"memory/{name}": data.replace(b"\n", b"\n@0\n", 1) for name, data in check.memories.items()}
-    states = _join_states(chip, check.expected)
-    digits = (chip_bits := list_parameters(chip))["CNT"] + (1 + chip_bits["S"]) * chip_bits["X"]
+    bits = list_parameters(chip)
+    state_bits = bits["CNT"] + (1 + bits["S"]) * bits["X"]
     return {
         "bench.v": read_text("bench.v").encode(),
-        "stimulus.mem": _write_words(check.raster.reshape(-1, check.raster.shape[2]), 2),
-        "expected.mem": _write_words(states, (digits + 3) // 4),
-        **memories,
+        "stimulus.mem": _write_words(check.raster.reshape(-1, check.raster.shape[2]).tolist(), 8),
+        "expected.mem": _write_words(_join_states(chip, check.expected), state_bits),
+        **{f"memory/{name}": data.replace(b"\n", b"\n@0\n", 1) for name, data in check.memories.items()},
     }
 
 
-def _join_states(chip: Chip, expected: Recording) -> IntArray:
-    """Return a word of count, potential and currents for each step and slot, ``(n_rows, n_slots) uint64``."""
+def _join_states(chip: Chip, expected: Recording) -> list[list[int]]:
+    """Return a word of count, potential and currents of each slot, a list a step."""
     bits, mask = chip.bits.state, (1 << chip.bits.state) - 1
     rows = []
     for area in ("hidden", "outputs"):
-        counts, currents = expected.counts[area], expected.currents[area]
-        words = (counts << bits) | (expected.potentials[area] & mask)
+        counts, currents = expected.counts[area].astype(object), expected.currents[area].astype(object)
+        words = (counts << bits) | (expected.potentials[area].astype(object) & mask)
         for synapse in reversed(range(chip.hidden.synapses)):
-            current = currents[:, :, synapse] & mask if synapse < currents.shape[2] else np.zeros_like(counts)
-            words = (words << bits) | current
+            words = (words << bits) | (currents[:, :, synapse] & mask if synapse < currents.shape[2] else 0)
         rows.append(words.reshape(-1, words.shape[2]))
-    return np.concatenate(rows, axis=1)
+    found: list[list[int]] = np.concatenate(rows, axis=1).tolist()
+    return found
 
 
-def _write_words(rows: IntArray, digits: int) -> bytes:
-    return "".join(" ".join(f"{word & (16**digits - 1):0{digits}x}" for word in row) + "\n" for row in rows.tolist()).encode()
+def _write_words(rows: list[list[int]], word_bits: int) -> bytes:
+    digits = (word_bits + 3) // 4
+    return "".join(" ".join(f"{word:0{digits}x}" for word in row) + "\n" for row in rows).encode()

@@ -52,7 +52,8 @@ class _Sample:
             kind: np.sum([matrix.row_lengths for matrix in program.memory(kind).weights], axis=0) for kind in MemoryKind
         }
         self.waiting = {
-            kind: np.zeros((program.chip.memory(kind).delay_steps, lengths.size), np.int64) for kind, lengths in self.fan_out.items()
+            kind: np.zeros((program.chip.memory(kind).delay_steps, lengths.size), np.int64)
+            for kind, lengths in self.fan_out.items()
         }
 
     def run(self, raster: IntArray, run: Run, sample: int) -> None:

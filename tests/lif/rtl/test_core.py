@@ -82,7 +82,9 @@ def fill_xylo() -> Program:
     program = draw_program(chip, 2, n_hidden=992, n_outputs=32)
     n_words = chip.recurrent_weights.max_words // 992
     targets = (np.arange(992)[:, np.newaxis] + np.arange(n_words)) % 992
-    full = CsrMatrix.from_triplets(np.repeat(np.arange(992), n_words), targets.ravel(), np.ones(targets.size, np.int64), (992, 992))
+    full = CsrMatrix.from_triplets(
+        np.repeat(np.arange(992), n_words), targets.ravel(), np.ones(targets.size, np.int64), (992, 992)
+    )
     entered = CsrMatrix.from_dense(np.pad(np.ones((16, 128), np.int64), ((0, 0), (0, 992 - 128))))
     hidden = replace(program.hidden, threshold=np.zeros(992, np.int64), bias=np.ones(992, np.int64))
     return replace(program, input_weights=(entered, entered), recurrent_weights=(full, full), hidden=hidden)

@@ -181,7 +181,7 @@ module lif_evolve #(
     endgenerate
 
     // f: further spikes of thresholds that are not above 0; then the alias
-    localparam TEST = 2'd0, ALIAS_READ = 2'd1, ALIAS_ADD = 2'd2, ALIAS_WRITE = 2'd3;
+    localparam TEST = 2'd0, ALIAS_READ = 2'd1, ALIAS_WRITE = 2'd3;     // between them, the sum
     reg f_valid, f_again, f_copies;
     reg [1:0] f_state;
     reg [A-1:0] f_slot;

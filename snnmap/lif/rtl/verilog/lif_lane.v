@@ -7,7 +7,7 @@ module lif_lane #(
     parameter IN_WORDS = 8, REC_WORDS = 16, OUT_WORDS = 8,
     parameter IN_ID = 2, REC_ID = 2, OUT_ID = 1,
     parameter IN_LEN = 3, REC_LEN = 3, OUT_LEN = 2,
-    parameter A = 4, P = 6, W = 8, CNT = 5, SHB = 3, X = 16,
+    parameter A = 5, P = 6, W = 8, CNT = 5, SHB = 3, X = 16,
     parameter [7:0] SYNAPSE = 0,
     parameter DIR = ""
 ) (
@@ -124,7 +124,7 @@ module lif_lane #(
     assign weight = weight_of[memory];
     lif_weights #(
         .LAYOUT(IN_LAYOUT), .WORDS(IN_WORDS), .ROWS(IN_LAYOUT == 2 ? IN_REACH : N_IN), .A(A), .P(P), .W(W), .ID(IN_ID),
-        .LEN(IN_LEN), .WEIGHTS_BLOCK(3 * 4 + SYNAPSE), .LENGTHS_BLOCK(2 * 4 + SYNAPSE), .FROM_FILES(DIR != ""),
+        .LEN(IN_LEN), .WEIGHTS_BLOCK(8'd12 + SYNAPSE), .LENGTHS_BLOCK(8'd8 + SYNAPSE), .FROM_FILES(DIR != ""),
         .WEIGHTS_FILE({DIR, SYNAPSE == 0 ? "/input_weights_0.mem" : "/input_weights_1.mem"}),
         .LENGTHS_FILE({DIR, SYNAPSE == 0 ? "/input_lengths_0.mem" : "/input_lengths_1.mem"})
     ) into (
@@ -134,7 +134,7 @@ module lif_lane #(
     );
     lif_weights #(
         .LAYOUT(REC_LAYOUT), .WORDS(REC_WORDS), .ROWS(N_HID), .A(A), .P(P), .W(W), .ID(REC_ID),
-        .LEN(REC_LEN), .WEIGHTS_BLOCK(5 * 4 + SYNAPSE), .LENGTHS_BLOCK(4 * 4 + SYNAPSE), .FROM_FILES(DIR != ""),
+        .LEN(REC_LEN), .WEIGHTS_BLOCK(8'd20 + SYNAPSE), .LENGTHS_BLOCK(8'd16 + SYNAPSE), .FROM_FILES(DIR != ""),
         .WEIGHTS_FILE({DIR, SYNAPSE == 0 ? "/recurrent_weights_0.mem" : "/recurrent_weights_1.mem"}),
         .LENGTHS_FILE({DIR, SYNAPSE == 0 ? "/recurrent_lengths_0.mem" : "/recurrent_lengths_1.mem"})
     ) between (
@@ -146,7 +146,7 @@ module lif_lane #(
         if (HAS_OUT) begin : g_out
             lif_weights #(
                 .LAYOUT(OUT_LAYOUT), .WORDS(OUT_WORDS), .ROWS(OUT_LAYOUT == 2 ? N_OUT : OUT_REACH), .A(A), .P(P), .W(W), .ID(OUT_ID),
-                .LEN(OUT_LEN), .WEIGHTS_BLOCK(7 * 4 + SYNAPSE), .LENGTHS_BLOCK(6 * 4 + SYNAPSE), .FROM_FILES(DIR != ""),
+                .LEN(OUT_LEN), .WEIGHTS_BLOCK(8'd28 + SYNAPSE), .LENGTHS_BLOCK(8'd24 + SYNAPSE), .FROM_FILES(DIR != ""),
                 .WEIGHTS_FILE({DIR, SYNAPSE == 0 ? "/output_weights_0.mem" : "/output_weights_1.mem"}),
                 .LENGTHS_FILE({DIR, SYNAPSE == 0 ? "/output_lengths_0.mem" : "/output_lengths_1.mem"})
             ) out_of (
