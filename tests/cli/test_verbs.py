@@ -224,12 +224,11 @@ def test_counts_above_a_channel_s_largest_are_clamped(run: Run, bitstream: Path,
     assert "give --clamp" in refused.err
 
 
-def test_simulate_reads_text_and_both_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
+def test_simulate_reads_text_and_all_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
     (tmp_path / "counts.txt").write_text("3 0 2\n0 0 9\n15 1 0\n0 0 0\n0 0 0\n")
-    outs = [
-        run("simulate", bitstream, "-i", tmp_path / "counts.txt", "--engine", engine).out for engine in ("batch", "reference")
-    ]
-    assert outs[0] == outs[1]
+    engines = ("batch", "reference", "rtl")
+    outs = [run("simulate", bitstream, "-i", tmp_path / "counts.txt", "--engine", engine).out for engine in engines]
+    assert outs[0] == outs[1] == outs[2]
     assert outs[0].startswith("0: ")
 
 
