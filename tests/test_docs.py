@@ -120,6 +120,13 @@ def test_costs_run_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "[('generic-4096', True), ('toy-4', False)]\n[False, True]\n12\n"
 
 
+def test_the_open_core_runs_as_shown() -> None:
+    names: dict[str, Any] = {}
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "rtl.md").read_text(), flags=re.DOTALL)
+    exec(block, names)
+    assert np.array_equal(names["outputs"], names["core"].counts["outputs"][0, 0])
+
+
 def test_every_limit_and_rule_of_agreement_is_on_its_page() -> None:
     page = (DOCS / "agreement.md").read_text()
     assert all(f"`{field.name}`" in page for field in fields(AgreementLimits))

