@@ -14,9 +14,9 @@ from snnmap.lif.simulator import simulate_image
 AREAS = ("hidden", "outputs")
 MIXED = str(Path(__file__).with_name("mixed.toml"))
 MUTATIONS = {
-    "no forwarding over one": ("lif_walker.v", "s3_from1 ? result1 : s3_from2", "s3_from2"),
-    "no forwarding over two": ("lif_walker.v", ": s3_from2 ? result2 : s3_current;", ": s3_current;"),
-    "the count of the row before": ("lif_walker.v", "s2_row_count <= s1_count;", "s2_row_count <= row_count;"),
+    "no forwarding in a column": ("lif_walker.v", "s3_follows ? result : s3_current", "s3_current"),
+    "forwarding over rows": ("lif_walker.v", "s3_follows <= by_target && s3_valid;", "s3_follows <= s3_valid;"),
+    "the count of the row to come": ("lif_walker.v", "by_target ? count : row_count", "count"),
     "one spike for many": ("lif_walker.v", "$signed({1'b0, s2_count})", "$signed({1'b0, s2_count != 0})"),
     "the first of a group is skipped": ("lif_walker.v", "left_rows <= rows;", "left_rows <= rows & ~16'd1;"),
     "the end of a range is not masked": ("lif_walker.v", "(ahead == last[A-1:4] ? last_mask : 16'hffff)", "16'hffff"),
@@ -25,7 +25,7 @@ MUTATIONS = {
     "rows start one behind": ("lif_weights.v", "total <= next + length_q;", "total <= next + length_q + 1'b1;"),
     "wraps instead of saturating": ("words.v", "{value[FROM-1], {(TO-1){~value[FROM-1]}}}", "value[TO-1:0]"),
     "a decay stalls": ("bit_shift.v", "shifted == 0 && value != 0 ? {{(X-1){1'b0}}, 1'b1} : shifted", "shifted"),
-    "the lowest state does not wrap": ("bit_shift.v", "assign leak = -lost;", "assign leak = lost == 1 << (X-1) ? ~lost : -lost;"),
+    "the lowest state does not wrap": ("bit_shift.v", "assign leak = -lost;", "assign leak = lost == {1'b1, {(X-1){1'b0}}} ? ~lost : -lost;"),
     "the bias is not clamped on its own": ("bit_shift.v", ".value(raised), .result(biased)", ".value(raised >>> 1), .result(biased)"),
     "spikes above the most": ("bit_shift.v", "sent <= max_count", "sent <= max_count + 1"),
     "above the threshold instead of at it": ("bit_shift.v", "!rest[X+K] &&", "!rest[X+K] && rest != 0 &&"),
@@ -61,5 +61,5 @@ def test_a_break_is_seen(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     sources = list_sources(load_chip(MIXED))
     assert sources[file].count(sound) == 1
     sources[file] = sources[file].replace(sound, broken)
-    monkeypatch.setattr(build, "list_sources", lambda chip: sources)
+    monkeypatch.setattr(build, "list_sources", lambda _: sources)
     assert any(differs(seed) for seed in range(12))

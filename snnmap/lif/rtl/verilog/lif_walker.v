@@ -1,8 +1,9 @@
 // Walks the rows of sources that spike (or, by target, all rows) and adds their spikes to synaptic currents, a word a cycle.
 //
 // scan: a group of 16 rows, or the first of them that is left, a cycle; fetch: its start, length and count. Words go down a
-// pipeline: s1 word, s2 current and count, s3 add and write. A current that is still on its way is forwarded, so that words
-// reach a target one by one, in source order.
+// pipeline: s1 word, s2 current and count, s3 add and write. Words of a column follow each other to one target, whose current is
+// forwarded; else scan and fetch lie between two words for a target, by when the first has been written. The count of a row
+// stays until its last word is in s2 for the same reason.
 `default_nettype none
 module lif_walker #(
     parameter A = 10, P = 16, W = 8, CNT = 5, SHB = 3, X = 16
@@ -92,11 +93,9 @@ module lif_walker #(
 
     // s1: the word
     reg [A-1:0] s1_row_target;
-    reg [CNT-1:0] s1_count;
     reg s1_valid;
     always @(posedge clk) begin
         s1_row_target <= target;
-        s1_count <= row_count;
         s1_valid <= !rst && state == ROW;
     end
     wire [A-1:0] s1_target = is_dense || by_target ? s1_row_target : inner_base + s1_id;
@@ -106,36 +105,30 @@ module lif_walker #(
     // s2: current and count
     reg [A-1:0] s2_target;
     reg [W-1:0] s2_weight;
-    reg [CNT-1:0] s2_row_count;
     reg s2_valid;
     always @(posedge clk) begin
         s2_target <= s1_target;
         s2_weight <= s1_weight;
-        s2_row_count <= s1_count;
         s2_valid <= !rst && s1_valid;
     end
-    wire [CNT-1:0] s2_count = by_target ? count : s2_row_count;
+    wire [CNT-1:0] s2_count = by_target ? count : row_count;
     wire signed [X-1:0] s2_amount;
     lif_count_weight #(.X(X), .W(W), .SHB(SHB)) count_weight (.weight(s2_weight), .shift(shift), .amount(s2_amount));
 
     // s3: add and write
-    reg [A-1:0] s3_target, s4_target;
+    reg [A-1:0] s3_target;
     reg signed [X+CNT:0] s3_amount;
-    reg [X-1:0] s3_current, result1, result2;
-    reg s3_valid, s4_valid, s3_from1, s3_from2;
+    reg [X-1:0] s3_current, result;
+    reg s3_valid, s3_follows;
     always @(posedge clk) begin
         s3_target <= s2_target;
         s3_amount <= s2_amount * $signed({1'b0, s2_count});
         s3_current <= i_rdata;
         s3_valid <= !rst && s2_valid;
-        s3_from1 <= s3_valid && s3_target == s2_target;
-        s3_from2 <= s4_valid && s4_target == s2_target;
-        s4_target <= s3_target;
-        s4_valid <= !rst && s3_valid;
-        result1 <= i_wdata;
-        result2 <= result1;
+        s3_follows <= by_target && s3_valid;
+        result <= i_wdata;
     end
-    wire [X-1:0] s3_before = s3_from1 ? result1 : s3_from2 ? result2 : s3_current;
+    wire [X-1:0] s3_before = s3_follows ? result : s3_current;
     lif_add #(.X(X), .CNT(CNT)) add (.current(s3_before), .amount(s3_amount), .added(i_wdata));
     assign i_we = s3_valid;
     assign i_waddr = s3_target;
