@@ -47,7 +47,7 @@ def test_what_is_refused_writes_nothing(run: Run, tmp_path: Path, arguments: tup
 
 def test_a_missing_compiler_is_told(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     (tmp_path / "counts.txt").write_text("1 1\n")
     result = run("simulate", GOLDEN / "toy-4.bin", "-i", tmp_path / "counts.txt", "--engine", "rtl")
     assert (result.code, "apt-get install g++" in result.err) == (2, True)
