@@ -49,14 +49,14 @@ def require_room(chip: Chip, device: Device) -> None:
     raise ChipError(
         f"the memories of the chip do not fit {device.name}",
         where=f"chip '{chip.name}'",
-        measured=f"{taken} block RAMs",
+        measured=f"at least {taken} block RAMs",
         limit=f"{device.block_rams}",
         fix=f"give --target {larger[0]}" if larger else "make memories smaller (max_words, hidden.count) in a record of your own",
     )
 
 
 def count_block_rams(chip: Chip) -> int:
-    """Return the block RAMs that the memories of a chip's core take, each in the shape that takes fewest."""
+    """Return the block RAMs that the memories of a chip's core take at least, each in the shape that takes fewest."""
     return sum(
         min(-(-words // deep) * -(-bits // wide) for deep, wide in _SHAPES)
         for words, bits in _list_memories(chip)
@@ -75,7 +75,7 @@ def _list_memories(chip: Chip) -> Iterator[tuple[int, int]]:
         yield from ((p["N_HID"], p["AL"]), (p["N_HID"], p["CNT"]))
     for _ in range(p["S"]):
         slots, channels = 2 << (n - 1).bit_length(), 2 << (p["N_IN"] - 1).bit_length()
-        yield from ((n, p["X"]), (slots, p["CNT"]), (slots // 16, 16), (channels, p["CNT"]))
+        yield from ((n, p["X"]), (slots, p["CNT"]), (channels, p["CNT"]))
     for kind, name in ((MemoryKind.INPUT, "IN"), (MemoryKind.RECURRENT, "REC"), (MemoryKind.OUTPUT, "OUT")):
         for _ in range(chip.synapses(kind)):
             yield p[f"{name}_WORDS"], chip.word_bits(kind)

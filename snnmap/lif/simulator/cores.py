@@ -6,13 +6,20 @@ from snnmap.chip import MemoryKind
 from snnmap.core import IntArray
 from snnmap.lif.program import Program
 from snnmap.lif.rtl import Steps, VerilatedChip
-from snnmap.lif.simulator.run import Run
+from snnmap.lif.simulator.run import Run, prepare_run
 
 __all__ = ["Cores", "run_cores"]
 
 
 def run_cores(program: Program, raster: IntArray, run: Run) -> None:
-    """Run all samples, one after the other on one core, and write what ``run`` asks for; arguments as those of the other engines.
+    """Run all samples, one after the other on one core in Verilator, and write what ``run`` asks for.
+
+    The core does not count what leaves its words: where that is asked for, the batch engine does.
+
+    Args:
+        program: what the chip is told.
+        raster: ``(n_samples, n_steps, n_inputs)``, clamped to what a channel can carry.
+        run: arrays to record into.
 
     Raises:
         FrontendError: Verilator is not installed.
@@ -23,6 +30,12 @@ def run_cores(program: Program, raster: IntArray, run: Run) -> None:
     for sample, counts in enumerate(raster):
         core.clear()
         _Sample(core).run(counts, run, sample)
+    if run.left is not None:
+        from snnmap.lif.simulator.batch import run_batch
+
+        counted = prepare_run(program, len(raster), raster.shape[1], (), (), is_counted=True)
+        run_batch(program, raster, counted)
+        run.left[...] = counted.left
 
 
 class Cores:

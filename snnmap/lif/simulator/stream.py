@@ -25,7 +25,7 @@ class Stream:
     Args:
         image: as decoded from a bitstream.
         n_samples: inputs that run beside each other, each on a chip of its own.
-        engine: ``batch`` or ``rtl``, as of :func:`~snnmap.lif.simulator.simulate_image`, with its errors.
+        engine: ``batch``, or ``rtl``: the open core in Verilator, with the errors of :func:`~snnmap.lif.simulator.run_cores`.
 
     Raises:
         FormatError: the image is not one that packing could make.

@@ -11,7 +11,7 @@ from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.core import CsrMatrix
 from snnmap.lif.program import Program, pack
 from snnmap.lif.rtl import VerilatedChip
-from snnmap.lif.simulator import Stream, simulate_image
+from snnmap.lif.simulator import Stream, run_cores, simulate_image
 
 AREAS = ("hidden", "outputs")
 MIXED = str(Path(__file__).with_name("mixed.toml"))
@@ -26,9 +26,9 @@ def chip(request: pytest.FixtureRequest) -> Chip:
 
 def compare(program: Program, raster: np.ndarray) -> int:
     """Run core and simulator, and give how many values are the same; every one must be."""
-    kept = {"counts_of": AREAS, "states_of": AREAS}
+    kept = {"counts_of": AREAS, "states_of": AREAS, "clamp": True, "count_saturation": True}
     expected = simulate_image(pack(program), raster, **kept)
-    found = simulate_image(pack(program), raster, engine="rtl", **kept)
+    found = simulate_image(pack(program), raster, engine=run_cores, **kept)
     assert found == expected
     return sum(values.size for kept in (found.counts, found.potentials, found.currents) for values in kept.values())
 
@@ -44,7 +44,7 @@ def test_random_programs_do_the_same_in_every_state(chip: Chip, seed: int) -> No
 def test_cycles_are_those_of_the_profilers_model(chip: Chip, seed: int) -> None:
     program = draw_program(chip, seed)
     raster = draw_counts(program, seed, 60)
-    run = simulate_image(pack(program), raster, counts_of=AREAS, states_of=("hidden",))
+    run = simulate_image(pack(program), raster, counts_of=AREAS, states_of=("hidden",), clamp=True)
     assert VerilatedChip(program).run(raster).cycles.tolist() == predict_cycles(program, raster, run).tolist()
 
 
@@ -99,7 +99,7 @@ def test_a_silent_step_of_a_full_xylo_audio_3_skips_what_is_silent() -> None:
 def test_the_worst_step_of_a_full_xylo_audio_3_is_bounded() -> None:
     program, raster = fill_xylo(), np.full((3, 16), 15)
     cycles = VerilatedChip(program).run(raster).cycles
-    run = simulate_image(pack(program), raster, counts_of=AREAS, states_of=("hidden",))
+    run = simulate_image(pack(program), raster, counts_of=AREAS, states_of=("hidden",), clamp=True)
     assert (run.counts["hidden"] == 31).all()
     assert cycles.tolist() == predict_cycles(program, raster, run).tolist()
     assert cycles.max() <= 42_000

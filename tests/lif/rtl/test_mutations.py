@@ -9,7 +9,7 @@ from snnmap.chip import load_chip
 from snnmap.lif.program import pack
 from snnmap.lif.rtl import VerilatedChip, build
 from snnmap.lif.rtl.sources import list_sources
-from snnmap.lif.simulator import simulate_image
+from snnmap.lif.simulator import run_cores, simulate_image
 
 AREAS = ("hidden", "outputs")
 MIXED = str(Path(__file__).with_name("mixed.toml"))
@@ -45,8 +45,8 @@ MUTATIONS = {
 def differs(seed: int) -> bool:
     program = draw_program(load_chip(MIXED), seed)
     raster = draw_counts(program, seed, 60)
-    run = simulate_image(pack(program), raster, counts_of=AREAS, states_of=AREAS)
-    found = simulate_image(pack(program), raster, counts_of=AREAS, states_of=AREAS, engine="rtl")
+    run = simulate_image(pack(program), raster, counts_of=AREAS, states_of=AREAS, clamp=True)
+    found = simulate_image(pack(program), raster, counts_of=AREAS, states_of=AREAS, engine=run_cores, clamp=True)
     return found != run or VerilatedChip(program).run(raster).cycles.tolist() != predict_cycles(program, raster, run).tolist()
 
 

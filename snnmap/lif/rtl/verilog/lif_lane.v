@@ -66,7 +66,7 @@ module lif_lane #(
     reg [CNT-1:0] in_counts [0:(2<<CI)-1];
     reg [CNT-1:0] counts [0:(2<<C)-1];
     reg [15:0] map_of_inputs [0:(2<<GI)-1];
-    reg [15:0] map_of_neurons [0:(2<<G)-1];
+    (* ram_style = "distributed" *) reg [15:0] map_of_neurons [0:(2<<G)-1];
     reg [CNT-1:0] in_q, count_q;
     reg [15:0] in_map_q, map_q;
     wire [CI:0] in_at = clearing ? {sweep[A], sweep[CI-1:0]} : {in_bank, in_addr[CI-1:0]};
