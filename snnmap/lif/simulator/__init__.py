@@ -1,5 +1,6 @@
 """The chip, run bit for bit from its memory content."""
 
+from snnmap.lif.simulator.cores import run_cores
 from snnmap.lif.simulator.pieces import EarlyRun, StopRule, make_lead_rule, simulate_until
 from snnmap.lif.simulator.run import Run, require_counts, require_unsaturated
 from snnmap.lif.simulator.simulate import Engine, simulate_image
@@ -15,6 +16,7 @@ __all__ = [
     "make_lead_rule",
     "require_counts",
     "require_unsaturated",
+    "run_cores",
     "simulate_image",
     "simulate_quantised",
     "simulate_until",

@@ -59,8 +59,8 @@ def simulate_image(
         neurons: slots of an area that are kept of it, such as ``{"hidden": [3, 5]}``; then memory grows with these alone, and the
             engine is ``batch``.
         engine: ``batch`` (compiled, all cores) or ``reference`` (plain Python); both give the same numbers. ``auto`` takes plain
-            Python until that has worked as long in this process as compiled code takes to load. Or another engine, such as
-            :func:`snnmap.nn.torch_engine` makes.
+            Python until that has worked as long in this process as compiled code takes to load. Or another engine:
+            :func:`run_cores`, or what :func:`snnmap.nn.torch_engine` makes.
         clamp: take counts above what a channel carries for the most that it does, as the chip would.
         count_saturation: count what leaves its word on the way, which takes the fast engine some time.
 
