@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +41,8 @@ def sweep_training(
     options: CompileOptions | None = None,
     fixes: FixOptions | None = None,
     on_stage: OnStage = lambda _: None,
+    executor: Executor | None = None,
+    n_workers: int = 0,
 ) -> Fit:
     """Train a model from where it is for each value of a field, within the fan-in of the chip, and build what that gives.
 
@@ -58,6 +61,8 @@ def sweep_training(
         options: choices of the build; the readout that is trained is its ``decision``, else ``last``.
         fixes: as :func:`snnmap.sweep_model` takes them.
         on_stage: called with a line of text as each stage starts.
+        executor: builds, not trains, as :func:`snnmap.fit_model` takes it.
+        n_workers: likewise.
 
     Raises:
         InputError: no such field or value, no torch module, or data that do not suit.
@@ -80,7 +85,15 @@ def sweep_training(
     seen = np.setdiff1d(np.arange(len(counts)), hold_back(len(counts), chosen.hold_back))
     samples = Labelled(counts=counts[seen].astype(np.int64), labels=classes[seen].astype(np.int64))
     variants = _vary(made, read_chip(chip), field, values, samples, training or TrainOptions(), batch_size, chosen, on_stage)
-    return fit_variants(variants, calibration=counts, labels=classes, fixes=fixes, on_stage=on_stage)
+    return fit_variants(
+        variants,
+        calibration=counts,
+        labels=classes,
+        fixes=fixes,
+        on_stage=on_stage,
+        executor=executor,
+        n_workers=n_workers,
+    )
 
 
 def _vary(

@@ -1,6 +1,7 @@
 """Which chip holds a model, and at what cost: every chip beside the others, and what a limit is worth."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from snnmap.chip import Chip, MemoryKind, list_chips
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import ChipError, InputError
 from snnmap.core.fields import list_fields, put_field
+from snnmap.core.jobs import run_jobs
 from snnmap.core.near import suggest
 from snnmap.core.record import record
 from snnmap.lif.fixes import Applied, FixOptions
@@ -196,6 +198,8 @@ def fit_model(
     labels: npt.ArrayLike | None = None,
     fixes: FixOptions | None = None,
     on_stage: OnStage = lambda _: None,
+    executor: Executor | None = None,
+    n_workers: int = 0,
 ) -> Fit:
     """Build a model for several chips, and tell what each has room for and what a sample costs on it.
 
@@ -208,6 +212,8 @@ def fit_model(
         labels: as :func:`compile_model` takes them.
         fixes: change the model for chips that it does not fit, by these (:func:`fix_model`); without, nothing is changed.
         on_stage: called with a line of text as each stage starts.
+        executor: runs a chip a job, with the interface of ``concurrent.futures``; the fit is the same.
+        n_workers: local processes that do where there is no executor; 0 is none but this one.
 
     Returns:
         A line a chip, in the order given; what does not fit has the violations.
@@ -219,10 +225,28 @@ def fit_model(
     """
     task = open_task(model, options, calibration, labels)
     records = [read_chip(chip) for chip in (list_chips() if chips is None else chips)]
-    return Fit(model=task.network.name, rows=tuple(_fit(task, chip, chip.name, fixes, on_stage) for chip in records))
+    builds = {place: (task, chip, chip.name, fixes) for place, chip in enumerate(records)}
+    rows = _fit_all(builds, on_stage, executor, n_workers)
+    return Fit(model=task.network.name, rows=tuple(rows[place] for place in builds))
 
 
-def _fit(task: Task, chip: Chip, name: str, fixes: FixOptions | None, on_stage: OnStage) -> ChipFit:
+_Build = tuple[Task, Chip, str, FixOptions | None]
+
+
+def _fit_all(builds: Mapping[int, _Build], on_stage: OnStage, executor: Executor | None, n_workers: int) -> dict[int, ChipFit]:
+    if executor is None and n_workers == 0:
+        return {place: _fit(*build, on_stage) for place, build in builds.items()}
+    rows = {}
+    for place, row in run_jobs(_fit, builds, executor, n_workers=n_workers or None):
+        on_stage(f"chip '{row.chip}' is done")
+        rows[place] = row
+    return rows
+
+
+def _say_nothing(_: str) -> None: ...
+
+
+def _fit(task: Task, chip: Chip, name: str, fixes: FixOptions | None, on_stage: OnStage = _say_nothing) -> ChipFit:
     on_stage(f"chip '{name}'")
     found = check_task(task, chip, on_stage)
     applied: tuple[Applied, ...] = ()
@@ -279,18 +303,21 @@ def fit_variants(
     labels: npt.ArrayLike | None,
     fixes: FixOptions | None = None,
     on_stage: OnStage = lambda _: None,
+    executor: Executor | None = None,
+    n_workers: int = 0,
 ) -> Fit:
     """Build variants of a model, of its chip or of its build, a line each; arguments and errors as those of :func:`fit_model`."""
-    model, rows = "", []
-    for variant in variants:
+    model, rows, builds, changes = "", dict[int, ChipFit](), dict[int, _Build](), dict[int, tuple[str, ...]]()
+    for place, variant in enumerate(variants):
         if variant.problem:
-            rows.append(ChipFit(chip=variant.name, problem=variant.problem))
+            rows[place] = ChipFit(chip=variant.name, problem=variant.problem)
             continue
         task = open_task(variant.source, variant.options, calibration, labels)
-        row = _fit(task, variant.chip, variant.name, fixes, on_stage)
-        rows.append(replace(row, fixes=(*variant.changes, *row.fixes)))
+        builds[place], changes[place] = (task, variant.chip, variant.name, fixes), variant.changes
         model = model or task.network.name
-    return Fit(model=model, rows=tuple(rows))
+    for place, row in _fit_all(builds, on_stage, executor, n_workers).items():
+        rows[place] = replace(row, fixes=(*changes[place], *row.fixes))
+    return Fit(model=model, rows=tuple(rows[place] for place in sorted(rows)))
 
 
 def sweep_model(
@@ -304,6 +331,8 @@ def sweep_model(
     labels: npt.ArrayLike | None = None,
     fixes: FixOptions | None = None,
     on_stage: OnStage = lambda _: None,
+    executor: Executor | None = None,
+    n_workers: int = 0,
 ) -> Fit:
     """Build a model again and again with one field of the chip's record, or one choice of the build, at several values.
 
@@ -318,6 +347,8 @@ def sweep_model(
         labels: likewise.
         fixes: likewise.
         on_stage: called with a line of text as each stage starts.
+        executor: as :func:`fit_model` takes it.
+        n_workers: likewise.
 
     Returns:
         A line a value; where the record would contradict itself, with that as its problem.
@@ -331,7 +362,15 @@ def sweep_model(
         variants = _vary_conversion(model, base, field, values, chosen, calibration)
     else:
         variants = vary_fields(open_source(model, calibration), base, field, values, chosen)
-    return fit_variants(variants, calibration=calibration, labels=labels, fixes=fixes, on_stage=on_stage)
+    return fit_variants(
+        variants,
+        calibration=calibration,
+        labels=labels,
+        fixes=fixes,
+        on_stage=on_stage,
+        executor=executor,
+        n_workers=n_workers,
+    )
 
 
 def vary_fields(source: object, chip: Chip, field: str, values: Sequence[Any], options: CompileOptions) -> Iterator[Variant]:

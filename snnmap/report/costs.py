@@ -21,6 +21,7 @@ __all__ = [
     "draw_pareto",
     "find_front",
     "fit_csv",
+    "fit_rows",
 ]
 
 _PANELS = (
@@ -86,10 +87,15 @@ def chip_steps_csv(profile: ChipProfile) -> str:
     return _to_csv(profile.to_steps())
 
 
-def fit_csv(fit: Fit) -> str:
-    """Return a line a chip, its slack left out; what is unknown is empty."""
+def fit_rows(fit: Fit) -> list[dict[str, Any]]:
+    """Return a row a chip of texts and numbers, its slack left out; what is unknown is None."""
     rows = [{name: value for name, value in row.to_plain().items() if name != "slack"} for row in fit.rows]
-    return _to_csv([{**row, "fixes": "; ".join(row["fixes"])} for row in rows])
+    return [{**row, "fixes": "; ".join(row["fixes"])} for row in rows]
+
+
+def fit_csv(fit: Fit) -> str:
+    """Return :func:`fit_rows` as CSV; what is unknown is empty."""
+    return _to_csv(fit_rows(fit))
 
 
 def _to_csv(rows: Sequence[dict[str, Any]]) -> str:
