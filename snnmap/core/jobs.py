@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache
@@ -62,7 +62,11 @@ def run_jobs(
         InputError: workers die again and again, or have another snnmap.
     """
     if executor is not None:
-        yield from _run_on(executor, function, jobs)
+        try:
+            yield from _run_on(executor, function, jobs)
+        except BrokenExecutor as error:
+            fix = "call again with a new executor; what a table holds by then is not run again"
+            raise InputError("the executor lost its workers", where=type(executor).__name__, fix=fix) from error
         return
     left, deaths = dict(jobs), 0
     while left:
