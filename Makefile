@@ -10,7 +10,7 @@ find_python = $(firstword $(foreach python,$(shell command -v python$(1)) $(wild
 OTHER_PYTHONS := $(foreach version,3.12 3.13,$(if $(call find_python,$(version)),$(version)))
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-browser test-nengo-dl test-pythons lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar zigzag data-set mutation docs clean
+.PHONY: demo test test-all test-browser test-nengo-dl test-pythons lint notebooks bench bench-compare accuracy agreement check-speed training-on deep delta crossbar search zigzag data-set mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -42,9 +42,12 @@ notebooks: $(READY)
 	$(BIN)/python notebooks/_execute.py
 
 bench: $(READY)
-	$(BENCH)/python benchmarks/simulator.py
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	$(BENCH)/python benchmarks/bench.py
 	$(BENCH)/python benchmarks/training.py
+
+bench-compare: $(READY)
+	@$(BENCH)/python benchmarks/bench.py compare
 
 accuracy: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
@@ -69,6 +72,9 @@ delta: $(READY)
 
 crossbar: $(READY)
 	$(BENCH)/python benchmarks/crossbar.py --write
+
+search: $(READY)
+	$(BENCH)/python benchmarks/search.py --write
 
 zigzag: $(READY) $(ZIGZAG)/.ready
 	$(BENCH)/python benchmarks/zigzag_dse.py --write
