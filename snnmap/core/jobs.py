@@ -153,7 +153,7 @@ def open_cluster(address: str, *, timeout_s: float = 10.0) -> Iterator[Executor]
     distributed = import_package("distributed", extra="cluster")
     try:
         client = distributed.Client(address, timeout=timeout_s, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AssertionError) as error:  # the last where its loop does not start in time
         fix = "start one with `dask scheduler`, and give the address that it prints: --cluster tcp://HOST:8786"
         raise InputError("the cluster cannot be reached", where=address, measured=_tell(error), fix=fix) from error
     with client:
