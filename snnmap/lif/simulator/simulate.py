@@ -13,11 +13,22 @@ from snnmap.lif.simulator.reference import run_reference
 from snnmap.lif.simulator.run import Kept, Run, prepare_run, read_neurons, require_counts
 from snnmap.network import Recording, read_raster
 
-__all__ = ["Engine", "simulate_image"]
+__all__ = ["Engine", "batch_engine", "simulate_image"]
 
 Engine = Literal["auto", "batch", "reference"] | Callable[[Program, IntArray, Run], None]
 _NEURON_WORK = 8
 """What updating a neuron costs in plain Python beside delivering a count."""
+
+
+def batch_engine(n_threads: int) -> Engine:
+    """Return the fast engine on some threads, for callers that see to the others themselves."""
+
+    def run_on_threads(program: Program, raster: IntArray, run: Run) -> None:
+        from snnmap.lif.simulator.batch import run_batch
+
+        run_batch(program, raster, run, n_threads)
+
+    return run_on_threads
 
 
 class _Allowance:
