@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.core import FloatArray, IntArray
-from snnmap.lif.quantise.rounding import Response, SourceMoments
+from snnmap.core import FloatArray
+from snnmap.lif.quantise.rounding import Sources
 
 __all__ = ["Counts", "SourceCounts"]
 
@@ -35,33 +35,22 @@ class SourceCounts:
         variance = squares / n_pairs - mean * mean
         self.mean: FloatArray = np.maximum(mean, 1.0 / n_pairs)
         self.variance: FloatArray = np.maximum(variance, 1.0 / n_pairs)
-        self._windows: dict[int, FloatArray] = {}
+        self._windows: dict[int, npt.NDArray[np.int32]] = {}
 
-    def moments(self, sources: IntArray, response: Response) -> SourceMoments:
-        """Return the moments of some sources, as a potential with this response sees them.
+    def choose_length(self, response_length: float) -> int:
+        """Return the steps of the windows for potentials that add up so many steps: a power of two, or all of a run."""
+        return min(max(1, self._counts.shape[1]), 1 << (math.ceil(max(response_length, 1.0)) - 1).bit_length())
 
-        Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments
-        are drawn to those of independent sources.
-        """
-        n_steps = max(1, self._counts.shape[1])
-        length = min(n_steps, 1 << (math.ceil(max(response.length, 1.0)) - 1).bit_length())
-        windows = self._add_up(length)[:, sources]
-        mean, variance = self.mean[sources], self.variance[sources]
-        measured = windows.T @ windows / (len(windows) * float(length) ** 2)  # whole numbers: exact in any order
-        drawn = sources.size / (sources.size + len(windows))
-        together = (1.0 - drawn) * measured + drawn * (np.outer(mean, mean) + np.diag(variance / length))
-        return SourceMoments(variance=variance, together=together)
-
-    def _add_up(self, length: int) -> FloatArray:
-        """Add counts up over windows, at most ``_MOST_WINDOWS``, evenly chosen; ``(n_windows, n)`` whole numbers."""
+    def add_up(self, length: int) -> Sources:
+        """Add counts up over windows of a length, at most ``_MOST_WINDOWS``, evenly chosen."""
         if length not in self._windows:
             n_samples, n_steps = self._counts.shape[:2]
             n_each = -(-n_steps // length)
             n_windows = n_samples * n_each
             chosen = np.unique(np.linspace(0, n_windows - 1, min(n_windows, _MOST_WINDOWS)).astype(np.int64))
-            sums = [
-                self._counts[window // n_each, window % n_each * length :][:length].sum(axis=0, dtype=np.float64)
-                for window in chosen.tolist()
-            ]
-            self._windows[length] = np.stack(sums)
-        return self._windows[length]
+            sums = np.empty((self._counts.shape[2], len(chosen)), np.int32)
+            for place, window in enumerate(chosen.tolist()):
+                steps = self._counts[window // n_each, window % n_each * length :][:length]
+                sums[:, place] = steps.sum(axis=0, dtype=np.int32)
+            self._windows[length] = sums
+        return Sources(self.mean, self.variance, self._windows[length], float(length))
