@@ -12,7 +12,7 @@ from snnmap.core.record import FloatArray, IntArray, freeze_float, freeze_int, r
 __all__ = ["CsrMatrix", "order_keys"]
 
 _FEW_PRODUCTS = 65_536
-"""Products of a value and a weight that numpy adds up before scipy would have been imported for them."""
+"""Products of a value and a weight that numpy adds up before compiled code would have been loaded for them."""
 
 
 @record
@@ -161,8 +161,7 @@ class CsrMatrix:
             [[3.0, 5.0]]
         """
         if n * self.nnz > _FEW_PRODUCTS:
-            matrix = self.to_scipy()
-            return lambda values: np.asarray(values @ matrix, np.float64)
+            return self._build_compiled(n) if np.isfinite(self.data).all() else lambda values: values @ self.to_scipy()
         sources, n_post = self.rows, self.shape[1]
         places = (np.arange(n)[:, np.newaxis] * n_post + self.indices).ravel()
 
@@ -170,6 +169,16 @@ class CsrMatrix:
         def multiply(values: FloatArray) -> FloatArray:
             products = (values[:, sources] * self.data).ravel()
             return np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64)
+
+        return multiply
+
+    def _build_compiled(self, n: int) -> Callable[[FloatArray], FloatArray]:
+        from snnmap.core.product import add_rows
+
+        def multiply(values: FloatArray) -> FloatArray:
+            sums = np.empty((n, self.shape[1]))
+            add_rows(values, self.indptr, self.indices, self.data, sums)
+            return sums
 
         return multiply
 
