@@ -171,7 +171,7 @@ class _Simulation:
 def _advance_arrays(
     population: Population, arriving: FloatArray, currents: FloatArray, potentials: FloatArray, counts: FloatArray
 ) -> None:
-    """Advance a population by a step, in place: ``(n_synapses, n_samples, n)`` currents, ``(n_samples, n)`` potentials and counts."""
+    """Advance a population in place: currents ``(n_synapses, n_samples, n)``, potentials and counts ``(n_samples, n)``."""
     threshold = population.threshold
     currents[:] = population.alpha[:, np.newaxis, :] * currents + arriving
     u = population.beta * potentials + currents.sum(axis=0) + population.bias

@@ -85,7 +85,10 @@ def measure_statistics(
     raster = np.pad(join_rasters(mapped.inputs, calibration).clip(max=mapped.chip.inputs.max_count), ((0, 0), (0, lag), (0, 0)))
     n_samples, n_steps = raster.shape[:2]
     hidden_counts = np.zeros((n_samples, n_steps, mapped.hidden.size), _find_type(mapped.hidden.max_count))
-    swings = {"hidden": _Swing(mapped.hidden, raster.shape[:2], depth), "outputs": _Swing(mapped.outputs, raster.shape[:2], depth)}
+    swings = {
+        "hidden": _Swing(mapped.hidden, raster.shape[:2], depth),
+        "outputs": _Swing(mapped.outputs, raster.shape[:2], depth),
+    }
     chunk = max(1, _MOST_STATES // max(1, mapped.hidden.size + mapped.outputs.size))
     for start in range(0, n_samples, chunk):
         part = slice(start, start + chunk)
@@ -103,7 +106,9 @@ def _find_type(counts: IntArray) -> np.dtype[Any]:
     return np.min_scalar_type(-int(counts.max(initial=0)) - 1)
 
 
-def _measure_part(mapped: MappedNetwork, raster: IntArray, hidden_counts: Counts, swings: dict[str, "_Swing"], start: int) -> None:
+def _measure_part(
+    mapped: MappedNetwork, raster: IntArray, hidden_counts: Counts, swings: dict[str, "_Swing"], start: int
+) -> None:
     """Run some samples, the first of them number ``start``, and write what hidden neurons send as it arrives, a step later."""
     n_samples = raster.shape[0]
     before = np.zeros((n_samples, mapped.hidden.size))
@@ -213,7 +218,7 @@ def _find_levels(states: FloatArray) -> FloatArray:
     block = max(1, _MOST_STATES // max(1, n_kept))
     for kind in range(n_kinds):
         for start in range(0, n, block):
-            ordered = np.sort(states[kind, :, start : start + block].T, axis=1).T
+            ordered = np.sort(np.ascontiguousarray(states[kind, :, start : start + block].T), axis=1).T
             below, above = ordered[low], ordered[np.minimum(low + 1, n_kept - 1)]
             gap = above - below
             levels[:, kind, start : start + block] = np.where(part >= 0.5, above - gap * (1.0 - part), below + gap * part)

@@ -20,6 +20,7 @@ from snnmap.lif.quantise.windows import SourceCounts
 
 __all__ = ["QuantisedNeurons", "mask_targets", "quantise_neurons"]
 
+
 @record
 class QuantisedNeurons:
     """Integers of one row of neurons, and what rounding cost.

@@ -13,8 +13,8 @@ from snnmap.core.errors import InputError, NetworkError
 from snnmap.lif.program import MappedNetwork, Program, QuantisedNetwork, StoredWeights
 from snnmap.lif.quantise.calibrate import Statistics, measure_statistics
 from snnmap.lif.quantise.exact import keep_integers
-from snnmap.lif.quantise.match import SecondSynapse
 from snnmap.lif.quantise.lines import MemoryWeights
+from snnmap.lif.quantise.match import SecondSynapse
 from snnmap.lif.quantise.neurons import QuantisedNeurons, mask_targets, quantise_neurons
 from snnmap.lif.quantise.relays import insert_relays, list_shifts
 from snnmap.network import draw_inputs

@@ -8,6 +8,7 @@ All sums over ``t`` are geometric, so only + - x / decide, and every machine giv
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,17 @@ from snnmap.core import FloatArray, IntArray, record
 from snnmap.lif.quantise.decays import DecayCodes
 from snnmap.lif.quantise.rounding import Responses
 
-__all__ = ["LARGEST_DECAY", "Response", "RowResponses", "kernel_product", "kernel_sum", "respond", "tail_product", "tail_sum"]
+__all__ = [
+    "LARGEST_DECAY",
+    "Response",
+    "RowResponses",
+    "kernel_product",
+    "kernel_sum",
+    "respond",
+    "tail_product",
+    "tail_sum",
+    "to_arrays",
+]
 
 LARGEST_DECAY = 1.0 - 2.0**-16
 """Of a state in kernels; one that loses nothing a step has a kernel without an end, and no sum."""
@@ -115,16 +126,16 @@ class RowResponses:
         """Return, for each kind, the sums of the synapses' kernels beside the first one's, ``(n_kinds, n_synapses)``."""
         return np.stack([response.total / response.total[0] for response in self.responses])
 
-    def to_arrays(self) -> Responses:
-        """Return the responses as the rounding takes them."""
-        every = self.responses
-        return Responses(
-            kind=self.kind,
-            total=np.stack([response.total for response in every]),
-            power=np.stack([response.power for response in every]),
-            shape=np.stack([response.shape_power for response in every]),
-            alone=np.array([[one.of_synapse(s).shape_power.item() for s in range(one.total.size)] for one in every]),
-        )
+
+def to_arrays(responses: Sequence[Response], kind: IntArray) -> Responses:
+    """Return responses as the rounding takes them, and which of them each neuron has, ``(n,)``."""
+    return Responses(
+        kind=kind,
+        total=np.stack([response.total for response in responses]),
+        power=np.stack([response.power for response in responses]),
+        shape=np.stack([response.shape_power for response in responses]),
+        alone=np.array([[one.of_synapse(s).shape_power.item() for s in range(one.total.size)] for one in responses]),
+    )
 
 
 def respond(dash_syn: IntArray, dash_mem: int, family: Family, n_steps: float = math.inf) -> Response:

@@ -1,14 +1,14 @@
 """Weight rounding that keeps the course of a neuron's potential, not each weight alone.
 
-With ``e`` the errors of a source's weights (one a synapse), ``P`` and ``t`` the response of the neuron, ``L`` its length, ``v`` and
-``M`` the sources' moments, the expected square of what the potential is off by is least::
+With ``e`` the errors of a source's weights (one a synapse), ``P`` and ``t`` the response of the neuron, ``L`` its length, ``v``
+and ``M`` the sources' moments, the expected square of what the potential is off by is least::
 
     sum v e'(P - t t'/L) e + a'M a        a = e't of each source
 
-The search starts from the nearest integers and moves, one at a time, the weight or pair of weights whose neighbour helps most, or
-where none helps alone two sources' together. Errors of sources that fire together add up, and so are made to cancel. Where a source
-has weights onto both synapses, the pair is chosen together: what one integer is off by, a small one on the other synapse makes up
-for. Of a neuron with few sources the threshold is moved too, where its weights are nearer to integers at another scale.
+The search starts from the nearest integers and moves, one at a time, the weight or pair of weights whose neighbour helps most,
+or where none helps alone two sources' together. Errors of sources that fire together add up, and so are made to cancel. Where a
+source has weights onto both synapses, the pair is chosen together: what one integer is off by, a small one on the other synapse
+makes up for. Of a neuron with few sources the threshold is moved too, where its weights are nearer to integers at another scale.
 
 The functions are plain Python, which :func:`compile_rounding` compiles as they stand. Every sum runs in one order, or is exact in
 any: both give the same integers on every machine.
@@ -151,11 +151,7 @@ def round_targets(
             gain = _fit_gain(value / _column(lsb), weight, lsb, together, total)
             suiting = min(float(limits.threshold), np.rint(code * gain))
             suited = value * (suiting / code)
-            if (
-                suiting != code
-                and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code
-                and _admits(suited, lsb, limits)
-            ):
+            if suiting != code and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code and _admits(suited, lsb, limits):
                 other = _round(suited, present, lsb, variance, together, responses, kind, limits)
                 its_off = _expect_error(other - suited / _column(lsb), lsb, variance, together, total, shape)
                 if its_off * code < off * suiting:
@@ -219,7 +215,11 @@ def _round(
     if n_used == 0:
         return weight
     last = first + n_used
-    total, power, shape = responses.total[kind, first:last], responses.power[kind, first:last, first:last], np.empty((n_used, n_used))
+    total, power, shape = (
+        responses.total[kind, first:last],
+        responses.power[kind, first:last, first:last],
+        np.empty((n_used, n_used)),
+    )
     if n_used == value.shape[1]:
         shape[:] = responses.shape[kind]
     else:
@@ -420,7 +420,7 @@ def _fit_gain(exact: FloatArray, weight: FloatArray, lsb: FloatArray, together: 
 
 
 def _pull(error: FloatArray, lsb: FloatArray, together: FloatArray, total: FloatArray) -> FloatArray:
-    """Return the mean product of each source's count with what the potential is off by, ``(n,)``, added up source after source."""
+    """Return the mean product of each source's count with what the potential is off by, ``(n,)``, source after source."""
     pull = np.zeros(len(lsb))
     for row in range(len(lsb)):
         share = lsb[row] * _along(error[row], total)

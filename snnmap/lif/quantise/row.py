@@ -8,7 +8,7 @@ import numpy as np
 
 from snnmap.chip import Bits
 from snnmap.core import Allowance, FloatArray, IntArray
-from snnmap.lif.quantise.response import RowResponses
+from snnmap.lif.quantise.response import RowResponses, to_arrays
 from snnmap.lif.quantise.rounding import Entries, Limits, Rounded, compile_rounding, round_targets
 from snnmap.lif.quantise.windows import SourceCounts
 
@@ -37,7 +37,7 @@ def round_lines(
     """
     n = threshold.size
     rounded = Rounded(np.zeros(entries.value.shape, np.int64), np.zeros(n), np.ones(n))
-    limits, shapes = Limits(*bits.weight_range, bits.threshold_max), responses.to_arrays()
+    limits, shapes = Limits(*bits.weight_range, bits.threshold_max), to_arrays(responses.responses, responses.kind)
     work = (np.diff(entries.edges) * entries.value.shape[1]) ** 2
     round_some, n_threads = _choose_engine(int(work.sum()))
     order = _order_alike(entries)

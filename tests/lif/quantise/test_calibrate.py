@@ -10,7 +10,8 @@ from snnmap.chip import load_chip
 from snnmap.core import CsrMatrix
 from snnmap.lif.mapping import draw_rasters, fold_network
 from snnmap.lif.quantise import QuantiseOptions, calibrate, quantise_network
-from snnmap.lif.quantise.rounding import Response
+from snnmap.lif.quantise.response import Response
+from snnmap.lif.quantise.rounding import measure_together
 from snnmap.lif.quantise.windows import SourceCounts
 from snnmap.lif.simulator import simulate_quantised
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
@@ -23,7 +24,7 @@ def test_samples_may_be_measured_part_by_part(seed: int, monkeypatch: pytest.Mon
     network = random_network(seed)
     mapped, rasters = fold_network(network, CHIP), draw_rasters(network)
     whole = calibrate.measure_statistics(mapped, rasters)
-    monkeypatch.setattr(calibrate, "_MOST_VALUES", 1)
+    monkeypatch.setattr(calibrate, "_MOST_STATES", 1)
     monkeypatch.setattr(calibrate, "_FEWEST_KEPT", 10**6)
     parts = calibrate.measure_statistics(mapped, rasters)
     for one, other in ((whole.hidden, parts.hidden), (whole.outputs, parts.outputs)):
@@ -38,12 +39,13 @@ def test_moments_are_of_counts_over_as_many_steps_as_the_potential_adds_up() -> 
     counts = np.repeat(rng.poisson(1.0, (500, 8, 1)), 3, axis=2)  # three sources of one rhythm
     sources = SourceCounts(counts)
     of_four = Response(power=np.full((1, 1), 4.0), total=np.array([4.0]))
-    found = sources.moments(np.arange(2), of_four)
+    assert sources.choose_length(of_four.length) == 4
+    found = measure_together(np.arange(2), sources.add_up(4))
     windows = counts[:, :, 0].reshape(-1, 4).mean(axis=1)
-    assert found.together[0, 1] == pytest.approx(np.mean(windows**2), rel=0.02)
-    assert found.together[0, 0] == pytest.approx(np.mean(windows**2), rel=0.02)
-    alone = SourceCounts(counts[:1, :4]).moments(np.arange(2), of_four)  # one window: chance alone
-    assert alone.together[0, 1] == pytest.approx(counts[0, :4, 0].mean() ** 2)
+    assert found[0, 1] == pytest.approx(np.mean(windows**2), rel=0.02)
+    assert found[0, 0] == pytest.approx(np.mean(windows**2), rel=0.02)
+    alone = measure_together(np.arange(2), SourceCounts(counts[:1, :4]).add_up(4))  # one window: chance alone
+    assert alone[0, 1] == pytest.approx(counts[0, :4, 0].mean() ** 2)
 
 
 def sink_and_return(weight_back: float) -> tuple[Network, np.ndarray]:
