@@ -105,9 +105,8 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
     """
     data, rates = _read_data(task, chip), _Rates()
     best: tuple[tuple[float, ...], CheckResult] | None = None
-    told = _once(on_stage)
     for way in _list_ways(task, data):
-        found = _try_way(task, chip, data, way, rates, told)
+        found = _try_way(task, chip, data, way, rates, on_stage)
         if best is None or _score(found) < best[0]:
             best = _score(found), found
         if found.comparison is not None and not found.report.errors and not _may_gain(found.report):
@@ -219,12 +218,13 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
     reached = replace(reached, report=report, quantised=quantised, tunings=tunings)
     if report.errors:
         return reached
-    on_stage("comparing the bitstream with the model")
+    on_stage("packing and encoding the image")
     image = pack(quantised.program)
     bitstream = encode(image)
     read_back = decode(bitstream, chip=chip)
     if read_back != image:
         raise FormatError("the bitstream does not decode to the image that was encoded")
+    on_stage("comparing the bitstream with the model")
     comparison = compare_image(
         source,
         quantised,
@@ -303,15 +303,3 @@ def _score(found: CheckResult) -> tuple[float, ...]:
     ]
     errors = [min(port.error, 10.0) for port in comparison.ports]
     return (0.0, float(len(found.report.errors)), max(rates, default=0.0) + max(wrong, default=0.0) + max(errors, default=0.0))
-
-
-def _once(on_stage: Callable[[str], None]) -> Callable[[str], None]:
-    """Tell each stage once, however many ways are tried."""
-    told: set[str] = set()
-
-    def tell(text: str) -> None:
-        if text not in told:
-            told.add(text)
-            on_stage(text)
-
-    return tell

@@ -133,36 +133,65 @@ def round_targets(
         limits: of the chip.
         rounded: results, written for these neurons alone.
     """
-    known, together = entries.source[:0], np.zeros((0, 0))
+    before, together = -1, np.zeros((0, 0))
     for target in targets:
         first, last = entries.edges[target], entries.edges[target + 1]
         if first == last:
             continue
         source = entries.source[first:last]
-        if not np.array_equal(source, known):
-            known, together = source, measure_together(source, sources)
-        kind = responses.kind[target]
-        present, lsb, variance = entries.present[first:last], entries.lsb[first:last], sources.variance[source]
-        total, shape = responses.total[kind], responses.shape[kind]
-        value, code = entries.value[first:last], threshold[target]
-        weight = _round(value, present, lsb, variance, together, responses, kind, limits)
-        off = _expect_error(weight - value / _column(lsb), lsb, variance, together, total, shape)
+        if before < 0 or not _is_same(source, entries.source[entries.edges[before] : entries.edges[before + 1]]):
+            together = measure_together(source, sources)
+        before, kind, code = target, responses.kind[target], threshold[target]
+        value, present, lsb = entries.value[first:last], entries.present[first:last], entries.lsb[first:last]
+        variance, total, shape = _gather(sources.variance, source), responses.total[kind], responses.shape[kind]
+        exact = _scale(value, lsb, 1.0)
+        weight = _round(exact, present, lsb, variance, together, responses, kind, limits)
+        off, suiting = _expect_error(_subtract(weight, exact), lsb, variance, together, total, shape), 0.0
         if code > 0 and last - first <= _FEW_SOURCES:
-            gain = _fit_gain(value / _column(lsb), weight, lsb, together, total)
-            suiting = min(float(limits.threshold), np.rint(code * gain))
-            suited = value * (suiting / code)
-            if suiting != code and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code and _admits(suited, lsb, limits):
-                other = _round(suited, present, lsb, variance, together, responses, kind, limits)
-                its_off = _expect_error(other - suited / _column(lsb), lsb, variance, together, total, shape)
+            suiting = min(float(limits.threshold), np.rint(code * _fit_gain(exact, weight, lsb, together, total)))
+        if suiting != code and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code:
+            exact = _scale(value, lsb, suiting / code)
+            if _admits(exact, limits):
+                other = _round(exact, present, lsb, variance, together, responses, kind, limits)
+                its_off = _expect_error(_subtract(other, exact), lsb, variance, together, total, shape)
                 if its_off * code < off * suiting:
                     weight, off = other, its_off
                     rounded.factor[target] = suiting / code
-        rounded.weight[first:last] = weight
         rounded.off[target] = off
+        for row in range(last - first):
+            for synapse in range(weight.shape[1]):
+                rounded.weight[first + row, synapse] = int(weight[row, synapse])
 
 
-def _column(values: FloatArray) -> FloatArray:
-    return values.reshape(-1, 1)
+def _is_same(one: IntArray, other: IntArray) -> bool:
+    n_same = 0
+    while n_same < min(len(one), len(other)) and one[n_same] == other[n_same]:
+        n_same += 1
+    return n_same == len(one) == len(other)
+
+
+def _gather(values: FloatArray, places: IntArray) -> FloatArray:
+    gathered = np.empty(len(places))
+    for place in range(len(places)):
+        gathered[place] = values[places[place]]
+    return gathered
+
+
+def _scale(value: FloatArray, lsb: FloatArray, factor: float) -> FloatArray:
+    """Return weights in steps."""
+    scaled = np.empty(value.shape)
+    for row in range(value.shape[0]):
+        for synapse in range(value.shape[1]):
+            scaled[row, synapse] = value[row, synapse] * factor / lsb[row]
+    return scaled
+
+
+def _subtract(one: FloatArray, other: FloatArray) -> FloatArray:
+    left = np.empty(one.shape)
+    for row in range(one.shape[0]):
+        for synapse in range(one.shape[1]):
+            left[row, synapse] = one[row, synapse] - other[row, synapse]
+    return left
 
 
 def measure_together(source: IntArray, sources: Sources) -> FloatArray:
@@ -171,33 +200,34 @@ def measure_together(source: IntArray, sources: Sources) -> FloatArray:
     Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments are
     drawn to those of independent sources.
     """
-    n, n_windows = source.size, sources.windows.shape[1]
+    n, n_windows = len(source), sources.windows.shape[1]
     counts = np.empty((n, n_windows))
     for row in range(n):
-        counts[row] = sources.windows[source[row]]
+        for window in range(n_windows):
+            counts[row, window] = sources.windows[source[row], window]
     together = np.dot(counts, counts.T)  # whole numbers: exact in any order
-    mean, size, drawn = sources.mean[source], n_windows * (sources.length * sources.length), n / (n + n_windows)
+    size, drawn = n_windows * (sources.length * sources.length), n / (n + n_windows)
     for row in range(n):
         for column in range(n):
-            apart = mean[row] * mean[column]
+            apart = sources.mean[source[row]] * sources.mean[source[column]]
             if row == column:
                 apart += sources.variance[source[row]] / sources.length
             together[row, column] = (1.0 - drawn) * (together[row, column] / size) + drawn * apart
     return together
 
 
-def _admits(value: FloatArray, lsb: FloatArray, limits: Limits) -> bool:
+def _admits(exact: FloatArray, limits: Limits) -> bool:
     """Say whether all weights fit."""
-    for row in range(value.shape[0]):
-        for synapse in range(value.shape[1]):
-            step = np.rint(value[row, synapse] / lsb[row])
+    for row in range(exact.shape[0]):
+        for synapse in range(exact.shape[1]):
+            step = np.rint(exact[row, synapse])
             if step < limits.low or step > limits.high:
                 return False
     return True
 
 
 def _round(
-    value: FloatArray,
+    exact: FloatArray,
     present: BoolArray,
     lsb: FloatArray,
     variance: FloatArray,
@@ -207,31 +237,29 @@ def _round(
     limits: Limits,
 ) -> FloatArray:
     """Return the integers of a neuron's weights, ``(n, n_synapses)``; a synapse without weights plays no part."""
-    weight = np.zeros(value.shape)
-    first, n_used = 0, 0
-    for synapse in range(value.shape[1]):
-        if present[:, synapse].any():
-            first, n_used = synapse if n_used == 0 else first, n_used + 1
-    if n_used == 0:
+    n, n_synapses = exact.shape
+    n_stored = np.zeros(n_synapses, np.int64)
+    for row in range(n):
+        for synapse in range(n_synapses):
+            n_stored[synapse] += present[row, synapse]
+    weight = np.zeros((n, n_synapses))
+    if n_synapses == 2 and n_stored[0] > 0 and n_stored[1] > 0:
+        power, shape = responses.power[kind], responses.shape[kind]
+        _round_used(weight, exact, present, 0, lsb, variance, together, responses.total[kind], power, shape, limits)
         return weight
-    last = first + n_used
-    total, power, shape = (
-        responses.total[kind, first:last],
-        responses.power[kind, first:last, first:last],
-        np.empty((n_used, n_used)),
-    )
-    if n_used == value.shape[1]:
-        shape[:] = responses.shape[kind]
-    else:
-        shape[0, 0] = responses.alone[kind, first]
-    exact, used = value[:, first:last] / _column(lsb), present[:, first:last]
-    weight[:, first:last] = _round_used(exact, used, lsb, variance, together, total, power, shape, limits)
+    alone, single = np.empty((1, 1)), np.empty(1)
+    for synapse in range(n_synapses):
+        if n_stored[synapse] > 0:
+            alone[0, 0], single[0] = responses.alone[kind, synapse], responses.total[kind, synapse]
+            _round_used(weight, exact, present, synapse, lsb, variance, together, single, alone, alone, limits)
     return weight
 
 
 def _round_used(
+    weight: FloatArray,
     exact: FloatArray,
     present: BoolArray,
+    first: int,
     lsb: FloatArray,
     variance: FloatArray,
     together: FloatArray,
@@ -239,39 +267,44 @@ def _round_used(
     power: FloatArray,
     shape: FloatArray,
     limits: Limits,
-) -> FloatArray:
-    n, n_synapses = exact.shape
-    weight, lowest, highest = np.zeros((n, n_synapses)), np.zeros((n, n_synapses)), np.zeros((n, n_synapses))
+) -> None:
+    """Write the integers of the synapses from the first used one on, as many as there are sums of kernels."""
+    n, n_used = len(exact), len(total)
+    used, found = np.zeros((n, n_used)), np.zeros((n, n_used))
+    lowest, highest = np.zeros((n, n_used)), np.zeros((n, n_used))
     for row in range(n):
-        for synapse in range(n_synapses):
-            if not present[row, synapse]:
-                exact[row, synapse] = 0.0
-            weight[row, synapse] = min(max(np.rint(exact[row, synapse]), limits.low), limits.high)
-        both = n_synapses == 2 and present[row, 0] and present[row, 1]
-        if both:
-            weight[row] = _round_pair(exact[row], weight[row], power, limits)
+        both = n_used == 2 and present[row, 0] and present[row, 1]
         reach = 2.0 * _VERNIER_REACH if both else 1.0
-        for synapse in range(n_synapses):
-            if present[row, synapse]:
-                lowest[row, synapse] = max(limits.low, np.floor(exact[row, synapse] - reach) + 1.0)
-                highest[row, synapse] = min(limits.high, np.ceil(exact[row, synapse] + reach) - 1.0)
-    _search(weight, exact, lowest, highest, lsb, variance, together, total, shape)
-    return weight
+        for synapse in range(n_used):
+            if present[row, first + synapse]:
+                step = exact[row, first + synapse]
+                used[row, synapse], found[row, synapse] = step, _clip(np.rint(step), limits)
+                lowest[row, synapse] = max(limits.low, np.floor(step - reach) + 1.0)
+                highest[row, synapse] = min(limits.high, np.ceil(step + reach) - 1.0)
+        if both:
+            _round_pair(used[row], found[row], power, limits)
+    _search(found, used, lowest, highest, lsb, variance, together, total, shape)
+    for row in range(n):
+        for synapse in range(n_used):
+            weight[row, first + synapse] = found[row, synapse]
 
 
-def _round_pair(exact: FloatArray, nearest: FloatArray, power: FloatArray, limits: Limits) -> FloatArray:
-    """Choose, for a source with two weights, the pair of integers nearest in the response."""
-    slope = power[0, 1] / power[1, 1]
-    best, least = nearest.copy(), _square(nearest - exact, power)
-    pair = np.empty(2)
+def _clip(step: float, limits: Limits) -> float:
+    return min(max(step, limits.low), limits.high)
+
+
+def _round_pair(exact: FloatArray, nearest: FloatArray, power: FloatArray, limits: Limits) -> None:
+    """Choose, for a source with two weights, the pair of integers nearest in the response, in the place of the nearest each."""
+    slope, error = power[0, 1] / power[1, 1], np.empty(2)
+    error[0], error[1] = nearest[0] - exact[0], nearest[1] - exact[1]
+    least = _square(error, power)
     for step in range(-_VERNIER_REACH, _VERNIER_REACH + 1):
-        pair[0] = min(max(np.rint(exact[0]) + step, limits.low), limits.high)
-        pair[1] = min(max(np.rint(exact[1] + slope * (exact[0] - pair[0])), limits.low), limits.high)
-        cost = _square(pair - exact, power)
+        one = _clip(np.rint(exact[0]) + step, limits)
+        other = _clip(np.rint(exact[1] + slope * (exact[0] - one)), limits)
+        error[0], error[1] = one - exact[0], other - exact[1]
+        cost = _square(error, power)
         if cost < least:
-            least = cost
-            best[:] = pair
-    return best
+            least, nearest[0], nearest[1] = cost, one, other
 
 
 def _search(
@@ -288,7 +321,7 @@ def _search(
     """Move weights within their bounds as long as that helps."""
     n, n_synapses = exact.shape
     moves = _PAIR_MOVES if n_synapses == 2 else _SINGLE_MOVES
-    error = weight - exact
+    error = _subtract(weight, exact)
     pull = _pull(error, lsb, together, total)
     along, own, cross, power = _weigh_moves(moves, lsb, variance, together, total, shape)
     change = np.empty((len(moves), n))
@@ -480,8 +513,8 @@ def _round_partials(partials: FloatArray, n_partials: int) -> float:
 
 
 _PARTS = (
-    _column, measure_together, _admits, _round, _round_used, _round_pair, _search, _weigh_moves, _fill_changes, _find_moves,
-    _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly, _round_partials,
+    _is_same, _gather, _scale, _subtract, measure_together, _admits, _round, _round_used, _clip, _round_pair, _search,
+    _weigh_moves, _fill_changes, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly, _round_partials,
 )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def round_weights(
     values: np.ndarray, present: np.ndarray, lsb: np.ndarray, sources: SourceMoments, response: Response, low: int, high: int
 ) -> np.ndarray:
     responses = to_arrays([response], np.zeros(1, np.int64))
-    return compiled(_round)(values, present, lsb, *sources, responses, 0, Limits(low, high, 32767))
+    return compiled(_round)(values / lsb[:, np.newaxis], present, lsb, *sources, responses, 0, Limits(low, high, 32767))
 
 
 def expected_error(error: np.ndarray, lsb: np.ndarray, sources: SourceMoments, response: Response) -> float:
