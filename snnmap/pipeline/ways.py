@@ -209,7 +209,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
     if report.errors:
         return reached
     on_stage("quantising")
-    quantised = quantise_network(mapped, calibration=None if data.drawn else data.of(data.fitted), options=options.quantise)
+    quantised = quantise_network(mapped, calibration=data.of(data.fitted), drawn=data.drawn, options=options.quantise)
     source = _stretch(network, mapped)
     tunings: tuple[RateTuning, ...] = ()
     if way.tuned:

@@ -514,7 +514,8 @@ def _round_partials(partials: FloatArray, n_partials: int) -> float:
 
 _PARTS = (
     _is_same, _gather, _scale, _subtract, measure_together, _admits, _round, _round_used, _clip, _round_pair, _search,
-    _weigh_moves, _fill_changes, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly, _round_partials,
+    _weigh_moves, _fill_changes, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly,
+    _round_partials,
 )  # fmt: skip
 
 
