@@ -29,6 +29,9 @@ __all__ = ["Task", "find_way"]
 
 _TUNING_WORK = 1e8
 """As the bound on the comparison's work, for the float run to which rates are tuned."""
+_DRAWN_STEPS = (24, 96)
+_MOST_STATES = 24_000_000
+"""Neurons times steps of a drawn sample; larger networks get shorter ones."""
 _FEWEST_HELD_BACK = 16
 """Samples that tell something; where fewer would be held back, none are."""
 
@@ -57,7 +60,9 @@ class Task:
         """Return the calibration data by input port, or what is drawn for a chip where there are none."""
         inputs = self.network.inputs
         if self.calibration is None:
-            return draw_inputs(inputs, max_count=chip.inputs.max_count)
+            n_neurons = sum(population.size for population in self.network.populations)
+            n_steps = int(np.clip(_MOST_STATES // max(1, n_neurons), *_DRAWN_STEPS))
+            return draw_inputs(inputs, max_count=chip.inputs.max_count, n_steps=n_steps)
         return read_rasters(inputs, self.calibration)
 
     def read_channels(self, chip: Chip) -> IntArray:

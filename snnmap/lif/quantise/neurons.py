@@ -200,8 +200,10 @@ def _weight_errors(
     unit = scale[lines.target]
     trained = (entries.value * share).sum(axis=1) / unit
     chip = (rounded * share).sum(axis=1) * entries.lsb / unit
+    del share, unit  # as large as all weights
     nearest = np.rint(entries.value / entries.lsb[:, np.newaxis])
     clipped = np.asarray(((nearest < low) | (nearest > high)).any(axis=1), np.bool_)
+    del nearest
     errors = []
     for number, memory in enumerate(memories):
         mine = lines.memory == number
@@ -262,6 +264,8 @@ def _measure(name: str, trained: FloatArray, chip: npt.NDArray[np.float64], n_cl
 
 def mask_targets(matrices: tuple[CsrMatrix, ...], kept: BoolArray) -> tuple[CsrMatrix, ...]:
     """Leave out the weights onto targets that are not kept."""
+    if kept.all():
+        return matrices
     masked = []
     for matrix in matrices:
         mine = kept[matrix.indices]
