@@ -214,7 +214,8 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
     if report.errors:
         return reached
     on_stage("quantising")
-    quantised = quantise_network(mapped, calibration=data.of(data.fitted), drawn=data.drawn, options=options.quantise)
+    fitted = {name: np.minimum(raster, chip.inputs.max_count) for name, raster in data.of(data.fitted).items()}
+    quantised = quantise_network(mapped, calibration=fitted, drawn=data.drawn, options=options.quantise)
     source = _stretch(network, mapped)
     tunings: tuple[RateTuning, ...] = ()
     if way.tuned:

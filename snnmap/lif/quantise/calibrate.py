@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
 from snnmap.core import FloatArray, IntArray, record
+from snnmap.core.errors import InputError
 from snnmap.lif.program import MappedNetwork, NeuronParameters, as_folded_network
 from snnmap.lif.quantise.windows import Counts, SourceCounts
 from snnmap.network import join_rasters, walk_network
@@ -73,16 +74,16 @@ def measure_statistics(
 
     Args:
         mapped: folded network.
-        calibration: input rasters, as for simulation; counts above what a channel carries are clamped, as on the chip.
+        calibration: input rasters, as for simulation.
         depth: thresholds below 0 beyond which a potential need not be held; where it is finite, no more is held of a neuron than
             brings no spike too many in these runs.
         height: thresholds beyond which no state of a neuron that fires need be held, partial sums included.
 
     Raises:
-        InputError: rasters that do not suit the network.
+        InputError: rasters that do not suit the network, or a count above what a channel carries.
     """
     lag = max(mapped.lags.values(), default=0)
-    raster = np.pad(join_rasters(mapped.inputs, calibration).clip(max=mapped.chip.inputs.max_count), ((0, 0), (0, lag), (0, 0)))
+    raster = np.pad(_read_counts(mapped, calibration), ((0, 0), (0, lag), (0, 0)))
     n_samples, n_steps = raster.shape[:2]
     hidden_counts = np.zeros((n_samples, n_steps, mapped.hidden.size), _find_type(mapped.hidden.max_count))
     swings = {
@@ -99,6 +100,23 @@ def measure_statistics(
         hidden=swings["hidden"].finish(height),
         outputs=swings["outputs"].finish(height),
     )
+
+
+def _read_counts(mapped: MappedNetwork, calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> IntArray:
+    """Return the counts of all channels, ``(n_samples, n_steps, n_channels)``, none of which the chip would clamp."""
+    raster, most = join_rasters(mapped.inputs, calibration), mapped.chip.inputs.max_count
+    if raster.size and raster.max() > most:
+        above = np.argwhere(raster > most)
+        sample, step, channel = above[0].tolist()
+        port = mapped.table.sources[mapped.table.channel_source[channel]]
+        raise InputError(
+            "calibration counts are more than a channel carries in a step",
+            where=f"input port '{port}', channel {mapped.table.channel_neuron[channel]}, first in sample {sample}, step {step}",
+            measured=f"{len(above)} counts, largest {raster.max()}",
+            limit=f"{most}, chip '{mapped.chip.name}'",
+            fix="clamp them (numpy.minimum) where the model is trained, or spread them over more steps",
+        )
+    return raster
 
 
 def _find_type(counts: IntArray) -> np.dtype[Any]:

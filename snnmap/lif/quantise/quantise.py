@@ -76,7 +76,7 @@ def quantise_network(
 
     Raises:
         NetworkError: relays are needed and the chip has no relay cell; the chip's neurons have fewer synapses.
-        InputError: calibration rasters that do not suit the network.
+        InputError: calibration rasters that do not suit the network, or with a count above what a channel carries.
 
     Example:
         With the network of the example of :class:`snnmap.Network`:

@@ -8,6 +8,7 @@ from random_networks import random_network
 
 from snnmap.chip import load_chip
 from snnmap.core import CsrMatrix
+from snnmap.core.errors import InputError
 from snnmap.lif.mapping import draw_rasters, fold_network
 from snnmap.lif.quantise import QuantiseOptions, calibrate, quantise_network
 from snnmap.lif.quantise.response import Response
@@ -90,3 +91,15 @@ def test_a_depth_that_is_asked_for_is_the_most_that_is_held() -> None:
         for depth in (8.0, 16.0, 32.0)
     ]
     assert held[0] > held[1] > held[2]
+
+
+def test_counts_that_the_chip_would_clamp_are_refused_with_their_place() -> None:
+    network, raster = sink_and_return(1.2)
+    raster[1, 7, 1] = 200
+    mapped = fold_network(network, CHIP)
+    with pytest.raises(InputError, match="calibration counts") as refused:
+        quantise_network(mapped, calibration=raster)
+    assert refused.value.where == "input port 'in', channel 1, first in sample 1, step 7"
+    assert "1 counts, largest 200" in str(refused.value)
+    raster[1, 7, 1] = CHIP.inputs.max_count
+    quantise_network(mapped, calibration=raster)
