@@ -7,7 +7,7 @@ NENGO_DL := .venv-nengo-dl
 ZIGZAG := .venv-zigzag
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-browser test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar zigzag mutation docs clean
+.PHONY: demo test test-all test-browser test-nengo-dl lint notebooks bench accuracy agreement check-speed build-speed training-on deep delta crossbar zigzag mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -48,6 +48,9 @@ agreement: $(READY)
 
 check-speed: $(READY)
 	$(BENCH)/python benchmarks/check_speed.py --write
+
+build-speed: $(READY)
+	$(BENCH)/python benchmarks/build_speed.py --write
 
 training-on: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
