@@ -342,3 +342,13 @@ def test_stages_are_measured_all_their_turns_together() -> None:
     assert [stage.is_check for stage in stages] == [False, False, True]
     assert stages[2].peak_bytes - stages[1].peak_bytes > 0.9 * block.nbytes
     assert profile.finish() == stages
+
+
+def test_artifacts_count_what_left_its_word_and_strict_refuses_it() -> None:
+    artifacts = compile_model(CLEAN, "xylo-audio-3")
+    silent, loud = np.zeros((2, 60, 3), np.int64), np.full((2, 60, 3), 15)
+    assert str(artifacts.count_saturation(silent)) == "none"
+    assert artifacts.count_saturation(loud).by_sample.min() > 0
+    assert artifacts.run(silent, strict=True).keys() == artifacts.run(loud).keys()
+    with pytest.raises(InputError, match="values left their words"):
+        artifacts.run(loud, strict=True)
