@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.core import IntArray
+from snnmap.core import Allowance, IntArray
 from snnmap.lif.program import Image, Program, unpack
 from snnmap.lif.simulator.pieces import run_pieces
 from snnmap.lif.simulator.reference import run_reference
@@ -31,21 +31,7 @@ def batch_engine(n_threads: int) -> Engine:
     return run_on_threads
 
 
-class _Allowance:
-    """Work that a process leaves to plain Python before it loads the compiled engine."""
-
-    def __init__(self, work: int) -> None:
-        self.left = work
-
-    def take(self, work: int) -> bool:
-        """Use some of it up, or say that there is too little."""
-        if work > self.left:
-            return False
-        self.left -= work
-        return True
-
-
-_plain_python = _Allowance(1_200_000)
+_plain_python = Allowance(1_200_000)
 """As much as takes the time of that loading."""
 
 
