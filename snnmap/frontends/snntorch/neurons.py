@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from snnmap.core import FloatArray
+from snnmap.core import CsrMatrix, FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.network_parts import NetworkParts
 from snnmap.frontends.torch.modules import as_array
@@ -66,11 +66,19 @@ _MECHANISMS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none
 
 @dataclass(frozen=True, slots=True)
 class WeightedCounts:
-    """Counts of one source through weights: ``(n_pre, n_post) float64``."""
+    """Counts of one source, of this step or an earlier one, through weights: ``(n_pre, n_post)`` csr_array."""
 
     source: str
-    weights: FloatArray
+    weights: Any
     path: str
+    delay_steps: int = 0
+
+    def add_to(self, parts: NetworkParts, post: str, *, gain: FloatArray | float = 1.0, synapse: int = 0) -> None:
+        """Add the projection onto a population; ``gain`` multiplies the weights onto each of its neurons."""
+        found = self.weights.tocoo()
+        data = found.data * np.broadcast_to(gain, (found.shape[1],))[found.col]
+        matrix = CsrMatrix.from_triplets(found.row, found.col, data, found.shape)
+        parts.project(self.source, post, matrix, synapse=synapse, delay_steps=self.delay_steps, source=self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class Neurons:
         recurrent: ``(size, size)``, from spikes of the step before, or None.
         recurrent_bias: ``(size,)``, input in every step.
         scale: ``(size,)``, what a spike counts behind the neurons.
+        gives_membrane: whether the module was told to return its membrane (``output=True``).
     """
 
     path: str
@@ -100,6 +109,7 @@ class Neurons:
     recurrent: FloatArray | None
     recurrent_bias: FloatArray
     scale: FloatArray
+    gives_membrane: bool
 
     @property
     def size(self) -> int:
@@ -135,22 +145,24 @@ def read_neurons(path: str, module: Any, kind: NeuronKind, size: int) -> Neurons
     return Neurons(
         path=path, kind=kind, alpha=alpha, gain=gain, beta=beta, threshold=threshold, reset=_read_reset(path, module, kind),
         recurrent=None if recurrent is None else scale[:, np.newaxis] * recurrent, recurrent_bias=recurrent_bias, scale=scale,
+        gives_membrane=bool(module.output),
     )  # fmt: skip
 
 
 def add_neurons(
-    parts: NetworkParts, neurons: Neurons, terms: tuple[WeightedCounts, ...], bias: FloatArray, overshoot: Overshoot
-) -> str:
-    """Add the population that does what the module does, with its inputs; give its name.
+    parts: NetworkParts, name: str, neurons: Neurons, terms: tuple[WeightedCounts, ...], bias: FloatArray, overshoot: Overshoot
+) -> None:
+    """Add the population that does what the module does, with its inputs.
 
     Args:
         parts: of the network; added to.
+        name: of the population.
         neurons: the module.
         terms: what comes in.
         bias: ``(size,)``, input in every step.
         overshoot: ``exact`` adds a second population for a membrane that is above the threshold after its reset.
     """
-    name, beta = parts.make_name(neurons.path or "neurons"), neurons.beta
+    beta = neurons.beta
     theta = np.where(np.isinf(neurons.threshold), 0.0, neurons.threshold)  # that never fires resets nothing
     _add_population(parts, name, name, neurons, terms, bias)
     if neurons.reset == "none":
@@ -164,7 +176,6 @@ def add_neurons(
         _send_pulse(parts, neurons, watch, watch, beta * theta, 1)
         _send_pulse(parts, neurons, watch, name, -theta, 1)
         _send_pulse(parts, neurons, watch, name, beta * theta, 2)
-    return name
 
 
 def _send_pulse(parts: NetworkParts, neurons: Neurons, pre: str, post: str, weights: FloatArray, delay_steps: int) -> None:
@@ -194,7 +205,7 @@ def _add_population(
     )
     for synapse, gain in enumerate(neurons.gain):
         for term in terms:
-            parts.project(term.source, name, term.weights * gain, synapse=synapse, source=term.path)
+            term.add_to(parts, name, gain=gain, synapse=synapse)
         if neurons.recurrent is not None:
             parts.project(spikes, name, neurons.recurrent * gain, synapse=synapse, delay_steps=1, source=neurons.path)
     parts.hold_currents(name, np.where(neurons.alpha == 0, 0.0, constant), source=neurons.path)

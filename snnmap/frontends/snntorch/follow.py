@@ -1,0 +1,465 @@
+"""Following the forward of a snnTorch module by running it: loops, lists and states as Python has them, whatever their form."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+from snnmap.core.errors import FrontendError
+from snnmap.core.record import BoolArray
+from snnmap.frontends.snntorch.neurons import RETURNED_STATES, STATES, NeuronKind
+from snnmap.frontends.snntorch.operations import (
+    CONSTANT,
+    LINEAR,
+    MOVING,
+    PASSED,
+    READING,
+    Call,
+    UnreadableError,
+    find_plane,
+    find_pool,
+    move,
+    slide,
+    view_again,
+)
+from snnmap.frontends.snntorch.signal import Part, Signal, Sources, make_constant
+from snnmap.frontends.torch.modules import as_array
+
+__all__ = ["Follower", "Layer", "Learn", "MisfitError", "OtherLayout", "make_twin", "refuse_unknown_size", "reset_states", "watch"]
+
+_USABLE = "use Linear, Conv1d, Conv2d, BatchNorm, AvgPool, Flatten, cat, sums and products with numbers, and snnTorch's neurons"
+_POOL = "put the MaxPool behind the neurons, whose spikes are 0 or 1, or use AvgPool2d"
+
+
+_WEIGHING = ("linear", "matmul", "__matmul__", "mm", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
+
+
+class MisfitError(FrontendError):
+    """Weights and their input have other sizes: of the user's, or because batch and time have another order."""
+
+
+class OtherLayout(Exception):  # noqa: N818 (no error: another order of batch and time is tried)
+    """The arguments of forward have batch and time in another order."""
+
+
+@dataclass
+class Learn(Exception):  # noqa: N818 (no error: forward is run again)
+    """What running forward taught about an argument: its number of channels, that it is a state, or more steps."""
+
+    name: str
+    size: int = 0
+    owner: str = ""
+    steps: int = 0
+
+
+@dataclass
+class Layer:
+    """Neurons that forward runs, once a step.
+
+    Attributes:
+        name: by which sources call their spikes.
+        path: of the module.
+        kind: the class of the neurons; ``pool`` for the largest of several spikes.
+        module: None for pools.
+        states_from: whether their states are the module's own, arguments of forward, or made in forward.
+        inputs: what came in, by step.
+        spikes: what went out, by step, ``(size,)``.
+    """
+
+    name: str
+    path: str
+    kind: NeuronKind | Literal["pool"]
+    module: Any
+    states_from: Literal["module", "argument", "forward"]
+    inputs: list[Signal] = field(default_factory=list)
+    spikes: list[BoolArray] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return self.inputs[0].size
+
+
+Watch = Callable[[str, nn.Module, Callable[..., Any], Any, Any], Any]
+
+
+def make_twin(module: nn.Module, kinds: Mapping[Any, NeuronKind]) -> nn.Module:
+    """Return a copy in float64 and evaluation mode whose neurons start anew.
+
+    Raises:
+        FrontendError: the module cannot be copied.
+    """
+    known: dict[int, Any] = {}
+    for part in module.modules():  # states of a training step hang on its graph, which cannot be copied
+        for value in (*part._buffers.values(), *vars(part).values()):
+            if isinstance(value, Tensor) and not value.is_leaf:
+                known[id(value)] = value.detach().clone()
+    try:
+        twin = copy.deepcopy(module, known).cpu().double().eval()
+    except Exception as error:
+        fix = "give a module that copy.deepcopy copies"
+        raise FrontendError.from_failure("the module cannot be copied", error, where=type(module).__name__, fix=fix) from error
+    reset_states(twin, kinds)
+    return twin
+
+
+def reset_states(twin: nn.Module, kinds: Mapping[Any, NeuronKind]) -> None:
+    """Let neurons start from zero states."""
+    for part in twin.modules():
+        for state in STATES.get(kinds.get(type(part)), ()):  # type: ignore[call-overload]
+            setattr(part, state, torch.zeros(0, dtype=torch.float64))
+
+
+@contextmanager
+def watch(twin: nn.Module, watcher: Watch) -> Iterator[None]:
+    """Let a function do, or only see, what each module's forward does."""
+    parts = dict(twin.named_modules())
+    before = {path: vars(part).get("forward") for path, part in parts.items()}
+    for path, part in parts.items():
+        part.forward = partial(watcher, path, part, part.forward)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_default_dtype(default)
+        for path, part in parts.items():
+            if before[path] is None:
+                del part.forward
+            else:
+                part.forward = before[path]
+
+
+class Follower(TorchFunctionMode):
+    """Keeps, beside each tensor of a run, what it is made of.
+
+    Attributes:
+        sources: all that values are made of.
+        layers: found so far, in order.
+        states: arguments of forward that are states.
+        inputs: arguments of forward that have steps, and on which axis.
+        unknown: names of inputs whose number of channels is not known.
+    """
+
+    def __init__(self, kinds: Mapping[Any, NeuronKind], neurons: type[nn.Module]) -> None:
+        super().__init__()
+        self.kinds, self.neurons = kinds, neurons
+        self.states: dict[str, Tensor] = {}
+        self.inputs: dict[str, tuple[Tensor, int]] = {}
+        self.unknown: set[str] = set()
+        self.sources = Sources()
+        self.layers: dict[str, Layer] = {}
+        self._values: dict[int, tuple[Tensor, Signal | FrontendError]] = {}
+        self._stack: list[tuple[str, nn.Module]] = []
+        self._chains: dict[Any, str] = {}
+        self._owners: dict[str, str] = {}
+        self._is_paused = False
+
+    def follow(self, tensor: Tensor, value: Signal | FrontendError) -> Tensor:
+        """Say what a tensor is made of."""
+        self._values[id(tensor)] = (tensor, value)
+        return tensor
+
+    def find(self, tensor: Tensor) -> Signal:
+        """Return what a tensor is made of; one that was not followed is constant.
+
+        Raises:
+            FrontendError: of an operation that has no counterpart.
+        """
+        known = self._values.get(id(tensor))
+        if known is None or known[0] is not tensor:
+            return make_constant(as_array(tensor).reshape(-1))
+        if isinstance(known[1], FrontendError):
+            raise known[1]
+        return known[1]
+
+    def is_followed(self, value: object) -> bool:
+        """Say whether a value is a tensor that depends on what is followed."""
+        return isinstance(value, Tensor) and id(value) in self._values and self._values[id(value)][0] is value
+
+    def watch(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a module's forward; neurons are not followed inside, but known."""
+        if self._is_paused:
+            return forward(*args, **kwargs)
+        kind = self.kinds.get(type(module))
+        self._stack.append((path, module))
+        try:
+            if kind is None and isinstance(module, self.neurons):
+                raise self._refuse(f"module {type(module).__name__} has no counterpart on the chip")
+            return forward(*args, **kwargs) if kind is None else self._run_neurons(path, module, kind, forward, args, kwargs)
+        finally:
+            self._stack.pop()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        leaves = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
+        name = getattr(func, "__name__", str(func))
+        if self._is_paused or name in CONSTANT or not any(map(self.is_followed, leaves)):
+            return func(*args, **kwargs)
+        if name in READING:
+            raise FrontendError(
+                "what forward does depends on the values of spikes, states or inputs",
+                where=self._where(),
+                measured=f"'{name.strip('_')}' of a tensor",
+                fix="write forward without branches over data",
+            )
+        args, kwargs = tree_map(self._as_double, (args, kwargs))
+        if name in PASSED and not self._drops(name, args, kwargs):
+            return args[0]
+        result = self._run(func, name, args, kwargs)
+        results = [args[0]] if result is None else [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, Tensor)]
+        if results and all(tensor.is_floating_point() for tensor in results):
+            self._note(func, name, args, kwargs, results)
+        elif results:
+            for tensor in results:
+                self.follow(tensor, self._refuse_operation(name))
+        return result
+
+    def _note(self, func: Any, name: str, args: Any, kwargs: Any, results: list[Tensor]) -> None:
+        """Follow what a function gave."""
+        call = Call(name=name, args=args, kwargs=kwargs, result=results[0], path=self._path(), find=self.find)
+        try:
+            if name in ("view", "reshape"):
+                self.follow(results[0], self.find(args[0]))
+            elif name in MOVING:
+                for tensor, signal in zip(results, move(func, args, kwargs, self.find), strict=True):
+                    self.follow(tensor, signal)
+            elif name in LINEAR:
+                self.follow(results[0], LINEAR[name](call))
+            elif name in ("max_pool1d", "max_pool2d"):
+                self.follow(results[0], self._pool(call))
+            else:
+                raise UnreadableError("")
+        except UnreadableError as error:
+            for tensor in results:
+                self.follow(tensor, self._refuse_operation(name, str(error), error.fix))
+        except FrontendError as error:  # of an operand
+            for tensor in results:
+                self.follow(tensor, error)
+
+    def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        first = args[0]
+        if name in _WEIGHING and self.is_followed(first):
+            self._learn_size(first, name, args[1])
+        try:
+            return func(*args, **kwargs)
+        except IndexError:
+            if name == "__getitem__":
+                self._learn_steps(first, args[1])
+            raise
+        except RuntimeError as error:
+            again = view_again(func, name, args, kwargs)
+            if again is not None:
+                return again
+            if name in _WEIGHING:
+                raise MisfitError(
+                    "a layer does not fit the size of its input",
+                    where=self._where(),
+                    measured=f"input {tuple(first.shape)}, batch included",
+                    limit=f"weights {tuple(args[1].shape)}",
+                    fix="check the layer, and input_sizes: channels, or the shape of a step without the batch",
+                ) from error
+            raise
+
+    def _learn_size(self, tensor: Tensor, name: str, weight: Tensor) -> None:
+        """Tell the channels of an input of which they were not known."""
+        found = {part.source.name for part in self.sources.split(self.find(tensor)) if part.source.kind == "input"}
+        for unknown in sorted(found & self.unknown):
+            if name.startswith("conv"):
+                sides = "width" if weight.ndim == 3 else "height, width"
+                raise refuse_unknown_size(unknown, f"({weight.shape[1]}, {sides})")
+            raise Learn(unknown, size=int(weight.shape[-1 if name == "linear" else 0]))
+
+    def _learn_steps(self, tensor: Tensor, index: Any) -> None:
+        """Tell that forward asks for a step beyond those that were given."""
+        for name, (known, axis) in self.inputs.items():
+            place = index[axis] if isinstance(index, tuple) and len(index) > axis else index if axis == 0 else None
+            if known is tensor and isinstance(place, int) and place >= tensor.shape[axis]:
+                raise Learn(name, steps=place + 1)
+
+    def _as_double(self, leaf: Any) -> Any:
+        is_short = isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype != torch.float64
+        return leaf.double() if is_short and not self.is_followed(leaf) else leaf
+
+    @staticmethod
+    def _drops(name: str, args: Any, kwargs: Any) -> bool:
+        """Say whether a dropout goes on in evaluation."""
+        training = kwargs.get("training", args[2] if len(args) > 2 else True)
+        return "dropout" in name and bool(training) and kwargs.get("p", args[1] if len(args) > 1 else 0.5) > 0
+
+    def _pool(self, call: Call) -> Signal:
+        """Add neurons that fire where one of several spikes does."""
+        value, flat = call.args[0], "1d" in call.name
+        signal = self.find(value)
+        parts = list(self.sources.split(signal))
+        plain = all(part.source.kind == "spikes" and (part.weights.data == part.weights.data[0]).all() for part in parts)
+        counts = np.diff(signal.matrix.indptr)
+        if not parts or not plain or (counts > 1).any() or signal.constant.any() or parts[0].weights.data[0] <= 0:
+            raise UnreadableError("the largest of several currents is no sum of spikes, of which neurons are made", _POOL)
+        if call.argument(5, "ceil_mode", False) or call.argument(6, "return_indices", False):
+            raise UnreadableError("this form of MaxPool", "use ceil_mode=False and return_indices=False")
+        from snnmap.core.spatial import lower_pooling
+
+        window = find_pool(call, call.argument(4, "dilation", 1))
+        matrix, _ = lower_pooling(window, 1.0, find_plane(value, flat), call.path or "forward")
+        height = float(parts[0].weights.data[0])
+        inputs = slide(call, value, matrix, None).scale(np.full(call.result.numel(), 1.0 / height))
+        key = ("pool", self._path(), tuple(part.source.name for part in parts))
+        layer = self._find_layer(key, self._path() or call.name, "pool", None, "module")
+        return self._add_step(layer, inputs, call.result != 0).scale(np.full(inputs.size, height))
+
+    def _run_neurons(
+        self, path: str, module: nn.Module, kind: NeuronKind, forward: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        names = ("input_", *STATES[kind])
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        tensor = given.pop("input_", None)
+        states = {name: given[name] for name in STATES[kind] if given.get(name) is not None}
+        signal = self.find(tensor)
+        self._learn_neurons(path, module, signal)
+        layer = self._find_chain(path, module, kind, states)
+        self._require_now(path, signal, len(layer.inputs), module)
+        with self._paused():
+            found = forward(tensor.double(), **{name: state.double() for name, state in states.items()})
+            whole = found if isinstance(found, tuple) else (found,)
+            whole = tuple(part.double().clone() for part in whole)
+        spikes = self._add_step(layer, signal, whole[0] != 0)
+        factors = as_array(module.graded_spikes_factor).reshape(-1)
+        if (factors != 1).any():
+            spikes = spikes.scale(np.broadcast_to(factors, (spikes.size,)))
+        self.follow(whole[0], spikes)
+        for name, state in zip(RETURNED_STATES[kind], whole[1:], strict=False):
+            self.follow(state, self.sources.add(layer.name, "state", state.numel(), step=len(layer.inputs) - 1, state=name))
+        return whole if isinstance(found, tuple) else whole[0]
+
+    def _learn_neurons(self, path: str, module: Any, signal: Signal) -> None:
+        """Tell the channels of an input that neurons take without weights."""
+        size = max(module.threshold.numel(), module.beta.numel())
+        for part in self.sources.split(signal):
+            if part.source.kind == "input" and part.source.name in self.unknown:
+                if size == 1:
+                    raise FrontendError("the number of neurons is unknown", where=f"module '{path}'", fix="give input_sizes")
+                raise Learn(part.source.name, size=size)
+
+    def _require_now(self, path: str, signal: Signal, step: int, module: nn.Module) -> None:
+        """Check that neurons take what there is in their step."""
+        for part in self.sources.split(signal):
+            if part.source.kind == "state":
+                raise FrontendError(
+                    "neurons take a state as their input", where=f"module '{path}'", fix="give them currents or spikes"
+                )
+            if part.source.step is not None and part.source.step > step:
+                raise OtherLayout
+
+    def _find_chain(self, path: str, module: nn.Module, kind: NeuronKind, states: Mapping[str, Tensor]) -> Layer:
+        """Return the neurons that go on from states, or start from zeros."""
+        if not states:
+            return self._find_layer((path, "own"), path, kind, module, "module")
+        owners = {self._own_state(path, name, tensor) for name, tensor in states.items()}
+        known = {owner for owner in owners if owner in self.layers}
+        if len(owners) == 1 and known:
+            layer = self.layers[known.pop()]
+            if layer.path == path:
+                return layer
+        if known:
+            raise FrontendError(
+                "the states are those of other neurons",
+                where=f"module '{path}'",
+                measured=", ".join(sorted(known)),
+                fix="give each module its own states, all of one step",
+            )
+        origin: Literal["argument", "forward"] = "argument" if "an argument" in owners else "forward"
+        return self._find_layer((path, len(self.layers)), path, kind, module, origin)
+
+    def _own_state(self, path: str, what: str, tensor: Tensor) -> str:
+        """Return which layer a state is of, after its last step; "" for zeros."""
+        owner = f"{what} of '{path}'"
+        if not self.is_followed(tensor):
+            name = self._argument_of(tensor)
+            if name is None and not bool((tensor == 0).all()):
+                raise FrontendError(
+                    f"the state '{what}' does not start at zero", where=f"module '{path}'", fix="start it at zeros, as reset_mem()"
+                )
+            if name is not None and self._owners.setdefault(name, owner) != owner:
+                raise refuse_second_use(name, path, f"as {owner} and {self._owners[name]}")
+            return "" if name is None else "an argument"
+        parts = list(self.sources.split(self.find(tensor)))
+        if len(parts) == 1 and parts[0].source.kind == "input":
+            raise Learn(parts[0].source.name, owner=owner)
+        if len(parts) == 1 and self._is_last(parts[0], what):
+            return parts[0].source.name
+        raise FrontendError(
+            f"the state '{what}' is changed or taken from elsewhere inside forward",
+            where=f"module '{path}'",
+            fix="give the neurons the state that they returned in the step before, or use init_hidden=True",
+        )
+
+    def _is_last(self, part: Part, what: str) -> bool:
+        source = part.source
+        layer = self.layers.get(source.name)
+        wanted = "spikes" if what == "spk" else "state"
+        fits = source.kind == wanted and (wanted == "spikes" or source.state == what) and part.scales is not None
+        return fits and layer is not None and source.step == len(layer.inputs) - 1
+
+    def _argument_of(self, tensor: Tensor) -> str | None:
+        return next((name for name, state in self.states.items() if state is tensor), None)
+
+    def _find_layer(self, key: Any, path: str, kind: Any, module: Any, origin: Any) -> Layer:
+        if key not in self._chains:
+            name, number = path or "neurons", 2
+            while name in self.layers:
+                name, number = f"{path or 'neurons'}_{number}", number + 1
+            self._chains[key] = name
+            self.layers[name] = Layer(name, path, kind, module, origin)
+        return self.layers[self._chains[key]]
+
+    def _add_step(self, layer: Layer, signal: Signal, spikes: Tensor) -> Signal:
+        layer.inputs.append(signal)
+        layer.spikes.append(spikes.reshape(-1).numpy().copy())
+        return self.sources.add(layer.name, "spikes", signal.size, step=len(layer.inputs) - 1)
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
+    def _path(self) -> str:
+        return self._stack[-1][0] if self._stack else ""
+
+    def _where(self) -> str:
+        return f"module '{self._path()}'" if self._path() else "forward"
+
+    def _refuse_operation(self, name: str, what: str = "", fix: str = "") -> FrontendError:
+        module = self._stack[-1][1] if self._stack else None
+        is_torchs = type(module).__module__.startswith("torch.nn.modules") and not isinstance(module, nn.Sequential)
+        noun = f"module {type(module).__name__}" if is_torchs else f"operation '{name.strip('_')}'"
+        return self._refuse(f"{noun} has no counterpart on the chip{': ' if what else ''}{what}", fix)
+
+    def _refuse(self, what: str, fix: str = "") -> FrontendError:
+        return FrontendError(what, where=self._where(), fix=fix or _USABLE)
+
+
+def refuse_unknown_size(name: str, example: str) -> FrontendError:
+    """Return the error about an input of which no layer says the shape."""
+    return FrontendError(
+        f"the size of input '{name}' is unknown", fix=f"give input_sizes=[{example}], the shape of a step without the batch"
+    )
+
+
+def refuse_second_use(name: str, path: str, measured: str) -> FrontendError:
+    """Return the error about an argument of forward that is two things."""
+    return FrontendError(
+        f"argument '{name}' of forward is used twice", where=f"module '{path}'", measured=measured, fix="give each state its own argument"
+    )

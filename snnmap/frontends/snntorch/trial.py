@@ -1,0 +1,171 @@
+"""Trial runs: forward itself beside the network that following it gave."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+from snnmap.core.errors import FrontendError
+from snnmap.core.record import IntArray
+from snnmap.frontends.snntorch.follow import reset_states, watch
+from snnmap.frontends.snntorch.neurons import NeuronKind
+from snnmap.frontends.snntorch.operations import PASSED, view_again
+from snnmap.frontends.snntorch.signal import Signal
+from snnmap.frontends.snntorch.trace import Trace
+from snnmap.network import Network, simulate_network
+
+__all__ = ["require_same_spikes"]
+
+_RATES = (0.3, 1.5, 6.0)
+_STEPS = 40
+
+
+def require_same_spikes(
+    twin: nn.Module,
+    kinds: Mapping[Any, NeuronKind],
+    trace: Trace,
+    network: Network,
+    names: tuple[Mapping[str, str], Mapping[str, str]],
+    input_scale: float,
+) -> None:
+    """Run forward and the network on drawn counts.
+
+    Args:
+        twin: the module, in float64.
+        kinds: its classes of neurons.
+        trace: of it.
+        network: that was built from the trace.
+        names: populations by layer, and input ports by argument.
+        input_scale: what a count is worth as a value of forward's input.
+
+    Raises:
+        FrontendError: neurons spike otherwise.
+    """
+    populations, ports = names
+    known = {name: population for name, population in populations.items() if trace.layers[name].kind != "pool"}
+    firing = {name: population for name, population in known.items() if np.isfinite(network.population(population).threshold).any()}
+    for number, rate in enumerate(_RATES):
+        rng = np.random.default_rng(number)
+        n_steps = _STEPS if trace.n_steps in (1, trace.n_given) else trace.n_steps
+        rasters = {one.name: rng.poisson(rate, (n_steps, one.size)) for one in trace.inputs if one.name in ports}
+        if trace.layout == "one step" and trace.n_steps > 1:
+            n_steps = trace.n_steps
+            rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
+        wanted = _run(twin, kinds, trace, rasters, n_steps, input_scale)
+        given = {ports[name]: raster[np.newaxis] for name, raster in rasters.items()}
+        found = simulate_network(network, given, counts_of=list(firing.values())).counts
+        for name, population in firing.items():
+            _compare(trace.layers[name].path, wanted[name], found[population][0])
+
+
+def _compare(path: str, wanted: IntArray, found: IntArray) -> None:
+    different = np.argwhere(wanted != found)
+    if different.size:
+        step, neuron = different[0]
+        raise FrontendError(
+            "the module gives other spikes than what was read of its forward",
+            where=f"module '{path}'",
+            measured=f"{len(different)} of {wanted.size} counts differ, the first at step {step}, neuron {neuron}",
+            limit="0",
+            fix="leave out what changes weights, states or inputs besides snnTorch's neurons and torch's layers",
+        )
+
+
+class _Runner(TorchFunctionMode):
+    """Keeps numbers in float64, and takes the batch to be 1."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", str(func))
+        args, kwargs = tree_map(_as_double, (args, kwargs))
+        if name in PASSED and "dropout" not in name and args and isinstance(args[0], Tensor) and args[0].is_floating_point():
+            return args[0]
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:
+            again = view_again(func, name, args, kwargs)
+            if again is None:
+                raise
+            return again
+
+
+def _as_double(leaf: Any) -> Any:
+    return leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype != torch.float64 else leaf
+
+
+def _run(
+    twin: nn.Module, kinds: Mapping[Any, NeuronKind], trace: Trace, rasters: Mapping[str, IntArray], n_steps: int, input_scale: float
+) -> dict[str, IntArray]:
+    """Return the spikes of each layer as 0 and 1, ``(n_steps, size)``."""
+    kept: dict[str, list[IntArray]] = {}
+
+    def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        found = forward(*args, **kwargs)
+        if type(module) not in kinds:
+            return found
+        whole = tuple(part.double() for part in (found if isinstance(found, tuple) else (found,)))
+        kept.setdefault(path, []).append((whole[0] != 0).reshape(-1).long().numpy())
+        return whole if isinstance(found, tuple) else whole[0]
+
+    reset_states(twin, kinds)
+    with watch(twin, keep), _Runner():
+        _call(twin, trace, rasters, n_steps, input_scale)
+    runs: dict[str, list[str]] = {}
+    for name, layer in trace.layers.items():
+        runs.setdefault(layer.path, []).append(name)
+    return {
+        name: np.stack(kept[path][number :: len(names)])
+        for path, names in runs.items()
+        if path in kept
+        for number, name in enumerate(names)
+    }
+
+
+def _call(twin: nn.Module, trace: Trace, rasters: Mapping[str, IntArray], n_steps: int, input_scale: float) -> None:
+    """Run forward over all steps."""
+    if trace.layout != "one step" or trace.n_steps > 1:
+        n_given = max(n_steps, trace.n_given) if trace.n_steps != trace.n_given else n_steps
+
+        def give(name: str, count: int, size: int) -> Any:
+            raster = rasters.get(name, np.zeros((count, size)))
+            return np.resize(raster, (count, size)) * input_scale
+
+        twin(*(one.draw(trace.layout, n_given, lambda *shape, one=one: give(one.name, *shape)) for one in trace.inputs))
+        return
+    places = _find_states(trace)
+    states = {one.name: torch.zeros(0, dtype=torch.float64) for one in trace.inputs if one.owner}
+    for step in range(n_steps):
+        given = {
+            one.name: states[one.name]
+            if one.owner
+            else one.draw(
+                "one step", 1, lambda *shape, one=one: rasters.get(one.name, np.zeros((n_steps, one.size)))[step : step + 1] * input_scale
+            )
+            for one in trace.inputs
+        }
+        leaves = [leaf for leaf in tree_flatten(twin(*given.values()))[0] if isinstance(leaf, Tensor)]
+        states = {name: leaves[places[name]] for name in states}
+
+
+def _find_states(trace: Trace) -> dict[str, int]:
+    """Return which of the returned tensors is the next value of each argument that is a state.
+
+    Raises:
+        FrontendError: forward does not return it.
+    """
+    owners: dict[str, int] = {}
+    for place, (signal, _) in enumerate(trace.outputs):
+        parts = list(trace.sources.split(signal)) if isinstance(signal, Signal) else []
+        if len(parts) == 1 and parts[0].source.kind != "input":
+            source = parts[0].source
+            owners[f"{source.state or 'spk'} of '{trace.layers[source.name].path}'"] = place
+    for one in trace.inputs:
+        if one.owner and one.owner not in owners:
+            raise FrontendError(
+                f"forward takes a state and does not return it: {one.owner}", where=f"argument '{one.name}'", fix="return it as well"
+            )
+    return {one.name: owners[one.owner] for one in trace.inputs if one.owner}
