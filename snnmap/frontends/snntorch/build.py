@@ -11,7 +11,7 @@ from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.network_parts import NetworkParts
 from snnmap.frontends.snntorch.follow import Layer
-from snnmap.frontends.snntorch.neurons import NEVER_REACHED, Neurons, Overshoot, WeightedCounts, add_neurons, read_neurons
+from snnmap.frontends.snntorch.neurons import NEVER_REACHED, Neurons, Overshoot, WeightedCounts, add_neurons
 from snnmap.frontends.snntorch.outputs import Output, read_outputs
 from snnmap.frontends.snntorch.signal import Signal
 from snnmap.frontends.snntorch.trace import Trace
@@ -88,13 +88,13 @@ class Builder:
             self._weigh(source, weights, step.path or layer.path, delay or 0)
             for (source, _, delay), weights in step.parts.items()
         )
-        if layer.kind == "pool":
+        neurons = layer.neurons
+        if neurons is None:
             population = Population.create(name, layer.size, threshold=1.0, max_count=1, source=layer.path)
             self.parts.populations.append(population)
             for term in terms:
                 term.add_to(self.parts, name)
             return
-        neurons = read_neurons(layer.path, layer.module, layer.kind, layer.size)
         _require_states(layer, self.trace)
         add_neurons(self.parts, name, neurons, terms, step.constant, self.overshoot)
         self.neurons[name] = neurons

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.record import BoolArray
-from snnmap.frontends.snntorch.neurons import RETURNED_STATES, STATES, NeuronKind
+from snnmap.frontends.snntorch.neurons import RETURNED_STATES, STATES, NeuronKind, Neurons, read_neurons
 from snnmap.frontends.snntorch.operations import (
     CONSTANT,
     LINEAR,
@@ -33,7 +33,7 @@ from snnmap.frontends.snntorch.operations import (
 from snnmap.frontends.snntorch.signal import Part, Signal, Sources, make_constant
 from snnmap.frontends.torch.modules import as_array
 
-__all__ = ["Follower", "Layer", "Learn", "MisfitError", "OtherLayout", "make_twin", "refuse_unknown_size", "reset_states", "watch"]
+__all__ = ["Follower", "Layer", "Learn", "MisfitError", "OtherLayout", "make_twin", "refuse_unknown_size", "reset_states", "take_spikes", "watch"]
 
 _USABLE = "use Linear, Conv1d, Conv2d, BatchNorm, AvgPool, Flatten, cat, sums and products with numbers, and snnTorch's neurons"
 _POOL = "put the MaxPool behind the neurons, whose spikes are 0 or 1, or use AvgPool2d"
@@ -68,8 +68,8 @@ class Layer:
         name: by which sources call their spikes.
         path: of the module.
         kind: the class of the neurons; ``pool`` for the largest of several spikes.
-        module: None for pools.
         states_from: whether their states are the module's own, arguments of forward, or made in forward.
+        neurons: what they compute; None for pools.
         inputs: what came in, by step.
         spikes: what went out, by step, ``(size,)``.
     """
@@ -77,8 +77,8 @@ class Layer:
     name: str
     path: str
     kind: NeuronKind | Literal["pool"]
-    module: Any
     states_from: Literal["module", "argument", "forward"]
+    neurons: Neurons | None = None
     inputs: list[Signal] = field(default_factory=list)
     spikes: list[BoolArray] = field(default_factory=list)
 
@@ -139,6 +139,12 @@ def watch(twin: nn.Module, watcher: Watch) -> Iterator[None]:
                 part.forward = before[path]
 
 
+def take_spikes(module: nn.Module, args: Any) -> Any:
+    """Give a layer the spikes alone of neurons that return their states too, which a Sequential hands on as they are."""
+    is_layer = type(module).__module__.startswith(("torch.nn.modules", "snntorch"))
+    return (args[0][0], *args[1:]) if is_layer and args and isinstance(args[0], tuple) and args[0] else args
+
+
 class Follower(TorchFunctionMode):
     """Keeps, beside each tensor of a run, what it is made of.
 
@@ -190,7 +196,7 @@ class Follower(TorchFunctionMode):
         """Run a module's forward; neurons are not followed inside, but known."""
         if self._is_paused:
             return forward(*args, **kwargs)
-        kind = self.kinds.get(type(module))
+        kind, args = self.kinds.get(type(module)), take_spikes(module, args)
         self._stack.append((path, module))
         try:
             if kind is None and isinstance(module, self.neurons):
@@ -314,7 +320,7 @@ class Follower(TorchFunctionMode):
         height = float(parts[0].weights.data[0])
         inputs = slide(call, value, matrix, None).scale(np.full(call.result.numel(), 1.0 / height))
         key = ("pool", self._path(), tuple(part.source.name for part in parts))
-        layer = self._find_layer(key, self._path() or call.name, "pool", None, "module")
+        layer = self._find_layer(key, self._path() or call.name, "pool", "module")
         return self._add_step(layer, inputs, call.result != 0).scale(np.full(inputs.size, height))
 
     def _run_neurons(
@@ -326,8 +332,9 @@ class Follower(TorchFunctionMode):
         states = {name: given[name] for name in STATES[kind] if given.get(name) is not None}
         signal = self.find(tensor)
         self._learn_neurons(path, module, signal)
-        layer = self._find_chain(path, module, kind, states)
-        self._require_now(path, signal, len(layer.inputs), module)
+        layer = self._find_chain(path, kind, states)
+        self._require_now(path, signal, len(layer.inputs))
+        layer.neurons = layer.neurons or read_neurons(path, module, kind, signal.size)
         with self._paused():
             found = forward(tensor.double(), **{name: state.double() for name, state in states.items()})
             whole = found if isinstance(found, tuple) else (found,)
@@ -350,7 +357,7 @@ class Follower(TorchFunctionMode):
                     raise FrontendError("the number of neurons is unknown", where=f"module '{path}'", fix="give input_sizes")
                 raise Learn(part.source.name, size=size)
 
-    def _require_now(self, path: str, signal: Signal, step: int, module: nn.Module) -> None:
+    def _require_now(self, path: str, signal: Signal, step: int) -> None:
         """Check that neurons take what there is in their step."""
         for part in self.sources.split(signal):
             if part.source.kind == "state":
@@ -360,10 +367,10 @@ class Follower(TorchFunctionMode):
             if part.source.step is not None and part.source.step > step:
                 raise OtherLayout
 
-    def _find_chain(self, path: str, module: nn.Module, kind: NeuronKind, states: Mapping[str, Tensor]) -> Layer:
+    def _find_chain(self, path: str, kind: NeuronKind, states: Mapping[str, Tensor]) -> Layer:
         """Return the neurons that go on from states, or start from zeros."""
         if not states:
-            return self._find_layer((path, "own"), path, kind, module, "module")
+            return self._find_layer((path, "own"), path, kind, "module")
         owners = {self._own_state(path, name, tensor) for name, tensor in states.items()}
         known = {owner for owner in owners if owner in self.layers}
         if len(owners) == 1 and known:
@@ -378,7 +385,7 @@ class Follower(TorchFunctionMode):
                 fix="give each module its own states, all of one step",
             )
         origin: Literal["argument", "forward"] = "argument" if "an argument" in owners else "forward"
-        return self._find_layer((path, len(self.layers)), path, kind, module, origin)
+        return self._find_layer((path, len(self.layers)), path, kind, origin)
 
     def _own_state(self, path: str, what: str, tensor: Tensor) -> str:
         """Return which layer a state is of, after its last step; "" for zeros."""
@@ -393,7 +400,7 @@ class Follower(TorchFunctionMode):
                 raise refuse_second_use(name, path, f"as {owner} and {self._owners[name]}")
             return "" if name is None else "an argument"
         parts = list(self.sources.split(self.find(tensor)))
-        if len(parts) == 1 and parts[0].source.kind == "input":
+        if parts and all(part.source.kind == "input" and part.source.name == parts[0].source.name for part in parts):
             raise Learn(parts[0].source.name, owner=owner)
         if len(parts) == 1 and self._is_last(parts[0], what):
             return parts[0].source.name
@@ -413,13 +420,13 @@ class Follower(TorchFunctionMode):
     def _argument_of(self, tensor: Tensor) -> str | None:
         return next((name for name, state in self.states.items() if state is tensor), None)
 
-    def _find_layer(self, key: Any, path: str, kind: Any, module: Any, origin: Any) -> Layer:
+    def _find_layer(self, key: Any, path: str, kind: Any, origin: Any) -> Layer:
         if key not in self._chains:
             name, number = path or "neurons", 2
             while name in self.layers:
                 name, number = f"{path or 'neurons'}_{number}", number + 1
             self._chains[key] = name
-            self.layers[name] = Layer(name, path, kind, module, origin)
+            self.layers[name] = Layer(name, path, kind, origin)
         return self.layers[self._chains[key]]
 
     def _add_step(self, layer: Layer, signal: Signal, spikes: Tensor) -> Signal:

@@ -20,7 +20,7 @@ __all__ = ["Input", "Layout", "Trace", "trace_forward"]
 
 Layout = Literal["time first", "batch first", "one step"]
 _LAYOUTS: tuple[Layout, ...] = ("time first", "batch first", "one step")
-_FEWEST, _MOST = 3, 4096
+_FEWEST, _MOST = 7, 4096
 """Steps that forward is given where it asks for no more, and the most that it may ask for."""
 _FIX = (
     "give forward(x) of one step or with a loop over x[step] or x[:, step], and input_sizes, the shape of x in a step without the"

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.record import IntArray
-from snnmap.frontends.snntorch.follow import reset_states, watch
+from snnmap.frontends.snntorch.follow import reset_states, take_spikes, watch
 from snnmap.frontends.snntorch.neurons import NeuronKind
 from snnmap.frontends.snntorch.operations import PASSED, view_again
 from snnmap.frontends.snntorch.signal import Signal
@@ -56,7 +56,8 @@ def require_same_spikes(
             n_steps = trace.n_steps
             rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
         wanted = _run(twin, kinds, trace, rasters, n_steps, input_scale)
-        given = {ports[name]: raster[np.newaxis] for name, raster in rasters.items()}
+        n_steps = min((len(counts) for counts in wanted.values()), default=n_steps)
+        given = {ports[name]: raster[np.newaxis, :n_steps] for name, raster in rasters.items()}
         found = simulate_network(network, given, counts_of=list(firing.values())).counts
         for name, population in firing.items():
             _compare(trace.layers[name].path, wanted[name], found[population][0])
@@ -104,7 +105,7 @@ def _run(
     kept: dict[str, list[IntArray]] = {}
 
     def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        found = forward(*args, **kwargs)
+        found = forward(*take_spikes(module, args), **kwargs)
         if type(module) not in kinds:
             return found
         whole = tuple(part.double() for part in (found if isinstance(found, tuple) else (found,)))
