@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import snntorch as snn
 import torch
-import torch.nn.functional as F
 from snntorch import surrogate, utils
 from torch import Tensor, nn
+from torch.nn import functional
 
 GRAD = surrogate.fast_sigmoid(slope=25)
 BATCH = 128
@@ -90,8 +90,8 @@ class Convolutional(nn.Module):
         mem1, mem2, mem3 = self.lif1.init_leaky(), self.lif2.init_leaky(), self.lif3.init_leaky()
         spikes = []
         for _ in range(50):
-            spk1, mem1 = self.lif1(F.max_pool2d(self.conv1(x), 2), mem1)
-            spk2, mem2 = self.lif2(F.max_pool2d(self.conv2(spk1), 2), mem2)
+            spk1, mem1 = self.lif1(functional.max_pool2d(self.conv1(x), 2), mem1)
+            spk2, mem2 = self.lif2(functional.max_pool2d(self.conv2(spk1), 2), mem2)
             spk3, mem3 = self.lif3(self.fc1(spk2.view(BATCH, -1)), mem3)
             spikes.append(spk3)
         return torch.stack(spikes)
@@ -220,8 +220,8 @@ class Exoplanet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
-        spk1, mem1 = self.lif1(F.max_pool1d(self.fc1(x), 2), mem1)
-        spk2, mem2 = self.lif2(F.max_pool1d(self.fc2(spk1), 2), mem2)
+        spk1, mem1 = self.lif1(functional.max_pool1d(self.fc1(x), 2), mem1)
+        spk2, mem2 = self.lif2(functional.max_pool1d(self.fc2(spk1), 2), mem2)
         return self.fc3(spk2.view(BATCH, -1))
 
 

@@ -1,19 +1,20 @@
 """Forwards as people write them: loops over time, layers between neurons, states made inside; spike for spike snnTorch's own."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.snntorch import load
 from snnmap.network import Network, simulate_network
 
 snn = pytest.importorskip("snntorch")
-import torch.nn.functional as F  # noqa: E402 (torch is there, snnTorch may not be)
-from snntorch_tutorials import TUTORIALS  # noqa: E402
+from snntorch_tutorials import TUTORIALS  # noqa: E402 (needs snnTorch)
 
 torch.set_num_threads(1)
 
@@ -53,9 +54,9 @@ class RandomLoop(nn.Module):
 
     def squeeze(self, spikes: Tensor) -> Tensor:
         if self.pool == "max":
-            spikes = F.max_pool2d(spikes, 2)
+            spikes = functional.max_pool2d(spikes, 2)
         if self.pool == "average":
-            spikes = F.avg_pool2d(spikes, 2)
+            spikes = functional.avg_pool2d(spikes, 2)
         return spikes.flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,9 +114,9 @@ def test_the_networks_of_the_tutorials_are_read_as_they_are_written(name: str) -
 
 
 class Small(nn.Module):
-    """A loop whose body is given."""
+    """A loop whose body is given: it takes layers, the input ``x``, the spikes of the step before and the step ``t``."""
 
-    def __init__(self, body: Callable[["Small", Tensor, Tensor, int], Tensor], n_steps: int | None = None) -> None:
+    def __init__(self, body: Callable[[SimpleNamespace], Tensor], n_steps: int | None = None) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.fc, self.body, self.n_steps = nn.Linear(3, 3), body, n_steps
@@ -125,13 +126,13 @@ class Small(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         last, spikes = torch.zeros(1, 3), []
         for t in range(self.n_steps or x.size(0)):
-            last = self.body(self, x, last, t)
+            last = self.body(SimpleNamespace(fc=self.fc, lif=self.lif, x=x, last=last, t=t))
             spikes.append(last)
         return torch.stack(spikes)
 
 
-def plain(net: Small, x: Tensor, last: Tensor, t: int) -> Tensor:
-    return net.lif(net.fc(x[t]))
+def plain(s: SimpleNamespace) -> Tensor:
+    return s.lif(s.fc(s.x[s.t]))
 
 
 def give(body: Callable[..., Tensor], **options: object) -> Network:
@@ -139,7 +140,7 @@ def give(body: Callable[..., Tensor], **options: object) -> Network:
 
 
 def test_spikes_of_the_step_before_are_a_projection_with_a_delay() -> None:
-    network = give(lambda net, x, last, t: net.lif(net.fc(x[t] + 0.5 * last)))
+    network = give(lambda s: s.lif(s.fc(s.x[s.t] + 0.5 * s.last)))
     assert [(q.pre, q.delay_steps) for q in network.projections if q.source == "fc"] == [("input", 0), ("lif", 1)]
 
 
@@ -149,7 +150,7 @@ def test_a_loop_of_a_fixed_length_is_read(n_steps: int) -> None:
 
 
 def test_an_input_that_is_the_same_in_each_step_is_told() -> None:
-    network = give(lambda net, x, last, t: net.lif(net.fc(x)), n_steps=6)
+    network = give(lambda s: s.lif(s.fc(s.x)), n_steps=6)
     assert network.provenance["steps"].startswith("6 in forward, all with the same input")
 
 
@@ -171,16 +172,16 @@ def test_a_sum_over_the_steps_is_read_as_the_spikes_of_each() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (lambda net, x, last, t: net.lif(net.fc(x[t]) if last.sum() > 1 else net.fc(2 * x[t])), "depends on the values of spikes"),
-        (lambda net, x, last, t: net.lif(net.fc(x[t]) * (1 + t)), "something else in one step than in another"),
-        (lambda net, x, last, t: net.lif(net.fc(x[t] * last)), "product of spikes or states with each other"),
-        (lambda net, x, last, t: net.lif(net.fc(x[min(t + 1, len(x) - 1)])), "other steps of its input"),
-        (lambda net, x, last, t: net.lif(torch.relu(net.fc(x[t]))), "operation 'relu' has no counterpart"),
-        (lambda net, x, last, t: net.lif(F.dropout(net.fc(x[t]), 0.5)), "operation 'dropout' has no counterpart"),
-        (lambda net, x, last, t: net.lif(net.lif.mem + net.fc(x[t])), "neurons take a state"),
-        (lambda net, x, last, t: net.lif(net.fc(torch.bernoulli(x[t].clamp(0, 1)))), "operation 'bernoulli'"),
-        (lambda net, x, last, t: net.lif(net.lif(net.fc(x[t]))), "something else in one step"),
-        (lambda net, x, last, t: net.lif(nn.Linear(4, 3)(x[t])), "does not fit the size|cannot be followed"),
+        (lambda s: s.lif(s.fc(s.x[s.t]) if s.last.sum() > 1 else s.fc(2 * s.x[s.t])), "depends on the values of spikes"),
+        (lambda s: s.lif(s.fc(s.x[s.t]) * (1 + s.t)), "something else in one step than in another"),
+        (lambda s: s.lif(s.fc(s.x[s.t] * s.last)), "product of spikes or states with each other"),
+        (lambda s: s.lif(s.fc(s.x[min(s.t + 1, len(s.x) - 1)])), "other steps of its input"),
+        (lambda s: s.lif(torch.relu(s.fc(s.x[s.t]))), "operation 'relu' has no counterpart"),
+        (lambda s: s.lif(functional.dropout(s.fc(s.x[s.t]), 0.5)), "operation 'dropout' has no counterpart"),
+        (lambda s: s.lif(s.lif.mem + s.fc(s.x[s.t])), "neurons take a state"),
+        (lambda s: s.lif(s.fc(torch.bernoulli(s.x[s.t].clamp(0, 1)))), "operation 'bernoulli'"),
+        (lambda s: s.lif(s.lif(s.fc(s.x[s.t]))), "something else in one step"),
+        (lambda s: s.lif(nn.Linear(4, 3)(s.x[s.t])), "does not fit the size|cannot be followed"),
     ],
 )  # fmt: skip
 def test_what_is_no_step_of_a_network_is_refused(body: Callable[..., Tensor], message: str) -> None:
@@ -193,8 +194,8 @@ def test_what_is_hidden_from_following_is_found_by_the_trial() -> None:
 
     class Secret(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: object, x: Tensor) -> Tensor:
+        def forward(_: object, x: Tensor) -> Tensor:
             return x * 2.0
 
-    with pytest.raises(FrontendError, match="something else in one step|gives other spikes"):
-        give(lambda net, x, last, t: net.lif(Secret.apply(net.fc(x[t]))))
+    with pytest.raises(FrontendError, match=r"something else in one step|gives other spikes"):
+        give(lambda s: s.lif(Secret.apply(s.fc(s.x[s.t]))))

@@ -87,7 +87,9 @@ def load(
     builder = Builder(trace, overshoot, readout, input_scale)
     builder.build(outputs)
     if sizes is not None and len(builder.ports) > len(sizes):
-        raise FrontendError("forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=str(input_sizes))
+        raise FrontendError(
+            "forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=str(input_sizes)
+        )
     network = builder.parts.to_network(title, dt, _describe(snntorch.__version__, builder, dt))
     if overshoot == "exact":
         require_same_spikes(twin, kinds, trace, network, (builder.populations, builder.ports), input_scale)

@@ -37,7 +37,9 @@ class _Step:
 
 def _differ(one: Any, other: Any) -> bool:
     return one.shape != other.shape or not (
-        np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices) and np.array_equal(one.data, other.data)
+        np.array_equal(one.indptr, other.indptr)
+        and np.array_equal(one.indices, other.indices)
+        and np.array_equal(one.data, other.data)
     )
 
 
@@ -63,7 +65,9 @@ class Builder:
         """Add all ports, populations and projections."""
         found = read_outputs(self.trace) if outputs is None else []
         if not self.trace.layers:
-            raise FrontendError("the module has no neurons", where="forward", fix="add one of snntorch.Leaky, Synaptic, RLeaky, ...")
+            raise FrontendError(
+                "the module has no neurons", where="forward", fix="add one of snntorch.Leaky, Synaptic, RLeaky, ..."
+            )
         steps = {name: _settle(layer, self.trace) for name, layer in self.trace.layers.items()}
         self._add_inputs([step.parts for step in steps.values()], found)
         for name, layer in self.trace.layers.items():
@@ -176,9 +180,7 @@ class Builder:
         """Add neurons without memory whose potentials are what a Linear layer gives."""
         name = self.parts.make_name(output.path or "readout")
         self.parts.populations.append(
-            Population.create(
-                name, output.constant.size, threshold=np.inf, bias=output.constant, max_count=1, source=output.path
-            )
+            Population.create(name, output.constant.size, threshold=np.inf, bias=output.constant, max_count=1, source=output.path)
         )
         for part in output.parts:
             self._weigh(part.source.name, part.weights, output.path, 0).add_to(self.parts, name)
@@ -244,7 +246,7 @@ def _settle(layer: Layer, trace: Trace) -> _Step:
 
 
 def _describe(signal: Signal, step: int, trace: Trace) -> _Step:
-    parts = {}
+    parts: dict[tuple[str, str, int | None], Any] = {}
     for part in trace.sources.split(signal):
         delay = None if part.source.step is None else step - part.source.step
         parts[part.source.name, part.source.kind, delay] = part.weights
@@ -260,5 +262,3 @@ def _require_states(layer: Layer, trace: Trace) -> None:
             where=f"module '{layer.path}'",
             fix="make it an argument of forward, use init_hidden=True, or loop over the steps inside forward",
         )
-
-

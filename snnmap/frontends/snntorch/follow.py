@@ -33,7 +33,18 @@ from snnmap.frontends.snntorch.operations import (
 from snnmap.frontends.snntorch.signal import Part, Signal, Sources, make_constant
 from snnmap.frontends.torch.modules import as_array
 
-__all__ = ["Follower", "Layer", "Learn", "MisfitError", "OtherLayout", "make_twin", "refuse_unknown_size", "reset_states", "take_spikes", "watch"]
+__all__ = [
+    "Follower",
+    "Layer",
+    "Learn",
+    "MisfitError",
+    "OtherLayout",
+    "make_twin",
+    "refuse_unknown_size",
+    "reset_states",
+    "take_spikes",
+    "watch",
+]
 
 _USABLE = "use Linear, Conv1d, Conv2d, BatchNorm, AvgPool, Flatten, cat, sums and products with numbers, and snnTorch's neurons"
 _POOL = "put the MaxPool behind the neurons, whose spikes are 0 or 1, or use AvgPool2d"
@@ -114,7 +125,8 @@ def make_twin(module: nn.Module, kinds: Mapping[Any, NeuronKind]) -> nn.Module:
 def reset_states(twin: nn.Module, kinds: Mapping[Any, NeuronKind]) -> None:
     """Let neurons start from zero states."""
     for part in twin.modules():
-        for state in STATES.get(kinds.get(type(part)), ()):  # type: ignore[call-overload]
+        kind = kinds.get(type(part))
+        for state in () if kind is None else STATES[kind]:
             setattr(part, state, torch.zeros(0, dtype=torch.float64))
 
 
@@ -168,7 +180,6 @@ class Follower(TorchFunctionMode):
         self._stack: list[tuple[str, nn.Module]] = []
         self._chains: dict[Any, str] = {}
         self._owners: dict[str, str] = {}
-        self._is_paused = False
 
     def follow(self, tensor: Tensor, value: Signal | FrontendError) -> Tensor:
         """Say what a tensor is made of."""
@@ -194,8 +205,6 @@ class Follower(TorchFunctionMode):
 
     def watch(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a module's forward; neurons are not followed inside, but known."""
-        if self._is_paused:
-            return forward(*args, **kwargs)
         kind, args = self.kinds.get(type(module)), take_spikes(module, args)
         self._stack.append((path, module))
         try:
@@ -209,7 +218,7 @@ class Follower(TorchFunctionMode):
         kwargs = kwargs or {}
         leaves = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
         name = getattr(func, "__name__", str(func))
-        if self._is_paused or name in CONSTANT or not any(map(self.is_followed, leaves)):
+        if name in CONSTANT or not any(map(self.is_followed, leaves)):
             return func(*args, **kwargs)
         if name in READING:
             raise FrontendError(
@@ -232,25 +241,26 @@ class Follower(TorchFunctionMode):
 
     def _note(self, func: Any, name: str, args: Any, kwargs: Any, results: list[Tensor]) -> None:
         """Follow what a function gave."""
-        call = Call(name=name, args=args, kwargs=kwargs, result=results[0], path=self._path(), find=self.find)
         try:
-            if name in ("view", "reshape"):
-                self.follow(results[0], self.find(args[0]))
-            elif name in MOVING:
-                for tensor, signal in zip(results, move(func, args, kwargs, self.find), strict=True):
-                    self.follow(tensor, signal)
-            elif name in LINEAR:
-                self.follow(results[0], LINEAR[name](call))
-            elif name in ("max_pool1d", "max_pool2d"):
-                self.follow(results[0], self._pool(call))
-            else:
-                raise UnreadableError("")
+            signals = self._find_results(func, name, args, kwargs, results[0])
         except UnreadableError as error:
-            for tensor in results:
-                self.follow(tensor, self._refuse_operation(name, str(error), error.fix))
+            signals = [self._refuse_operation(name, str(error), error.fix)] * len(results)
         except FrontendError as error:  # of an operand
-            for tensor in results:
-                self.follow(tensor, error)
+            signals = [error] * len(results)
+        for tensor, signal in zip(results, signals, strict=True):
+            self.follow(tensor, signal)
+
+    def _find_results(self, func: Any, name: str, args: Any, kwargs: Any, result: Tensor) -> list[Signal | FrontendError]:
+        call = Call(name=name, args=args, kwargs=kwargs, result=result, path=self._path(), find=self.find)
+        if name in ("view", "reshape"):
+            return [self.find(args[0])]
+        if name in MOVING:
+            return [*move(func, args, kwargs, self.find)]
+        if name in LINEAR:
+            return [LINEAR[name](call)]
+        if name in ("max_pool1d", "max_pool2d"):
+            return [self._pool(call)]
+        return [self._refuse_operation(name)]
 
     def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         first = args[0]
@@ -335,12 +345,13 @@ class Follower(TorchFunctionMode):
         layer = self._find_chain(path, kind, states)
         self._require_now(path, signal, len(layer.inputs))
         layer.neurons = layer.neurons or read_neurons(path, module, kind, signal.size)
-        with self._paused():
+        with torch._C.DisableTorchFunction():
             found = forward(tensor.double(), **{name: state.double() for name, state in states.items()})
             whole = found if isinstance(found, tuple) else (found,)
             whole = tuple(part.double().clone() for part in whole)
         spikes = self._add_step(layer, signal, whole[0] != 0)
-        factors = as_array(module.graded_spikes_factor).reshape(-1)
+        graded: Any = module.graded_spikes_factor
+        factors = as_array(graded).reshape(-1)
         if (factors != 1).any():
             spikes = spikes.scale(np.broadcast_to(factors, (spikes.size,)))
         self.follow(whole[0], spikes)
@@ -394,7 +405,9 @@ class Follower(TorchFunctionMode):
             name = self._argument_of(tensor)
             if name is None and not bool((tensor == 0).all()):
                 raise FrontendError(
-                    f"the state '{what}' does not start at zero", where=f"module '{path}'", fix="start it at zeros, as reset_mem()"
+                    f"the state '{what}' does not start at zero",
+                    where=f"module '{path}'",
+                    fix="start it at zeros, as reset_mem()",
                 )
             if name is not None and self._owners.setdefault(name, owner) != owner:
                 raise refuse_second_use(name, path, f"as {owner} and {self._owners[name]}")
@@ -434,14 +447,6 @@ class Follower(TorchFunctionMode):
         layer.spikes.append(spikes.reshape(-1).numpy().copy())
         return self.sources.add(layer.name, "spikes", signal.size, step=len(layer.inputs) - 1)
 
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
-        self._is_paused = True
-        try:
-            yield
-        finally:
-            self._is_paused = False
-
     def _path(self) -> str:
         return self._stack[-1][0] if self._stack else ""
 
@@ -468,5 +473,8 @@ def refuse_unknown_size(name: str, example: str) -> FrontendError:
 def refuse_second_use(name: str, path: str, measured: str) -> FrontendError:
     """Return the error about an argument of forward that is two things."""
     return FrontendError(
-        f"argument '{name}' of forward is used twice", where=f"module '{path}'", measured=measured, fix="give each state its own argument"
+        f"argument '{name}' of forward is used twice",
+        where=f"module '{path}'",
+        measured=measured,
+        fix="give each state its own argument",
     )

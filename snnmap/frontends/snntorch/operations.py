@@ -14,11 +14,24 @@ from snnmap.core.spatial import Window, lower_convolution, lower_pooling
 from snnmap.frontends.snntorch.signal import Signal, join, make_constant
 from snnmap.frontends.torch.modules import as_array
 
-__all__ = ["CONSTANT", "LINEAR", "MOVING", "PASSED", "READING", "Call", "UnreadableError", "find_plane", "find_pool", "move", "slide", "view_again"]
+__all__ = [
+    "CONSTANT",
+    "LINEAR",
+    "MOVING",
+    "PASSED",
+    "READING",
+    "Call",
+    "UnreadableError",
+    "find_plane",
+    "find_pool",
+    "move",
+    "slide",
+    "view_again",
+]
 
 MOVING = frozenset({
-    "T", "__get__", "__getitem__", "__iter__", "__setitem__", "broadcast_to", "cat", "chunk", "clone", "concat", "contiguous", "detach",
-    "expand", "expand_as", "flatten", "flip", "hstack", "index_select", "movedim", "narrow", "pad", "permute", "repeat",
+    "T", "__get__", "__getitem__", "__iter__", "__setitem__", "broadcast_to", "cat", "chunk", "clone", "concat", "contiguous",
+    "detach", "expand", "expand_as", "flatten", "flip", "hstack", "index_select", "movedim", "narrow", "pad", "permute", "repeat",
     "reshape", "reshape_as", "roll", "select", "split", "squeeze", "stack", "swapaxes", "t", "tile", "transpose", "unbind",
     "unflatten", "unsqueeze", "view", "view_as", "vstack",
 })  # fmt: skip
@@ -30,12 +43,14 @@ PASSED = frozenset({
 })  # fmt: skip
 """Functions that give their first argument in evaluation; numbers stay in float64."""
 
-CONSTANT = frozenset({"empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "ones_like", "zeros_like"})
+CONSTANT = frozenset(
+    {"empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "ones_like", "zeros_like"}
+)
 """Functions that take a shape alone from a tensor."""
 
 READING = frozenset({
-    "__bool__", "__contains__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero", "item", "nonzero", "numpy",
-    "tolist",
+    "__bool__", "__contains__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero", "item", "nonzero",
+    "numpy", "tolist",
 })  # fmt: skip
 """Functions by which the values themselves decide what forward does."""
 
@@ -234,7 +249,9 @@ def find_pool(call: Call, dilation: Any) -> Window:
     """Return how the windows of a pooling slide."""
     flat, kernel = "1d" in call.name, call.argument(1, "kernel_size")
     size = _pair(kernel, flat)
-    return _find_window(size[1:] if flat else size, call.argument(2, "stride") or kernel, call.argument(3, "padding", 0), dilation)
+    return _find_window(
+        size[1:] if flat else size, call.argument(2, "stride") or kernel, call.argument(3, "padding", 0), dilation
+    )
 
 
 def _average_to_size(call: Call) -> Signal:

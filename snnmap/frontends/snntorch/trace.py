@@ -1,17 +1,27 @@
 """One run of a module's forward, followed: its neurons, and what each takes in a step."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from snnmap.core.errors import FrontendError, SnnmapError
-from snnmap.frontends.snntorch.follow import Follower, Layer, Learn, MisfitError, OtherLayout, refuse_unknown_size, reset_states, watch
+from snnmap.frontends.snntorch.follow import (
+    Follower,
+    Layer,
+    Learn,
+    MisfitError,
+    OtherLayout,
+    refuse_unknown_size,
+    reset_states,
+    watch,
+)
 from snnmap.frontends.snntorch.neurons import NeuronKind
 from snnmap.frontends.snntorch.signal import Signal, Sources, join
 from snnmap.nn.tracing import user_line
@@ -47,13 +57,13 @@ class Input:
         """Number of channels."""
         return int(np.prod(self.shape or (1,)))
 
-    def draw(self, layout: Layout, n_steps: int, make: Callable[[int, int], Any]) -> Tensor:
-        """Return a value for the argument; ``make`` gives counts ``(n_steps, channels)``."""
+    def shape_counts(self, layout: Layout, counts: npt.ArrayLike) -> Tensor:
+        """Return counts, ``(n_steps, channels)``, as the argument has them; zeros of no size for a state."""
         if self.owner:
             return torch.zeros(0, dtype=torch.float64)
-        sides = {"time first": (n_steps, 1), "batch first": (1, n_steps), "one step": (1,)}[layout]
-        counts = make(n_steps if layout != "one step" else 1, self.size)
-        return torch.tensor(counts, dtype=torch.float64).reshape(*sides, *(self.shape or (1,)))
+        values = torch.tensor(np.asarray(counts, np.float64))
+        sides = {"time first": (len(values), 1), "batch first": (1, len(values)), "one step": (1,)}[layout]
+        return values.reshape(*sides, *(self.shape or (1,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ def trace_forward(
         raise FrontendError(
             "forward takes other steps of its input than that of the neurons' own step",
             where=type(twin).__name__,
-            limit="step t of the input in step t: x of (time, batch, ...), of (batch, time, ...), or of (batch, ...) for all steps",
+            limit="step t of x in step t: (time, batch, ...), (batch, time, ...), or (batch, ...) in all steps",
             fix=_FIX,
         )
     where = f"{type(twin).__name__}{user_line(last)}"
@@ -155,7 +165,8 @@ def _run(
 ) -> Trace:
     follower = Follower(kinds, neurons)
     rng = np.random.default_rng(0)
-    given = {one.name: one.draw(layout, n_steps, lambda *shape: rng.poisson(1.0, shape)) for one in inputs}
+    n_drawn = 1 if layout == "one step" else n_steps
+    given = {one.name: one.shape_counts(layout, rng.poisson(1.0, (n_drawn, one.size))) for one in inputs}
     for one in inputs:
         _announce(follower, one, given[one.name], layout, n_steps)
     reset_states(twin, kinds)

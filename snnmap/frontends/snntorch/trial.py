@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.record import IntArray
@@ -20,8 +20,8 @@ from snnmap.network import Network, simulate_network
 
 __all__ = ["require_same_spikes"]
 
-_RATES = (0.3, 1.5, 6.0)
-_STEPS = 40
+_RATES = (0.5, 3.0)
+_STEPS = 32
 
 
 def require_same_spikes(
@@ -47,7 +47,9 @@ def require_same_spikes(
     """
     populations, ports = names
     known = {name: population for name, population in populations.items() if trace.layers[name].kind != "pool"}
-    firing = {name: population for name, population in known.items() if np.isfinite(network.population(population).threshold).any()}
+    firing = {
+        name: population for name, population in known.items() if np.isfinite(network.population(population).threshold).any()
+    }
     for number, rate in enumerate(_RATES):
         rng = np.random.default_rng(number)
         n_steps = _STEPS if trace.n_steps in (1, trace.n_given) else trace.n_steps
@@ -82,7 +84,8 @@ class _Runner(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", str(func))
-        args, kwargs = tree_map(_as_double, (args, kwargs))
+        if any(_is_short(leaf) for leaf in args):
+            args = tuple(leaf.double() if _is_short(leaf) else leaf for leaf in args)
         if name in PASSED and "dropout" not in name and args and isinstance(args[0], Tensor) and args[0].is_floating_point():
             return args[0]
         try:
@@ -94,20 +97,27 @@ class _Runner(TorchFunctionMode):
             return again
 
 
-def _as_double(leaf: Any) -> Any:
-    return leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype != torch.float64 else leaf
+def _is_short(leaf: object) -> bool:
+    return isinstance(leaf, Tensor) and leaf.dtype != torch.float64 and leaf.is_floating_point()
 
 
 def _run(
-    twin: nn.Module, kinds: Mapping[Any, NeuronKind], trace: Trace, rasters: Mapping[str, IntArray], n_steps: int, input_scale: float
+    twin: nn.Module,
+    kinds: Mapping[Any, NeuronKind],
+    trace: Trace,
+    rasters: Mapping[str, IntArray],
+    n_steps: int,
+    input_scale: float,
 ) -> dict[str, IntArray]:
     """Return the spikes of each layer as 0 and 1, ``(n_steps, size)``."""
     kept: dict[str, list[IntArray]] = {}
 
     def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        found = forward(*take_spikes(module, args), **kwargs)
         if type(module) not in kinds:
-            return found
+            return forward(*take_spikes(module, args), **kwargs)
+        given = [part.double() if _is_short(part) else part for part in take_spikes(module, args)]
+        with torch._C.DisableTorchFunction():
+            found = forward(*given, **kwargs)
         whole = tuple(part.double() for part in (found if isinstance(found, tuple) else (found,)))
         kept.setdefault(path, []).append((whole[0] != 0).reshape(-1).long().numpy())
         return whole if isinstance(found, tuple) else whole[0]
@@ -128,27 +138,17 @@ def _run(
 
 def _call(twin: nn.Module, trace: Trace, rasters: Mapping[str, IntArray], n_steps: int, input_scale: float) -> None:
     """Run forward over all steps."""
+    silent = np.zeros((n_steps, 1))
+    values = {one.name: rasters.get(one.name, np.repeat(silent, one.size, axis=1)) * input_scale for one in trace.inputs}
     if trace.layout != "one step" or trace.n_steps > 1:
-        n_given = max(n_steps, trace.n_given) if trace.n_steps != trace.n_given else n_steps
-
-        def give(name: str, count: int, size: int) -> Any:
-            raster = rasters.get(name, np.zeros((count, size)))
-            return np.resize(raster, (count, size)) * input_scale
-
-        twin(*(one.draw(trace.layout, n_given, lambda *shape, one=one: give(one.name, *shape)) for one in trace.inputs))
+        n_given = max(n_steps, trace.n_given) if trace.layout != "one step" else 1
+        twin(*(one.shape_counts(trace.layout, np.resize(values[one.name], (n_given, one.size))) for one in trace.inputs))
         return
     places = _find_states(trace)
-    states = {one.name: torch.zeros(0, dtype=torch.float64) for one in trace.inputs if one.owner}
+    states = {one.name: one.shape_counts("one step", ()) for one in trace.inputs if one.owner}
     for step in range(n_steps):
-        given = {
-            one.name: states[one.name]
-            if one.owner
-            else one.draw(
-                "one step", 1, lambda *shape, one=one: rasters.get(one.name, np.zeros((n_steps, one.size)))[step : step + 1] * input_scale
-            )
-            for one in trace.inputs
-        }
-        leaves = [leaf for leaf in tree_flatten(twin(*given.values()))[0] if isinstance(leaf, Tensor)]
+        now = {one.name: one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs}
+        leaves = [leaf for leaf in tree_flatten(twin(*(now | states).values()))[0] if isinstance(leaf, Tensor)]
         states = {name: leaves[places[name]] for name in states}
 
 
@@ -167,6 +167,8 @@ def _find_states(trace: Trace) -> dict[str, int]:
     for one in trace.inputs:
         if one.owner and one.owner not in owners:
             raise FrontendError(
-                f"forward takes a state and does not return it: {one.owner}", where=f"argument '{one.name}'", fix="return it as well"
+                f"forward takes a state and does not return it: {one.owner}",
+                where=f"argument '{one.name}'",
+                fix="return it as well",
             )
     return {one.name: owners[one.owner] for one in trace.inputs if one.owner}
