@@ -101,7 +101,7 @@ def test_random_loops_spike_the_same(seed: int) -> None:
 
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_the_networks_of_the_tutorials_are_read_as_they_are_written(name: str) -> None:
-    """What was read is run beside forward before it is given back: :mod:`snnmap.frontends.snntorch.trial`."""
+    """What was read is run beside forward before it is given back: :mod:`snnmap.frontends.following.trial`."""
     tutorial = TUTORIALS[name]
     torch.manual_seed(0)
     model = tutorial.make()

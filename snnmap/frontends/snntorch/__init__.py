@@ -1,18 +1,27 @@
 """From a torch module of snnTorch neurons, and what stands between them, to a network."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
-from snnmap.frontends.snntorch.neurons import OWN_FUNCTIONS, STATES, Overshoot
+from snnmap.frontends.snntorch.neurons import (
+    OWN_FUNCTIONS,
+    RETURNED_STATES,
+    STATES,
+    NeuronKind,
+    Neurons,
+    Overshoot,
+    read_neurons,
+)
 from snnmap.frontends.torch.modules import require_class_forward
-from snnmap.network import Network
+from snnmap.network import OTHERWISE, Network
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from snnmap.frontends.snntorch.build import Builder
+    from snnmap.frontends.following.build import Builder
+    from snnmap.frontends.following.framework import Framework
 
 __all__ = ["load"]
 
@@ -71,42 +80,99 @@ def load(
     sizes = None if input_sizes is None else [(size,) if isinstance(size, int) else tuple(size) for size in input_sizes]
     from torch import nn
 
-    from snnmap.frontends.snntorch.build import Builder
-    from snnmap.frontends.snntorch.follow import make_twin
-    from snnmap.frontends.snntorch.trace import trace_forward
-    from snnmap.frontends.snntorch.trial import require_same_spikes
+    from snnmap.frontends.following.build import Builder
+    from snnmap.frontends.following.follow import make_twin
+    from snnmap.frontends.following.trace import trace_forward
+    from snnmap.frontends.following.trial import require_same_spikes
 
-    kinds = {getattr(snntorch, kind): kind for kind in STATES}
+    framework = _make_framework(snntorch, overshoot)
     title = name or type(module).__name__
     module = nn.Sequential(module) if isinstance(module, nn.Linear | snntorch.SpikingNeuron) else module
     for path, part in module.named_modules():
-        if type(part) in kinds:
+        if type(part) in framework.kinds:
             require_class_forward(path, part, type(part), own=OWN_FUNCTIONS)
-    twin = make_twin(module, kinds)
-    trace = trace_forward(twin, kinds, snntorch.SpikingNeuron, sizes)
-    builder = Builder(trace, overshoot, readout, input_scale)
+    twin = make_twin(module, framework)
+    trace = trace_forward(twin, framework, sizes)
+    builder = Builder(trace, readout, input_scale)
     builder.build(outputs)
     if sizes is not None and len(builder.ports) > len(sizes):
         raise FrontendError(
             "forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=str(input_sizes)
         )
-    network = builder.parts.to_network(title, dt, _describe(snntorch.__version__, builder, dt))
+    network = builder.parts.to_network(title, dt, _describe(snntorch.__version__, builder, overshoot, dt))
     if overshoot == "exact":
-        require_same_spikes(twin, kinds, trace, network, (builder.populations, builder.ports), input_scale)
+        require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)
     return network
 
 
-def _describe(version: str, builder: "Builder", dt: float) -> dict[str, str]:
+def _make_framework(snntorch: Any, overshoot: Overshoot) -> "Framework":
+    from snnmap.frontends.following.framework import Framework
+
+    kinds = {getattr(snntorch, kind): kind for kind in STATES}
+    return Framework(
+        name="snnTorch",
+        package="snntorch",
+        neurons=(snntorch.SpikingNeuron,),
+        kinds=kinds,
+        states={kind: (STATES[kind], RETURNED_STATES[kind]) for kind in STATES},
+        read=lambda path, module, kind, size: read_neurons(path, module, cast(NeuronKind, kind), size, overshoot),
+        restart=lambda twin: _restart(twin, kinds),
+    )
+
+
+def _restart(twin: "nn.Module", kinds: Mapping[type, NeuronKind]) -> None:
+    """Let neurons start from zero states."""
+    import torch
+
+    for part in twin.modules():
+        kind = kinds.get(type(part))
+        for state in () if kind is None else STATES[kind]:
+            setattr(part, state, torch.zeros(0, dtype=torch.float64))
+
+
+def _describe(version: str, builder: "Builder", overshoot: Overshoot, dt: float) -> dict[str, str]:
     """Return the provenance: what was chosen in reading."""
+    neurons = cast(Mapping[str, Neurons], builder.neurons)
     return {
         "framework": f"snntorch {version}",
         "dt": f"{dt} s" if dt else "none",
         "integrator": "decay factors as given",
-        "reset": ", ".join(sorted({neurons.reset for neurons in builder.neurons.values()})),
-        "overshoot": builder.overshoot,
-        **builder.describe_overshoot(),
+        "reset": ", ".join(sorted({one.reset for one in neurons.values()})),
+        "overshoot": overshoot,
+        **_describe_overshoot(neurons, overshoot),
         **builder.describe_steps(),
         "input latency": "0 steps",
         "readout": "; ".join(f"{port.readout} of {', '.join(port.populations)}" for port in builder.parts.outputs),
-        **builder.advise(),
+        **_advise(builder, neurons),
     }
+
+
+def _describe_overshoot(neurons: Mapping[str, Neurons], overshoot: Overshoot) -> dict[str, str]:
+    """Say for the provenance whose second reset was left out."""
+    names = [name for name, one in neurons.items() if one.reset == "subtract"]
+    return {OTHERWISE: f"overshoot='ignore' in snnmap.load: {', '.join(names)}"} if overshoot == "ignore" and names else {}
+
+
+def _advise(builder: "Builder", known: Mapping[str, Neurons]) -> dict[str, str]:
+    """Return, in snnTorch's words, what to do where the chip's output neurons cannot do what a reset needs."""
+    read = {name for port in builder.parts.outputs for name in port.populations}
+    advice: list[str] = []
+    for name, neurons in known.items():
+        back = {q.post for q in builder.parts.projections if q.pre == name and name in read}
+        if f"{name}.above" in back:
+            advice.append(f"population '{name}.above' is snnmap's, for membranes beyond two thresholds: overshoot='ignore'")
+        elif name in back and neurons.recurrent is not None:
+            advice.append(f"module '{neurons.path}' is recurrent: end with neurons without recurrent weights")
+        elif name in back and neurons.reset == "none":
+            advice.append(f"module '{neurons.path}' never resets: read it with readout='potential'")
+        elif name in back:
+            advice.append(f"the reset of module '{neurons.path}' comes a step late: build it with reset_delay=False")
+    plain = sorted({neurons.kind for neurons in known.values() if neurons.kind in ("Leaky", "RLeaky")})
+    found = {
+        "fix of outputs that feed back": "; ".join(advice),
+        "fix of synapses without memory": ", ".join(
+            f"snntorch.{kind} has no alpha: use snntorch.{kind.replace('Leaky', 'Synaptic')} with an alpha of 0.5 or more"
+            for kind in plain
+        ),
+    }
+    return {key: text for key, text in found.items() if text}

@@ -9,13 +9,13 @@ import numpy as np
 from snnmap.chip import Readout
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
+from snnmap.frontends.following.follow import Layer
+from snnmap.frontends.following.framework import NeuronModule, WeightedCounts
+from snnmap.frontends.following.outputs import Output, read_outputs
+from snnmap.frontends.following.signal import Signal
+from snnmap.frontends.following.trace import Trace
 from snnmap.frontends.network_parts import NetworkParts
-from snnmap.frontends.snntorch.follow import Layer
-from snnmap.frontends.snntorch.neurons import NEVER_REACHED, Neurons, Overshoot, WeightedCounts, add_neurons
-from snnmap.frontends.snntorch.outputs import Output, read_outputs
-from snnmap.frontends.snntorch.signal import Signal
-from snnmap.frontends.snntorch.trace import Trace
-from snnmap.network import OTHERWISE, InputPort, OutputPort, Population
+from snnmap.network import InputPort, OutputPort, Population
 
 __all__ = ["Builder"]
 
@@ -52,12 +52,10 @@ class Builder:
         ports: name of the input port of each argument of forward.
     """
 
-    def __init__(
-        self, trace: Trace, overshoot: Overshoot, readout: Literal["spikes", "potential"] | None, input_scale: float
-    ) -> None:
-        self.trace, self.overshoot, self.readout, self.input_scale = trace, overshoot, readout, input_scale
+    def __init__(self, trace: Trace, readout: Literal["spikes", "potential"] | None, input_scale: float) -> None:
+        self.trace, self.readout, self.input_scale = trace, readout, input_scale
         self.parts = NetworkParts()
-        self.neurons: dict[str, Neurons] = {}
+        self.neurons: dict[str, NeuronModule] = {}
         self.populations: dict[str, str] = {}
         self.ports: dict[str, str] = {}
 
@@ -65,9 +63,7 @@ class Builder:
         """Add all ports, populations and projections."""
         found = read_outputs(self.trace) if outputs is None else []
         if not self.trace.layers:
-            raise FrontendError(
-                "the module has no neurons", where="forward", fix="add one of snntorch.Leaky, Synaptic, RLeaky, ..."
-            )
+            raise FrontendError("the module has no neurons", where="forward", fix="add neurons of the framework")
         steps = {name: _settle(layer, self.trace) for name, layer in self.trace.layers.items()}
         self._add_inputs([step.parts for step in steps.values()], found)
         for name, layer in self.trace.layers.items():
@@ -100,7 +96,7 @@ class Builder:
                 term.add_to(self.parts, name)
             return
         _require_states(layer, self.trace)
-        add_neurons(self.parts, name, neurons, terms, step.constant, self.overshoot)
+        neurons.add_to(self.parts, name, terms, step.constant)
         self.neurons[name] = neurons
 
     def _weigh(self, source: str, weights: Any, path: str, delay_steps: int) -> WeightedCounts:
@@ -139,9 +135,7 @@ class Builder:
         """Say how neurons are read whose spikes, membrane or both are returned."""
         if self.readout is not None or population not in self.neurons:
             return self.readout or "spikes"
-        neurons = self.neurons[population]
-        never_reset = (neurons.reset == "none" and neurons.gives_membrane) or bool((neurons.threshold >= NEVER_REACHED).all())
-        by_membrane = membrane and (not spikes or (never_reset and not heard and neurons.recurrent is None))
+        by_membrane = membrane and (not spikes or (self.neurons[population].is_readout and not heard))
         return "potential" if by_membrane else "spikes"
 
     def _heard_by_others(self) -> set[str]:
@@ -157,13 +151,12 @@ class Builder:
 
     def _silence(self, population: str, heard: set[str]) -> None:
         """Make neurons whose membrane alone is read into leaky integrators."""
-        neurons = self.neurons[population]
-        never_reset = neurons.reset == "none" or bool((neurons.threshold >= NEVER_REACHED).all())
-        if not never_reset or neurons.recurrent is not None or population in heard:
+        reason = self.neurons[population].why_not_read or ("its spikes are used" if population in heard else "")
+        if reason:
             raise FrontendError(
                 "the membrane of neurons is read that reset or whose spikes are used",
-                where=f"module '{neurons.path}'",
-                measured=f"reset '{neurons.reset}'",
+                where=f"module '{next(p.source for p in self.parts.populations if p.name == population)}'",
+                measured=reason,
                 limit="reset 'none', spikes unused",
                 fix="use reset_mechanism='none' for a readout, or return its spikes",
             )
@@ -186,13 +179,6 @@ class Builder:
             self._weigh(part.source.name, part.weights, output.path, 0).add_to(self.parts, name)
         return name
 
-    def describe_overshoot(self) -> dict[str, str]:
-        """Say for the provenance whose second reset was left out."""
-        names = [name for name, neurons in self.neurons.items() if neurons.reset == "subtract"]
-        return (
-            {OTHERWISE: f"overshoot='ignore' in snnmap.load: {', '.join(names)}"} if self.overshoot == "ignore" and names else {}
-        )
-
     def describe_steps(self) -> dict[str, str]:
         """Say for the provenance where forward has its steps, and what an input spike stands for."""
         trace, found = self.trace, {}
@@ -201,30 +187,6 @@ class Builder:
         elif trace.layout != "one step":
             found["steps"] = f"in forward, {trace.layout}" + (f", {trace.n_steps}" if trace.n_steps != trace.n_given else "")
         return found | ({} if self.input_scale == 1 else {"input scale": f"{self.input_scale:g} a spike"})
-
-    def advise(self) -> dict[str, str]:
-        """Return, in snnTorch's words, what to do where the chip's output neurons cannot do what a reset needs."""
-        read = {name for port in self.parts.outputs for name in port.populations}
-        advice: list[str] = []
-        for name, neurons in self.neurons.items():
-            back = {q.post for q in self.parts.projections if q.pre == name and name in read}
-            if f"{name}.above" in back:
-                advice.append(f"population '{name}.above' is snnmap's, for membranes beyond two thresholds: overshoot='ignore'")
-            elif name in back and neurons.recurrent is not None:
-                advice.append(f"module '{neurons.path}' is recurrent: end with neurons without recurrent weights")
-            elif name in back and neurons.reset == "none":
-                advice.append(f"module '{neurons.path}' never resets: read it with readout='potential'")
-            elif name in back:
-                advice.append(f"the reset of module '{neurons.path}' comes a step late: build it with reset_delay=False")
-        plain = sorted({neurons.kind for neurons in self.neurons.values() if neurons.kind in ("Leaky", "RLeaky")})
-        found = {
-            "fix of outputs that feed back": "; ".join(advice),
-            "fix of synapses without memory": ", ".join(
-                f"snntorch.{kind} has no alpha: use snntorch.{kind.replace('Leaky', 'Synaptic')} with an alpha of 0.5 or more"
-                for kind in plain
-            ),
-        }
-        return {key: text for key, text in found.items() if text}
 
 
 def _settle(layer: Layer, trace: Trace) -> _Step:
@@ -256,9 +218,8 @@ def _describe(signal: Signal, step: int, trace: Trace) -> _Step:
 def _require_states(layer: Layer, trace: Trace) -> None:
     """Refuse states that a forward of one step makes anew each time."""
     if layer.states_from == "forward" and trace.n_steps == 1:
-        state = "mem" if layer.kind in ("Leaky", "RLeaky") else "syn"
         raise FrontendError(
-            f"the state '{state}' is made or taken from elsewhere inside forward, in every step",
+            "the state 'mem' is made or taken from elsewhere inside forward, in every step",
             where=f"module '{layer.path}'",
             fix="make it an argument of forward, use init_hidden=True, or loop over the steps inside forward",
         )

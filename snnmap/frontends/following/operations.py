@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from snnmap.core import FloatArray
 from snnmap.core.spatial import Window, lower_convolution, lower_pooling
-from snnmap.frontends.snntorch.signal import Signal, join, make_constant
+from snnmap.frontends.following.signal import Signal, join, make_constant
 from snnmap.frontends.torch.modules import as_array
 
 __all__ = [

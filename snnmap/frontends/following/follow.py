@@ -1,4 +1,4 @@
-"""Following the forward of a snnTorch module by running it: loops, lists and states as Python has them, whatever their form."""
+"""Following a forward by running it: loops, lists and states as Python has them, whatever their form."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from snnmap.core.errors import FrontendError
-from snnmap.core.record import BoolArray
-from snnmap.frontends.snntorch.neurons import RETURNED_STATES, STATES, NeuronKind, Neurons, read_neurons
-from snnmap.frontends.snntorch.operations import (
+from snnmap.frontends.following.framework import Framework, NeuronModule
+from snnmap.frontends.following.operations import (
     CONSTANT,
     LINEAR,
     MOVING,
@@ -30,7 +29,7 @@ from snnmap.frontends.snntorch.operations import (
     slide,
     view_again,
 )
-from snnmap.frontends.snntorch.signal import Part, Signal, Sources, make_constant
+from snnmap.frontends.following.signal import Part, Signal, Source, Sources, join, make_constant
 from snnmap.frontends.torch.modules import as_array
 
 __all__ = [
@@ -41,12 +40,13 @@ __all__ = [
     "OtherLayout",
     "make_twin",
     "refuse_unknown_size",
-    "reset_states",
     "take_spikes",
     "watch",
 ]
 
-_USABLE = "use Linear, Conv1d, Conv2d, BatchNorm, AvgPool, Flatten, cat, sums and products with numbers, and snnTorch's neurons"
+_USABLE = (
+    "use Linear, Conv1d, Conv2d, BatchNorm, AvgPool, Flatten, cat, sums and products with numbers, and the framework's neurons"
+)
 _POOL = "put the MaxPool behind the neurons, whose spikes are 0 or 1, or use AvgPool2d"
 
 
@@ -82,16 +82,14 @@ class Layer:
         states_from: whether their states are the module's own, arguments of forward, or made in forward.
         neurons: what they compute; None for pools.
         inputs: what came in, by step.
-        spikes: what went out, by step, ``(size,)``.
     """
 
     name: str
     path: str
-    kind: NeuronKind | Literal["pool"]
+    kind: str
     states_from: Literal["module", "argument", "forward"]
-    neurons: Neurons | None = None
+    neurons: NeuronModule | None = None
     inputs: list[Signal] = field(default_factory=list)
-    spikes: list[BoolArray] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -102,7 +100,7 @@ class Layer:
 Watch = Callable[[str, nn.Module, Callable[..., Any], Any, Any], Any]
 
 
-def make_twin(module: nn.Module, kinds: Mapping[Any, NeuronKind]) -> nn.Module:
+def make_twin(module: nn.Module, framework: Framework) -> nn.Module:
     """Return a copy in float64 and evaluation mode whose neurons start anew.
 
     Raises:
@@ -118,16 +116,8 @@ def make_twin(module: nn.Module, kinds: Mapping[Any, NeuronKind]) -> nn.Module:
     except Exception as error:
         fix = "give a module that copy.deepcopy copies"
         raise FrontendError.from_failure("the module cannot be copied", error, where=type(module).__name__, fix=fix) from error
-    reset_states(twin, kinds)
+    framework.restart(twin)
     return twin
-
-
-def reset_states(twin: nn.Module, kinds: Mapping[Any, NeuronKind]) -> None:
-    """Let neurons start from zero states."""
-    for part in twin.modules():
-        kind = kinds.get(type(part))
-        for state in () if kind is None else STATES[kind]:
-            setattr(part, state, torch.zeros(0, dtype=torch.float64))
 
 
 @contextmanager
@@ -151,9 +141,9 @@ def watch(twin: nn.Module, watcher: Watch) -> Iterator[None]:
                 part.forward = before[path]
 
 
-def take_spikes(module: nn.Module, args: Any) -> Any:
+def take_spikes(module: nn.Module, framework: Framework, args: Any) -> Any:
     """Give a layer the spikes alone of neurons that return their states too, which a Sequential hands on as they are."""
-    is_layer = type(module).__module__.startswith(("torch.nn.modules", "snntorch"))
+    is_layer = type(module).__module__.startswith(("torch.nn.modules", framework.package))
     return (args[0][0], *args[1:]) if is_layer and args and isinstance(args[0], tuple) and args[0] else args
 
 
@@ -168,9 +158,9 @@ class Follower(TorchFunctionMode):
         unknown: names of inputs whose number of channels is not known.
     """
 
-    def __init__(self, kinds: Mapping[Any, NeuronKind], neurons: type[nn.Module]) -> None:
+    def __init__(self, framework: Framework) -> None:
         super().__init__()
-        self.kinds, self.neurons = kinds, neurons
+        self.framework = framework
         self.states: dict[str, Tensor] = {}
         self.inputs: dict[str, tuple[Tensor, int]] = {}
         self.unknown: set[str] = set()
@@ -205,10 +195,10 @@ class Follower(TorchFunctionMode):
 
     def watch(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a module's forward; neurons are not followed inside, but known."""
-        kind, args = self.kinds.get(type(module)), take_spikes(module, args)
+        kind, args = self.framework.kinds.get(type(module)), take_spikes(module, self.framework, args)
         self._stack.append((path, module))
         try:
-            if kind is None and isinstance(module, self.neurons):
+            if kind is None and isinstance(module, self.framework.neurons):
                 raise self._refuse(f"module {type(module).__name__} has no counterpart on the chip")
             return forward(*args, **kwargs) if kind is None else self._run_neurons(path, module, kind, forward, args, kwargs)
         finally:
@@ -227,7 +217,7 @@ class Follower(TorchFunctionMode):
                 measured=f"'{name.strip('_')}' of a tensor",
                 fix="write forward without branches over data",
             )
-        args, kwargs = tree_map(self._as_double, (args, kwargs))
+        args, kwargs = tree_map(lambda leaf: leaf if self.is_followed(leaf) else _as_double(leaf), (args, kwargs))
         if name in PASSED and not self._drops(name, args, kwargs):
             return args[0]
         result = self._run(func, name, args, kwargs)
@@ -302,10 +292,6 @@ class Follower(TorchFunctionMode):
             if known is tensor and isinstance(place, int) and place >= tensor.shape[axis]:
                 raise Learn(name, steps=place + 1)
 
-    def _as_double(self, leaf: Any) -> Any:
-        is_short = isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype != torch.float64
-        return leaf.double() if is_short and not self.is_followed(leaf) else leaf
-
     @staticmethod
     def _drops(name: str, args: Any, kwargs: Any) -> bool:
         """Say whether a dropout goes on in evaluation."""
@@ -317,7 +303,7 @@ class Follower(TorchFunctionMode):
         value, flat = call.args[0], "1d" in call.name
         signal = self.find(value)
         parts = list(self.sources.split(signal))
-        plain = all(part.source.kind == "spikes" and (part.weights.data == part.weights.data[0]).all() for part in parts)
+        plain = all(self._is_binary(part.source) and (part.weights.data == part.weights.data[0]).all() for part in parts)
         counts = np.diff(signal.matrix.indptr)
         if not parts or not plain or (counts > 1).any() or signal.constant.any() or parts[0].weights.data[0] <= 0:
             raise UnreadableError("the largest of several currents is no sum of spikes, of which neurons are made", _POOL)
@@ -331,37 +317,48 @@ class Follower(TorchFunctionMode):
         inputs = slide(call, value, matrix, None).scale(np.full(call.result.numel(), 1.0 / height))
         key = ("pool", self._path(), tuple(part.source.name for part in parts))
         layer = self._find_layer(key, self._path() or call.name, "pool", "module")
-        return self._add_step(layer, inputs, call.result != 0).scale(np.full(inputs.size, height))
+        return self._add_step(layer, inputs).scale(np.full(inputs.size, height))
 
-    def _run_neurons(
-        self, path: str, module: nn.Module, kind: NeuronKind, forward: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Any:
-        names = ("input_", *STATES[kind])
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        tensor = given.pop("input_", None)
-        states = {name: given[name] for name in STATES[kind] if given.get(name) is not None}
+    def _is_binary(self, source: Source) -> bool:
+        """Say whether a source gives 0 or 1, times a factor."""
+        neurons = self.layers[source.name].neurons if source.kind == "spikes" else None
+        return source.kind == "spikes" and (neurons is None or neurons.max_count == 1)
+
+    def _run_neurons(self, path: str, module: nn.Module, kind: str, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        names, returned = self.framework.states[kind]
+        given = {**dict(zip(("input", *names), args, strict=False)), **kwargs}
+        tensor, *states = args[0] if args else kwargs[next(iter(kwargs))], *(given.get(name) for name in names)
+        found = {name: state for name, state in zip(names, _spread(states), strict=False) if state is not None}
         signal = self.find(tensor)
         self._learn_neurons(path, module, signal)
-        layer = self._find_chain(path, kind, states)
-        self._require_now(path, signal, len(layer.inputs))
-        layer.neurons = layer.neurons or read_neurons(path, module, kind, signal.size)
+        layer = self._find_chain(path, kind, found)
         with torch._C.DisableTorchFunction():
-            found = forward(tensor.double(), **{name: state.double() for name, state in states.items()})
-            whole = found if isinstance(found, tuple) else (found,)
-            whole = tuple(part.double().clone() for part in whole)
-        spikes = self._add_step(layer, signal, whole[0] != 0)
-        graded: Any = module.graded_spikes_factor
-        factors = as_array(graded).reshape(-1)
-        if (factors != 1).any():
-            spikes = spikes.scale(np.broadcast_to(factors, (spikes.size,)))
-        self.follow(whole[0], spikes)
-        for name, state in zip(RETURNED_STATES[kind], whole[1:], strict=False):
-            self.follow(state, self.sources.add(layer.name, "state", state.numel(), step=len(layer.inputs) - 1, state=name))
-        return whole if isinstance(found, tuple) else whole[0]
+            result = forward(*[_as_double(part) for part in args], **{name: _as_double(part) for name, part in kwargs.items()})
+        values, structure = tree_flatten(result)
+        values = [value.double().clone() for value in values]
+        self.follow(values[0], self._take_steps(layer, module, signal, tensor))
+        if self.framework.time_axis(module) is None:
+            for name, state in zip(returned, values[1:], strict=False):
+                self.follow(state, self.sources.add(layer.name, "state", state.numel(), step=len(layer.inputs) - 1, state=name))
+        return tree_unflatten(values, structure)
 
-    def _learn_neurons(self, path: str, module: Any, signal: Signal) -> None:
+    def _take_steps(self, layer: Layer, module: nn.Module, signal: Signal, tensor: Tensor) -> Signal:
+        """Let neurons take what came in, of one step or of several in one call, and return what they give."""
+        axis = self.framework.time_axis(module)
+        places = np.arange(signal.size).reshape(tuple(tensor.shape))
+        steps = [places] if axis is None else list(np.moveaxis(places, axis, 0))
+        given = []
+        for step in steps:
+            now = signal.pick(step.reshape(-1))
+            self._require_now(layer.path, now, len(layer.inputs))
+            layer.neurons = layer.neurons or self.framework.read(layer.path, module, layer.kind, now.size)
+            given.append(self._add_step(layer, now))
+        order = np.argsort(np.concatenate([step.reshape(-1) for step in steps]))
+        return given[0] if axis is None else join(given).pick(order)
+
+    def _learn_neurons(self, path: str, module: nn.Module, signal: Signal) -> None:
         """Tell the channels of an input that neurons take without weights."""
-        size = max(module.threshold.numel(), module.beta.numel())
+        size = max((part.numel() for part in (*module.parameters(), *module.buffers())), default=1)
         for part in self.sources.split(signal):
             if part.source.kind == "input" and part.source.name in self.unknown:
                 if size == 1:
@@ -378,7 +375,7 @@ class Follower(TorchFunctionMode):
             if part.source.step is not None and part.source.step > step:
                 raise OtherLayout
 
-    def _find_chain(self, path: str, kind: NeuronKind, states: Mapping[str, Tensor]) -> Layer:
+    def _find_chain(self, path: str, kind: str, states: Mapping[str, Tensor]) -> Layer:
         """Return the neurons that go on from states, or start from zeros."""
         if not states:
             return self._find_layer((path, "own"), path, kind, "module")
@@ -442,10 +439,13 @@ class Follower(TorchFunctionMode):
             self.layers[name] = Layer(name, path, kind, origin)
         return self.layers[self._chains[key]]
 
-    def _add_step(self, layer: Layer, signal: Signal, spikes: Tensor) -> Signal:
+    def _add_step(self, layer: Layer, signal: Signal) -> Signal:
         layer.inputs.append(signal)
-        layer.spikes.append(spikes.reshape(-1).numpy().copy())
-        return self.sources.add(layer.name, "spikes", signal.size, step=len(layer.inputs) - 1)
+        step, neurons = len(layer.inputs) - 1, layer.neurons
+        if neurons is not None and not neurons.max_count:
+            return self.sources.add(layer.name, "state", signal.size, step=step, state="mem")
+        spikes = self.sources.add(layer.name, "spikes", signal.size, step=step)
+        return spikes if neurons is None or (neurons.scale == 1).all() else spikes.scale(neurons.scale)
 
     def _path(self) -> str:
         return self._stack[-1][0] if self._stack else ""
@@ -461,6 +461,16 @@ class Follower(TorchFunctionMode):
 
     def _refuse(self, what: str, fix: str = "") -> FrontendError:
         return FrontendError(what, where=self._where(), fix=fix or _USABLE)
+
+
+def _as_double(leaf: Any) -> Any:
+    is_short = isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype != torch.float64
+    return leaf.double() if is_short else leaf
+
+
+def _spread(states: list[Any]) -> list[Any]:
+    """Return states one by one, those of a tuple that holds all of them too."""
+    return [*states[0]] if states and isinstance(states[0], tuple) else states
 
 
 def refuse_unknown_size(name: str, example: str) -> FrontendError:

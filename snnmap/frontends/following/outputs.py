@@ -8,8 +8,8 @@ import numpy as np
 
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
-from snnmap.frontends.snntorch.signal import Part, Signal, Source
-from snnmap.frontends.snntorch.trace import Trace
+from snnmap.frontends.following.signal import Part, Signal, Source
+from snnmap.frontends.following.trace import Trace
 
 __all__ = ["Output", "read_outputs"]
 

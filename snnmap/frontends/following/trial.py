@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from snnmap.core.errors import FrontendError
-from snnmap.core.record import IntArray
-from snnmap.frontends.snntorch.follow import reset_states, take_spikes, watch
-from snnmap.frontends.snntorch.neurons import NeuronKind
-from snnmap.frontends.snntorch.operations import PASSED, view_again
-from snnmap.frontends.snntorch.signal import Signal
-from snnmap.frontends.snntorch.trace import Trace
+from snnmap.core.record import FloatArray, IntArray
+from snnmap.frontends.following.follow import take_spikes, watch
+from snnmap.frontends.following.framework import Framework
+from snnmap.frontends.following.operations import PASSED, view_again
+from snnmap.frontends.following.signal import Signal
+from snnmap.frontends.following.trace import Trace
 from snnmap.network import Network, simulate_network
 
 __all__ = ["require_same_spikes"]
@@ -26,7 +26,7 @@ _STEPS = 32
 
 def require_same_spikes(
     twin: nn.Module,
-    kinds: Mapping[Any, NeuronKind],
+    framework: Framework,
     trace: Trace,
     network: Network,
     names: tuple[Mapping[str, str], Mapping[str, str]],
@@ -36,7 +36,7 @@ def require_same_spikes(
 
     Args:
         twin: the module, in float64.
-        kinds: its classes of neurons.
+        framework: of its neurons.
         trace: of it.
         network: that was built from the trace.
         names: populations by layer, and input ports by argument.
@@ -57,7 +57,7 @@ def require_same_spikes(
         if trace.layout == "one step" and trace.n_steps > 1:
             n_steps = trace.n_steps
             rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
-        wanted = _run(twin, kinds, trace, rasters, n_steps, input_scale)
+        wanted = _run(twin, framework, trace, rasters, n_steps, input_scale)
         n_steps = min((len(counts) for counts in wanted.values()), default=n_steps)
         given = {ports[name]: raster[np.newaxis, :n_steps] for name, raster in rasters.items()}
         found = simulate_network(network, given, counts_of=list(firing.values())).counts
@@ -74,7 +74,7 @@ def _compare(path: str, wanted: IntArray, found: IntArray) -> None:
             where=f"module '{path}'",
             measured=f"{len(different)} of {wanted.size} counts differ, the first at step {step}, neuron {neuron}",
             limit="0",
-            fix="leave out what changes weights, states or inputs besides snnTorch's neurons and torch's layers",
+            fix="leave out what changes weights, states or inputs besides the framework's neurons and torch's layers",
         )
 
 
@@ -103,46 +103,68 @@ def _is_short(leaf: object) -> bool:
 
 def _run(
     twin: nn.Module,
-    kinds: Mapping[Any, NeuronKind],
+    framework: Framework,
     trace: Trace,
     rasters: Mapping[str, IntArray],
     n_steps: int,
     input_scale: float,
 ) -> dict[str, IntArray]:
     """Return the spikes of each layer as 0 and 1, ``(n_steps, size)``."""
-    kept: dict[str, list[IntArray]] = {}
+    kept: dict[str, list[FloatArray]] = {}
 
     def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if type(module) not in kinds:
-            return forward(*take_spikes(module, args), **kwargs)
-        given = [part.double() if _is_short(part) else part for part in take_spikes(module, args)]
+        if type(module) not in framework.kinds:
+            return forward(*take_spikes(module, framework, args), **kwargs)
+        given = [part.double() if _is_short(part) else part for part in take_spikes(module, framework, args)]
         with torch._C.DisableTorchFunction():
             found = forward(*given, **kwargs)
-        whole = tuple(part.double() for part in (found if isinstance(found, tuple) else (found,)))
-        kept.setdefault(path, []).append((whole[0] != 0).reshape(-1).long().numpy())
-        return whole if isinstance(found, tuple) else whole[0]
+        values, structure = tree_flatten(found)
+        values = [value.double() for value in values]
+        kept.setdefault(path, []).extend(_list_steps(values[0], framework.time_axis(module)))
+        return tree_unflatten(values, structure)
 
-    reset_states(twin, kinds)
+    framework.restart(twin)
     with watch(twin, keep), _Runner():
-        _call(twin, trace, rasters, n_steps, input_scale)
+        _call(twin, framework, trace, rasters, n_steps, input_scale)
     runs: dict[str, list[str]] = {}
     for name, layer in trace.layers.items():
         runs.setdefault(layer.path, []).append(name)
     return {
-        name: np.stack(kept[path][number :: len(names)])
+        name: _count(trace, name, kept[path][number :: len(names)])
         for path, names in runs.items()
         if path in kept
         for number, name in enumerate(names)
     }
 
 
-def _call(twin: nn.Module, trace: Trace, rasters: Mapping[str, IntArray], n_steps: int, input_scale: float) -> None:
+def _list_steps(values: Tensor, axis: int | None) -> list[FloatArray]:
+    steps = [values] if axis is None else values.unbind(axis)
+    return [step.reshape(-1).numpy() for step in steps]
+
+
+def _count(trace: Trace, name: str, values: list[FloatArray]) -> IntArray:
+    """Return counts, ``(n_steps, size)``, from what neurons gave."""
+    neurons = trace.layers[name].neurons
+    scale = np.ones(1) if neurons is None else np.where(neurons.scale == 0, 1.0, neurons.scale)
+    return np.rint(np.stack(values) / scale).astype(np.int64)
+
+
+def _call(
+    twin: nn.Module, framework: Framework, trace: Trace, rasters: Mapping[str, IntArray], n_steps: int, input_scale: float
+) -> None:
     """Run forward over all steps."""
     silent = np.zeros((n_steps, 1))
     values = {one.name: rasters.get(one.name, np.repeat(silent, one.size, axis=1)) * input_scale for one in trace.inputs}
     if trace.layout != "one step" or trace.n_steps > 1:
         n_given = max(n_steps, trace.n_given) if trace.layout != "one step" else 1
         twin(*(one.shape_counts(trace.layout, np.resize(values[one.name], (n_given, one.size))) for one in trace.inputs))
+        return
+    if framework.passes_states:
+        carried: tuple[Any, ...] = ()
+        for step in range(n_steps):
+            now = [one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs]
+            _, *carried_on = twin(*now, *carried)
+            carried = tuple(carried_on)
         return
     places = _find_states(trace)
     states = {one.name: one.shape_counts("one step", ()) for one in trace.inputs if one.owner}

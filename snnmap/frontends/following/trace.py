@@ -12,18 +12,17 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from snnmap.core.errors import FrontendError, SnnmapError
-from snnmap.frontends.snntorch.follow import (
+from snnmap.frontends.following.follow import (
     Follower,
     Layer,
     Learn,
     MisfitError,
     OtherLayout,
     refuse_unknown_size,
-    reset_states,
     watch,
 )
-from snnmap.frontends.snntorch.neurons import NeuronKind
-from snnmap.frontends.snntorch.signal import Signal, Sources, join
+from snnmap.frontends.following.framework import Framework
+from snnmap.frontends.following.signal import Signal, Sources, join
 from snnmap.nn.tracing import user_line
 
 __all__ = ["Input", "Layout", "Trace", "trace_forward"]
@@ -89,15 +88,12 @@ class Trace:
     n_given: int
 
 
-def trace_forward(
-    twin: nn.Module, kinds: Mapping[Any, NeuronKind], neurons: type[nn.Module], shapes: Sequence[tuple[int, ...]] | None
-) -> Trace:
+def trace_forward(twin: nn.Module, framework: Framework, shapes: Sequence[tuple[int, ...]] | None) -> Trace:
     """Follow a module's forward.
 
     Args:
         twin: copy of the module, in float64 and evaluation mode.
-        kinds: classes of neurons that are known.
-        neurons: class that all of the framework's neurons derive from.
+        framework: of its neurons.
         shapes: of the inputs in a step, without the batch; None where layers tell them.
 
     Raises:
@@ -107,7 +103,7 @@ def trace_forward(
     last: Exception = OtherLayout()
     for layout in _LAYOUTS:
         try:
-            return _trace_layout(twin, kinds, neurons, inputs, layout)
+            return _trace_layout(twin, framework, inputs, layout)
         except OtherLayout as error:
             last = error if isinstance(last, OtherLayout) else last
         except MisfitError as error:
@@ -136,14 +132,12 @@ def _list_inputs(twin: nn.Module, shapes: Sequence[tuple[int, ...]] | None) -> l
     return [Input(name, shapes[k] if shapes is not None and k < len(shapes) else None) for k, name in enumerate(names)]
 
 
-def _trace_layout(
-    twin: nn.Module, kinds: Mapping[Any, NeuronKind], neurons: type[nn.Module], inputs: list[Input], layout: Layout
-) -> Trace:
+def _trace_layout(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Layout) -> Trace:
     """Run forward until it has told all that its arguments are."""
     n_steps = _FEWEST
     while True:
         try:
-            return _run(twin, kinds, neurons, inputs, layout, n_steps)
+            return _run(twin, framework, inputs, layout, n_steps)
         except Learn as learnt:
             if learnt.steps:
                 n_steps = max(2 * n_steps, learnt.steps)
@@ -160,16 +154,14 @@ def _trace_layout(
                 found.shape = (learnt.size,)
 
 
-def _run(
-    twin: nn.Module, kinds: Mapping[Any, NeuronKind], neurons: type[nn.Module], inputs: list[Input], layout: Layout, n_steps: int
-) -> Trace:
-    follower = Follower(kinds, neurons)
+def _run(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Layout, n_steps: int) -> Trace:
+    follower = Follower(framework)
     rng = np.random.default_rng(0)
     n_drawn = 1 if layout == "one step" else n_steps
     given = {one.name: one.shape_counts(layout, rng.poisson(1.0, (n_drawn, one.size))) for one in inputs}
     for one in inputs:
         _announce(follower, one, given[one.name], layout, n_steps)
-    reset_states(twin, kinds)
+    framework.restart(twin)
     with watch(twin, follower.watch), follower:
         returned = twin(**given) if not _is_positional(twin) else twin(*given.values())
     leaves = [leaf for leaf in tree_flatten(returned)[0] if isinstance(leaf, Tensor)]
