@@ -159,9 +159,7 @@ def open_task(
     )
 
 
-def open_source(
-    model: object, calibration: Rasters | None, read: Mapping[str, object] | None = None
-) -> "Opened | Conversion":
+def open_source(model: object, calibration: Rasters | None, read: Mapping[str, object] | None = None) -> "Opened | Conversion":
     """Read a model, once for all tasks with it; a conversion is taken as it is. Arguments as those of :func:`compile_model`."""
     if _is_conversion(model):
         if read:

@@ -154,7 +154,7 @@ class Follower(TorchFunctionMode):
         sources: all that values are made of.
         layers: found so far, in order.
         states: arguments of forward that are states.
-        inputs: arguments of forward that have steps, and on which axis.
+        inputs: arguments of forward, and on which axis they have steps; -1 for none.
         unknown: names of inputs whose number of channels is not known.
     """
 
@@ -210,6 +210,8 @@ class Follower(TorchFunctionMode):
         name = getattr(func, "__name__", str(func))
         if name in CONSTANT or not any(map(self.is_followed, leaves)):
             return func(*args, **kwargs)
+        if name in ("__getitem__", "unbind", "__iter__", "select") and self._takes_sample(args):
+            raise OtherLayout
         if name in READING:
             raise FrontendError(
                 "what forward does depends on the values of spikes, states or inputs",
@@ -228,6 +230,12 @@ class Follower(TorchFunctionMode):
             for tensor in results:
                 self.follow(tensor, self._refuse_operation(name))
         return result
+
+    def _takes_sample(self, args: Any) -> bool:
+        """Say whether one sample of a batch is taken, which is a step in truth."""
+        index = args[1] if len(args) > 1 else 0
+        first = index[0] if isinstance(index, tuple) and index else index
+        return any(known is args[0] and axis == -1 for known, axis in self.inputs.values()) and isinstance(first, int)
 
     def _note(self, func: Any, name: str, args: Any, kwargs: Any, results: list[Tensor]) -> None:
         """Follow what a function gave."""
@@ -288,6 +296,8 @@ class Follower(TorchFunctionMode):
     def _learn_steps(self, tensor: Tensor, index: Any) -> None:
         """Tell that forward asks for a step beyond those that were given."""
         for name, (known, axis) in self.inputs.items():
+            if axis < 0:
+                continue
             place = index[axis] if isinstance(index, tuple) and len(index) > axis else index if axis == 0 else None
             if known is tensor and isinstance(place, int) and place >= tensor.shape[axis]:
                 raise Learn(name, steps=place + 1)
@@ -327,6 +337,8 @@ class Follower(TorchFunctionMode):
     def _run_neurons(self, path: str, module: nn.Module, kind: str, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         names, returned = self.framework.states[kind]
         given = {**dict(zip(("input", *names), args, strict=False)), **kwargs}
+        if "state" in kwargs:
+            given[names[0]] = kwargs["state"]
         tensor, *states = args[0] if args else kwargs[next(iter(kwargs))], *(given.get(name) for name in names)
         found = {name: state for name, state in zip(names, _spread(states), strict=False) if state is not None}
         signal = self.find(tensor)

@@ -68,6 +68,7 @@ class Framework:
         read: gives the neurons of a module: path, module, kind and size.
         restart: lets a module's neurons start anew.
         time_axis: of what a module takes in one call, where that is several steps.
+        own_functions: attributes that the framework itself sets to functions on its modules.
         passes_states: whether a forward of one step takes the states that it returned as its second argument.
     """
 
@@ -80,3 +81,4 @@ class Framework:
     restart: "Callable[[nn.Module], None]"
     time_axis: Callable[[Any], int | None] = lambda _: None
     passes_states: bool = False
+    own_functions: tuple[str, ...] = ()

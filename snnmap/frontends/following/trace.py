@@ -27,8 +27,8 @@ from snnmap.nn.tracing import user_line
 
 __all__ = ["Input", "Layout", "Trace", "trace_forward"]
 
-Layout = Literal["time first", "batch first", "one step"]
-_LAYOUTS: tuple[Layout, ...] = ("time first", "batch first", "one step")
+Layout = Literal["time first", "batch first", "time without batch", "one step"]
+_LAYOUTS: tuple[Layout, ...] = ("time first", "batch first", "time without batch", "one step")
 _FEWEST, _MOST = 7, 4096
 """Steps that forward is given where it asks for no more, and the most that it may ask for."""
 _FIX = (
@@ -61,7 +61,9 @@ class Input:
         if self.owner:
             return torch.zeros(0, dtype=torch.float64)
         values = torch.tensor(np.asarray(counts, np.float64))
-        sides = {"time first": (len(values), 1), "batch first": (1, len(values)), "one step": (1,)}[layout]
+        n_steps = len(values)
+        shapes = {"time first": (n_steps, 1), "batch first": (1, n_steps), "time without batch": (n_steps,), "one step": (1,)}
+        sides = shapes[layout]
         return values.reshape(*sides, *(self.shape or (1,)))
 
 
@@ -193,12 +195,12 @@ def _announce(follower: Follower, one: Input, tensor: Tensor, layout: Layout, n_
         return
     if one.shape is None:
         follower.unknown.add(one.name)
+    follower.inputs[one.name] = (tensor, {"batch first": 1, "one step": -1}.get(layout, 0))
     if layout == "one step":
         follower.follow(tensor, follower.sources.add(one.name, "input", one.size, step=None))
         return
     steps = [follower.sources.add(one.name, "input", one.size, step=step) for step in range(n_steps)]
     follower.follow(tensor, join(steps))
-    follower.inputs[one.name] = (tensor, 0 if layout == "time first" else 1)
 
 
 def _require_same_runs(layers: Mapping[str, Layer]) -> None:

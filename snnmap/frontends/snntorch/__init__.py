@@ -14,7 +14,6 @@ from snnmap.frontends.snntorch.neurons import (
     Overshoot,
     read_neurons,
 )
-from snnmap.frontends.torch.modules import require_class_forward
 from snnmap.network import OTHERWISE, Network
 
 if TYPE_CHECKING:
@@ -77,32 +76,20 @@ def load(
     for option, value, choices in (("overshoot", overshoot, _OVERSHOOTS), ("readout", readout, _READOUTS)):
         if value not in choices:
             raise FrontendError(f"unknown choice of {option}", measured=repr(value), limit=", ".join(map(str, choices)))
-    sizes = None if input_sizes is None else [(size,) if isinstance(size, int) else tuple(size) for size in input_sizes]
-    from torch import nn
+    from snnmap.frontends.following.read import read_module
 
-    from snnmap.frontends.following.build import Builder
-    from snnmap.frontends.following.follow import make_twin
-    from snnmap.frontends.following.trace import trace_forward
-    from snnmap.frontends.following.trial import require_same_spikes
-
-    framework = _make_framework(snntorch, overshoot)
-    title = name or type(module).__name__
-    module = nn.Sequential(module) if isinstance(module, nn.Linear | snntorch.SpikingNeuron) else module
-    for path, part in module.named_modules():
-        if type(part) in framework.kinds:
-            require_class_forward(path, part, type(part), own=OWN_FUNCTIONS)
-    twin = make_twin(module, framework)
-    trace = trace_forward(twin, framework, sizes)
-    builder = Builder(trace, readout, input_scale)
-    builder.build(outputs)
-    if sizes is not None and len(builder.ports) > len(sizes):
-        raise FrontendError(
-            "forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=str(input_sizes)
-        )
-    network = builder.parts.to_network(title, dt, _describe(snntorch.__version__, builder, overshoot, dt))
-    if overshoot == "exact":
-        require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)
-    return network
+    return read_module(
+        module,
+        _make_framework(snntorch, overshoot),
+        input_sizes=input_sizes,
+        outputs=outputs,
+        readout=readout,
+        input_scale=input_scale,
+        name=name,
+        dt=dt,
+        describe=lambda builder: _describe(snntorch.__version__, builder, overshoot, dt),
+        is_exact=overshoot == "exact",
+    )
 
 
 def _make_framework(snntorch: Any, overshoot: Overshoot) -> "Framework":
@@ -117,6 +104,7 @@ def _make_framework(snntorch: Any, overshoot: Overshoot) -> "Framework":
         states={kind: (STATES[kind], RETURNED_STATES[kind]) for kind in STATES},
         read=lambda path, module, kind, size: read_neurons(path, module, cast(NeuronKind, kind), size, overshoot),
         restart=lambda twin: _restart(twin, kinds),
+        own_functions=OWN_FUNCTIONS,
     )
 
 

@@ -123,7 +123,7 @@ class Neurons:
         return "" if reads else f"reset '{self.reset}'"
 
     def add_to(self, parts: NetworkParts, name: str, terms: tuple[WeightedCounts, ...], bias: FloatArray) -> None:
-        """Add the population, and one that watches for membranes above the threshold after a reset where these are to be exact."""
+        """Add the population, and one that watches for membranes above the threshold after a reset, where asked for."""
         add_neurons(parts, name, self, terms, bias)
 
 
