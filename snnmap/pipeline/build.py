@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ def check_model(
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
-    read: Mapping[str, object] | None = None,
+    read: Mapping[str, Any] | None = None,
     on_stage: OnStage = lambda _: None,
 ) -> CheckResult:
     """Run all design rules: on the network, folded, in integers, and on what the bitstream does beside the model.
@@ -73,7 +73,7 @@ def compile_model(
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
-    read: Mapping[str, object] | None = None,
+    read: Mapping[str, Any] | None = None,
     on_stage: OnStage = lambda _: None,
 ) -> Artifacts:
     """Take a model to a bitstream: rules, folding, quantisation, comparison with the model, verification, files.
@@ -138,7 +138,7 @@ def open_task(
     options: CompileOptions | None,
     calibration: Rasters | None,
     labels: npt.ArrayLike | None,
-    read: Mapping[str, object] | None = None,
+    read: Mapping[str, Any] | None = None,
 ) -> Task:
     """Read a model and what is to be done with it; arguments as those of :func:`compile_model`."""
     options, places, model = options or CompileOptions(), Places(), open_source(model, calibration, read)
@@ -159,7 +159,7 @@ def open_task(
     )
 
 
-def open_source(model: object, calibration: Rasters | None, read: Mapping[str, object] | None = None) -> "Opened | Conversion":
+def open_source(model: object, calibration: Rasters | None, read: Mapping[str, Any] | None = None) -> "Opened | Conversion":
     """Read a model, once for all tasks with it; a conversion is taken as it is. Arguments as those of :func:`compile_model`."""
     if _is_conversion(model):
         if read:

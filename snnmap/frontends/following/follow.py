@@ -198,8 +198,6 @@ class Follower(TorchFunctionMode):
         kind, args = self.framework.kinds.get(type(module)), take_spikes(module, self.framework, args)
         self._stack.append((path, module))
         try:
-            if kind is None and isinstance(module, self.framework.neurons):
-                raise self._refuse(f"module {type(module).__name__} has no counterpart on the chip")
             return forward(*args, **kwargs) if kind is None else self._run_neurons(path, module, kind, forward, args, kwargs)
         finally:
             self._stack.pop()

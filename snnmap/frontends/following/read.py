@@ -40,12 +40,18 @@ def read_module(
 
     sizes = None if input_sizes is None else [(size,) if isinstance(size, int) else tuple(size) for size in input_sizes]
     title = name or type(module).__name__
-    module = (
-        nn.Sequential(module) if isinstance(module, (nn.Linear, *framework.neurons)) and not framework.passes_states else module
-    )
+    is_layer = isinstance(module, (nn.Linear, *framework.neurons))
+    module = nn.Sequential(module) if is_layer and not framework.passes_states else module
     for path, part in module.named_modules():
         if type(part) in framework.kinds:
             require_class_forward(path, part, type(part), own=framework.own_functions)
+        elif isinstance(part, framework.neurons):
+            known = ", ".join(sorted({cls.__name__ for cls in framework.kinds}))
+            raise FrontendError(
+                f"module {type(part).__name__} has no counterpart on the chip",
+                where=f"module '{path}'",
+                fix=f"use {framework.name}'s {known}",
+            )
     twin = make_twin(module, framework)
     trace = trace_forward(twin, framework, sizes)
     builder = Builder(trace, readout, input_scale)

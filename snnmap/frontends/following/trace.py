@@ -57,12 +57,20 @@ class Input:
         return int(np.prod(self.shape or (1,)))
 
     def shape_counts(self, layout: Layout, counts: npt.ArrayLike) -> Tensor:
-        """Return counts, ``(n_steps, channels)``, as the argument has them; zeros of no size for a state."""
+        """Return counts, ``(n_steps, channels)``, as the argument has them; zeros of no size for a state.
+
+        Of one step, the rows are samples.
+        """
         if self.owner:
             return torch.zeros(0, dtype=torch.float64)
         values = torch.tensor(np.asarray(counts, np.float64))
         n_steps = len(values)
-        shapes = {"time first": (n_steps, 1), "batch first": (1, n_steps), "time without batch": (n_steps,), "one step": (1,)}
+        shapes = {
+            "time first": (n_steps, 1),
+            "batch first": (1, n_steps),
+            "time without batch": (n_steps,),
+            "one step": (n_steps,),
+        }
         sides = shapes[layout]
         return values.reshape(*sides, *(self.shape or (1,)))
 

@@ -1,6 +1,7 @@
 """Trial runs: forward itself beside the network that following it gave."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ def require_same_spikes(
     Raises:
         FrontendError: neurons spike otherwise.
     """
+    if trace.layout == "one step":
+        _require_samples_apart(twin, framework, trace)
     populations, ports = names
     known = {name: population for name, population in populations.items() if trace.layers[name].kind != "pool"}
     firing = {
@@ -63,6 +66,30 @@ def require_same_spikes(
         found = simulate_network(network, given, counts_of=list(firing.values())).counts
         for name, population in firing.items():
             _compare(trace.layers[name].path, wanted[name], found[population][0])
+
+
+def _require_samples_apart(twin: nn.Module, framework: Framework, trace: Trace) -> None:
+    """Refuse a forward that does something else with one sample than with the same one in a batch of two: it is of steps then."""
+    rng = np.random.default_rng(0)
+    counts = {one.name: rng.poisson(2.0, (2, one.size)) for one in trace.inputs}
+    try:
+        alone, beside = (_watch(twin, framework, partial(_call_batch, twin, trace, counts, n)) for n in (1, 2))
+    except Exception:  # a forward that names the batch of its training takes no two samples
+        return
+    same = {path: len(values) for path, values in alone.items()} == {path: len(values) for path, values in beside.items()}
+    if not same or any(
+        (one != two[: one.size]).any() for path in alone for one, two in zip(alone[path], beside[path], strict=True)
+    ):
+        raise FrontendError(
+            "forward mixes the samples of its batch, as if they were steps",
+            where=type(twin).__name__,
+            limit="step t of x in step t: (time, batch, ...), (batch, time, ...), or (batch, ...) in all steps",
+            fix="let it take x[step] or x[:, step] in each step",
+        )
+
+
+def _call_batch(twin: nn.Module, trace: Trace, counts: Mapping[str, IntArray], n_samples: int) -> object:
+    return twin(*(one.shape_counts("one step", counts[one.name][:n_samples]) for one in trace.inputs))
 
 
 def _compare(path: str, wanted: IntArray, found: IntArray) -> None:
@@ -110,6 +137,20 @@ def _run(
     input_scale: float,
 ) -> dict[str, IntArray]:
     """Return the spikes of each layer as 0 and 1, ``(n_steps, size)``."""
+    kept = _watch(twin, framework, lambda: _call(twin, framework, trace, rasters, n_steps, input_scale))
+    runs: dict[str, list[str]] = {}
+    for name, layer in trace.layers.items():
+        runs.setdefault(layer.path, []).append(name)
+    return {
+        name: _count(trace, name, kept[path][number :: len(names)])
+        for path, names in runs.items()
+        if path in kept
+        for number, name in enumerate(names)
+    }
+
+
+def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) -> dict[str, list[FloatArray]]:
+    """Return what the neurons of each module give in a run from zero states, call by call and step by step."""
     kept: dict[str, list[FloatArray]] = {}
 
     def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -125,16 +166,8 @@ def _run(
 
     framework.restart(twin)
     with watch(twin, keep), _Runner():
-        _call(twin, framework, trace, rasters, n_steps, input_scale)
-    runs: dict[str, list[str]] = {}
-    for name, layer in trace.layers.items():
-        runs.setdefault(layer.path, []).append(name)
-    return {
-        name: _count(trace, name, kept[path][number :: len(names)])
-        for path, names in runs.items()
-        if path in kept
-        for number, name in enumerate(names)
-    }
+        call()
+    return kept
 
 
 def _list_steps(values: Tensor, axis: int | None) -> list[FloatArray]:
@@ -162,8 +195,8 @@ def _call(
     if framework.passes_states:
         carried: tuple[Any, ...] = ()
         for step in range(n_steps):
-            now = [one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs]
-            _, *carried_on = twin(*now, *carried)
+            given = [one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs]
+            _, *carried_on = twin(*given, *carried)
             carried = tuple(carried_on)
         return
     places = _find_states(trace)

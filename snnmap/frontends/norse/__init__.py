@@ -51,8 +51,8 @@ def load(
     from snnmap.frontends.following.read import read_module
 
     framework = _make_framework(norse)
-    steps = {part.dt for part in module.modules() if type(part) in framework.kinds}
-    dt = float(max(steps, default=0.0))
+    cells: list[Any] = [part for part in module.modules() if type(part) in framework.kinds]
+    dt = max((float(part.dt) for part in cells), default=0.0)
     known = {"framework": f"norse {version('norse')}", "dt": f"{dt} s", "integrator": "Euler"}
     return read_module(
         module,

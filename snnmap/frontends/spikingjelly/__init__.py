@@ -81,8 +81,9 @@ def _make_framework(neuron: Any) -> "Framework":
 
 def _restart(twin: "nn.Module") -> None:
     for part in twin.modules():
-        if hasattr(part, "reset"):
-            part.reset()
+        reset = getattr(part, "reset", None)
+        if callable(reset):
+            reset()
 
 
 def _read(path: str, module: Any, kind: str, size: int) -> "LifNeurons":
