@@ -2,6 +2,7 @@
 
 import csv
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from xml.etree import ElementTree
 
@@ -51,6 +52,16 @@ def test_a_sweep_of_a_field_is_a_check_of_each_record() -> None:
     impossible = snnmap.sweep_model(network, chip, "hidden.synapses", [3], options=LAX).rows[0]
     assert not impossible.fits
     assert "hidden.synapses = 3 is outside 1..2" in impossible.problem
+
+
+def test_whoever_runs_the_builds_the_fit_is_the_same() -> None:
+    network, chips = random_network(3), ["toy-4", "generic-4096"]
+    here = snnmap.fit_model(network, chips, options=LAX)
+    assert snnmap.fit_model(network, chips, options=LAX, n_workers=2) == here
+    with ThreadPoolExecutor(1) as thread:
+        values = [3, 4096]
+        swept = snnmap.sweep_model(network, "generic-4096", "hidden.count", values, options=LAX, executor=thread)
+    assert swept == snnmap.sweep_model(network, "generic-4096", "hidden.count", values, options=LAX)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +132,16 @@ def test_records_as_toml_are_read_as_they_were(name: str) -> None:
     assert again == chip
     assert again.costs == chip.costs
     assert all(getattr(again, field.name) == getattr(chip, field.name) for field in fields(chip))
+
+
+def test_one_price_for_memories_of_all_sizes_is_told() -> None:
+    chip = load_chip("generic-4096")
+    assert chip.costs.prices is not None
+    alone = replace(chip, costs=replace(chip.costs, prices=replace(chip.costs.prices, weight_reads=())))
+    network = random_network(3)
+    told, priced = (
+        snnmap.sweep_model(network, one, "recurrent_weights.max_words", [4096, 2**20], options=LAX) for one in (alone, chip)
+    )
+    assert [len(row.fixes) for row in told.rows] == [1, 0]
+    assert "recurrent_weights of 10240 bytes as of 2621440" in told.rows[0].fixes[0]
+    assert [row.fixes for row in priced.rows] == [(), ()]

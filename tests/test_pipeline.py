@@ -346,3 +346,13 @@ def test_choices_of_the_frontend_are_given_to_a_build() -> None:
         check_model(graph, "generic-4096-single")
     with pytest.raises(InputError, match="has no options"):
         check_model(network, "generic-4096-single", read=read)
+
+
+def test_artifacts_count_what_left_its_word_and_strict_refuses_it() -> None:
+    artifacts = compile_model(CLEAN, "xylo-audio-3")
+    silent, loud = np.zeros((2, 60, 3), np.int64), np.full((2, 60, 3), 15)
+    assert str(artifacts.count_saturation(silent)) == "none"
+    assert artifacts.count_saturation(loud).by_sample.min() > 0
+    assert artifacts.run(silent, strict=True).keys() == artifacts.run(loud).keys()
+    with pytest.raises(InputError, match="values left their words"):
+        artifacts.run(loud, strict=True)

@@ -1,6 +1,8 @@
 """What a step of a chip costs: figures beside its record, each with its source, which no bitstream depends on."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 __all__ = ["AverageCycles", "Costs", "Prices", "WalkerCycles"]
@@ -83,11 +85,12 @@ class Prices:
     Attributes:
         source: where the figures come from.
         technology: that they hold for.
-        weight_bit_read_pj: picojoules a bit read of a weight memory.
+        weight_bit_read_pj: picojoules a bit read of a weight memory of any size, where ``weight_reads`` tells none.
         state_bit_read_pj: of a state memory.
         state_bit_write_pj: written to a state memory.
         add_pj: of an addition of states.
         idle_w: watts at rest.
+        weight_reads: bytes of a weight memory and picojoules a bit read of it, one pair for each size that the source tells.
     """
 
     source: str
@@ -97,6 +100,27 @@ class Prices:
     state_bit_write_pj: float | None = None
     add_pj: float | None = None
     idle_w: float | None = None
+    weight_reads: tuple[tuple[float, float], ...] = ()
+
+    def price_weight_read(self, n_bytes: float) -> float | None:
+        """Return picojoules a bit read of a weight memory: between two sizes of the source on the power law through both.
+
+        Below the smallest it is that one's price, and above the largest that one's, of which larger memories are banks.
+
+        Example:
+            >>> prices = Prices(source="", technology="", weight_reads=((8192.0, 0.1), (32768.0, 0.2)))
+            >>> [round(prices.price_weight_read(n_bytes), 3) for n_bytes in (1, 8192, 16384, 32768, 10**6)]
+            [0.1, 0.1, 0.141, 0.2, 0.2]
+        """
+        if not self.weight_reads:
+            return self.weight_bit_read_pj
+        points = sorted(self.weight_reads)
+        size = min(max(n_bytes, points[0][0]), points[-1][0])
+        for (low, cheap), (high, dear) in pairwise(points):
+            if size <= high:
+                share = math.log(size / low) / math.log(high / low)
+                return float(cheap ** (1 - share) * dear**share)
+        return points[0][1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

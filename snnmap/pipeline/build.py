@@ -26,7 +26,16 @@ from snnmap.pipeline.ways import Task, find_way
 if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
 
-__all__ = ["OnStage", "check_model", "check_task", "compile_model", "open_source", "open_task", "read_chip"]
+__all__ = [
+    "OnStage",
+    "check_model",
+    "check_structure",
+    "check_task",
+    "compile_model",
+    "open_source",
+    "open_task",
+    "read_chip",
+]
 
 OnStage = Callable[[str], None]
 
@@ -216,9 +225,21 @@ def _find(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
     report = _without_mended(report, options)
     if report.errors:
         on_stage("folding into the hidden population")
-        mapped = fold_network(network, chip, options=options.fold)
-        return CheckResult(report=report.merge(check_mapped(mapped)), mapped=mapped)
+        return _fold(task, chip, report)
     return find_way(task, chip, report, on_stage)
+
+
+def check_structure(task: Task, chip: Chip) -> CheckResult:
+    """Return what the rules find that need no trained weights: those of a network and of its fold."""
+    report = check_network(task.network, chip)
+    if any(_forbids_folding(diagnostic, task.options) for diagnostic in report.errors):
+        return CheckResult(report=report)
+    return _fold(task, chip, _without_mended(report, task.options))
+
+
+def _fold(task: Task, chip: Chip, report: Report) -> CheckResult:
+    mapped = fold_network(task.network, chip, options=task.options.fold)
+    return CheckResult(report=report.merge(check_mapped(mapped)), mapped=mapped)
 
 
 def _forbids_folding(diagnostic: Diagnostic, options: CompileOptions) -> bool:

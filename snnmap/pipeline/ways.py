@@ -25,7 +25,7 @@ from snnmap.pipeline.options import CompileOptions, Rasters
 if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
 
-__all__ = ["Task", "find_way"]
+__all__ = ["Task", "find_way", "hold_back"]
 
 _TUNING_WORK = 1e8
 """As the bound on the comparison's work, for the float run to which rates are tuned."""
@@ -127,7 +127,7 @@ def _read_data(task: Task, chip: Chip) -> _Data:
         raise InputError("labels belong to calibration data", where="labels", fix="give calibration data too (calibration=)")
     n_classes = max(sum(network.population(name).size for name in port.populations) for port in network.outputs)
     labels = None if task.labels is None else read_labels(task.labels, n_samples, n_classes)
-    held = np.zeros(0, np.int64) if drawn or network.integers else _hold_back(n_samples, task.options.hold_back)
+    held = np.zeros(0, np.int64) if drawn or network.integers else hold_back(n_samples, task.options.hold_back)
     seen = np.setdiff1d(np.arange(n_samples), held)
     compared = held if held.size else seen
     return _Data(
@@ -141,8 +141,8 @@ def _read_data(task: Task, chip: Chip) -> _Data:
     )
 
 
-def _hold_back(n_samples: int, share: float) -> IntArray:
-    """Choose the samples that the quantiser does not see, evenly."""
+def hold_back(n_samples: int, share: float) -> IntArray:
+    """Choose the samples that the quantiser does not see, evenly; none where they would be too few to tell something."""
     rank = np.floor(share * np.arange(n_samples + 1))
     held = np.flatnonzero(np.diff(rank))
     return held if held.size >= _FEWEST_HELD_BACK else held[:0]

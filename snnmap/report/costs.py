@@ -8,11 +8,21 @@ from typing import Any, Literal
 from rich.table import Table
 
 from snnmap.core.figure import FILL, INK, NOTE, draw_figure
-from snnmap.lif.profile import ChipProfile
+from snnmap.lif.profile import POPULATION_COLUMNS, ChipProfile
 from snnmap.pipeline import ChipFit, Fit
 from snnmap.report.tables import make_table
 
-__all__ = ["chip_profile_csv", "chip_profile_tables", "draw_costs", "draw_fit", "draw_pareto", "find_front", "fit_csv"]
+__all__ = [
+    "chip_profile_csv",
+    "chip_profile_tables",
+    "chip_steps_csv",
+    "draw_costs",
+    "draw_fit",
+    "draw_pareto",
+    "find_front",
+    "fit_csv",
+    "fit_rows",
+]
 
 _PANELS = (
     ("used", "fullest resource\n(share used)"),
@@ -20,6 +30,7 @@ _PANELS = (
     ("walker_cycles_a_sample", "cycles of the\nopen core"),
     ("joules_a_sample", "energy (J)"),
     ("decisions", "decisions kept\n(share)"),
+    ("accuracy", "accuracy\n(share)"),
 )
 _BARS = (
     ("spikes", "spikes sent\na sample"),
@@ -43,9 +54,8 @@ def chip_profile_tables(profile: ChipProfile) -> list[Table]:
         for action, count in plain["actions"].items()
     ]
     head = f"{n} samples of {profile.n_steps} steps on {profile.chip.name}, a sample"
-    columns = ("population", "neurons#", "spikes#", "synaptic operations#", "words read#", "updates#", "energy (nJ)#")
     return [
-        make_table(head, columns, populations),
+        make_table(head, POPULATION_COLUMNS, populations),
         make_table(
             "cycles a step",
             ("model", "least#", "mean#", "most#", "worst#", "a sample#", "clock for real time#", "source"),
@@ -65,10 +75,20 @@ def chip_profile_csv(profile: ChipProfile) -> str:
     return _to_csv(profile.to_plain()["populations"])
 
 
-def fit_csv(fit: Fit) -> str:
-    """Return a line a chip, its slack left out; what is unknown is empty."""
+def chip_steps_csv(profile: ChipProfile) -> str:
+    """Return a line a step, the mean of the samples; what is unknown is empty."""
+    return _to_csv(profile.to_steps())
+
+
+def fit_rows(fit: Fit) -> list[dict[str, Any]]:
+    """Return a row a chip of texts and numbers, its slack left out; what is unknown is None."""
     rows = [{name: value for name, value in row.to_plain().items() if name != "slack"} for row in fit.rows]
-    return _to_csv([{**row, "fixes": "; ".join(row["fixes"])} for row in rows])
+    return [{**row, "fixes": "; ".join(row["fixes"])} for row in rows]
+
+
+def fit_csv(fit: Fit) -> str:
+    """Return :func:`fit_rows` as CSV; what is unknown is empty."""
+    return _to_csv(fit_rows(fit))
 
 
 def _to_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from snnmap.chip import AverageCycles, MemoryKind, WalkerCycles
 from snnmap.core import BoolArray, CsrMatrix, IntArray
 from snnmap.lif.program import Program
 
-__all__ = ["Shares", "average_cycles", "list_operations", "list_words", "walk_cycles"]
+__all__ = ["Shares", "average_cycles", "count_words", "list_operations", "list_words", "walk_cycles"]
 
 
 class Shares(NamedTuple):
@@ -117,6 +117,21 @@ def list_words(program: Program, kind: MemoryKind, active_steps: IntArray, n_ste
         else:
             np.add.at(read, matrix.indices, active_steps[matrix.rows])
     return read
+
+
+def count_words(program: Program, kind: MemoryKind, spikes: BoolArray) -> IntArray:
+    """Return the weight words of a kind of memory that are read in each step, ``(n_steps,)``.
+
+    Args:
+        program: what the chip is told.
+        kind: of memory.
+        spikes: ``(n_steps, n_sources)``, whether each source's spikes arrive.
+    """
+    words = np.zeros(len(spikes), np.int64)
+    for matrix in program.memory(kind).weights:
+        lengths, active = _list_rows(program, kind, matrix, spikes)
+        words += active @ lengths
+    return words
 
 
 def list_operations(matrices: Sequence[CsrMatrix], arrived: IntArray) -> IntArray:
