@@ -230,20 +230,13 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Ne
     if type(model).__module__.startswith("onnx"):
         raise _refuse_ann("an ONNX graph", where or "ModelProto", "path")
     if frontend is None:
-        known = ", ".join(frontend.name for frontend in list_frontends() if not frontend.through_nir)
+        known = ", ".join(frontend.name for frontend in list_frontends())
         raise FrontendError(
             "no frontend reads such a model",
             where=where,
             measured=type(model).__name__,
             limit=f"a snnmap.Network, or a model of {known}",
             fix="give the model itself, or export it as NIR",
-        )
-    if frontend.through_nir:
-        raise FrontendError(
-            f"models of {frontend.name} are read through NIR",
-            where=where,
-            measured=type(model).__name__,
-            fix=f"give {frontend.through_nir}",
         )
     return _call_frontend(frontend.name, model, options)
 
