@@ -38,7 +38,8 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
 
     Delta layers are read as the frame by frame network that delta inference equals: quantisers as levels, a masked layer's
     weights without those that its mask cuts, and a :class:`snnmap.nn.delta.DeltaNetwork` as the model that it runs. A softmax
-    at the end is left out (:attr:`Ann.left_out`): it keeps the order of its inputs, the logits, which are the outputs then.
+    or sigmoid at the end is left out (:attr:`Ann.left_out`): it keeps the order of its inputs, the logits, which are the outputs
+    then.
 
     What was read is run beside the module itself at the end, and refused where the outputs differ.
 
@@ -75,7 +76,7 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
 
 
 def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
-    """Read an ONNX model of operator set 13 or later; consecutive linear operators become one affine map.
+    """Read an ONNX model; consecutive linear operators become one affine map.
 
     A quantised activation, ``QuantizeLinear`` with its zero point at the least integer, or of values that are never negative,
     and ``DequantizeLinear`` behind it, becomes a ReLU with the scale as its step, as :class:`snnmap.nn.QuantisedReLU` is one.

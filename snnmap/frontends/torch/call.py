@@ -115,7 +115,10 @@ def map_values(arguments: Any, change: Callable[[Value], Any]) -> Any:
         return change(arguments)
     if isinstance(arguments, dict):
         return {key: map_values(part, change) for key, part in arguments.items()}
-    return type(arguments)(map_values(part, change) for part in arguments) if isinstance(arguments, tuple | list) else arguments
+    if not isinstance(arguments, tuple | list):
+        return arguments
+    parts = [map_values(part, change) for part in arguments]
+    return type(arguments)(*parts) if hasattr(arguments, "_fields") else type(arguments)(parts)  # of a tuple with names
 
 
 def find_values(arguments: Any) -> list[Value]:

@@ -21,8 +21,8 @@ MOVING = frozenset({
 """Functions whose results are their arguments' values in other places; interpolation only to the nearest."""
 
 LINEAR = frozenset({
-    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cumsum", "interpolate", "linear", "matmul", "mean", "sum",
-    "upsample",
+    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cumsum", "einsum", "interpolate", "linear", "matmul", "mean",
+    "sum", "upsample",
 })  # fmt: skip
 """Functions of one activation, all else constant, that are linear in it."""
 
