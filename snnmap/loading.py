@@ -132,6 +132,8 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
         graph = made
     elif (isinstance(made, str) and made.lower().endswith(".onnx")) or type(made).__module__.startswith("onnx"):
         graph = importlib.import_module("snnmap.frontends.onnx").read_layer_graph(made, *input_shapes[:1], opaque=True)
+    elif not isinstance(made, str) and "sklearn" in _list_packages(made):
+        graph = importlib.import_module("snnmap.frontends.sklearn").load(made)
     elif not isinstance(made, str) and _is_layers(made):
         graph = importlib.import_module("snnmap.frontends.torch").read_layer_graph(made, *input_shapes, opaque=True)
     else:
@@ -139,7 +141,7 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
             "the model is no graph of layers",
             where=where,
             measured="a file" if isinstance(made, str) else type(made).__name__,
-            limit="a torch module without spiking neurons, or an ONNX model",
+            limit="a torch module without spiking neurons, an ONNX model, or an estimator of scikit-learn",
             fix="give FILE.py:FUNCTION, a torch.nn.Module or the path of a .onnx file; of a spiking network, see"
             " snnmap inspect MODEL --chip NAME",
         )

@@ -202,6 +202,6 @@ TORCH: dict[str, tuple[Make, tuple[int, ...]]] = {
     "1-d": (lambda: nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(),
                                   nn.Linear(12, 3)), (2, 8)),
     "modules in a list and a dict": (lambda: Whole(lambda m, x: nn.ModuleDict({"a": m.last})["a"](torch.relu(m.first(x)))), V),
-    "view with sizes": (lambda: Calls(lambda _, x: x.view(x.size(0), -1, x.size(2) // 2, 2).reshape(len(x), -1), 256), I),
+    "view with sizes": (lambda: Calls(lambda _, x: x.view(x.size(0), -1, x.size(2) // 2, 2).reshape(x.shape[0], -1), 256), I),
     "flattened by numel": (lambda: Calls(lambda _, x: x.view(x.shape[0], x[0].numel()), 256), I),
 }  # fmt: skip

@@ -141,18 +141,25 @@ def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
             finally:
                 for part, mode in modes.items():
                     part.training = mode
-            return found.detach().cpu().double().numpy().reshape(
-                len(values), -1
-            ), _DOUBLE if first.dtype == torch.float64 else _SINGLE
+            rows = _take_one(found).detach().cpu().double().numpy().reshape(len(values), -1)
         except Exception as failure:  # the user's own code
             error = error or failure
             last = failure
+        else:
+            return rows, _DOUBLE if first.dtype == torch.float64 else _SINGLE
     raise FrontendError.from_failure(
         "the module does not run on its input, so that what was read cannot be compared with it",
         last,
         where=type(module).__name__,
         fix="give a module that takes one batch of these inputs and gives one tensor, and inputs as it takes them",
     ) from error
+
+
+def _take_one(found: Any) -> Any:
+    """Return the one output of a module, which may stand in a list, tuple or dict."""
+    parts = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list | tuple) else [found]
+    (one,) = parts
+    return one
 
 
 def _finish(ann: Ann, outputs: FloatArray) -> FloatArray:

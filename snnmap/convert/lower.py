@@ -74,7 +74,7 @@ def lower_graph(
             where=f"graph '{graph.name}'",
             measured=f"{len(graph.inputs)} inputs, {len(graph.outputs)} outputs",
             limit="1 and 1",
-            fix="join them to one tensor each",
+            fix="give a layer graph of one: graph.with_nodes(graph.nodes, outputs=graph.outputs[:1])",
         )
     return Lowering(remove_identity(graph), find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
 

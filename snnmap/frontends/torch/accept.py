@@ -10,9 +10,11 @@ _OURS = ("torch.nn.modules.", "snnmap.")
 
 
 def unwrap(module: Any) -> Any:
-    """Return the module within ``torch.compile`` or ``DataParallel``, which computes the same."""
+    """Return the module within ``torch.compile``, ``DataParallel`` or an ``ExportedProgram``, which computes the same."""
     from torch import nn
 
+    if type(module).__module__.startswith("torch.export."):
+        return module.module() if hasattr(module, "graph_signature") else module
     original = getattr(module, "_orig_mod", None)
     if isinstance(original, nn.Module):
         return unwrap(original)
@@ -75,10 +77,12 @@ def _refuse_kind(model: Any, where: str) -> FrontendError:
     fix = "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network, a LayerGraph or an Ann"
     if isinstance(model, type):
         return FrontendError("a class is not a model", where=name, fix=f"make one: {kind.__name__}(...), and load its weights")
-    if name.startswith("torch.export."):
-        fix = "give the torch module that was exported"
-    elif isinstance(model, dict):
+    if isinstance(model, dict):
         fix = "make the module, then load these weights: module.load_state_dict(...)"
+    elif name.startswith("torch.utils.data."):
+        fix = "give the model first, and its inputs as calibration: torch.cat([batch[0] for batch in loader])"
     elif name.startswith("sklearn."):
-        fix = "copy the weights (coefs_, intercepts_) to a torch.nn.Sequential of Linear and ReLU"
+        fix = "give snnmap.frontends.sklearn.load(estimator), a layer graph"
+    elif name.startswith(("tensorflow.", "keras.", "tf_keras.")):
+        fix = "export it to ONNX: tf2onnx.convert.from_keras(model), and give that"
     return FrontendError("no reader converts such a model", where=where, measured=name, fix=fix)

@@ -62,7 +62,7 @@ def as_module(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) 
         return make()
     if kind == "Flatten":
         return make(**{"start_dim": 0, "end_dim": -1, **given})
-    return make(**{key: value for key, value in given.items() if value is not None})
+    return make(**{key: value for key, value in given.items() if value is not None and value != []})  # exported strides
 
 
 def knows_function(name: str) -> bool:

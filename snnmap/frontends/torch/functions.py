@@ -298,7 +298,9 @@ def _read_conv(call: Call, arguments: Any, keywords: Any) -> Value:
 
 
 def _read_norm(call: Call, arguments: Any, keywords: Any) -> Value:
-    names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+    statistics, affine_names = ("running_mean", "running_var"), ("weight", "bias")
+    middle = (*affine_names, *statistics) if call.operator == "aten.batch_norm" else (*statistics, *affine_names)
+    names = ("input", *middle, "training", "momentum", "eps")
     given = SimpleNamespace(**{**dict.fromkeys(names), **_name_arguments(arguments, keywords, *names)})
     if given.training or given.running_mean is None:
         raise UnreadableError("a normalisation by the batch's own statistics", "give running statistics and training=False")
@@ -383,7 +385,23 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "addmm": _read_addmm,
     "linear": _read_linear,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _read_conv),
-    "batch_norm": _read_norm,
-    **dict.fromkeys(("float", "double", "to", "type", "type_as", "clone", "detach", "cpu", "cuda", "requires_grad_"), _pass_over),
+    **dict.fromkeys(("batch_norm", "aten.batch_norm"), _read_norm),
+    **dict.fromkeys(
+        (
+            "float",
+            "double",
+            "to",
+            "type",
+            "type_as",
+            "clone",
+            "detach",
+            "alias",
+            "lift_fresh_copy",
+            "cpu",
+            "cuda",
+            "requires_grad_",
+        ),
+        _pass_over,
+    ),
 }
 """Reader by the name of a function, operator or method; the others have a layer that does the same."""

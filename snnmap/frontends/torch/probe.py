@@ -16,7 +16,7 @@ __all__ = ["LINEAR", "MOVING", "add_probed", "add_probed_module"]
 
 MOVING = frozenset({
     "channel_shuffle", "expand", "flip", "getitem", "index_select", "interpolate", "narrow", "pad", "pixel_shuffle",
-    "pixel_unshuffle", "repeat", "roll", "select", "stack", "tile", "upsample",
+    "pixel_unshuffle", "repeat", "roll", "select", "slice", "stack", "tile", "upsample",
 })  # fmt: skip
 """Functions whose results are their arguments' values in other places; interpolation only to the nearest."""
 
