@@ -1,14 +1,16 @@
 """A hundred small networks as people write and export them: torch's own forms, ONNX files of several exporters, scikit-learn."""
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from layer_networks import export_network
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import prune
@@ -205,3 +207,89 @@ TORCH: dict[str, tuple[Make, tuple[int, ...]]] = {
     "view with sizes": (lambda: Calls(lambda _, x: x.view(x.size(0), -1, x.size(2) // 2, 2).reshape(x.shape[0], -1), 256), I),
     "flattened by numel": (lambda: Calls(lambda _, x: x.view(x.shape[0], x[0].numel()), 256), I),
 }  # fmt: skip
+
+
+def make_module(name: str) -> nn.Module:
+    """Give a network in evaluation mode, with seeded weights and statistics that have seen something."""
+    make, shape = TORCH[name]
+    torch.manual_seed(0)
+    module = make()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(part.running_var, 0.5, 1.5)
+            nn.init.normal_(part.running_mean, std=0.3)
+    with torch.no_grad():
+        module.eval()(torch.rand(2, *shape))  # which gives lazy layers their size
+    return module
+
+
+def export_old(module: nn.Module, shape: tuple[int, ...], opset: int) -> onnx.ModelProto:
+    """Give what torch's exporter by TorchScript writes."""
+    file = BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (torch.rand(2, *shape),), file, dynamo=False, verbose=False, opset_version=opset, input_names=["x"],
+            dynamic_axes={"x": {0: "batch"}},
+        )  # fmt: skip
+    return onnx.load_from_string(file.getvalue())
+
+
+def export_program(module: nn.Module, shape: tuple[int, ...], batch: int, **options: Any) -> Any:
+    return torch.export.export(module, (torch.rand(batch, *shape),), **options)
+
+
+ROUTES: dict[str, Callable[[nn.Module, tuple[int, ...]], Any]] = {
+    "torch.compile": lambda module, _: torch.compile(module),
+    "DataParallel": lambda module, _: nn.DataParallel(module),
+    "fx": lambda module, _: torch.fx.symbolic_trace(module),
+    "jit.trace": lambda module, shape: torch.jit.trace(module, torch.rand(2, *shape)),
+    "jit.script": lambda module, _: torch.jit.script(module),
+    "export": lambda module, shape: export_program(module, shape, 1),
+    "export, open": lambda module, shape: export_program(module, shape, 3, dynamic_shapes=({0: torch.export.Dim.AUTO},)),
+    "ONNX": lambda module, shape: export_network(module, shape, optimize=True),
+    "ONNX by TorchScript": lambda module, shape: export_old(module, shape, 17),
+    "ONNX 11": lambda module, shape: export_old(module, shape, 11),
+    "ONNX 9": lambda module, shape: export_old(module, shape, 9),
+    "quantize_static": lambda module, shape: quantise(module, shape),
+    "quantize_static, QUInt8, per channel": lambda module, shape: quantise(module, shape, unsigned=True, per_channel=True),
+    "quantize_static, QOperator": lambda module, shape: quantise(module, shape, operators=True),
+}
+"""What a module becomes on the way to a reader."""
+
+SOURCES: list[tuple[str, str]] = [
+    *((route, name) for route in ("torch.compile", "DataParallel", "fx", "jit.script") for name in ("mlp",)),
+    *((route, name) for route in ("jit.trace", "export") for name in ("mlp", "cnn", "resnet", "slice")),
+    *(("export, open", name) for name in ("cnn", "mobilenet", "transposed", "dict")),
+    *(("ONNX", name) for name in ("cnn", "resnet", "mobilenet", "log_softmax last")),
+    *(("ONNX by TorchScript", name) for name in ("mlp", "resnet", "sum", "amax", "ceil average", "nearest", "prelu", "split")),
+    *(("ONNX 11", name) for name in ("cnn", "squeezed", "bilinear", "softmax last", "leaky")),
+    *(("ONNX 9", name) for name in ("cnn", "zero pad", "clamp")),
+    *((route, name) for route in ROUTES if route.startswith("quantize") for name in ("mlp", "cnn", "resnet", "mobilenet")),
+]
+
+
+class _Samples:
+    """Calibration data as onnxruntime's quantiser asks for them."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        rows = np.random.default_rng(0).uniform(0, 1, (20, 1, *shape)).astype(np.float32)
+        self.rest: Iterator[dict[str, Any]] = iter([{"x": row} for row in rows])
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self.rest, None)
+
+
+def quantise(
+    module: nn.Module, shape: tuple[int, ...], *, unsigned: bool = False, per_channel: bool = False, operators: bool = False
+) -> onnx.ModelProto:
+    """Give what onnxruntime's quantize_static makes of an export, by its own defaults where nothing else is said."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    chosen = {"activation_type": QuantType.QUInt8} if unsigned else {}
+    with TemporaryDirectory() as folder:
+        path, made = (str(Path(folder, name)) for name in ("net.onnx", "quantised.onnx"))
+        onnx.save(export_old(module, shape, 17), path)
+        form = QuantFormat.QOperator if operators else QuantFormat.QDQ
+        quantize_static(path, made, _Samples(shape), quant_format=form, per_channel=per_channel, **chosen)
+        return onnx.load(made)

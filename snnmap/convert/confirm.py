@@ -10,6 +10,7 @@ from snnmap.convert.ann import Ann, run_ann
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.onnx import list_scores, open_model
+from snnmap.frontends.torch.exported import find_exported_batch, is_exported
 from snnmap.graph import LayerGraph, run_graph
 
 __all__ = ["confirm_graph", "confirm_onnx", "confirm_reading"]
@@ -137,11 +138,11 @@ def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
             given = torch.as_tensor(values, dtype=first.dtype, device=first.device)
             try:
                 with torch.no_grad():
-                    found = own.eval()(given)
+                    found = _call_exported(own, given) if is_exported(own) else _take_one(own.eval()(given))
             finally:
                 for part, mode in modes.items():
                     part.training = mode
-            rows = _take_one(found).detach().cpu().double().numpy().reshape(len(values), -1)
+            rows = found.detach().cpu().double().numpy().reshape(len(values), -1)
         except Exception as failure:  # the user's own code
             error = error or failure
             last = failure
@@ -153,6 +154,15 @@ def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
         where=type(module).__name__,
         fix="give a module that takes one batch of these inputs and gives one tensor, and inputs as it takes them",
     ) from error
+
+
+def _call_exported(module: Any, given: Any) -> Any:
+    """Run what was exported, for as many samples at a time as it was exported for."""
+    import torch
+
+    size = find_exported_batch(module.graph) or len(given)
+    parts = [given[torch.arange(start, start + size) % len(given)] for start in range(0, len(given), size)]
+    return torch.cat([_take_one(module(part)) for part in parts])[: len(given)]
 
 
 def _take_one(found: Any) -> Any:

@@ -63,7 +63,8 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
     require_module(module)
     module = module.model[0] if isinstance(module, DeltaNetwork) else module
     module = module.layer if isinstance(module, DeltaSynapse) else module
-    module = torch.nn.Sequential(module) if "forward" in vars(module) else module  # within which its own forward is followed
+    if "forward" in vars(module) and not isinstance(module, torch.jit.ScriptModule):
+        module = torch.nn.Sequential(module)  # within which its own forward is followed
     _refuse_sequences(module, DeltaNetwork)
     modules = dict(module.named_modules())
     try:

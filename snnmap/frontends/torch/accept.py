@@ -14,7 +14,7 @@ def unwrap(module: Any) -> Any:
     from torch import nn
 
     if type(module).__module__.startswith("torch.export."):
-        return module.module() if hasattr(module, "graph_signature") else module
+        return module.module() if hasattr(module, "graph_module") else module
     original = getattr(module, "_orig_mod", None)
     if isinstance(original, nn.Module):
         return unwrap(original)
@@ -31,13 +31,13 @@ def require_module(module: Any, where: str = "convert_ann") -> None:
 
     if not isinstance(module, torch.nn.Module):
         raise _refuse_kind(module, where)
-    if isinstance(module, torch.jit.ScriptModule):
-        raise FrontendError(
-            "a TorchScript module cannot be followed",
-            where=type(module).__name__,
-            fix="give the torch module that it was made from, or export that with torch.onnx.export",
-        )
     for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule) and not isinstance(module, torch.jit.ScriptModule):
+            raise FrontendError(
+                "a TorchScript module within another module cannot be followed",
+                where=f"module '{path}'",
+                fix="give the whole model as TorchScript, or the torch module that it was made from",
+            )
         kind = type(part).__module__
         if kind.startswith("torch.ao.") and not kind.startswith("torch.ao.nn.intrinsic.modules."):  # which are fused floats
             raise FrontendError(

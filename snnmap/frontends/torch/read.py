@@ -13,6 +13,7 @@ from snnmap.frontends.torch.exported import GUARDS, find_exported_batch, is_expo
 from snnmap.frontends.torch.functions import find_function
 from snnmap.frontends.torch.layers import find_layer
 from snnmap.frontends.torch.own_layers import list_own_layers
+from snnmap.frontends.torch.script import read_script
 from snnmap.frontends.torch.shapes import describe, is_shape_query
 from snnmap.frontends.torch.weight_hooks import list_weight_hooks
 from snnmap.graph import GraphBuilder, LayerGraph, UnreadableError
@@ -33,7 +34,8 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int], opaque: bool = F
     shares its weights. Identity and Dropout are passed over. Weights keep their type.
 
     Args:
-        module: ``torch.nn.Module`` whose forward depends on no values; it is not changed.
+        module: ``torch.nn.Module`` whose forward depends on no values; it is not changed. One within ``torch.compile`` or
+            ``DataParallel``, a TorchScript module or a ``torch.export.ExportedProgram`` is read likewise.
         input_shapes: of one sample, without the batch, for each input of forward.
         opaque: whether calls that have no operation, or one only by running them many times, are
             :class:`~snnmap.graph.operations.opaque.Opaque` ones with the parameters of their module, where they give
@@ -48,6 +50,8 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int], opaque: bool = F
 
     module = unwrap(module)
     require_module(module, "read_layer_graph")
+    if isinstance(module, torch.jit.ScriptModule):
+        return read_script(module, input_shapes, opaque=opaque)
     whole = torch.nn.Sequential(module) if find_layer(module) is not None else module  # a layer is one node, not its forward
     from snnmap.frontends.torch.opaque import OpaqueReader
 
