@@ -164,7 +164,7 @@ def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refu
     if isinstance(model, LayerGraph):
         return read_graph(model, signed=signed, samples=samples)
     if isinstance(model, str | Path) or package == "onnx":
-        ann = read_onnx(model, input_shape)
+        ann = read_onnx(model, input_shape, signed=signed)
         if samples is not None:
             confirm_onnx(ann, model, samples)
         return ann

@@ -23,7 +23,7 @@ from snnmap.convert.options import Signed
 from snnmap.convert.quantised import lower_dequantise, lower_quantise
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
-from snnmap.graph import LayerGraph, Node, remove_identity
+from snnmap.graph import LayerGraph, Node, remove_identity, split_quantised
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.movement import Expand
 
@@ -76,7 +76,7 @@ def lower_graph(
             limit="1 and 1",
             fix="give a layer graph of one: graph.with_nodes(graph.nodes, outputs=graph.outputs[:1])",
         )
-    return Lowering(remove_identity(graph), find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
+    return Lowering(split_quantised(remove_identity(graph)), find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
 
 
 class Lowering:

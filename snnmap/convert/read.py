@@ -76,7 +76,7 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
     return ann
 
 
-def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
+def read_onnx(source: Any, input_shape: Sequence[int] | None = None, *, signed: Signed = "refuse") -> Ann:
     """Read an ONNX model; consecutive linear operators become one affine map.
 
     A quantised activation, ``QuantizeLinear`` with its zero point at the least integer, or of values that are never negative,
@@ -87,6 +87,7 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
     Args:
         source: path of a file, or ``onnx.ModelProto``.
         input_shape: of one sample, without the batch; that of the graph where left out.
+        signed: what to do about quantised activations with negative levels, as in :class:`ConvertOptions`.
 
     Returns:
         ReLU layers named by node, and the output.
@@ -98,7 +99,7 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
         graph = onnx_frontend.read_layer_graph(source, input_shape)
     except UnreadableModelError as error:
         _refuse_first(error, _ONNX_FIX)
-    return lower_graph(graph, _find_node_place, _ONNX_FIX)
+    return lower_graph(graph, _find_node_place, _ONNX_FIX, signed=signed)
 
 
 def read_graph(graph: LayerGraph, *, signed: Signed = "refuse", samples: FloatArray | None = None) -> Ann:
