@@ -16,7 +16,7 @@ from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
 from snnmap.frontends import onnx as onnx_frontend
 from snnmap.frontends import torch as torch_frontend
-from snnmap.frontends.torch.accept import require_module, unwrap
+from snnmap.frontends.torch.accept import require_module, require_no_spikes, unwrap
 from snnmap.graph import LayerGraph, Node, UnreadableModelError
 
 __all__ = ["read_ann", "read_graph", "read_onnx"]
@@ -61,6 +61,7 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
 
     module = unwrap(module)
     require_module(module)
+    require_no_spikes(module)
     module = module.model[0] if isinstance(module, DeltaNetwork) else module
     module = module.layer if isinstance(module, DeltaSynapse) else module
     if "forward" in vars(module) and not isinstance(module, torch.jit.ScriptModule):

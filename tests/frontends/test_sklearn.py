@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, PoissonRegressor, Ridge, SGDClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -102,14 +101,3 @@ def test_files_of_skl2onnx(path: Path) -> None:
     assert measure_difference(run_graph(graph, values)[graph.outputs[0]], np.asarray(rows)) <= 1e-5
     if path.stem != "perceptron-two-classes":  # whose sigmoid is not last
         assert convert_ann(path, values).expected.shape == np.shape(rows)
-
-
-def test_other_things_in_the_place_of_a_model() -> None:
-    loader = torch.utils.data.DataLoader(torch.tensor(X), 8)
-    for model, said in (
-        (loader, r"(?s)DataLoader.*give the model first.*torch\.cat"),
-        (torch.nn.Linear(6, 2).state_dict(), r"(?s)OrderedDict.*load_state_dict"),
-        (MLPClassifier, r"(?s)a class is not a model.*MLPClassifier\(\.\.\.\)"),
-    ):
-        with pytest.raises(FrontendError, match=said):
-            convert_ann(model, X)

@@ -3,9 +3,11 @@
 from typing import Any
 
 from snnmap.core.errors import FrontendError
+from snnmap.core.mistaken import find_mistake
 
-__all__ = ["require_module", "require_own_forward", "unwrap"]
+__all__ = ["require_module", "require_no_spikes", "require_own_forward", "unwrap"]
 
+_SPIKING = ("snnmap.nn.neurons.", "snnmap.nn.chip.", "snntorch.", "rockpool.", "norse.", "sinabs.", "spikingjelly.")
 _OURS = ("torch.nn.modules.", "snnmap.")
 
 
@@ -71,18 +73,29 @@ def require_own_forward(module: Any, where: str) -> None:
     )
 
 
+def require_no_spikes(module: Any) -> None:
+    """Refuse a torch module with spiking neurons, which is no ANN.
+
+    Raises:
+        FrontendError: it names the first.
+    """
+    for path, part in module.named_modules():
+        if type(part).__module__.startswith(_SPIKING):
+            raise FrontendError(
+                "a spiking neuron is no part of an ANN",
+                where=f"module '{path}'" if path else type(part).__name__,
+                measured=f"{type(part).__module__}.{type(part).__qualname__}",
+                fix="give the model as it is to snnmap.compile_model(model, chip): a spiking network needs no conversion",
+            )
+
+
 def _refuse_kind(model: Any, where: str) -> FrontendError:
-    kind = model if isinstance(model, type) else type(model)
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    name = f"{type(model).__module__}.{type(model).__qualname__}"
+    mistake = find_mistake(model)
+    if mistake is not None:
+        place = f"{model.__module__}.{model.__qualname__}" if isinstance(model, type) else where
+        return FrontendError(mistake[0], where=place, measured=name, fix=mistake[1])
     fix = "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network, a LayerGraph or an Ann"
-    if isinstance(model, type):
-        return FrontendError("a class is not a model", where=name, fix=f"make one: {kind.__name__}(...), and load its weights")
-    if isinstance(model, dict):
-        fix = "make the module, then load these weights: module.load_state_dict(...)"
-    elif name.startswith("torch.utils.data."):
-        fix = "give the model first, and its inputs as calibration: torch.cat([batch[0] for batch in loader])"
-    elif name.startswith("sklearn."):
+    if name.startswith("sklearn."):
         fix = "give snnmap.frontends.sklearn.load(estimator), a layer graph"
-    elif name.startswith(("tensorflow.", "keras.", "tf_keras.")):
-        fix = "export it to ONNX: tf2onnx.convert.from_keras(model), and give that"
     return FrontendError("no reader converts such a model", where=where, measured=name, fix=fix)
