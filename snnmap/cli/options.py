@@ -24,6 +24,7 @@ __all__ = [
     "bitstream_chip_option",
     "build_options",
     "config_option",
+    "input_shape_option",
     "chip_option",
     "chips_option",
     "load_chips",
@@ -35,6 +36,7 @@ __all__ = [
     "read_data",
     "read_image",
     "read_project",
+    "read_shape",
     "warn_of_failed_build",
 ]
 
@@ -77,6 +79,31 @@ def _read_choice(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+input_shape_option: Callable[..., Any] = click.option(
+    "--input-shape", "--shape", multiple=True, help="Of one sample of an input, such as 3,224,224; once for each input."
+)
+
+
+def read_shape(text: str) -> tuple[int, ...]:
+    """Read what an option of a shape says.
+
+    Raises:
+        InputError: it is no list of whole numbers from 1.
+    """
+    try:
+        shape = tuple(int(side) for side in text.split(","))
+    except ValueError:
+        shape = (0,)
+    if min(shape) < 1:
+        raise InputError(
+            "a shape is no list of whole numbers from 1",
+            where="--input-shape",
+            measured=text,
+            fix="write channels, height and width: --input-shape 3,224,224",
+        )
+    return shape
 
 
 chip_option: Callable[..., Any] = click.option(
@@ -215,4 +242,5 @@ def naming_file(path: str | None) -> Iterator[None]:
     except WaiverError:  # names the file of its own
         raise
     except InputError as error:
-        raise (error if path is None else error.within(path)) from error
+        named = path is None or str(error.where).startswith(path)
+        raise (error if named else error.within(path)) from error
