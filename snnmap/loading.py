@@ -22,6 +22,7 @@ from snnmap.network import Network, load_network, parse_network
 
 if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
+    from snnmap.convert.options import ConvertOptions
     from snnmap.graph import LayerGraph
 
 __all__ = ["Opened", "load", "load_layers", "open_model"]
@@ -78,7 +79,12 @@ class Opened:
 
 
 def open_model(
-    model: object, *, weights: str | Path | None = None, calibration: npt.ArrayLike | None = None, **options: Any
+    model: object,
+    *,
+    weights: str | Path | None = None,
+    calibration: npt.ArrayLike | None = None,
+    conversion: "ConvertOptions | None" = None,
+    **options: Any,
 ) -> Opened:
     """Read a model as :func:`load` does, say where in the user's files it is made, and convert an ANN.
 
@@ -87,6 +93,7 @@ def open_model(
             what a frontend reads as one.
         weights: likewise.
         calibration: input values, ``(n, ...)``, on which an ANN is converted; other models have no use for it.
+        conversion: choices of this conversion.
         **options: as :func:`load` takes them.
 
     Raises:
@@ -107,8 +114,8 @@ def open_model(
     from snnmap.convert.convert import convert_model
     from snnmap.convert.options import ConvertOptions
 
-    conversion = convert_model(made, calibration, ConvertOptions())
-    return Opened(network=conversion.network, places=places, conversion=conversion)
+    converted = convert_model(made, calibration, conversion or ConvertOptions())
+    return Opened(network=converted.network, places=places, conversion=converted)
 
 
 def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path | None = None) -> "LayerGraph":

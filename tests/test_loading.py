@@ -100,7 +100,7 @@ def test_a_folder_makes_a_frontend(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     network = random_network(0)
     assert snnmap.load(model, network=network) is network
     assert snnmap.load("net.made", network=network) is network
-    with pytest.raises(FrontendError, match="a model of madeup, nir, nengo_dl, nengo, rockpool, snntorch, torch"):
+    with pytest.raises(FrontendError, match="a model of madeup, nir, nengo_dl, nengo, rockpool, snntorch, sklearn, torch"):
         snnmap.load({})
 
 
