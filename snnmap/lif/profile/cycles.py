@@ -139,7 +139,7 @@ def count_words(program: Program, kind: MemoryKind, spikes: BoolArray) -> IntArr
     """
     words = np.zeros(len(spikes), np.int64)
     for matrix in program.memory(kind).weights:
-        lengths, active = _list_rows(program, kind, matrix, spikes)
+        _, lengths, active = _list_rows(program, kind, matrix, spikes)
         words += active @ lengths
     return words
 
