@@ -1,11 +1,12 @@
 """Recurrent LIF networks for two real time series: spoken vowels, and exercises seen by a watch.
 
-What is chosen, epochs and decays, is chosen on validation data: a third of each speaker's training utterances, or two of the
-people that a fold trains on. The network is then trained again on all training data, and the test data are seen once.
+How they are trained is chosen on data put aside from training, never on what is tested.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,9 +20,30 @@ from snnmap.nn import LIF, LeakyIntegrator, Readout, Surrogate
 from snnmap.pipeline import compile_model
 from snnmap.train import TrainOptions, train_model
 
+T = TypeVar("T")
 CHIP = "xylo-audio-3"
 MOST = 15
 """Counts a channel and step."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is chosen: how long and fast to learn, and the decay of the recurrent layer."""
+
+    n_epochs: int
+    learning_rate: float
+    dash_mem: int
+
+    def to_options(self, seed: int) -> TrainOptions:
+        return TrainOptions(
+            n_epochs=self.n_epochs, learning_rate=self.learning_rate, weight_decay=1e-2, label_smoothing=0.1, seed=seed
+        )
+
+
+def choose_best(candidates: Sequence[T], score: Callable[[T], float]) -> T:
+    """Give the candidate of the best score; of equals the first."""
+    scores = [score(candidate) for candidate in candidates]
+    return candidates[scores.index(max(scores))]
 
 
 def make_model(seed: int, n_inputs: int, n_classes: int, dash_mem: int) -> nn.Sequential:
@@ -75,52 +97,33 @@ def encode_vowels(utterances: list[FloatArray], low: FloatArray, high: FloatArra
     return [torch.tensor(utterance, dtype=torch.float32) for utterance in scaled]
 
 
-Choice = tuple[int, int]
-"""Epochs, and the bit shift of the recurrent layer's membranes."""
-VOWELS_READOUT = Readout("last", settle_steps=VOWELS_SETTLE)
-VOWELS_CHOICES: tuple[Choice, ...] = ((200, 3), (300, 3), (300, 4))
+Utterances = tuple[list[FloatArray], IntArray]
+"""Of shape ``(length, 12)``, and their speakers."""
+VOWELS_RECIPES = (Recipe(300, 3e-3, 3), Recipe(300, 1e-3, 3), Recipe(150, 3e-3, 3), Recipe(300, 3e-3, 4))
+VOWELS_ASIDE = 3
+"""Every third utterance of a speaker is put aside to choose a recipe on."""
 
 
-def train_vowels(seed: int) -> float:
-    """Give the accuracy of the bitstream on the test data."""
-    (utterances, speakers), (test, test_speakers) = read_japanese_vowels("TRAIN"), read_japanese_vowels("TEST")
-    validated = np.arange(len(utterances)) % 3 == seed % 3
-    fitted, validation = (
-        [one for one, chosen in zip(utterances, part, strict=True) if chosen] for part in (~validated, validated)
+def choose_vowels() -> Recipe:
+    """Choose a recipe on utterances put aside from the training set, the mean of two seeds."""
+    utterances, speakers = read_japanese_vowels("TRAIN")
+    aside = np.arange(len(speakers)) % VOWELS_ASIDE == 0
+    known, unknown = (([utterances[k] for k in np.flatnonzero(part)], speakers[part]) for part in (~aside, aside))
+    return choose_best(
+        VOWELS_RECIPES, lambda recipe: float(np.mean([train_vowels(seed, recipe, known, unknown) for seed in (100, 101)]))
     )
 
-    def validate(choice: Choice) -> float:
-        model, bounds = fit_vowels(fitted, speakers[~validated], seed, choice)
-        counts = torch.tensor(encode_padded(validation, bounds), dtype=torch.float32)
-        return score_model(model, VOWELS_READOUT, counts, speakers[validated], [len(part) for part in validation])
 
-    model, bounds = fit_vowels(utterances, speakers, seed, max(VOWELS_CHOICES, key=validate))
-    known, unknown = (encode_padded(part, bounds) for part in (utterances, test))
-    return score_bitstream(model, VOWELS_READOUT, known, unknown, test_speakers, np.array([len(part) for part in test]))
-
-
-def fit_vowels(
-    utterances: list[FloatArray], speakers: IntArray, seed: int, choice: Choice
-) -> tuple[nn.Sequential, tuple[FloatArray, FloatArray]]:
-    """Train a network; give it and the bounds between which its inputs are scaled."""
-    together = np.concatenate(utterances)
-    bounds = together.min(axis=0), together.max(axis=0)
+def train_vowels(seed: int, recipe: Recipe, known: Utterances, unknown: Utterances) -> float:
+    """Train on known utterances; give the accuracy of the bitstream on the others."""
+    (utterances, speakers), (test, test_speakers) = known, unknown
+    bounds = [function(np.concatenate(utterances), axis=0) for function in (np.min, np.max)]
     samples = list(zip(encode_vowels(utterances, *bounds), speakers.tolist(), strict=True))
-    model = make_model(seed, 12, 9, choice[1])
-    options = TrainOptions(n_epochs=choice[0], learning_rate=3e-3, weight_decay=1e-2, label_smoothing=0.1, seed=seed)
-    train_model(model, load_batches(samples, 32, vary_vowels), readout=VOWELS_READOUT, options=options, progress=False)
-    return model, bounds
-
-
-def encode_padded(utterances: list[FloatArray], bounds: tuple[FloatArray, FloatArray]) -> IntArray:
-    return pad(encode_vowels(utterances, *bounds), VOWELS_LONGEST + VOWELS_SETTLE)
-
-
-@torch.no_grad()
-def score_model(model: nn.Module, readout: Readout, counts: Tensor, labels: IntArray, lengths: Sequence[int]) -> float:
-    """Give the share that the float model reads right."""
-    read = readout(model.eval()(counts), torch.tensor(lengths))
-    return float((read.argmax(dim=1).numpy() == labels).mean())
+    model, readout = make_model(seed, 12, 9, recipe.dash_mem), Readout("last", settle_steps=VOWELS_SETTLE)
+    batches = load_batches(samples, 32, vary_vowels)
+    train_model(model, batches, readout=readout, options=recipe.to_options(seed), progress=False)
+    calibration, counts = (pad(encode_vowels(part, *bounds), VOWELS_LONGEST + VOWELS_SETTLE) for part in (utterances, test))
+    return score_bitstream(model, readout, calibration, counts, test_speakers, np.array([len(part) for part in test]))
 
 
 def pad(sequences: list[Tensor], n_steps: int) -> IntArray:
@@ -136,10 +139,10 @@ WATCH_SCALE = torch.tensor([1.5, 1.5, 1.5, 4.0, 4.0, 4.0])
 """Acceleration in g and rotation in rad/s that are 15 counts."""
 OTHER_WRIST = torch.tensor([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
 """Signs of acceleration and rotation seen in a mirror across the forearm."""
+WATCH_RECIPES = (Recipe(25, 3e-3, 4), Recipe(25, 1e-3, 4), Recipe(25, 3e-3, 3))
+SVM_RECIPES = (1.0, 10.0, 100.0)
 WATCH_FOLDS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
-"""People of whom a fold's network has seen nothing."""
-WATCH_READOUT = Readout("mean", skip_steps=20)
-WATCH_CHOICES: tuple[Choice, ...] = ((15, 4), (25, 4), (25, 3))
+"""People who are left out together; a recipe is chosen for each fold on the two of the next one."""
 
 
 def encode_watch(windows: Tensor) -> Tensor:
@@ -192,46 +195,38 @@ def cut_windows(recordings: list[FloatArray], labels: IntArray, length: int, ste
 
 
 Recordings = tuple[list[FloatArray], IntArray]
+"""Of shape ``(length, 6)``, and the exercises that they are of."""
 
 
-def split_watch(without: Sequence[int], held: Sequence[int]) -> tuple[Recordings, Recordings]:
-    """Give recordings and labels of everybody but some people, and of the ones held out."""
+def split_watch(left_out: Sequence[int], unused: Sequence[int] = ()) -> tuple[Recordings, Recordings]:
+    """Give recordings of all people but those left out (and those unused), and of those left out."""
     recordings, labels, people = read_watch()
-    parts = ~np.isin(people, [*without, *held]), np.isin(people, held)
-    first, second = (([one for one, is_in in zip(recordings, part, strict=True) if is_in], labels[part]) for part in parts)
-    return first, second
+    unseen = np.isin(people, left_out)
+    known, unknown = (
+        ([recordings[k] for k in np.flatnonzero(part)], labels[part]) for part in (~unseen & ~np.isin(people, unused), unseen)
+    )
+    return known, unknown
 
 
-def train_watch(fold: int) -> float:
-    """Give the accuracy of the bitstream on the fold's people, on windows of 4 s, half of each in the one before it."""
-    unseen, validated = WATCH_FOLDS[fold], WATCH_FOLDS[(fold + 1) % len(WATCH_FOLDS)]
-    fitted, validation = split_watch(unseen, validated)
-    known, unknown = split_watch((), unseen)
+def choose_watch(fold: int, recipes: Sequence[T], score: Callable[[T, Recordings, Recordings], float]) -> T:
+    """Choose a recipe on two of the people that a fold trains on."""
+    aside = split_watch(WATCH_FOLDS[(fold + 1) % len(WATCH_FOLDS)], WATCH_FOLDS[fold])
+    return choose_best(recipes, lambda recipe: score(recipe, *aside))
 
-    def validate(choice: Choice) -> float:
-        model, _ = fit_watch(fitted, fold, choice)
-        windows, labels = cut_windows(*validation, WATCH_WINDOW, WATCH_WINDOW // 2)
-        return score_model(model, WATCH_READOUT, encode_watch(windows), labels, [WATCH_WINDOW // WATCH_BIN] * len(windows))
 
-    model, windows = fit_watch(known, fold, max(WATCH_CHOICES, key=validate))
+def train_watch(recipe: Recipe, known: Recordings, unknown: Recordings, *, seed: int) -> float:
+    """Give the accuracy of the bitstream on windows of 4 s, half of each in the one before it."""
+    windows, labels = cut_windows(*known, WATCH_WINDOW + WATCH_SPARE, WATCH_WINDOW // 4)
+    model, readout = make_model(seed, 12, 7, recipe.dash_mem), Readout("mean", skip_steps=20)
+    batches = load_batches(list(zip(windows, labels.tolist(), strict=True)), 32, vary_watch)
+    train_model(model, batches, readout=readout, options=recipe.to_options(seed), progress=False)
     test, test_labels = cut_windows(*unknown, WATCH_WINDOW, WATCH_WINDOW // 2)
     calibration, counts = (encode_watch(part).numpy().astype(np.int64) for part in (windows[::8, :WATCH_WINDOW], test))
-    lengths = np.full(len(test), WATCH_WINDOW // WATCH_BIN)
-    return score_bitstream(model, WATCH_READOUT, calibration, counts, test_labels, lengths)
+    return score_bitstream(model, readout, calibration, counts, test_labels, np.full(len(test), WATCH_WINDOW // WATCH_BIN))
 
 
-def fit_watch(known: Recordings, seed: int, choice: Choice) -> tuple[nn.Sequential, Tensor]:
-    """Train a network; give it and its windows."""
-    windows, labels = cut_windows(*known, WATCH_WINDOW + WATCH_SPARE, WATCH_WINDOW // 4)
-    model = make_model(seed, 12, 7, choice[1])
-    options = TrainOptions(n_epochs=choice[0], learning_rate=3e-3, weight_decay=1e-2, label_smoothing=0.1, seed=seed)
-    samples = list(zip(windows, labels.tolist(), strict=True))
-    train_model(model, load_batches(samples, 32, vary_watch), readout=WATCH_READOUT, options=options, progress=False)
-    return model, windows
-
-
-def score_watch_svm(fold: int) -> float:
-    """Give the accuracy of a support vector machine on summary statistics of the same windows; its C is validated likewise."""
+def score_watch_svm(penalty: float, known: Recordings, unknown: Recordings) -> float:
+    """Give the accuracy of a support vector machine on summary statistics of the same windows."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
@@ -242,12 +237,6 @@ def score_watch_svm(fold: int) -> float:
         change = np.abs(np.diff(values, axis=1)).mean(axis=1)
         return np.concatenate([*(part(values, axis=1) for part in parts), change], axis=1)
 
-    def fit_and_score(without: Sequence[int], held: Sequence[int], c: float) -> float:
-        parts = [cut_windows(*part, WATCH_WINDOW, WATCH_WINDOW // 2) for part in split_watch(without, held)]
-        (known, known_labels), (unknown, labels) = parts
-        machine = make_pipeline(StandardScaler(), SVC(C=c)).fit(summarise(known), known_labels)
-        return float(machine.score(summarise(unknown), labels))
-
-    unseen, validated = WATCH_FOLDS[fold], WATCH_FOLDS[(fold + 1) % len(WATCH_FOLDS)]
-    best = max((1.0, 10.0, 100.0), key=lambda c: fit_and_score(unseen, validated, c))
-    return fit_and_score((), unseen, best)
+    (seen, seen_labels), (windows, labels) = (cut_windows(*part, WATCH_WINDOW, WATCH_WINDOW // 2) for part in (known, unknown))
+    machine = make_pipeline(StandardScaler(), SVC(C=penalty)).fit(summarise(seen), seen_labels)
+    return float(machine.score(summarise(windows), labels))
