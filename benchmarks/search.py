@@ -13,17 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from measurements import Row, print_rows, write_table
-from sklearn.model_selection import train_test_split
 
 import snnmap
-from snnmap.demo.digits import read_digits
 from snnmap.design import Search, Space, read_space
 
 FOLDER, SEEDS, N_TRIALS, N_WORKERS = Path("build/search-bench"), (0, 1, 2), 40, 2
 CHANCE, MOST_OPERATIONS, GOAL = 0.1, 20_000.0, 1.15
 SPACE = """
 model_from = "snnmap.nn.models:make_layered"
-data_from = "benchmarks/search.py:read"
+data_from = "benchmarks/search_digits.py:read"
 objectives = ["accuracy", "synaptic_operations"]
 
 [model]
@@ -51,14 +49,6 @@ verify = false
 [chip]
 name = "xylo-audio-3"
 """
-
-
-def read() -> dict[str, object]:
-    digits = read_digits(seed=0)
-    train, validation, train_labels, validation_labels = train_test_split(
-        digits.train, digits.train_labels, test_size=360, random_state=0, stratify=digits.train_labels
-    )
-    return {"train": train, "train_labels": train_labels, "validation": validation, "validation_labels": validation_labels}
 
 
 def find_hypervolume(found: Search, scale: Callable[[float], float]) -> float:
