@@ -48,7 +48,7 @@ def measure_rockpool() -> Iterator[Figure]:
         channel_quantize(**mapper.mapper(module.as_graph(), weight_dtype="float", threshold_dtype="float", dash_dtype="float"))
 
     def build_ours() -> bytes:
-        return encode(pack(check_levels(snnmap.load(module), chip)))
+        return encode(pack(check_levels(snnmap.load(module), chip).program))
 
     if decode(build_ours()).chip.hidden.count != chip.hidden.count:
         raise SystemExit("the bitstream is another chip's")
@@ -79,7 +79,7 @@ def measure_structure() -> Iterator[Figure]:
             unit="s",
             goal=2.0,
             at_least=False,
-            detail=f"{mapped.n_hidden} hidden neurons, relays included",
+            detail=f"{mapped.hidden.size} hidden neurons, relays included",
         )
 
 
