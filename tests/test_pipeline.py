@@ -344,6 +344,24 @@ def test_stages_are_measured_all_their_turns_together() -> None:
     assert profile.finish() == stages
 
 
+def test_choices_of_the_frontend_are_given_to_a_build() -> None:
+    nir = pytest.importorskip("nir")
+    ones = np.ones(2)
+    nodes = {
+        "in": nir.Input(np.array([2])),
+        "n": nir.CubaLIF(0.02 * ones, 0.004 * ones, 4 * ones, 0 * ones, ones, 0 * ones, w_in=2 * ones),
+        "out": nir.Output(np.array([2])),
+    }
+    graph = nir.NIRGraph(nodes, [("in", "n"), ("n", "out")])
+    read = {"like": "norse", "dt_s": 1e-3, "w_in": "given"}
+    network = load(graph, **read)
+    assert check_model(graph, "generic-4096-single", read=read) == check_model(network, "generic-4096-single")
+    with pytest.raises(FrontendError, match="NIR does not say"):
+        check_model(graph, "generic-4096-single")
+    with pytest.raises(InputError, match="has no options"):
+        check_model(network, "generic-4096-single", read=read)
+
+
 def test_artifacts_count_what_left_its_word_and_strict_refuses_it() -> None:
     artifacts = compile_model(CLEAN, "xylo-audio-3")
     silent, loud = np.zeros((2, 60, 3), np.int64), np.full((2, 60, 3), 15)

@@ -258,12 +258,11 @@ def test_simulate_tells_what_left_its_word_and_strict_refuses_it(run: Run, bitst
     assert (both.code, "first in sample 0, step 0, channel 0" in both.err) == (2, True)
 
 
-def test_simulate_reads_text_and_both_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
+def test_simulate_reads_text_and_all_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
     (tmp_path / "counts.txt").write_text("3 0 2\n0 0 9\n15 1 0\n0 0 0\n0 0 0\n")
-    outs = [
-        run("simulate", bitstream, "-i", tmp_path / "counts.txt", "--engine", engine).out for engine in ("batch", "reference")
-    ]
-    assert outs[0] == outs[1]
+    engines = ("batch", "reference", "rtl")
+    outs = [run("simulate", bitstream, "-i", tmp_path / "counts.txt", "--engine", engine).out for engine in engines]
+    assert outs[0] == outs[1] == outs[2]
     assert outs[0].startswith("0: ")
 
 

@@ -138,12 +138,12 @@ def count_spikes(mapped: MappedNetwork, image: Image, raster: IntArray, names: S
     Args:
         mapped: what the image is of.
         image: to run.
-        raster: ``(n_samples, n_steps, n_inputs)``.
+        raster: ``(n_samples, n_steps, n_inputs)``; counts above a channel's limit are clamped.
         names: of the populations.
     """
     lag = max(mapped.lags.values(), default=0)
     padded = np.pad(raster, ((0, 0), (0, lag), (0, 0)))
-    run = simulate_image(image, padded, counts_of=("hidden", "outputs"), engine="auto")
+    run = simulate_image(image, padded, counts_of=("hidden", "outputs"), engine="auto", clamp=True)
     return {name: int(folded_counts(run, mapped, name)[:, : raster.shape[1]].sum()) for name in names}
 
 
