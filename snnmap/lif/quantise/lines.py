@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from snnmap.chip import Family
 from snnmap.core import CsrMatrix, FloatArray, IntArray, order_keys, record
@@ -36,7 +37,7 @@ class Lines:
 
     entries: Entries
     target: IntArray
-    memory: IntArray
+    memory: npt.NDArray[np.int8]
     places: tuple[tuple[IntArray, ...], ...]
 
     def scale(self, factor: FloatArray) -> "Lines":

@@ -205,7 +205,7 @@ def measure_together(source: IntArray, sources: Sources) -> FloatArray:
     for row in range(n):
         for window in range(n_windows):
             counts[row, window] = sources.windows[source[row], window]
-    together = np.dot(counts, counts.T)  # whole numbers: exact in any order
+    together: FloatArray = np.dot(counts, counts.T)  # whole numbers: exact in any order
     size, drawn = n_windows * (sources.length * sources.length), n / (n + n_windows)
     for row in range(n):
         for column in range(n):

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -45,13 +47,17 @@ def round_lines(
     for length in np.unique(lengths).tolist():
         targets = order[lengths == length]
         rest = (entries, counts.add_up(length), shapes, threshold, limits, rounded)
-        _share_out(lambda part, rest=rest: round_some(part, *rest), targets, work[targets], n_threads)
+        _share_out(partial(_run_part, round_some, rest), targets, work[targets], n_threads)
     return rounded.weight, rounded.off, rounded.factor
 
 
 def _choose_engine(work: int) -> tuple[Callable[..., None], int]:
     """Return the loop and how many threads can run it at once."""
     return (round_targets, 1) if _plain_python.take(work) else (compile_rounding(), os.cpu_count() or 1)
+
+
+def _run_part(run: Callable[..., None], rest: tuple[Any, ...], targets: IntArray) -> None:
+    run(targets, *rest)
 
 
 def _share_out(run: Callable[[IntArray], None], targets: IntArray, work: IntArray, n_threads: int) -> None:

@@ -37,7 +37,7 @@ class SourceCounts:
 
     def choose_length(self, response_length: float) -> int:
         """Return the steps of the windows for potentials that add up so many steps: a power of two, or all of a run."""
-        return min(max(1, self._n_steps), 1 << (math.ceil(max(response_length, 1.0)) - 1).bit_length())
+        return min(max(1, int(self._n_steps)), 1 << (math.ceil(max(response_length, 1.0)) - 1).bit_length())
 
     def add_up(self, length: int) -> Sources:
         """Add counts up over windows of a length, at most ``_MOST_WINDOWS``, evenly chosen."""
