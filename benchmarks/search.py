@@ -86,13 +86,13 @@ def compare(space: Space, sampler: str) -> Iterator[Row]:
         for (how, listed), scale in zip(ratios.items(), (float, math.log), strict=True):
             volumes = [find_hypervolume(one, scale) for one in found.values()]
             listed.append(volumes[0] / volumes[1])
-            told = f"{volumes[0]:.4g} / {volumes[1]:.4g}"
-            yield f"digits, seed {seed}, hypervolume, operations {how}: `{sampler}` / random", told, f"{listed[-1]:.2f}"
+            told = f"{listed[-1]:.2f} times ({volumes[0]:.4g})"
+            yield f"digits, seed {seed}, hypervolume by `{sampler}`, operations {how}", told, f"at random: {volumes[1]:.4g}"
         states = [candidate.outcome.state for candidate in found[sampler].candidates if candidate.outcome]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         yield f"digits, seed {seed}, candidates of `{sampler}`", counts, f"{len(found[sampler].front)} best"
     for how, listed in ratios.items():
-        yield f"digits, mean of {len(SEEDS)} seeds, operations {how}: ratio", f"{statistics.mean(listed):.2f}", f"{GOAL}"
+        yield f"digits, operations {how}, mean of {len(SEEDS)} seeds", f"{statistics.mean(listed):.2f} times", f">= {GOAL} times"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -121,6 +121,13 @@ def test_costs_run_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "[('generic-4096', True), ('toy-4', False)]\n[False, True]\n12\n"
 
 
+def test_the_open_core_runs_as_shown() -> None:
+    names: dict[str, Any] = {}
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "rtl.md").read_text(), flags=re.DOTALL)
+    exec(block, names)
+    assert np.array_equal(names["outputs"], names["core"].counts["outputs"][0, 0])
+
+
 def test_engines_run_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}

@@ -49,33 +49,43 @@ class AverageCycles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkerCycles:
-    """Cycles of every step of a core that walks its weight memories word by word, synapses side by side.
+    """Cycles of every step of snnmap's open core (:mod:`snnmap.lif.rtl`), which walks its weight memories, synapses side by side.
 
     Attributes:
         source: where the figures come from.
         step: cycles of a step, whatever happens.
         phase: of the start of a walk.
         walk: of its end.
-        row: of a source (or of a target, where weights are stored by target).
-        word: of a weight word of a row that is walked.
-        drain: cycles that the last word's result is on its way: of the last rows, those without words hide as many.
-        evolve: of the start of a row of neurons.
+        group: of a group of sources (or of targets, where weights are stored by target).
+        sources: of a group.
+        row: of a source that spikes (or of a target).
+        word: of a weight word of it.
+        drain: cycles that the last word's result is on its way, less those of the groups and rows behind it.
+        evolve: of the start of a row of neurons, and its end but for the stages.
         neuron: of a neuron.
-        spike: of a spike of it.
-        alias: of an alias's source that spikes.
+        stage: of each of the stages that take spikes, one for each bit of the largest count; a row of neurons goes through all.
+        spike: of each spike but the first of a neuron with a threshold below 0.
+        aliased: of a hidden neuron with an alias, beside all stages; the last slot's costs nothing.
+        alias: of such a neuron that spikes, the last slot's too.
+        enter: of the start of a pass over all neurons before the walks, where currents decay before their input.
     """
 
     source: str
     step: int
     phase: int
     walk: int
+    group: int
+    sources: int
     row: int
     word: int
     drain: int
     evolve: int
     neuron: int
+    stage: int
     spike: int
+    aliased: int
     alias: int
+    enter: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

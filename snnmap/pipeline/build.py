@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
 
 __all__ = [
+    "FIRST_STAGE",
     "OnStage",
     "check_model",
     "check_structure",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 OnStage = Callable[[str], None]
+FIRST_STAGE = "checking the design rules"
 
 
 def check_model(
@@ -59,7 +61,7 @@ def check_model(
         calibration: as :func:`compile_model` takes it; the same data give the same findings.
         labels: likewise.
         read: likewise.
-        on_stage: called with a line of text as each stage starts.
+        on_stage: called with a line of text as each stage starts; stages that are tried in several ways come again.
 
     Raises:
         FrontendError: the model cannot be read as a network.
@@ -98,7 +100,7 @@ def compile_model(
             input ports.
         labels: ``(n_samples,)`` classes of the calibration data, for the accuracy of model and bitstream.
         read: choices of the frontend, by name, as :func:`snnmap.load` takes them.
-        on_stage: called with a line of text as each stage starts.
+        on_stage: called with a line of text as each stage starts; stages that are tried in several ways come again.
 
     Raises:
         DesignRuleError: the network breaks rules; all violations are listed.
@@ -198,6 +200,8 @@ def check_task(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
         places=_list_places(network, found),
         may_waive=task.options.may_waive,
     )
+    if found.image is not None:
+        on_stage("describing the image")
     found = add_manifest(task, replace(found, report=report))
     located = (replace(diagnostic, location=task.places.locate(diagnostic.location)) for diagnostic in report.diagnostics)
     return replace(found, report=report.with_diagnostics(located))
@@ -218,7 +222,7 @@ def _list_places(network: Network, found: CheckResult) -> dict[str, frozenset[st
 
 def _find(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
     network, options = task.network, task.options
-    on_stage("checking the design rules")
+    on_stage(FIRST_STAGE)
     report = check_network(network, chip)
     if any(_forbids_folding(diagnostic, options) for diagnostic in report.errors):
         return CheckResult(report=report)

@@ -71,11 +71,15 @@ def test_average_cycles_are_the_vendors(name: str, seed: int) -> None:
         assert average_cycles(program, figures, Shares(inputs, hidden)) == pytest.approx(theirs, rel=1e-12)
 
 
-def walk(lengths: list[int], active: list[bool]) -> int:
-    """One walk as the probe's bench counted it: a cycle a row, one a word, and the last words drain."""
-    words = sum(n for n, is_active in zip(lengths, active, strict=True) if is_active)
-    behind = next((k for k, is_active in enumerate(reversed(active)) if is_active), 99)
-    return len(lengths) + words + 1 + max(0, 2 - behind)
+def walk(first: int, lengths: list[int], walked: list[bool]) -> int:
+    """One walk, cycle by cycle: 16 rows are looked at, each that is walked takes two and its words, and the last word drains."""
+    cycle, last_word = 1, -1
+    for row, (length, is_walked) in enumerate(zip(lengths, walked, strict=True), start=first):
+        cycle += row == first or row % 16 == 0
+        if is_walked:
+            cycle += 2 + length
+            last_word = cycle if length else last_word
+    return max(cycle, last_word + 2)
 
 
 @pytest.mark.parametrize("name", list_chips())
@@ -101,18 +105,20 @@ def test_walked_cycles_and_counts_are_those_of_a_slow_count(name: str) -> None:
                     stored = matrix.to_dense() != 0
                     operations += int((counts @ stored).sum())
                     if chip.memory(kind).layout == "columns_by_target":
+                        first = targets.start + (program.hidden.size if kind is MemoryKind.OUTPUT else 0)
                         lengths = stored.sum(axis=0)[targets.start : targets.stop].tolist()
-                        active = [n > 0 for n in lengths]
+                        walked = [True] * len(lengths)
                     else:
                         dense = chip.memory(kind).layout == "dense"
+                        first = sources.start
                         lengths = [len(targets) if dense else int(stored[source].sum()) for source in sources]
-                        active = [bool(counts[s] > 0 and n > 0) for s, n in zip(sources, lengths, strict=True)]
-                    walks.append(walk(lengths, active))
-                    words += sum(n for n, is_active in zip(lengths, active, strict=True) if is_active)
+                        walked = [bool(counts[source] > 0) for source in sources]
+                    walks.append(walk(first, lengths, walked))
+                    words += sum(n for n, is_walked in zip(lengths, walked, strict=True) if is_walked)
                 total += 2 + max(walks)
-            for area in ("hidden", "outputs"):
-                fired = found.counts[area][sample, step]
-                total += len(fired) + int(fired.sum()) + 7
+            stages = max(chip.hidden.max_count, chip.outputs.max_count).bit_length()
+            sizes = program.hidden.size, program.outputs.size
+            total += sum(sizes) + 2 * (9 + stages) + (0 if chip.family.decays_after_input else 5 + sum(sizes))
             cycles.append(total)
     profile = profile_image(pack(program), raster, dt_s=0.01)
     walker = next(c for c in profile.cycles if c.model == "walker")
