@@ -339,11 +339,12 @@ class Follower(TorchFunctionMode):
         signal = self.find(tensor)
         self._learn_neurons(path, module, signal)
         layer = self._find_chain(path, kind, found)
+        spikes = self._take_steps(layer, module, signal, tensor)  # what they are is looked at before they run
         with torch._C.DisableTorchFunction():
             result = forward(*[_as_double(part) for part in args], **{name: _as_double(part) for name, part in kwargs.items()})
         values, structure = tree_flatten(result)
         values = [value.double().clone() for value in values]
-        self.follow(values[0], self._take_steps(layer, module, signal, tensor))
+        self.follow(values[0], spikes)
         layer.gives_states = len(values) > 1 or (layer.neurons is not None and not layer.neurons.max_count)
         if self.framework.time_axis(module) is None:
             for name, state in zip(returned, values[1:], strict=False):
