@@ -19,13 +19,13 @@ from snnmap.frontends.following.operations import (
     CONSTANT,
     LINEAR,
     MOVING,
-    PASSED,
     READING,
     Call,
     UnreadableError,
     find_plane,
     find_pool,
     move,
+    passes,
     slide,
     view_again,
 )
@@ -81,6 +81,7 @@ class Layer:
         kind: the class of the neurons; ``pool`` for the largest of several spikes.
         states_from: whether their states are the module's own, arguments of forward, or made in forward.
         neurons: what they compute; None for pools.
+        gives_states: whether the module returns its membrane.
         inputs: what came in, by step.
     """
 
@@ -89,6 +90,7 @@ class Layer:
     kind: str
     states_from: Literal["module", "argument", "forward"]
     neurons: NeuronModule | None = None
+    gives_states: bool = False
     inputs: list[Signal] = field(default_factory=list)
 
     @property
@@ -196,6 +198,7 @@ class Follower(TorchFunctionMode):
     def watch(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a module's forward; neurons are not followed inside, but known."""
         kind, args = self.framework.kinds.get(type(module)), take_spikes(module, self.framework, args)
+        args = tuple(map(_as_double, args))  # a layer inside of neurons gets the spikes as these keep them
         self._stack.append((path, module))
         try:
             return forward(*args, **kwargs) if kind is None else self._run_neurons(path, module, kind, forward, args, kwargs)
@@ -218,7 +221,7 @@ class Follower(TorchFunctionMode):
                 fix="write forward without branches over data",
             )
         args, kwargs = tree_map(lambda leaf: leaf if self.is_followed(leaf) else _as_double(leaf), (args, kwargs))
-        if name in PASSED and not self._drops(name, args, kwargs):
+        if passes(func, name, args, kwargs):
             return args[0]
         result = self._run(func, name, args, kwargs)
         results = [args[0]] if result is None else [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, Tensor)]
@@ -300,12 +303,6 @@ class Follower(TorchFunctionMode):
             if known is tensor and isinstance(place, int) and place >= tensor.shape[axis]:
                 raise Learn(name, steps=place + 1)
 
-    @staticmethod
-    def _drops(name: str, args: Any, kwargs: Any) -> bool:
-        """Say whether a dropout goes on in evaluation."""
-        training = kwargs.get("training", args[2] if len(args) > 2 else True)
-        return "dropout" in name and bool(training) and kwargs.get("p", args[1] if len(args) > 1 else 0.5) > 0
-
     def _pool(self, call: Call) -> Signal:
         """Add neurons that fire where one of several spikes does."""
         value, flat = call.args[0], "1d" in call.name
@@ -342,11 +339,13 @@ class Follower(TorchFunctionMode):
         signal = self.find(tensor)
         self._learn_neurons(path, module, signal)
         layer = self._find_chain(path, kind, found)
+        spikes = self._take_steps(layer, module, signal, tensor)  # what they are is looked at before they run
         with torch._C.DisableTorchFunction():
             result = forward(*[_as_double(part) for part in args], **{name: _as_double(part) for name, part in kwargs.items()})
         values, structure = tree_flatten(result)
         values = [value.double().clone() for value in values]
-        self.follow(values[0], self._take_steps(layer, module, signal, tensor))
+        self.follow(values[0], spikes)
+        layer.gives_states = len(values) > 1 or (layer.neurons is not None and not layer.neurons.max_count)
         if self.framework.time_axis(module) is None:
             for name, state in zip(returned, values[1:], strict=False):
                 self.follow(state, self.sources.add(layer.name, "state", state.numel(), step=len(layer.inputs) - 1, state=name))

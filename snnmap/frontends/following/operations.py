@@ -18,13 +18,13 @@ __all__ = [
     "CONSTANT",
     "LINEAR",
     "MOVING",
-    "PASSED",
     "READING",
     "Call",
     "UnreadableError",
     "find_plane",
     "find_pool",
     "move",
+    "passes",
     "slide",
     "view_again",
 ]
@@ -105,6 +105,17 @@ class Call:
         tensor = value if isinstance(value, Tensor) else torch.tensor(float(value), dtype=torch.float64)
         places = np.broadcast_to(np.arange(tensor.numel()).reshape(tuple(tensor.shape)), tuple(self.result.shape))
         return self.find(tensor).pick(places.reshape(-1))
+
+
+def passes(func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> bool:
+    """Say whether a call gives its first argument: a dropout in evaluation, or another place or precision, not whole numbers."""
+    if name not in PASSED or not args or not isinstance(args[0], Tensor) or not args[0].is_floating_point():
+        return False
+    if "dropout" in name:
+        training = kwargs.get("training", args[2] if len(args) > 2 else True)
+        return not training or kwargs.get("p", args[1] if len(args) > 1 else 0.5) == 0
+    is_place = name in ("cpu", "cuda") or (name == "to" and not any(isinstance(part, torch.dtype | Tensor) for part in args[1:]))
+    return (is_place and "dtype" not in kwargs) or bool(func(*args, **kwargs).is_floating_point())
 
 
 def view_again(func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Tensor | None:

@@ -1,6 +1,6 @@
 """Trial runs: forward itself beside the network that following it gave."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,17 +12,20 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.record import FloatArray, IntArray
-from snnmap.frontends.following.follow import take_spikes, watch
+from snnmap.frontends.following.follow import Layer, take_spikes, watch
 from snnmap.frontends.following.framework import Framework
-from snnmap.frontends.following.operations import PASSED, view_again
+from snnmap.frontends.following.operations import passes, view_again
 from snnmap.frontends.following.signal import Signal
 from snnmap.frontends.following.trace import Trace
 from snnmap.network import Network, simulate_network
 
 __all__ = ["require_same_spikes"]
 
-_RATES = (0.5, 3.0)
+_RATES = (0.5, 3.0, 15.0)
+"""Counts a channel and step; the last where neurons were silent at the others."""
 _STEPS = 32
+_CLOSE = 1e-9
+"""What the order of sums in float64 may make of a membrane, as a share of the largest."""
 
 
 def require_same_spikes(
@@ -50,10 +53,11 @@ def require_same_spikes(
         _require_samples_apart(twin, framework, trace)
     populations, ports = names
     known = {name: population for name, population in populations.items() if trace.layers[name].kind != "pool"}
-    firing = {
-        name: population for name, population in known.items() if np.isfinite(network.population(population).threshold).any()
-    }
+    read = {name: part for name, part in known.items() if not np.isfinite(network.population(part).threshold).any()}
+    silent = known.keys() - read.keys()
     for number, rate in enumerate(_RATES):
+        if rate == _RATES[-1] and not silent:
+            break
         rng = np.random.default_rng(number)
         n_steps = _STEPS if trace.n_steps in (1, trace.n_given) else trace.n_steps
         rasters = {one.name: rng.poisson(rate, (n_steps, one.size)) for one in trace.inputs if one.name in ports}
@@ -61,11 +65,30 @@ def require_same_spikes(
             n_steps = trace.n_steps
             rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
         wanted = _run(twin, framework, trace, rasters, n_steps, input_scale)
-        n_steps = min((len(counts) for counts in wanted.values()), default=n_steps)
+        n_steps = min((len(given) for given, _ in wanted.values()), default=n_steps)
         given = {ports[name]: raster[np.newaxis, :n_steps] for name, raster in rasters.items()}
-        found = simulate_network(network, given, counts_of=list(firing.values())).counts
-        for name, population in firing.items():
-            _compare(trace.layers[name].path, wanted[name], found[population][0])
+        found = simulate_network(network, given, counts_of=list(known.values()), states_of=list(read.values()))
+        for name, population in known.items():
+            first, last = wanted[name]
+            if name in read:
+                _compare_membranes(trace.layers[name], first, last, found.potentials[population][0])
+            else:
+                _compare(trace.layers[name].path, _count(trace.layers[name], first), found.counts[population][0])
+        silent = {name for name in silent if not found.counts[known[name]].any()}
+
+
+def _compare_membranes(layer: Layer, first: FloatArray, last: FloatArray, found: FloatArray) -> None:
+    """Compare potentials that are read; neurons that never fire give theirs first, others beside their spikes, last."""
+    wanted = last if layer.neurons is not None and layer.neurons.max_count else first
+    scale = max(float(np.abs(wanted).max()), 1e-30)
+    if layer.gives_states and np.abs(wanted - found).max() > _CLOSE * scale:
+        raise FrontendError(
+            "the module gives other membranes than what was read of its forward",
+            where=f"module '{layer.path}'",
+            measured=f"{np.abs(wanted - found).max() / scale:.1e} of the largest",
+            limit=f"{_CLOSE:.0e}",
+            fix="leave out what changes weights, states or inputs besides the framework's neurons and torch's layers",
+        )
 
 
 def _require_samples_apart(twin: nn.Module, framework: Framework, trace: Trace) -> None:
@@ -76,16 +99,18 @@ def _require_samples_apart(twin: nn.Module, framework: Framework, trace: Trace) 
         alone, beside = (_watch(twin, framework, partial(_call_batch, twin, trace, counts, n)) for n in (1, 2))
     except Exception:  # a forward that names the batch of its training takes no two samples
         return
-    same = {path: len(values) for path, values in alone.items()} == {path: len(values) for path, values in beside.items()}
-    if not same or any(
-        (one != two[: one.size]).any() for path in alone for one, two in zip(alone[path], beside[path], strict=True)
-    ):
+    same = alone.keys() == beside.keys() and all(len(alone[path][0]) == len(beside[path][0]) for path in alone)
+    if not same or any(_differ(alone[path][0], beside[path][0]) for path in alone):
         raise FrontendError(
             "forward mixes the samples of its batch, as if they were steps",
             where=type(twin).__name__,
             limit="step t of x in step t: (time, batch, ...), (batch, time, ...), or (batch, ...) in all steps",
             fix="let it take x[step] or x[:, step] in each step",
         )
+
+
+def _differ(alone: Sequence[FloatArray], beside: Sequence[FloatArray]) -> bool:
+    return any((one != two[: one.size]).any() for one, two in zip(alone, beside, strict=True))
 
 
 def _call_batch(twin: nn.Module, trace: Trace, counts: Mapping[str, IntArray], n_samples: int) -> object:
@@ -113,7 +138,7 @@ class _Runner(TorchFunctionMode):
         name = getattr(func, "__name__", str(func))
         if any(_is_short(leaf) for leaf in args):
             args = tuple(leaf.double() if _is_short(leaf) else leaf for leaf in args)
-        if name in PASSED and "dropout" not in name and args and isinstance(args[0], Tensor) and args[0].is_floating_point():
+        if passes(func, name, args, kwargs):
             return args[0]
         try:
             return func(*args, **kwargs)
@@ -135,33 +160,34 @@ def _run(
     rasters: Mapping[str, IntArray],
     n_steps: int,
     input_scale: float,
-) -> dict[str, IntArray]:
-    """Return the spikes of each layer as 0 and 1, ``(n_steps, size)``."""
+) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Return what the neurons of each layer give first and last, spikes and perhaps membranes, ``(n_steps, size)`` each."""
     kept = _watch(twin, framework, lambda: _call(twin, framework, trace, rasters, n_steps, input_scale))
     runs: dict[str, list[str]] = {}
     for name, layer in trace.layers.items():
         runs.setdefault(layer.path, []).append(name)
     return {
-        name: _count(trace, name, kept[path][number :: len(names)])
+        name: (np.stack(kept[path][0][number :: len(names)]), np.stack(kept[path][1][number :: len(names)]))
         for path, names in runs.items()
         if path in kept
         for number, name in enumerate(names)
     }
 
 
-def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) -> dict[str, list[FloatArray]]:
-    """Return what the neurons of each module give in a run from zero states, call by call and step by step."""
-    kept: dict[str, list[FloatArray]] = {}
+def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) -> dict[str, tuple[list[FloatArray], ...]]:
+    """Return what the neurons of each module give first and last in a run from zero states, call by call and step by step."""
+    kept: dict[str, tuple[list[FloatArray], ...]] = {}
 
     def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if type(module) not in framework.kinds:
-            return forward(*take_spikes(module, framework, args), **kwargs)
         given = [part.double() if _is_short(part) else part for part in take_spikes(module, framework, args)]
+        if type(module) not in framework.kinds:
+            return forward(*given, **kwargs)
         with torch._C.DisableTorchFunction():
             found = forward(*given, **kwargs)
         values, structure = tree_flatten(found)
         values = [value.double() for value in values]
-        kept.setdefault(path, []).extend(_list_steps(values[0], framework.time_axis(module)))
+        for known, value in zip(kept.setdefault(path, ([], [])), (values[0], values[-1]), strict=True):
+            known.extend(_list_steps(value, framework.time_axis(module)))
         return tree_unflatten(values, structure)
 
     framework.restart(twin)
@@ -175,11 +201,10 @@ def _list_steps(values: Tensor, axis: int | None) -> list[FloatArray]:
     return [step.reshape(-1).numpy() for step in steps]
 
 
-def _count(trace: Trace, name: str, values: list[FloatArray]) -> IntArray:
-    """Return counts, ``(n_steps, size)``, from what neurons gave."""
-    neurons = trace.layers[name].neurons
-    scale = np.ones(1) if neurons is None else np.where(neurons.scale == 0, 1.0, neurons.scale)
-    return np.rint(np.stack(values) / scale).astype(np.int64)
+def _count(layer: Layer, values: FloatArray) -> IntArray:
+    """Return counts, ``(n_steps, size)``, from the spikes that neurons gave."""
+    scale = np.ones(1) if layer.neurons is None else np.where(layer.neurons.scale == 0, 1.0, layer.neurons.scale)
+    return np.rint(values / scale).astype(np.int64)
 
 
 def _call(
