@@ -4,8 +4,8 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from snnmap.convert.options import ConvertOptions
     from snnmap.graph import LayerGraph
 
-__all__ = ["Opened", "load", "load_layers", "open_model"]
+__all__ = ["Opened", "load", "load_layers", "make_object", "open_model"]
 
 _NAME = re.compile(r"(?P<place>.+?):(?P<name>[A-Za-z_]\w*)(?P<call>\(.*\))?", flags=re.DOTALL)
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -93,7 +93,7 @@ def open_model(
             what a frontend reads as one.
         weights: likewise.
         calibration: input values, ``(n, ...)``, on which an ANN is converted; other models have no use for it.
-        conversion: choices of this conversion.
+        conversion: choices of that.
         **options: as :func:`load` takes them.
 
     Raises:
@@ -102,9 +102,7 @@ def open_model(
     if isinstance(model, Opened):
         _require_no_options(options)
         return model
-    made, places, where = _make_object(model)
-    if weights is not None:
-        read_weights(made, Path(weights), where)
+    made, places, where = make_object(model, weights=weights)
     if calibration is None or not _is_ann(made):
         made = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where)
     if isinstance(made, Network):
@@ -133,9 +131,7 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
     """
     from snnmap.graph import LayerGraph
 
-    made, _, where = _make_object(model)
-    if weights is not None:
-        read_weights(made, Path(weights), where)
+    made, _, where = make_object(model, weights=weights)
     _refuse_mistake(made, where)
     if isinstance(made, LayerGraph):
         graph = made
@@ -182,18 +178,38 @@ def _require_shapes(graph: "LayerGraph", input_shapes: Sequence[Sequence[int]]) 
         )
 
 
-def _make_object(model: object) -> tuple[object, Places, str]:
-    """Return what a model's name stands for: an object, or the path of a file; where that is, and what errors call it."""
+def make_object(
+    model: object, arguments: Mapping[str, Any] | None = None, *, weights: str | Path | None = None
+) -> tuple[object, Places, str]:
+    """Return what a model's name stands for: an object, or the path of a file; where that is, and what errors call it.
+
+    Args:
+        model: as :func:`load` takes it; what is no text stands for itself.
+        arguments: by name, beside those that the text has, for the function that it names.
+        weights: file of a torch module's ``state_dict``, for the module that a function gives.
+
+    Raises:
+        FrontendError: no such file or function, or it fails, or it takes no such arguments; or weights of another module.
+        InputError: weights for what is no torch module.
+    """
+    made, places, where = _make_object(model, arguments or {})
+    if weights is not None:
+        read_weights(made, Path(weights), where)
+    return made, places, where
+
+
+def _make_object(model: object, arguments: Mapping[str, Any]) -> tuple[object, Places, str]:
     if not isinstance(model, str | Path):
         return model, Places(), ""
     path = str(model)
     named = _NAME.fullmatch(path)
     if named is not None and not Path(path).exists():
-        place, name, call = named["place"], named["name"], named["call"] or "()"
+        place, name, call = named["place"], named["name"], read_call(named["call"] or "()", where=path)
+        call = replace(call, named={**call.named, **arguments})
         if place.endswith(".py"):
-            return *call_in_file(Path(place), name, read_call(call, where=path)), path
+            return *call_in_file(Path(place), name, call), path
         if _MODULE.fullmatch(place):
-            return *call_in_module(place, name, read_call(call, where=path)), path
+            return *call_in_module(place, name, call), path
     file, separator, name = path.rpartition(":")
     if separator and file.endswith(".py"):
         return *call_in_file(Path(file), name, Call()), path
@@ -221,20 +237,13 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Ne
     if type(model).__module__.startswith(("torch.export.", "torch.jit.")):
         raise _refuse_ann("an exported module", where or type(model).__name__, "module")
     if frontend is None:
-        known = ", ".join(frontend.name for frontend in list_frontends() if not frontend.through_nir)
+        known = ", ".join(frontend.name for frontend in list_frontends())
         raise FrontendError(
             "no frontend reads such a model",
             where=where,
             measured=type(model).__name__,
             limit=f"a snnmap.Network, or a model of {known}",
             fix="give the model itself, or export it as NIR",
-        )
-    if frontend.through_nir:
-        raise FrontendError(
-            f"models of {frontend.name} are read through NIR",
-            where=where,
-            measured=type(model).__name__,
-            fix=f"give {frontend.through_nir}",
         )
     try:
         return _call_frontend(frontend.name, model, options)

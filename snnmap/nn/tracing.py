@@ -15,7 +15,7 @@ from torch import fx, nn
 
 from snnmap.core.errors import FrontendError, SnnmapError
 
-__all__ = ["foreign_hooks", "refuse_hooks", "trace_module"]
+__all__ = ["foreign_hooks", "refuse_hooks", "trace_module", "user_line"]
 
 _FIX = "write forward without branches or loops over data"
 _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
@@ -57,7 +57,7 @@ def trace_module(
     except SnnmapError:
         raise
     except (Exception, SystemExit) as error:
-        where = f"{type(module).__name__}{_user_line(error)}"
+        where = f"{type(module).__name__}{user_line(error)}"
         raise FrontendError.from_failure("the module's forward cannot be followed", error, where=where, fix=fix) from error
     _refuse_stale_values(graph, module)
     return graph
@@ -319,7 +319,7 @@ def _is_alias(node: fx.Node, module: nn.Module) -> bool:
     return node.op in ("call_function", "call_method") and name.startswith(_ALIASES)
 
 
-def _user_line(error: BaseException) -> str:
+def user_line(error: BaseException) -> str:
     """Return the last line of the user's own code that an exception came through."""
     ours = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
