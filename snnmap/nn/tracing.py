@@ -201,7 +201,7 @@ class _Asked(fx.Proxy):
         return float(self.tracer.examples.answer(self.node))
 
 
-class _ShapedAttribute(_Asked, fx.proxy.Attribute):  # type: ignore[misc]
+class _ShapedAttribute(_Asked, fx.proxy.Attribute):
     pass
 
 
