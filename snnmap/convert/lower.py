@@ -344,7 +344,8 @@ def _lower_relu(lowering: Lowering, node: Node) -> Affine:
 
 def _lower_clip(lowering: Lowering, node: Node) -> Affine:
     operation: Any = node.operation
-    return lowering.layers.clip(lowering.name(node), lowering.value(node), operation.min, operation.max)
+    low, high = (np.sign(bound) * np.inf if abs(bound) >= _NO_BOUND else bound for bound in (operation.min, operation.max))
+    return lowering.layers.clip(lowering.name(node), lowering.value(node), low, high)
 
 
 def _lower_hard_sigmoid(lowering: Lowering, node: Node) -> Affine:
@@ -400,6 +401,8 @@ def _spread_axis(steps: FloatArray, axis: int, shape: tuple[int, ...]) -> FloatA
     return np.ascontiguousarray(np.broadcast_to(steps.reshape(sides), shape)).reshape(-1)
 
 
+_NO_BOUND = 3.4e38
+"""Of float32, whose largest value stands for none where operators before set 11 had to name one."""
 _EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul")
 """Operations whose first input may be a constant."""
 

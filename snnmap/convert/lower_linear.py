@@ -33,8 +33,8 @@ def find_windows(pool: Any, shape: Shape) -> IntArray:
     """Return the flat input index of every place of every window of a pool, ``(channels, places, windows)``, -1 for padding."""
     windows: Windows = pool.windows()
     numbers = np.arange(int(np.prod(shape))).reshape(1, *shape)
-    seen = windows.view(numbers, -1)[0]
-    return seen.reshape(shape[0], -1, int(np.prod(pool.kernel_shape))).transpose(0, 2, 1)
+    seen: IntArray = windows.view(numbers, -1).reshape(shape[0], -1, int(np.prod(pool.kernel_shape)))
+    return seen.transpose(0, 2, 1)
 
 
 def lower_average(pool: Any, value: Affine, shape: Shape, where: str) -> Affine:

@@ -47,41 +47,13 @@ def trace_module(
     Raises:
         FrontendError: forward depends on data or fails, or hooks or operations in place make it another than it looks.
     """
-    examples = _Examples(module, shapes) if shapes else None
-
-    class Tracer(fx.Tracer):
-        def proxy(self, node: fx.Node) -> fx.Proxy:
-            return super().proxy(node) if examples is None else _ShapedProxy(node, self, examples)
-
-        def to_bool(self, obj: fx.Proxy) -> bool:
-            return super().to_bool(obj) if examples is None else bool(examples.answer(obj.node))
-
-        def iter(self, obj: fx.Proxy) -> Iterator[Any]:
-            return super().iter(obj) if examples is None else (obj[place] for place in range(examples.count(obj.node)))
-
-        def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-            if examples is not None and examples.is_running:
-                return forward(*args, **kwargs)
-            return super().call_module(m, forward, args, kwargs)
-
-        def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-            if examples is not None and examples.is_running:
-                return attr_val
-            return super().getattr(attr, attr_val, parameter_proxy_cache)
-
-        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            if "forward" in vars(m):
-                return False
-            if isinstance(m, leaves):
-                return any(type(m).forward is cls.forward for cls in leaves if isinstance(m, cls))
-            return super().is_leaf_module(m, module_qualified_name)
-
     refuse_hooks(module, hooks)
     _refuse_own_calls(module)
     given = _find_defaults(module) if defaults else {}
     try:
         with _evaluation_mode(module):
-            graph = Tracer().trace(module, concrete_args=given or None)
+            tracer = _ShapedTracer(leaves, _Examples(module, shapes)) if shapes else _Tracer(leaves)
+            graph = tracer.trace(module, concrete_args=given or None)
     except SnnmapError:
         raise
     except (Exception, SystemExit) as error:
@@ -89,6 +61,45 @@ def trace_module(
         raise FrontendError.from_failure("the module's forward cannot be followed", error, where=where, fix=fix) from error
     _refuse_stale_values(graph, module)
     return graph
+
+
+class _Tracer(fx.Tracer):
+    """Takes torch's own modules and some classes as they are, where their forward is that of the class."""
+
+    def __init__(self, leaves: tuple[type[nn.Module], ...]) -> None:
+        super().__init__()
+        self.leaves = leaves
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if "forward" in vars(m):
+            return False
+        if isinstance(m, self.leaves):
+            return any(type(m).forward is cls.forward for cls in self.leaves if isinstance(m, cls))
+        return super().is_leaf_module(m, module_qualified_name)
+
+
+class _ShapedTracer(_Tracer):
+    """Takes the branches and loops that shapes alone decide."""
+
+    def __init__(self, leaves: tuple[type[nn.Module], ...], examples: "_Examples") -> None:
+        super().__init__(leaves)
+        self.examples = examples
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _ShapedProxy(node, self)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        return bool(self.examples.answer(obj.node))
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        parts: Any = obj
+        return (parts[place] for place in range(self.examples.count(obj.node)))
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        return forward(*args, **kwargs) if self.examples.is_running else super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        return attr_val if self.examples.is_running else super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
 class _Examples:
@@ -172,24 +183,31 @@ class _Examples:
         return node.args[0] if node.args else None
 
 
-class _ShapedProxy(fx.Proxy):
+class _Asked(fx.Proxy):
     """A proxy that is a number where Python asks it to be one, if shapes tell which."""
 
-    def __init__(self, node: fx.Node, tracer: fx.Tracer, examples: _Examples) -> None:
-        super().__init__(node, tracer)
-        self.__dict__["examples"] = examples
+    tracer: Any
 
     def __len__(self) -> int:
-        return self.__dict__["examples"].count(self.node)
+        return int(self.tracer.examples.count(self.node))
 
     def __index__(self) -> int:
-        return operator.index(self.__dict__["examples"].answer(self.node))
+        return int(operator.index(self.tracer.examples.answer(self.node)))
 
     def __int__(self) -> int:
-        return int(self.__dict__["examples"].answer(self.node))
+        return int(self.tracer.examples.answer(self.node))
 
     def __float__(self) -> float:
-        return float(self.__dict__["examples"].answer(self.node))
+        return float(self.tracer.examples.answer(self.node))
+
+
+class _ShapedAttribute(_Asked, fx.proxy.Attribute):
+    pass
+
+
+class _ShapedProxy(_Asked):
+    def __getattr__(self, k: str) -> fx.proxy.Attribute:
+        return _ShapedAttribute(self, k)
 
 
 def _follow(module: nn.Module, path: str) -> Any:

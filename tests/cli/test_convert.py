@@ -1,12 +1,12 @@
 """snnmap convert: the network of an ANN, as the library converts it."""
 
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 from command_line import Run
 
 from snnmap.convert import ConvertOptions, convert_ann
-from snnmap.loading import _make_object
 from snnmap.network import load_network, save_network
 
 MODEL_FILE = """
@@ -31,14 +31,14 @@ def test_a_network_as_the_library_converts_it(run: Run, tmp_path: Path) -> None:
     result = run("convert", model, "--calibration", values, "-o", tmp_path / "net.json", "--n-steps", "4")
     assert result.code == 0
     assert f"{tmp_path}/net.json: " in result.out
-    made, *_ = _make_object(model)
+    made = run_path(model.removesuffix(":make"))["make"]()
     wanted = convert_ann(made, np.load(values), options=ConvertOptions(n_steps=4))
     assert load_network(tmp_path / "net.json") == wanted.network
 
 
 def test_a_spiking_network_needs_none(run: Run, tmp_path: Path) -> None:
     model, values = write_model(tmp_path)
-    made, *_ = _make_object(model)
+    made = run_path(model.removesuffix(":make"))["make"]()
     save_network(convert_ann(made, np.load(values)).network, tmp_path / "net.json")
     result = run("convert", tmp_path / "net.json", "--calibration", values, "-o", tmp_path / "other.json")
     assert result.code == 2

@@ -57,7 +57,7 @@ def _add_linear(reader: "OnnxReader", node: OnnxNode, n_out: int, output: str) -
             limit=f"{n_out} x {n_in}, {', '.join(_FUNCTIONS)}",
         )
     bias = np.asarray(node.get("intercepts", ()) or np.zeros(n_out), np.float32)
-    weights = {"coefficients": coefficients.reshape(n_out, n_in), "intercepts": bias}
+    weights: dict[str, Any] = {"coefficients": coefficients.reshape(n_out, n_in), "intercepts": bias}
     scores = _add(reader, node, Gemm(trans_b=1), reader.name_of(node.inputs[0]), suffix="scores", **weights)
     reader.values[output] = _add(reader, node, _FUNCTIONS[function], scores, tensor=output)
 

@@ -1,7 +1,7 @@
 """ONNX operators that are written otherwise in a layer graph: whose shapes count the batch, or that give several tensors."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -162,8 +162,9 @@ def _read_resize(reader: "OnnxReader", node: OnnxNode) -> None:
         raise UnreadableError("it resizes the batch", "resize axes of a sample")
     is_scaled = given is not sizes
     numbers = tuple(told.get(axis, 1.0 if is_scaled else side) for axis, side in enumerate(sides, 1))
-    options = {name: node.attributes[name] for name in names if name in node.attributes}
-    reader.add(node, Resize(**{"scales" if is_scaled else "sizes": numbers}, **options), node.inputs[:1])
+    options: dict[str, Any] = {name: node.attributes[name] for name in names if name in node.attributes}
+    options["scales" if is_scaled else "sizes"] = numbers
+    reader.add(node, Resize(**options), node.inputs[:1])
 
 
 def _read_cast(reader: "OnnxReader", node: OnnxNode) -> None:

@@ -34,7 +34,7 @@ def read_script(module: Any, input_shapes: Sequence[Sequence[int]], *, opaque: b
             torch.onnx.export(
                 module,
                 given,
-                file,
+                file,  # type: ignore[arg-type]  # which it takes where dynamo=False
                 dynamo=False,
                 verbose=False,
                 opset_version=_OPSET,

@@ -21,11 +21,12 @@ def read_parameter(module: Any, name: str) -> Any:
     from torch.nn.utils.weight_norm import WeightNorm
 
     found = getattr(module, name)
-    for hook in module._forward_pre_hooks.values():
+    hooks: list[Any] = list(module._forward_pre_hooks.values())
+    for hook in hooks:
         if isinstance(hook, WeightNorm) and hook.name == name:
             found = hook.compute_weight(module)
         elif isinstance(hook, SpectralNorm) and hook.name == name:
             found = hook.compute_weight(module, do_power_iteration=False)
         elif isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
-            found = hook.apply_mask(module)
+            found = hook.apply_mask(module)  # type: ignore[no-untyped-call]
     return found

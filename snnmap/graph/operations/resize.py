@@ -1,6 +1,6 @@
 """Resizing: each side by itself, to the nearest place or between places."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -90,7 +90,7 @@ class Resize(Operation):
         return np.where(distance <= 1, near, far)
 
 
-_ROUNDINGS = {
+_ROUNDINGS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "round_prefer_floor": lambda where: np.ceil(where - 0.5),
     "round_prefer_ceil": lambda where: np.floor(where + 0.5),
     "floor": np.floor,
