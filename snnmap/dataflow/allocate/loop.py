@@ -44,20 +44,21 @@ def _raise_once(choices: Sequence[Choices], budget: IntArray, chosen: list[int])
     growth = _weigh(choice.costs[faster] - choice.costs[chosen[slowest]], budget)
     for one in faster[np.lexsort((choice.cycles[faster], growth))]:
         raised = [int(one) if place == slowest else old for place, old in enumerate(chosen)]
-        fitted = _give_back(choices, budget, raised, cycles[slowest], slowest)
+        fitted = _give_back(choices, budget, raised, cycles[slowest])
         if fitted is not None:
             return fitted
     return None
 
 
-def _give_back(
-    choices: Sequence[Choices], budget: IntArray, chosen: list[int], interval: int, raised: int
-) -> list[int] | None:
-    """Exchange choices of other layers until all fit; None where no exchange brings them nearer before they do."""
+def _give_back(choices: Sequence[Choices], budget: IntArray, chosen: list[int], interval: int) -> list[int] | None:
+    """Exchange choices until all fit; None where no exchange brings them nearer before they do.
+
+    What is faster than an interval stays so: each layer that is as slow is raised once, and the loop ends.
+    """
     total = sum(choice.costs[one] for choice, one in zip(choices, chosen, strict=True))
     if (total <= budget).all():
         return chosen
-    kept = [choice.select(interval - 1 if place == raised else interval) for place, choice in enumerate(choices)]
+    kept = [choice.select(max(interval - 1, int(choice.cycles[one]))) for choice, one in zip(choices, chosen, strict=True)]
     if (sum(choice.costs[one].min(axis=0) for choice, one in zip(choices, kept, strict=True)) > budget).any():
         return None
     owner, numbers = np.repeat(np.arange(len(kept)), list(map(len, kept))), np.concatenate(kept)

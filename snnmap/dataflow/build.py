@@ -1,0 +1,190 @@
+"""The whole way: a quantised layer graph to a pipeline within budgets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, isfinite
+from typing import Literal
+
+import numpy as np
+
+from snnmap.core.errors import InputError, NetworkError
+from snnmap.core.record import IntArray
+from snnmap.dataflow.allocate import (
+    RESOURCES,
+    Choices,
+    Stage,
+    find_least,
+    fit_interval,
+    list_choices,
+    list_intervals,
+    raise_slowest,
+    search_exact,
+)
+from snnmap.dataflow.device import Device, load_device
+from snnmap.dataflow.lower import StreamGraph, lower_graph
+from snnmap.dataflow.pipeline import Pipeline
+from snnmap.dataflow.simulate import find_steady_state, size_buffers
+from snnmap.dataflow.templates import Legal
+from snnmap.graph import LayerGraph
+
+__all__ = ["PipelineOptions", "build_pipeline"]
+
+_MOST_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineOptions:
+    """Choices of a build.
+
+    Attributes:
+        multipliers: budget; the device's where left out.
+        memory_blocks: budget of weights and buffers; the device's where left out.
+        fps: samples (frames) a second that are enough; without, as many as the budgets allow.
+        search: ``loop`` raises the slowest layer until a budget ends, ``exact`` finds the least interval.
+        parallelism: ``any``, or ``divisors`` of the loops' lengths alone.
+        stream_weights: whether weights may come over the link each time that they are used.
+
+    Raises:
+        InputError: a choice out of range.
+    """
+
+    multipliers: int | None = None
+    memory_blocks: int | None = None
+    fps: float | None = None
+    search: Literal["loop", "exact"] = "loop"
+    parallelism: Legal = "any"
+    stream_weights: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("multipliers", "memory_blocks"):
+            value = getattr(self, name)
+            InputError.require_option(self, name, value is None or value >= 1, "1 or more", of="the pipeline")
+        is_rate = self.fps is None or (isfinite(self.fps) and self.fps > 0)
+        InputError.require_option(self, "fps", is_rate, "more than 0, finite", of="the pipeline")
+
+
+def build_pipeline(
+    graph: LayerGraph,
+    device: str | Device,
+    *,
+    options: PipelineOptions | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> Pipeline:
+    """Give every layer of a quantised graph hardware of its own, within budgets, and buffers that never stall it.
+
+    Args:
+        graph: with activations in uint8.
+        device: its name, the path of its TOML file, or itself.
+        options: budgets, target, and how they are searched.
+        on_stage: is told each stage.
+
+    Raises:
+        NoTemplateError: nodes have no template; it tells all of them.
+        NetworkError: no parallelism meets the budgets; it tells the least that would do.
+    """
+    tell, chosen = on_stage or (lambda _: None), options or PipelineOptions()
+    target = load_device(device) if isinstance(device, str) else device
+    tell("lowering to integers")
+    network = lower_graph(graph, target)
+    tell("listing what each layer can be")
+    legal, streams = chosen.parallelism, chosen.stream_weights
+    choices = [list_choices(layer, target, legal=legal, streams=streams) for layer in network.layers]
+    tell("dividing the budgets")
+    return _Search(network=network, device=target, options=chosen, choices=choices).run()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    network: StreamGraph
+    device: Device
+    options: PipelineOptions
+    choices: Sequence[Choices]
+
+    def run(self) -> Pipeline:
+        """Divide the budgets, size the buffers, and again with the memory that these take, until all fits."""
+        buffer_blocks = 0
+        for _ in range(_MOST_ROUNDS):
+            pipeline = self._make(self._allocate(self._find_budget(buffer_blocks)))
+            if pipeline.weight_blocks + pipeline.buffer_blocks <= self._memory:
+                return pipeline
+            buffer_blocks = max(pipeline.buffer_blocks, buffer_blocks + 1)
+        raise self._refuse_memory(pipeline)
+
+    @property
+    def _memory(self) -> int:
+        return self.options.memory_blocks or self.device.memory.blocks
+
+    @property
+    def _floor(self) -> int:
+        """The interval that the inputs and the link set: a word a cycle of each input, all bytes over the link."""
+        streams = self.network.streams
+        words = [stream.n_words for stream in self.network.inputs]
+        moved = [
+            streams[name].n_words * streams[name].channels
+            for name in (*(s.name for s in self.network.inputs), *self.network.outputs)
+        ]
+        return max(*words, ceil(sum(moved) / self.device.memory.external_bytes_per_cycle))
+
+    def _find_budget(self, buffer_blocks: int) -> IntArray:
+        link = int(self.device.memory.external_bytes_per_cycle)
+        return np.array([self.options.multipliers or self.device.multipliers, max(self._memory - buffer_blocks, 0), link])
+
+    def _allocate(self, budget: IntArray) -> list[int]:
+        """Return the number of each layer's choice."""
+        target = None
+        if self.options.fps is None:
+            found = (raise_slowest if self.options.search == "loop" else search_exact)(self.choices, budget)
+        else:
+            target = int(self.device.clock_mhz * 1e6 / self.options.fps)
+            found = fit_interval(self.choices, budget, target) if target >= self._floor else None
+        if found is None:
+            raise self._refuse(budget, target)
+        return found
+
+    def _make(self, numbers: Sequence[int]) -> Pipeline:
+        """Return the pipeline of a choice of each layer; layers without multipliers take as few lanes as the interval allows."""
+        picked = [choice.stages[number] for choice, number in zip(self.choices, numbers, strict=True)]
+        interval = max(self._floor, *(stage.cycles for stage in picked))
+        stages = tuple(
+            stage if stage.layer.matrix is not None else _take_fewest(choice, interval)
+            for choice, stage in zip(self.choices, picked, strict=True)
+        )
+        buffers = size_buffers(self.network, find_steady_state(self.network, stages, interval))
+        return Pipeline(network=self.network, device=self.device, stages=stages, interval=interval, buffers=buffers)
+
+    def _refuse(self, budget: IntArray, target: int | None) -> NetworkError:
+        """Tell what is short, and the least of it that would do."""
+        slowest = int(list_intervals(self.choices)[0])
+        if target is not None and target < max(slowest, self._floor):
+            fps = self.device.clock_mhz * 1e6 / max(slowest, self._floor)
+            return NetworkError(
+                "no parallelism is as fast as the target",
+                where=self.network.name,
+                measured=f"{target} cycles a sample",
+                limit=f"{max(slowest, self._floor)} at least",
+                fix=f"give fps={fps:.6g} or less",
+            )
+        interval = int(list_intervals(self.choices)[-1]) if target is None else target
+        told = [(place, find_least(self.choices, budget, interval, place)) for place in range(len(RESOURCES))]
+        least = [f"{count} {RESOURCES[place]}" for place, count in told if count is not None and count > budget[place]]
+        return NetworkError(
+            "no parallelism of the layers meets the budgets",
+            where=self.network.name,
+            measured=" or ".join(least) or "more of several at once",
+            limit=", ".join(f"{count} {name}" for count, name in zip(budget, RESOURCES, strict=True)),
+            fix="give that many with multipliers= or memory_blocks=, a device that has them, fewer fps, or stream_weights=True",
+        )
+
+    def _refuse_memory(self, pipeline: Pipeline) -> NetworkError:
+        return NetworkError(
+            "weights and buffers do not fit the memory together",
+            where=self.network.name,
+            measured=f"{pipeline.weight_blocks} + {pipeline.buffer_blocks} blocks",
+            limit=f"{self._memory}",
+            fix=f"give memory_blocks={pipeline.weight_blocks + pipeline.buffer_blocks}, a device that has them, or smaller inputs",
+        )
+
+
+def _take_fewest(choice: Choices, interval: int) -> Stage:
+    """Return the choice of fewest lanes that keeps an interval."""
+    return min((choice.stages[number] for number in choice.select(interval)), key=lambda stage: stage.parallelism.lanes)

@@ -1,0 +1,83 @@
+"""A pipeline: layers with their hardware, and the buffers between them."""
+
+from dataclasses import dataclass
+
+from snnmap.core.record import record
+from snnmap.dataflow.allocate import Stage
+from snnmap.dataflow.device import Device
+from snnmap.dataflow.lower import StreamGraph
+
+__all__ = ["Buffer", "Pipeline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buffer:
+    """Words between a stream and a layer that reads it: its line buffer, and what waits in front of it.
+
+    Attributes:
+        stream: that is kept.
+        reader: name of the layer.
+        place: of the stream among the layer's inputs.
+        depth: words.
+        word_bytes: of a word.
+    """
+
+    stream: str
+    reader: str
+    place: int
+    depth: int
+    word_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What it is called: stream, reader."""
+        return f"{self.stream} -> {self.reader}" + (f" (input {self.place})" if self.place else "")
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes."""
+        return self.depth * self.word_bytes
+
+
+@record
+class Pipeline:
+    """A network in hardware.
+
+    Attributes:
+        network: streams and layers.
+        device: that it is for.
+        stages: a layer's hardware each, in the network's order.
+        interval: cycles from a sample to the next, as the slowest stage, the link or the inputs set it.
+        buffers: between streams and layers.
+    """
+
+    network: StreamGraph
+    device: Device
+    stages: tuple[Stage, ...]
+    interval: int
+    buffers: tuple[Buffer, ...]
+
+    @property
+    def multipliers(self) -> int:
+        """Of all stages."""
+        return sum(stage.multipliers for stage in self.stages)
+
+    @property
+    def weight_blocks(self) -> int:
+        """Memory blocks of weights and parameters."""
+        return sum(stage.weight_blocks for stage in self.stages)
+
+    @property
+    def buffer_blocks(self) -> int:
+        """Memory blocks of buffers."""
+        return sum(self.device.count_blocks(buffer.n_bytes) for buffer in self.buffers)
+
+    @property
+    def samples_per_second(self) -> float:
+        """Samples (frames) a second."""
+        return self.device.clock_mhz * 1e6 / self.interval
+
+    @property
+    def bound(self) -> float:
+        """Cycles that all multiply-accumulates take if every multiplier of the device works in each."""
+        return self.network.n_macs / self.device.multipliers

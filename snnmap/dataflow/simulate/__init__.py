@@ -1,0 +1,6 @@
+"""Pipelines in time and in values: the steady state in closed form, and runs that hold it to the word."""
+
+from snnmap.dataflow.simulate.run import DeadlockError, Occupancy, Simulation, simulate_timing
+from snnmap.dataflow.simulate.steady import SteadyState, find_steady_state, size_buffers
+
+__all__ = ["DeadlockError", "Occupancy", "Simulation", "SteadyState", "find_steady_state", "simulate_timing", "size_buffers"]
