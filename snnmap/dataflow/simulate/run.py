@@ -214,12 +214,12 @@ class _Run:
         ]
         if not late:
             return
-        full = [buffer for number, buffer in enumerate(self.buffers) if self._is_full(number)]
+        full = [buffer for number, buffer in enumerate(self.buffers) if self._is_full(number)][::-1]
         raise DeadlockError(
             "stages wait for each other",
             where=", ".join(f"'{name}'" for name in late[:5]) + (f" and {len(late) - 5} more" if len(late) > 5 else ""),
-            measured=", ".join(f"'{buffer.name}' is full with {buffer.depth} words" for buffer in full),
-            fix="give these buffers more words; snnmap.dataflow.build_pipeline finds how many",
+            measured=", ".join(f"'{buffer.name}' is full with {buffer.depth} words" for buffer in full[:3]),
+            fix=f"give the first of these more words: snnmap.dataflow.build_pipeline finds how many ({len(full)} are full)",
         )
 
     def _is_full(self, number: int) -> bool:
