@@ -79,7 +79,10 @@ def group_firings(flow: Flow, width: int, n_places: int) -> Flow:
 
 
 def _make_flow(ranges: Sequence[tuple[IntArray, IntArray, int]]) -> Flow:
-    """Return the flow of firings that each need words from a first to a last one; words come and go in order."""
-    needs = tuple(np.maximum.accumulate(last) + 1 for _, last, _ in ranges)
+    """Return the flow of firings that each need words from a first to a last one; words come and go in order.
+
+    None starts before the first word of its sample: what is made of pads alone would run ahead of the first sample for ever.
+    """
+    needs = tuple(np.maximum(np.maximum.accumulate(last) + 1, 1) for _, last, _ in ranges)
     frees = tuple(np.minimum.accumulate(np.append(first[1:], n_words)[::-1])[::-1] for first, _, n_words in ranges)
     return Flow(needs=needs, frees=frees, gives=np.arange(1, len(needs[0]) + 1))

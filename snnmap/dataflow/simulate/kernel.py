@@ -137,8 +137,7 @@ def _fire(plan: Plan, log: Log, stage: int, n_samples: int) -> bool:
             needed = sample * plan.words[buffer] + plan.needs[plan.flow_at[buffer] + number] - 1
             if needed >= log.given[source]:
                 return False
-            if needed >= 0:
-                start = max(start, log.handed[log.handed_at[source] + needed] + plan.latency[source])
+            start = max(start, log.handed[log.handed_at[source] + needed] + plan.latency[source])
     end = start + plan.steps[stage]
     for buffer in plan.ins[stage]:
         if buffer != UNKNOWN:

@@ -73,7 +73,7 @@ def size_buffers(network: StreamGraph, state: SteadyState) -> tuple[Buffer, ...]
 
 def _add_stage(state: SteadyState, stage: Stage, flow: Flow) -> None:
     layer, steps = stage.layer, stage.steps
-    needed = [_find_ready(state.ready[name], need, state.interval) for name, need in zip(layer.sources, flow.needs, strict=True)]
+    needed = [state.ready[name][need - 1] for name, need in zip(layer.sources, flow.needs, strict=True)]
     work = np.arange(flow.n_firings) * steps
     lead = np.max(needed, axis=0) - work
     behind = lead.max() - (state.interval - flow.n_firings * steps)
@@ -86,11 +86,6 @@ def _add_stage(state: SteadyState, stage: Stage, flow: Flow) -> None:
         ready = state.ready[name]
         gone = ends[np.searchsorted(free, np.arange(len(ready)), side="right")]
         state.freed[layer.name, place] = np.maximum(gone, ready)
-
-
-def _find_ready(ready: IntArray, need: IntArray, interval: int) -> IntArray:
-    """Return when the words that firings need are there; of none, when the last of the sample before is."""
-    return np.where(need > 0, ready[need - 1], ready[-1] - interval)
 
 
 def _count_held(handed: IntArray, freed: IntArray, interval: int) -> int:

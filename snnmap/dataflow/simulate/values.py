@@ -60,7 +60,8 @@ def simulate_values(
         if stage is not None and stage.layer.matrix is not None:
             known[node.name] = _multiply(stage, memories[node.name], known[node.inputs[0]], order)
         elif stage is not None or node.name in pipeline.network.views:
-            known[node.name] = node.operation.run([known[name] for name in node.inputs])
+            with np.errstate(all="ignore"):  # quotients by 0, which clip
+                known[node.name] = node.operation.run([known[name] for name in node.inputs])
     names = {*pipeline.network.streams, *pipeline.network.views}
     return {name: values for name, values in known.items() if name in names and values.dtype == np.uint8}
 
