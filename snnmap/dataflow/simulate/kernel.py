@@ -100,7 +100,8 @@ def _hand_over(plan: Plan, log: Log, stage: int) -> bool:
     """Give a word to all buffers as soon as each has room; False where one has none before its reader goes on."""
     word = log.given[stage]
     when, full = log.ended[stage], UNKNOWN
-    for buffer in plan.outs[stage]:
+    for place in range(plan.outs.shape[1]):
+        buffer = plan.outs[stage, place]
         first = word - plan.depth[buffer]
         if buffer == UNKNOWN or first < 0:
             continue
@@ -116,7 +117,8 @@ def _hand_over(plan: Plan, log: Log, stage: int) -> bool:
     log.ended[stage] = when
     log.handed[log.handed_at[stage] + word] = when
     log.given[stage] += 1
-    for buffer in plan.outs[stage]:
+    for place in range(plan.outs.shape[1]):
+        buffer = plan.outs[stage, place]
         if buffer != UNKNOWN and word < log.gone[buffer]:  # nobody needs it: it leaves as it comes
             at = log.freed_at[buffer] + word
             log.freed[at] = max(log.freed[at], when + plan.latency[stage])
@@ -131,7 +133,8 @@ def _fire(plan: Plan, log: Log, stage: int, n_samples: int) -> bool:
         return False
     sample, number = divmod(log.started[stage], n_firings)
     start = max(log.ended[stage], sample * plan.pace[stage] + number * plan.pace[stage] // n_firings)
-    for buffer in plan.ins[stage]:
+    for place in range(plan.ins.shape[1]):
+        buffer = plan.ins[stage, place]
         if buffer != UNKNOWN:
             source = plan.source[buffer]
             needed = sample * plan.words[buffer] + plan.needs[plan.flow_at[buffer] + number] - 1
@@ -139,7 +142,8 @@ def _fire(plan: Plan, log: Log, stage: int, n_samples: int) -> bool:
                 return False
             start = max(start, log.handed[log.handed_at[source] + needed] + plan.latency[source])
     end = start + plan.steps[stage]
-    for buffer in plan.ins[stage]:
+    for place in range(plan.ins.shape[1]):
+        buffer = plan.ins[stage, place]
         if buffer != UNKNOWN:
             _free(plan, log, buffer, sample * plan.words[buffer] + plan.frees[plan.flow_at[buffer] + number], end)
     log.ended[stage] = end

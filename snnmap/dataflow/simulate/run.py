@@ -14,7 +14,7 @@ from snnmap.dataflow.simulate.kernel import UNKNOWN, Log, Plan, follow
 
 __all__ = ["DeadlockError", "Occupancy", "Simulation", "simulate_timing"]
 
-_FIRST_SAMPLES, _MOST_SAMPLES = 4, 64
+_FIRST_SAMPLES, _MOST_SAMPLES = 3, 96
 
 
 class DeadlockError(NetworkError):
