@@ -35,6 +35,7 @@ __all__ = [
     "read_data",
     "read_image",
     "read_project",
+    "read_shapes",
     "warn_of_failed_build",
 ]
 
@@ -216,3 +217,18 @@ def naming_file(path: str | None) -> Iterator[None]:
         raise
     except InputError as error:
         raise (error if path is None else error.within(path)) from error
+
+
+def read_shapes(text: str | None) -> Any:
+    """Return the shape of one input, or shapes by name."""
+    try:
+        if text is None or "=" not in text:
+            return None if text is None else _read_sides(text)
+        return {name: _read_sides(sides) for name, sides in (part.split("=") for part in text.split(";"))}
+    except ValueError as error:
+        fix = "write 3,224,224, or image=3,224,224;state=128"
+        raise InputError("a shape is no list of numbers", where="--shape", measured=text or "", fix=fix) from error
+
+
+def _read_sides(text: str) -> tuple[int, ...]:
+    return tuple(int(side) for side in text.split(","))

@@ -1,7 +1,7 @@
 """The whole way: a quantised layer graph to a pipeline within budgets."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite
 from typing import Literal
 
@@ -83,7 +83,7 @@ def build_pipeline(
         NetworkError: no parallelism meets the budgets; it tells the least that would do.
     """
     tell, chosen = on_stage or (lambda _: None), options or PipelineOptions()
-    target = load_device(device) if isinstance(device, str) else device
+    target = _set_budgets(load_device(device) if isinstance(device, str) else device, chosen)
     tell("lowering to integers")
     network = lower_graph(graph, target)
     tell("listing what each layer can be")
@@ -91,6 +91,12 @@ def build_pipeline(
     choices = [list_choices(layer, target, legal=legal, streams=streams) for layer in network.layers]
     tell("dividing the budgets")
     return _Search(network=network, device=target, options=chosen, choices=choices).run()
+
+
+def _set_budgets(device: Device, options: PipelineOptions) -> Device:
+    """Return a device that has as much as the budgets say."""
+    memory = replace(device.memory, blocks=options.memory_blocks or device.memory.blocks)
+    return replace(device, multipliers=options.multipliers or device.multipliers, memory=memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,33 +107,29 @@ class _Search:
     choices: Sequence[Choices]
 
     def run(self) -> Pipeline:
-        """Divide the budgets, size the buffers, and again with the memory that these take, until all fits."""
-        buffer_blocks = 0
+        """Divide the budgets, size the buffers, and again with the memory and the link that these take, until all fits."""
+        memory, taken = self.device.memory, np.zeros(3, np.int64)
+        budget = np.array([self.device.multipliers, memory.blocks, int(memory.external_bytes_per_cycle)])
         for _ in range(_MOST_ROUNDS):
-            pipeline = self._make(self._allocate(self._find_budget(buffer_blocks)))
-            if pipeline.weight_blocks + pipeline.buffer_blocks <= self._memory:
+            pipeline = self._make(self._allocate(np.maximum(budget - taken, 0)))
+            others = np.array([0, pipeline.buffer_blocks, ceil(self._ends_bytes / pipeline.interval)])
+            costs = np.sum([stage.costs for stage in pipeline.stages], axis=0)
+            if (costs + others <= budget).all() or (costs[2] == 0 and (costs + others <= budget)[:2].all()):
                 return pipeline
-            buffer_blocks = max(pipeline.buffer_blocks, buffer_blocks + 1)
+            taken = np.maximum(others, taken + (costs + others > budget))
         raise self._refuse_memory(pipeline)
 
     @property
-    def _memory(self) -> int:
-        return self.options.memory_blocks or self.device.memory.blocks
+    def _ends_bytes(self) -> int:
+        """Bytes of a sample's inputs and outputs."""
+        ends = [*self.network.inputs, *(self.network.streams[name] for name in self.network.outputs)]
+        return sum(stream.n_words * stream.channels for stream in ends)
 
     @property
     def _floor(self) -> int:
         """The interval that the inputs and the link set: a word a cycle of each input, all bytes over the link."""
-        streams = self.network.streams
-        words = [stream.n_words for stream in self.network.inputs]
-        moved = [
-            streams[name].n_words * streams[name].channels
-            for name in (*(s.name for s in self.network.inputs), *self.network.outputs)
-        ]
-        return max(*words, ceil(sum(moved) / self.device.memory.external_bytes_per_cycle))
-
-    def _find_budget(self, buffer_blocks: int) -> IntArray:
-        link = int(self.device.memory.external_bytes_per_cycle)
-        return np.array([self.options.multipliers or self.device.multipliers, max(self._memory - buffer_blocks, 0), link])
+        words = max(stream.n_words for stream in self.network.inputs)
+        return max(words, ceil(self._ends_bytes / self.device.memory.external_bytes_per_cycle))
 
     def _allocate(self, budget: IntArray) -> list[int]:
         """Return the number of each layer's choice."""
@@ -176,12 +178,13 @@ class _Search:
         )
 
     def _refuse_memory(self, pipeline: Pipeline) -> NetworkError:
+        needed = pipeline.weight_blocks + pipeline.buffer_blocks
         return NetworkError(
             "weights and buffers do not fit the memory together",
             where=self.network.name,
             measured=f"{pipeline.weight_blocks} + {pipeline.buffer_blocks} blocks",
-            limit=f"{self._memory}",
-            fix=f"give memory_blocks={pipeline.weight_blocks + pipeline.buffer_blocks}, a device that has them, or smaller inputs",
+            limit=f"{self.device.memory.blocks}",
+            fix=f"give memory_blocks={needed}, a device that has them, or smaller inputs",
         )
 
 

@@ -5,5 +5,6 @@ from snnmap.dataflow.allocate.exact import find_least, fit_interval, list_interv
 from snnmap.dataflow.allocate.loop import raise_slowest
 
 __all__ = [
-    "RESOURCES", "Choices", "Stage", "find_least", "fit_interval", "list_choices", "list_intervals", "raise_slowest", "search_exact",
+    "RESOURCES", "Choices", "Stage", "find_least", "fit_interval", "list_choices", "list_intervals", "raise_slowest",
+    "search_exact",
 ]  # fmt: skip

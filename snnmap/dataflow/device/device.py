@@ -121,12 +121,15 @@ class Device:
     def count_weight_blocks(self, word_bytes: int, n_words: int) -> int:
         """Return how many blocks give a word of weights each cycle: beside each other for its bytes, in a row for all words.
 
+        A block has as many lines as its share of a word fits into it.
+
         Args:
             word_bytes: weights that are read together.
             n_words: of the layer.
         """
-        lines = max(1, self.memory.block_bytes // self.memory.port_bytes)
-        return -(-word_bytes // self.memory.port_bytes) * -(-n_words // lines)
+        beside = -(-word_bytes // self.memory.port_bytes)
+        lines = self.memory.block_bytes // -(-word_bytes // beside)
+        return beside * -(-n_words // lines)
 
     def count_blocks(self, n_bytes: int) -> int:
         """Return how many blocks hold this many bytes."""

@@ -49,6 +49,7 @@ class Simulation:
         steady_latency: the same of the last sample.
         is_steady: whether all words of the last sample came an interval behind those of the one before.
         stages: by name of the layer.
+        spans: of each stream by name, ``(n_samples, 2)`` cycles at which its first and last words were handed over.
         held: most words in each buffer during the last two samples, by its name.
         blocked: cycles of the last sample in which a full buffer held a stage back, by its name; those that did.
         blocked_ever: the same of all samples.
@@ -60,6 +61,7 @@ class Simulation:
     steady_latency: int
     is_steady: bool
     stages: Mapping[str, Occupancy]
+    spans: Mapping[str, IntArray]
     held: Mapping[str, int]
     blocked: Mapping[str, int]
     blocked_ever: Mapping[str, int]
@@ -127,6 +129,7 @@ class _Run:
             steady_latency=int(ends[-1]) - (self.n_samples - 1) * self.pipeline.interval,
             is_steady=self._is_steady(),
             stages={stage.layer.name: self._read_stage(number) for number, stage in enumerate(self.pipeline.stages)},
+            spans={name: self._times(name)[:, [0, -1]] for name in self.names},
             held={buffer.name: self._count_held(number) for number, buffer in enumerate(self.buffers)},
             blocked=self._read_blocked(self.log.blocked[:, -1]),
             blocked_ever=self._read_blocked(self.log.blocked.sum(axis=1)),

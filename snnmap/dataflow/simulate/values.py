@@ -47,11 +47,9 @@ def simulate_values(
     Raises:
         InputError: inputs or packed weights do not suit the pipeline.
     """
-    graph, memories = pipeline.network.graph, dict(packed if packed is not None else pack_pipeline(pipeline))
+    graph, memories = pipeline.network.graph, packed if packed is not None else pack_pipeline(pipeline)
     stages = {stage.layer.name: stage for stage in pipeline.stages}
-    missing = [name for name, stage in stages.items() if stage.layer.matrix is not None and name not in memories]
-    if missing:
-        raise InputError("weights are missing", where=f"stage '{missing[0]}'", fix="read the files that this pipeline wrote")
+    _require_fitting(memories, pack_pipeline(pipeline))
     known = {**graph.constants, **_quantise_inputs(pipeline, inputs)}
     for node in graph.nodes:
         if node.name in known or any(name not in known for name in node.inputs):
@@ -67,11 +65,29 @@ def simulate_values(
 
 
 def find_differences(
-    pipeline: Pipeline, inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, order: Order = "template"
+    pipeline: Pipeline,
+    inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike],
+    *,
+    packed: Mapping[str, Packed] | None = None,
+    order: Order = "template",
 ) -> dict[str, int]:
-    """Run a pipeline beside the layer graph, and count the values that differ, by tensor."""
-    found, wanted = simulate_values(pipeline, inputs, order=order), run_graph(pipeline.network.graph, inputs, dtype=np.float32)
+    """Run a pipeline beside the layer graph, as :func:`simulate_values`, and count the values that differ, by tensor."""
+    found = simulate_values(pipeline, inputs, packed=packed, order=order)
+    wanted = run_graph(pipeline.network.graph, inputs, dtype=np.float32)
     return {name: int(np.count_nonzero(levels != wanted[name])) for name, levels in found.items()}
+
+
+def _require_fitting(found: Mapping[str, Packed], wanted: Mapping[str, Packed]) -> None:
+    for name, packed in wanted.items():
+        shape = found[name].words.shape if name in found else ()
+        if shape != packed.words.shape:
+            raise InputError(
+                "weights are missing, or packed for another parallelism",
+                where=f"stage '{name}'",
+                measured=str(shape),
+                limit=str(packed.words.shape),
+                fix="read the files that this pipeline wrote",
+            )
 
 
 def _quantise_inputs(pipeline: Pipeline, inputs: Any) -> dict[str, Array]:

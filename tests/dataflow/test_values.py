@@ -1,0 +1,79 @@
+"""Values of pipelines against onnxruntime's int8: no value of any tensor differs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pipeline_cases import LARGE, build, draw_inputs, make_device, make_skip
+from quantised_networks import make_mobilenet, make_resnet, make_small, run_onnxruntime
+from random_quantised import make_random
+from random_wide import make_digital, make_wide
+
+from snnmap.dataflow import Pipeline, find_differences, simulate_values
+from snnmap.dataflow.pack import pack_pipeline
+from snnmap.dataflow.templates import Parallelism
+
+NETWORKS: dict[str, Any] = {
+    "small": make_small,
+    "skip": make_skip,
+    "digital": make_digital,
+    "mobilenet": lambda: make_mobilenet(32, 8, 10),
+    "resnet-18": lambda: make_resnet(18, 32, 8, 10),
+    "resnet-50": lambda: make_resnet(50, 32, 8, 10),
+}
+
+
+def count_differences(model: Any, pipeline: Pipeline, n_samples: int = 2, order: Any = "template") -> dict[str, int]:
+    """Values that differ from onnxruntime's, by tensor; every tensor of integers is compared."""
+    inputs, graph = draw_inputs(pipeline, n_samples), pipeline.network.graph
+    found = simulate_values(pipeline, inputs, order=order)
+    names = {node.tensor: node.name for node in graph.nodes if node.tensor and graph.types[node.name].dtype == "uint8"}
+    assert set(names.values()) <= found.keys()
+    wanted = run_onnxruntime(model, inputs, names=sorted(names))
+    return {tensor: int((found[name].reshape(wanted[tensor].shape) != wanted[tensor]).sum()) for tensor, name in names.items()}
+
+
+@pytest.mark.parametrize("multipliers", [30, 250])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_tensor_equals_onnxruntimes(name: str, multipliers: int) -> None:
+    if name == "resnet-50" and multipliers < 60:
+        multipliers = 60
+    model = NETWORKS[name]()
+    differences = count_differences(model, build(model, make_device(multipliers)))
+    assert len(differences) > 4
+    assert not any(differences.values())
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["mobilenet", "resnet-18"])
+def test_at_full_size(name: str) -> None:
+    model = make_mobilenet() if name == "mobilenet" else make_resnet(18)
+    pipeline = build(model, LARGE, memory_blocks=4000)
+    for order in ("template", "matrix"):
+        assert not any(count_differences(model, pipeline, 1, order).values())
+
+
+@pytest.mark.parametrize("seed", [*range(30), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(30, 200))])
+def test_random_networks(seed: int) -> None:
+    model = (make_random, make_wide)[seed % 2](seed)
+    pipeline = build(model, make_device(20 + seed * 7 % 90))
+    assert not any(count_differences(model, pipeline).values())
+    assert not any(find_differences(pipeline, draw_inputs(pipeline, 1, seed), order="matrix").values())
+
+
+def test_both_orders_read_the_packed_words() -> None:
+    """A weight that is changed in its word changes the values, in both orders alike."""
+    pipeline = build(make_small())
+    packed = pack_pipeline(pipeline)
+    words = packed["conv3"].words.copy()
+    words[0, 0] ^= 0x40
+    changed = {**packed, "conv3": type(packed["conv3"])(words=words, bias=packed["conv3"].bias, factor=packed["conv3"].factor)}
+    inputs = draw_inputs(pipeline)
+    one, other = (simulate_values(pipeline, inputs, packed=changed, order=order) for order in ("template", "matrix"))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert find_differences(pipeline, inputs, packed=changed)["conv3"] > 0
+
+
+def test_names_of_parallelism() -> None:
+    assert str(Parallelism(outputs=2, channels=3, kernel=9)) == "2x3x9"
+    assert str(Parallelism(outputs=2, places=4)) == "2x1x1x4"
