@@ -8,11 +8,15 @@ from typing import Literal
 import numpy as np
 
 from snnmap.core.errors import InputError, NetworkError
+from snnmap.core.near import suggest
 from snnmap.core.record import IntArray
 from snnmap.dataflow.allocate import (
     RESOURCES,
     Choices,
     Stage,
+    Unit,
+    choose_cut,
+    divide,
     find_least,
     fit_interval,
     list_choices,
@@ -43,6 +47,8 @@ class PipelineOptions:
         search: ``loop`` raises the slowest layer until a budget ends, ``exact`` finds the least interval.
         parallelism: ``any``, or ``divisors`` of the loops' lengths alone.
         stream_weights: whether weights may come over the link each time that they are used.
+        cut: name of the first of the layers that share one unit; ``auto`` takes the first from which on weights need more
+            bandwidth than activations; without, every layer has hardware of its own.
 
     Raises:
         InputError: a choice out of range.
@@ -54,6 +60,7 @@ class PipelineOptions:
     search: Literal["loop", "exact"] = "loop"
     parallelism: Legal = "any"
     stream_weights: bool = False
+    cut: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("multipliers", "memory_blocks"):
@@ -111,13 +118,37 @@ class _Search:
         memory, taken = self.device.memory, np.zeros(3, np.int64)
         budget = np.array([self.device.multipliers, memory.blocks, int(memory.external_bytes_per_cycle)])
         for _ in range(_MOST_ROUNDS):
-            pipeline = self._make(self._allocate(np.maximum(budget - taken, 0)))
+            pipeline = self._allocate_all(np.maximum(budget - taken, 0))
             others = np.array([0, pipeline.buffer_blocks, ceil(self._ends_bytes / pipeline.interval)])
             costs = np.sum([stage.costs for stage in pipeline.stages], axis=0)
+            costs[2] += 0 if pipeline.unit is None else int(pipeline.unit.link_bytes)
             if (costs + others <= budget).all() or (costs[2] == 0 and (costs + others <= budget)[:2].all()):
                 return pipeline
             taken = np.maximum(others, taken + (costs + others > budget))
         raise self._refuse_memory(pipeline)
+
+    def _allocate_all(self, budget: IntArray) -> Pipeline:
+        """Divide a budget between all layers, or between the first ones and a unit for the others."""
+        if self.options.cut is None:
+            return self._make(self._allocate(budget))
+        cut = self._find_cut(self.options.cut)
+        divided = divide(self.network, self.choices, cut, self.device, budget, self._floor) if budget[2] > 0 else None
+        if divided is None:
+            raise self._refuse_cut(cut)
+        return self._make(divided[0], divided[1])
+
+    def _find_cut(self, name: str) -> int:
+        names = [layer.name for layer in self.network.layers]
+        cut = choose_cut(self.network) if name == "auto" else names.index(name) if name in names else 0
+        if not 0 < cut < len(names):
+            raise InputError(
+                "no layers can share a unit from there on",
+                where=name,
+                measured=names[cut] if cut < len(names) else "no layer",
+                limit=", ".join(names[1:5]) + ", ...",
+                fix=suggest(name, names[1:], "name the first layer of the unit, behind at least one other; or leave cut out"),
+            )
+        return cut
 
     @property
     def _ends_bytes(self) -> int:
@@ -143,16 +174,17 @@ class _Search:
             raise self._refuse(budget, target)
         return found
 
-    def _make(self, numbers: Sequence[int]) -> Pipeline:
+    def _make(self, numbers: Sequence[int], unit: Unit | None = None) -> Pipeline:
         """Return the pipeline of a choice of each layer; layers without multipliers take as few lanes as the interval allows."""
-        picked = [choice.stages[number] for choice, number in zip(self.choices, numbers, strict=True)]
-        interval = max(self._floor, *(stage.cycles for stage in picked))
+        picked = [choice.stages[number] for choice, number in zip(self.choices, numbers, strict=False)]
+        interval = max(self._floor, *(stage.cycles for stage in picked), unit.cycles if unit is not None else 0)
         stages = tuple(
             stage if stage.layer.matrix is not None else _take_fewest(choice, interval)
-            for choice, stage in zip(self.choices, picked, strict=True)
+            for choice, stage in zip(self.choices, picked, strict=False)
         )
-        buffers = size_buffers(self.network, find_steady_state(self.network, stages, interval))
-        return Pipeline(network=self.network, device=self.device, stages=stages, interval=interval, buffers=buffers)
+        front = self.network.take_first(len(stages))
+        buffers = size_buffers(front, find_steady_state(front, stages, interval))
+        return Pipeline(network=self.network, device=self.device, stages=stages, interval=interval, buffers=buffers, unit=unit)
 
     def _refuse(self, budget: IntArray, target: int | None) -> NetworkError:
         """Tell what is short, and the least of it that would do."""
@@ -175,6 +207,19 @@ class _Search:
             measured=" or ".join(least) or "more of several at once",
             limit=", ".join(f"{count} {name}" for count, name in zip(budget, RESOURCES, strict=True)),
             fix="give that many with multipliers= or memory_blocks=, a device that has them, fewer fps, or stream_weights=True",
+        )
+
+    def _refuse_cut(self, cut: int) -> NetworkError:
+        """Tell what the first layers alone need."""
+        budget = np.array([np.iinfo(np.int32).max] * 3)
+        first = self.choices[:cut]
+        least = [find_least(first, budget, int(list_intervals(first)[-1]), place) for place in range(2)]
+        return NetworkError(
+            "no division between the first layers and a unit meets the budgets",
+            where=f"{self.network.name}, cut at '{self.network.layers[cut].name}'",
+            measured=f"{least[0]} multipliers and {least[1]} memory blocks for the first layers alone",
+            limit=f"{self.device.multipliers} multipliers, {self.device.memory.blocks} memory blocks, for the unit too",
+            fix="cut elsewhere, or give more multipliers= or memory_blocks=",
         )
 
     def _refuse_memory(self, pipeline: Pipeline) -> NetworkError:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from snnmap.core.record import record
-from snnmap.dataflow.allocate import Stage
+from snnmap.dataflow.allocate import Stage, Unit
 from snnmap.dataflow.device import Device
 from snnmap.dataflow.lower import StreamGraph
 
@@ -46,9 +46,10 @@ class Pipeline:
     Attributes:
         network: streams and layers.
         device: that it is for.
-        stages: a layer's hardware each, in the network's order.
+        stages: a layer's hardware each, in the network's order; of the layers that do not share a unit.
         interval: cycles from a sample to the next, as the slowest stage, the link or the inputs set it.
         buffers: between streams and layers.
+        unit: that the last layers share, if any do.
     """
 
     network: StreamGraph
@@ -56,11 +57,22 @@ class Pipeline:
     stages: tuple[Stage, ...]
     interval: int
     buffers: tuple[Buffer, ...]
+    unit: Unit | None = None
+
+    @property
+    def front(self) -> StreamGraph:
+        """The layers that have hardware of their own."""
+        return self.network.take_first(len(self.stages))
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """Those of the unit, too."""
+        return self.stages + (self.unit.stages if self.unit is not None else ())
 
     @property
     def multipliers(self) -> int:
-        """Of all stages."""
-        return sum(stage.multipliers for stage in self.stages)
+        """Of all stages, and of the unit."""
+        return sum(stage.multipliers for stage in self.stages) + (self.unit.multipliers if self.unit is not None else 0)
 
     @property
     def weight_blocks(self) -> int:
@@ -69,8 +81,9 @@ class Pipeline:
 
     @property
     def buffer_blocks(self) -> int:
-        """Memory blocks of buffers."""
-        return sum(self.device.count_blocks(buffer.n_bytes) for buffer in self.buffers)
+        """Memory blocks of buffers, and of the unit."""
+        unit = self.device.count_blocks(self.unit.memory_bytes) if self.unit is not None else 0
+        return sum(self.device.count_blocks(buffer.n_bytes) for buffer in self.buffers) + unit
 
     @property
     def samples_per_second(self) -> float:

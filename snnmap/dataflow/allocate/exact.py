@@ -67,7 +67,7 @@ def _solve(options: Sequence[tuple[IntArray, IntArray]], budget: IntArray, *, ob
     owner = np.repeat(np.arange(len(options)), [len(one) for one, _ in options])
     one_each = csr_array((np.ones(len(owner)), (owner, np.arange(len(owner)))))
     limits = [LinearConstraint(one_each, 1, 1), LinearConstraint(costs.T, -np.inf, budget.astype(float))]
-    found = milp(costs[:, objective], integrality=np.ones(len(owner)), bounds=Bounds(0, 1), constraints=limits)
+    found = milp(costs[:, objective], integrality=np.ones(len(owner), np.int64), bounds=Bounds(0, 1), constraints=limits)
     if found.x is None:
         return None
     numbers = np.concatenate([one for one, _ in options])[found.x > 0.5]

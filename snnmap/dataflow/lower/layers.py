@@ -1,6 +1,6 @@
 """Layers as a pipeline computes them: streams of places, loops over weights, and which place needs which."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, TypeAlias
 
@@ -165,6 +165,12 @@ class StreamGraph:
     def streams(self) -> dict[str, Stream]:
         """All streams by name."""
         return {stream.name: stream for stream in (*self.inputs, *(layer.target for layer in self.layers))}
+
+    def take_first(self, n_layers: int) -> "StreamGraph":
+        """Return the network of the first layers; its outputs are what the others, or the host, read of them."""
+        given, behind = self.layers[:n_layers], self.layers[n_layers:]
+        read = {*self.outputs, *(name for layer in behind for name in layer.sources)}
+        return replace(self, layers=given, outputs=tuple(layer.name for layer in given if layer.name in read))
 
     @property
     def n_macs(self) -> int:

@@ -14,7 +14,7 @@ from snnmap.dataflow.lower.matrices import read_conv, read_product
 from snnmap.dataflow.lower.refusal import Refusal
 from snnmap.graph import LayerGraph, Node, has_integer_form, join_quantised, leave_to_host, shift_signed
 from snnmap.graph.operation import Array, Shape
-from snnmap.graph.operations.movement import Concat
+from snnmap.graph.operations.movement import Concat, Pad
 
 __all__ = ["NoTemplateError", "lower_graph"]
 
@@ -167,7 +167,7 @@ def _lower_conv(lowering: _Lowering, node: Node) -> None:
     _, outputs, channels, kernel = matrix.weights.shape
     kind: Kind = "depthwise" if channels == 1 and source.channels > 1 else "pointwise" if kernel == 1 else "convolution"
     loops = Loops(outputs=outputs, channels=channels, kernel=kernel)
-    lowering.add(node, kind, loops, window_flow(windows, sides), matrix=matrix, line_words=_count_line(windows, sides))
+    lowering.add(node, kind, loops, window_flow(windows, sides), matrix=matrix, line_words=windows.count_line(sides))
 
 
 def _lower_product(lowering: _Lowering, node: Node) -> None:
@@ -182,7 +182,7 @@ def _lower_pool(lowering: _Lowering, node: Node) -> None:
     windows = node.operation.windows()  # type: ignore[attr-defined]
     _require_sides(sides)
     loops = Loops(outputs=source.channels, kernel=prod(windows.kernel))
-    lowering.add(node, "pool", loops, window_flow(windows, sides), line_words=_count_line(windows, sides))
+    lowering.add(node, "pool", loops, window_flow(windows, sides), line_words=windows.count_line(sides))
 
 
 def _lower_reduction(lowering: _Lowering, node: Node) -> None:
@@ -218,7 +218,7 @@ def _lower_move(lowering: _Lowering, node: Node) -> None:
     if node.kind in _VIEWS and (_same_words(source, target) or _feeds_products(lowering, node)):
         lowering.views[node.name] = source.name
         return
-    operation = replace(node.operation, value=-1.0) if hasattr(node.operation, "value") else node.operation  # type: ignore[type-var]
+    operation = replace(node.operation, value=-1.0) if isinstance(node.operation, Pad) else node.operation
     taken = index_places(lowering.graph.types[node.inputs[0]].shape)[np.newaxis].astype(np.float64)
     constants = [lowering.graph.constants[name] for name in node.inputs[1:]]
     moved = operation.run([taken, *constants])[0].astype(np.int64)
@@ -250,14 +250,6 @@ def _feeds_products(lowering: _Lowering, node: Node) -> bool:
     users = [user for user in lowering.graph.nodes if node.name in user.inputs]
     is_vector = len(lowering.graph.types[node.name].shape) == 1
     return is_vector and all(user.kind in (*_DENSE, "DequantizeLinear") for user in users)
-
-
-def _count_line(windows: object, sides: Shape) -> int:
-    """Count the words from the first to the last one that a window sees."""
-    kernel, dilations = windows.kernel, windows.dilations  # type: ignore[attr-defined]
-    return 1 + sum(
-        spread * (side - 1) * prod(sides[axis + 1 :]) for axis, (side, spread) in enumerate(zip(kernel, dilations, strict=True))
-    )
 
 
 def _require_sides(sides: Shape) -> None:

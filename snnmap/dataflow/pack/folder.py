@@ -26,7 +26,7 @@ _REBUILD = "build the files again: snnmap dataflow build"
 
 def pack_pipeline(pipeline: Pipeline) -> dict[str, Packed]:
     """Return what the memories of each stage are loaded with, by the name of its layer; of those that have weights."""
-    packed = {stage.layer.name: pack_stage(stage) for stage in pipeline.stages}
+    packed = {stage.layer.name: pack_stage(stage) for stage in pipeline.all_stages}
     return {name: one for name, one in packed.items() if one is not None}
 
 
@@ -61,7 +61,8 @@ def make_manifest(pipeline: Pipeline) -> dict[str, Any]:
             name: {"channels": stream.channels, "height": stream.height, "width": stream.width}
             for name, stream in network.streams.items()
         },
-        "stages": [_describe_stage(pipeline, stage) for stage in pipeline.stages],
+        "stages": [_describe_stage(pipeline, stage) for stage in pipeline.all_stages],
+        "shared_from": len(pipeline.stages) if pipeline.unit is not None else None,
         "buffers": [
             {"stream": one.stream, "reader": one.reader, "input": one.place, "words": one.depth, "word_bytes": one.word_bytes}
             for one in pipeline.buffers
@@ -92,7 +93,7 @@ def read_files(folder: str | Path) -> tuple[dict[str, Any], dict[str, Packed]]:
 
 
 def _find_stem(pipeline: Pipeline, name: str) -> str:
-    number = next(number for number, stage in enumerate(pipeline.stages) if stage.layer.name == name)
+    number = next(number for number, stage in enumerate(pipeline.all_stages) if stage.layer.name == name)
     return f"{number:02d}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}"
 
 

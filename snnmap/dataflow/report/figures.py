@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from snnmap.core.record import record
-from snnmap.dataflow.allocate import Stage
+from snnmap.dataflow.allocate import Stage, Unit
 from snnmap.dataflow.device import Device
 from snnmap.dataflow.pipeline import Pipeline
 from snnmap.dataflow.simulate import Simulation
@@ -48,6 +48,7 @@ class LayerFigures:
         first_word: cycles from the first input word to its first word; None without a simulation.
         busy: share of the cycles in which it computes.
         accesses: of a sample.
+        is_shared: whether it is a layer of the unit.
     """
 
     stage: Stage
@@ -56,6 +57,7 @@ class LayerFigures:
     first_word: int | None
     busy: float
     accesses: Accesses
+    is_shared: bool = False
 
 
 @record
@@ -85,7 +87,10 @@ class Figures:
 
 def measure_pipeline(pipeline: Pipeline, simulation: Simulation | None = None) -> Figures:
     """Return what a pipeline costs; latencies where it was simulated."""
-    layers = tuple(_measure_stage(pipeline, stage, simulation) for stage in pipeline.stages)
+    own = tuple(_measure_stage(pipeline, stage, simulation) for stage in pipeline.stages)
+    layers = own + tuple(
+        _measure_shared(pipeline, pipeline.unit, stage) for stage in (pipeline.unit.stages if pipeline.unit else ())
+    )
     total = sum((layer.accesses for layer in layers), _count_ends(pipeline))
     return Figures(layers=layers, accesses=total, energy_pj=_find_energy(total, pipeline.device))
 
@@ -99,6 +104,20 @@ def _measure_stage(pipeline: Pipeline, stage: Stage, simulation: Simulation | No
         first_word=None if simulation is None else simulation.stages[layer.name].first_word,
         busy=stage.cycles / pipeline.interval,
         accesses=_count_accesses(pipeline, stage),
+    )
+
+
+def _measure_shared(pipeline: Pipeline, unit: Unit, stage: Stage) -> LayerFigures:
+    """Return the figures of a layer that has the unit for a while; its weights come over the link once a sample."""
+    counted = _count_accesses(pipeline, stage)
+    return LayerFigures(
+        stage=stage,
+        use=stage.layer.n_macs / (unit.multipliers * stage.cycles) if stage.layer.n_macs else None,
+        buffer_bytes=0,
+        first_word=None,
+        busy=stage.cycles / pipeline.interval,
+        accesses=counted + Accesses(external_bytes=stage.layer.n_weights),
+        is_shared=True,
     )
 
 

@@ -5,10 +5,14 @@ from typing import Any, Literal
 from snnmap.core.diagram import Arrow, Box, draw_diagram
 from snnmap.core.figure import FILL, INK, NOTE, draw_figure
 from snnmap.core.html import Element
+from snnmap.dataflow.allocate import Unit
 from snnmap.dataflow.pipeline import Pipeline
 from snnmap.dataflow.simulate import Simulation
 
 __all__ = ["draw_pipeline", "draw_timeline"]
+
+_UNIT = "\0unit"
+"""No layer's name."""
 
 
 def draw_pipeline(pipeline: Pipeline) -> Element:
@@ -29,8 +33,17 @@ def draw_pipeline(pipeline: Pipeline) -> Element:
         )
         kind = "output" if layer.name in pipeline.network.outputs else "neurons" if layer.matrix is not None else "sum"
         boxes.append(Box(key=layer.name, lines=lines, column=columns[layer.name], kind=kind))
+    if pipeline.unit is not None:
+        boxes.append(_draw_unit(pipeline.unit, 1 + max(columns.values())))
+    ends = pipeline.front.outputs if pipeline.unit is not None else ()
     arrows = [Arrow(source=one.stream, target=one.reader, label=f"{one.depth} words") for one in pipeline.buffers]
-    return draw_diagram(boxes, arrows)
+    return draw_diagram(boxes, [*arrows, *(Arrow(source=name, target=_UNIT, label="2 samples") for name in ends)])
+
+
+def _draw_unit(unit: Unit, column: int) -> Box:
+    first, last = unit.stages[0].layer.name, unit.stages[-1].layer.name
+    lines = (f"{first} to {last}", f"one unit of {unit.multipliers} multipliers", f"{unit.cycles} cycles a sample")
+    return Box(key=_UNIT, lines=lines, column=column, kind="output")
 
 
 def draw_timeline(pipeline: Pipeline, simulation: Simulation, form: Literal["svg", "png"] = "png") -> bytes:

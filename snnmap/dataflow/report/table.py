@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from snnmap.dataflow.allocate import Unit
 from snnmap.dataflow.pipeline import Pipeline
 from snnmap.dataflow.report.figures import Figures, LayerFigures, measure_pipeline
 from snnmap.dataflow.simulate import Simulation
@@ -50,6 +51,7 @@ def describe(pipeline: Pipeline, figures: Figures, simulation: Simulation | None
         f" {pipeline.bound:,.0f} cycles on {device.multipliers}: {pipeline.interval / pipeline.bound:.3f} times that",
         f"{pipeline.weight_blocks} blocks of weights and {pipeline.buffer_blocks} of buffers, of {device.memory.blocks}"
         f" ({device.memory.block_bytes} bytes each)",
+        *([_describe_unit(pipeline.unit)] if pipeline.unit is not None else []),
         *([_describe_run(simulation)] if simulation is not None else []),
         _describe_energy(figures),
     ]
@@ -90,15 +92,22 @@ def _list_row(pipeline: Pipeline, number: int, figures: LayerFigures) -> list[st
         stage.template.name,
         str(stage.parallelism),
         format_number(layer.n_macs),
-        str(stage.multipliers or "-"),
+        f"({stage.multipliers})" if figures.is_shared else str(stage.multipliers or "-"),
         "" if figures.use is None else f"{figures.use:.0%}",
-        f"{stage.weight_blocks or '-'}{'*' if stage.is_streamed else ''}",
-        str(figures.buffer_bytes),
+        "unit" if figures.is_shared else f"{stage.weight_blocks or '-'}{'*' if stage.is_streamed else ''}",
+        str(figures.buffer_bytes or "-"),
         words,
         str(stage.cycles),
         f"{figures.busy:.0%}",
         "" if figures.first_word is None else str(figures.first_word),
     ]
+
+
+def _describe_unit(unit: Unit) -> str:
+    return (
+        f"from '{unit.stages[0].layer.name}' on {len(unit.stages)} layers share a unit of {unit.multipliers} multipliers,"
+        f" {unit.cycles:,} cycles a sample, whose {unit.weight_bytes:,} bytes of weights come over the link"
+    )
 
 
 def _describe_run(simulation: Simulation) -> str:
@@ -130,7 +139,8 @@ def _summarise_layer(figures: LayerFigures) -> dict[str, Any]:
         "multipliers": stage.multipliers,
         "use": figures.use,
         "weight_blocks": stage.weight_blocks,
-        "weights_stay": not stage.is_streamed,
+        "weights_stay": not (stage.is_streamed or figures.is_shared),
+        "is_shared": figures.is_shared,
         "buffer_bytes": figures.buffer_bytes,
         "cycles": stage.cycles,
         "first_word_cycles": figures.first_word,

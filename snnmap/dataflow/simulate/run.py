@@ -121,19 +121,31 @@ class _Run:
     def read(self) -> Simulation:
         """Return what the log says."""
         self._require_done()
-        ends = np.max([self._times(name)[:, -1] for name in self.pipeline.network.outputs], axis=0)
+        ends = self._find_ends()
         return Simulation(
             n_samples=self.n_samples,
             intervals=tuple(np.diff(ends).tolist()),
             latency=int(ends[0]),
             steady_latency=int(ends[-1]) - (self.n_samples - 1) * self.pipeline.interval,
-            is_steady=self._is_steady(),
+            is_steady=self._is_steady() and int(ends[-1] - ends[-2]) == self.pipeline.interval,
             stages={stage.layer.name: self._read_stage(number) for number, stage in enumerate(self.pipeline.stages)},
             spans={name: self._times(name)[:, [0, -1]] for name in self.names},
             held={buffer.name: self._count_held(number) for number, buffer in enumerate(self.buffers)},
             blocked=self._read_blocked(self.log.blocked[:, -1]),
             blocked_ever=self._read_blocked(self.log.blocked.sum(axis=1)),
         )
+
+    def _find_ends(self) -> IntArray:
+        """Return the cycle at which the last word of each sample's outputs comes, ``(n_samples,)``.
+
+        A unit starts when all words of a sample are in its memory and it has ended the sample before. Of two samples' room one is
+        free by then: no word of the next sample but one comes before the last of the next, an interval later.
+        """
+        ends = np.max([self._times(name)[:, -1] for name in self.pipeline.front.outputs], axis=0)
+        if self.pipeline.unit is None:
+            return np.asarray(ends)
+        work = (np.arange(len(ends)) + 1) * self.pipeline.unit.cycles
+        return np.asarray(np.maximum.accumulate(ends + self.pipeline.unit.cycles - work) + work)
 
     def _make_plan(self) -> Plan:
         streams = self.pipeline.network.inputs
@@ -154,7 +166,7 @@ class _Run:
             ins=self._list_buffers([buffer.reader for buffer in self.buffers]),
             outs=self._list_buffers([buffer.stream for buffer in self.buffers]),
             source=np.array([self.names.index(buffer.stream) for buffer in self.buffers]),
-            words=np.array([self.pipeline.network.streams[buffer.stream].n_words for buffer in self.buffers]),
+            words=np.array([self.pipeline.front.streams[buffer.stream].n_words for buffer in self.buffers]),
             depth=np.array([buffer.depth for buffer in self.buffers]),
             needs=np.concatenate(needs),
             frees=np.concatenate(frees),

@@ -48,7 +48,7 @@ def simulate_values(
         InputError: inputs or packed weights do not suit the pipeline.
     """
     graph, memories = pipeline.network.graph, packed if packed is not None else pack_pipeline(pipeline)
-    stages = {stage.layer.name: stage for stage in pipeline.stages}
+    stages = {stage.layer.name: stage for stage in pipeline.all_stages}
     _require_fitting(memories, pack_pipeline(pipeline))
     known = {**graph.constants, **_quantise_inputs(pipeline, inputs)}
     for node in graph.nodes:
