@@ -20,10 +20,7 @@ def test_the_cut_is_where_weights_need_more_bandwidth_than_activations() -> None
     weights = np.array([layer.n_weights for layer in network.layers])
     streams = network.streams
     values = np.array(
-        [
-            sum(streams[name].n_words * streams[name].channels for name in (*layer.sources, layer.name))
-            for layer in network.layers
-        ]
+        [sum(streams[name].n_words * streams[name].channels for name in (*layer.sources, layer.name)) for layer in network.layers]
     )
     assert weights[cut:].sum() > values[cut:].sum()
     assert weights[cut - 1 :].sum() <= values[cut - 1 :].sum()

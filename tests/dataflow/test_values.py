@@ -7,9 +7,9 @@ import pytest
 from pipeline_cases import LARGE, build, draw_inputs, make_device, make_skip
 from quantised_networks import make_mobilenet, make_resnet, make_small, run_onnxruntime
 from random_quantised import make_random
-from random_wide import make_digital, make_wide
+from random_wide import Wide, make_digital, make_wide
 
-from snnmap.dataflow import Pipeline, find_differences, simulate_values
+from snnmap.dataflow import Pipeline, find_differences, simulate_timing, simulate_values
 from snnmap.dataflow.pack import pack_pipeline
 from snnmap.dataflow.templates import Parallelism
 
@@ -59,6 +59,21 @@ def test_random_networks(seed: int) -> None:
     pipeline = build(model, make_device(20 + seed * 7 % 90))
     assert not any(count_differences(model, pipeline).values())
     assert not any(find_differences(pipeline, draw_inputs(pipeline, 1, seed), order="matrix").values())
+
+
+def test_a_resize_to_the_nearest() -> None:
+    net = Wide((3, 6, 5), 2)
+    x = net.conv("q", 4, (1, 1))
+    scales = np.array([1, 1, 2, 3], np.float32)
+    y = net.between(
+        *("Resize", [x], (4, 12, 15), net.steps[x], np.zeros(0, np.float32), scales),
+        mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+    )  # fmt: skip
+    model = net.model(net.conv(y, 3, pads=[1] * 4))
+    pipeline = build(model)
+    assert "resize" in {stage.template.name for stage in pipeline.stages}
+    assert not any(count_differences(model, pipeline).values())
+    assert simulate_timing(pipeline).stalls == 0
 
 
 def test_both_orders_read_the_packed_words() -> None:

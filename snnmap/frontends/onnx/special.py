@@ -8,7 +8,7 @@ import numpy as np
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.graph import UnreadableError
 from snnmap.graph.operations.arithmetic import Add, Sum
-from snnmap.graph.operations.movement import Flatten, Identity, Pad, Reshape, Slice, Squeeze, Unsqueeze
+from snnmap.graph.operations.movement import Flatten, Gather, Identity, Pad, Reshape, Slice, Squeeze, Unsqueeze
 from snnmap.graph.operations.pooling import ReduceMean
 
 if TYPE_CHECKING:
@@ -131,6 +131,32 @@ def _read_pad(reader: "OnnxReader", node: OnnxNode) -> None:
     reader.add(node, Pad(pads=tuple(whole.tolist()), mode=node.get("mode", "constant"), value=filled), node.inputs[:1])
 
 
+def _read_resize(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read a resize to the nearest that repeats places a whole number of times, as a choice of places along each axis."""
+    scales, sizes = (reader.constant(node, place) if place < len(node.inputs) else None for place in (2, 3))
+    shape = reader.shape_of(node.inputs[0])
+    whole = None if scales is None or not scales.size else scales.reshape(-1).tolist()
+    if sizes is not None:
+        whole = [1.0, *(int(size) / side for size, side in zip(sizes.reshape(-1)[1:], shape, strict=True))]
+    modes = (node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel"))
+    nearest = node.get("nearest_mode", "round_prefer_floor")
+    is_repeated = (modes[1] == "asymmetric" and nearest == "floor") or (modes[1] == "half_pixel" and nearest.startswith("round"))
+    if whole is None or len(whole) != len(shape) + 1 or modes[0] != "nearest" or not is_repeated:
+        fix = "resize to the nearest, asymmetric and floor, or half_pixel"
+        raise UnreadableError(f"a resize of mode {', '.join(modes)}, {nearest}", fix)
+    if whole[0] != 1 or any(factor != int(factor) or factor < 1 for factor in whole):
+        raise UnreadableError(f"a resize by {whole}", "resize by whole numbers, and leave the batch")
+    value = reader.name_of(node.inputs[0])
+    changed = [axis for axis, factor in enumerate(whole) if factor > 1]
+    for axis in changed:
+        places = np.repeat(np.arange(shape[axis - 1]), int(whole[axis]))
+        taken = reader.builder.add_constant(f"{node.name}.places{axis}", places)
+        name = node.name if axis == changed[-1] else f"{node.name}.{axis}"
+        tensor = node.outputs[0] if axis == changed[-1] else ""
+        value = reader.builder.add(name, Gather(axis=axis), [value, taken], source=node.source, tensor=tensor)
+    reader.values[node.outputs[0]] = value
+
+
 def _read_cast(reader: "OnnxReader", node: OnnxNode) -> None:
     from onnx import helper
 
@@ -174,6 +200,7 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Pad": _read_pad,
     "ReduceMean": _read_axes,
     "Reshape": _read_reshape,
+    "Resize": _read_resize,
     "Shape": _read_shape,
     "Slice": _read_slice,
     "Split": _read_split,

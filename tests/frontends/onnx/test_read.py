@@ -121,6 +121,10 @@ OPERATORS: dict[str, Case] = {
     "Relu": (one("Relu"), (5,), {}),
     "Reshape": (one("Reshape", "s"), (2, 6), {"s": np.array([0, 3, -1])}),
     "Reshape, batch open": (one("Reshape", "s"), (2, 6), {"s": np.array([-1, 12])}),
+    "Resize": (
+        one("Resize", "", "s", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        (2, 3, 4), {"s": np.array([1, 1, 3, 2], np.float32)}),
+    "Resize, to sizes": (one("Resize", "", "", "s"), (2, 3, 4), {"s": np.array([3, 2, 12, 4])}),
     "Sigmoid": (one("Sigmoid"), (5,), {}),
     "Slice": (one("Slice", "s", "e", "a", "t"), (7, 5), {
         "s": np.array([-2, 1]), "e": np.array([-(2**31), 9]), "a": np.array([1, -1]), "t": np.array([-2, 2])}),
