@@ -7,7 +7,7 @@ NENGO_DL := .venv-nengo-dl
 ZIGZAG := .venv-zigzag
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-browser test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar zigzag mutation docs clean
+.PHONY: demo test test-all test-browser test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar dataflow zigzag mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -62,6 +62,9 @@ delta: $(READY)
 
 crossbar: $(READY)
 	$(BENCH)/python benchmarks/crossbar.py --write
+
+dataflow: $(READY)
+	$(BENCH)/python benchmarks/dataflow.py --write
 
 zigzag: $(READY) $(ZIGZAG)/.ready
 	$(BENCH)/python benchmarks/zigzag_dse.py --write

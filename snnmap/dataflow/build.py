@@ -235,4 +235,5 @@ class _Search:
 
 def _take_fewest(choice: Choices, interval: int) -> Stage:
     """Return the choice of fewest lanes that keeps an interval."""
-    return min((choice.stages[number] for number in choice.select(interval)), key=lambda stage: stage.parallelism.lanes)
+    stages = [choice.stages[number] for number in choice.select(interval)]
+    return min(stages, key=lambda stage: stage.parallelism.lanes)

@@ -1,45 +1,14 @@
 """The loop of returns against exact searches, one of them written for the test."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import pytest
-from pipeline_cases import LARGE, build, make_device
+from pipeline_cases import LARGE, add_costs, build, draw_budget, find_interval, list_all, make_device, solve_by_merging
 from quantised_networks import make_mobilenet, make_resnet, make_small
-from random_quantised import make_random
 
 from snnmap.core.errors import NetworkError
-from snnmap.dataflow import Device
-from snnmap.dataflow.allocate import Choices, list_choices, raise_slowest, search_exact
+from snnmap.dataflow.allocate import list_choices, raise_slowest, search_exact
 from snnmap.dataflow.lower import lower_graph
 from snnmap.frontends.onnx import read_layer_graph
-
-
-def list_all(model: Any, device: Device, **given: Any) -> list[Choices]:
-    return [list_choices(layer, device, **given) for layer in lower_graph(read_layer_graph(model), device).layers]
-
-
-def find_interval(choices: Sequence[Choices], numbers: list[int] | None) -> int | None:
-    return None if numbers is None else max(int(choice.cycles[one]) for choice, one in zip(choices, numbers, strict=True))
-
-
-def add_costs(choices: Sequence[Choices], numbers: Sequence[int]) -> Any:
-    return np.sum([choice.costs[one] for choice, one in zip(choices, numbers, strict=True)], axis=0)
-
-
-def solve_by_merging(choices: Sequence[Choices], budget: Any) -> int | None:
-    """The least interval that fits: for every interval, all sums of multipliers and blocks that none beats."""
-    intervals = np.unique(np.concatenate([choice.cycles for choice in choices]))
-    for interval in intervals:
-        sums = {(0, 0)}
-        for choice in choices:
-            kept = {(int(m), int(b)) for m, b, _ in choice.costs[choice.cycles <= interval]}
-            merged = {(m + a, b + c) for m, b in sums for a, c in kept if m + a <= budget[0] and b + c <= budget[1]}
-            sums = {one for one in merged if not any(o[0] <= one[0] and o[1] <= one[1] and o != one for o in merged)}
-        if sums:
-            return int(interval)
-    return None
 
 
 @pytest.mark.parametrize(("multipliers", "limit"), [(256, 1.09), (830, 1.05)])
@@ -56,11 +25,7 @@ def test_mobilenet_is_near_the_ideal_and_the_loop_is_exact(multipliers: int, lim
 @pytest.mark.parametrize("seed", range(50))
 def test_two_budgets_on_small_graphs(seed: int) -> None:
     """Within 2% of the exact optimum, and a solution wherever there is one."""
-    rng = np.random.default_rng(seed)
-    device = make_device(int(rng.integers(8, 60)))
-    choices = list_all(make_random(seed), device)
-    least = sum(choice.costs.min(axis=0) for choice in choices)
-    budget = np.array([device.multipliers, int(least[1] * rng.uniform(0.95, 1.6)), 0])
+    choices, budget = draw_budget(seed)
     wanted = solve_by_merging(choices, budget)
     exact, loop = search_exact(choices, budget), raise_slowest(choices, budget)
     assert find_interval(choices, exact) == wanted

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pipeline_cases import LARGE, build, draw_inputs, make_device, make_skip
-from quantised_networks import make_mobilenet, make_resnet, make_small, run_onnxruntime
+from pipeline_cases import LARGE, build, count_differences, draw_inputs, make_device, make_skip
+from quantised_networks import make_mobilenet, make_resnet, make_small
 from random_quantised import make_random
 from random_wide import Wide, make_digital, make_wide
 
-from snnmap.dataflow import Pipeline, find_differences, simulate_timing, simulate_values
+from snnmap.dataflow import find_differences, simulate_timing, simulate_values
 from snnmap.dataflow.pack import pack_pipeline
 from snnmap.dataflow.templates import Parallelism
 
@@ -21,16 +21,6 @@ NETWORKS: dict[str, Any] = {
     "resnet-18": lambda: make_resnet(18, 32, 8, 10),
     "resnet-50": lambda: make_resnet(50, 32, 8, 10),
 }
-
-
-def count_differences(model: Any, pipeline: Pipeline, n_samples: int = 2, order: Any = "template") -> dict[str, int]:
-    """Values that differ from onnxruntime's, by tensor; every tensor of integers is compared."""
-    inputs, graph = draw_inputs(pipeline, n_samples), pipeline.network.graph
-    found = simulate_values(pipeline, inputs, order=order)
-    names = {node.tensor: node.name for node in graph.nodes if node.tensor and graph.types[node.name].dtype == "uint8"}
-    assert set(names.values()) <= found.keys()
-    wanted = run_onnxruntime(model, inputs, names=sorted(names))
-    return {tensor: int((found[name].reshape(wanted[tensor].shape) != wanted[tensor]).sum()) for tensor, name in names.items()}
 
 
 @pytest.mark.parametrize("multipliers", [30, 250])

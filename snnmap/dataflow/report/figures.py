@@ -87,10 +87,9 @@ class Figures:
 
 def measure_pipeline(pipeline: Pipeline, simulation: Simulation | None = None) -> Figures:
     """Return what a pipeline costs; latencies where it was simulated."""
-    own = tuple(_measure_stage(pipeline, stage, simulation) for stage in pipeline.stages)
-    layers = own + tuple(
-        _measure_shared(pipeline, pipeline.unit, stage) for stage in (pipeline.unit.stages if pipeline.unit else ())
-    )
+    unit = pipeline.unit
+    shared = () if unit is None else tuple(_measure_shared(pipeline, unit, stage) for stage in unit.stages)
+    layers = tuple(_measure_stage(pipeline, stage, simulation) for stage in pipeline.stages) + shared
     total = sum((layer.accesses for layer in layers), _count_ends(pipeline))
     return Figures(layers=layers, accesses=total, energy_pj=_find_energy(total, pipeline.device))
 
