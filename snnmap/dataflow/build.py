@@ -94,7 +94,7 @@ def build_pipeline(
     tell("lowering to integers")
     network = lower_graph(graph, target)
     tell("listing what each layer can be")
-    legal, streams = chosen.parallelism, chosen.stream_weights
+    legal, streams = chosen.parallelism, chosen.stream_weights and chosen.cut is None  # a unit has the link to itself
     choices = [list_choices(layer, target, legal=legal, streams=streams) for layer in network.layers]
     tell("dividing the budgets")
     return _Search(network=network, device=target, options=chosen, choices=choices).run()
@@ -115,8 +115,7 @@ class _Search:
 
     def run(self) -> Pipeline:
         """Divide the budgets, size the buffers, and again with the memory and the link that these take, until all fits."""
-        memory, taken = self.device.memory, np.zeros(3, np.int64)
-        budget = np.array([self.device.multipliers, memory.blocks, int(memory.external_bytes_per_cycle)])
+        taken, budget = np.zeros(3, np.int64), self._budget
         for _ in range(_MOST_ROUNDS):
             pipeline = self._allocate_all(np.maximum(budget - taken, 0))
             others = np.array([0, pipeline.buffer_blocks, ceil(self._ends_bytes / pipeline.interval)])
@@ -131,10 +130,15 @@ class _Search:
         """Divide a budget between all layers, or between the first ones and a unit for the others."""
         if self.options.cut is None:
             return self._make(self._allocate(budget))
-        cut = self._find_cut(self.options.cut)
-        divided = divide(self.network, self.choices, cut, self.device, budget, self._floor) if budget[2] > 0 else None
+        cut, least = self._find_cut(self.options.cut), max(self._floor, self._target or 0)
+        divided = divide(self.network, self.choices, cut, self.device, budget, least) if budget[2] > 0 else None
         if divided is None:
             raise self._refuse_cut(cut)
+        interval = max(
+            divided[1].cycles, *(int(one.cycles[number]) for one, number in zip(self.choices, divided[0], strict=False))
+        )
+        if self._target is not None and interval > self._target:
+            raise self._refuse_target(interval)
         return self._make(divided[0], divided[1])
 
     def _find_cut(self, name: str) -> int:
@@ -151,6 +155,17 @@ class _Search:
         return cut
 
     @property
+    def _budget(self) -> IntArray:
+        """Multipliers, memory blocks and bytes of the link a cycle of the device."""
+        memory = self.device.memory
+        return np.array([self.device.multipliers, memory.blocks, int(memory.external_bytes_per_cycle)])
+
+    @property
+    def _target(self) -> int | None:
+        """Cycles of a sample that are few enough."""
+        return None if self.options.fps is None else int(self.device.clock_mhz * 1e6 / self.options.fps)
+
+    @property
     def _ends_bytes(self) -> int:
         """Bytes of a sample's inputs and outputs."""
         ends = [*self.network.inputs, *(self.network.streams[name] for name in self.network.outputs)]
@@ -164,14 +179,12 @@ class _Search:
 
     def _allocate(self, budget: IntArray) -> list[int]:
         """Return the number of each layer's choice."""
-        target = None
-        if self.options.fps is None:
+        if self._target is None:
             found = (raise_slowest if self.options.search == "loop" else search_exact)(self.choices, budget)
         else:
-            target = int(self.device.clock_mhz * 1e6 / self.options.fps)
-            found = fit_interval(self.choices, budget, target) if target >= self._floor else None
+            found = fit_interval(self.choices, budget, self._target) if self._target >= self._floor else None
         if found is None:
-            raise self._refuse(budget, target)
+            raise self._refuse(budget)
         return found
 
     def _make(self, numbers: Sequence[int], unit: Unit | None = None) -> Pipeline:
@@ -186,27 +199,33 @@ class _Search:
         buffers = size_buffers(front, find_steady_state(front, stages, interval))
         return Pipeline(network=self.network, device=self.device, stages=stages, interval=interval, buffers=buffers, unit=unit)
 
-    def _refuse(self, budget: IntArray, target: int | None) -> NetworkError:
-        """Tell what is short, and the least of it that would do."""
-        slowest = int(list_intervals(self.choices)[0])
-        if target is not None and target < max(slowest, self._floor):
-            fps = self.device.clock_mhz * 1e6 / max(slowest, self._floor)
-            return NetworkError(
-                "no parallelism is as fast as the target",
-                where=self.network.name,
-                measured=f"{target} cycles a sample",
-                limit=f"{max(slowest, self._floor)} at least",
-                fix=f"give fps={fps:.6g} or less",
-            )
-        interval = int(list_intervals(self.choices)[-1]) if target is None else target
+    def _refuse(self, budget: IntArray) -> NetworkError:
+        """Tell what is short, and the least of it that would do, buffers and the ends' share of the link included."""
+        slowest = max(int(list_intervals(self.choices)[0]), self._floor)
+        if self._target is not None and self._target < slowest:
+            return self._refuse_target(slowest)
+        interval, whole = self._target or int(list_intervals(self.choices)[-1]), self._budget
         told = [(place, find_least(self.choices, budget, interval, place)) for place in range(len(RESOURCES))]
-        least = [f"{count} {RESOURCES[place]}" for place, count in told if count is not None and count > budget[place]]
+        least = [
+            f"{count + whole[place] - budget[place]} {RESOURCES[place]}"
+            for place, count in told
+            if count is not None and count > budget[place]
+        ]
         return NetworkError(
             "no parallelism of the layers meets the budgets",
             where=self.network.name,
             measured=" or ".join(least) or "more of several at once",
-            limit=", ".join(f"{count} {name}" for count, name in zip(budget, RESOURCES, strict=True)),
+            limit=", ".join(f"{count} {name}" for count, name in zip(whole, RESOURCES, strict=True)),
             fix="give that many with multipliers= or memory_blocks=, a device that has them, fewer fps, or stream_weights=True",
+        )
+
+    def _refuse_target(self, interval: int) -> NetworkError:
+        return NetworkError(
+            "no parallelism is as fast as the target",
+            where=self.network.name,
+            measured=f"{self._target} cycles a sample",
+            limit=f"{interval} at least",
+            fix=f"give fps={self.device.clock_mhz * 1e6 / interval:.6g} or less, or more multipliers",
         )
 
     def _refuse_cut(self, cut: int) -> NetworkError:

@@ -58,6 +58,15 @@ def test_the_unit_waits_for_weights_that_come_slowly() -> None:
     assert slow.cycles >= unit.weight_bytes / 0.1 > unit.cycles
 
 
+def test_a_target_is_met_by_a_mixed_architecture_too() -> None:
+    fast = build(make_small(), SMALL, multipliers=60, cut="conv6")
+    slow = build(make_small(), SMALL, multipliers=60, cut="conv6", fps=fast.samples_per_second / 4)
+    assert slow.samples_per_second >= fast.samples_per_second / 4
+    assert slow.multipliers < fast.multipliers
+    with pytest.raises(NetworkError, match="as fast as the target"):
+        build(make_small(), SMALL, multipliers=60, cut="conv6", fps=fast.samples_per_second * 1.2)
+
+
 def test_cuts_that_leave_nothing() -> None:
     with pytest.raises(InputError, match="did you mean 'conv3'"):
         build(make_small(), SMALL, cut="conv33")

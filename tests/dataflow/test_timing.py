@@ -55,6 +55,15 @@ def test_one_word_less_of_any_buffer_stalls_or_deadlocks_there(pipeline: Pipelin
     assert [buffer.name for buffer in pipeline.buffers if buffer.name not in find_held_back(pipeline, buffer)] == []
 
 
+def test_a_buffer_holds_a_window_where_one_lies_within(pipeline: Pipeline) -> None:
+    layers = {stage.layer.name: stage.layer for stage in pipeline.stages}
+    for buffer in pipeline.buffers:
+        layer = layers[buffer.reader]
+        most = int((layer.flow.needs[buffer.place] - np.append(0, layer.flow.frees[buffer.place][:-1])).max())
+        assert buffer.depth >= most
+        assert most <= max(layer.line_words, most if layer.kind not in ("convolution", "depthwise", "pointwise", "pool") else 0)
+
+
 def test_more_words_change_nothing(pipeline: Pipeline) -> None:
     roomy = simulate_timing(pipeline, depths={buffer.name: buffer.depth + 7 for buffer in pipeline.buffers})
     found = simulate_timing(pipeline)

@@ -17,12 +17,16 @@ def format_html(pipeline: Pipeline, simulation: Simulation) -> str:
         SnnmapError: matplotlib is not installed.
     """
     figures = measure_pipeline(pipeline, simulation)
-    buffers = [(one.stream, one.reader, one.depth, one.word_bytes, one.n_bytes) for one in pipeline.buffers]
+    windows = {stage.layer.name: stage.layer.line_words for stage in pipeline.stages}
+    buffers = [(one.stream, one.reader, windows[one.reader], one.depth, one.word_bytes, one.n_bytes) for one in pipeline.buffers]
     sections = [
         make_section("Totals", paragraph("\n".join(describe(pipeline, figures, simulation)))),
         make_section("Layers", make_table(*list_cells(pipeline, figures), most=1000)),
         make_section("Pipeline", draw_pipeline(pipeline)),
         make_section("Timeline", make_picture(draw_timeline(pipeline, simulation), "png", "when each stage gives its words")),
-        make_section("Buffers", make_table(("stream", "reader", "words#", "bytes a word#", "bytes#"), buffers, most=1000)),
+        make_section(
+            "Buffers",
+            make_table(("stream", "reader", "words of a window#", "words#", "bytes a word#", "bytes#"), buffers, most=1000),
+        ),
     ]
     return format_page(f"{pipeline.network.name} on {pipeline.device.name}", sections)

@@ -1,11 +1,9 @@
 """All templates: a row each."""
 
-from snnmap.core.errors import InputError
-from snnmap.core.near import suggest
 from snnmap.dataflow.lower import Layer
 from snnmap.dataflow.templates.template import Template
 
-__all__ = ["TEMPLATES", "find_template", "list_fitting"]
+__all__ = ["TEMPLATES", "list_fitting"]
 
 TEMPLATES: tuple[Template, ...] = (
     Template(
@@ -62,15 +60,3 @@ TEMPLATES: tuple[Template, ...] = (
 def list_fitting(layer: Layer) -> tuple[Template, ...]:
     """Return the templates that fit a layer."""
     return tuple(template for template in TEMPLATES if layer.kind in template.kinds)
-
-
-def find_template(name: str) -> Template:
-    """Return a template by its name.
-
-    Raises:
-        InputError: there is none.
-    """
-    known = {template.name: template for template in TEMPLATES}
-    if name not in known:
-        raise InputError(f"no template is called '{name}'", limit=", ".join(known), fix=suggest(name, known, "use one of these"))
-    return known[name]
