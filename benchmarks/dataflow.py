@@ -44,6 +44,14 @@ def measure_intervals() -> Iterator[Row]:
             told,
             f"<= {limit}; exact optimum {exact.interval:,}",
         )
+        mixed = build(make_mobilenet(), LARGE, multipliers=multipliers, cut="auto")
+        blocks = [one.weight_blocks + one.buffer_blocks for one in (mixed, loop)]
+        told = f"{mixed.interval / mixed.bound:.3f}, {blocks[0]} blocks of memory"
+        yield (
+            f"the same with the last {len(mixed.all_stages) - len(mixed.stages)} layers on one unit",
+            told,
+            f"{blocks[1]} blocks without",
+        )
     write_mobilenet(loop)
     peer = build(make_mobilenet((240, 320)), LARGE, fps=162.76, parallelism="divisors")
     told = f"{simulate_timing(peer).interval:,} cycles, {peer.samples_per_second:.2f} a second, {peer.multipliers} multipliers"

@@ -41,4 +41,7 @@ def test_the_intervals_of_the_page_are_those_of_a_build(multipliers: int) -> Non
     from quantised_networks import make_mobilenet
 
     pipeline = build(make_mobilenet(), LARGE, multipliers=multipliers)
+    mixed = build(make_mobilenet(), LARGE, multipliers=multipliers, cut="auto")
+    told = f"{mixed.interval / pipeline.interval - 1:.0%}"
+    assert f"{told} more cycles on {multipliers}" in PAGE or f"{told} on {multipliers}" in PAGE
     assert f"| {multipliers} | {pipeline.interval:,} | {pipeline.interval / pipeline.bound:.3f} |" in PAGE

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from odd_quantised import ODD_NETWORKS
 from pipeline_cases import LARGE, build, count_differences, draw_inputs, make_device, make_skip
 from quantised_networks import make_mobilenet, make_resnet, make_small
 from random_quantised import make_random
 from random_wide import Wide, make_digital, make_wide
+from signed_networks import make_signed
 
-from snnmap.dataflow import find_differences, simulate_timing, simulate_values
+from snnmap.dataflow import find_differences, format_pipeline, simulate_timing, simulate_values
 from snnmap.dataflow.pack import pack_pipeline
 from snnmap.dataflow.templates import Parallelism
 
@@ -49,6 +51,20 @@ def test_random_networks(seed: int) -> None:
     pipeline = build(model, make_device(20 + seed * 7 % 90))
     assert not any(count_differences(model, pipeline).values())
     assert not any(find_differences(pipeline, draw_inputs(pipeline, 1, seed), order="matrix").values())
+
+
+@pytest.mark.parametrize("name", ODD_NETWORKS)
+def test_what_is_seldom_met(name: str) -> None:
+    model = ODD_NETWORKS[name]()
+    pipeline = build(model, LARGE, multipliers=60)
+    assert not any(count_differences(model, pipeline).values())
+    assert "0 cycles of stalls" in format_pipeline(pipeline, simulate_timing(pipeline))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_signed_activations(seed: int) -> None:
+    pipeline = build(make_signed(seed))
+    assert not any(find_differences(pipeline, draw_inputs(pipeline)).values())
 
 
 def test_a_resize_to_the_nearest() -> None:

@@ -47,8 +47,7 @@ def describe(pipeline: Pipeline, figures: Figures, simulation: Simulation | None
     return [
         f"{network.name} on {device.name}: {pipeline.samples_per_second:.2f} samples a second at {device.clock_mhz:g} MHz,"
         f" {pipeline.interval:,} cycles each; slowest layer '{slowest.layer.name}', {slowest.cycles:,} cycles",
-        f"{pipeline.multipliers} of {device.multipliers} multipliers; {network.n_macs:,} multiply-accumulates, so at least"
-        f" {pipeline.bound:,.0f} cycles on {device.multipliers}: {pipeline.interval / pipeline.bound:.3f} times that",
+        _describe_bound(pipeline),
         f"{pipeline.weight_blocks} blocks of weights and {pipeline.buffer_blocks} of buffers, of {device.memory.blocks}"
         f" ({device.memory.block_bytes} bytes each)",
         *([_describe_unit(pipeline.unit)] if pipeline.unit is not None else []),
@@ -101,6 +100,14 @@ def _list_row(pipeline: Pipeline, number: int, figures: LayerFigures) -> list[st
         f"{figures.busy:.0%}",
         "" if figures.first_word is None else str(figures.first_word),
     ]
+
+
+def _describe_bound(pipeline: Pipeline) -> str:
+    budget = pipeline.device.multipliers
+    used = f"{pipeline.multipliers} of {budget} multipliers; {pipeline.network.n_macs:,} multiply-accumulates"
+    if not pipeline.network.n_macs:
+        return used
+    return f"{used}, so at least {pipeline.bound:,.0f} cycles on {budget}: {pipeline.interval / pipeline.bound:.3f} times that"
 
 
 def _describe_unit(unit: Unit) -> str:
