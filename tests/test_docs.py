@@ -120,6 +120,16 @@ def test_costs_run_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "[('generic-4096', True), ('toy-4', False)]\n[False, True]\n12\n"
 
 
+def test_engines_run_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", (DOCS / "engines.md").read_text(), flags=re.DOTALL):
+        exec(block, names)
+    assert (tmp_path / "runs.csv").read_text().count("\n") == 9
+    assert names["evaluation"].n_left == names["artifacts"].count_saturation(names["raster"]).by_sample.sum()
+    assert names["found"].n_steps.max() <= 40
+
+
 def test_every_limit_and_rule_of_agreement_is_on_its_page() -> None:
     page = (DOCS / "agreement.md").read_text()
     assert all(f"`{field.name}`" in page for field in fields(AgreementLimits))

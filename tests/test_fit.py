@@ -2,6 +2,7 @@
 
 import csv
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from xml.etree import ElementTree
 
@@ -51,6 +52,16 @@ def test_a_sweep_of_a_field_is_a_check_of_each_record() -> None:
     impossible = snnmap.sweep_model(network, chip, "hidden.synapses", [3], options=LAX).rows[0]
     assert not impossible.fits
     assert "hidden.synapses = 3 is outside 1..2" in impossible.problem
+
+
+def test_whoever_runs_the_builds_the_fit_is_the_same() -> None:
+    network, chips = random_network(3), ["toy-4", "generic-4096"]
+    here = snnmap.fit_model(network, chips, options=LAX)
+    assert snnmap.fit_model(network, chips, options=LAX, n_workers=2) == here
+    with ThreadPoolExecutor(1) as thread:
+        values = [3, 4096]
+        swept = snnmap.sweep_model(network, "generic-4096", "hidden.count", values, options=LAX, executor=thread)
+    assert swept == snnmap.sweep_model(network, "generic-4096", "hidden.count", values, options=LAX)
 
 
 @pytest.mark.parametrize(

@@ -328,3 +328,13 @@ def test_a_model_file_may_use_its_neighbours_and_its_own_module(tmp_path: Path) 
     assert sys.path == before
     assert "my_model" not in sys.modules
     assert sys.modules["json"] is json
+
+
+def test_artifacts_count_what_left_its_word_and_strict_refuses_it() -> None:
+    artifacts = compile_model(CLEAN, "xylo-audio-3")
+    silent, loud = np.zeros((2, 60, 3), np.int64), np.full((2, 60, 3), 15)
+    assert str(artifacts.count_saturation(silent)) == "none"
+    assert artifacts.count_saturation(loud).by_sample.min() > 0
+    assert artifacts.run(silent, strict=True).keys() == artifacts.run(loud).keys()
+    with pytest.raises(InputError, match="values left their words"):
+        artifacts.run(loud, strict=True)

@@ -24,6 +24,7 @@ __all__ = [
     "bitstream_chip_option",
     "build_options",
     "config_option",
+    "input_shape_option",
     "chip_option",
     "chips_option",
     "load_chips",
@@ -35,6 +36,7 @@ __all__ = [
     "read_data",
     "read_image",
     "read_project",
+    "read_shape",
     "read_shapes",
     "warn_of_failed_build",
 ]
@@ -78,6 +80,38 @@ def _read_choice(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+input_shape_option: Callable[..., Any] = click.option(
+    "--input-shape", "--shape", multiple=True, help="Of one sample of an input, such as 3,224,224; once for each input."
+)
+
+
+def read_shape(text: str) -> tuple[int, ...]:
+    """Read what an option of a shape says.
+
+    Raises:
+        InputError: it is no list of whole numbers from 1.
+    """
+    try:
+        shape = tuple(int(side) for side in text.split(","))
+    except ValueError:
+        shape = (0,)
+    if min(shape) < 1:
+        raise InputError(
+            "a shape is no list of whole numbers from 1",
+            where="--input-shape",
+            measured=text,
+            fix="write channels, height and width: --input-shape 3,224,224",
+        )
+    return shape
+
+
+def read_shapes(text: str | None) -> Any:
+    """Read what an option of one shape, or of shapes by name (``a=3,8,8;b=5``), says."""
+    if text is None or "=" not in text:
+        return None if text is None else read_shape(text)
+    return {name: read_shape(sides) for name, _, sides in (part.partition("=") for part in text.split(";"))}
 
 
 chip_option: Callable[..., Any] = click.option(
@@ -216,19 +250,5 @@ def naming_file(path: str | None) -> Iterator[None]:
     except WaiverError:  # names the file of its own
         raise
     except InputError as error:
-        raise (error if path is None else error.within(path)) from error
-
-
-def read_shapes(text: str | None) -> Any:
-    """Return the shape of one input, or shapes by name."""
-    try:
-        if text is None or "=" not in text:
-            return None if text is None else _read_sides(text)
-        return {name: _read_sides(sides) for name, sides in (part.split("=") for part in text.split(";"))}
-    except ValueError as error:
-        fix = "write 3,224,224, or image=3,224,224;state=128"
-        raise InputError("a shape is no list of numbers", where="--shape", measured=text or "", fix=fix) from error
-
-
-def _read_sides(text: str) -> tuple[int, ...]:
-    return tuple(int(side) for side in text.split(","))
+        named = path is None or str(error.where).startswith(path)
+        raise (error if named else error.within(path)) from error

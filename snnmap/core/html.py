@@ -60,19 +60,24 @@ def paragraph(text: str) -> Element:
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, most: int = 50) -> Element:
-    """Build a table; columns whose name ends in ``#`` hold numbers and are set right; so many rows at most."""
+    """Build a table; columns whose name ends in ``#`` hold numbers and are set right; so many rows at most.
+
+    A cell is an element, or what is written as text.
+    """
     rows = list(rows)
     sides = ["right" if column.endswith("#") else "left" for column in columns]
     head = [make_element("th", name.removesuffix("#"), style=_CELL + side) for name, side in zip(columns, sides, strict=True)]
     lines = [make_element("tr", *head)]
     for row in rows[:most]:
-        lines.append(
-            make_element("tr", *(make_element("td", str(c), style=_CELL + side) for c, side in zip(row, sides, strict=True)))
-        )
+        lines.append(make_element("tr", *(_make_cell(cell, side) for cell, side in zip(row, sides, strict=True))))
     if len(rows) > most:
         more = make_element("td", f"and {len(rows) - most} more", colspan=len(columns), style=_CELL + "left")
         lines.append(make_element("tr", more))
     return make_element("table", *lines, style="border-collapse:collapse;margin:4px 0")
+
+
+def _make_cell(cell: object, side: str) -> Element:
+    return make_element("td", cell if isinstance(cell, Element) else str(cell), style=_CELL + side)
 
 
 def to_html(*parts: Element) -> str:

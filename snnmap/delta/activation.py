@@ -10,18 +10,18 @@ from snnmap.delta.kernels import LANE_BYTES
 from snnmap.delta.signal import Array, allocate
 from snnmap.graph import LayerGraph
 from snnmap.graph.graph import Node
-from snnmap.graph.operations.activations import Relu
+from snnmap.graph.operations.activations import Clip, Relu
 from snnmap.graph.operations.normalization import BatchNormalization
 from snnmap.graph.operations.quantisation import Levels
 
 __all__ = ["ACTIVATIONS", "Activation"]
 
-ACTIVATIONS = (Relu, BatchNormalization, Levels)
+ACTIVATIONS = (Relu, Clip, BatchNormalization, Levels)
 
 
 @dataclass(slots=True)
 class Activation:
-    """What follows a layer: a factor and a shift a channel, then a lowest value, then rounding to steps; each or none.
+    """What follows a layer: a factor and a shift a channel, then bounds, then rounding to steps; each or none.
 
     Attributes:
         n_channels: of the signal's memory.
@@ -42,7 +42,7 @@ class Activation:
         width = math.ceil(self.n_channels / n_lanes) * n_lanes
         self.tables = allocate(3 * width, self.dtype).reshape(3, width)
         self.tables[0] = self.tables[2] = 1.0
-        self.limits = np.array([-math.inf, 0.0, -math.inf, math.inf], self.dtype)
+        self.limits = np.array([-math.inf, 0.0, -math.inf, math.inf, math.inf], self.dtype)
 
     @property
     def constants(self) -> tuple[int, int, Array, Array]:
@@ -54,18 +54,22 @@ class Activation:
         constants = [graph.constants[name] for name in node.inputs[1:] if name in graph.constants]
         match node.operation:
             case Relu():
-                self._rectify()
-                return True
+                return self._clip(0.0, math.inf)
+            case Clip(min=lowest, max=highest):
+                return self._clip(lowest, highest)
             case BatchNormalization(epsilon=epsilon):
                 return self._normalise(epsilon, *constants)
             case Levels():
                 return self._round(node.operation, *constants)
         return False
 
-    def _rectify(self) -> None:
-        lowest = 2 if self.rounds else 0
-        self.limits[lowest] = max(self.limits[lowest], 0.0)
+    def _clip(self, lowest: float, highest: float) -> bool:
+        bounds = [2, 3] if self.rounds else [0, 4]
+        if self.rounds and (lowest, highest) != (0.0, math.inf):
+            return False  # which may be no levels
+        self.limits[bounds] = np.clip(self.limits[bounds], lowest, highest)
         self.is_empty = False
+        return True
 
     def _normalise(self, epsilon: float, scale: Array, bias: Array, mean: Array, variance: Array) -> bool:
         if not self.is_empty or not self.keeps_channels:
@@ -80,6 +84,6 @@ class Activation:
         if self.rounds or (steps.size > 1 and not (self.keeps_channels and levels.axis == 1)):
             return False
         self.tables[2, : self.n_channels] = steps
-        self.limits[1:] = 0.0 if levels.rounding == "floor" else 0.5, levels.bottom, levels.top
+        self.limits[1:4] = 0.0 if levels.rounding == "floor" else 0.5, levels.bottom, levels.top
         self.rounds, self.is_empty = True, False
         return True

@@ -6,9 +6,9 @@ one-dimensional signal, or 0. It comes as ``(values, indices, olds, count)``: wh
 ``count[0]`` of ``indices``, ascending, and of ``olds``, the values of before. Where ``indices`` has no room, nobody reads the
 list. A block of memory lies behind the last value.
 
-An activation is ``(rounds, n_channels, tables, limits)``: a factor and a shift a channel, then a lowest value, then, where it
-rounds, levels. ``tables`` (3, channels in whole blocks) holds factors, shifts and steps, ``limits`` the lowest value, what is
-added before rounding down, and the bottom and top level.
+An activation is ``(rounds, n_channels, tables, limits)``: a factor and a shift a channel, then a lowest and a highest value,
+then, where it rounds, levels. ``tables`` (3, channels in whole blocks) holds factors, shifts and steps, ``limits`` the lowest
+value, what is added before rounding down, the bottom and top level, and the highest value.
 
 A geometry holds the input's channels, height and width, the output's height and width, the kernel's, its stride, padding and
 dilation. A reach says where an axis' inputs go: ``reach[starts[i] : starts[i + 1]]`` are the runs of input ``i``, each the first
@@ -31,9 +31,11 @@ from numba.extending import intrinsic
 __all__ = [
     "LANE_BYTES",
     "find_changes",
+    "follow_concat",
     "follow_map",
     "follow_mean",
     "follow_pool",
+    "follow_resize",
     "follow_sum",
     "follow_synapses",
     "settle_all",
@@ -44,6 +46,7 @@ Array = npt.NDArray[Any]
 _compile: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 _intrinsic: Any = intrinsic
 _emit: Any = cgutils
+SPREAD_FROM = 8  # where a channel has its own weights: an eighth of a position's channels, from which on all are added at once
 _WIDTHS = (12, 6, 4, 3, 2, 1)  # blocks held in registers at once: the widest first
 
 
@@ -64,7 +67,8 @@ def _add_rows(
     """Add ``factors[e] * rows[row + pitch * columns[e]:]`` to ``total[at : at + width]`` for ``start <= e < stop``, in order.
 
     All arrays are flat and contiguous; ``width`` is a multiple of the lanes of :data:`LANE_BYTES`. The sums stay in registers
-    over all events; compiled loops write them to memory after each.
+    over all events; compiled loops write them to memory after each. They begin at 0, so that they need not wait for what the
+    call before is still adding to the same places.
     """
     signature = types.void(total, at, width, rows, row, pitch, columns, factors, start, stop)
 
@@ -84,7 +88,9 @@ def _add_rows(
             builder.position_at_end(body)
             target = builder.gep(data[0], [builder.add(at, position)])
             first = builder.add(row, position)
-            sums = [_emit.alloca_once_value(builder, _load(builder, target, vector, n)) for n in range(n_vectors)]
+            sums = [_emit.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(n_vectors)]
+            for held in sums:
+                builder.store(ir.Constant(vector, None), held)
             with _emit.for_range_slice(builder, start, stop, start.type(1), inc=True) as (event, _):
                 column = builder.load(builder.gep(data[6], [event]))
                 source = builder.gep(data[3], [builder.add(first, builder.mul(column, pitch))])
@@ -93,7 +99,7 @@ def _add_rows(
                     product = builder.fmul(factor, _load(builder, source, vector, n), flags=("contract",))
                     builder.store(builder.fadd(builder.load(held), product, flags=("contract",)), held)
             for n, held in enumerate(sums):
-                _store(builder, builder.load(held), target, n)
+                _store(builder, builder.fadd(_load(builder, target, vector, n), builder.load(held)), target, n)
             builder.store(end, done)
             builder.branch(test)
             builder.position_at_end(after)
@@ -140,7 +146,7 @@ def _settle_lanes(
             return builder.select(builder.fcmp_ordered(comparison, x, bound), bound, x)
 
         scaled = builder.fadd(builder.fmul(load(0, at), load(3, channel)), load(3, builder.add(channel, width)))
-        result = _emit.alloca_once_value(builder, clamp("<", scaled, limit(0)))
+        result = _emit.alloca_once_value(builder, clamp(">", clamp("<", scaled, limit(0)), limit(4)))
         with builder.if_then(builder.icmp_signed("!=", rounds, rounds.type(0))):
             step = load(3, builder.add(channel, builder.mul(width, width.type(2))))
             level = builder.fadd(builder.fdiv(builder.load(result), step), limit(1))
@@ -172,6 +178,30 @@ def _unequal_lanes(typing: Any, left: Any, right: Any, at: Any) -> tuple[Any, Ca
             vector = ir.VectorType(data.type.pointee, n_lanes)
             blocks.append(_load(builder, builder.gep(data, [arguments[2]]), vector, 0))
         return _unequal(builder, *blocks)
+
+    return signature, generate
+
+
+@_intrinsic
+def _append_lanes(
+    typing: Any, bits: Any, start: Any, fresh: Any, block: Any, indices: Any, olds: Any, found: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """List the lanes whose bit is 1, from place ``found``: ``start + lane`` and ``fresh[block + lane]``. Give the place behind.
+
+    Without a branch, which would be taken at random: a lane is written either way, and the next one over it where its bit is 0.
+    """
+    signature = types.int64(bits, start, fresh, block, indices, olds, found)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits, start, _, block, _, _, found = arguments
+        data = {n: context.make_array(signature.args[n])(context, builder, arguments[n]).data for n in (2, 4, 5)}
+        fresh = builder.gep(data[2], [block])
+        for lane in range(LANE_BYTES // (signature.args[2].dtype.bitwidth // 8)):
+            number = bits.type(lane)
+            builder.store(builder.add(start, number), builder.gep(data[4], [found]))
+            builder.store(builder.load(builder.gep(fresh, [number])), builder.gep(data[5], [found]))
+            found = builder.add(found, builder.and_(builder.lshr(bits, number), bits.type(1)))
+        return found
 
     return signature, generate
 
@@ -277,6 +307,7 @@ def _settle(index: int, x: Any, activation: Any, out: Any) -> None:
     channel = index % n_channels
     x = x * tables[0, channel] + tables[1, channel]
     x = limits[0] if x < limits[0] else x
+    x = limits[4] if x > limits[4] else x
     if rounds:
         level = np.floor(x / tables[2, channel] + limits[1])
         level = limits[2] if level < limits[2] else level
@@ -300,11 +331,8 @@ def _settle_positions(marks: Array, total: Array, fresh: Array, activation: Any,
         for block in range(0, n_channels, n_lanes):
             at, start = position * width + block, position * n_channels + block
             bits = _settle_lanes(total, at, rounds, tables, block, limits, values, start, n_channels - block, fresh)
-            while bits != 0 and indices.size:
-                lane = _first_bit(bits)
-                indices[found], olds[found] = start + lane, fresh[block + lane]
-                found += 1
-                bits &= bits - 1
+            if bits != 0 and indices.size:
+                found = _append_lanes(bits, start, fresh, block, indices, olds, found)
     count[0] = found
 
 
@@ -333,7 +361,7 @@ def _tally(source: Any, fan_out: Array, changes: Array, tallies: Array) -> None:
 def _add_products(indices: Array, n_events: int, geometry: Array, ways: Any, weights: Any, sums: Any) -> None:
     """Add the products of all changes to the pre-activations that they reach, position by position, and mark those."""
     starts_y, reach_y, starts_x, reach_x = ways
-    rows, starts, targets, synapses = weights
+    rows, starts, targets, synapses, _ = weights
     total, changes, marks = sums
     n_inputs, in_width, out_width, kernel_width = geometry[0], geometry[2], geometry[4], geometry[6]
     n_places, width, is_dense = geometry[5] * kernel_width, total.size // marks.size, starts.size == 0
@@ -367,6 +395,45 @@ def _add_products(indices: Array, n_events: int, geometry: Array, ways: Any, wei
 
 
 @_compile
+def _add_channelwise(indices: Array, n_events: int, geometry: Array, ways: Any, weights: Any, sums: Any) -> None:
+    """Do so where each channel reaches itself alone: all channels of a position at once where many change, or one by one."""
+    starts_y, reach_y, starts_x, reach_x = ways
+    rows, _, _, _, spread = weights
+    total, changes, marks = sums
+    n_inputs, in_width, out_width, kernel_width = geometry[0], geometry[2], geometry[4], geometry[6]
+    width = spread.size
+    event = y = 0
+    while event < n_events:
+        start, position = event, indices[event] // n_inputs
+        before = position * n_inputs
+        while event < n_events and indices[event] < before + n_inputs:
+            event += 1
+        is_full = (event - start) * SPREAD_FROM >= n_inputs
+        for one in range(start, event if is_full else start):
+            spread[indices[one] - before] = changes[one]
+        while position >= (y + 1) * in_width:
+            y += 1
+        x = position - y * in_width
+        for run_y in range(starts_y[y], starts_y[y + 1]):
+            for i in range(reach_y[run_y, 2]):
+                for run_x in range(starts_x[x], starts_x[x + 1]):
+                    for j in range(reach_x[run_x, 2]):
+                        target = (reach_y[run_y, 0] + i) * out_width + reach_x[run_x, 0] + j
+                        place = (reach_y[run_y, 1] + i) * kernel_width + reach_x[run_x, 1] + j
+                        marks[target] = True
+                        at, row = target * width, place * width
+                        if is_full:
+                            for channel in range(width):
+                                total[at + channel] += spread[channel] * rows[row + channel]
+                            continue
+                        for one in range(start, event):
+                            channel = indices[one] - before
+                            total[at + channel] += changes[one] * rows[row + channel]
+        if is_full:
+            spread[:] = 0
+
+
+@_compile
 def follow_synapses(
     source: Any,
     fan_out: Array,
@@ -382,7 +449,8 @@ def follow_synapses(
     """Follow the changes of a layer's input: the pre-activations get their products, ``out`` the activations that change.
 
     ``ways`` are the starts and reach of y, then those of x. ``weights`` are rows of output channels, ``(input channels, kernel
-    places)`` of them: the dense rows, or, where they are lists, their starts, target channels and weights. ``sums`` are the
+    places)`` of them: the dense rows; or, where they are lists, their starts, target channels and weights; or, where each channel
+    has its own, rows of ``kernel places`` and last room for the changes of a position, 0 before and after. ``sums`` are the
     pre-activations, rows of the tables' width; room for the changes; and marks, one a row, False before and after. ``fan_out``
     and ``tallies`` are those of a ``Tally``.
     """
@@ -390,7 +458,10 @@ def follow_synapses(
     _tally(source, fan_out, changes, tallies)
     out[3][0] = 0
     if source[3][0]:
-        _add_products(source[1], source[3][0], geometry, ways, weights, sums)
+        if weights[4].size:
+            _add_channelwise(source[1], source[3][0], geometry, ways, weights, sums)
+        else:
+            _add_products(source[1], source[3][0], geometry, ways, weights, sums)
         _settle_positions(marks, total, fresh, activation, out)
 
 
@@ -424,6 +495,69 @@ def follow_sum(left: Any, right: Any, activation: Any, out: Any) -> None:
         i += int(i < n_left and left[1][i] == index)
         j += int(j < n_right and right[1][j] == index)
         _settle(index, left[0][index] + right[0][index], activation, out)
+
+
+@_compile
+def follow_concat(left: Any, n_left: int, right: Any, n_right: int, out: Any) -> None:
+    """Follow the changes of two signals side by side, of ``n_left`` and ``n_right`` channels, position by position."""
+    i = j = found = 0
+    while i < left[3][0] or j < right[3][0]:
+        position = left[1][i] // n_left if i < left[3][0] else right[1][j] // n_right
+        if j < right[3][0]:
+            position = min(position, right[1][j] // n_right)
+        i, found = _copy_position(left, i, (position + 1) * n_left, position * n_right, found, out)
+        j, found = _copy_position(right, j, (position + 1) * n_right, (position + 1) * n_left, found, out)
+    out[3][0] = found
+
+
+@_compile
+def _copy_position(source: Any, event: int, behind: int, shift: int, found: int, out: Any) -> tuple[int, int]:
+    """Take over the events before index ``behind``, their indices shifted; give the next event and the next place of the list."""
+    while event < source[3][0] and source[1][event] < behind:
+        index = source[1][event] + shift
+        out[0][index] = source[0][source[1][event]]
+        if out[1].size:
+            out[1][found], out[2][found] = index, source[2][event]
+            found += 1
+        event += 1
+    return event, found
+
+
+@_compile
+def follow_resize(source: Any, geometry: Array, ways: Any, sums: Any, fresh: Array, activation: Any, out: Any) -> None:
+    """Follow the changes of a signal that is resized: each output position that one reaches is computed again.
+
+    ``ways`` are, for y, the first and the last output of each input, ``(2, input size)``, and the weights ``(output size, input
+    size)``; then the first and the last input of each output; then these for x. ``sums`` are the resized values, rows of the
+    tables' width, and marks, one a row, False before and after.
+    """
+    reach_y, weights_y, inputs_y, reach_x, weights_x, inputs_x = ways
+    total, marks = sums
+    values, indices, _, count = source
+    n_channels, in_width, out_width, width = geometry[0], geometry[2], geometry[4], activation[2].shape[1]
+    out[3][0] = 0
+    if count[0] == 0:
+        return
+    event = 0
+    while event < count[0]:
+        position = indices[event] // n_channels
+        y, x = position // in_width, position % in_width
+        for to_y in range(reach_y[0, y], reach_y[1, y] + 1):
+            for to_x in range(reach_x[0, x], reach_x[1, x] + 1):
+                marks[to_y * out_width + to_x] = True
+        while event < count[0] and indices[event] < (position + 1) * n_channels:
+            event += 1
+    for target in range(marks.size):
+        if not marks[target]:
+            continue
+        to_y, to_x, at = target // out_width, target % out_width, target * width
+        total[at : at + n_channels] = 0
+        for y in range(inputs_y[0, to_y], inputs_y[1, to_y] + 1):
+            for x in range(inputs_x[0, to_x], inputs_x[1, to_x] + 1):
+                weight, start = weights_y[to_y, y] * weights_x[to_x, x], (y * in_width + x) * n_channels
+                for channel in range(n_channels):
+                    total[at + channel] += weight * values[start + channel]
+    _settle_positions(marks, total, fresh, activation, out)
 
 
 @_compile

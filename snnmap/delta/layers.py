@@ -1,5 +1,6 @@
 """Layers of a stream: the arrays that a kernel needs, their first values, and what has been counted."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,16 +10,40 @@ import torch
 from torch import Tensor
 
 from snnmap.delta.activation import Activation
-from snnmap.delta.kernels import follow_map, follow_mean, follow_pool, follow_sum, follow_synapses, settle_all
+from snnmap.delta.kernels import (
+    follow_concat,
+    follow_map,
+    follow_mean,
+    follow_pool,
+    follow_resize,
+    follow_sum,
+    follow_synapses,
+    settle_all,
+)
 from snnmap.delta.signal import Array, Signal, allocate, flatten_last
 from snnmap.graph.operations.conv import Conv
+from snnmap.graph.operations.conv_transpose import ConvTranspose
 from snnmap.graph.operations.gemm import Gemm
 from snnmap.graph.operations.pooling import AveragePool, MaxPool
 from snnmap.graph.windows import Windows
 from snnmap.nn.delta.counts import LayerCount, count_fan_out
-from snnmap.nn.delta.inference import SynapticLayer, effective_weight
+from snnmap.nn.delta.inference import WeightedLayer, effective_weight
 
-__all__ = ["Follower", "Tally", "follow_by_map", "follow_by_mean", "follow_by_pool", "follow_by_sum", "follow_by_synapses"]
+__all__ = [
+    "Follower",
+    "Tally",
+    "find_resizing",
+    "follow_by_concat",
+    "follow_by_map",
+    "follow_by_mean",
+    "follow_by_pool",
+    "follow_by_resize",
+    "follow_by_sum",
+    "follow_by_synapses",
+    "make_tally",
+]
+
+Weighted = Gemm | Conv | ConvTranspose
 
 MAX_SPARSE_DENSITY = 1 / 16  # below it, lists of weights are faster than whole rows
 NEAR_BYTES = 48 * 1024  # of weights, a core's first cache: with fewer, following took no longer than a dense step and its upkeep
@@ -104,17 +129,17 @@ class Tally:
         )
 
 
-def make_tally(path: str, layer: SynapticLayer, source: Signal, n_outputs: int) -> Tally:
+def make_tally(path: str, layer: WeightedLayer, source: Signal, n_outputs: int) -> Tally:
     """Make the tally of a layer that takes ``source``."""
     frame = torch.zeros(1, *source.shape)
     mask = effective_weight(layer).detach() != 0
     fan_outs = [count_fan_out(layer, frame, kept).expand(source.shape) for kept in (mask, torch.ones_like(mask))]
-    fan_out = flatten_last(fan_outs[0], source.stored).astype(np.int64)
+    fan_out = flatten_last(fan_outs[0], source.stored).astype(np.int32)
     return Tally(path, source, fan_out, int(fan_outs[1].sum()), n_outputs)
 
 
 def follow_by_synapses(
-    layer: Gemm | Conv,
+    layer: Weighted,
     weight: Array,
     source: Signal,
     tally: Tally,
@@ -129,9 +154,11 @@ def follow_by_synapses(
     if isinstance(layer, Gemm):
         geometry = _make_geometry((n_inputs,), (), Windows((1,), (), (), ()))
     else:
-        geometry = _make_geometry(source.stored, out.stored[1:], layer.windows())
-    ways = (*_list_reach(geometry[[1, 3, 5, 7, 9, 11]]), *_list_reach(geometry[[2, 4, 6, 8, 10, 12]]))
-    weights = _weight_rows(layer, torch.tensor(weight), source, geometry, row_width)
+        windows = Windows(layer.kernel_shape, layer.strides, layer.dilations, layer.pads)
+        geometry = _make_geometry(source.stored, out.stored[1:], windows)
+    axes = [_Axis(*geometry[first::2], isinstance(layer, ConvTranspose)) for first in (1, 2)]
+    ways = (*axes[0].list_reach(), *axes[1].list_reach())
+    weights = _arrange_weights(layer, _place_weights(layer, weight, source, axes), row_width)
     total = allocate(n_positions * row_width, dtype)
     counted = (source.changed, tally.fan_out, tally.totals)
     sums = (total, allocate(n_inputs, dtype), np.zeros(n_positions, np.bool_))
@@ -163,6 +190,58 @@ def follow_by_sum(left: Signal, right: Signal, activation: Activation, out: Sign
     return Follower(partial(follow_sum, left.changed, right.changed, activation.constants, out.changed))
 
 
+def follow_by_concat(sources: list[Signal], out: Signal) -> Follower:
+    """Make signals of equal positions follow, their channels side by side: two by two where there are more."""
+    left, runs = sources[0], []
+    for number, right in enumerate(sources[1:], 2):
+        sizes = left.stored[0], right.stored[0]
+        joined = out if number == len(sources) else Signal.make((sum(sizes), *out.stored[1:]), out.values.dtype)
+        runs.append(partial(follow_concat, left.changed, sizes[0], right.changed, sizes[1], joined.changed))
+        left = joined
+    return Follower(lambda: [run() for run in runs])
+
+
+def follow_by_resize(weights: tuple[Array, Array], source: Signal, activation: Activation, out: Signal) -> Follower:
+    """Make an interpolation within each channel follow, of the weights of :func:`find_resizing`."""
+    geometry = _make_geometry(source.stored, out.stored[1:], Windows((1,) * len(out.stored[1:]), (), (), ()))
+    n_positions, width = math.prod(out.stored[1:]), activation.tables.shape[1]
+    ways = tuple(part for matrix in weights for part in (_find_span(matrix.T), matrix, _find_span(matrix)))
+    sums = (allocate(n_positions * width, source.values.dtype), np.zeros(n_positions, np.bool_))
+    fresh = allocate(width, source.values.dtype)
+    return Follower(partial(follow_resize, source.changed, geometry, ways, sums, fresh, activation.constants, out.changed))
+
+
+def find_resizing(resize: Callable[[Tensor], Tensor], source: Signal) -> tuple[Array, Array] | None:
+    """Find what an interpolation does along y and x, ``(output size, input size)`` each, by running it; None if it does more."""
+    matrices = [_probe_axis(resize, source, axis) for axis in range(2, len(source.stored) + 1)]
+    frame = torch.rand(1, *source.stored, generator=torch.Generator().manual_seed(0), dtype=matrices[0].dtype)
+    expected = frame
+    for axis, matrix in enumerate(matrices, 2):
+        expected = (expected.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
+    found = resize(frame)
+    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-4, atol=1e-4):
+        return None
+    along_y, along_x = [torch.ones(1, 1, dtype=frame.dtype)] * (2 - len(matrices)) + matrices
+    return along_y.numpy(), along_x.numpy()
+
+
+def _probe_axis(resize: Callable[[Tensor], Tensor], source: Signal, axis: int) -> Tensor:
+    """Return the weights of each place of an axis, which are the same wherever it stands on another."""
+    columns = []
+    for place in range(source.stored[axis - 1]):
+        frame = torch.zeros(1, *source.stored, dtype=torch.from_numpy(source.values).dtype)
+        frame.select(axis, place).fill_(1.0)
+        columns.append(resize(frame).movedim(axis, -1).flatten(0, -2)[0])
+    return torch.stack(columns, 1).contiguous()
+
+
+def _find_span(matrix: Array) -> Array:
+    """Return the first and the last place in each row that is not 0; (0, -1) where all are."""
+    is_used = matrix != 0
+    last = np.where(is_used.any(axis=1), matrix.shape[1] - 1 - is_used[:, ::-1].argmax(axis=1), -1)
+    return np.stack([is_used.argmax(axis=1), last]).astype(np.int64)
+
+
 def follow_by_mean(source: Signal, activation: Activation, out: Signal) -> Follower:
     """Make the mean over all positions follow."""
     n_channels = source.stored[0]
@@ -187,54 +266,84 @@ def follow_by_pool(pool: MaxPool | AveragePool, source: Signal, activation: Acti
     return Follower(partial(follow_pool, *arguments, activation.constants, out.changed))
 
 
-def _weight_rows(
-    layer: Gemm | Conv, weight: Tensor, source: Signal, geometry: Array, row_width: int
-) -> tuple[Array, Array, Array, Array]:
-    """Return a layer's weights as rows, ``(input channels * kernel places, row_width)``, or as lists, by what is faster."""
-    dtype, nothing = source.values.dtype, np.zeros(0, np.int64)
+def _place_weights(layer: Weighted, weight: Array, source: Signal, axes: list["_Axis"]) -> Array:
+    """Return weights as ``(channels / groups, kernel places, outputs)``, the places in the order of the axes' reach."""
     if isinstance(layer, Gemm):
-        by_place = weight[:, torch.from_numpy(flatten_last(torch.arange(weight.shape[1]), source.stored))].unsqueeze(2)
-    else:
-        order_y, order_x = (torch.from_numpy(_order_places(*geometry[numbers])) for numbers in ([5, 7, 11], [6, 8, 12]))
-        by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])[:, :, order_y][..., order_x].flatten(2)
-    n_outputs, n_group_inputs, n_places = by_place.shape
+        return weight[:, flatten_last(torch.arange(weight.shape[1]), source.stored)].T[:, np.newaxis]
+    if isinstance(layer, ConvTranspose):
+        by_group = weight.reshape(layer.group, -1, *weight.shape[1:])
+        weight = by_group.swapaxes(1, 2).reshape(-1, *by_group.shape[1:2], *weight.shape[2:])
+    by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])[:, :, axes[0].order][..., axes[1].order]
+    return by_place.reshape(*weight.shape[:2], -1).transpose(1, 2, 0)
+
+
+def _arrange_weights(layer: Weighted, by_place: Array, row_width: int) -> tuple[Array, ...]:
+    """Return weights as the kernels expect them: as rows, as lists or as each channel's own, by what is faster."""
     n_groups = 1 if isinstance(layer, Gemm) else layer.group
-    if n_groups == 1 and int((weight != 0).sum()) >= MAX_SPARSE_DENSITY * weight.numel():
-        rows = allocate(n_group_inputs * n_places * row_width, dtype)
-        rows.reshape(n_group_inputs, n_places, row_width)[:, :, :n_outputs] = by_place.permute(1, 2, 0).numpy()
-        return rows, nothing, nothing, np.zeros(0, dtype)
-    channel, place, target = by_place.permute(1, 2, 0).nonzero(as_tuple=True)
+    is_channelwise = n_groups == by_place.shape[2] and by_place.shape[0] == 1 < n_groups
+    if not is_channelwise and (n_groups > 1 or np.count_nonzero(by_place) < MAX_SPARSE_DENSITY * by_place.size):
+        return _list_weights(by_place, n_groups)
+    rows = allocate(math.prod(by_place.shape[:2]) * row_width, by_place.dtype)
+    rows.reshape(-1, row_width)[:, : by_place.shape[2]] = by_place.reshape(-1, by_place.shape[2])
+    none, nothing = np.zeros(0, np.int64), np.zeros(0, by_place.dtype)
+    return rows, none, none, nothing, allocate(row_width, by_place.dtype) if is_channelwise else nothing
+
+
+def _list_weights(by_place: Array, n_groups: int) -> tuple[Array, ...]:
+    """Return the weights that are not 0, a list for each input channel and place of the kernel."""
+    n_group_inputs, n_places, n_outputs = by_place.shape
+    channel, place, target = by_place.nonzero()
     row = (target // (n_outputs // n_groups) * n_group_inputs + channel) * n_places + place
-    order = torch.argsort(row, stable=True)
+    order = np.argsort(row, kind="stable")
     starts = np.zeros(n_places * n_groups * n_group_inputs + 1, np.int64)
-    starts[1:] = np.cumsum(np.bincount(row.numpy(), minlength=starts.size - 1))
-    return np.zeros(0, dtype), starts, target[order].numpy(), by_place[target, channel, place][order].numpy()
+    starts[1:] = np.cumsum(np.bincount(row, minlength=starts.size - 1))
+    nothing = np.zeros(0, by_place.dtype)
+    return nothing, starts, target[order], by_place[channel, place, target][order], nothing
 
 
-def _order_places(n_places: int, stride: int, dilation: int) -> Array:
-    """Return a kernel's offsets along an axis in the order of places: so that neighbours reach neighbours, where they can."""
-    step = stride // dilation if stride % dilation == 0 else n_places
-    return np.concatenate([np.arange(start, n_places, step)[::-1] for start in range(min(step, n_places))])
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """How a kernel slides along an axis."""
 
+    size: int
+    out_size: int
+    kernel: int
+    stride: int
+    padding: int
+    dilation: int
+    is_transposed: bool
 
-def _list_reach(axis: Array) -> tuple[Array, Array]:
-    """Return the starts and the runs of a reach, of an axis' input and output size, kernel, stride, padding and dilation."""
-    size, out_size, kernel, stride, padding, dilation = (int(number) for number in axis)
-    places = list(enumerate(_order_places(kernel, stride, dilation)))
-    starts: list[int] = [0]
-    runs: list[list[int]] = []
-    for place_in in range(size):
-        for place, offset in places:
-            target, rest = divmod(place_in + padding - int(offset) * dilation, stride)
-            if rest or not 0 <= target < out_size:
-                continue
-            follows = len(runs) > starts[-1] and [sum(runs[-1][::2]), sum(runs[-1][1:])] == [target, place]
-            if follows:
-                runs[-1][2] += 1
-            else:
-                runs.append([target, place, 1])
-        starts.append(len(runs))
-    return np.array(starts, np.int64), np.array(runs, np.int64).reshape(-1, 3)
+    @property
+    def order(self) -> Array:
+        """The kernel's offsets in the order of places: so that neighbours reach neighbours, where they can."""
+        if self.is_transposed:
+            return np.arange(self.kernel)
+        step = self.stride // self.dilation if self.stride % self.dilation == 0 else self.kernel
+        return np.concatenate([np.arange(start, self.kernel, step)[::-1] for start in range(min(step, self.kernel))])
+
+    def list_reach(self) -> tuple[Array, Array]:
+        """Return the starts and the runs of a reach."""
+        starts: list[int] = [0]
+        runs: list[list[int]] = []
+        for place_in in range(self.size):
+            for place, offset in enumerate(self.order):
+                target = self._find_target(place_in, int(offset))
+                if not 0 <= target < self.out_size:
+                    continue
+                follows = len(runs) > starts[-1] and [sum(runs[-1][::2]), sum(runs[-1][1:])] == [target, place]
+                if follows:
+                    runs[-1][2] += 1
+                else:
+                    runs.append([target, place, 1])
+            starts.append(len(runs))
+        return np.array(starts, np.int64), np.array(runs, np.int64).reshape(-1, 3)
+
+    def _find_target(self, place: int, offset: int) -> int:
+        """Return the output that an input reaches through an offset of the kernel, -1 where there is none."""
+        if self.is_transposed:
+            return place * self.stride + offset * self.dilation - self.padding
+        target, rest = divmod(place + self.padding - offset * self.dilation, self.stride)
+        return -1 if rest else target
 
 
 def _make_geometry(stored: tuple[int, ...], out_positions: tuple[int, ...], windows: Windows) -> Array:

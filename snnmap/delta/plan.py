@@ -13,9 +13,12 @@ from snnmap.delta.activation import ACTIVATIONS, Activation
 from snnmap.delta.layers import (
     Follower,
     Tally,
+    find_resizing,
+    follow_by_concat,
     follow_by_map,
     follow_by_mean,
     follow_by_pool,
+    follow_by_resize,
     follow_by_sum,
     follow_by_synapses,
     make_tally,
@@ -25,16 +28,21 @@ from snnmap.frontends.torch.partial import read_partly, record_results
 from snnmap.graph.graph import Node
 from snnmap.graph.operations.arithmetic import Add
 from snnmap.graph.operations.conv import Conv
+from snnmap.graph.operations.conv_transpose import ConvTranspose
 from snnmap.graph.operations.gemm import Gemm
-from snnmap.graph.operations.movement import Flatten, Reshape
+from snnmap.graph.operations.movement import Concat, Flatten, Reshape
+from snnmap.graph.operations.opaque import Opaque
 from snnmap.graph.operations.pooling import AveragePool, GlobalAveragePool, MaxPool
 from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear
 from snnmap.nn.event_linear import EventLinear
 
 __all__ = ["Plan"]
 
-_FOLLOWED = (Conv, Gemm, MaxPool, AveragePool, GlobalAveragePool, Add, Flatten, Reshape, *ACTIVATIONS)
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, MaskedLinear, MaskedConv1d, MaskedConv2d, EventLinear)
+_FOLLOWED = (Conv, ConvTranspose, Gemm, MaxPool, AveragePool, GlobalAveragePool, Add, Concat, Flatten, Reshape, *ACTIVATIONS)
+_LAYERS = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d),
+    *(MaskedLinear, MaskedConv1d, MaskedConv2d, EventLinear),
+)
 _FORWARDS: tuple[object, ...] = tuple(layer.forward for layer in _LAYERS)
 
 Make = Callable[[Activation, Signal], Follower]
@@ -131,6 +139,11 @@ class Plan:
         if isinstance(node.operation, Flatten | Reshape) and len(shape) == 1:
             self._signals[node.name] = sources[0].view(shape)
             return []
+        if isinstance(node.operation, Concat) and node.operation.axis == 1 and all(source.keeps_channels for source in sources):
+            out = Signal.make(shape, self._dtype)
+            self._signals[node.name] = out if self._users[node.name] else out.without_list()
+            self._followers[node.name] = follow_by_concat(sources, self._signals[node.name])
+            return []
         make = self._choose_follower(node, sources)
         if make is not None:
             out = Signal.make(shape, self._dtype)
@@ -160,23 +173,27 @@ class Plan:
             is_sum = len(sources) == 2 and sources[0].shape == sources[1].shape
             is_sum = is_sum and sources[0].stored == sources[1].stored == self._graph.types[node.name].shape
             return partial(follow_by_sum, sources[0], sources[1]) if is_sum else None
-        if not isinstance(node.operation, Gemm) and not (sources and sources[0].keeps_channels):
+        if not isinstance(node.operation, Gemm) and not (sources and all(source.keeps_channels for source in sources)):
             return None
         match node.operation:
-            case Gemm() | Conv() if _is_layer(self._calls[node.name].module):
+            case Gemm() | Conv() | ConvTranspose() if _is_layer(self._calls[node.name].module):
                 return self._follow_layer(node, node.operation, sources[0])
             case MaxPool() | AveragePool() if len(node.operation.kernel_shape) <= 2:
                 return partial(follow_by_pool, node.operation, sources[0])
             case GlobalAveragePool():
                 return partial(follow_by_mean, sources[0])
+            case Opaque(call="Upsample" | "UpsamplingNearest2d" | "UpsamplingBilinear2d" | "interpolate"):
+                is_known = len(sources) == 1 and len(sources[0].shape) in (2, 3)
+                weights = find_resizing(self._bind_dense(node), sources[0]) if is_known else None
+                return None if weights is None else partial(follow_by_resize, weights, sources[0])
         return None
 
-    def _follow_layer(self, node: Node, layer: Gemm | Conv, source: Signal) -> Make:
-        def run_dense(values: Tensor) -> Any:
-            return self._calls[node.name].run(lambda _: values)
-
+    def _follow_layer(self, node: Node, layer: Gemm | Conv | ConvTranspose, source: Signal) -> Make:
         weight = self._graph.constants[node.inputs[1]]
-        return partial(follow_by_synapses, layer, weight, source, self._add_tally(node, source), run_dense)
+        return partial(follow_by_synapses, layer, weight, source, self._add_tally(node, source), self._bind_dense(node))
+
+    def _bind_dense(self, node: Node) -> Callable[[Tensor], Any]:
+        return lambda values: self._calls[node.name].run(lambda _: values)
 
     def _add_tally(self, node: Node, source: Signal) -> Tally:
         call: Any = self._calls[node.name]

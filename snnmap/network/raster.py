@@ -11,7 +11,7 @@ from snnmap.core.errors import InputError
 from snnmap.core.record import FloatArray, IntArray, freeze_mapping, record, replace_array
 from snnmap.network.network import InputPort
 
-__all__ = ["Profile", "Recording", "join_rasters", "read_raster", "read_rasters"]
+__all__ = ["Profile", "Recording", "Saturation", "join_rasters", "read_raster", "read_rasters"]
 
 _MAX_COUNT = 2**31 - 1
 """So that sums and products of counts stay exact in int64."""
@@ -41,6 +41,37 @@ class Profile:
 
 
 @record
+class Saturation:
+    """What a run on a chip cut off, by sample: values that a wider word would have held.
+
+    Attributes:
+        inputs: ``(n_samples,) int64``, input counts clamped to what a channel carries.
+        currents: ``(n_samples, 2) int64``, of hidden and of output neurons: arrivals at a current, one a spiking source and
+            stored synapse, that took it out of its word.
+        potentials: ``(n_samples, 2) int64``: updates that took a potential out of its word.
+        counts: ``(n_samples, 2) int64``: updates after which a neuron could have sent more spikes than a step carries; those left
+            are sent later, or lost where an alias repeats them.
+    """
+
+    inputs: IntArray
+    currents: IntArray
+    potentials: IntArray
+    counts: IntArray
+
+    @property
+    def by_sample(self) -> IntArray:
+        """All of it, ``(n_samples,) int64``."""
+        return np.asarray(self.inputs + (self.currents + self.potentials + self.counts).sum(axis=1), np.int64)
+
+    def __str__(self) -> str:
+        found = [f"{self.inputs.sum()} input counts clamped"] if self.inputs.any() else []
+        for kind in ("currents", "potentials", "counts"):
+            totals = getattr(self, kind).sum(axis=0).tolist()
+            found += [f"{total} {kind} of {area}" for area, total in zip(("hidden", "outputs"), totals, strict=True) if total]
+        return ", ".join(found) or "none"
+
+
+@record
 class Recording:
     """What a simulation was asked to keep; arrays of populations by name (on a chip: ``hidden`` and ``outputs``).
 
@@ -49,12 +80,14 @@ class Recording:
         potentials: ``(n_samples, n_steps, size)`` membrane potentials after the reset.
         currents: ``(n_samples, n_steps, n_synapses, size)`` synaptic currents after the decay and input of the step.
         profile: cost, where the simulator counts it.
+        saturation: what did not fit its word, where that was asked for.
     """
 
     counts: Mapping[str, IntArray] = field(default_factory=dict)
     potentials: Mapping[str, FloatArray | IntArray] = field(default_factory=dict)
     currents: Mapping[str, FloatArray | IntArray] = field(default_factory=dict)
     profile: Profile | None = None
+    saturation: Saturation | None = None
 
     def __post_init__(self) -> None:
         for name in ("counts", "potentials", "currents"):

@@ -1,6 +1,6 @@
 """Torch modules to train with; the torch frontend turns them into networks, count for count."""
 
-from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF, ChipNetwork, ChipPopulation, ChipProjection, ChipRun
+from snnmap.nn.chip import ChipCodes, ChipIntegrator, ChipLIF, ChipNetwork, ChipPopulation, ChipProjection, ChipRun, torch_engine
 from snnmap.nn.compose import LeadIn, Residual, record_counts, record_outputs
 from snnmap.nn.delta import (
     DeltaActivation,
@@ -47,6 +47,8 @@ __all__ = [
     "ChipPopulation",
     "ChipProjection",
     "ChipRun",
+    # images, run on torch's devices
+    "torch_engine",
     # composition
     "LeadIn",
     "Residual",

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from snnmap.lif.mapping import Verification, format_slot_table
 from snnmap.lif.profile import ChipProfile, list_slots, profile_image
 from snnmap.lif.program import Comparison, Image, MappedNetwork, QuantisedNetwork
 from snnmap.lif.quantise import DecayMatch, RateTuning
-from snnmap.lif.simulator import Stream, require_counts, simulate_image
-from snnmap.network import Network, OutputPort, format_network, join_rasters, read_raster
+from snnmap.lif.simulator import Stream, require_counts, require_unsaturated, simulate_image
+from snnmap.network import Network, OutputPort, Saturation, format_network, join_rasters, read_raster
 from snnmap.pipeline.folder import digest_files, write_folder
 from snnmap.pipeline.options import Rasters
 
@@ -127,11 +127,12 @@ class Artifacts:
             **{f"readmemh/{name}": data for name, data in export_readmemh(self.image).items()},
         }
 
-    def run(self, inputs: Rasters) -> dict[str, FloatArray]:
+    def run(self, inputs: Rasters, *, strict: bool = False) -> dict[str, FloatArray]:
         """Run the bitstream on the chip's simulator; each output port's lag is taken away, so that its steps are the input's.
 
         Args:
             inputs: ``(n_samples, n_steps, n_inputs)`` spike counts, or such arrays by input port.
+            strict: refuse inputs on which values leave their words, which :meth:`count_saturation` counts.
 
         Returns:
             ``(n_samples, n_steps, n)`` by output port: spike counts, or potentials in the model's units (a model in the
@@ -140,10 +141,22 @@ class Artifacts:
         Raises:
             InputError: wrong raster, or counts beyond those of a channel of the chip.
         """
-        padded = self._pad(inputs)
-        found = simulate_image(self.image, padded, counts_of=("hidden", "outputs"), states_of=("outputs",))
+        padded, both = self._pad(inputs), ("hidden", "outputs")
+        found = simulate_image(self.image, padded, counts_of=both, states_of=("outputs",), count_saturation=strict)
+        require_unsaturated(found.saturation)
         n_steps = padded.shape[1] - self.mapped.latency_steps
         return {port.name: read_port(self.quantised, found, port)[:, :n_steps] for port in self.mapped.output_ports}
+
+    def count_saturation(self, inputs: Rasters) -> Saturation:
+        """Run the bitstream on the chip's simulator and count the values that leave their words on the way.
+
+        Args:
+            inputs: ``(n_samples, n_steps, n_inputs)`` spike counts, or such arrays by input port; silence follows.
+
+        Raises:
+            InputError: wrong raster, or counts beyond those of a channel of the chip.
+        """
+        return cast(Saturation, simulate_image(self.image, self._pad(inputs), count_saturation=True).saturation)
 
     def profile(self, inputs: Rasters) -> ChipProfile:
         """Run the bitstream on the chip's simulator and count what that costs, population by population.

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from snnmap.chip import Chip, MemoryKind, list_chips
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import ChipError, InputError
+from snnmap.core.jobs import run_jobs
 from snnmap.core.near import suggest
 from snnmap.core.record import record
 from snnmap.lif.fixes import Applied, FixOptions
@@ -174,6 +176,8 @@ def fit_model(
     labels: npt.ArrayLike | None = None,
     fixes: FixOptions | None = None,
     on_stage: OnStage = lambda _: None,
+    executor: Executor | None = None,
+    n_workers: int = 0,
 ) -> Fit:
     """Build a model for several chips, and tell what each has room for and what a sample costs on it.
 
@@ -186,6 +190,8 @@ def fit_model(
         labels: as :func:`compile_model` takes them.
         fixes: change the model for chips that it does not fit, by these (:func:`fix_model`); without, nothing is changed.
         on_stage: called with a line of text as each stage starts.
+        executor: runs a chip a job, with the interface of ``concurrent.futures``; the fit is the same.
+        n_workers: local processes that do where there is no executor; 0 is none but this one.
 
     Returns:
         A line a chip, in the order given; what does not fit has the violations.
@@ -197,10 +203,28 @@ def fit_model(
     """
     task = open_task(model, options, calibration, labels)
     records = [read_chip(chip) for chip in (list_chips() if chips is None else chips)]
-    return Fit(model=task.network.name, rows=tuple(_fit(task, chip, chip.name, fixes, on_stage) for chip in records))
+    builds = {place: (task, chip, chip.name, fixes) for place, chip in enumerate(records)}
+    rows = _fit_all(builds, on_stage, executor, n_workers)
+    return Fit(model=task.network.name, rows=tuple(rows[place] for place in builds))
 
 
-def _fit(task: Task, chip: Chip, name: str, fixes: FixOptions | None, on_stage: OnStage) -> ChipFit:
+_Build = tuple[Task, Chip, str, FixOptions | None]
+
+
+def _fit_all(builds: Mapping[int, _Build], on_stage: OnStage, executor: Executor | None, n_workers: int) -> dict[int, ChipFit]:
+    if executor is None and n_workers == 0:
+        return {place: _fit(*build, on_stage) for place, build in builds.items()}
+    rows = {}
+    for place, row in run_jobs(_fit, builds, executor, n_workers=n_workers or None):
+        on_stage(f"chip '{row.chip}' is done")
+        rows[place] = row
+    return rows
+
+
+def _say_nothing(_: str) -> None: ...
+
+
+def _fit(task: Task, chip: Chip, name: str, fixes: FixOptions | None, on_stage: OnStage = _say_nothing) -> ChipFit:
     on_stage(f"chip '{name}'")
     found = check_task(task, chip, on_stage)
     applied: tuple[Applied, ...] = ()
@@ -240,6 +264,8 @@ def sweep_model(
     labels: npt.ArrayLike | None = None,
     fixes: FixOptions | None = None,
     on_stage: OnStage = lambda _: None,
+    executor: Executor | None = None,
+    n_workers: int = 0,
 ) -> Fit:
     """Build a model again and again with one field of the chip's record, or one choice of the build, at several values.
 
@@ -253,6 +279,8 @@ def sweep_model(
         labels: likewise.
         fixes: likewise.
         on_stage: called with a line of text as each stage starts.
+        executor: as :func:`fit_model` takes it.
+        n_workers: likewise.
 
     Returns:
         A line a value; where the record would contradict itself, with that as its problem.
@@ -261,7 +289,7 @@ def sweep_model(
         InputError: neither the record nor the options have such a field, or a value is not of its type.
         FrontendError, ChipError: as :func:`fit_model`.
     """
-    base, chosen, rows = read_chip(chip), options or CompileOptions(), []
+    base, chosen = read_chip(chip), options or CompileOptions()
     of_chip = _has_field(base, field)
     if not of_chip and not _has_field(chosen, field):
         known = [*_list_fields(base), *_list_fields(chosen)]
@@ -271,16 +299,17 @@ def sweep_model(
             measured=field,
             fix=suggest(field, known, "name one such as recurrent_weights.max_fan_in, hidden.count or quantise.second_synapse"),
         )
-    source = open_source(model, calibration)
-    for value in values:
+    source, rows, builds = open_source(model, calibration), dict[int, ChipFit](), dict[int, _Build]()
+    for place, value in enumerate(values):
         name = f"{base.name}, {field} = {value}"
         try:
             varied, choices = (_put(base, field, value), chosen) if of_chip else (base, _put(chosen, field, value))
         except ChipError as error:
-            rows.append(ChipFit(chip=name, problem=error.what))
+            rows[place] = ChipFit(chip=name, problem=error.what)
             continue
-        rows.append(_fit(open_task(source, choices, calibration, labels), varied, name, fixes, on_stage))
-    return Fit(model=source.network.name, rows=tuple(rows))
+        builds[place] = open_task(source, choices, calibration, labels), varied, name, fixes
+    rows |= _fit_all(builds, on_stage, executor, n_workers)
+    return Fit(model=source.network.name, rows=tuple(rows[place] for place in sorted(rows)))
 
 
 def _has_field(part: Any, path: str) -> bool:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from snnmap.core.figure import draw_figure
 from snnmap.profile.layer import LayerProfile
+from snnmap.profile.table import format_number
 
 if TYPE_CHECKING:
     from snnmap.profile.profile import GraphProfile
@@ -88,4 +89,4 @@ def _title(profile: "GraphProfile") -> str:
     options = profile.options
     shapes = ", ".join("x".join(map(str, shape)) for shape in profile.inputs.values())
     bits = f"{options.input_bits}-bit input, {options.activation_bits}-bit activations"
-    return f"{profile.name}, input {shapes}, {bits}: {profile.macs / 1e6:,.0f} million multiply-accumulates a sample"
+    return f"{profile.name}, input {shapes}, {bits}: {format_number(profile.macs)} multiply-accumulates a sample"

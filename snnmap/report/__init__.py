@@ -9,7 +9,7 @@ from snnmap.report.conversion import (
     leak_table,
     step_table,
 )
-from snnmap.report.costs import chip_profile_csv, chip_profile_tables, draw_costs, draw_fit, draw_pareto, fit_csv
+from snnmap.report.costs import chip_profile_csv, chip_profile_tables, draw_costs, draw_fit, draw_pareto, fit_csv, fit_rows
 from snnmap.report.diagram import draw_layers, draw_network
 from snnmap.report.difference import compare_decisions_of, compare_images
 from snnmap.report.image import describe_image, describe_manifest, find_neuron
@@ -32,6 +32,7 @@ __all__ = [
     "draw_fit",
     "draw_pareto",
     "fit_csv",
+    "fit_rows",
     # pages
     "format_report",
     "write_report",

@@ -12,7 +12,16 @@ from snnmap.lif.profile import ChipProfile
 from snnmap.pipeline import ChipFit, Fit
 from snnmap.report.tables import make_table
 
-__all__ = ["chip_profile_csv", "chip_profile_tables", "draw_costs", "draw_fit", "draw_pareto", "find_front", "fit_csv"]
+__all__ = [
+    "chip_profile_csv",
+    "chip_profile_tables",
+    "draw_costs",
+    "draw_fit",
+    "draw_pareto",
+    "find_front",
+    "fit_csv",
+    "fit_rows",
+]
 
 _PANELS = (
     ("used", "fullest resource\n(share used)"),
@@ -65,10 +74,15 @@ def chip_profile_csv(profile: ChipProfile) -> str:
     return _to_csv(profile.to_plain()["populations"])
 
 
-def fit_csv(fit: Fit) -> str:
-    """Return a line a chip, its slack left out; what is unknown is empty."""
+def fit_rows(fit: Fit) -> list[dict[str, Any]]:
+    """Return a row a chip of texts and numbers, its slack left out; what is unknown is None."""
     rows = [{name: value for name, value in row.to_plain().items() if name != "slack"} for row in fit.rows]
-    return _to_csv([{**row, "fixes": "; ".join(row["fixes"])} for row in rows])
+    return [{**row, "fixes": "; ".join(row["fixes"])} for row in rows]
+
+
+def fit_csv(fit: Fit) -> str:
+    """Return :func:`fit_rows` as CSV; what is unknown is empty."""
+    return _to_csv(fit_rows(fit))
 
 
 def _to_csv(rows: Sequence[dict[str, Any]]) -> str:

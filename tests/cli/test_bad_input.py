@@ -403,6 +403,11 @@ def test_a_missing_file_is_named_by_every_verb(run: Run, raster: Path, tmp_path:
     assert not (tmp_path / "x").exists()
 
 
+def test_a_missing_raster_is_named_once(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    absent = tmp_path / "absent.npy"
+    require_message(run("simulate", bitstream, "-i", absent), 2, "No such file or directory", f"where: {absent}\n")
+
+
 def test_wrong_use(run: Run, bitstream: Path) -> None:
     for command in (
         ("biuld",),

@@ -8,6 +8,7 @@ import pytest
 from command_line import Run
 from random_networks import random_network
 
+from snnmap.core.table import read_table
 from snnmap.network import save_network
 
 
@@ -31,6 +32,10 @@ def test_the_verb(run: Run, saved: Path, tmp_path: Path) -> None:
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
     swept = run("fit", saved, *chips[:2], *chips[4:], "--sweep", "hidden.count=4,4096", "--format", "json")
     assert [row["fits"] for row in json.loads(swept.out)["chips"]] == [False, True]
+    pytest.importorskip("pyarrow")
+    table = tmp_path / "fit.parquet"
+    assert run("fit", saved, *chips, "--format", "parquet", "-o", table, "--workers", 1).code == 0
+    assert [row["fits"] for row in read_table(table)] == [True, False]
     small = tmp_path / "small.toml"
     assert run("fit", saved, *chips[:2], *chips[4:], "--smallest", small).code == 0
     assert run("check", saved, "-c", small, "--allow", "SNN6").code == 0
@@ -43,6 +48,8 @@ def test_what_the_verb_refuses(run: Run, saved: Path, tmp_path: Path) -> None:
         (("-c", "toy-4", "--sweep", "hidden.cuont=4"), "hidden.count"),
         (("-c", "toy-4", "-o", str(tmp_path / "x")), "csv or"),
         (("-c", "generic-4069"), "generic-4096"),
+        (("-c", "toy-4", "--format", "parquet"), "-o table.parquet"),
+        (("-c", "toy-4", "--workers", "2", "--cluster", "tcp://127.0.0.1:1"), "leave --workers out"),
     ):
         refused = run("fit", saved, *arguments)
         assert refused.code == 2

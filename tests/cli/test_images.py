@@ -95,7 +95,8 @@ def test_selftest_fails_where_an_image_does_something_else(run: Run, bitstream: 
     assert result.code == 1
     found, was = first.outputs[7][1], first.outputs[7][1] + 5
     assert (
-        f"golden run 0: 1 of {2 * len(outputs)} values differ; first in step 7, output 'port' 1: {found}, was {was}" in result.out
+        f"golden run 0: 1 of {2 * len(outputs)} values differ; first in step 7, output 'port' 1, spikes: {found}, was {was}"
+        in result.out
     )
     assert "this snnmap does not do what the image did when" in result.out
 
@@ -112,7 +113,7 @@ def test_selftest_takes_a_driver(run: Run, bitstream: Path, tmp_path: Path) -> N
         (" * 0.5", 2, "the driver gives something else"),
         (" / None", 2, "unsupported operand"),
     ):
-        (tmp_path / "driver.py").write_text(DRIVER.replace('["outputs"][0]', f'["outputs"][0]{change}'))
+        (tmp_path / "driver.py").write_text(DRIVER.replace("[None])[0]", f"[None])[0]{change}"))
         result = run("selftest", bitstream, "--driver", f"{tmp_path / 'driver.py'}:drive")
         assert (result.code, said in result.out + result.err) == (code, True)
 

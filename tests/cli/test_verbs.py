@@ -224,6 +224,32 @@ def test_counts_above_a_channel_s_largest_are_clamped(run: Run, bitstream: Path,
     assert "give --clamp" in refused.err
 
 
+def test_simulate_and_selftest_run_on_torch(run: Run, bitstream: Path, raster: Path) -> None:
+    plain, on_torch = (run("simulate", bitstream, "-i", raster, "--engine", engine) for engine in ("batch", "torch"))
+    assert on_torch == plain
+    assert run("selftest", bitstream, "--engine", "torch").code == 0
+    refused = run("simulate", bitstream, "-i", raster, "--engine", "torch", "--device", "tpu")
+    assert (refused.code, "torch has no such device" in refused.err) == (2, True)
+    unused = run("simulate", bitstream, "-i", raster, "--device", "cuda")
+    assert (unused.code, "add --engine torch" in unused.err) == (2, True)
+
+
+def test_simulate_tells_what_left_its_word_and_strict_refuses_it(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    for name, value in (("silent", 0), ("loud", 15), ("above", 16)):
+        np.save(tmp_path / f"{name}.npy", np.full((2, 60, 3), value))
+    silent, loud = (run("simulate", bitstream, "-i", tmp_path / f"{name}.npy") for name in ("silent", "loud"))
+    assert "values that left their words: none" in silent.err
+    assert run("simulate", bitstream, "-i", tmp_path / "silent.npy", "--strict") == silent
+    told = next(line for line in loud.err.splitlines() if line.startswith("values that left their words: "))
+    assert " of hidden" in told
+    refused = run("simulate", bitstream, "-i", tmp_path / "loud.npy", "--strict")
+    assert (refused.code, refused.out) == (2, "")
+    assert f"measured: {told.partition(': ')[2]}   limit: none" in refused.err
+    assert "2 of 2 samples, first 0" in refused.err
+    both = run("simulate", bitstream, "-i", tmp_path / "above.npy", "--clamp", "--strict")
+    assert (both.code, "first in sample 0, step 0, channel 0" in both.err) == (2, True)
+
+
 def test_simulate_reads_text_and_both_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
     (tmp_path / "counts.txt").write_text("3 0 2\n0 0 9\n15 1 0\n0 0 0\n0 0 0\n")
     outs = [

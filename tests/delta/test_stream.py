@@ -79,7 +79,7 @@ def make_dyadic(model: nn.Module) -> nn.Module:
     """Round weights to eighths, so that all sums are exact."""
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
                 for parameter in module.parameters():
                     parameter.copy_((8 * parameter).round() / 8)
     return model.double().eval()
@@ -100,7 +100,7 @@ def draw_layers(data: st.DataObject) -> nn.Module:
     channels, groups = data.draw(st.sampled_from([4, 16, 20])), data.draw(st.sampled_from([1, 2, 4]))
     options = {name: data.draw(st.integers(low, 2), label=name) for name, low in (("stride", 1), ("dilation", 1), ("padding", 0))}
     norm: list[Callable[[], nn.Module]] = [lambda: nn.BatchNorm2d(channels), nn.Identity]
-    act: list[Callable[[], nn.Module]] = [nn.ReLU, lambda: nn.ReLU(inplace=True), nn.Tanh, nn.Identity]
+    act: list[Callable[[], nn.Module]] = [nn.ReLU, lambda: nn.ReLU(inplace=True), nn.ReLU6, nn.Tanh, nn.Identity]
     block = nn.Sequential(data.draw(st.sampled_from(act))(), data.draw(st.sampled_from(norm))())
     pools = [
         nn.MaxPool2d(2),
@@ -136,6 +136,80 @@ def test_every_step_is_the_frame_by_frame_network(data: st.DataObject, seed: int
     model(frames[0].float().expand(2, -1, -1, -1))  # shapes the lazy layer
     stream = require_equal(settle(model), frames)
     assert all(isinstance(model.get_submodule(path), nn.Tanh) for path in stream.dense_nodes)
+
+
+class EncoderDecoder(nn.Module):
+    """Down by a strided convolution, up again, beside what was before: a UNet's way."""
+
+    def __init__(self, down: nn.Module, middle: nn.Module, up: nn.Module) -> None:
+        super().__init__()
+        self.down, self.middle, self.up, self.head = down, middle, up, nn.LazyConv2d(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.up(self.middle(self.down(x)))
+        return self.head(torch.cat([y, nn.functional.interpolate(x, size=y.shape[2:]), y.relu()], 1))
+
+
+def draw_encoder_decoder(data: st.DataObject) -> nn.Module:
+    """A network of 4x8x8 frames whose layers keep whole numbers whole, but for bilinear weights."""
+    groups = data.draw(st.sampled_from([1, 2, 12]))
+    kernel, dilation = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 2))
+    options = {"padding": data.draw(st.integers(0, kernel * dilation - 1)) % 2, "dilation": dilation, "groups": groups}
+    stride = data.draw(st.integers(1, 3))
+    ups = [
+        nn.ConvTranspose2d(12, 12, kernel, stride, output_padding=min(stride, dilation + 1) - 1, **options),
+        nn.ConvTranspose2d(12, 24, (kernel, 2), (1, stride), groups=groups, bias=False),
+        nn.Upsample(scale_factor=2),
+        nn.Upsample((7, 9), mode="bilinear"),
+        nn.Upsample(scale_factor=1.5, mode="bilinear", align_corners=True),
+        nn.UpsamplingNearest2d((9, 8)),
+    ]
+    middle = [nn.ReLU6(), nn.Conv2d(12, 12, 3, padding=1, groups=12), nn.Hardtanh(-1.0, 2.0), nn.AvgPool2d(2)]
+    chosen = data.draw(st.lists(st.sampled_from(middle), max_size=3, unique=True))
+    return EncoderDecoder(nn.Conv2d(4, 12, 3, 2, 1), nn.Sequential(*chosen), data.draw(st.sampled_from(ups)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_decoders_skip_and_are_equal(data: st.DataObject, seed: int) -> None:
+    torch.manual_seed(seed)
+    model, frames = draw_encoder_decoder(data), draw_stream(4, 8, 8, rate=data.draw(st.sampled_from([0.01, 0.2, 1.0])), seed=seed)
+    model(frames[0].float())
+    is_bilinear = "bilinear" in str(model)
+    stream = require_equal(make_dyadic(model), frames, atol=1e-12 if is_bilinear else 0.0)
+    assert stream.dense_nodes == ()
+    with DeltaCounter(model, n_steps=len(frames)) as counter:
+        run_frames(model, torch.stack(frames, 1))
+    if not is_bilinear:
+        assert stream.counts() == counter.layers()
+
+
+@pytest.mark.parametrize("up", [nn.Upsample(scale_factor=3, mode="linear"), nn.ConvTranspose1d(6, 6, 3, 2, groups=3)])
+def test_one_dimensional_decoders(up: nn.Module) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(3, 6, 4, 2), nn.ReLU6(), up, nn.Conv1d(6, 2, 1))
+    assert require_equal(model.double().eval(), draw_stream(3, 12)).dense_nodes == ()
+
+
+def test_interpolations_that_are_none_of_a_channel_alone_run_densely() -> None:
+    class Crossed(nn.Upsample):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
+            return super().forward(input) + input.mean()
+
+    Crossed.__module__ = nn.Upsample.__module__  # so that tracing takes it for torch's
+    Crossed.__name__ = "Upsample"
+    assert require_equal(Crossed(scale_factor=2).double(), draw_stream(2, 4, 4)).dense_nodes == ("",)
+
+
+def test_bounds_around_bounds_and_levels() -> None:
+    torch.manual_seed(0)
+    for bounds in (
+        (nn.Hardtanh(-5, -1), nn.ReLU()),
+        (nn.ReLU6(), nn.Hardtanh(-1, 0.5)),
+        (QuantisedReLU(7, step=0.75), nn.ReLU6()),
+    ):
+        model = nn.Sequential(nn.Conv2d(2, 5, 3), *bounds, nn.ReLU6(), nn.Conv2d(5, 2, 1))
+        assert require_equal(make_dyadic(model), draw_stream(2, 6, 6, rate=0.5), atol=0.0).dense_nodes == ()
 
 
 @pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"dilation": 3, "groups": 3}])
@@ -315,20 +389,23 @@ def test_a_model_of_one_layer_is_a_stream() -> None:
 
 def test_nothing_is_multiplied_with_what_stays() -> None:
     """The weights of inputs that stay are made NaN, which any product would show."""
-    for layer in (nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(3, 3, 3, groups=3)):
-        frame = draw_stream(3, 7, 7)[0]
+    for layer in (nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(4, 8, 3, groups=4), nn.Conv2d(12, 12, 3, groups=12)):
+        n_channels = layer.in_channels
+        frame = draw_stream(n_channels, 7, 7)[0]
         stream = DeltaStream(nn.Sequential(layer.double()), frame)
         stream.step(frame)
         changed = frame.clone()
         changed[0, 1, 3, 3] += 1.0
         expected = layer(changed)
         (follower,) = stream._plan._followers.values()
-        rows, starts, _, lists = inspect.getclosurevars(follower.run).nonlocals["weights"]
-        for row in (row for row in range(27) if row // 9 != 1):
+        rows, starts, _, lists, channelwise = inspect.getclosurevars(follower.run).nonlocals["weights"]
+        for channel in (channel for channel in range(n_channels) if channel != 1):
             if starts.size:
-                lists[starts[row] : starts[row + 1]] = np.nan
+                lists[starts[9 * channel] : starts[9 * channel + 9]] = np.nan
+            elif channelwise.size:
+                rows.reshape(9, -1)[:, channel] = np.nan
             else:
-                rows.reshape(27, -1)[row] = np.nan
+                rows.reshape(n_channels, 9, -1)[channel] = np.nan
         torch.testing.assert_close(stream.step(changed), expected)
 
 
@@ -361,10 +438,10 @@ def test_a_convolution_whose_input_mostly_changes_is_computed_anew_and_followed_
 def test_runs_reach_what_a_kernel_reaches(stride: int, dilation: int) -> None:
     size, kernel, padding = 11, 5, 2
     out_size = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    starts, runs = layers._list_reach(np.array([size, out_size, kernel, stride, padding, dilation]))
-    order = layers._order_places(kernel, stride, dilation)
+    axis = layers._Axis(size, out_size, kernel, stride, padding, dilation, is_transposed=False)
+    starts, runs = axis.list_reach()
     found = {
-        (place_in, int(target + n), int(order[place + n]))
+        (place_in, int(target + n), int(axis.order[place + n]))
         for place_in in range(size)
         for target, place, n_runs in runs[starts[place_in] : starts[place_in + 1]]
         for n in range(n_runs)
@@ -457,3 +534,42 @@ def test_outputs_are_the_callers_to_keep_and_the_model_is_left_alone() -> None:
     with torch.no_grad():
         model[0].weight.zero_()
     assert torch.equal(stream.step(frames[0]), kept)
+
+
+@torch.no_grad()
+def test_a_threshold_holds_still_what_noise_would_flip() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        StepQuantiser(4, clip=False, step=1 / 16), nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)
+    )
+    picture = torch.rand(1, 2, 8, 8)
+    noisy = [picture + 0.002 * torch.rand_like(picture) for _ in range(40)]
+    plain, held = (DeltaStream(model.eval(), picture, threshold=threshold) for threshold in (0.0, 0.002))
+    outputs = [(plain.step(frame), held.step(frame)) for frame in noisy]
+    first = held.counts()[0].n_macs_static // 40
+    assert all(torch.equal(output, outputs[0][1]) for _, output in outputs)
+    assert held.counts()[0].n_macs == first
+    assert plain.counts()[0].n_macs > 1.5 * first
+
+
+@torch.no_grad()
+def test_a_held_frame_is_near_the_frame_and_the_output_is_its_own() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 1, 2)).double()
+    stream, frame = (
+        DeltaStream(model, torch.zeros(1, 2, 6, 6).double(), threshold=0.25, refresh_every=7),
+        torch.zeros(1, 2, 6, 6).double(),
+    )
+    assert stream.held is None
+    for _ in range(30):
+        frame += 0.1 * torch.randn_like(frame)
+        before = stream.held
+        output = stream.step(frame)
+        assert stream.held is not None
+        assert float((stream.held - frame).abs().max()) <= 0.25
+        torch.testing.assert_close(output, model(stream.held), rtol=0.0, atol=1e-12)
+        if before is not None:
+            kept = (frame - before).abs() <= 0.25
+            assert torch.equal(stream.held[kept], before[kept])
+    stream.reset()
+    assert stream.held is None

@@ -17,6 +17,8 @@ from snnmap.nn import DeltaCounter, DeltaNetwork
         (torch.zeros(2, 3), {}, "one frame a step"),
         (torch.zeros(1, 3), {"refresh_every": 0}, "cannot be run so"),
         (torch.zeros(1, 3), {"dtype": torch.float16}, "cannot be run so"),
+        (torch.zeros(1, 3), {"threshold": -0.1}, "cannot be run so"),
+        (torch.zeros(1, 3), {"threshold": float("nan")}, "cannot be run so"),
     ],
 )
 def test_what_is_no_stream_is_refused(frame: Tensor, options: dict[str, Any], match: str) -> None:

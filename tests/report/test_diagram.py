@@ -14,6 +14,7 @@ from rule_cases import feedback, residual
 
 import snnmap
 from snnmap.core.diagram import Arrow, Box, draw_diagram
+from snnmap.loading import load_layers
 from snnmap.network import save_network
 from snnmap.report import draw_layers, draw_network
 
@@ -98,6 +99,19 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = run("draw", tmp_path / "loop.json", "-c", "xylo-audio-3", "-o", tmp_path / "c.svg")
     assert "cannot be folded" in told.err
     assert "h2 to h1" in titles((tmp_path / "c.svg").read_text())
+
+
+def test_the_verb_draws_layers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_runner(capsys)
+    (tmp_path / "ann.py").write_text(
+        "import torch\n\n\ndef make():\n    return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())\n"
+    )
+    model = f"{tmp_path}/ann.py:make"
+    assert run("draw", model, "--layers", "--shape", "4", "-o", tmp_path / "a.svg").code == 0
+    assert (tmp_path / "a.svg").read_text() == draw_layers(load_layers(model, (4,)))
+    for wrong, named in ((["--shape", "4"], "--input-shape"), (["--layers", "-c", "toy-4"], "--chip")):
+        refused = run("draw", model, *wrong, "-o", tmp_path / "b.svg")
+        assert (refused.code, named in refused.err, (tmp_path / "b.svg").exists()) == (2, True, False)
 
 
 def test_layers() -> None:

@@ -25,7 +25,12 @@ def _complete(_: click.Context, __: click.Parameter, start: str) -> list[str]:
 _model_options = (
     click.argument("model"),
     click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of a device, or path of its TOML file."),
-    click.option("--shape", help="Of one sample, such as 3,224,224, where the model does not say it; of several a=3,8,8;b=5."),
+    click.option(
+        "--shape",
+        "--input-shape",
+        "shape",
+        help="Of one sample, such as 3,224,224, where the model does not say it; of several a=3,8,8;b=5.",
+    ),
     click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor."),
     click.option(
         "--calibration", type=click.Path(), help="Typical inputs (.npy) of a model of floats, which is quantised by them."

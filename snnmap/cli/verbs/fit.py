@@ -23,11 +23,13 @@ from snnmap.cli.options import (
     read_project,
 )
 from snnmap.cli.records import read_record
+from snnmap.cli.runners import open_executor, worker_options
 from snnmap.core import fsio
 from snnmap.core.errors import InputError
+from snnmap.core.table import write_table
 from snnmap.lif.fixes import FixOptions
 from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, sweep_model
-from snnmap.report import draw_fit, fit_csv, make_table, write_report
+from snnmap.report import draw_fit, fit_csv, fit_rows, make_table, write_report
 
 __all__ = ["command"]
 
@@ -42,11 +44,14 @@ __all__ = ["command"]
 )
 @click.option("--smallest", type=click.Path(dir_okay=False), help="TOML file for the smallest record that holds MODEL.")
 @click.option("--fix", is_flag=True, help="Change the network for chips that it does not fit, as `snnmap check --fix` does.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", help="Form of the table.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "csv", "parquet"]), default="text", help="Form of the table."
+)
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the table; stdout where left out.")
 @click.option("--draw", type=click.Path(dir_okay=False), help="SVG file for a picture of the costs.")
 @click.option("--report", type=click.Path(dir_okay=False), help="HTML file for a page: table, costs, cost against decisions.")
 @click.option("--quiet", "-q", is_flag=True, help="Print no progress.")
+@worker_options
 @config_option
 @build_options(without=("verify",))
 def command(
@@ -62,6 +67,8 @@ def command(
     draw: str | None,
     report: str | None,
     quiet: bool,
+    cluster: str | None,
+    workers: int | None,
     config: str | None,
     calibration: str | None,
     labels: str | None,
@@ -78,20 +85,20 @@ def command(
     with naming_file(calibration):
         opened = open_named(model, weights, read, raster)
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
-    with naming_file(calibration):
+    with naming_file(calibration), open_executor(cluster, workers) as executor:
         if smallest is not None:
             chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), **data)
             fsio.write_file(Path(smallest), format_chip(chip).encode())
             click.echo(f"{smallest}: {chip.description}", err=True)
             chips = (*chips, smallest)
-        fixes = FixOptions() if fix else None
+        data |= {"fixes": FixOptions() if fix else None, "executor": executor, "n_workers": workers or 0}
         if sweep is not None:
             field, values = _read_sweep(sweep)
-            fit = sweep_model(opened, _take_one(chips, "--sweep"), field, values, fixes=fixes, **data)
+            fit = sweep_model(opened, _take_one(chips, "--sweep"), field, values, **data)
             axis, ticks = field, list(values)
         else:
             records = load_chips(chips or ("all",))
-            fit = fit_model(opened, records, fixes=fixes, **data)
+            fit = fit_model(opened, records, **data)
             axis, ticks = "chip", [chip.name for chip in records]
     if draw is not None:
         fsio.write_file(Path(draw), draw_fit(fit, ticks, axis=axis))
@@ -131,8 +138,12 @@ def _write(fit: Fit, form: str, output: str | None) -> None:
             for told in row.fixes:
                 click.echo(f"{row.chip}, fixed: {told}")
         return
-    if form == "text":
-        raise InputError("a file takes csv or json", where="--output", measured="text", fix="add --format csv or --format json")
+    if form == "parquet" and output is not None:
+        write_table(Path(output), fit_rows(fit))
+        return
+    if form == "parquet" or form == "text":
+        fix = "name a file: -o table.parquet" if form == "parquet" else "add --format csv or --format json"
+        raise InputError("a file takes csv or json, and parquet a file", where="--output", measured=form, fix=fix)
     plain = {"model": fit.model, "chips": [row.to_plain() for row in fit.rows]}
     text = fit_csv(fit) if form == "csv" else json.dumps(plain, indent=2) + "\n"
     if output is None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from snnmap.cli.complete import complete_chips
 from snnmap.cli.messages import report_stages
-from snnmap.cli.options import naming_file, read_array, read_image
+from snnmap.cli.options import input_shape_option, naming_file, read_array, read_image, read_shape
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
 from snnmap.core.errors import InputError
@@ -47,9 +47,7 @@ _CHIP_FORMS: Forms = {
 
 @click.command("profile")
 @click.argument("model")
-@click.option(
-    "--input-shape", "--shape", multiple=True, help="Of one sample of an input, such as 3,224,224; once for each input."
-)
+@input_shape_option
 @click.option("--chip", "-c", shell_complete=complete_chips, help="Of a bitstream, its chip where that is not a built-in one.")
 @click.option("--weights", type=click.Path(dir_okay=False), help="Weights (state_dict) for the torch module of MODEL.")
 @click.option(
@@ -91,7 +89,7 @@ def _profile_layers(model: str, choices: Mapping[str, Any]) -> GraphProfile:
     """Profile an ONNX file, or a torch module named ``FILE.py:FUNCTION``."""
     from snnmap.pipeline.profile import profile_model, read_profile_data
 
-    shapes, options = list(map(_read_shape, choices["input_shape"])), read_record(ProfileOptions, choices)
+    shapes, options = [*map(read_shape, choices["input_shape"])], read_record(ProfileOptions, choices)
     data = None if choices["inputs"] is None else read_profile_data(choices["inputs"])
     return profile_model(model, *shapes, options=options, data=data, weights=choices["weights"])
 
@@ -171,18 +169,3 @@ def _to_json(plain: Mapping[str, Any]) -> str:
 
 def _to_bytes(made: str | bytes) -> bytes:
     return made.encode() if isinstance(made, str) else made
-
-
-def _read_shape(text: str) -> tuple[int, ...]:
-    try:
-        shape = tuple(int(side) for side in text.split(","))
-    except ValueError:
-        shape = (0,)
-    if min(shape) < 1:
-        raise InputError(
-            "a shape is no list of whole numbers from 1",
-            where="--input-shape",
-            measured=text,
-            fix="write channels, height and width: --input-shape 3,224,224",
-        )
-    return shape

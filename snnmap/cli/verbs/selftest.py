@@ -7,12 +7,12 @@ import click
 import numpy as np
 
 from snnmap.cli.options import bitstream_chip_option, read_image, warn_of_failed_build
+from snnmap.cli.runners import engine_options, read_engine
 from snnmap.core import IntArray
 from snnmap.frontends.factories import call_in_file
 from snnmap.frontends.named import Call
 from snnmap.lif.compare import GoldenResult, replay_golden, require_golden, simulate_raw
 from snnmap.lif.program import Manifest
-from snnmap.lif.simulator import Engine
 from snnmap.pipeline import require_same_build
 
 __all__ = ["command"]
@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 @click.command("selftest")
 @click.argument("bitstream")
-@click.option("--engine", type=click.Choice(["batch", "reference"]), default="batch", help="Both give the same numbers.")
+@engine_options
 @click.option(
     "--driver",
     metavar="FILE.py:FUNCTION",
@@ -28,15 +28,15 @@ __all__ = ["command"]
     " what is read in each step (steps, values), as integers.",
 )
 @bitstream_chip_option
-def command(bitstream: str, engine: str, driver: str | None, chip: str | None) -> int:
+def command(bitstream: str, engine: str, device: str, driver: str | None, chip: str | None) -> int:
     """Run the samples that BITSTREAM holds, and compare with what it gave for them when it was built."""
     image = read_image(bitstream, chip)
     warn_of_failed_build(bitstream)
     require_same_build(Path(bitstream))
-    manifest = require_golden(image, bitstream)
+    manifest, chosen = require_golden(image, bitstream), read_engine(engine, device)
 
     def simulate(raster: IntArray) -> IntArray:
-        return np.asarray(simulate_raw(image, manifest, raster[None], engine=cast(Engine, engine))[0], np.int64)
+        return np.asarray(simulate_raw(image, manifest, raster[None], engine=chosen)[0], np.int64)
 
     def drive(raster: IntArray) -> IntArray:
         file, _, name = str(driver).rpartition(":")
@@ -58,7 +58,7 @@ def _describe(manifest: Manifest, result: GoldenResult) -> str:
     if result.first is None:
         return f"{result.n_values} values, all as at the build"
     step, place, expected, found = result.first
-    names = [f"output '{port.port}' {number}" for port in manifest.readouts for number in range(port.size)]
+    names = [f"output '{port.port}' {number}, {port.readout}" for port in manifest.readouts for number in range(port.size)]
     return (
         f"{result.n_differing} of {result.n_values} values differ; first in step {step}, {names[place]}: {found}, was {expected}"
     )

@@ -7,11 +7,18 @@ from typing import Any
 import click
 import numpy as np
 
-from snnmap.cli.options import bitstream_chip_option, naming_file, read_array, read_image, warn_of_failed_build
+from snnmap.cli.options import (
+    bitstream_chip_option,
+    naming_file,
+    read_array,
+    read_image,
+    warn_of_failed_build,
+)
+from snnmap.cli.runners import engine_options, read_engine
 from snnmap.core import IntArray, fsio
-from snnmap.lif.compare import PortRun, read_labels, run_ports
+from snnmap.lif.compare import ImageRun, PortRun, read_labels, run_image
 from snnmap.lif.program import Image, OutputReadout
-from snnmap.lif.simulator import Engine, require_counts, simulate_image
+from snnmap.lif.simulator import Engine, require_counts, require_unsaturated, simulate_image
 from snnmap.network import Recording, read_raster
 
 __all__ = ["command"]
@@ -27,7 +34,8 @@ __all__ = ["command"]
 )
 @click.option("--labels", type=click.Path(), help="Classes (.npy) of the samples, for the accuracy.")
 @click.option("--clamp", is_flag=True, help="Take counts above what a channel carries for the most that it does, and count them.")
-@click.option("--engine", type=click.Choice(["batch", "reference"]), default="batch", help="Both give the same numbers.")
+@engine_options
+@click.option("--strict", is_flag=True, help="Fail where a value leaves its word on the chip, or a count is clamped.")
 @bitstream_chip_option
 @click.option("--output", "-o", help=".npz file for what was recorded.")
 def command(
@@ -37,6 +45,8 @@ def command(
     labels: str | None,
     clamp: bool,
     engine: str,
+    device: str,
+    strict: bool,
     chip: str | None,
     output: str | None,
 ) -> None:
@@ -49,14 +59,19 @@ def command(
     image = read_image(bitstream, chip)
     warn_of_failed_build(bitstream)
     counts_of = tuple(dict.fromkeys(("outputs", *record)))
-    chosen: Engine = "reference" if engine == "reference" else "batch"
+    chosen = read_engine(engine, device)
     with naming_file(raster):
-        counts = _read_counts(raster, image, clamp=clamp)
-        recording = simulate_image(image, counts, counts_of=counts_of, states_of=record, engine=chosen)
+        counts = _read_counts(raster, image, clamp=clamp and not strict)
+        recording = simulate_image(
+            image, counts, counts_of=counts_of, states_of=record, engine=chosen, count_saturation=image.manifest is None
+        )
+        run = _read_run(image, recording, counts, chosen)
+        if strict:
+            require_unsaturated(run.saturation)
     _print_cost(recording)
-    manifest = image.manifest
-    ports = () if manifest is None else run_ports(image, manifest, counts, engine=chosen)
-    _print_samples(ports or _count_outputs(image, recording))
+    click.echo(f"values that left their words: {run.saturation}", err=True)
+    _print_samples(run.ports)
+    ports = run.ports if image.manifest is not None else ()
     if labels is not None:
         _print_accuracy(ports, read_labels(read_array(labels), counts.shape[0], max((p.readout.size for p in ports), default=0)))
     if output is not None:
@@ -67,20 +82,25 @@ def _read_counts(path: str, image: Image, *, clamp: bool) -> IntArray:
     """Read the inputs ``(n_samples, n_steps, n_inputs)``, and refuse or clamp counts beyond the chip's."""
     counts = read_raster(read_array(path), image.sizes[0], where="input raster")
     if not clamp:
-        require_counts(counts, image.chip, fix="give --clamp to have them clamped as the chip does, or scale them")
+        require_counts(
+            counts, image.chip, fix="give --clamp, without --strict, to have them clamped as the chip does, or scale them"
+        )
         return counts
     most = image.chip.inputs.max_count
     click.echo(f"{np.count_nonzero(counts > most)} of {counts.size} counts clamped to {most}", err=True)
     return np.minimum(counts, most)
 
 
-def _count_outputs(image: Image, recording: Recording) -> tuple[PortRun, ...]:
-    """Read an image that does not say how: as spike counts of all output neurons, without a class."""
+def _read_run(image: Image, recording: Recording, counts: IntArray, engine: Engine) -> ImageRun:
+    """Run on until all is answered and read the ports; of an image that does not say how, spike counts without a class."""
+    if image.manifest is not None:
+        return run_image(image, image.manifest, counts, engine=engine)
     told = "it was assembled by hand, or is of a snnmap before 0.2; build it anew to have them read"
     click.echo(f"the image does not tell how its outputs are read: these are spike counts ({told})", err=True)
     neurons = tuple((slot, 1, 0) for slot in range(image.sizes[2]))
     readout = OutputReadout(port="", readout="spikes", decision="count", neurons=neurons, scale=())
-    return (PortRun(readout=readout, values=recording.counts["outputs"].astype(np.float64)),)
+    port = PortRun(readout=readout, values=recording.counts["outputs"].astype(np.float64))
+    return ImageRun(ports=(port,), saturation=recording.saturation)
 
 
 def _print_samples(ports: tuple[PortRun, ...]) -> None:

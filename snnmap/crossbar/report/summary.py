@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from snnmap.core.html import Element, format_page, make_element, make_picture, make_section, make_table, paragraph
 from snnmap.crossbar.report.costs import Costs, measure_costs
 from snnmap.crossbar.report.picture import colour, draw_cores
 from snnmap.crossbar.report.utilisation import LayerUse, Utilisation, list_uses, measure_utilisation
@@ -56,16 +56,17 @@ def list_report_files(mapped: "Mapped", image: "Image", report: "Report") -> Map
 def format_html(mapped: "Mapped", image: "Image", report: "Report") -> str:
     """Return one self-contained page: figures, layers, findings, and all cores of each computation cycle."""
     shown = range(min(mapped.n_cycles, _MOST_CYCLES))
-    rest = f"<p>{mapped.n_cycles - len(shown)} further cycles are not drawn.</p>" if len(shown) < mapped.n_cycles else ""
-    pictures = "".join(f"<h3>Computation cycle {cycle}</h3>{draw_cores(mapped, cycle)}" for cycle in shown)
-    return (
-        "<!doctype html><html lang='en'><meta charset='utf-8'>"
-        f"<title>{escape(image.name)} on {escape(image.architecture.name)}</title>"
-        "<style>body{font-family:sans-serif;margin:2em}td,th{padding:2px 10px;text-align:right}"
-        "td:first-child{text-align:left}</style>"
-        f"<h1>{escape(image.name)} on {escape(image.architecture.name)}</h1><pre>{escape(format_summary(mapped, image))}</pre>"
-        f"<h2>Layers</h2>{_format_layers(mapped)}<h2>Findings</h2><pre>{escape(str(report))}</pre>"
-        f"<h2>Crossbars</h2>{pictures}{rest}</html>\n"
+    cores = [make_picture(draw_cores(mapped, cycle).encode(), "svg+xml", f"computation cycle {cycle}") for cycle in shown]
+    if len(shown) < mapped.n_cycles:
+        cores.append(paragraph(f"{mapped.n_cycles - len(shown)} further cycles are not drawn."))
+    return format_page(
+        f"{image.name} on {image.architecture.name}",
+        [
+            make_section("Figures", paragraph(format_summary(mapped, image))),
+            make_section("Layers", _format_layers(mapped)),
+            make_section("Findings", paragraph(str(report))),
+            make_section("Crossbars", *cores),
+        ],
     )
 
 
@@ -112,27 +113,15 @@ def _format(value: float | None, form: str, unit: str = "") -> str:
     return "unknown" if value is None else f"{value:{form}}{unit}"
 
 
-def _format_layers(mapped: "Mapped") -> str:
-    names = ("layer", "blocks", "rows", "filters", "windows", "elements", "copies", "filled", "row parts", "cycles", "cores")
-    head = f"<tr>{''.join(f'<th>{name}' for name in names)}</tr>"
+def _format_layers(mapped: "Mapped") -> Element:
+    names = ("blocks", "rows", "filters", "windows", "elements", "copies", "filled", "row parts", "cycles", "cores")
     numbers = [number for number, _ in mapped.program.matrices]
-    rows = [_format_layer(number, use) for number, use in zip(numbers, list_uses(mapped), strict=True)]
-    return f"<table>{head}{''.join(rows)}</table>"
+    rows = [_list_cells(number, use) for number, use in zip(numbers, list_uses(mapped), strict=True)]
+    return make_table(["layer", *(f"{name}#" for name in names)], rows, most=1000)
 
 
-def _format_layer(number: int, use: LayerUse) -> str:
+def _list_cells(number: int, use: LayerUse) -> list[object]:
     cycles = "-".join(map(str, use.cycles))
-    name = f"<span style='color:{colour(number)}'>&#9632;</span> {escape(use.name)}"
-    cells = (
-        use.blocks,
-        use.rows,
-        use.filters,
-        use.windows,
-        use.elements,
-        use.copies,
-        f"{use.filled:.1%}",
-        use.split,
-        cycles,
-        use.cores,
-    )
-    return f"<tr><td>{name}{''.join(f'<td>{cell}' for cell in cells)}</tr>"
+    name = make_element("span", make_element("span", "\u25a0", style=f"color:{colour(number)}"), f" {use.name}")
+    counts = [use.blocks, use.rows, use.filters, use.windows, use.elements, use.copies]
+    return [name, *counts, f"{use.filled:.1%}", use.split, cycles, use.cores]

@@ -96,7 +96,8 @@ def compare_image(
         model = _run_model(network, quantised, part, list(populations))
         padded = np.pad(join_rasters(network.inputs, part), ((0, 0), (0, lag), (0, 0)))
         both = ("hidden", "outputs")
-        chip = _ChipRun(quantised, simulate_image(image, padded, counts_of=both, states_of=both, engine="auto"), n_steps)
+        run = simulate_image(image, padded, counts_of=both, states_of=both, engine="auto", clamp=True)
+        chip = _ChipRun(quantised, run, n_steps)
         for name, count in populations.items():
             count.add(model, chip.counts(name), chip.saturated(name))
         for port in ports:

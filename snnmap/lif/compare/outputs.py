@@ -9,9 +9,9 @@ from snnmap.core.record import record
 from snnmap.lif.compare.decide import take_decision
 from snnmap.lif.program import GoldenRun, Image, Manifest, OutputReadout
 from snnmap.lif.simulator import Engine, simulate_image
-from snnmap.network import Recording
+from snnmap.network import Recording, Saturation
 
-__all__ = ["Driver", "PortRun", "make_golden", "read_raw", "run_ports", "simulate_raw"]
+__all__ = ["Driver", "ImageRun", "PortRun", "make_golden", "read_raw", "run_image", "run_ports", "simulate_raw"]
 
 Driver = Callable[[IntArray], IntArray]
 """From the counts ``(n_steps, n_inputs)`` of a sample to what :func:`read_raw` gives, ``(n_steps, n_read)``."""
@@ -40,8 +40,21 @@ class PortRun:
         return np.asarray(self.decided_by.argmax(axis=1), np.int64) if self.readout.size > 1 else None
 
 
-def run_ports(image: Image, manifest: Manifest, raster: IntArray, *, engine: Engine = "batch") -> tuple[PortRun, ...]:
-    """Run an image on input counts, and on silence until all have been answered, and read its ports.
+@record
+class ImageRun:
+    """What an image gave.
+
+    Attributes:
+        ports: its output ports, in the manifest's order.
+        saturation: what was cut off on the way, until all steps were answered; None where an engine does not count it.
+    """
+
+    ports: tuple[PortRun, ...]
+    saturation: Saturation | None
+
+
+def run_image(image: Image, manifest: Manifest, raster: IntArray, *, engine: Engine = "batch") -> ImageRun:
+    """Run an image on input counts, and on silence until all have been answered; read its ports and count what is cut off.
 
     Args:
         image: with its manifest.
@@ -52,10 +65,21 @@ def run_ports(image: Image, manifest: Manifest, raster: IntArray, *, engine: Eng
     Raises:
         InputError: wrong raster.
     """
+    padded, both = np.pad(raster, ((0, 0), (0, manifest.settle_steps), (0, 0))), ("outputs",)
+    run = simulate_image(image, padded, counts_of=both, states_of=both, engine=engine, count_saturation=True)
+    return ImageRun(ports=_read_ports(manifest, read_raw(manifest, run), raster.shape[1]), saturation=run.saturation)
+
+
+def run_ports(image: Image, manifest: Manifest, raster: IntArray, *, engine: Engine = "batch") -> tuple[PortRun, ...]:
+    """Run and read as :func:`run_image`, without counting."""
     padded = np.pad(raster, ((0, 0), (0, manifest.settle_steps), (0, 0)))
-    raw, runs, start = simulate_raw(image, manifest, padded, engine=engine), [], 0
+    return _read_ports(manifest, simulate_raw(image, manifest, padded, engine=engine), raster.shape[1])
+
+
+def _read_ports(manifest: Manifest, raw: IntArray, n_steps: int) -> tuple[PortRun, ...]:
+    runs, start = [], 0
     for readout in manifest.readouts:
-        steps = np.arange(raster.shape[1])[:, np.newaxis] + readout.lags
+        steps = np.arange(n_steps)[:, np.newaxis] + readout.lags
         values = raw[:, steps, start + np.arange(readout.size)] / readout.units
         runs.append(PortRun(readout=readout, values=values))
         start += readout.size

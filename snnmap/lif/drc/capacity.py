@@ -454,7 +454,8 @@ def check_alias_targets(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
 def _shorten(mapped: MappedNetwork, n_relays: int) -> str:
     """Say by how many steps which one connection must be shorter, to save so many relays; empty where none alone does.
 
-    All connections of a source share its relays, so that only one which alone leaves at the last of them saves any.
+    All connections of a source share its relays, so that only one which alone leaves at the last of them saves any; fewer where
+    other paths then wait longer.
     """
     network = unfold_network(mapped)
     for name, size in network.source_sizes.items():
@@ -463,9 +464,8 @@ def _shorten(mapped: MappedNetwork, n_relays: int) -> str:
         *_, second, last = sorted([0, 0, *hops.values()])
         n_steps = -(-n_relays // max(1, size))
         if n_steps <= last - second:
-            return (
-                f"shorten the connection '{max(hops, key=hops.__getitem__)}' by {n_steps} steps ({n_steps * size} relays fewer)"
-            )
+            longest = max(hops, key=hops.__getitem__)
+            return f"shorten the connection '{longest}' by {n_steps} steps (up to {n_steps * size} relays fewer)"
     return ""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind
-from snnmap.core import IntArray
+from snnmap.core import BoolArray, IntArray
 from snnmap.lif.program import NeuronCodes, Program
 from snnmap.lif.simulator.kernel import find_kernel, find_state_type
 from snnmap.lif.simulator.run import Run
@@ -45,7 +45,7 @@ class Batch:
     def __init__(self, program: Program, n_samples: int) -> None:
         chip, kind = program.chip, find_state_type(program.chip)
         delay = chip.memory(MemoryKind.INPUT).delay_steps
-        self.kernel = find_kernel(chip)
+        self.chip, self.kernel = chip, find_kernel(chip)
         self.shared = (
             tuple(_flatten(program, memory) for memory in MemoryKind),
             tuple(_stack(codes, kind) for codes in (program.hidden, program.outputs)),
@@ -54,19 +54,24 @@ class Batch:
             (chip.hidden.max_count, chip.outputs.max_count),
         )
         self.n_threads = os.cpu_count() or 1
-        self.n_lanes = max(1, min(_LANES, -(-n_samples // self.n_threads)))
-        self.firsts = range(0, n_samples, self.n_lanes)
-        self.states = [_make_states(program, kind, min(self.n_lanes, n_samples - first)) for first in self.firsts]
+        self.firsts = self._share(n_samples)
+        self.states = [_make_states(program, kind, min(self.firsts.step, n_samples - first)) for first in self.firsts]
         self.waiting = np.zeros((n_samples, delay, program.n_inputs), np.int64)
+
+    def _share(self, n_samples: int) -> range:
+        """Return the first sample of each group."""
+        return range(0, n_samples, max(1, min(_LANES, -(-n_samples // self.n_threads))))
 
     def run(self, raster: IntArray, run: Run) -> None:
         """Run on from the states as they are; see :func:`run_batch`."""
         counts = np.concatenate([self.waiting, raster], axis=1)
         self.waiting = counts[:, raster.shape[1] :]
-        kept = (*(_arrays(run, area) for area in ("hidden", "outputs")), run.totals)
+        left = _NO_COUNTS if run.left is None else run.left
+        kept = (*(_arrays(run, area) for area in ("hidden", "outputs")), run.totals, left)
+        kernel = self.kernel if run.left is None else find_kernel(self.chip, is_counted=True)
 
         def run_group(first: int, states: States) -> None:
-            self.kernel(first, counts, *self.shared, states, *kept)
+            kernel(first, counts, *self.shared, states, *kept)
 
         if len(self.states) == 1:
             run_group(0, self.states[0])
@@ -74,6 +79,17 @@ class Batch:
         with ThreadPoolExecutor(self.n_threads) as threads:
             for _ in threads.map(run_group, self.firsts, self.states):
                 pass
+
+    def keep(self, samples: BoolArray) -> None:
+        """Go on with some samples alone, ``(n_samples,) bool``."""
+        joined = [np.concatenate(groups, axis=-1)[..., samples] for groups in zip(*self.states, strict=True)]
+        self.waiting, self.firsts = self.waiting[samples], self._share(int(samples.sum()))
+        lanes = [slice(first, first + self.firsts.step) for first in self.firsts]
+        self.states = [tuple(_cut_lanes(states, some) for states in joined) for some in lanes]
+
+
+def _cut_lanes(states: npt.NDArray[Any], lanes: slice) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(states[..., lanes])
 
 
 def _make_states(program: Program, kind: np.dtype[Any], n_lanes: int) -> States:

@@ -7,6 +7,9 @@ are delivered in ascending order, so every addition to a current happens in the 
 
 Of a population's spikes in a step there are the counts, ``(n, n_lanes)``, and which of its neurons have any: their slots, the
 highest count of each, and how many they are.
+
+Of each row of neurons there are tallies, ``(4, n_lanes)``: synaptic operations and, where the loop counts them, arrivals,
+potentials and counts that left their word. What does, is what a wider word would have held.
 """
 
 from collections.abc import Callable
@@ -27,6 +30,8 @@ _compile: Callable[..., Any] = numba.njit
 _within: Callable[..., Any] = register_jitable
 _BLOCK = 64
 """Neurons that are compared with their thresholds at once."""
+_WIDE = 60
+"""Bits of a word that no sum leaves."""
 
 
 class _Words(NamedTuple):
@@ -35,10 +40,12 @@ class _Words(NamedTuple):
     Attributes:
         state: bits of a state.
         decay: highest decay code.
+        is_counted: whether the loop counts what leaves its word.
     """
 
     state: int
     decay: int
+    is_counted: bool
 
 
 def find_state_type(chip: Chip) -> np.dtype[Any]:
@@ -47,9 +54,14 @@ def find_state_type(chip: Chip) -> np.dtype[Any]:
     return np.min_scalar_type(-1 - highest)
 
 
-def find_kernel(chip: Chip) -> Callable[..., None]:
-    """Return the loop over the steps of a group, compiled for a chip's family and words, or from the cache on disk."""
-    return _build_kernel(chip.family, _Words(chip.bits.state, (1 << chip.bits.decay) - 1))
+def find_kernel(chip: Chip, *, is_counted: bool = False) -> Callable[..., None]:
+    """Return the loop over the steps of a group, compiled for a chip's family and words, or from the cache on disk.
+
+    Args:
+        chip: whose neurons run.
+        is_counted: whether the loop counts what leaves its word (:class:`~snnmap.network.Saturation`), which takes time.
+    """
+    return _build_kernel(chip.family, _Words(chip.bits.state, (1 << chip.bits.decay) - 1, is_counted))
 
 
 def _named(family: Family, words: _Words) -> Callable[[F], F]:
@@ -57,7 +69,7 @@ def _named(family: Family, words: _Words) -> Callable[[F], F]:
 
     def rename(function: F) -> F:
         function = named_after(family)(function)
-        function.__qualname__ += f"_{words.state}_{words.decay}"
+        function.__qualname__ += f"_{words.state}_{words.decay}" + "_counted" * words.is_counted
         return function
 
     return rename
@@ -145,39 +157,66 @@ def _build_begin(family: Family, words: _Words) -> Any:
     return begin
 
 
-def _build_receive(family: Family, words: _Words) -> Any:
+def _build_receive_counted(family: Family, words: _Words) -> Any:
     add, bits = family.integers.add, words.state
 
     @_within
     @_named(family, words)
-    def receive_one(currents: Any, synapses: Any, counts: Any, active: Any, n_active: int, operations: Any) -> None:
+    def receive_counted(currents: Any, synapses: Any, counts: Any, spiking: Any, n_active: int, tallies: Any, _: Any) -> None:
+        """Deliver the spikes of a step, and count the additions that leave the word."""
+        starts, targets, amounts = synapses
+        for synapse in range(starts.shape[0]):
+            for place in range(n_active):
+                source = spiking[0][place]
+                first, last = starts[synapse, source], starts[synapse, source + 1]
+                for lane in range(counts.shape[1]):
+                    tallies[0, lane] += counts[source, lane] * (last - first)
+                for position in range(first, last):
+                    target, amount = targets[position], amounts[position]
+                    for lane in range(counts.shape[1]):
+                        before, arrived = currents[synapse, target, lane], amount * counts[source, lane]
+                        after = add(before, arrived, bits)
+                        tallies[1, lane] += after != add(before, arrived, _WIDE)
+                        currents[synapse, target, lane] = after
+
+    return receive_counted
+
+
+def _build_receive(family: Family, words: _Words) -> Any:
+    if words.is_counted:
+        return _build_receive_counted(family, words)
+    add, bits = family.integers.add, words.state
+
+    @_within
+    @_named(family, words)
+    def receive_one(currents: Any, synapses: Any, counts: Any, active: Any, n_active: int, tallies: Any) -> None:
         starts, targets, amounts = synapses
         for synapse in range(starts.shape[0]):
             for place in range(n_active):
                 source = active[place]
                 count = counts[source, 0]
                 first, last = starts[synapse, source], starts[synapse, source + 1]
-                operations[0] += count * (last - first)
+                tallies[0, 0] += count * (last - first)
                 for position in range(first, last):
                     target = targets[position]
                     currents[synapse, target, 0] = add(currents[synapse, target, 0], count * amounts[position], bits)
 
     @_within
     @_named(family, words)
-    def receive(currents: Any, synapses: Any, counts: Any, spiking: Any, n_active: int, operations: Any, masks: Any) -> None:
+    def receive(currents: Any, synapses: Any, counts: Any, spiking: Any, n_active: int, tallies: Any, masks: Any) -> None:
         """Deliver the spikes of a step, and add the synaptic operations that takes to those of each lane."""
         starts, targets, amounts = synapses
         active, tops = spiking
         n_lanes = counts.shape[1]
         if n_lanes == 1:
-            receive_one(currents, synapses, counts, active, n_active, operations)
+            receive_one(currents, synapses, counts, active, n_active, tallies)
             return
         for synapse in range(starts.shape[0]):
             for place in range(n_active):
                 source = active[place]
                 first, last = starts[synapse, source], starts[synapse, source + 1]
                 for lane in range(n_lanes):
-                    operations[lane] += counts[source, lane] * (last - first)
+                    tallies[0, lane] += counts[source, lane] * (last - first)
                 if tops[place] == 1:
                     for lane in range(n_lanes):
                         masks[lane] = -counts[source, lane]
@@ -195,7 +234,36 @@ def _build_receive(family: Family, words: _Words) -> Any:
     return receive
 
 
+def _build_update_counted(family: Family, words: _Words) -> Any:
+    settle, integrate = family.integers.settle, family.integers.integrate
+    bits, highest = words.state, words.decay
+
+    @_within
+    @_named(family, words)
+    def update_counted(currents: Any, potentials: Any, codes: Any, reaches: Any, tallies: Any) -> None:
+        """Settle and integrate all neurons, and count the potentials that leave their word."""
+        dash_syn, dash_mem, thresholds, biases = codes
+        for neuron in range(potentials.shape[0]):
+            dash, bias, reached = dash_mem[neuron] & highest, biases[neuron], False
+            for lane in range(potentials.shape[1]):
+                total = 0
+                for synapse in range(currents.shape[0]):
+                    current = settle(currents[synapse, neuron, lane], dash_syn[synapse, neuron] & highest)
+                    currents[synapse, neuron, lane] = current
+                    total += current
+                before = potentials[neuron, lane]
+                potential = integrate(before, dash, total, bias, bits)
+                tallies[2, lane] += potential != integrate(before, dash, total, bias, _WIDE)
+                potentials[neuron, lane] = potential
+                reached |= potential >= thresholds[neuron]
+            reaches[neuron] = reached
+
+    return update_counted
+
+
 def _build_update(family: Family, words: _Words) -> Any:
+    if words.is_counted:
+        return _build_update_counted(family, words)
     settle, integrate = family.integers.settle, family.integers.integrate
     bits, highest = words.state, words.decay
 
@@ -246,7 +314,7 @@ def _build_update(family: Family, words: _Words) -> Any:
 
     @_within
     @_named(family, words)
-    def update_all(currents: Any, potentials: Any, codes: Any, reaches: Any) -> None:
+    def update_all(currents: Any, potentials: Any, codes: Any, reaches: Any, _: Any) -> None:
         if potentials.shape[1] == 1:
             update_one(currents, potentials, codes, reaches)
         else:
@@ -271,16 +339,20 @@ def _find_next(reaches: Any, neuron: int) -> int:
 
 
 def _build_fire(family: Family, words: _Words) -> Any:
-    fire, bits = family.integers.fire, words.state
+    fire, bits, is_counted = family.integers.fire, words.state, words.is_counted
 
     @_within
     @_named(family, words)
-    def fire_neuron(potentials: Any, neuron: int, threshold: int, counts: Any, max_count: int) -> int:
+    def fire_neuron(potentials: Any, neuron: int, threshold: int, counts: Any, max_count: int, tallies: Any) -> int:
         """Fire a neuron in all lanes; give its highest count."""
         top = 0
         for lane in range(potentials.shape[1]):
             if potentials[neuron, lane] >= threshold:
                 count, potential = fire(potentials[neuron, lane], threshold, counts[neuron, lane], max_count, bits)
+                if is_counted:
+                    wide = fire(potentials[neuron, lane], threshold, counts[neuron, lane], max_count, _WIDE)[1]
+                    tallies[2, lane] += potential != wide
+                    tallies[3, lane] += fire(potential, threshold, 0, 1, bits)[0]
                 potentials[neuron, lane], counts[neuron, lane] = potential, count
                 top = max(top, count)
         return top
@@ -289,21 +361,29 @@ def _build_fire(family: Family, words: _Words) -> Any:
 
 
 def _build_evolve(family: Family, words: _Words) -> Any:
-    update, fire_neuron = _build_update(family, words), _build_fire(family, words)
+    update, fire_neuron, is_counted = _build_update(family, words), _build_fire(family, words), words.is_counted
 
     @_within
     @_named(family, words)
     def evolve(
-        currents: Any, potentials: Any, codes: Any, alias: Any, counts: Any, spiking: Any, reaches: Any, max_count: int
+        currents: Any,
+        potentials: Any,
+        codes: Any,
+        alias: Any,
+        counts: Any,
+        spiking: Any,
+        reaches: Any,
+        max_count: int,
+        tallies: Any,
     ) -> int:
         """Update and fire all neurons in ascending order, aliases in the same step; list those that spike, give how many."""
         thresholds, (active, tops) = codes[2], spiking
         n_active = 0
-        update(currents, potentials, codes, reaches)
+        update(currents, potentials, codes, reaches, tallies)
         if alias.size == 0:
             neuron = _find_next(reaches, 0)
             while neuron < reaches.size:
-                top = fire_neuron(potentials, neuron, thresholds[neuron], counts, max_count)
+                top = fire_neuron(potentials, neuron, thresholds[neuron], counts, max_count, tallies)
                 if top > 0:
                     active[n_active], tops[n_active] = neuron, top
                     n_active += 1
@@ -311,10 +391,12 @@ def _build_evolve(family: Family, words: _Words) -> Any:
             return n_active
         for neuron in range(reaches.size):
             if reaches[neuron]:
-                fire_neuron(potentials, neuron, thresholds[neuron], counts, max_count)
+                fire_neuron(potentials, neuron, thresholds[neuron], counts, max_count, tallies)
             if alias[neuron] >= 0:
                 repeated = counts[alias[neuron]]
                 for lane in range(repeated.size):
+                    if is_counted:
+                        tallies[3, lane] += repeated[lane] + counts[neuron, lane] > max_count
                     repeated[lane] = min(max_count, repeated[lane] + counts[neuron, lane])
         return int(_list_active(counts, active, tops))
 
@@ -341,15 +423,16 @@ def _build_kernel(family: Family, words: _Words) -> Callable[..., None]:
         kept_hidden: Any,
         kept_outputs: Any,
         totals: Any,
+        left: Any,
     ) -> None:
         """Run the samples from ``sample`` on, as many as the states have lanes; states are left as they are at the end.
 
-        ``raster`` begins with the steps of the input delay that came before.
+        ``raster`` begins with the steps of the input delay that came before. ``left`` is empty, or gets what left its word.
         """
         hidden, outputs = codes
         i_hidden, v_hidden, before, i_outputs, v_outputs, sent = states
         n_lanes = v_hidden.shape[1]
-        spikes, operations = np.zeros((2, n_lanes), np.int64), np.zeros(n_lanes, np.int64)
+        spikes, tallies = np.zeros((2, n_lanes), np.int64), np.zeros((2, 4, n_lanes), np.int64)
         masks = np.zeros(n_lanes, before.dtype)
         arrived, now = np.zeros((raster.shape[2], n_lanes), before.dtype), np.zeros_like(before)
         at_inputs, at_outputs = _make_list(raster.shape[2]), _make_list(sent.shape[0])
@@ -362,16 +445,16 @@ def _build_kernel(family: Family, words: _Words) -> Callable[..., None]:
             _count_inputs(raster, sample, step + delays[0], totals, n_lanes)
             _take_inputs(raster, sample, step, arrived)
             n_arrived = _list_active(arrived, *at_inputs)
-            receive(i_hidden, memories[0], arrived, at_inputs, n_arrived, operations, masks)
-            receive(i_hidden, memories[1], before, at_before, n_before, operations, masks)
-            n_now = evolve(i_hidden, v_hidden, hidden, alias, now, at_now, reaches, max_counts[0])
+            receive(i_hidden, memories[0], arrived, at_inputs, n_arrived, tallies[0], masks)
+            receive(i_hidden, memories[1], before, at_before, n_before, tallies[0], masks)
+            n_now = evolve(i_hidden, v_hidden, hidden, alias, now, at_now, reaches, max_counts[0], tallies[0])
             _add_up(now, at_now[0], n_now, spikes[0])
             if delays[1] == 1:
-                receive(i_outputs, memories[2], before, at_before, n_before, operations, masks)
+                receive(i_outputs, memories[2], before, at_before, n_before, tallies[1], masks)
             else:
-                receive(i_outputs, memories[2], now, at_now, n_now, operations, masks)
+                receive(i_outputs, memories[2], now, at_now, n_now, tallies[1], masks)
             _clear(sent, at_outputs[0], n_sent)
-            n_sent = evolve(i_outputs, v_outputs, outputs, alias[:0], sent, at_outputs, reaching, max_counts[1])
+            n_sent = evolve(i_outputs, v_outputs, outputs, alias[:0], sent, at_outputs, reaching, max_counts[1], tallies[1])
             _add_up(sent, at_outputs[0], n_sent, spikes[1])
             _store(kept_hidden, sample, step, now, v_hidden, i_hidden)
             _store(kept_outputs, sample, step, sent, v_outputs, i_outputs)
@@ -381,7 +464,9 @@ def _build_kernel(family: Family, words: _Words) -> Callable[..., None]:
         for lane in range(n_lanes):
             totals[sample + lane, 1] += spikes[0, lane]
             totals[sample + lane, 2] += spikes[1, lane]
-            totals[sample + lane, 3] += operations[lane]
+            totals[sample + lane, 3] += tallies[0, 0, lane] + tallies[1, 0, lane]
+            if left.size > 0:
+                left[sample + lane] += tallies[:, 1:, lane]
 
     kernel: Callable[..., None] = run_group
     return kernel

@@ -12,6 +12,8 @@ from snnmap.lif.simulator.run import Run
 __all__ = ["run_reference"]
 
 Synapses = list[list[list[tuple[int, int]]]]
+_WIDE = 60
+"""Bits of a word that no sum leaves."""
 
 
 def run_reference(program: Program, raster: IntArray, run: Run) -> None:
@@ -38,13 +40,14 @@ class _Neurons:
         self.thresholds, self.biases = codes.threshold.tolist(), codes.bias.tolist()
         self.currents = [[0] * codes.size for _ in self.dash_syn]
         self.potentials = [0] * codes.size
+        self.left = [0, 0, 0]  # arrivals, potentials and counts that a wider word would have held
 
     def enter(self) -> None:
         """Begin a step."""
         for current, dashes in zip(self.currents, self.dash_syn, strict=True):
             current[:] = map(self.rules.enter, current, dashes)
 
-    def receive(self, synapses: Synapses, shift: int, counts: list[int], bits: int) -> int:
+    def receive(self, synapses: Synapses, shift: int, counts: list[int], bits: int, *, is_counted: bool) -> int:
         """Deliver the counts of all sources; give the synaptic operations that took."""
         operations, deliver = 0, self.rules.deliver
         for synapse, rows in enumerate(synapses):
@@ -52,18 +55,27 @@ class _Neurons:
             for source, count in enumerate(counts):
                 if count:
                     for target, weight in rows[source]:
-                        current[target] = deliver(current[target], weight, shift, count, bits)
+                        before = current[target]
+                        current[target] = deliver(before, weight, shift, count, bits)
+                        if is_counted:
+                            amount = count * self.rules.count_weight(weight, shift, bits)
+                            self.left[0] += current[target] != self.rules.add(before, amount, _WIDE)
                     operations += count * len(rows[source])
         return operations
 
-    def evolve(self, neuron: int, already: int, max_count: int, bits: int) -> int:
+    def evolve(self, neuron: int, already: int, max_count: int, bits: int, *, is_counted: bool) -> int:
         """Settle, integrate and fire one neuron; give its count."""
         total, rules = 0, self.rules
         for current, dashes in zip(self.currents, self.dash_syn, strict=True):
             current[neuron] = rules.settle(current[neuron], dashes[neuron])
             total += current[neuron]
-        potential = rules.integrate(self.potentials[neuron], self.dash_mem[neuron], total, self.biases[neuron], bits)
-        count, self.potentials[neuron] = rules.fire(potential, self.thresholds[neuron], already, max_count, bits)
+        inputs = self.potentials[neuron], self.dash_mem[neuron], total, self.biases[neuron]
+        potential, threshold = rules.integrate(*inputs, bits), self.thresholds[neuron]
+        count, self.potentials[neuron] = rules.fire(potential, threshold, already, max_count, bits)
+        if is_counted:
+            self.left[1] += potential != rules.integrate(*inputs, _WIDE)
+            self.left[1] += self.potentials[neuron] != rules.fire(potential, threshold, already, max_count, _WIDE)[1]
+            self.left[2] += rules.fire(self.potentials[neuron], threshold, 0, 1, bits)[0] if potential >= threshold else 0
         return count
 
 
@@ -71,13 +83,13 @@ class _Sample:
     """One run of one sample."""
 
     def __init__(self, program: Program, run: Run, sample: int) -> None:
-        self.program, self.recorder, self.sample = program, run, sample
+        self.program, self.recorder, self.sample, self.is_counted = program, run, sample, run.left is not None
         family = program.chip.family
         self.hidden, self.outputs = _Neurons(program.hidden, family), _Neurons(program.outputs, family)
         self.synapses = {kind: [_rows(matrix) for matrix in program.memory(kind).weights] for kind in MemoryKind}
 
     def run(self, inputs: list[list[int]]) -> None:
-        program, chip, bits = self.program, self.program.chip, self.program.chip.bits.state
+        program, chip = self.program, self.program.chip
         silent = [0] * program.n_inputs
         before = [0] * program.hidden.size
         for step in range(len(inputs)):
@@ -88,23 +100,31 @@ class _Sample:
             operations += self._deliver(MemoryKind.RECURRENT, before)
             counts = self._evolve_hidden()
             operations += self._deliver(MemoryKind.OUTPUT, before if chip.memory(MemoryKind.OUTPUT).delay_steps else counts)
-            sent = [self.outputs.evolve(n, 0, chip.outputs.max_count, bits) for n in range(program.outputs.size)]
+            sent = [self._evolve(self.outputs, n, 0, chip.outputs.max_count) for n in range(program.outputs.size)]
             self._record(step, inputs[step], counts, sent, operations)
             before = counts
+        if self.recorder.left is not None:
+            self.recorder.left[self.sample] += np.array([self.hidden.left, self.outputs.left])
 
     def _deliver(self, kind: MemoryKind, counts: list[int]) -> int:
         """Deliver the counts of a memory's sources to its targets; give the synaptic operations that took."""
         neurons, program = kind.target(hidden=self.hidden, outputs=self.outputs), self.program
-        return neurons.receive(self.synapses[kind], program.memory(kind).shift, counts, program.chip.bits.state)
+        shift, bits = program.memory(kind).shift, program.chip.bits.state
+        return neurons.receive(self.synapses[kind], shift, counts, bits, is_counted=self.is_counted)
+
+    def _evolve(self, neurons: _Neurons, neuron: int, already: int, max_count: int) -> int:
+        return neurons.evolve(neuron, already, max_count, self.program.chip.bits.state, is_counted=self.is_counted)
 
     def _evolve_hidden(self) -> list[int]:
         """Evolve hidden neurons in ascending slot; an alias repeats the count of its source in the same step."""
         chip, alias = self.program.chip, self.program.alias.tolist()
         counts = [0] * self.program.hidden.size
         for neuron in range(len(counts)):
-            counts[neuron] = self.hidden.evolve(neuron, counts[neuron], chip.hidden.max_count, chip.bits.state)
+            counts[neuron] = self._evolve(self.hidden, neuron, counts[neuron], chip.hidden.max_count)
             if alias[neuron] >= 0:
-                counts[alias[neuron]] = min(chip.hidden.max_count, counts[alias[neuron]] + counts[neuron])
+                repeated = counts[alias[neuron]] + counts[neuron]
+                self.hidden.left[2] += repeated > chip.hidden.max_count
+                counts[alias[neuron]] = min(chip.hidden.max_count, repeated)
         return counts
 
     def _record(self, step: int, arrived: list[int], hidden: list[int], sent: list[int], operations: int) -> None:

@@ -1,6 +1,6 @@
 """The one way to run an image, whatever the engine."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import numpy as np
@@ -8,13 +8,14 @@ import numpy.typing as npt
 
 from snnmap.core import IntArray
 from snnmap.lif.program import Image, Program, unpack
+from snnmap.lif.simulator.pieces import run_pieces
 from snnmap.lif.simulator.reference import run_reference
-from snnmap.lif.simulator.run import prepare_run
+from snnmap.lif.simulator.run import Kept, Run, prepare_run, read_neurons, require_counts
 from snnmap.network import Recording, read_raster
 
 __all__ = ["Engine", "simulate_image"]
 
-Engine = Literal["auto", "batch", "reference"]
+Engine = Literal["auto", "batch", "reference"] | Callable[[Program, IntArray, Run], None]
 _NEURON_WORK = 8
 """What updating a neuron costs in plain Python beside delivering a count."""
 
@@ -43,24 +44,31 @@ def simulate_image(
     *,
     counts_of: Collection[str] = ("outputs",),
     states_of: Collection[str] = (),
+    neurons: Kept | None = None,
     engine: Engine = "batch",
+    clamp: bool = False,
+    count_saturation: bool = False,
 ) -> Recording:
     """Run a chip's memory content on input spike counts, bit for bit as the chip does.
 
     Args:
         image: as decoded from a bitstream.
-        raster: ``(n_samples, n_steps, n_inputs)`` or ``(n_steps, n_inputs)`` spike counts; counts above what a channel
-            carries are clamped, as on the chip.
+        raster: ``(n_samples, n_steps, n_inputs)`` or ``(n_steps, n_inputs)`` spike counts.
         counts_of: areas whose spike counts are kept: ``hidden``, ``outputs``.
         states_of: areas whose potentials and currents are kept.
+        neurons: slots of an area that are kept of it, such as ``{"hidden": [3, 5]}``; then memory grows with these alone, and the
+            engine is ``batch``.
         engine: ``batch`` (compiled, all cores) or ``reference`` (plain Python); both give the same numbers. ``auto`` takes plain
-            Python until that has worked as long in this process as compiled code takes to load.
+            Python until that has worked as long in this process as compiled code takes to load. Or another engine, such as
+            :func:`snnmap.nn.torch_engine` makes.
+        clamp: take counts above what a channel carries for the most that it does, as the chip would.
+        count_saturation: count what leaves its word on the way, which takes the fast engine some time.
 
     Returns:
         What was asked for, and the profile.
 
     Raises:
-        InputError: wrong raster or unknown area.
+        InputError: wrong raster, counts beyond those of a channel, or unknown area.
         FormatError: the image is not one that packing could make.
 
     Example:
@@ -72,15 +80,24 @@ def simulate_image(
         [[0, 3], [1, 1], [0, 1]]
     """
     program = unpack(image)
-    counts = np.minimum(read_raster(raster, program.n_inputs, where="input raster"), program.chip.inputs.max_count)
-    run = prepare_run(program, counts.shape[0], counts.shape[1], counts_of, states_of)
-    if engine == "reference" or (engine == "auto" and _plain_python.take(_bound_work(program, counts))):
+    given, most = read_raster(raster, program.n_inputs, where="input raster"), program.chip.inputs.max_count
+    if not clamp:
+        require_counts(given, program.chip)
+    counts = np.minimum(given, most)
+    n_samples, n_steps, _ = counts.shape
+    kept = None if neurons is None else read_neurons(program, counts_of, states_of, neurons)
+    run = prepare_run(program, n_samples, n_steps, counts_of, states_of, is_counted=count_saturation, neurons=kept)
+    if kept is not None:
+        run_pieces(program, counts, run, kept)
+    elif callable(engine):
+        engine(program, counts, run)
+    elif engine == "reference" or (engine == "auto" and _plain_python.take(_bound_work(program, counts))):
         run_reference(program, counts, run)
     else:
         from snnmap.lif.simulator.batch import run_batch
 
         run_batch(program, counts, run)
-    return run.to_recording()
+    return run.to_recording((given > most).sum(axis=(1, 2)))
 
 
 def _bound_work(program: Program, counts: IntArray) -> int:

@@ -16,7 +16,7 @@ from snnmap.nn.compiled import run_parts
 from snnmap.nn.neurons import Surrogate
 from snnmap.nn.neurons.dynamics import Course, backward_through_time, own_input, run_steps, share_rows
 
-__all__ = ["Decays", "reset_potentials", "retreat_integrator", "run_chip_integrator", "run_chip_lif"]
+__all__ = ["OPS", "Decays", "reset_potentials", "retreat_integrator", "run_chip_integrator", "run_chip_lif"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class _ChipIntegrator(torch.autograd.Function):
 
 def reset_potentials(family: Family, reached: Tensor, counts: Tensor, threshold: Tensor) -> Tensor:
     """Return what spikes leave of potentials."""
-    left: Tensor = family.build_float_rules(_OPS).reset(reached, counts, threshold)
+    left: Tensor = family.build_float_rules(OPS).reset(reached, counts, threshold)
     return left
 
 
@@ -277,7 +277,7 @@ def _advance(family: Family, rows: tuple[Tensor, ...], parameters: tuple[Tensor,
     """Do the same in torch, on whatever device."""
     x, current, potential, currents, reached, counts = rows
     share_syn, share_mem, bias, threshold, limits = parameters
-    rules, edges = family.build_float_rules(_OPS), tuple(limits.tolist())
+    rules, edges = family.build_float_rules(OPS), tuple(limits.tolist())
     for step in range(start, stop):
         currents[:, step] = rules.add(rules.enter(current, share_syn, edges), x[:, step], edges)
         current.copy_(rules.settle(currents[:, step], share_syn, edges))
@@ -298,6 +298,7 @@ def _widen(value: Tensor | float) -> Tensor | float:
     return value.double() if isinstance(value, Tensor) else value
 
 
-_OPS = FloatOps(
+OPS = FloatOps(
     floor=torch.floor, ceil=torch.ceil, lowest=_lowest, highest=_highest, limit=torch.clamp, select=torch.where, wide=_widen
 )
+"""Of tensors, on whatever device."""

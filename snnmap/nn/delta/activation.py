@@ -1,15 +1,18 @@
 """Layers that train a network to change little from step to step."""
 
 import copy
+import math
+import warnings
 from collections.abc import Callable, Collection, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from snnmap.core.errors import InputError
+from snnmap.core.errors import FrontendError, InputError
 from snnmap.nn.delta.inference import require_time
 from snnmap.nn.delta.quantisers import FixedPoint, StepQuantiser
 from snnmap.nn.quantised import QuantisedReLU
+from snnmap.nn.tracing import trace_module
 
 __all__ = [
     "DeltaActivation",
@@ -26,6 +29,7 @@ _ACTIVATIONS = (
     nn.PReLU, nn.ReLU, nn.RReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink,
     nn.Threshold, QuantisedReLU,
 )  # fmt: skip
+_FUNCTIONS = {kind.__name__.lower() for kind in _ACTIVATIONS} | {"relu6"}
 
 
 class DeltaActivation(nn.Module):
@@ -96,8 +100,12 @@ def insert_delta(
         skip_first: leave the first one out, in the order in which the model registers its modules.
         skip_last: leave the last one out, likewise.
 
+    Warns:
+        UserWarning: where all activations are taken, functions such as ``F.relu`` that have no module to follow.
+
     Raises:
-        InputError: no torch module, a path that the model lacks, or no place left.
+        InputError: no torch module, a path that the model lacks, no place left, or a quantiser without negative levels behind an
+            activation that has negative values.
     """
     if not isinstance(model, nn.Module):
         raise InputError(
@@ -119,8 +127,11 @@ def insert_delta(
         )
     for path in reversed(paths):
         parent, _, name = path.rpartition(".")
-        activation = result.get_submodule(path)
-        result.get_submodule(parent).register_module(name, nn.Sequential(activation, make(path)))
+        activation, layer = result.get_submodule(path), make(path)
+        _require_signs(path, activation, layer)
+        result.get_submodule(parent).register_module(name, nn.Sequential(activation, layer))
+    if where is None:
+        _tell_functions(model)
     result.register_forward_pre_hook(_forget_changes)
     return result
 
@@ -214,6 +225,49 @@ def _choose_paths(model: nn.Module, where: Collection[str] | Callable[[str, nn.M
             fix="name paths of model.named_modules()",
         )
     return [path for path, _ in modules if path in where]
+
+
+def _require_signs(path: str, activation: nn.Module, layer: nn.Module) -> None:
+    """Refuse levels from 0 behind an activation that goes below: they would make those values 0."""
+    quantiser = layer.quantiser if isinstance(layer, DeltaActivation) else layer
+    bounds = getattr(quantiser, "level_bounds", (-math.inf, math.inf))
+    if not isinstance(activation, _ACTIVATIONS) or _is_never_negative(activation) or bounds[0] < 0:
+        return
+    raise InputError(
+        "a quantiser without negative levels would make the activation's negative values 0",
+        where=f"module '{path}'",
+        measured=f"{type(activation).__name__}, levels {bounds[0]:g} to {bounds[1]:g}",
+        limit="levels below 0, or an activation that is never negative",
+        fix="give the quantiser signed=True, such as make=lambda path: delta_activation_layer(8, signed=True)",
+    )
+
+
+def _is_never_negative(activation: nn.Module) -> bool:
+    if isinstance(activation, nn.Hardtanh):  # ReLU6 is one
+        return activation.min_val >= 0.0
+    if isinstance(activation, nn.Threshold):
+        return activation.value >= 0.0 and activation.threshold >= 0.0
+    return isinstance(activation, nn.ReLU | nn.Sigmoid | nn.Hardsigmoid | nn.Softplus | QuantisedReLU)
+
+
+def _tell_functions(model: nn.Module) -> None:
+    """Warn of activations that are functions, in a forward that can be followed."""
+    own = {type(module) for module in model.modules() if type(module).__module__.startswith("snnmap.")}
+    try:
+        names = [node.name for node in trace_module(nn.Sequential(model), tuple(own)).nodes if _is_activation(node)]
+    except FrontendError:
+        return
+    if names:
+        warnings.warn(
+            f"{type(model).__name__}: no delta layer follows {', '.join(names)}: functions have no module to name; "
+            "write nn.ReLU() and the like as modules in __init__",
+            stacklevel=3,
+        )
+
+
+def _is_activation(node: fx.Node) -> bool:
+    name = getattr(node.target, "__name__", str(node.target)).rstrip("_").replace("_", "")
+    return node.op in ("call_function", "call_method") and name in _FUNCTIONS
 
 
 def _list_places(model: nn.Module) -> list[tuple[str, nn.Module]]:

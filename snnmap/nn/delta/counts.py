@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snnmap.core.errors import InputError
 from snnmap.nn.delta.activation import differences
-from snnmap.nn.delta.inference import DeltaSynapse, SynapticLayer, effective_weight
+from snnmap.nn.delta.inference import DeltaSynapse, WeightedLayer, apply_weight, effective_weight
 
 __all__ = ["DeltaCounter", "LayerCount", "add_counts", "count_fan_out", "count_table"]
 
@@ -80,7 +80,7 @@ class _FanOut:
     given: Tensor = field(default_factory=lambda: torch.empty(0))
     n_dense: int = 0
 
-    def find(self, layer: SynapticLayer, x: Tensor) -> Tensor:
+    def find(self, layer: WeightedLayer, x: Tensor) -> Tensor:
         """Return the weights that are not 0 that each value of ``x``, ``(samples and steps, ...)``, meets."""
         mask = effective_weight(layer).detach() != 0
         if x.shape[1:] != self.shape:
@@ -93,7 +93,7 @@ class _FanOut:
 
 
 class DeltaCounter:
-    """Counts, for every Linear, Conv1d and Conv2d of a model that runs within a ``with`` block, what delta inference needs.
+    """Counts what delta inference needs for every Linear, convolution, transposed or not, that runs within a ``with`` block.
 
     The model is not changed. A :class:`DeltaNetwork` is counted as it runs; any other model is counted as if it ran so::
 
@@ -119,7 +119,7 @@ class DeltaCounter:
 
     def __enter__(self) -> Self:
         for path, module in self.model.named_modules():
-            if isinstance(module, SynapticLayer | DeltaSynapse):
+            if isinstance(module, WeightedLayer | DeltaSynapse):
                 self._handles.append(module.register_forward_hook(self._count(path)))
         return self
 
@@ -159,7 +159,7 @@ class DeltaCounter:
         return count_table(self.layers())
 
     def _count(self, path: str) -> Any:
-        def count(module: SynapticLayer | DeltaSynapse, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def count(module: WeightedLayer | DeltaSynapse, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             with torch.no_grad():
                 new = self._measure(path, module, inputs[0].detach(), output)
             old = self._counts.get(path)
@@ -167,7 +167,7 @@ class DeltaCounter:
 
         return count
 
-    def _measure(self, path: str, module: SynapticLayer | DeltaSynapse, x: Tensor, output: Tensor) -> LayerCount:
+    def _measure(self, path: str, module: WeightedLayer | DeltaSynapse, x: Tensor, output: Tensor) -> LayerCount:
         if isinstance(module, DeltaSynapse):
             delta = x if module.delta is None else module.delta.detach()  # never None: it has just run
             return self._measure_signals(path, module.layer, x, delta, output[0].numel())
@@ -184,7 +184,7 @@ class DeltaCounter:
             return self._measure_signals(path, module, x, delta.flatten(0, 1), output[0].numel())
         return self._measure_signals(path, module, x.flatten(0, 1), delta.flatten(0, 1), output[0, 0].numel())
 
-    def _measure_signals(self, path: str, layer: SynapticLayer, x: Tensor, delta: Tensor, n_outputs: int) -> LayerCount:
+    def _measure_signals(self, path: str, layer: WeightedLayer, x: Tensor, delta: Tensor, n_outputs: int) -> LayerCount:
         """Count one pass of ``x`` and its change, both ``(samples and steps, ...)``."""
         active, changed = (x != 0), (delta != 0)
         fan_outs = self._fan_outs.setdefault(path, _FanOut())
@@ -219,7 +219,7 @@ def count_table(layers: Iterable[LayerCount]) -> str:
     return "\n".join(rows)
 
 
-def count_fan_out(layer: SynapticLayer, frame: Tensor, mask: Tensor) -> Tensor:
+def count_fan_out(layer: WeightedLayer, frame: Tensor, mask: Tensor) -> Tensor:
     """Return how many of a layer's weights each input value meets.
 
     That is the gradient of the sum of the layer's outputs, whatever the stride, padding, dilation and groups.
@@ -237,7 +237,7 @@ def count_fan_out(layer: SynapticLayer, frame: Tensor, mask: Tensor) -> Tensor:
     with torch.inference_mode(False), torch.enable_grad():
         weight = mask.double()
         probe = torch.zeros_like(frame, dtype=torch.float64, requires_grad=True)
-        (gradient,) = torch.autograd.grad(layer._conv_forward(probe, weight, None).sum(), probe)
+        (gradient,) = torch.autograd.grad(apply_weight(layer, probe, weight).sum(), probe)
     return gradient[0].round()
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,18 @@ from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear, Mas
 from snnmap.nn.event_linear import EventLinear
 from snnmap.nn.tracing import foreign_hooks
 
-__all__ = ["DeltaNetwork", "DeltaSynapse", "SynapticLayer", "apply_weight", "effective_weight", "require_time"]
+__all__ = ["DeltaNetwork", "DeltaSynapse", "SynapticLayer", "WeightedLayer", "apply_weight", "effective_weight", "require_time"]
 
 SynapticLayer = nn.Linear | nn.Conv1d | nn.Conv2d
+_Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d
+WeightedLayer = SynapticLayer | _Transposed
 
 _KNOWN = tuple(
-    layer.forward for layer in (nn.Linear, nn.Conv1d, nn.Conv2d, MaskedLinear, MaskedConv1d, MaskedConv2d, EventLinear)
+    layer.forward
+    for layer in (
+        *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d),
+        *(MaskedLinear, MaskedConv1d, MaskedConv2d, EventLinear),
+    )
 )
 """What a layer of weights may do with its input for the change of its output to be the weights times the input's."""
 
@@ -40,7 +47,7 @@ class DeltaSynapse(nn.Module):
         n_steps: steps since the last reset.
     """
 
-    def __init__(self, layer: SynapticLayer) -> None:
+    def __init__(self, layer: WeightedLayer) -> None:
         super().__init__()
         self.layer = layer
         self.reset()
@@ -89,7 +96,7 @@ class DeltaSynapse(nn.Module):
 
 
 class DeltaNetwork(nn.Module):
-    """Run a network by delta inference: every Linear, Conv1d and Conv2d becomes a :class:`DeltaSynapse`.
+    """Run a network by delta inference: every Linear, convolution and transposed convolution becomes a :class:`DeltaSynapse`.
 
     All other modules stay as they are, so that at every step the output is the frame-by-frame network's, but for rounding.
     It holds for any model, sequential or not, whose other modules keep no state between frames (batch normalisation and
@@ -169,16 +176,20 @@ class DeltaNetwork(nn.Module):
         return torch.stack(outputs, 1)
 
 
-def apply_weight(layer: SynapticLayer, x: Tensor) -> Tensor:
-    """Return the layer's output without its bias."""
-    weight = effective_weight(layer)
+def apply_weight(layer: WeightedLayer, x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return the layer's output without its bias, with its own weights where none are given."""
+    weight = effective_weight(layer) if weight is None else weight
     if isinstance(layer, nn.Linear):
         return nn.functional.linear(x, weight)
+    if isinstance(layer, _Transposed):
+        run = nn.functional.conv_transpose1d if isinstance(layer, nn.ConvTranspose1d) else nn.functional.conv_transpose2d
+        sides: Any = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
+        return run(x, weight, None, *sides)
     change: Tensor = layer._conv_forward(x, weight, None)  # the one place that knows the padding modes
     return change
 
 
-def effective_weight(layer: SynapticLayer) -> Tensor:
+def effective_weight(layer: WeightedLayer) -> Tensor:
     """Return the weights that a layer multiplies by: a masked layer's are not its parameter."""
     return layer.effective_weight() if isinstance(layer, MaskedSynapses) else layer.weight
 
@@ -189,13 +200,13 @@ def _replace_layers(model: nn.Module) -> None:
     for path, parent in list(model.named_modules()):
         _require_plain(parent, path)
         for name, child in list(parent._modules.items()):
-            if isinstance(child, SynapticLayer):
+            if isinstance(child, WeightedLayer):
                 parent.register_module(name, synapses.setdefault(child, DeltaSynapse(child)))
 
 
 def _require_plain(module: nn.Module, path: str) -> None:
     """Refuse what would run as something else than it is."""
-    is_synaptic = isinstance(module, SynapticLayer)
+    is_synaptic = isinstance(module, WeightedLayer)
     if is_synaptic and (type(module).forward not in _KNOWN or foreign_hooks(module)):
         what = "a layer's own forward or hooks would be left out of delta inference"
     elif isinstance(module, nn.MultiheadAttention | DeltaNetwork | DeltaSynapse):
@@ -206,7 +217,7 @@ def _require_plain(module: nn.Module, path: str) -> None:
         what,
         where=f"module '{path.removeprefix('0.')}'",
         measured=type(module).__name__,
-        limit="Linear, Conv1d, Conv2d, their masked kinds and EventLinear, without hooks",
+        limit="Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, their masked kinds and EventLinear, without hooks",
         fix="put what the layer does beside its product into a module of its own",
     )
 

@@ -14,6 +14,8 @@ from snnmap.nn import (
     DeltaActivation,
     DeltaNetwork,
     DeltaSynapse,
+    QuantisedReLU,
+    StepQuantiser,
     delta_activation_layer,
     differences,
     insert_delta,
@@ -319,3 +321,36 @@ def test_what_cannot_run_is_refused(make: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         make()
     assert "fix:" in str(caught.value)
+
+
+def test_functions_beside_modules_are_told() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.act, self.last = nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.leaky_relu(self.last(self.act(self.first(x))).relu())
+
+    with pytest.warns(UserWarning, match=r"Mixed: no delta layer follows relu, leaky_relu: .* nn.ReLU\(\)"):
+        insert_delta(Mixed())
+    insert_delta(Mixed(), ["act"])
+    insert_delta(nn.Sequential(nn.Linear(3, 4), QuantisedReLU(7)))
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh(), nn.SiLU(), nn.GELU(), nn.PReLU(4), nn.Hardtanh(), nn.Threshold(0.0, -1.0)])
+def test_levels_from_zero_behind_negative_values_are_refused(activation: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), activation)
+    for make in (lambda _: delta_activation_layer(4), lambda _: StepQuantiser(4)):
+        with pytest.raises(InputError, match=r"module '1'[\s\S]*signed=True"):
+            insert_delta(model, make=make)
+    for make in (lambda _: delta_activation_layer(4, signed=True), lambda _: temporal_delta_layer(4)):
+        x = torch.randn(5, 3)
+        delta = insert_delta(model, make=make)
+        delta(x)
+        torch.testing.assert_close(delta(x), model(x), rtol=0.0, atol=0.2)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.Sigmoid(), nn.Softplus(), nn.Hardtanh(0.0, 1.0)])
+def test_levels_from_zero_follow_what_is_never_negative(activation: nn.Module) -> None:
+    insert_delta(nn.Sequential(nn.Linear(3, 4), activation), make=lambda _: delta_activation_layer(4))

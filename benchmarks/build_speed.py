@@ -1,0 +1,162 @@
+"""Time builds: beside Rockpool's at 16-1000-8, deep chains and many ports, and how time and memory grow with the neurons.
+
+Rockpool's side is ``as_graph``, ``mapper`` and ``channel_quantize``; writing its configuration needs the vendor's drivers and is
+left out, so that it is given less to do. Ours is read, match, fold, rules, quantise, pack and encode. Both are of one recurrent
+module. Sizes beyond that are each built whole, in a process of their own, by :func:`build_large`.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from builds import build_anyway, enlarge
+from check_speed import check_levels, draw_module, import_mapper
+from figures import Figure, find_ratio, time_in_turn
+from rule_cases import chain, make_population
+
+import snnmap
+from snnmap.chip import load_chip
+from snnmap.core.csr import CsrMatrix
+from snnmap.lif.bitstream import decode, encode
+from snnmap.lif.drc import check_mapped, check_network
+from snnmap.lif.mapping import fold_network
+from snnmap.lif.program import pack
+from snnmap.network import InputPort, Network, OutputPort, Projection
+
+N_ROUNDS, FAN_IN = 3, 32
+
+
+def measure() -> Iterator[Figure]:
+    """Give every figure of this file but the sizes."""
+    yield from measure_rockpool()
+    yield from measure_structure()
+
+
+def measure_rockpool() -> Iterator[Figure]:
+    """Time a build on both sides."""
+    from rockpool.transform.quantize_methods import channel_quantize
+
+    module, mapper, chip = draw_module(), import_mapper(), load_chip("xylo-audio-2")
+
+    def build_peer() -> None:
+        channel_quantize(**mapper.mapper(module.as_graph(), weight_dtype="float", threshold_dtype="float", dash_dtype="float"))
+
+    def build_ours() -> bytes:
+        return encode(pack(check_levels(snnmap.load(module), chip)))
+
+    if decode(build_ours()).chip.hidden.count != chip.hidden.count:
+        raise SystemExit("the bitstream is another chip's")
+    times = time_in_turn({"peer": build_peer, "ours": build_ours}, N_ROUNDS)
+    yield Figure(
+        name="build 16-1000-8",
+        value=find_ratio(times, "peer", "ours"),
+        goal=30.0,
+        detail="Rockpool's as_graph, mapper, channel_quantize by ours, without the comparison to the end",
+        reason="see `snnmap build --profile`: rounding the weights of each neuron takes most of the time",
+    )
+
+
+def measure_structure() -> Iterator[Figure]:
+    """Time rules and folding of many populations, which have few neurons."""
+    for name, network in (
+        ("600 layers", chain(*[2] * 602)),
+        ("300 populations, 2,000 projections", draw_skips(300, 2000)),
+    ):
+        chip = enlarge(load_chip("generic-4096"), n_neurons=1 << 20)
+        start = time.perf_counter()
+        check_network(network, chip)
+        mapped = fold_network(replace(network), chip)
+        check_mapped(mapped)
+        yield Figure(
+            name=f"fold and rules, {name}",
+            value=time.perf_counter() - start,
+            unit="s",
+            goal=2.0,
+            at_least=False,
+            detail=f"{mapped.n_hidden} hidden neurons, relays included",
+        )
+
+
+def draw_skips(n_populations: int, n_projections: int) -> Network:
+    """Draw one-neuron populations, each after the one before, with skips forward among all."""
+    rng = np.random.default_rng(0)
+    pairs = {(number, number + 1) for number in range(n_populations - 1)}
+    while len(pairs) < n_projections:
+        pre, post = sorted(rng.choice(n_populations, 2, replace=False).tolist())
+        pairs.add((pre, post))
+    names = [f"p{number}" for number in range(n_populations)]
+    weights = CsrMatrix.from_dense([[0.5]])
+    links = [("in", names[0]), *((names[pre], names[post]) for pre, post in sorted(pairs)), (names[-1], "out")]
+    return Network(
+        name="skips",
+        inputs=(InputPort(name="in", size=1),),
+        populations=(*(make_population(name, 1) for name in names), make_population("out", 1, max_count=1)),
+        projections=tuple(Projection(name=f"{pre}->{post}", pre=pre, post=post, weights=weights) for pre, post in links),
+        outputs=(OutputPort(name="port", populations=("out",)),),
+        dt_s=1e-3,
+    )
+
+
+def measure_sizes(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> Iterator[Figure]:
+    """Give seconds and peak memory of builds of growing size, and the ratio of each to the one before."""
+    before: float | None = None
+    for size in sizes:
+        done = subprocess.run([sys.executable, __file__, str(size)], check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"the build of {size} neurons failed:\n{done.stderr}")
+        found = json.loads(done.stdout.splitlines()[-1])
+        is_last = size == 1_000_000
+        goals: dict[str, Any] = {"goal": 120.0 if is_last else None, "at_least": False}
+        yield Figure(name=f"build of {size:,} neurons", value=found["seconds"], unit="s", detail=f"fan-in {FAN_IN}", **goals)
+        goals["goal"] = 10.0 if is_last else None
+        yield Figure(
+            name=f"memory of {size:,} neurons", value=found["gigabytes"], unit="GB", detail="peak of the process", **goals
+        )
+        if before:
+            name = f"{size:,} neurons by the size before"
+            yield Figure(name=name, value=found["seconds"] / before, goal=12.0, at_least=False, detail="seconds")
+        before = found["seconds"]
+
+
+def build_large(n_hidden: int) -> dict[str, float]:
+    """Build a random recurrent network on a chip with room for it."""
+    network = draw_large(n_hidden)
+    chip = enlarge(load_chip("generic-4096"), n_neurons=n_hidden)
+    start = time.perf_counter()
+    build_anyway(network, chip)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+
+
+def draw_large(n_hidden: int) -> Network:
+    """Draw 16 inputs, recurrent hidden neurons of :data:`FAN_IN` sources each, and 8 outputs."""
+    rng = np.random.default_rng(0)
+
+    def connect(pre: str, n_pre: int, post: str, n_post: int, n_sources: int, delay: int = 0) -> Projection:
+        targets = np.repeat(np.arange(n_post), n_sources)
+        sources = rng.integers(0, n_pre, targets.size)
+        weights = CsrMatrix.from_triplets(sources, targets, rng.choice([-0.25, 0.125, 0.25], targets.size), (n_pre, n_post))
+        return Projection(name=f"{pre}->{post}", pre=pre, post=post, weights=weights, delay_steps=delay)
+
+    return Network(
+        name="large",
+        inputs=(InputPort(name="in", size=16),),
+        populations=(make_population("hidden", n_hidden), make_population("out", 8, max_count=1)),
+        projections=(
+            connect("in", 16, "hidden", n_hidden, 4),
+            connect("hidden", n_hidden, "hidden", n_hidden, FAN_IN, delay=1),
+            connect("hidden", n_hidden, "out", 8, FAN_IN),
+        ),
+        outputs=(OutputPort(name="port", populations=("out",)),),
+        dt_s=1e-3,
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(build_large(int(sys.argv[1]))))
