@@ -23,8 +23,11 @@ def window_flow(windows: Windows, sides: Shape) -> Flow:
     counts = windows.sizes(sides)
     first, last = np.zeros(counts, np.int64), np.zeros(counts, np.int64)
     for axis, (side, count) in enumerate(zip(sides, counts, strict=True)):
+        step = windows.dilations[axis]
         start = np.arange(count) * windows.strides[axis] - windows.pads[axis][0]
-        end = start + (windows.kernel[axis] - 1) * windows.dilations[axis]
+        end = start + (windows.kernel[axis] - 1) * step
+        start = start + np.maximum(-(start // step), 0) * step  # to the first place that is no pad
+        end = end - np.maximum(-((side - 1 - end) // step), 0) * step
         shape = [-1 if other == axis else 1 for other in range(len(sides))]
         below = prod(sides[axis + 1 :])
         first = first + np.clip(start, 0, side - 1).reshape(shape) * below
