@@ -115,16 +115,53 @@ class _Search:
 
     def run(self) -> Pipeline:
         """Divide the budgets, size the buffers, and again with the memory and the link that these take, until all fits."""
-        taken, budget = np.zeros(3, np.int64), self._budget
+        taken = np.zeros(3, np.int64)
         for _ in range(_MOST_ROUNDS):
-            pipeline = self._allocate_all(np.maximum(budget - taken, 0))
-            others = np.array([0, pipeline.buffer_blocks, ceil(self._ends_bytes / pipeline.interval)])
-            costs = np.sum([stage.costs for stage in pipeline.stages], axis=0)
-            costs[2] += 0 if pipeline.unit is None else int(pipeline.unit.link_bytes)
-            if (costs + others <= budget).all() or (costs[2] == 0 and (costs + others <= budget)[:2].all()):
+            try:
+                pipeline = self._allocate_all(np.maximum(self._budget - taken, 0))
+            except NetworkError as error:
+                squeezed = self._squeeze() if taken.any() else None
+                if squeezed is None:
+                    raise error from None
+                return squeezed
+            beyond = self._count_costs(pipeline) > self._budget
+            if not beyond.any():
                 return pipeline
-            taken = np.maximum(others, taken + (costs + others > budget))
-        raise self._refuse_memory(pipeline)
+            taken = np.maximum(self._count_others(pipeline), taken + beyond)
+        squeezed = self._squeeze()
+        if squeezed is None:
+            raise self._refuse_memory(pipeline)
+        return squeezed
+
+    def _squeeze(self) -> Pipeline | None:
+        """Return the fastest pipeline found by halving the intervals, each tried with the fewest blocks, then multipliers."""
+        if self.options.cut is not None:
+            return None
+        intervals = [interval for interval in list_intervals(self.choices) if self._target is None or interval <= self._target]
+        low, high, best = 0, len(intervals) - 1, None
+        while low <= high:
+            middle = (low + high) // 2
+            fitting = [made for made in map(self._make, self._list_fits(int(intervals[middle]))) if self._fits(made)]
+            low, high, best = (low, middle - 1, fitting[0]) if fitting else (middle + 1, high, best)
+        return best
+
+    def _list_fits(self, interval: int) -> list[list[int]]:
+        found = [fit_interval(self.choices, self._budget, interval, resource=resource) for resource in (1, 0)]
+        return [numbers for numbers in found if numbers is not None]
+
+    def _fits(self, pipeline: Pipeline) -> bool:
+        return bool((self._count_costs(pipeline) <= self._budget).all())
+
+    def _count_costs(self, pipeline: Pipeline) -> IntArray:
+        """Return what a pipeline takes of each resource; the ends have the link to themselves where no weights come over it."""
+        costs = np.sum([stage.costs for stage in pipeline.stages], axis=0)
+        costs[2] += 0 if pipeline.unit is None else int(pipeline.unit.link_bytes)
+        others = self._count_others(pipeline)
+        return np.asarray(costs + (others if costs[2] else others * [1, 1, 0]))
+
+    def _count_others(self, pipeline: Pipeline) -> IntArray:
+        """Return what buffers take of the memory, and inputs and outputs of the link."""
+        return np.array([0, pipeline.buffer_blocks, ceil(self._ends_bytes / pipeline.interval)])
 
     def _allocate_all(self, budget: IntArray) -> Pipeline:
         """Divide a budget between all layers, or between the first ones and a unit for the others."""
@@ -254,5 +291,4 @@ class _Search:
 
 def _take_fewest(choice: Choices, interval: int) -> Stage:
     """Return the choice of fewest lanes that keeps an interval."""
-    stages = [choice.stages[number] for number in choice.select(interval)]
-    return min(stages, key=lambda stage: stage.parallelism.lanes)
+    return min((choice.stages[int(one)] for one in choice.select(interval)), key=lambda stage: stage.parallelism.lanes)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from pipeline_cases import LARGE, add_costs, build, draw_budget, find_interval, list_all, make_device, solve_by_merging
 from quantised_networks import make_mobilenet, make_resnet, make_small
+from random_quantised import make_random
+from random_wide import make_wide
 
 from snnmap.core.errors import NetworkError
 from snnmap.dataflow.allocate import list_choices, raise_slowest, search_exact
@@ -68,6 +70,16 @@ def test_weights_are_streamed_where_memory_is_short() -> None:
     assert any(stage.is_streamed for stage in streamed.stages)
     assert streamed.weight_blocks + streamed.buffer_blocks <= short
     assert sum(stage.costs[2] for stage in streamed.stages) <= streamed.device.memory.external_bytes_per_cycle
+
+
+def test_memory_that_some_pipeline_needs_is_enough() -> None:
+    """With buffers: what fewer multipliers need is enough for more, and no slower."""
+    for seed in range(20):
+        model = (make_random, make_wide)[seed % 2](seed)
+        small = build(model, make_device(20))
+        tight = build(model, make_device(60, blocks=small.weight_blocks + small.buffer_blocks))
+        assert tight.weight_blocks + tight.buffer_blocks <= small.weight_blocks + small.buffer_blocks
+        assert tight.interval <= small.interval
 
 
 @pytest.mark.parametrize("search", ["loop", "exact"])

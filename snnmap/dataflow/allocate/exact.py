@@ -36,15 +36,16 @@ def list_intervals(choices: Sequence[Choices]) -> IntArray:
     return np.asarray(found[found >= slowest])
 
 
-def fit_interval(choices: Sequence[Choices], budget: IntArray, interval: int) -> list[int] | None:
-    """Return the number of each layer's choice with the fewest multipliers in all that keeps an interval; None if none fits."""
+def fit_interval(choices: Sequence[Choices], budget: IntArray, interval: int, *, resource: int = 0) -> list[int] | None:
+    """Return the number of each layer's choice with the least of a resource in all that keeps an interval; None if none fits."""
     kept = [choice.select(interval) for choice in choices]
     if not all(map(len, kept)):
         return None
-    cheapest = [int(one[np.lexsort(choice.costs[one].T[::-1])[0]]) for one, choice in zip(kept, choices, strict=True)]
+    keys = [*(other for other in (2, 1, 0) if other != resource), resource]
+    cheapest = [int(one[np.lexsort(choice.costs[one].T[keys])[0]]) for one, choice in zip(kept, choices, strict=True)]
     if (sum(choice.costs[one] for choice, one in zip(choices, cheapest, strict=True)) <= budget).all():
         return cheapest
-    return _solve([(one, choice.costs[one]) for one, choice in zip(kept, choices, strict=True)], budget, objective=0)
+    return _solve([(one, choice.costs[one]) for one, choice in zip(kept, choices, strict=True)], budget, objective=resource)
 
 
 def find_least(choices: Sequence[Choices], budget: IntArray, interval: int, resource: int) -> int | None:
