@@ -34,6 +34,7 @@ from snnmap.graph import LayerGraph
 __all__ = ["PipelineOptions", "build_pipeline"]
 
 _MOST_ROUNDS = 6
+_MOST_TRIED = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,16 +135,23 @@ class _Search:
         return squeezed
 
     def _squeeze(self) -> Pipeline | None:
-        """Return the fastest pipeline found by halving the intervals, each tried with the fewest blocks, then multipliers."""
+        """Return the fastest pipeline whose weights and buffers fit together; of many intervals, some are looked at first.
+
+        Which buffers an interval needs does not grow with its speed alone, so that intervals cannot be halved.
+        """
         if self.options.cut is not None:
             return None
-        intervals = [interval for interval in list_intervals(self.choices) if self._target is None or interval <= self._target]
-        low, high, best = 0, len(intervals) - 1, None
-        while low <= high:
-            middle = (low + high) // 2
-            fitting = [made for made in map(self._make, self._list_fits(int(intervals[middle]))) if self._fits(made)]
-            low, high, best = (low, middle - 1, fitting[0]) if fitting else (middle + 1, high, best)
-        return best
+        intervals = [int(one) for one in list_intervals(self.choices) if self._target is None or one <= self._target]
+        step = ceil(len(intervals) / _MOST_TRIED) if intervals else 1
+        coarse = self._find_first(intervals[::-1][::step][::-1])
+        if coarse is None or step == 1:
+            return coarse
+        place = next((place for place, interval in enumerate(intervals) if interval >= coarse.interval), len(intervals))
+        return self._find_first(intervals[max(place - step + 1, 0) : place]) or coarse
+
+    def _find_first(self, intervals: Sequence[int]) -> Pipeline | None:
+        made = (self._make(numbers) for interval in intervals for numbers in self._list_fits(interval))
+        return next((one for one in made if self._fits(one)), None)
 
     def _list_fits(self, interval: int) -> list[list[int]]:
         found = [fit_interval(self.choices, self._budget, interval, resource=resource) for resource in (1, 0)]
