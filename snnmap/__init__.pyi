@@ -2,6 +2,7 @@
 
 from .chip import Chip, list_chips, load_chip
 from .core.errors import SnnmapError
+from .design import search
 from .lif.bitstream import decode, encode
 from .lif.fixes import FixOptions
 from .lif.mapping import FoldOptions, fold_network, verify_fold
@@ -50,6 +51,7 @@ __all__ = [
     # which chip, and at what cost
     "find_smallest_chip",
     "fit_model",
+    "search",
     "sweep_model",
     # what a model is made of, what its layers cost, and what it takes of a chip
     "ProfileOptions",

@@ -4,8 +4,8 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from snnmap.core.brief import brief_repr
 from snnmap.core.errors import FrontendError, InputError
+from snnmap.core.mistaken import find_mistake
 from snnmap.core.places import Places
 from snnmap.frontends.factories import call_in_file, call_in_module
 from snnmap.frontends.named import Call, find_network_file, read_call, read_weights
@@ -21,9 +22,10 @@ from snnmap.network import Network, load_network, parse_network
 
 if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
+    from snnmap.convert.options import ConvertOptions
     from snnmap.graph import LayerGraph
 
-__all__ = ["Opened", "load", "load_layers", "open_model"]
+__all__ = ["Opened", "load", "load_layers", "make_object", "open_model"]
 
 _NAME = re.compile(r"(?P<place>.+?):(?P<name>[A-Za-z_]\w*)(?P<call>\(.*\))?", flags=re.DOTALL)
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -77,7 +79,12 @@ class Opened:
 
 
 def open_model(
-    model: object, *, weights: str | Path | None = None, calibration: npt.ArrayLike | None = None, **options: Any
+    model: object,
+    *,
+    weights: str | Path | None = None,
+    calibration: npt.ArrayLike | None = None,
+    conversion: "ConvertOptions | None" = None,
+    **options: Any,
 ) -> Opened:
     """Read a model as :func:`load` does, say where in the user's files it is made, and convert an ANN.
 
@@ -86,6 +93,7 @@ def open_model(
             what a frontend reads as one.
         weights: likewise.
         calibration: input values, ``(n, ...)``, on which an ANN is converted; other models have no use for it.
+        conversion: choices of that.
         **options: as :func:`load` takes them.
 
     Raises:
@@ -94,9 +102,7 @@ def open_model(
     if isinstance(model, Opened):
         _require_no_options(options)
         return model
-    made, places, where = _make_object(model)
-    if weights is not None:
-        read_weights(made, Path(weights), where)
+    made, places, where = make_object(model, weights=weights)
     if calibration is None or not _is_ann(made):
         made = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where)
     if isinstance(made, Network):
@@ -106,8 +112,8 @@ def open_model(
     from snnmap.convert.convert import convert_model
     from snnmap.convert.options import ConvertOptions
 
-    conversion = convert_model(made, calibration, ConvertOptions())
-    return Opened(network=conversion.network, places=places, conversion=conversion)
+    converted = convert_model(made, calibration, conversion or ConvertOptions())
+    return Opened(network=converted.network, places=places, conversion=converted)
 
 
 def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path | None = None) -> "LayerGraph":
@@ -125,13 +131,14 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
     """
     from snnmap.graph import LayerGraph
 
-    made, _, where = _make_object(model)
-    if weights is not None:
-        read_weights(made, Path(weights), where)
+    made, _, where = make_object(model, weights=weights)
+    _refuse_mistake(made, where)
     if isinstance(made, LayerGraph):
         graph = made
     elif (isinstance(made, str) and made.lower().endswith(".onnx")) or type(made).__module__.startswith("onnx"):
         graph = importlib.import_module("snnmap.frontends.onnx").read_layer_graph(made, *input_shapes[:1], opaque=True)
+    elif not isinstance(made, str) and "sklearn" in _list_packages(made):
+        graph = importlib.import_module("snnmap.frontends.sklearn").load(made)
     elif not isinstance(made, str) and _is_layers(made):
         graph = importlib.import_module("snnmap.frontends.torch").read_layer_graph(made, *input_shapes, opaque=True)
     else:
@@ -139,7 +146,7 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
             "the model is no graph of layers",
             where=where,
             measured="a file" if isinstance(made, str) else type(made).__name__,
-            limit="a torch module without spiking neurons, or an ONNX model",
+            limit="a torch module without spiking neurons, an ONNX model, or an estimator of scikit-learn",
             fix="give FILE.py:FUNCTION, a torch.nn.Module or the path of a .onnx file; of a spiking network, see"
             " snnmap inspect MODEL --chip NAME",
         )
@@ -171,18 +178,38 @@ def _require_shapes(graph: "LayerGraph", input_shapes: Sequence[Sequence[int]]) 
         )
 
 
-def _make_object(model: object) -> tuple[object, Places, str]:
-    """Return what a model's name stands for: an object, or the path of a file; where that is, and what errors call it."""
+def make_object(
+    model: object, arguments: Mapping[str, Any] | None = None, *, weights: str | Path | None = None
+) -> tuple[object, Places, str]:
+    """Return what a model's name stands for: an object, or the path of a file; where that is, and what errors call it.
+
+    Args:
+        model: as :func:`load` takes it; what is no text stands for itself.
+        arguments: by name, beside those that the text has, for the function that it names.
+        weights: file of a torch module's ``state_dict``, for the module that a function gives.
+
+    Raises:
+        FrontendError: no such file or function, or it fails, or it takes no such arguments; or weights of another module.
+        InputError: weights for what is no torch module.
+    """
+    made, places, where = _make_object(model, arguments or {})
+    if weights is not None:
+        read_weights(made, Path(weights), where)
+    return made, places, where
+
+
+def _make_object(model: object, arguments: Mapping[str, Any]) -> tuple[object, Places, str]:
     if not isinstance(model, str | Path):
         return model, Places(), ""
     path = str(model)
     named = _NAME.fullmatch(path)
     if named is not None and not Path(path).exists():
-        place, name, call = named["place"], named["name"], named["call"] or "()"
+        place, name, call = named["place"], named["name"], read_call(named["call"] or "()", where=path)
+        call = replace(call, named={**call.named, **arguments})
         if place.endswith(".py"):
-            return *call_in_file(Path(place), name, read_call(call, where=path)), path
+            return *call_in_file(Path(place), name, call), path
         if _MODULE.fullmatch(place):
-            return *call_in_module(place, name, read_call(call, where=path)), path
+            return *call_in_module(place, name, call), path
     file, separator, name = path.rpartition(":")
     if separator and file.endswith(".py"):
         return *call_in_file(Path(file), name, Call()), path
@@ -203,11 +230,14 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Ne
     if isinstance(model, Network) or _is_layer_graph(model):
         _require_no_options(options)
         return model
+    _refuse_mistake(model, where)
     frontend = _find_frontend(model)
     if type(model).__module__.startswith("onnx"):
         raise _refuse_ann("an ONNX graph", where or "ModelProto", "path")
+    if type(model).__module__.startswith(("torch.export.", "torch.jit.")):
+        raise _refuse_ann("an exported module", where or type(model).__name__, "module")
     if frontend is None:
-        known = ", ".join(frontend.name for frontend in list_frontends() if not frontend.through_nir)
+        known = ", ".join(frontend.name for frontend in list_frontends())
         raise FrontendError(
             "no frontend reads such a model",
             where=where,
@@ -215,14 +245,22 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Ne
             limit=f"a snnmap.Network, or a model of {known}",
             fix="give the model itself, or export it as NIR",
         )
-    if frontend.through_nir:
+    try:
+        return _call_frontend(frontend.name, model, options)
+    except FrontendError as error:
+        if frontend.name != "torch" or not _is_ann(model):
+            raise
+        more = "; an ANN is converted: give input values of typical use (calibration=, --calibration)"
         raise FrontendError(
-            f"models of {frontend.name} are read through NIR",
-            where=where,
-            measured=type(model).__name__,
-            fix=f"give {frontend.through_nir}",
-        )
-    return _call_frontend(frontend.name, model, options)
+            error.what, where=error.where, measured=error.measured, limit=error.limit, fix=f"{error.fix}{more}"
+        ) from error
+
+
+def _refuse_mistake(model: object, where: str) -> None:
+    """Refuse what is no model of any kind, and say what to give instead."""
+    mistake = find_mistake(model)
+    if mistake is not None:
+        raise FrontendError(mistake[0], where=where, measured=type(model).__qualname__, fix=mistake[1])
 
 
 def _is_layer_graph(model: object) -> "TypeGuard[LayerGraph]":

@@ -14,6 +14,7 @@ from rule_cases import CASES, chain, edit
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from snnmap.design import OBJECTIVES, Space
 from snnmap.lif.drc import RULES
 from snnmap.lif.fixes import FIXES
 from snnmap.lif.program import AgreementLimits
@@ -120,6 +121,13 @@ def test_costs_run_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "[('generic-4096', True), ('toy-4', False)]\n[False, True]\n12\n"
 
 
+def test_the_open_core_runs_as_shown() -> None:
+    names: dict[str, Any] = {}
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "rtl.md").read_text(), flags=re.DOTALL)
+    exec(block, names)
+    assert np.array_equal(names["outputs"], names["core"].counts["outputs"][0, 0])
+
+
 def test_engines_run_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
@@ -128,6 +136,20 @@ def test_engines_run_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (tmp_path / "runs.csv").read_text().count("\n") == 9
     assert names["evaluation"].n_left == names["artifacts"].count_saturation(names["raster"]).by_sample.sum()
     assert names["found"].n_steps.max() <= 40
+
+
+def test_a_search_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "search.md").read_text()
+    (space,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    data, call = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "space.toml").write_text(space.replace("n_epochs = 8", "n_epochs = 1"))
+    (tmp_path / "digits.py").write_text(data)
+    exec(call, {"__name__": "__main__"})
+    assert "synaptic_operations" in capsys.readouterr().out
+    assert all(f"| `{one.name}` | {one.text} |\n" in page for one in OBJECTIVES.values())
+    written = {field.name for field in fields(Space)} - {"name", "parameters", "fixed", "folder"}
+    assert all(f"| `{name}` |" in page or f"\n{name} = " in page or f"[{name}]" in page for name in written)
 
 
 def test_every_limit_and_rule_of_agreement_is_on_its_page() -> None:

@@ -132,3 +132,16 @@ def test_records_as_toml_are_read_as_they_were(name: str) -> None:
     assert again == chip
     assert again.costs == chip.costs
     assert all(getattr(again, field.name) == getattr(chip, field.name) for field in fields(chip))
+
+
+def test_one_price_for_memories_of_all_sizes_is_told() -> None:
+    chip = load_chip("generic-4096")
+    assert chip.costs.prices is not None
+    alone = replace(chip, costs=replace(chip.costs, prices=replace(chip.costs.prices, weight_reads=())))
+    network = random_network(3)
+    told, priced = (
+        snnmap.sweep_model(network, one, "recurrent_weights.max_words", [4096, 2**20], options=LAX) for one in (alone, chip)
+    )
+    assert [len(row.fixes) for row in told.rows] == [1, 0]
+    assert "recurrent_weights of 10240 bytes as of 2621440" in told.rows[0].fixes[0]
+    assert [row.fixes for row in priced.rows] == [(), ()]

@@ -1,6 +1,8 @@
 """What a step of a chip costs: figures beside its record, each with its source, which no bitstream depends on."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 __all__ = ["AverageCycles", "Costs", "Prices", "WalkerCycles"]
@@ -47,33 +49,43 @@ class AverageCycles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkerCycles:
-    """Cycles of every step of a core that walks its weight memories word by word, synapses side by side.
+    """Cycles of every step of snnmap's open core (:mod:`snnmap.lif.rtl`), which walks its weight memories, synapses side by side.
 
     Attributes:
         source: where the figures come from.
         step: cycles of a step, whatever happens.
         phase: of the start of a walk.
         walk: of its end.
-        row: of a source (or of a target, where weights are stored by target).
-        word: of a weight word of a row that is walked.
-        drain: cycles that the last word's result is on its way: of the last rows, those without words hide as many.
-        evolve: of the start of a row of neurons.
+        group: of a group of sources (or of targets, where weights are stored by target).
+        sources: of a group.
+        row: of a source that spikes (or of a target).
+        word: of a weight word of it.
+        drain: cycles that the last word's result is on its way, less those of the groups and rows behind it.
+        evolve: of the start of a row of neurons, and its end but for the stages.
         neuron: of a neuron.
-        spike: of a spike of it.
-        alias: of an alias's source that spikes.
+        stage: of each of the stages that take spikes, one for each bit of the largest count; a row of neurons goes through all.
+        spike: of each spike but the first of a neuron with a threshold below 0.
+        aliased: of a hidden neuron with an alias, beside all stages; the last slot's costs nothing.
+        alias: of such a neuron that spikes, the last slot's too.
+        enter: of the start of a pass over all neurons before the walks, where currents decay before their input.
     """
 
     source: str
     step: int
     phase: int
     walk: int
+    group: int
+    sources: int
     row: int
     word: int
     drain: int
     evolve: int
     neuron: int
+    stage: int
     spike: int
+    aliased: int
     alias: int
+    enter: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +95,12 @@ class Prices:
     Attributes:
         source: where the figures come from.
         technology: that they hold for.
-        weight_bit_read_pj: picojoules a bit read of a weight memory.
+        weight_bit_read_pj: picojoules a bit read of a weight memory of any size, where ``weight_reads`` tells none.
         state_bit_read_pj: of a state memory.
         state_bit_write_pj: written to a state memory.
         add_pj: of an addition of states.
         idle_w: watts at rest.
+        weight_reads: bytes of a weight memory and picojoules a bit read of it, one pair for each size that the source tells.
     """
 
     source: str
@@ -97,6 +110,27 @@ class Prices:
     state_bit_write_pj: float | None = None
     add_pj: float | None = None
     idle_w: float | None = None
+    weight_reads: tuple[tuple[float, float], ...] = ()
+
+    def price_weight_read(self, n_bytes: float) -> float | None:
+        """Return picojoules a bit read of a weight memory: between two sizes of the source on the power law through both.
+
+        Below the smallest it is that one's price, and above the largest that one's, of which larger memories are banks.
+
+        Example:
+            >>> prices = Prices(source="", technology="", weight_reads=((8192.0, 0.1), (32768.0, 0.2)))
+            >>> [round(prices.price_weight_read(n_bytes), 3) for n_bytes in (1, 8192, 16384, 32768, 10**6)]
+            [0.1, 0.1, 0.141, 0.2, 0.2]
+        """
+        if not self.weight_reads:
+            return self.weight_bit_read_pj
+        points = sorted(self.weight_reads)
+        size = min(max(n_bytes, points[0][0]), points[-1][0])
+        for (low, cheap), (high, dear) in pairwise(points):
+            if size <= high:
+                share = math.log(size / low) / math.log(high / low)
+                return float(cheap ** (1 - share) * dear**share)
+        return points[0][1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

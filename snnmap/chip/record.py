@@ -17,6 +17,8 @@ __all__ = ["Bits", "Chip", "HiddenNeurons", "InputChannels", "OutputNeurons", "R
 
 _MOST_WORD_BITS = 32
 _EDITED = " (edited: "
+_SIZED = "weight_bit_read_pj"
+"""The price that depends on a memory's size."""
 _UNCOUNTED = ("name", "description", "source", "costs")
 _LEAST_DELAY = {MemoryKind.RECURRENT: 1}
 """Steps that a memory takes at least; others may answer in the step of the spike."""
@@ -230,6 +232,18 @@ class Chip:
             return self.outputs.reach.slots(n_hidden), range(n_outputs)
         return range(n_hidden), range(n_hidden)
 
+    def weight_bytes(self, kind: MemoryKind) -> float:
+        """Return the size of a weight memory."""
+        return self.memory(kind).max_words * self.word_bits(kind) / 8
+
+    def find_price(self, name: str, kind: MemoryKind = MemoryKind.RECURRENT) -> float | None:
+        """Return a price of :class:`Prices`, that of reading weights for a memory's size; None where it is unknown."""
+        prices = self.costs.prices
+        if prices is None:
+            return None
+        price: float | None = prices.price_weight_read(self.weight_bytes(kind)) if name == _SIZED else getattr(prices, name)
+        return price
+
     def word_bits(self, kind: MemoryKind) -> int:
         """Return the width of a word of a kind of weight memory: a weight, and the ids that its layout stores."""
         id_bits = {
@@ -271,8 +285,11 @@ def _range_checks(chip: Chip) -> list[tuple[bool, str]]:
             for kind in MemoryKind
         ),
     ]
+    reads = () if chip.costs.prices is None else chip.costs.prices.weight_reads
+    sized = all(len(read) == 2 and min(read) > 0 for read in reads) and len({read[0] for read in reads}) == len(reads)
     return [
         *((low <= value <= high, f"{name} = {value} is outside {low}..{high}") for name, value, low, high in ranges),
+        (sized, "costs.prices.weight_reads is no list of [bytes, picojoules a bit] above 0, each size once"),
         (
             bits.decay * (1 + hidden.synapses) <= _MOST_WORD_BITS,
             f"bits.decay = {bits.decay} makes words of {bits.decay * (1 + hidden.synapses)} bits, more than {_MOST_WORD_BITS}",

@@ -256,5 +256,6 @@ def naming_file(path: str | None) -> Iterator[None]:
     except WaiverError:  # names the file of its own
         raise
     except InputError as error:
-        named = path is None or str(error.where).startswith(path)
-        raise (error if named else error.within(path)) from error
+        if path is None or str(error.where).startswith(path):
+            raise
+        raise error.within(path) from error

@@ -19,7 +19,10 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--device", default="cpu", show_default=True, help="Of the torch engine, such as cuda."),
         click.option(
-            "--engine", type=click.Choice(["batch", "reference", "torch"]), default="batch", help="All give the same numbers."
+            "--engine",
+            type=click.Choice(["batch", "reference", "rtl", "torch"]),
+            default="batch",
+            help="All give the same numbers; rtl is the open core's Verilog.",
         ),
     ):
         command = option(command)
@@ -40,6 +43,10 @@ def read_engine(name: str, device: str) -> Engine:
         return torch_engine(device)
     if device != "cpu":
         raise InputError("only the torch engine has devices", where="--device", measured=device, fix="add --engine torch")
+    if name == "rtl":
+        from snnmap.lif.simulator import run_cores
+
+        return run_cores
     return "reference" if name == "reference" else "batch"
 
 

@@ -24,10 +24,12 @@ def import_package(name: str, *, called: str = "", extra: str = "") -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise FrontendError(f"{called or name} is not installed", fix=_tell_install(extra or name.partition(".")[0])) from error
+        raise FrontendError(f"{called or name} is not installed", fix=_tell_install(name.partition(".")[0], extra)) from error
 
 
-def _tell_install(name: str) -> str:
+def _tell_install(name: str, extra: str) -> str:
+    if extra:
+        return f"pip install 'snnmap[{extra}]'"
     try:
         extras = metadata("snnmap").get_all("Provides-Extra") or []
     except PackageNotFoundError:  # a tree that was not installed

@@ -82,12 +82,14 @@ def _require_arguments(factory: Callable[..., object], name: str, call: Call, pa
         signature = inspect.signature(factory)
         signature.bind(*call.arguments, **call.named)
     except TypeError as error:
+        known = list(signature.parameters)
+        wrong = next((given for given in call.named if given not in known), "")
         raise FrontendError(
             f"these are no arguments of '{name}'",
             where=str(path),
             measured=str(error),
             limit=f"{name}{signature}",
-            fix=f"write {path.name}:{name}(...), with values for what it needs",
+            fix=suggest(wrong, known, f"write {path.name}:{name}(...), with values for what it needs"),
         ) from error
     except ValueError:  # it is not written in Python, and judges them itself
         return

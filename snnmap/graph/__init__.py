@@ -12,6 +12,7 @@ from snnmap.graph.passes.join_quantised import has_integer_form, join_quantised
 from snnmap.graph.passes.leave_to_host import leave_to_host
 from snnmap.graph.passes.remove_identity import remove_identity
 from snnmap.graph.passes.shift_signed import shift_signed
+from snnmap.graph.passes.split_quantised import split_quantised
 from snnmap.graph.run import measure_difference, require_same, run_graph
 from snnmap.graph.text import format_graph, parse_graph
 
@@ -43,6 +44,7 @@ __all__ = [
     "leave_to_host",
     "remove_identity",
     "shift_signed",
+    "split_quantised",
     "unfuse_steps",
     # looking at it
     "format_graph",

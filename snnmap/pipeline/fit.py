@@ -1,11 +1,9 @@
 """Which chip holds a model, and at what cost: every chip beside the others, and what a limit is worth."""
 
-import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,21 +11,34 @@ import numpy.typing as npt
 from snnmap.chip import Chip, MemoryKind, list_chips
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import ChipError, InputError
+from snnmap.core.fields import list_fields, put_field
 from snnmap.core.jobs import run_jobs
 from snnmap.core.near import suggest
 from snnmap.core.record import record
 from snnmap.lif.fixes import Applied, FixOptions
 from snnmap.lif.profile import ChipProfile, Cycles, list_slots, profile_image
 from snnmap.lif.program import Comparison, MappedNetwork, Occupancy, measure_occupancy, memories_of
+from snnmap.loading import Opened, open_model
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.build import OnStage, check_task, open_source, open_task, read_chip
 from snnmap.pipeline.fix import fix_task
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task
 
-__all__ = ["ChipFit", "Fit", "find_smallest_chip", "fit_model", "sweep_model"]
+__all__ = [
+    "ChipFit",
+    "Fit",
+    "Variant",
+    "find_smallest_chip",
+    "fit_model",
+    "fit_variants",
+    "require_field",
+    "sweep_model",
+    "vary_fields",
+]
 
-T = TypeVar("T")
+_CONVERT = "convert."
+"""What names of choices of a conversion begin with."""
 
 
 @record
@@ -74,6 +85,14 @@ class ChipFit:
         ports = [max(a.agreeing for a in port.agreements) for port in self.comparison.ports if port.agreements]
         return min(ports) / max(1, self.comparison.n_samples) if ports else None
 
+    @property
+    def accuracy(self) -> float | None:
+        """Least share of samples, over ports, that the bitstream decides as labelled; None without labels."""
+        if self.comparison is None:
+            return None
+        ports = [[a.chip_correct for a in port.agreements if a.chip_correct is not None] for port in self.comparison.ports]
+        return min(max(port) for port in ports if port) / max(1, self.comparison.n_samples) if any(ports) else None
+
     def to_plain(self) -> dict[str, Any]:
         """Return the fit as JSON values, a number or null a column."""
         profile, tightest = self.profile, self.tightest
@@ -93,6 +112,7 @@ class ChipFit:
             else sum(p.synaptic_operations for p in profile.populations) / max(1, profile.n_samples),
             "joules_a_sample": None if profile is None else profile.joules_a_sample,
             "decisions": self.decisions,
+            "accuracy": self.accuracy,
             "fixes": list(self.fixes),
             "slack": {o.block: o.capacity - o.used for o in self.occupancy},
         }
@@ -128,7 +148,8 @@ class Fit:
         """Heads of the table, costs a sample; ``#`` marks numbers."""
         return (
             "chip", "fits", "tightest resource", "used#", "relays#", "latency (steps)#",
-            "cycles, vendor's#", "cycles, open core#", "synaptic operations#", "energy#", "decisions kept#", "broken",
+            "cycles, vendor's#", "cycles, open core#", "synaptic operations#", "energy#", "decisions kept#", "accuracy#",
+            "broken",
         )  # fmt: skip
 
     def to_cells(self) -> list[tuple[str, ...]]:
@@ -152,6 +173,7 @@ def _to_cells(row: ChipFit) -> tuple[str, ...]:
         _tell(plain["synaptic_operations_a_sample"], ran, ",.0f"),
         _tell(None if plain["joules_a_sample"] is None else 1e9 * plain["joules_a_sample"], ran, ",.1f", " nJ"),
         "" if row.decisions is None else f"{row.decisions:.1%}",
+        "" if row.accuracy is None else f"{row.accuracy:.1%}",
         row.problem or "; ".join(f"{d.rule} {d.name}: {d.measured}, limit {d.limit}" for d in _first_of_each(row.broken)),
     )
 
@@ -253,6 +275,51 @@ def _profile(task: Task, found: CheckResult) -> ChipProfile | None:
     return profile_image(found.image, padded, populations=list_slots(mapped.table), dt_s=mapped.dt_s)
 
 
+@record
+class Variant:
+    """One of several builds to be compared.
+
+    Attributes:
+        name: in the table.
+        source: the model, as :func:`compile_model` takes it; None where there is none.
+        chip: likewise.
+        options: of the build.
+        problem: why there is nothing to build, empty where there is.
+        changes: what was done to the model for this, each with what it costs.
+    """
+
+    name: str
+    source: object = None
+    chip: Chip
+    options: CompileOptions
+    problem: str = ""
+    changes: tuple[str, ...] = ()
+
+
+def fit_variants(
+    variants: Iterable[Variant],
+    *,
+    calibration: Rasters | None,
+    labels: npt.ArrayLike | None,
+    fixes: FixOptions | None = None,
+    on_stage: OnStage = lambda _: None,
+    executor: Executor | None = None,
+    n_workers: int = 0,
+) -> Fit:
+    """Build variants of a model, of its chip or of its build, a line each; arguments and errors as those of :func:`fit_model`."""
+    model, rows, builds, changes = "", dict[int, ChipFit](), dict[int, _Build](), dict[int, tuple[str, ...]]()
+    for place, variant in enumerate(variants):
+        if variant.problem:
+            rows[place] = ChipFit(chip=variant.name, problem=variant.problem)
+            continue
+        task = open_task(variant.source, variant.options, calibration, labels)
+        builds[place], changes[place] = (task, variant.chip, variant.name, fixes), variant.changes
+        model = model or task.network.name
+    for place, row in _fit_all(builds, on_stage, executor, n_workers).items():
+        rows[place] = replace(row, fixes=(*changes[place], *row.fixes))
+    return Fit(model=model, rows=tuple(rows[place] for place in sorted(rows)))
+
+
 def sweep_model(
     model: object,
     chip: Chip | str,
@@ -272,7 +339,8 @@ def sweep_model(
     Args:
         model: whatever :func:`compile_model` takes.
         chip: whose record is changed.
-        field: such as ``recurrent_weights.max_fan_in`` of the record, or ``quantise.second_synapse`` of the options.
+        field: such as ``recurrent_weights.max_fan_in`` of the record, ``quantise.second_synapse`` of the options, or of an ANN
+            ``convert.n_steps`` of the conversion. Of training, :func:`snnmap.design.sweep_training` varies choices.
         values: that it takes; texts are read as Python literals where the field is no text.
         options: choices of the build.
         calibration: as :func:`fit_model` takes it.
@@ -290,63 +358,90 @@ def sweep_model(
         FrontendError, ChipError: as :func:`fit_model`.
     """
     base, chosen = read_chip(chip), options or CompileOptions()
-    of_chip = _has_field(base, field)
-    if not of_chip and not _has_field(chosen, field):
-        known = [*_list_fields(base), *_list_fields(chosen)]
+    if field.startswith(_CONVERT):
+        variants = _vary_conversion(model, base, field, values, chosen, calibration)
+    else:
+        variants = vary_fields(open_source(model, calibration), base, field, values, chosen)
+    return fit_variants(
+        variants,
+        calibration=calibration,
+        labels=labels,
+        fixes=fixes,
+        on_stage=on_stage,
+        executor=executor,
+        n_workers=n_workers,
+    )
+
+
+def vary_fields(source: object, chip: Chip, field: str, values: Sequence[Any], options: CompileOptions) -> Iterator[Variant]:
+    """Yield a variant for each value of a field of the chip's record or of the options.
+
+    Raises:
+        InputError: neither has such a field, or a value is not of its type.
+    """
+    of_chip = field in list_fields(chip)
+    if not of_chip:
+        require_field(field, list_fields(options), [*list_fields(chip), *list_fields(options)])
+    for value in values:
+        name = f"{chip.name}, {field} = {value}"
+        try:
+            varied, choices = (put_field(chip, field, value), options) if of_chip else (chip, put_field(options, field, value))
+        except ChipError as error:
+            yield Variant(name=name, chip=chip, options=options, problem=error.what)
+            continue
+        yield Variant(name=name, source=source, chip=varied, options=choices, changes=_tell_price(chip, varied))
+
+
+def _tell_price(chip: Chip, varied: Chip) -> tuple[str, ...]:
+    """Say where memories of a record are of another size, and the one price that there is stays."""
+    prices = chip.costs.prices
+    if prices is None or prices.weight_bit_read_pj is None or prices.weight_reads:
+        return ()
+    sizes = [(kind.weights_name, chip.weight_bytes(kind), varied.weight_bytes(kind)) for kind in MemoryKind]
+    changed = ", ".join(f"{name} of {now:.0f} bytes as of {before:.0f}" for name, before, now in sizes if now != before)
+    return (
+        (f"energy: reads are priced by one price whatever the size, {changed} (give costs.prices.weight_reads)",)
+        if changed
+        else ()
+    )
+
+
+def require_field(field: str, fields: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a field that is not among those that a sweep can vary; one that is like it is told.
+
+    Raises:
+        InputError: there is none of its name.
+    """
+    if field not in fields:
         raise InputError(
             "neither the chip's record nor the options of the build have this field",
             where="sweep",
             measured=field,
             fix=suggest(field, known, "name one such as recurrent_weights.max_fan_in, hidden.count or quantise.second_synapse"),
         )
-    source, rows, builds = open_source(model, calibration), dict[int, ChipFit](), dict[int, _Build]()
-    for place, value in enumerate(values):
-        name = f"{base.name}, {field} = {value}"
-        try:
-            varied, choices = (_put(base, field, value), chosen) if of_chip else (base, _put(chosen, field, value))
-        except ChipError as error:
-            rows[place] = ChipFit(chip=name, problem=error.what)
-            continue
-        builds[place] = open_task(source, choices, calibration, labels), varied, name, fixes
-    rows |= _fit_all(builds, on_stage, executor, n_workers)
-    return Fit(model=source.network.name, rows=tuple(rows[place] for place in sorted(rows)))
 
 
-def _has_field(part: Any, path: str) -> bool:
-    return path in _list_fields(part)
+def _vary_conversion(
+    model: object, chip: Chip, field: str, values: Sequence[Any], options: CompileOptions, calibration: Rasters | None
+) -> Iterator[Variant]:
+    """Yield a variant for each value of a choice of the conversion of an ANN, converted anew."""
+    from snnmap.convert.options import ConvertOptions
 
-
-def _list_fields(part: Any, prefix: str = "") -> list[str]:
-    """Return the paths of all fields that are no parts of their own."""
-    found: list[str] = []
-    for field in fields(part):
-        value = getattr(part, field.name)
-        nested = is_dataclass(value) and not isinstance(value, type)
-        found += _list_fields(value, f"{prefix}{field.name}.") if nested else [f"{prefix}{field.name}"]
-    return found
-
-
-def _put(part: T, path: str, value: Any) -> T:
-    """Return a record in which one field, of a part of it, has another value."""
-    name, _, rest = path.partition(".")
-    old = getattr(part, name)
-    changes: dict[str, Any] = {name: _put(old, rest, value) if rest else _read_like(old, value, path)}
-    return replace(part, **changes)  # type: ignore[type-var]
-
-
-def _read_like(old: Any, value: Any, path: str) -> Any:
-    """Return a value of the type that a field has; texts are read."""
-    if isinstance(value, str) and not isinstance(old, str):
-        with suppress(ValueError, SyntaxError):
-            value = ast.literal_eval({"true": "True", "false": "False", "none": "None", "inf": "1e999"}.get(value, value))
-    if isinstance(old, float) and type(value) is int:
-        value = float(value)
-    if old is not None and type(value) is not type(old):
-        raise InputError(
-            "this field holds values of another type", where=f"sweep of {path}", measured=repr(value), limit=type(old).__name__,
-            fix=f"give such as {old!r}",
-        )  # fmt: skip
-    return value
+    known = [f"{_CONVERT}{name}" for name in list_fields(ConvertOptions())]
+    require_field(field, known, known)
+    for value in values:
+        chosen = put_field(ConvertOptions(), field.removeprefix(_CONVERT), value)
+        opened = None
+        if calibration is not None and not isinstance(calibration, Mapping):
+            opened = open_model(model, calibration=calibration, conversion=chosen)
+        if opened is None or opened.conversion is None or isinstance(model, Opened):
+            raise InputError(
+                "choices of a conversion are varied for an ANN and input values, with which it is converted anew",
+                where=f"sweep of {field}",
+                measured="a model that is not converted" if calibration is not None else "no calibration",
+                fix="give a torch module of ReLUs, an ONNX file or a layer graph, and calibration data",
+            )
+        yield Variant(name=f"{chip.name}, {field} = {value}", source=opened, chip=chip, options=options)
 
 
 def find_smallest_chip(

@@ -9,7 +9,16 @@ from snnmap.report.conversion import (
     leak_table,
     step_table,
 )
-from snnmap.report.costs import chip_profile_csv, chip_profile_tables, draw_costs, draw_fit, draw_pareto, fit_csv, fit_rows
+from snnmap.report.costs import (
+    chip_profile_csv,
+    chip_profile_tables,
+    chip_steps_csv,
+    draw_costs,
+    draw_fit,
+    draw_pareto,
+    fit_csv,
+    fit_rows,
+)
 from snnmap.report.diagram import draw_layers, draw_network
 from snnmap.report.difference import compare_decisions_of, compare_images
 from snnmap.report.image import describe_image, describe_manifest, find_neuron
@@ -28,6 +37,7 @@ __all__ = [
     # what chips cost
     "chip_profile_csv",
     "chip_profile_tables",
+    "chip_steps_csv",
     "draw_costs",
     "draw_fit",
     "draw_pareto",

@@ -2,19 +2,20 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from rich.table import Table
 
 from snnmap.core.figure import FILL, INK, NOTE, draw_figure
-from snnmap.lif.profile import ChipProfile
+from snnmap.lif.profile import POPULATION_COLUMNS, ChipProfile
 from snnmap.pipeline import ChipFit, Fit
 from snnmap.report.tables import make_table
 
 __all__ = [
     "chip_profile_csv",
     "chip_profile_tables",
+    "chip_steps_csv",
     "draw_costs",
     "draw_fit",
     "draw_pareto",
@@ -29,6 +30,7 @@ _PANELS = (
     ("walker_cycles_a_sample", "cycles of the\nopen core"),
     ("joules_a_sample", "energy (J)"),
     ("decisions", "decisions kept\n(share)"),
+    ("accuracy", "accuracy\n(share)"),
 )
 _BARS = (
     ("spikes", "spikes sent\na sample"),
@@ -52,9 +54,9 @@ def chip_profile_tables(profile: ChipProfile) -> list[Table]:
         for action, count in plain["actions"].items()
     ]
     head = f"{n} samples of {profile.n_steps} steps on {profile.chip.name}, a sample"
-    columns = ("population", "neurons#", "spikes#", "synaptic operations#", "words read#", "updates#", "energy (nJ)#")
     return [
-        make_table(head, columns, populations),
+        make_table(head, POPULATION_COLUMNS, populations),
+        make_table("words a sample", ("memory", "read#", "written#"), list_words(plain)),
         make_table(
             "cycles a step",
             ("model", "least#", "mean#", "most#", "worst#", "a sample#", "clock for real time#", "source"),
@@ -62,6 +64,12 @@ def chip_profile_tables(profile: ChipProfile) -> list[Table]:
         ),
         make_table("energy a sample", ("action", "count#", "energy (nJ)#"), energy),
     ]
+
+
+def list_words(plain: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Return the words of each memory that a sample reads and writes; states are written back, weights are not written."""
+    weights: list[tuple[str, float, float]] = [(name, words, 0.0) for name, words in plain["words_read"].items()]
+    return [*weights, ("currents and potentials", plain["words_written"], plain["words_written"])]
 
 
 def _tell_clock(cycles: dict[str, Any]) -> str:
@@ -72,6 +80,11 @@ def _tell_clock(cycles: dict[str, Any]) -> str:
 def chip_profile_csv(profile: ChipProfile) -> str:
     """Return a line a population, costs a sample."""
     return _to_csv(profile.to_plain()["populations"])
+
+
+def chip_steps_csv(profile: ChipProfile) -> str:
+    """Return a line a step, the mean of the samples; what is unknown is empty."""
+    return _to_csv(profile.to_steps())
 
 
 def fit_rows(fit: Fit) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from snnmap.core import IntArray, Report, fsio
 from snnmap.core.errors import InputError
 from snnmap.core.html import Element, format_page, make_element, make_picture, make_section, make_table
 from snnmap.lif.compare import read_classes, read_labels
-from snnmap.lif.profile import ChipProfile, list_slots, profile_image
+from snnmap.lif.profile import POPULATION_COLUMNS, ChipProfile, list_slots, profile_image
 from snnmap.lif.program import measure_occupancy, unpack
 from snnmap.lif.program.floor_plan import PLACES, draw_slots
 from snnmap.lif.simulator import require_counts, simulate_image
@@ -26,7 +26,7 @@ from snnmap.pipeline.options import Rasters
 from snnmap.profile import GraphProfile, format_html
 from snnmap.report.agreement import draw_spikes, list_populations, list_ports
 from snnmap.report.built import Built, build_of, read_built
-from snnmap.report.costs import draw_costs, draw_fit, draw_pareto
+from snnmap.report.costs import draw_costs, draw_fit, draw_pareto, list_words
 from snnmap.report.diagram import draw_network
 from snnmap.report.picture import draw_sample
 
@@ -210,13 +210,14 @@ def _show_profile(profile: ChipProfile, source: str) -> Element:
     told = f"{n} samples of {profile.n_steps} steps, latency included ({source}); figures are a sample's.{joules}{unknown}"
     prices = profile.chip.costs.prices
     populations = [[_round(value) for value in row.values()] for row in plain["populations"]]
-    columns = ("population", "neurons#", "spikes#", "synaptic operations#", "words read#", "updates#", "energy (nJ)#")
     return make_section(
         "What a sample costs",
         _say(told),
         make_picture(draw_costs(profile), "svg+xml", "Costs of a sample by population"),
-        make_table(columns, populations, most=_MOST_ROWS),
-        make_table(("memory", "words read#"), [(name, _round(words)) for name, words in plain["words_read"].items()]),
+        make_table(POPULATION_COLUMNS, populations, most=_MOST_ROWS),
+        make_table(
+            ("memory", "words read#", "words written#"), [(name, *map(_round, words)) for name, *words in list_words(plain)]
+        ),
         make_table(
             ("cycles a step", "least#", "mean#", "most#", "worst#", "clock for real time#", "source"), _list_cycles(plain)
         ),

@@ -78,8 +78,8 @@ def test_inspect_says_what_an_image_is_whatever_its_name_and_chip(run: Run, bits
         assert "output 'port': 2 values, spikes, class by the highest count, 2 steps behind the inputs" in text
 
 
-@pytest.mark.parametrize("engine", ["batch", "reference"])
-def test_selftest_passes_on_both_engines(run: Run, bitstream: Path, engine: str) -> None:
+@pytest.mark.parametrize("engine", ["batch", "reference", "rtl"])
+def test_selftest_passes_on_all_engines(run: Run, bitstream: Path, engine: str) -> None:
     result = run("selftest", bitstream, "--engine", engine)
     assert (result.code, result.out.count("all as at the build")) == (0, 2)
 

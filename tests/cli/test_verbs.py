@@ -76,6 +76,14 @@ def test_build_writes_what_the_library_makes(run: Run, model: Path, tmp_path: Pa
     assert json.loads(files["report.json"])["verification"]["mismatches"] == 0
 
 
+def test_a_profile_of_a_build_tells_seconds_and_memory_of_each_stage(run: Run, model: Path, tmp_path: Path) -> None:
+    result = run("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "a", "--profile")
+    told = result.out[result.out.index("stages") :]
+    assert [name for name in ("reading", "quantising", "comparing", "writing") if name not in told] == []
+    assert "all of building" in told
+    assert "peak memory" not in run("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "a").out
+
+
 def test_two_processes_write_the_same_bytes(run: Run, bitstream: Path, model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "snnmap", "build", str(model), "--chip", "xylo-audio-3", "-o", str(tmp_path / "other")]
     environment = {"PYTHONHASHSEED": "7", "NUMBA_NUM_THREADS": "1", "PATH": ""}
@@ -250,12 +258,11 @@ def test_simulate_tells_what_left_its_word_and_strict_refuses_it(run: Run, bitst
     assert (both.code, "first in sample 0, step 0, channel 0" in both.err) == (2, True)
 
 
-def test_simulate_reads_text_and_both_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
+def test_simulate_reads_text_and_all_engines_agree(run: Run, bitstream: Path, tmp_path: Path) -> None:
     (tmp_path / "counts.txt").write_text("3 0 2\n0 0 9\n15 1 0\n0 0 0\n0 0 0\n")
-    outs = [
-        run("simulate", bitstream, "-i", tmp_path / "counts.txt", "--engine", engine).out for engine in ("batch", "reference")
-    ]
-    assert outs[0] == outs[1]
+    engines = ("batch", "reference", "rtl")
+    outs = [run("simulate", bitstream, "-i", tmp_path / "counts.txt", "--engine", engine).out for engine in engines]
+    assert outs[0] == outs[1] == outs[2]
     assert outs[0].startswith("0: ")
 
 

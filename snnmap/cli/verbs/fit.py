@@ -28,6 +28,7 @@ from snnmap.core import fsio
 from snnmap.core.errors import InputError
 from snnmap.core.table import write_table
 from snnmap.lif.fixes import FixOptions
+from snnmap.loading import make_object
 from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, sweep_model
 from snnmap.report import draw_fit, fit_csv, fit_rows, make_table, write_report
 
@@ -40,7 +41,14 @@ __all__ = ["command"]
 @click.option(
     "--sweep",
     metavar="FIELD=V1,V2,...",
-    help="Vary one field of the chip's record or one choice of the build, such as recurrent_weights.max_fan_in=8,16,32.",
+    help="Vary one field of the chip's record or one choice of the build, such as recurrent_weights.max_fan_in=8,16,32; of the "
+    "conversion of an ANN (convert.n_steps=4,8); or of the training (train.n_epochs=5,20) on the calibration data.",
+)
+@click.option(
+    "--retrain",
+    type=click.IntRange(1),
+    metavar="EPOCHS",
+    help="Train MODEL anew for each value of a sweep, within the chip's fan-in, on the calibration data and labels.",
 )
 @click.option("--smallest", type=click.Path(dir_okay=False), help="TOML file for the smallest record that holds MODEL.")
 @click.option("--fix", is_flag=True, help="Change the network for chips that it does not fit, as `snnmap check --fix` does.")
@@ -60,6 +68,7 @@ def command(
     read: tuple[str, ...],
     chips: tuple[str, ...],
     sweep: str | None,
+    retrain: int | None,
     smallest: str | None,
     fix: bool,
     form: str,
@@ -80,12 +89,16 @@ def command(
     """
     options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
+    if retrain is not None and sweep is None:
+        raise InputError("a model is trained anew along a sweep", where="--retrain", fix="add --sweep FIELD=V1,V2,...")
     on_stage("reading the model")
     raster, classes = read_data(calibration, labels)
+    trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
+    anew = trains or (sweep is not None and sweep.startswith("convert."))
     with naming_file(calibration):
-        opened = open_named(model, weights, read, raster)
+        opened: Any = make_object(model, weights=weights)[0] if anew else open_named(model, weights, read, raster)
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
-    with naming_file(calibration), open_executor(cluster, workers) as executor:
+    with open_executor(cluster, workers) as executor, naming_file(calibration):
         if smallest is not None:
             chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), **data)
             fsio.write_file(Path(smallest), format_chip(chip).encode())
@@ -94,7 +107,11 @@ def command(
         data |= {"fixes": FixOptions() if fix else None, "executor": executor, "n_workers": workers or 0}
         if sweep is not None:
             field, values = _read_sweep(sweep)
-            fit = sweep_model(opened, _take_one(chips, "--sweep"), field, values, **data)
+            base = _take_one(chips, "--sweep")
+            if trains:
+                fit = _sweep_training(opened, base, field, values, retrain, data)
+            else:
+                fit = sweep_model(opened, base, field, values, **data)
             axis, ticks = field, list(values)
         else:
             records = load_chips(chips or ("all",))
@@ -106,6 +123,19 @@ def command(
         write_report(fit, report)
     _write(fit, form, output)
     return 0 if any(row.fits for row in fit.rows) else 1
+
+
+def _sweep_training(
+    model: object, chip: str, field: str, values: tuple[str, ...], n_epochs: int | None, data: dict[str, Any]
+) -> Fit:
+    from snnmap.design import sweep_training
+    from snnmap.train import TrainOptions
+
+    if data["calibration"] is None or data["labels"] is None:
+        fix = "give --calibration counts.npy --labels classes.npy"
+        raise InputError("a model is trained on spike counts and their classes", where="--sweep", measured="none", fix=fix)
+    training = TrainOptions() if n_epochs is None else TrainOptions(n_epochs=n_epochs)
+    return sweep_training(model, chip, field, values, training=training, **data)
 
 
 def _take_one(chips: tuple[str, ...], option: str) -> str:
@@ -136,7 +166,7 @@ def _write(fit: Fit, form: str, output: str | None) -> None:
         out().print(table)
         for row in fit.rows:
             for told in row.fixes:
-                click.echo(f"{row.chip}, fixed: {told}")
+                click.echo(f"{row.chip}: {told}")
         return
     if form == "parquet" and output is not None:
         write_table(Path(output), fit_rows(fit))

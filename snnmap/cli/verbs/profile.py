@@ -65,6 +65,7 @@ _CHIP_FORMS: Forms = {
     type=click.Path(dir_okay=False),
     help="File, as often as wanted, whose suffix says what is in it: .svg and .png bars, .html a page, .csv, .json, .txt.",
 )
+@click.option("--steps", type=click.Path(dir_okay=False), help="Of a bitstream, CSV file of what each step costs.")
 @record_options(ProfileOptions)
 def command(model: str, **choices: Any) -> None:
     """Profile MODEL layer by layer, or a bitstream (MODEL ends in .bin) by population.
@@ -81,6 +82,8 @@ def command(model: str, **choices: Any) -> None:
         profile = make(model, choices)
     for file, render in renders:
         fsio.write_file(file, _to_bytes(render(profile)))
+    if choices["steps"] is not None:
+        fsio.write_file(Path(choices["steps"]), _format_steps_csv(profile).encode())
     form = choices["form"]
     click.echo(forms["txt" if form == "text" else form](profile), nl=False)
 
@@ -110,7 +113,7 @@ def _profile_bitstream(model: str, choices: Mapping[str, Any]) -> "ChipProfile":
 
 
 _KINDS: Mapping[str, tuple[Callable[[str, Mapping[str, Any]], Any], Forms, tuple[str, ...]]] = {
-    "layers": (_profile_layers, _LAYER_FORMS, ("chip",)),
+    "layers": (_profile_layers, _LAYER_FORMS, ("chip", "steps")),
     "bitstream": (_profile_bitstream, _CHIP_FORMS, ("input_shape", "weights", *(field.name for field in fields(ProfileOptions)))),
 }
 """What profiles a model of each kind, what that is written as, and the options that it has no use for."""
@@ -157,6 +160,12 @@ def _format_chip_csv(profile: "ChipProfile") -> str:
     from snnmap.report import chip_profile_csv
 
     return chip_profile_csv(profile)
+
+
+def _format_steps_csv(profile: "ChipProfile") -> str:
+    from snnmap.report import chip_steps_csv
+
+    return chip_steps_csv(profile)
 
 
 def _find_width() -> int:

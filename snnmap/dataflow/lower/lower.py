@@ -222,7 +222,7 @@ def _lower_move(lowering: _Lowering, node: Node) -> None:
     taken = index_places(lowering.graph.types[node.inputs[0]].shape)[np.newaxis].astype(np.float64)
     constants = [lowering.graph.constants[name] for name in node.inputs[1:]]
     moved = operation.run([taken, *constants])[0].astype(np.int64)
-    kind: Kind = "resize" if node.kind == "Gather" and target.n_words > source.n_words else "move"
+    kind: Kind = "resize" if node.kind == "Resize" else "move"
     lowering.add(node, kind, Loops(outputs=target.channels), map_flow([(moved, source.n_words)], target.n_words))
 
 
@@ -262,7 +262,7 @@ _LOWERINGS: Mapping[str, Callable[[_Lowering, Node], None]] = {
     **dict.fromkeys(("GlobalMaxPool", "QLinearGlobalAveragePool"), _lower_reduction),
     **dict.fromkeys(("Lookup", "QLinearLeakyRelu", "QLinearSigmoid"), _lower_table),
     **dict.fromkeys(("QLinearAdd", "QLinearMul", "QuantisedPair"), _lower_pair),
-    **dict.fromkeys((*_VIEWS, "Gather", "Pad", "Slice", "Transpose"), _lower_move),
+    **dict.fromkeys((*_VIEWS, "Gather", "Pad", "Resize", "Slice", "Transpose"), _lower_move),
     **dict.fromkeys(("Concat", "QLinearConcat"), _lower_concat),
     **dict.fromkeys(_DENSE, _lower_product),
     "DequantizeLinear": _lower_dequantise,

@@ -9,7 +9,7 @@ from snnmap.chip import AverageCycles, MemoryKind, WalkerCycles
 from snnmap.core import BoolArray, CsrMatrix, IntArray
 from snnmap.lif.program import Program
 
-__all__ = ["Shares", "average_cycles", "list_operations", "list_words", "walk_cycles"]
+__all__ = ["Shares", "average_cycles", "count_words", "list_operations", "list_words", "walk_cycles"]
 
 
 class Shares(NamedTuple):
@@ -65,36 +65,46 @@ def walk_cycles(
     Returns:
         ``(n_steps,) int64``.
     """
-    total = np.full(len(fired), figures.step, np.int64)
+    chip, total = program.chip, np.full(len(fired), figures.step, np.int64)
     for kind in MemoryKind:
         walks = [_walk(program, kind, figures, matrix, arriving[kind]) for matrix in program.memory(kind).weights]
         total += figures.phase + np.max(walks, axis=0)
-    for counts in (fired, outputs):
-        total += figures.evolve + figures.neuron * counts.shape[1] + figures.spike * counts.sum(axis=1)
-    return np.asarray(total + figures.alias * copied, np.int64)
+    if not chip.family.decays_after_input:
+        total += figures.enter + figures.neuron * (fired.shape[1] + outputs.shape[1])
+    through = figures.stage * max(chip.hidden.max_count, chip.outputs.max_count).bit_length()
+    for codes, counts in ((program.hidden, fired), (program.outputs, outputs)):
+        repeated = np.maximum(counts[:, codes.threshold < 0] - 1, 0).sum(axis=1)
+        total += figures.evolve + through + figures.neuron * codes.size + figures.spike * repeated
+    return np.asarray(total + (figures.aliased + through) * (program.alias[:-1] >= 0).sum() + figures.alias * copied, np.int64)
 
 
 def _walk(program: Program, kind: MemoryKind, figures: WalkerCycles, matrix: CsrMatrix, arriving: IntArray) -> IntArray:
     """Return the cycles of one walk of steps, ``(n_steps,)``."""
-    lengths, active = _list_rows(program, kind, matrix, arriving > 0)
-    rows = len(lengths)
-    behind = np.argmax(active[:, ::-1], axis=1) if rows else 0  # rows after the last with words, which take the drain's cycles
-    drain = np.where(active.any(axis=1), np.maximum(0, figures.drain - figures.row * behind), 0)
-    return np.asarray(figures.row * rows + figures.word * (active @ lengths) + figures.walk + drain, np.int64)
+    first, lengths, walked = _list_rows(program, kind, matrix, arriving > 0)
+    if not lengths.size:
+        return np.full(len(arriving), figures.walk, np.int64)
+    groups = (first + np.arange(lengths.size)) // figures.sources
+    n_groups = groups[-1] - groups[0] + 1
+    behind = figures.group * (groups[-1] - groups) + figures.row * (walked.sum(axis=1)[:, np.newaxis] - walked.cumsum(axis=1))
+    with_words = walked & (lengths > 0)
+    hidden = np.where(with_words, behind, figures.drain).min(axis=1)  # by what comes behind the last word
+    drain = np.where(with_words.any(axis=1), np.maximum(0, figures.drain - hidden), 0)
+    rows = figures.row * walked.sum(axis=1) + figures.word * (walked @ lengths)
+    return np.asarray(figures.walk + figures.group * n_groups + rows + drain, np.int64)
 
 
-def _list_rows(program: Program, kind: MemoryKind, matrix: CsrMatrix, spikes: BoolArray) -> tuple[IntArray, BoolArray]:
-    """Return the words of each row of a memory, and the rows that are walked, ``(n_steps, n_rows)``."""
+def _list_rows(program: Program, kind: MemoryKind, matrix: CsrMatrix, spikes: BoolArray) -> tuple[int, IntArray, BoolArray]:
+    """Return the slot of the first row of a memory, the words of each row, and those that are walked, ``(n_steps, n_rows)``."""
     chip = program.chip
     n_inputs, n_hidden, n_outputs = program.n_inputs, program.hidden.size, program.outputs.size
     sources, targets = chip.addresses(kind, n_inputs, n_hidden, n_outputs)
     layout = chip.memory(kind).layout
     if layout == "columns_by_target":  # by target, no source can be skipped
-        lengths = matrix.column_lengths[targets.start : targets.stop]
-        return lengths, np.broadcast_to(lengths > 0, (len(spikes), lengths.size))
+        first = targets.start + kind.target(hidden=0, outputs=n_hidden)
+        return first, matrix.column_lengths[targets.start : targets.stop], np.ones((len(spikes), len(targets)), np.bool_)
     in_reach = slice(sources.start, sources.stop)
     lengths = np.full(len(sources), len(targets)) if layout == "dense" else matrix.row_lengths[in_reach]
-    return lengths, spikes[:, in_reach] & (lengths > 0)
+    return sources.start, lengths, spikes[:, in_reach]
 
 
 def list_words(program: Program, kind: MemoryKind, active_steps: IntArray, n_steps: int) -> IntArray:
@@ -117,6 +127,21 @@ def list_words(program: Program, kind: MemoryKind, active_steps: IntArray, n_ste
         else:
             np.add.at(read, matrix.indices, active_steps[matrix.rows])
     return read
+
+
+def count_words(program: Program, kind: MemoryKind, spikes: BoolArray) -> IntArray:
+    """Return the weight words of a kind of memory that are read in each step, ``(n_steps,)``.
+
+    Args:
+        program: what the chip is told.
+        kind: of memory.
+        spikes: ``(n_steps, n_sources)``, whether each source's spikes arrive.
+    """
+    words = np.zeros(len(spikes), np.int64)
+    for matrix in program.memory(kind).weights:
+        _, lengths, active = _list_rows(program, kind, matrix, spikes)
+        words += active @ lengths
+    return words
 
 
 def list_operations(matrices: Sequence[CsrMatrix], arrived: IntArray) -> IntArray:

@@ -1,20 +1,31 @@
 """What a run costs on the chip: counts that are measured, cycles and energy by the figures of the chip's record."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind
-from snnmap.core import IntArray, record
+from snnmap.core import FloatArray, IntArray, record
 from snnmap.lif.profile.aliases import needs_states, split_aliases
-from snnmap.lif.profile.cycles import Shares, average_cycles, list_operations, list_words, walk_cycles
+from snnmap.lif.profile.cycles import Shares, average_cycles, count_words, list_operations, list_words, walk_cycles
 from snnmap.lif.program import Image, Program, SlotTable, unpack
 from snnmap.lif.simulator import require_counts, simulate_image
 from snnmap.network import read_raster
 
-__all__ = ["ACTIONS", "ChipProfile", "Cycles", "PopulationCost", "Slots", "list_slots", "profile_image"]
+__all__ = [
+    "ACTIONS",
+    "POPULATION_COLUMNS",
+    "ChipProfile",
+    "Cycles",
+    "PopulationCost",
+    "Slots",
+    "StepCosts",
+    "list_slots",
+    "profile_image",
+]
 
 Action = Literal["weight bits read", "state bits read", "state bits written", "additions"]
 ACTIONS: Mapping[Action, str] = {
@@ -24,6 +35,14 @@ ACTIONS: Mapping[Action, str] = {
     "additions": "add_pj",
 }
 """What is counted, and the field of :class:`snnmap.chip.Prices` that prices it."""
+_WEIGHT_READS: Action = "weight bits read"
+"""Priced by memory, each by its size."""
+
+POPULATION_COLUMNS = (
+    "population", "neurons#", "spikes#", "synaptic operations#",
+    "words read#", "state words written#", "updates#", "energy (nJ)#",
+)  # fmt: skip
+"""Heads of the table of populations, for :meth:`ChipProfile.to_plain`'s rows."""
 
 _MOST_VALUES = 8_000_000
 """Counts that are held at a time."""
@@ -46,8 +65,10 @@ class PopulationCost:
         spikes: that it sent.
         synaptic_operations: weights added to its currents, one a spike and stored synapse.
         words_read: weight words read for it.
+        words_written: state words written for it, as many as are read; weights are not written while a chip runs.
         updates: neuron updates, one a neuron and step.
         actions: how often each priced action happened.
+        weight_bits: bits of the weight words read, by memory.
     """
 
     name: str
@@ -55,8 +76,10 @@ class PopulationCost:
     spikes: int
     synaptic_operations: int
     words_read: int
+    words_written: int
     updates: int
     actions: Mapping[Action, int]
+    weight_bits: Mapping[str, int]
 
 
 @record
@@ -81,6 +104,29 @@ class Cycles:
 
 
 @record
+class StepCosts:
+    """What each step cost, ``(n_steps,)``, summed over samples: of which a step is the heaviest.
+
+    Attributes:
+        input_spikes: that entered.
+        hidden_spikes: that hidden neurons sent.
+        output_spikes: that outputs sent.
+        synaptic_operations: weights added to currents.
+        words_read: weight words read.
+        weight_bits: in them, by memory, ``(3, n_steps)``.
+        cycles: by the model of each step; empty where the record has none.
+    """
+
+    input_spikes: IntArray
+    hidden_spikes: IntArray
+    output_spikes: IntArray
+    synaptic_operations: IntArray
+    words_read: IntArray
+    weight_bits: IntArray
+    cycles: IntArray
+
+
+@record
 class ChipProfile:
     """What a run cost, or would cost with each price that is known.
 
@@ -93,6 +139,7 @@ class ChipProfile:
         populations: a line each.
         words_read: weight words read, by memory.
         cycles: of a step, by each model that the record has figures for.
+        steps: a line a step of the samples.
     """
 
     chip: Chip
@@ -103,18 +150,24 @@ class ChipProfile:
     populations: tuple[PopulationCost, ...]
     words_read: Mapping[str, int]
     cycles: tuple[Cycles, ...]
+    steps: StepCosts
 
     @property
     def actions(self) -> dict[Action, int]:
         """How often each priced action happened."""
         return {action: sum(p.actions[action] for p in self.populations) for action in ACTIONS}
 
-    def energy_pj(self, actions: Mapping[Action, int] | None = None) -> dict[Action, float | None]:
-        """Return the energy of actions (all of the run's, or those of one population) in picojoules; None where it is unknown."""
-        prices = self.chip.costs.prices
-        priced = {action: getattr(prices, name, None) for action, name in ACTIONS.items()}
-        counted = self.actions if actions is None else actions
-        return {action: None if price is None else price * counted[action] for action, price in priced.items()}
+    def energy_pj(self, population: PopulationCost | None = None) -> dict[Action, float | None]:
+        """Return the energy of all actions, or of those for one population, in picojoules; None where it is unknown."""
+        counted = [population] if population is not None else list(self.populations)
+        found: dict[Action, float | None] = {}
+        for action, name in ACTIONS.items():
+            price = self.chip.find_price(name)
+            found[action] = None if price is None else price * sum(p.actions[action] for p in counted)
+        if found[_WEIGHT_READS] is not None:
+            bits = {kind: sum(p.weight_bits[kind.weights_name] for p in counted) for kind in MemoryKind}
+            found[_WEIGHT_READS] = float(sum(_price_reads(self.chip, kind) * count for kind, count in bits.items()))
+        return found
 
     @property
     def joules_a_sample(self) -> float | None:
@@ -147,14 +200,45 @@ class ChipProfile:
                 }
                 for c in self.cycles
             ],
+            "words_written": sum(p.words_written for p in self.populations) / n,
+            "steps": self.to_steps(),
             "actions": {action: count / n for action, count in self.actions.items()},
             "energy_pj": {action: None if pj is None else pj / n for action, pj in self.energy_pj().items()},
             "joules": self.joules_a_sample,
             "unknown_prices": list(self.unknown_prices),
         }
 
+    def to_steps(self) -> list[dict[str, float | None]]:
+        """Return a row a step: what it costs, the mean of the samples; what is unknown is None."""
+        n, steps = max(1, self.n_samples), self.steps
+        energies = self._price_steps()
+        return [
+            {
+                "step": step,
+                **{
+                    name: float(getattr(steps, name)[step]) / n
+                    for name in ("input_spikes", "hidden_spikes", "output_spikes", "synaptic_operations", "words_read")
+                },
+                "cycles": float(steps.cycles[step]) / n if steps.cycles.size else None,
+                "energy_nj": None if energies is None else float(energies[step]) / n / 1e3,
+            }
+            for step in range(self.n_steps)
+        ]
+
+    def _price_steps(self) -> FloatArray | None:
+        """Return the energy of each step in picojoules; neurons are updated in all of them alike."""
+        total, steps = self.energy_pj(), self.steps
+        known = [energy for energy in total.values() if energy is not None]
+        if len(known) < len(total):
+            return None
+        prices = {action: self.chip.find_price(name) or 0.0 for action, name in ACTIONS.items()}
+        states = self.chip.bits.state * (prices["state bits read"] + prices["state bits written"])
+        reads = sum(_price_reads(self.chip, kind) * bits for kind, bits in zip(MemoryKind, steps.weight_bits, strict=True))
+        varying = reads + states * steps.words_read + prices["additions"] * steps.synaptic_operations
+        return np.asarray(varying + (sum(known) - varying.sum()) / max(1, self.n_steps), np.float64)
+
     def _describe(self, population: PopulationCost) -> dict[str, Any]:
-        n, energies = max(1, self.n_samples), list(self.energy_pj(population.actions).values())
+        n, energies = max(1, self.n_samples), list(self.energy_pj(population).values())
         known = [energy for energy in energies if energy is not None]
         return {
             "population": population.name,
@@ -162,6 +246,7 @@ class ChipProfile:
             "spikes": round(population.spikes / n, 2),
             "synaptic_operations": round(population.synaptic_operations / n, 2),
             "words_read": round(population.words_read / n, 2),
+            "words_written": round(population.words_written / n, 2),
             "updates": round(population.updates / n, 2),
             "energy_nj": round(sum(known) / n / 1e3, 3) if len(known) == len(energies) else "unknown",
         }
@@ -171,11 +256,10 @@ class ChipProfile:
 
         plain = self.to_plain()
         rows = [tuple(row.values()) for row in plain["populations"]]
-        columns = ("population", "neurons#", "spikes#", "synaptic operations#", "words read#", "updates#", "energy (nJ)#")
         cycles = [(c["model"], c["least"], round(c["mean"], 1), c["most"], c["worst"]) for c in plain["cycles"]]
         return to_html(
             heading(f"{self.n_samples} samples of {self.n_steps} steps on {self.chip.name}, a sample"),
-            make_table(columns, rows),
+            make_table(POPULATION_COLUMNS, rows),
             make_table(("cycles a step", "least#", "mean#", "most#", "worst#"), cycles),
         )
 
@@ -187,6 +271,10 @@ class ChipProfile:
     def clock_for_real_time(self, cycles: Cycles) -> float | None:
         """Return the clock in Hz at which the worst step takes no longer than a step; None where the model has no ``dt``."""
         return cycles.worst / self.dt_s if self.dt_s > 0 else None
+
+
+def _price_reads(chip: Chip, kind: MemoryKind) -> float:
+    return chip.find_price(ACTIONS[_WEIGHT_READS], kind) or 0.0
 
 
 def list_slots(table: SlotTable) -> dict[str, Slots]:
@@ -235,6 +323,7 @@ def profile_image(
         populations=tuple(_cost_of(program, name, place, run, steps) for name, place in placed.items()),
         words_read={kind.weights_name: int(words.sum()) for kind, words in run.words.items()},
         cycles=tuple(_list_cycles(program, run)),
+        steps=run.steps,
     )
 
 
@@ -262,6 +351,7 @@ class _Run(NamedTuple):
         words: weight words read for each target, by memory.
         shares: of channels and neurons that spike in a step.
         walked: cycles of each step, where the record has figures.
+        steps: a line a step of the samples.
     """
 
     spikes: dict[str, IntArray]
@@ -269,6 +359,7 @@ class _Run(NamedTuple):
     words: dict[MemoryKind, IntArray]
     shares: Shares
     walked: IntArray
+    steps: StepCosts
 
 
 def _measure(image: Image, program: Program, counts: IntArray) -> _Run:
@@ -277,7 +368,7 @@ def _measure(image: Image, program: Program, counts: IntArray) -> _Run:
     sizes = {kind: kind.source(inputs=program.n_inputs, hidden=program.hidden.size) for kind in MemoryKind}
     arrived = {kind: np.zeros(size, np.int64) for kind, size in sizes.items()}
     active = {kind: np.zeros(size, np.int64) for kind, size in sizes.items()}
-    walked, firing = [], 0
+    walked, firing, steps = [], 0, _make_steps(counts.shape[1])
     states = ("hidden",) if walker is not None and needs_states(program) else ()
     chunk = max(1, _MOST_VALUES // max(1, counts.shape[1] * program.hidden.size))
     for start in range(0, len(counts), chunk):
@@ -294,10 +385,14 @@ def _measure(image: Image, program: Program, counts: IntArray) -> _Run:
             arrived[kind] += late.sum(axis=0)
             active[kind] += (late > 0).sum(axis=0)
             arriving[kind] = late
+        _add_steps(steps, program, inputs, found, arriving)
         if walker is not None:
             fired, copied = split_aliases(program, recording)
             hidden, outputs = (values.reshape(-1, values.shape[-1]) for values in (fired, found["outputs"]))
             walked.append(walk_cycles(program, walker, arriving, hidden, copied.ravel(), outputs))
+            steps["cycles"] += _sum_steps(walked[-1], counts.shape[1])
+    if walker is None:
+        steps["cycles"] = np.zeros(0, np.int64)
     n_steps = counts.shape[0] * counts.shape[1]
     return _Run(
         spikes=spikes,
@@ -305,7 +400,38 @@ def _measure(image: Image, program: Program, counts: IntArray) -> _Run:
         words={kind: list_words(program, kind, active[kind], n_steps) for kind in MemoryKind},
         shares=Shares(float((counts > 0).mean()), firing / max(1, n_steps * program.hidden.size)),
         walked=np.concatenate(walked) if walked else np.zeros(0, np.int64),
+        steps=StepCosts(**steps),
     )
+
+
+def _make_steps(n_steps: int) -> dict[str, IntArray]:
+    shapes = {"weight_bits": (len(MemoryKind), n_steps)}
+    return {field.name: np.zeros(shapes.get(field.name, (n_steps,)), np.int64) for field in fields(StepCosts)}
+
+
+def _sum_steps(values: IntArray, n_steps: int) -> IntArray:
+    """Sum what belongs to the same step of samples, ``(n_samples * n_steps, ...)`` to ``(n_steps,)``."""
+    found: IntArray = values.reshape(-1, n_steps, values[0].size).sum(axis=(0, 2))
+    return found
+
+
+def _add_steps(
+    steps: dict[str, IntArray],
+    program: Program,
+    inputs: IntArray,
+    found: Mapping[str, IntArray],
+    arriving: Mapping[MemoryKind, IntArray],
+) -> None:
+    """Add what some samples cost to what each step costs."""
+    n_steps, chip = inputs.shape[1], program.chip
+    for name, counts in (("input", inputs), ("hidden", found["hidden"]), ("output", found["outputs"])):
+        steps[f"{name}_spikes"] += counts.sum(axis=(0, 2))
+    for place, (kind, late) in enumerate(arriving.items()):
+        stored = np.sum([matrix.row_lengths for matrix in program.memory(kind).weights], axis=0)
+        words = _sum_steps(count_words(program, kind, late > 0), n_steps)
+        steps["synaptic_operations"] += _sum_steps(late @ stored, n_steps)
+        steps["words_read"] += words
+        steps["weight_bits"][place] += words * chip.word_bits(kind)
 
 
 def _delay(values: IntArray, steps: int) -> IntArray:
@@ -327,6 +453,7 @@ def _cost_of(program: Program, name: str, place: Slots, run: _Run, n_steps: int)
         spikes=int(run.spikes[place.area][place.slots].sum()),
         synaptic_operations=operations,
         words_read=sum(words.values()),
+        words_written=states,
         updates=updates,
         actions={
             "weight bits read": sum(words[kind] * chip.word_bits(kind) for kind in kinds),
@@ -334,6 +461,7 @@ def _cost_of(program: Program, name: str, place: Slots, run: _Run, n_steps: int)
             "state bits written": states * chip.bits.state,
             "additions": operations + updates * (2 * n_synapses + 2),
         },
+        weight_bits={kind.weights_name: words.get(kind, 0) * chip.word_bits(kind) for kind in MemoryKind},
     )
 
 

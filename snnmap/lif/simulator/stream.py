@@ -1,25 +1,31 @@
 """A chip that runs on: what arrives live, or in pieces."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.core import IntArray
 from snnmap.core.errors import InputError
-from snnmap.lif.program import Image, unpack
+from snnmap.lif.program import Image, Program, unpack
 from snnmap.lif.simulator.run import prepare_run, require_counts
 from snnmap.network import Recording, read_raster
+
+if TYPE_CHECKING:
+    from snnmap.lif.simulator.batch import Batch
+    from snnmap.lif.simulator.cores import Cores
 
 __all__ = ["Stream"]
 
 
 class Stream:
-    """A configured chip whose states stay from call to call, in the compiled engine.
+    """A configured chip whose states stay from call to call.
 
     Args:
         image: as decoded from a bitstream.
         n_samples: inputs that run beside each other, each on a chip of its own.
+        engine: ``batch``, or ``rtl``: the open core in Verilator, with the errors of :func:`~snnmap.lif.simulator.run_cores`.
 
     Raises:
         FormatError: the image is not one that packing could make.
@@ -33,11 +39,9 @@ class Stream:
         [[0, 0], [0, 1]]
     """
 
-    def __init__(self, image: Image, n_samples: int = 1) -> None:
-        from snnmap.lif.simulator.batch import Batch
-
-        self.program, self.n_samples = unpack(image), n_samples
-        self._batch = Batch(self.program, n_samples)
+    def __init__(self, image: Image, n_samples: int = 1, *, engine: Literal["batch", "rtl"] = "batch") -> None:
+        self.program, self.n_samples, self.engine = unpack(image), n_samples, engine
+        self.reset()
 
     def step(self, counts: npt.ArrayLike) -> IntArray:
         """Run one step.
@@ -77,11 +81,19 @@ class Stream:
                 fix="make a Stream(image, n_samples)",
             )
         run = prepare_run(self.program, counts.shape[0], counts.shape[1], counts_of, states_of)
-        self._batch.run(counts, run)
+        self._chips.run(counts, run)
         return run.to_recording()
 
     def reset(self) -> None:
         """Put all states back to rest."""
-        from snnmap.lif.simulator.batch import Batch
+        self._chips = _make_chips(self.program, self.n_samples, self.engine)
 
-        self._batch = Batch(self.program, self.n_samples)
+
+def _make_chips(program: Program, n_samples: int, engine: str) -> "Batch | Cores":
+    if engine == "rtl":
+        from snnmap.lif.simulator.cores import Cores
+
+        return Cores(program, n_samples)
+    from snnmap.lif.simulator.batch import Batch
+
+    return Batch(program, n_samples)

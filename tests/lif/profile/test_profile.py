@@ -19,12 +19,12 @@ from rich.console import Console
 
 import snnmap
 from snnmap.chip import Costs, MemoryKind, list_chips, load_chip
-from snnmap.core.errors import InputError
+from snnmap.core.errors import ChipError, InputError
 from snnmap.lif.profile import profile_image
 from snnmap.lif.profile.cycles import Shares, average_cycles
 from snnmap.lif.program import Program, pack
 from snnmap.lif.simulator import simulate_image
-from snnmap.report import chip_profile_csv, chip_profile_tables
+from snnmap.report import chip_profile_csv, chip_profile_tables, chip_steps_csv
 
 VENDOR = {"xylo-audio-2": "syns61201", "xylo-audio-3": "syns63300", "xylo-imu": "syns63300"}  # syns65302 imports syns63300's
 
@@ -71,11 +71,15 @@ def test_average_cycles_are_the_vendors(name: str, seed: int) -> None:
         assert average_cycles(program, figures, Shares(inputs, hidden)) == pytest.approx(theirs, rel=1e-12)
 
 
-def walk(lengths: list[int], active: list[bool]) -> int:
-    """One walk as the probe's bench counted it: a cycle a row, one a word, and the last words drain."""
-    words = sum(n for n, is_active in zip(lengths, active, strict=True) if is_active)
-    behind = next((k for k, is_active in enumerate(reversed(active)) if is_active), 99)
-    return len(lengths) + words + 1 + max(0, 2 - behind)
+def walk(first: int, lengths: list[int], walked: list[bool]) -> int:
+    """One walk, cycle by cycle: 16 rows are looked at, each that is walked takes two and its words, and the last word drains."""
+    cycle, last_word = 1, -1
+    for row, (length, is_walked) in enumerate(zip(lengths, walked, strict=True), start=first):
+        cycle += row == first or row % 16 == 0
+        if is_walked:
+            cycle += 2 + length
+            last_word = cycle if length else last_word
+    return max(cycle, last_word + 2)
 
 
 @pytest.mark.parametrize("name", list_chips())
@@ -101,18 +105,20 @@ def test_walked_cycles_and_counts_are_those_of_a_slow_count(name: str) -> None:
                     stored = matrix.to_dense() != 0
                     operations += int((counts @ stored).sum())
                     if chip.memory(kind).layout == "columns_by_target":
+                        first = targets.start + (program.hidden.size if kind is MemoryKind.OUTPUT else 0)
                         lengths = stored.sum(axis=0)[targets.start : targets.stop].tolist()
-                        active = [n > 0 for n in lengths]
+                        walked = [True] * len(lengths)
                     else:
                         dense = chip.memory(kind).layout == "dense"
+                        first = sources.start
                         lengths = [len(targets) if dense else int(stored[source].sum()) for source in sources]
-                        active = [bool(counts[s] > 0 and n > 0) for s, n in zip(sources, lengths, strict=True)]
-                    walks.append(walk(lengths, active))
-                    words += sum(n for n, is_active in zip(lengths, active, strict=True) if is_active)
+                        walked = [bool(counts[source] > 0) for source in sources]
+                    walks.append(walk(first, lengths, walked))
+                    words += sum(n for n, is_walked in zip(lengths, walked, strict=True) if is_walked)
                 total += 2 + max(walks)
-            for area in ("hidden", "outputs"):
-                fired = found.counts[area][sample, step]
-                total += len(fired) + int(fired.sum()) + 7
+            stages = max(chip.hidden.max_count, chip.outputs.max_count).bit_length()
+            sizes = program.hidden.size, program.outputs.size
+            total += sum(sizes) + 2 * (9 + stages) + (0 if chip.family.decays_after_input else 5 + sum(sizes))
             cycles.append(total)
     profile = profile_image(pack(program), raster, dt_s=0.01)
     walker = next(c for c in profile.cycles if c.model == "walker")
@@ -195,3 +201,64 @@ def test_an_image_that_knows_itself_is_profiled_like_its_build() -> None:
     alone = profile_image(artifacts.image, np.pad(raster, ((0, 0), (0, manifest.settle_steps), (0, 0))))
     assert {p.name: p for p in alone.populations} == {p.name: p for p in built.populations}
     assert alone.n_steps == built.n_steps
+
+
+@pytest.mark.parametrize("name", ["generic-4096", "xylo-audio-3", "toy-4"])
+def test_steps_add_up_to_the_run(name: str) -> None:
+    rng = np.random.default_rng(0)
+    program = random_program(load_chip(name), rng, n_inputs=2, n_hidden=4, n_outputs=2)
+    profile = profile_image(pack(program), rng.integers(0, 3, (3, 7, 2)))
+    rows, n = profile.to_steps(), 3
+
+    def total(key: str) -> float:
+        return n * sum(row[key] or 0.0 for row in rows)
+
+    assert len(rows) == 7
+    assert total("input_spikes") == pytest.approx(profile.input_spikes)
+    assert total("hidden_spikes") + total("output_spikes") == pytest.approx(sum(p.spikes for p in profile.populations))
+    assert total("synaptic_operations") == pytest.approx(sum(p.synaptic_operations for p in profile.populations))
+    assert total("words_read") == pytest.approx(sum(profile.words_read.values()))
+    walker = next(c for c in profile.cycles if c.model == "walker")
+    assert total("cycles") / n / 7 == pytest.approx(walker.mean)
+    if profile.joules_a_sample is None:
+        assert all(row["energy_nj"] is None for row in rows)
+    else:
+        assert total("energy_nj") == pytest.approx(1e9 * n * profile.joules_a_sample)
+    assert len({row["words_read"] for row in rows}) > 1 or name == "generic-4096"  # which reads all of it in each step
+    assert chip_steps_csv(profile).splitlines()[0].startswith("step,input_spikes,")
+
+
+def test_one_step_more_costs_its_line() -> None:
+    rng = np.random.default_rng(1)
+    program = random_program(load_chip("toy-4"), rng, n_inputs=2, n_hidden=4, n_outputs=2)
+    raster = rng.integers(0, 3, (1, 6, 2))
+    whole, part = profile_image(pack(program), raster), profile_image(pack(program), raster[:, :5])
+    for left, right in zip(whole.to_steps(), part.to_steps(), strict=False):
+        assert left == pytest.approx(right)
+    assert whole.joules_a_sample is not None
+    assert part.joules_a_sample is not None
+    energy = whole.to_steps()[5]["energy_nj"]
+    assert energy == pytest.approx(1e9 * (whole.joules_a_sample - part.joules_a_sample))
+
+
+def test_a_memory_of_another_size_has_another_price() -> None:
+    chip = load_chip("generic-4096")
+    assert chip.find_price("weight_bit_read_pj") == chip.costs.prices.weight_bit_read_pj  # type: ignore[union-attr]
+    prices = [
+        replace(
+            chip,
+            hidden=replace(chip.hidden, count=256),
+            inputs=replace(chip.inputs, reach=replace(chip.inputs.reach, count=256)),
+            outputs=replace(chip.outputs, reach=replace(chip.outputs.reach, count=256)),
+            input_weights=replace(chip.input_weights, max_words=n),
+            recurrent_weights=replace(chip.recurrent_weights, max_words=n),
+        ).find_price("weight_bit_read_pj")
+        for n in (1024, 8192, 65536, 2**20)
+    ]
+    assert prices == sorted(prices)
+    assert prices[0] == pytest.approx(10 / 64, rel=0.01)
+    assert 20 / 64 < prices[2] < 100 / 64
+    assert prices[3] == pytest.approx(100 / 64, rel=0.01)
+    bad = replace(chip.costs.prices, weight_reads=((1.0, 1.0), (1.0, 2.0)))  # type: ignore[type-var]
+    with pytest.raises(ChipError, match="weight_reads is no list"):
+        replace(chip, costs=replace(chip.costs, prices=bad))
