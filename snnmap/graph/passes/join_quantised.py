@@ -20,8 +20,8 @@ from snnmap.graph.operations.quantised_pools import QLinearAveragePool, QLinearG
 __all__ = ["has_integer_form", "join_quantised"]
 
 _MOVES = (
-    "Dropout", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Transpose",
-    "Unsqueeze",
+    "Dropout", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "Reshape", "Resize", "Slice", "Squeeze",
+    "Transpose", "Unsqueeze",
 )  # fmt: skip
 """What gives integers their places and changes none of them."""
 _SPREADING = ("Act", "Add", "Div", "Mul", "Norm")
