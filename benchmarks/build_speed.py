@@ -48,7 +48,7 @@ def measure_rockpool() -> Iterator[Figure]:
         channel_quantize(**mapper.mapper(module.as_graph(), weight_dtype="float", threshold_dtype="float", dash_dtype="float"))
 
     def build_ours() -> bytes:
-        return encode(pack(check_levels(snnmap.load(module), chip)))
+        return encode(pack(check_levels(snnmap.load(module), chip).program))
 
     if decode(build_ours()).chip.hidden.count != chip.hidden.count:
         raise SystemExit("the bitstream is another chip's")
@@ -68,18 +68,18 @@ def measure_structure() -> Iterator[Figure]:
         ("600 layers", chain(*[2] * 602)),
         ("300 populations, 2,000 projections", draw_skips(300, 2000)),
     ):
-        chip = enlarge(load_chip("generic-4096"), n_neurons=1 << 20)
-        start = time.perf_counter()
+        chip = enlarge(load_chip("generic-4096"), n_neurons=65_535)
+        start = time.process_time()
         check_network(network, chip)
         mapped = fold_network(replace(network), chip)
         check_mapped(mapped)
         yield Figure(
             name=f"fold and rules, {name}",
-            value=time.perf_counter() - start,
+            value=time.process_time() - start,
             unit="s",
             goal=2.0,
             at_least=False,
-            detail=f"{mapped.n_hidden} hidden neurons, relays included",
+            detail=f"{mapped.hidden.size} hidden neurons, relays included",
         )
 
 

@@ -16,7 +16,8 @@ def enlarge(chip: Chip, *, n_neurons: int | None = None) -> Chip:
         area: replace(getattr(chip, area), reach=replace(getattr(chip, area).reach, count=n_neurons))
         for area in ("inputs", "outputs")
     }
-    return replace(chip, hidden=replace(chip.hidden, count=n_neurons), **memories, **reaches)
+    bits = replace(chip.bits, neuron_id=max(chip.bits.neuron_id, n_neurons.bit_length()))
+    return replace(chip, hidden=replace(chip.hidden, count=n_neurons), bits=bits, **memories, **reaches)
 
 
 def build_anyway(

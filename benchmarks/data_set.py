@@ -30,8 +30,8 @@ N_STEPS, PART = 16, 2000
 def build() -> tuple[Conversion, Image, Manifest]:
     """Train, prune to the chip's fan-in, convert and build."""
     (inputs, labels), model = read_fashion_mnist("train"), make_mlp(0, 784, 2048, 2000, 10)
-    data, classes = torch.tensor(inputs[:20000], dtype=torch.float32), torch.tensor(labels[:20000])
-    limit_fan_in(model, GENERIC, calibration=data[:500])
+    data, classes = torch.tensor(inputs[:4000], dtype=torch.float32), torch.tensor(labels[:4000])
+    limit_fan_in(model, GENERIC, calibration=data[:200])
     train(model, data, classes, 1, 1e-3)
     settle_fan_in(model)
     conversion = convert_ann(model, inputs[:200], options=ConvertOptions(n_steps=N_STEPS, max_rate=4.0))

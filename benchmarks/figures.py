@@ -98,13 +98,18 @@ def describe_run(machine: dict[str, Any], figures: Iterable[Figure]) -> dict[str
 
 def keep_run(run: dict[str, Any]) -> bool:
     """Append a run to the history and draw it; give False where the machine was busy before it began, and its times are none."""
-    if run["load"] > run["n_cores"]:
+    if is_busy(run):
         return False
     HISTORY.parent.mkdir(parents=True, exist_ok=True)
     with HISTORY.open("a", encoding="utf-8") as file:
         file.write(json.dumps(run) + "\n")
     write_file(PICTURE, draw_figures(run))
     return True
+
+
+def is_busy(run: dict[str, Any]) -> bool:
+    """Say whether others had the cores before the run began."""
+    return bool(run["load"] > run["n_cores"])
 
 
 def read_history() -> list[dict[str, Any]]:
@@ -159,9 +164,10 @@ def print_figures(run: dict[str, Any]) -> None:
     title = f"{run['commit']}, {run['processor']}, {run['n_cores']} cores, load {run['load']}"
     console = Console(width=170)
     console.print(make_table(title, ("figure", "measured#", "goal", "of"), rows))
+    unknown = "the machine was busy" if is_busy(run) else "no reason was measured"
     for figure in figures:
         if figure.gain < 1.0:
-            console.print(f"{figure.name}: missed; {figure.reason or 'no reason was measured'}")
+            console.print(f"{figure.name}: missed; {figure.reason or unknown}")
 
 
 def draw_figures(run: dict[str, Any]) -> bytes:

@@ -1,7 +1,12 @@
-"""Recurrent LIF networks for two real time series: spoken vowels, and exercises seen by a watch."""
+"""Recurrent LIF networks for two real time series: spoken vowels, and exercises seen by a watch.
+
+How they are trained is chosen on data put aside from training, never on what is tested.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +20,30 @@ from snnmap.nn import LIF, LeakyIntegrator, Readout, Surrogate
 from snnmap.pipeline import compile_model
 from snnmap.train import TrainOptions, train_model
 
+T = TypeVar("T")
 CHIP = "xylo-audio-3"
 MOST = 15
 """Counts a channel and step."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is chosen: how long and fast to learn, and the decay of the recurrent layer."""
+
+    n_epochs: int
+    learning_rate: float
+    dash_mem: int
+
+    def to_options(self, seed: int) -> TrainOptions:
+        return TrainOptions(
+            n_epochs=self.n_epochs, learning_rate=self.learning_rate, weight_decay=1e-2, label_smoothing=0.1, seed=seed
+        )
+
+
+def choose_best(candidates: Sequence[T], score: Callable[[T], float]) -> T:
+    """Give the candidate of the best score; of equals the first."""
+    scores = [score(candidate) for candidate in candidates]
+    return candidates[scores.index(max(scores))]
 
 
 def make_model(seed: int, n_inputs: int, n_classes: int, dash_mem: int) -> nn.Sequential:
@@ -71,16 +97,33 @@ def encode_vowels(utterances: list[FloatArray], low: FloatArray, high: FloatArra
     return [torch.tensor(utterance, dtype=torch.float32) for utterance in scaled]
 
 
-def train_vowels(seed: int) -> float:
-    """Give the accuracy of the bitstream."""
-    (utterances, speakers), (test, test_speakers) = read_japanese_vowels("TRAIN"), read_japanese_vowels("TEST")
+Utterances = tuple[list[FloatArray], IntArray]
+"""Of shape ``(length, 12)``, and their speakers."""
+VOWELS_RECIPES = (Recipe(300, 3e-3, 3), Recipe(300, 1e-3, 3), Recipe(150, 3e-3, 3), Recipe(300, 3e-3, 4))
+VOWELS_ASIDE = 3
+"""Every third utterance of a speaker is put aside to choose a recipe on."""
+
+
+def choose_vowels() -> Recipe:
+    """Choose a recipe on utterances put aside from the training set, the mean of two seeds."""
+    utterances, speakers = read_japanese_vowels("TRAIN")
+    aside = np.arange(len(speakers)) % VOWELS_ASIDE == 0
+    known, unknown = (([utterances[k] for k in np.flatnonzero(part)], speakers[part]) for part in (~aside, aside))
+    return choose_best(
+        VOWELS_RECIPES, lambda recipe: float(np.mean([train_vowels(seed, recipe, known, unknown) for seed in (100, 101)]))
+    )
+
+
+def train_vowels(seed: int, recipe: Recipe, known: Utterances, unknown: Utterances) -> float:
+    """Train on known utterances; give the accuracy of the bitstream on the others."""
+    (utterances, speakers), (test, test_speakers) = known, unknown
     bounds = [function(np.concatenate(utterances), axis=0) for function in (np.min, np.max)]
     samples = list(zip(encode_vowels(utterances, *bounds), speakers.tolist(), strict=True))
-    model, readout = make_model(seed, 12, 9, 3), Readout("last", settle_steps=VOWELS_SETTLE)
-    options = TrainOptions(n_epochs=300, learning_rate=3e-3, weight_decay=1e-2, label_smoothing=0.1, seed=seed)
-    train_model(model, load_batches(samples, 32, vary_vowels), readout=readout, options=options, progress=False)
-    known, unknown = (pad(encode_vowels(part, *bounds), VOWELS_LONGEST + VOWELS_SETTLE) for part in (utterances, test))
-    return score_bitstream(model, readout, known, unknown, test_speakers, np.array([len(part) for part in test]))
+    model, readout = make_model(seed, 12, 9, recipe.dash_mem), Readout("last", settle_steps=VOWELS_SETTLE)
+    batches = load_batches(samples, 32, vary_vowels)
+    train_model(model, batches, readout=readout, options=recipe.to_options(seed), progress=False)
+    calibration, counts = (pad(encode_vowels(part, *bounds), VOWELS_LONGEST + VOWELS_SETTLE) for part in (utterances, test))
+    return score_bitstream(model, readout, calibration, counts, test_speakers, np.array([len(part) for part in test]))
 
 
 def pad(sequences: list[Tensor], n_steps: int) -> IntArray:
@@ -96,7 +139,10 @@ WATCH_SCALE = torch.tensor([1.5, 1.5, 1.5, 4.0, 4.0, 4.0])
 """Acceleration in g and rotation in rad/s that are 15 counts."""
 OTHER_WRIST = torch.tensor([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
 """Signs of acceleration and rotation seen in a mirror across the forearm."""
-UNSEEN = (1, 2, 3, 4, 5, 6)
+WATCH_RECIPES = (Recipe(25, 3e-3, 4), Recipe(25, 1e-3, 4), Recipe(25, 3e-3, 3))
+SVM_RECIPES = (1.0, 10.0, 100.0)
+WATCH_FOLDS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
+"""People who are left out together; a recipe is chosen for each fold on the two of the next one."""
 
 
 def encode_watch(windows: Tensor) -> Tensor:
@@ -148,30 +194,38 @@ def cut_windows(recordings: list[FloatArray], labels: IntArray, length: int, ste
     return torch.tensor(np.concatenate(windows), dtype=torch.float32), np.array(found)
 
 
-def split_watch() -> tuple[tuple[list[FloatArray], IntArray], tuple[list[FloatArray], IntArray]]:
-    """Give recordings and labels of four people, and of six others."""
+Recordings = tuple[list[FloatArray], IntArray]
+"""Of shape ``(length, 6)``, and the exercises that they are of."""
+
+
+def split_watch(left_out: Sequence[int], unused: Sequence[int] = ()) -> tuple[Recordings, Recordings]:
+    """Give recordings of all people but those left out (and those unused), and of those left out."""
     recordings, labels, people = read_watch()
-    unseen = np.isin(people, UNSEEN)
-    return tuple(
-        ([recording for recording, chosen in zip(recordings, part, strict=True) if chosen], labels[part])
-        for part in (~unseen, unseen)
+    unseen = np.isin(people, left_out)
+    known, unknown = (
+        ([recordings[k] for k in np.flatnonzero(part)], labels[part]) for part in (~unseen & ~np.isin(people, unused), unseen)
     )
+    return known, unknown
 
 
-def train_watch(seed: int) -> float:
+def choose_watch(fold: int, recipes: Sequence[T], score: Callable[[T, Recordings, Recordings], float]) -> T:
+    """Choose a recipe on two of the people that a fold trains on."""
+    aside = split_watch(WATCH_FOLDS[(fold + 1) % len(WATCH_FOLDS)], WATCH_FOLDS[fold])
+    return choose_best(recipes, lambda recipe: score(recipe, *aside))
+
+
+def train_watch(recipe: Recipe, known: Recordings, unknown: Recordings, *, seed: int) -> float:
     """Give the accuracy of the bitstream on windows of 4 s, half of each in the one before it."""
-    known, unknown = split_watch()
     windows, labels = cut_windows(*known, WATCH_WINDOW + WATCH_SPARE, WATCH_WINDOW // 4)
-    model, readout = make_model(seed, 12, 7, 4), Readout("mean", skip_steps=20)
-    options = TrainOptions(n_epochs=25, learning_rate=3e-3, weight_decay=1e-2, label_smoothing=0.1, seed=seed)
-    samples = list(zip(windows, labels.tolist(), strict=True))
-    train_model(model, load_batches(samples, 32, vary_watch), readout=readout, options=options, progress=False)
+    model, readout = make_model(seed, 12, 7, recipe.dash_mem), Readout("mean", skip_steps=20)
+    batches = load_batches(list(zip(windows, labels.tolist(), strict=True)), 32, vary_watch)
+    train_model(model, batches, readout=readout, options=recipe.to_options(seed), progress=False)
     test, test_labels = cut_windows(*unknown, WATCH_WINDOW, WATCH_WINDOW // 2)
     calibration, counts = (encode_watch(part).numpy().astype(np.int64) for part in (windows[::8, :WATCH_WINDOW], test))
     return score_bitstream(model, readout, calibration, counts, test_labels, np.full(len(test), WATCH_WINDOW // WATCH_BIN))
 
 
-def score_watch_svm() -> float:
+def score_watch_svm(penalty: float, known: Recordings, unknown: Recordings) -> float:
     """Give the accuracy of a support vector machine on summary statistics of the same windows."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -183,6 +237,6 @@ def score_watch_svm() -> float:
         change = np.abs(np.diff(values, axis=1)).mean(axis=1)
         return np.concatenate([*(part(values, axis=1) for part in parts), change], axis=1)
 
-    (known, known_labels), (unknown, labels) = (cut_windows(*part, WATCH_WINDOW, WATCH_WINDOW // 2) for part in split_watch())
-    machine = make_pipeline(StandardScaler(), SVC(C=10.0)).fit(summarise(known), known_labels)
-    return float(machine.score(summarise(unknown), labels))
+    (seen, seen_labels), (windows, labels) = (cut_windows(*part, WATCH_WINDOW, WATCH_WINDOW // 2) for part in (known, unknown))
+    machine = make_pipeline(StandardScaler(), SVC(C=penalty)).fit(summarise(seen), seen_labels)
+    return float(machine.score(summarise(windows), labels))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from snnmap.core.brief import brief_repr
 from snnmap.core.errors import FrontendError, InputError
+from snnmap.core.mistaken import find_mistake
 from snnmap.core.places import Places
 from snnmap.frontends.factories import call_in_file, call_in_module
 from snnmap.frontends.named import Call, find_network_file, read_call, read_weights
@@ -131,10 +132,13 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
     from snnmap.graph import LayerGraph
 
     made, _, where = make_object(model, weights=weights)
+    _refuse_mistake(made, where)
     if isinstance(made, LayerGraph):
         graph = made
     elif (isinstance(made, str) and made.lower().endswith(".onnx")) or type(made).__module__.startswith("onnx"):
         graph = importlib.import_module("snnmap.frontends.onnx").read_layer_graph(made, *input_shapes[:1], opaque=True)
+    elif not isinstance(made, str) and "sklearn" in _list_packages(made):
+        graph = importlib.import_module("snnmap.frontends.sklearn").load(made)
     elif not isinstance(made, str) and _is_layers(made):
         graph = importlib.import_module("snnmap.frontends.torch").read_layer_graph(made, *input_shapes, opaque=True)
     else:
@@ -142,7 +146,7 @@ def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path
             "the model is no graph of layers",
             where=where,
             measured="a file" if isinstance(made, str) else type(made).__name__,
-            limit="a torch module without spiking neurons, or an ONNX model",
+            limit="a torch module without spiking neurons, an ONNX model, or an estimator of scikit-learn",
             fix="give FILE.py:FUNCTION, a torch.nn.Module or the path of a .onnx file; of a spiking network, see"
             " snnmap inspect MODEL --chip NAME",
         )
@@ -226,11 +230,14 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Ne
     if isinstance(model, Network) or _is_layer_graph(model):
         _require_no_options(options)
         return model
+    _refuse_mistake(model, where)
     frontend = _find_frontend(model)
     if type(model).__module__.startswith("onnx"):
         raise _refuse_ann("an ONNX graph", where or "ModelProto", "path")
+    if type(model).__module__.startswith(("torch.export.", "torch.jit.")):
+        raise _refuse_ann("an exported module", where or type(model).__name__, "module")
     if frontend is None:
-        known = ", ".join(frontend.name for frontend in list_frontends() if not frontend.through_nir)
+        known = ", ".join(frontend.name for frontend in list_frontends())
         raise FrontendError(
             "no frontend reads such a model",
             where=where,
@@ -238,14 +245,22 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Ne
             limit=f"a snnmap.Network, or a model of {known}",
             fix="give the model itself, or export it as NIR",
         )
-    if frontend.through_nir:
+    try:
+        return _call_frontend(frontend.name, model, options)
+    except FrontendError as error:
+        if frontend.name != "torch" or not _is_ann(model):
+            raise
+        more = "; an ANN is converted: give input values of typical use (calibration=, --calibration)"
         raise FrontendError(
-            f"models of {frontend.name} are read through NIR",
-            where=where,
-            measured=type(model).__name__,
-            fix=f"give {frontend.through_nir}",
-        )
-    return _call_frontend(frontend.name, model, options)
+            error.what, where=error.where, measured=error.measured, limit=error.limit, fix=f"{error.fix}{more}"
+        ) from error
+
+
+def _refuse_mistake(model: object, where: str) -> None:
+    """Refuse what is no model of any kind, and say what to give instead."""
+    mistake = find_mistake(model)
+    if mistake is not None:
+        raise FrontendError(mistake[0], where=where, measured=type(model).__qualname__, fix=mistake[1])
 
 
 def _is_layer_graph(model: object) -> "TypeGuard[LayerGraph]":

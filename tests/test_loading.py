@@ -18,7 +18,7 @@ from snnmap.core.errors import FrontendError, InputError, NetworkError
 from snnmap.frontends.registry import list_frontends
 from snnmap.graph import run_graph
 from snnmap.graph.operations.gemm import Gemm
-from snnmap.loading import open_model
+from snnmap.loading import load_layers, open_model
 from snnmap.network import save_network
 from snnmap.nn import LIF
 
@@ -79,15 +79,14 @@ def test_what_no_frontend_reads() -> None:
         snnmap.load({})
 
 
-@pytest.mark.parametrize(
-    ("package", "exporter"), [("norse", "to_nir"), ("sinabs", "sinabs.nir.to_nir"), ("spikingjelly", "export_to_nir")]
-)
-def test_frameworks_that_nir_reads_are_sent_there(package: str, exporter: str) -> None:
+@pytest.mark.parametrize("package", ["norse", "sinabs", "spikingjelly"])
+def test_a_framework_that_is_not_installed_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (package, f"{package}.torch", f"{package}.layers", f"{package}.activation_based.neuron"):
+        monkeypatch.setitem(sys.modules, name, None)
     cell = type("Cell", (torch.nn.Module,), {"__module__": f"{package}.layers"})()
-    with pytest.raises(FrontendError, match=f"models of {package} are read through NIR") as error:
+    with pytest.raises(FrontendError, match="is not installed") as error:
         snnmap.load(torch.nn.Sequential(torch.nn.Linear(2, 2), cell))
-    assert exporter in error.value.fix
-    assert f"NirOptions.like('{package}'" in error.value.fix
+    assert package in error.value.fix
 
 
 def test_a_folder_makes_a_frontend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +99,8 @@ def test_a_folder_makes_a_frontend(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     network = random_network(0)
     assert snnmap.load(model, network=network) is network
     assert snnmap.load("net.made", network=network) is network
-    with pytest.raises(FrontendError, match="a model of madeup, nir, nengo_dl, nengo, rockpool, snntorch, torch"):
+    known = "madeup, nir, nengo_dl, nengo, rockpool, snntorch, norse, sinabs, spikingjelly, sklearn, torch"
+    with pytest.raises(FrontendError, match=f"a model of {known}"):
         snnmap.load({})
 
 
@@ -174,3 +174,37 @@ def test_listing_frontends_imports_no_framework() -> None:
     code = "import sys; from snnmap.frontends.registry import list_frontends; n = list_frontends(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "numpy", *(frontend.name for frontend in list_frontends())} & set(loaded)
+
+
+CALLS = {
+    "load": snnmap.load,
+    "check_model": lambda model: snnmap.check_model(model, "generic-4096"),
+    "convert_ann": lambda model: convert_ann(model, np.ones((4, 3))),
+    "load_layers": lambda model: load_layers(model, (3,)),
+}
+MISTAKES = {
+    "class": (torch.nn.Linear, r"(?s)a class is not a model.*make one: Linear\(\.\.\.\)"),
+    "weights": (torch.nn.Linear(3, 2).state_dict(), "(?s)weights alone are no model.*load_state_dict"),
+    "batches": (torch.utils.data.DataLoader(torch.ones(4, 3)), r"(?s)no model.*model first.*torch\.cat\(\[batch"),
+    "array": (np.ones((4, 3)), "(?s)an array is no model.*calibration="),
+    "tensor": (torch.ones(4, 3), "(?s)an array is no model.*calibration="),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_is_no_model_is_told_what_to_give(name: str, call: str) -> None:
+    model, said = MISTAKES[name]
+    with pytest.raises(FrontendError, match=said):
+        CALLS[call](model)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_model_of_the_other_kind_is_told_where_it_goes() -> None:
+    relu = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
+    for model in (relu, torch.jit.script(relu), torch.export.export(relu.eval(), (torch.ones(2, 3),))):
+        with pytest.raises(FrontendError, match=r"(?s)ANN.*calibration="):
+            snnmap.load(model)
+    spiking = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2))
+    with pytest.raises(FrontendError, match=r"(?s)spiking neuron.*module '1'.*compile_model\(model, chip\)"):
+        convert_ann(spiking, np.ones((4, 3)))

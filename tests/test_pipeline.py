@@ -22,7 +22,7 @@ from snnmap.lif.mapping import FoldOptions, Verification, folded_counts
 from snnmap.lif.program import Image, as_folded_network
 from snnmap.loading import load
 from snnmap.network import load_network, parse_network, save_network, simulate_network
-from snnmap.pipeline import CompileOptions, check_model, compile_model
+from snnmap.pipeline import CompileOptions, StageProfile, check_model, compile_model
 
 ALLOW = CompileOptions(allow=("SNN6",))
 
@@ -110,7 +110,7 @@ def test_every_rule_is_run_and_every_stage_is_told() -> None:
     stages: list[str] = []
     artifacts = compile_model(chain(3, 5, 4, 2), "xylo-audio-3", on_stage=stages.append)
     assert set(artifacts.report.rules_run) == set(RULES)
-    assert len(stages) == 6
+    assert len(stages) == 8
 
 
 @pytest.mark.parametrize("model", [3, None, object()])
@@ -177,7 +177,9 @@ def test_stages_are_told_in_order_and_verification_only_where_asked_for() -> Non
         "checking",
         "folding",
         "quantising",
+        "packing",
         "comparing",
+        "describing",
         "verifying",
         "writing",
     ]
@@ -328,6 +330,36 @@ def test_a_model_file_may_use_its_neighbours_and_its_own_module(tmp_path: Path) 
     assert sys.path == before
     assert "my_model" not in sys.modules
     assert sys.modules["json"] is json
+
+
+def test_stages_are_measured_all_their_turns_together() -> None:
+    profile = StageProfile()
+    for text in ("folding", "quantising", "folding", "comparing it"):
+        profile(text)
+    block = np.ones(40_000_000)  # 320 MB, in the last stage alone
+    stages = profile.finish()
+    assert [stage.name for stage in stages] == ["folding", "quantising", "comparing it"]
+    assert [stage.is_check for stage in stages] == [False, False, True]
+    assert stages[2].peak_bytes - stages[1].peak_bytes > 0.9 * block.nbytes
+    assert profile.finish() == stages
+
+
+def test_choices_of_the_frontend_are_given_to_a_build() -> None:
+    nir = pytest.importorskip("nir")
+    ones = np.ones(2)
+    nodes = {
+        "in": nir.Input(np.array([2])),
+        "n": nir.CubaLIF(0.02 * ones, 0.004 * ones, 4 * ones, 0 * ones, ones, 0 * ones, w_in=2 * ones),
+        "out": nir.Output(np.array([2])),
+    }
+    graph = nir.NIRGraph(nodes, [("in", "n"), ("n", "out")])
+    read = {"like": "norse", "dt_s": 1e-3, "w_in": "given"}
+    network = load(graph, **read)
+    assert check_model(graph, "generic-4096-single", read=read) == check_model(network, "generic-4096-single")
+    with pytest.raises(FrontendError, match="NIR does not say"):
+        check_model(graph, "generic-4096-single")
+    with pytest.raises(InputError, match="has no options"):
+        check_model(network, "generic-4096-single", read=read)
 
 
 def test_artifacts_count_what_left_its_word_and_strict_refuses_it() -> None:

@@ -84,8 +84,8 @@ class Ann:
         layers: in an order in which they can be computed.
         output: what is read.
         framework: what it was read from.
-        left_out: function at the model's end that is not in ``output`` and keeps the order of its values, ``softmax`` or
-            ``log_softmax``: the outputs are logits.
+        left_out: function at the model's end that is not in ``output`` and keeps the order of its values, ``softmax``,
+            ``log_softmax`` or ``sigmoid``: the outputs are logits.
     """
 
     name: str

@@ -9,6 +9,8 @@ import numpy as np
 from snnmap.convert.ann import Ann, run_ann
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
+from snnmap.frontends.onnx import list_scores, open_model
+from snnmap.frontends.torch.exported import find_exported_batch, is_exported
 from snnmap.graph import LayerGraph, run_graph
 
 __all__ = ["confirm_graph", "confirm_onnx", "confirm_reading"]
@@ -78,7 +80,9 @@ def confirm_onnx(ann: Ann, source: Any, samples: FloatArray) -> None:
         runtime = onnxruntime.InferenceSession(str(source) if isinstance(source, str | Path) else source.SerializeToString())
         entry = runtime.get_inputs()[0]
         sides = [side if isinstance(side, int) else given for side, given in zip(entry.shape[1:], values.shape[1:], strict=False)]
-        rows = [runtime.run(None, {entry.name: row.reshape(1, *sides).astype(np.float32)})[0].reshape(-1) for row in values]
+        name = list_scores(open_model(source)[0].graph)[0]
+        given = [{entry.name: row.reshape(1, *sides).astype(np.float32)} for row in values]
+        rows = [_list_values(runtime.run([name], one)[0]) for one in given]
     except Exception:  # not installed, or an operator that it lacks: there is nothing to compare with
         return
     _compare(ann, values, np.asarray(rows, np.float64), is_quantised=_has_quantiser(source))
@@ -110,11 +114,14 @@ def _compare(ann: Ann, values: FloatArray, wanted: FloatArray, *, is_quantised: 
         raise _refuse(f"relative error {error:.2g} of the outputs on {len(values)} samples", limit)
 
 
-def _has_quantiser(source: Any) -> bool:
-    import onnx
+def _list_values(found: Any) -> FloatArray:
+    """Return the values of an output of one sample, which may be scores by the names of classes."""
+    (scores,) = found if isinstance(found, list) else (found,)
+    return np.asarray(list(scores.values()) if isinstance(scores, dict) else scores, np.float64).reshape(-1)
 
-    model = onnx.load(str(source)) if isinstance(source, str | Path) else source
-    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+def _has_quantiser(source: Any) -> bool:
+    return any(node.op_type == "QuantizeLinear" for node in open_model(source)[0].graph.node)
 
 
 def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
@@ -131,16 +138,16 @@ def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
             given = torch.as_tensor(values, dtype=first.dtype, device=first.device)
             try:
                 with torch.no_grad():
-                    found = own.eval()(given)
+                    found = _call_exported(own, given) if is_exported(own) else _take_one(own.eval()(given))
             finally:
                 for part, mode in modes.items():
                     part.training = mode
-            return found.detach().cpu().double().numpy().reshape(
-                len(values), -1
-            ), _DOUBLE if first.dtype == torch.float64 else _SINGLE
+            rows = found.detach().cpu().double().numpy().reshape(len(values), -1)
         except Exception as failure:  # the user's own code
             error = error or failure
             last = failure
+        else:
+            return rows, _DOUBLE if first.dtype == torch.float64 else _SINGLE
     raise FrontendError.from_failure(
         "the module does not run on its input, so that what was read cannot be compared with it",
         last,
@@ -149,10 +156,28 @@ def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
     ) from error
 
 
+def _call_exported(module: Any, given: Any) -> Any:
+    """Run what was exported, for as many samples at a time as it was exported for."""
+    import torch
+
+    size = find_exported_batch(module.graph) or len(given)
+    parts = [given[torch.arange(start, start + size) % len(given)] for start in range(0, len(given), size)]
+    return torch.cat([_take_one(module(part)) for part in parts])[: len(given)]
+
+
+def _take_one(found: Any) -> Any:
+    """Return the one output of a module, which may stand in a list, tuple or dict."""
+    parts = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list | tuple) else [found]
+    (one,) = parts
+    return one
+
+
 def _finish(ann: Ann, outputs: FloatArray) -> FloatArray:
     """Apply the final function that was left out of the ANN."""
     if not ann.left_out:
         return outputs
+    if ann.left_out == "sigmoid":
+        return np.exp(-np.logaddexp(0.0, -outputs))
     logs = outputs - outputs.max(axis=1, keepdims=True)
     logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
     return np.asarray(logs if ann.left_out == "log_softmax" else np.exp(logs), np.float64)

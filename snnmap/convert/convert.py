@@ -18,6 +18,7 @@ from snnmap.convert.options import ConvertOptions, Signed
 from snnmap.convert.read import read_ann, read_graph, read_onnx
 from snnmap.core import FloatArray, IntArray, record
 from snnmap.core.errors import InputError
+from snnmap.frontends import sklearn as sklearn_frontend
 from snnmap.graph import LayerGraph
 from snnmap.network import Network
 
@@ -163,10 +164,12 @@ def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refu
     if isinstance(model, LayerGraph):
         return read_graph(model, signed=signed, samples=samples)
     if isinstance(model, str | Path) or package == "onnx":
-        ann = read_onnx(model, input_shape)
+        ann = read_onnx(model, input_shape, signed=signed)
         if samples is not None:
             confirm_onnx(ann, model, samples)
         return ann
+    if any(cls.__module__.startswith("sklearn.") for cls in type(model).__mro__):
+        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples)
     return read_nengo(model) if package == "nengo" else read_ann(model, input_shape, signed=signed, samples=samples)
 
 

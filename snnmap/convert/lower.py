@@ -1,7 +1,7 @@
 """From a layer graph to ReLU layers with sparse matrices between them: the one place where layers are lowered to these."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,18 @@ from snnmap.convert.lower_linear import (
     find_windows,
     lower_average,
     lower_convolution,
-    lower_mean,
     lower_move,
     lower_product,
+    lower_sum,
     probe,
 )
 from snnmap.convert.options import Signed
 from snnmap.convert.quantised import lower_dequantise, lower_quantise
-from snnmap.core import FloatArray
+from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
-from snnmap.graph import LayerGraph, Node
+from snnmap.graph import LayerGraph, Node, remove_identity, split_quantised
 from snnmap.graph.operation import Array
+from snnmap.graph.operations.movement import Expand
 
 __all__ = ["Place", "Lowering", "lower_graph"]
 
@@ -54,8 +55,8 @@ def lower_graph(
 ) -> Ann:
     """Lower a layer graph of one input and one output; consecutive linear operations become one affine map.
 
-    Maxima, clips and leaks are written as ReLUs, exactly; a quantised activation is a ReLU with a step. A softmax at the end
-    is left out (:attr:`Ann.left_out`): it keeps the order of its inputs, the logits, which are the outputs then.
+    Maxima, clips and leaks are written as ReLUs, exactly; a quantised activation is a ReLU with a step. A softmax or sigmoid at
+    the end is left out (:attr:`Ann.left_out`): it keeps the order of its inputs, the logits, which are the outputs then.
 
     Args:
         graph: to lower; its weights are taken in float64.
@@ -73,9 +74,9 @@ def lower_graph(
             where=f"graph '{graph.name}'",
             measured=f"{len(graph.inputs)} inputs, {len(graph.outputs)} outputs",
             limit="1 and 1",
-            fix="join them to one tensor each",
+            fix="give a layer graph of one: graph.with_nodes(graph.nodes, outputs=graph.outputs[:1])",
         )
-    return Lowering(graph, find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
+    return Lowering(split_quantised(remove_identity(graph)), find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
 
 
 class Lowering:
@@ -166,7 +167,8 @@ def _to_double(array: Array) -> Array:
 
 def _lower_conv(lowering: Lowering, node: Node) -> Affine:
     weight, bias = lowering.constant(node, 1), lowering.optional(node, 2)
-    _require_planar(lowering, node)
+    if weight.ndim > 4:
+        raise lowering.refuse(node, f"{lowering.find_place(node).noun} has no LIF counterpart in three dimensions")
     return lower_convolution(node.operation, lowering.value(node), weight, bias, lowering.where(node))
 
 
@@ -182,10 +184,12 @@ def _lower_gemm(lowering: Lowering, node: Node) -> Affine:
 def _lower_matmul(lowering: Lowering, node: Node) -> Affine:
     if all(name in lowering.values for name in node.inputs):
         raise _refuse_product(lowering, node)
-    weight = lowering.constants.get(node.inputs[1])
-    if weight is not None and weight.ndim == 2:
-        return lower_product(lowering.value(node), weight, None, lowering.shape(node), lowering.where(node))
-    return _lower_probed(lowering, node)
+    is_first = node.inputs[0] in lowering.constants
+    weight, value = lowering.constants[node.inputs[1 - int(is_first)]], lowering.value(node, int(is_first))
+    if weight.ndim != 2:
+        return _lower_probed(lowering, node)
+    axis, weight = (-2, weight.T) if is_first else (-1, weight)
+    return lower_product(value, weight, None, lowering.shape(node), lowering.where(node), axis=axis)
 
 
 def _lower_sparse(lowering: Lowering, node: Node) -> Affine:
@@ -227,15 +231,46 @@ def _lower_move(lowering: Lowering, node: Node) -> Affine:
     return lower_move(operation, values, constants, lowering.shape(node), lowering.where(node))
 
 
+def _lower_resize(lowering: Lowering, node: Node) -> Affine:
+    operation: Any = node.operation
+    value = lowering.value(node)
+    for axis, matrix in enumerate(operation.find_matrices(value.shape)):
+        if matrix is not None:
+            shape = (*value.shape[:axis], matrix.shape[1], *value.shape[axis + 1 :])
+            value = lower_product(value, matrix, None, shape, lowering.where(node), axis=axis)
+    return value
+
+
 def _lower_maxima(lowering: Lowering, node: Node) -> Affine:
-    value, where = lowering.value(node), lowering.where(node)
+    value = lowering.value(node)
     if node.kind == "GlobalMaxPool":
-        index, shape = np.arange(value.size).reshape(value.shape[0], -1, 1), lowering.shape(node)
+        index = np.arange(value.size).reshape(value.shape[0], -1, 1)
+    elif node.kind == "MaxPool":
+        index = find_windows(node.operation, value.shape)
     else:
-        _require_planar(lowering, node)
-        index, shape = find_windows(node.operation, value.shape, where)
+        index = _find_reduced(node, value.shape)
     _keep_levels(lowering, node)
-    return lowering.layers.pool_maxima(lowering.name(node), index, shape, value, where)
+    return lowering.layers.pool_maxima(lowering.name(node), index, lowering.shape(node), value, lowering.where(node))
+
+
+def _find_reduced(node: Node, shape: tuple[int, ...]) -> IntArray:
+    """Return which places of a sample become one, ``(1, places, results)``."""
+    axes = _find_axes(node, shape)
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    index = np.arange(int(np.prod(shape))).reshape(shape).transpose(*axes, *kept)
+    return index.reshape(1, int(np.prod([shape[axis] for axis in axes])), -1)
+
+
+def _find_axes(node: Node, shape: tuple[int, ...]) -> list[int]:
+    """Return the axes over which a node reduces, counted from 0 without the batch; those of places where it tells none."""
+    rank = len(shape) + 1
+    return [axis % rank - 1 for axis in getattr(node.operation, "axes", range(2, rank))]
+
+
+def _lower_minima(lowering: Lowering, node: Node) -> Affine:
+    value, where = _negate(lowering.value(node)), lowering.where(node)
+    index = _find_reduced(node, value.shape)
+    return _negate(lowering.layers.pool_maxima(lowering.name(node), index, lowering.shape(node), value, where))
 
 
 def _keep_levels(lowering: Lowering, node: Node) -> None:
@@ -248,15 +283,13 @@ def _keep_levels(lowering: Lowering, node: Node) -> None:
 
 
 def _lower_average(lowering: Lowering, node: Node) -> Affine:
-    _require_planar(lowering, node)
-    return lower_average(node.operation, lowering.value(node), lowering.where(node))
+    return lower_average(node.operation, lowering.value(node), lowering.shape(node), lowering.where(node))
 
 
-def _lower_mean(lowering: Lowering, node: Node) -> Affine:
+def _lower_reduction(lowering: Lowering, node: Node) -> Affine:
     value = lowering.value(node)
-    rank = len(value.shape) + 1
-    axes = [axis % rank - 1 for axis in getattr(node.operation, "axes", range(2, rank))]
-    return lower_mean(value, axes, lowering.shape(node), lowering.where(node))
+    axes, is_mean = _find_axes(node, value.shape), node.kind != "ReduceSum"
+    return lower_sum(value, axes, lowering.shape(node), lowering.where(node), mean=is_mean)
 
 
 def _lower_norm(lowering: Lowering, node: Node) -> Affine:
@@ -268,27 +301,25 @@ def _lower_norm(lowering: Lowering, node: Node) -> Affine:
 
 
 def _lower_sum(lowering: Lowering, node: Node) -> Affine:
-    sign = -1.0 if node.kind == "Sub" else 1.0
-    if all(name in lowering.values for name in node.inputs):
-        one, other = lowering.value(node), lowering.value(node, 1)
-        if one.shape != other.shape:
-            raise lowering.refuse(
-                node,
-                "an addition of other things than two activations of one size",
-                measured=f"{one.shape} and {other.shape}",
-                fix="add activations of one shape",
-            )
-        return combine(one, other, sign)
-    value, shift, is_first = _split_operands(lowering, node)
-    if is_first:
-        return scale(value, np.full(value.size, sign), shift)
-    return replace(value, bias=value.bias + sign * shift)
+    one, other = (_spread(lowering, node, place) for place in (0, 1))
+    return combine(one, other, -1.0 if node.kind == "Sub" else 1.0)
+
+
+def _spread(lowering: Lowering, node: Node, place: int) -> Affine:
+    """Return an operand, an activation or a constant, spread to the shape of the result."""
+    name, shape = node.inputs[place], lowering.shape(node)
+    if name in lowering.constants:
+        constant = np.broadcast_to(lowering.constants[name], (1, *shape)).reshape(-1)
+        return Affine(terms={}, bias=constant.astype(np.float64), shape=shape)
+    value = lowering.values[name]
+    return value if value.shape == shape else lower_move(Expand(shape=shape), [value], [], shape, lowering.where(node))
 
 
 def _lower_factor(lowering: Lowering, node: Node) -> Affine:
     if all(name in lowering.values for name in node.inputs):
         raise _refuse_product(lowering, node)
-    value, factor, is_first = _split_operands(lowering, node)
+    is_first = node.inputs[0] in lowering.constants
+    value, factor = _spread(lowering, node, int(is_first)), _spread(lowering, node, 1 - int(is_first)).bias
     if node.kind == "Div" and (is_first or not factor.all()):
         raise _refuse_product(lowering, node, ", nor has a division by 0")
     return scale(value, factor if node.kind == "Mul" else 1.0 / factor, np.zeros(value.size))
@@ -299,23 +330,11 @@ def _refuse_product(lowering: Lowering, node: Node, more: str = "") -> FrontendE
     return lowering.refuse(node, what, fix="multiply activations by numbers only")
 
 
-def _split_operands(lowering: Lowering, node: Node) -> tuple[Affine, FloatArray, bool]:
-    """Return the activation, the constant spread over its sample ``(n,)``, and whether the constant comes first."""
-    is_first = node.inputs[0] in lowering.constants
-    value, constant = lowering.value(node, int(is_first)), lowering.constants[node.inputs[1 - int(is_first)]]
-    if lowering.shape(node) != value.shape:
-        raise lowering.refuse(
-            node,
-            "arithmetic with other things than activations, numbers, and tensors that fit a sample",
-            measured=str(constant.shape),
-            limit=f"broadcast to (1, {', '.join(map(str, value.shape))})",
-            fix="use numbers, or buffers of the activation's shape",
-        )
-    return value, np.broadcast_to(constant, value.shape).reshape(-1).astype(np.float64), is_first
-
-
 def _lower_negative(lowering: Lowering, node: Node) -> Affine:
-    value = lowering.value(node)
+    return _negate(lowering.value(node))
+
+
+def _negate(value: Affine) -> Affine:
     return scale(value, np.full(value.size, -1.0), np.zeros(value.size))
 
 
@@ -325,7 +344,8 @@ def _lower_relu(lowering: Lowering, node: Node) -> Affine:
 
 def _lower_clip(lowering: Lowering, node: Node) -> Affine:
     operation: Any = node.operation
-    return lowering.layers.clip(lowering.name(node), lowering.value(node), operation.min, operation.max)
+    low, high = (np.sign(bound) * np.inf if abs(bound) >= _NO_BOUND else bound for bound in (operation.min, operation.max))
+    return lowering.layers.clip(lowering.name(node), lowering.value(node), low, high)
 
 
 def _lower_hard_sigmoid(lowering: Lowering, node: Node) -> Affine:
@@ -344,24 +364,21 @@ def _lower_leak(lowering: Lowering, node: Node) -> Affine:
 
 
 def _lower_bound(lowering: Lowering, node: Node) -> Affine:
-    """Lower the greater or the smaller of two activations."""
-    if any(name not in lowering.values or lowering.values[name].shape != lowering.shape(node) for name in node.inputs):
-        what = "maximum" if node.kind == "Max" else "minimum"
-        raise lowering.refuse(node, f"a {what} of other things than two activations of one shape")
-    one, other = lowering.value(node), lowering.value(node, 1)
+    """Lower the greater or the smaller of two operands."""
+    one, other = (_spread(lowering, node, place) for place in (0, 1))
     greater = lowering.layers.maximum(lowering.name(node), one, other)
     return greater if node.kind == "Max" else combine(combine(one, other, 1.0), greater, -1.0)
 
 
-def _lower_softmax(lowering: Lowering, node: Node) -> Affine:
-    """Leave a softmax over the outputs away where nothing comes behind it."""
-    value = lowering.value(node)
-    axis, name = getattr(node.operation, "axis", -1), "softmax" if node.kind == "Softmax" else "log_softmax"
-    if len(value.shape) != 1 or lowering.graph.outputs[0] != node.name or lowering.uses[node.name] != 1:
-        raise FrontendError(
-            f"a {name} has no LIF counterpart but at the end, over the outputs",
-            where=f"forward, {node.tensor}",
-            measured=f"over dimension {axis} of (batch, {', '.join(map(str, value.shape))})",
+def _lower_last(lowering: Lowering, node: Node) -> Affine:
+    """Leave a softmax over the outputs, or their sigmoid, away where nothing comes behind it."""
+    value, name = lowering.value(node), _LEFT_OUT[node.kind]
+    is_last = lowering.graph.outputs[0] == node.name and lowering.uses[node.name] == 1
+    if not is_last or (len(value.shape) != 1 and node.kind != "Sigmoid"):
+        raise lowering.refuse(
+            node,
+            f"{lowering.find_place(node).noun} has no LIF counterpart but at the end, over the outputs",
+            measured=f"over dimension {getattr(node.operation, 'axis', 1)} of (batch, {', '.join(map(str, value.shape))})",
             limit="over dimension 1 of (batch, outputs), as the last operation",
             fix="give the logits to what follows",
         )
@@ -384,23 +401,13 @@ def _spread_axis(steps: FloatArray, axis: int, shape: tuple[int, ...]) -> FloatA
     return np.ascontiguousarray(np.broadcast_to(steps.reshape(sides), shape)).reshape(-1)
 
 
-def _require_planar(lowering: Lowering, node: Node) -> None:
-    """Refuse kernels of three dimensions, and pools whose last windows hang over the edge."""
-    operation: Any = node.operation
-    if len(operation.kernel_shape) > 2:
-        raise lowering.refuse(node, f"{lowering.find_place(node).noun} has no LIF counterpart in three dimensions")
-    if getattr(operation, "ceil_mode", 0):
-        raise lowering.refuse(
-            node,
-            "a pool whose last windows hang over the edge",
-            measured="ceil_mode=1",
-            limit="ceil_mode=0",
-            fix="pool with ceil_mode=False, or pad the input",
-        )
-
-
+_NO_BOUND = 3.4e38
+"""Of float32, whose largest value stands for none where operators before set 11 had to name one."""
 _EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul")
 """Operations whose first input may be a constant."""
+
+_LEFT_OUT = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
+"""Functions that keep the order of the outputs."""
 
 _LOWERINGS: Mapping[str, Lower] = {
     "Conv": _lower_conv,
@@ -409,10 +416,12 @@ _LOWERINGS: Mapping[str, Lower] = {
     "MatMul": _lower_matmul,
     "SparseMatMul": _lower_sparse,
     **dict.fromkeys(("Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze"), _lower_shape),
-    **dict.fromkeys(("Concat", "Gather", "Pad", "Slice", "Transpose"), _lower_move),
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool"), _lower_maxima),
+    **dict.fromkeys(("Concat", "Expand", "Gather", "Pad", "Slice", "Transpose"), _lower_move),
+    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax"), _lower_maxima),
+    "ReduceMin": _lower_minima,
+    "Resize": _lower_resize,
     "AveragePool": _lower_average,
-    **dict.fromkeys(("GlobalAveragePool", "ReduceMean"), _lower_mean),
+    **dict.fromkeys(("GlobalAveragePool", "ReduceMean", "ReduceSum"), _lower_reduction),
     "BatchNormalization": _lower_norm,
     **dict.fromkeys(("Add", "Sub"), _lower_sum),
     **dict.fromkeys(("Mul", "Div"), _lower_factor),
@@ -422,7 +431,7 @@ _LOWERINGS: Mapping[str, Lower] = {
     "Clip": _lower_clip,
     "HardSigmoid": _lower_hard_sigmoid,
     **dict.fromkeys(("Abs", "LeakyRelu", "PRelu"), _lower_leak),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), _lower_softmax),
+    **dict.fromkeys(_LEFT_OUT, _lower_last),
     "Levels": _lower_levels,
     "QuantizeLinear": lower_quantise,
     "DequantizeLinear": lower_dequantise,

@@ -8,12 +8,13 @@ import numpy as np
 from snnmap.convert.affine import apply_map, join, reshape
 from snnmap.convert.ann import Affine
 from snnmap.core import FloatArray, IntArray
-from snnmap.core.spatial import Window, index_windows, lower_windows
+from snnmap.core.spatial import Window, lower_windows
 from snnmap.core.spatial import lower_convolution as lower_kernel
 from snnmap.graph import Operation
 from snnmap.graph.operation import Array, Shape
+from snnmap.graph.windows import Windows
 
-__all__ = ["find_windows", "lower_average", "lower_convolution", "lower_mean", "lower_move", "lower_product", "probe"]
+__all__ = ["find_windows", "lower_average", "lower_convolution", "lower_move", "lower_product", "lower_sum", "probe"]
 
 _LARGEST = 4_000_000
 """Values that are probed at a time."""
@@ -28,39 +29,40 @@ def lower_convolution(conv: Any, value: Affine, weight: FloatArray, bias: FloatA
     return apply_map(value, matrix, shifts, _drop_height(found, value.shape), where)
 
 
-def find_windows(pool: Any, shape: Shape, where: str) -> tuple[IntArray, Shape]:
-    """Return what each window of a pool in one or two dimensions sees, as :func:`snnmap.core.spatial.index_windows` does."""
-    window, whole = _read_window(pool, shape)
-    index, found = index_windows(window, whole, where)
-    return index, _drop_height(found, shape)
+def find_windows(pool: Any, shape: Shape) -> IntArray:
+    """Return the flat input index of every place of every window of a pool, ``(channels, places, windows)``, -1 for padding."""
+    windows: Windows = pool.windows()
+    numbers = np.arange(int(np.prod(shape))).reshape(1, *shape)
+    seen: IntArray = windows.view(numbers, -1).reshape(shape[0], -1, int(np.prod(pool.kernel_shape)))
+    return seen.transpose(0, 2, 1)
 
 
-def lower_average(pool: Any, value: Affine, where: str) -> Affine:
+def lower_average(pool: Any, value: Affine, shape: Shape, where: str) -> Affine:
     """Return the mean of each window, padding counted or not."""
-    index, shape = find_windows(pool, value.shape, where)
-    counted = index.shape[1] if pool.count_include_pad else (index >= 0).sum(axis=1, keepdims=True)
-    matrix = lower_windows(index, 1.0 / np.asarray(counted, np.float64), value.shape)
+    counts = pool.windows().count_places(value.shape[1:], with_pads=bool(pool.count_include_pad))
+    matrix = lower_windows(find_windows(pool, value.shape), 1.0 / counts.reshape(1, 1, -1), value.shape)
     return apply_map(value, matrix, np.zeros(matrix.shape[1]), shape, where)
 
 
-def lower_mean(value: Affine, axes: Sequence[int], shape: Shape, where: str) -> Affine:
-    """Return the mean over axes of a sample, counted from 0."""
+def lower_sum(value: Affine, axes: Sequence[int], shape: Shape, where: str, *, mean: bool) -> Affine:
+    """Return the sum or the mean over axes of a sample, counted from 0."""
     from scipy.sparse import csr_array
 
     kept = tuple(1 if axis in axes else side for axis, side in enumerate(value.shape))
     target = np.broadcast_to(np.arange(int(np.prod(kept))).reshape(kept), value.shape).reshape(-1)
-    share = np.full(value.size, 1.0 / (value.size // int(np.prod(kept))))
+    share = np.full(value.size, 1.0 / (value.size // int(np.prod(kept))) if mean else 1.0)
     matrix = csr_array((share, (np.arange(value.size), target)), shape=(value.size, int(np.prod(kept))))
     return apply_map(value, matrix, np.zeros(matrix.shape[1]), shape, where)
 
 
-def lower_product(value: Affine, weight: Any, bias: FloatArray | None, shape: Shape, where: str) -> Affine:
-    """Return the product of the last axis with weights ``(n, m)``, for each place of the others."""
+def lower_product(value: Affine, weight: Any, bias: FloatArray | None, shape: Shape, where: str, *, axis: int = -1) -> Affine:
+    """Return the product of an axis of a sample with weights ``(n, m)``, for each place of the others."""
     from scipy.sparse import csr_array, eye_array, kron
 
-    matrix = csr_array(weight)
-    rows = value.size // matrix.shape[0]
-    matrix = matrix if rows == 1 else kron(eye_array(rows), matrix, format="csr")
+    matrix, at = csr_array(weight), axis % len(value.shape)
+    before, after = (int(np.prod(sides)) for sides in (value.shape[:at], value.shape[at + 1 :]))
+    matrix = matrix if after == 1 else kron(matrix, eye_array(after), format="csr")
+    matrix = matrix if before == 1 else kron(eye_array(before), matrix, format="csr")
     return apply_map(value, matrix, np.zeros(matrix.shape[1]) if bias is None else bias, shape, where)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snnmap.convert.ann import Affine, ReluLayer
-from snnmap.convert.levels import is_non_negative
+from snnmap.convert.levels import Levels, is_non_negative, quantise_activation
 from snnmap.graph import Node
 from snnmap.graph.operation import Array
 
@@ -43,12 +43,16 @@ def lower_quantise(lowering: "Lowering", node: Node) -> Affine:
         return lowering.layers.rectify_and_clip(replace(layer, step=step_size), (int(words.max) - offset) * step_size)
     if _leads_to_output(lowering, node):
         return value
+    if lowering.signed == "pairs":
+        lowering.steps[node.name] = step_size
+        levels = Levels(step=step_size, bottom=words.min - offset, top=words.max - offset, rounding="round")
+        return quantise_activation(lowering.layers, lowering.name(node), value, levels, lowering.where(node), signed="pairs")
     raise lowering.refuse(
         node,
         "a quantised activation with negative levels has no LIF counterpart",
         measured=f"{zero.dtype}, zero point {offset}",
         limit="a zero point at the least integer, or values that are never negative",
-        fix="quantise activations behind their ReLU",
+        fix="quantise activations behind their ReLU, or give each a pair of neurons: ConvertOptions(signed='pairs')",
     )
 
 

@@ -16,7 +16,7 @@ from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
 from snnmap.frontends import onnx as onnx_frontend
 from snnmap.frontends import torch as torch_frontend
-from snnmap.frontends.torch.accept import require_module, unwrap
+from snnmap.frontends.torch.accept import require_module, require_no_spikes, unwrap
 from snnmap.graph import LayerGraph, Node, UnreadableModelError
 
 __all__ = ["read_ann", "read_graph", "read_onnx"]
@@ -38,7 +38,8 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
 
     Delta layers are read as the frame by frame network that delta inference equals: quantisers as levels, a masked layer's
     weights without those that its mask cuts, and a :class:`snnmap.nn.delta.DeltaNetwork` as the model that it runs. A softmax
-    at the end is left out (:attr:`Ann.left_out`): it keeps the order of its inputs, the logits, which are the outputs then.
+    or sigmoid at the end is left out (:attr:`Ann.left_out`): it keeps the order of its inputs, the logits, which are the outputs
+    then.
 
     What was read is run beside the module itself at the end, and refused where the outputs differ.
 
@@ -60,9 +61,11 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
 
     module = unwrap(module)
     require_module(module)
+    require_no_spikes(module)
     module = module.model[0] if isinstance(module, DeltaNetwork) else module
     module = module.layer if isinstance(module, DeltaSynapse) else module
-    module = torch.nn.Sequential(module) if "forward" in vars(module) else module  # within which its own forward is followed
+    if "forward" in vars(module) and not isinstance(module, torch.jit.ScriptModule):
+        module = torch.nn.Sequential(module)  # within which its own forward is followed
     _refuse_sequences(module, DeltaNetwork)
     modules = dict(module.named_modules())
     try:
@@ -74,8 +77,8 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
     return ann
 
 
-def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
-    """Read an ONNX model of operator set 13 or later; consecutive linear operators become one affine map.
+def read_onnx(source: Any, input_shape: Sequence[int] | None = None, *, signed: Signed = "refuse") -> Ann:
+    """Read an ONNX model; consecutive linear operators become one affine map.
 
     A quantised activation, ``QuantizeLinear`` with its zero point at the least integer, or of values that are never negative,
     and ``DequantizeLinear`` behind it, becomes a ReLU with the scale as its step, as :class:`snnmap.nn.QuantisedReLU` is one.
@@ -85,6 +88,7 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
     Args:
         source: path of a file, or ``onnx.ModelProto``.
         input_shape: of one sample, without the batch; that of the graph where left out.
+        signed: what to do about quantised activations with negative levels, as in :class:`ConvertOptions`.
 
     Returns:
         ReLU layers named by node, and the output.
@@ -96,7 +100,7 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None) -> Ann:
         graph = onnx_frontend.read_layer_graph(source, input_shape)
     except UnreadableModelError as error:
         _refuse_first(error, _ONNX_FIX)
-    return lower_graph(graph, _find_node_place, _ONNX_FIX)
+    return lower_graph(graph, _find_node_place, _ONNX_FIX, signed=signed)
 
 
 def read_graph(graph: LayerGraph, *, signed: Signed = "refuse", samples: FloatArray | None = None) -> Ann:

@@ -1,14 +1,17 @@
 """Neutral ground for every back end: errors, diagnostics, files, records, sparse matrices."""
 
-from snnmap.core.csr import CsrMatrix
+from snnmap.core.allowance import Allowance
+from snnmap.core.csr import CsrMatrix, order_keys
 from snnmap.core.record import BoolArray, FloatArray, IntArray, record
 from snnmap.core.report import Report
 
 __all__ = [
+    "Allowance",
     "CsrMatrix",
     "Report",
     "BoolArray",
     "FloatArray",
     "IntArray",
+    "order_keys",
     "record",
 ]

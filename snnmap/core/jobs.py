@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache
@@ -62,7 +62,11 @@ def run_jobs(
         InputError: workers die again and again, or have another snnmap.
     """
     if executor is not None:
-        yield from _run_on(executor, function, jobs)
+        try:
+            yield from _run_on(executor, function, jobs)
+        except BrokenExecutor as error:
+            fix = "call again with a new executor; what a table holds by then is not run again"
+            raise InputError("the executor lost its workers", where=type(executor).__name__, fix=fix) from error
         return
     left, deaths = dict(jobs), 0
     while left:
@@ -149,7 +153,7 @@ def open_cluster(address: str, *, timeout_s: float = 10.0) -> Iterator[Executor]
     distributed = import_package("distributed", extra="cluster")
     try:
         client = distributed.Client(address, timeout=timeout_s, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AssertionError) as error:  # the last where its loop does not start in time
         fix = "start one with `dask scheduler`, and give the address that it prints: --cluster tcp://HOST:8786"
         raise InputError("the cluster cannot be reached", where=address, measured=_tell(error), fix=fix) from error
     with client:

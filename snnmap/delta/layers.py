@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Self
 
 import numpy as np
 import torch
@@ -156,7 +157,7 @@ def follow_by_synapses(
     else:
         windows = Windows(layer.kernel_shape, layer.strides, layer.dilations, layer.pads)
         geometry = _make_geometry(source.stored, out.stored[1:], windows)
-    axes = [_Axis(*geometry[first::2], isinstance(layer, ConvTranspose)) for first in (1, 2)]
+    axes = [_Axis.of(geometry[first::2], is_transposed=isinstance(layer, ConvTranspose)) for first in (1, 2)]
     ways = (*axes[0].list_reach(), *axes[1].list_reach())
     weights = _arrange_weights(layer, _place_weights(layer, weight, source, axes), row_width)
     total = allocate(n_positions * row_width, dtype)
@@ -312,6 +313,12 @@ class _Axis:
     padding: int
     dilation: int
     is_transposed: bool
+
+    @classmethod
+    def of(cls, numbers: Array, *, is_transposed: bool) -> Self:
+        """Take an axis' numbers from a geometry."""
+        size, out_size, kernel, stride, padding, dilation = (int(number) for number in numbers)
+        return cls(size, out_size, kernel, stride, padding, dilation, is_transposed)
 
     @property
     def order(self) -> Array:

@@ -11,7 +11,7 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
-from snnmap.core.errors import SnnmapError
+from snnmap.core.errors import InputError, SnnmapError
 from snnmap.design.candidate import Curve, Outcome, evaluate, folder_of, require_start
 from snnmap.design.choose import Candidate, choose_next
 from snnmap.design.result import Search, write_front
@@ -48,7 +48,7 @@ def search(
         space: or the TOML file of one (docs/search.md).
         folder: for the store and the best candidates, each the folder of a build with ``candidate.json`` and ``model.pt``.
         n_trials: candidates in all, those of an earlier run included; as the space says where left out.
-        n_workers: processes of this machine; one is this process. More than ``parallel`` of the space have nothing to do.
+        n_workers: processes of this machine, up to ``parallel`` of the space; one is this process.
         executor: workers elsewhere, in place of these, such as ``dask.distributed.Client().get_executor()``; they see the
             folder and the files that the space names under the same paths.
         storage: URL of a store that Optuna opens; without, ``search.db`` in the folder.
@@ -62,6 +62,7 @@ def search(
     """
     space = space if isinstance(space, Space) else read_space(space)
     space, folder = replace(space, n_trials=space.n_trials if n_trials is None else n_trials), Path(folder)
+    _require_workers(space, n_workers)
     with open_store(space, folder, storage) as store, _hire(n_workers, executor) as crew:
         run = _Run(space=space, store=store, folder=folder, crew=crew, candidates=store.read(), on_candidate=on_candidate)
         run.go()
@@ -70,6 +71,17 @@ def search(
             run.build_again(number)
         write_front(found, folder)
         return found
+
+
+def _require_workers(space: Space, n_workers: int) -> None:
+    if not 1 <= n_workers <= max(1, space.parallel):
+        raise InputError(
+            "there are more workers than candidates that may run at a time",
+            where="n_workers (--workers)",
+            measured=str(n_workers),
+            limit=f"1 to {space.parallel}, `parallel` of the space",
+            fix=f"write parallel = {max(1, n_workers)} into the space, or take fewer",
+        )
 
 
 class _Here(Executor):
@@ -144,36 +156,50 @@ class _Run:
             if not self.running:
                 return
             done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-            for future in sorted(done, key=self.running.__getitem__):
-                if future in self.running:
+            for future in sorted(done, key=lambda future: (future.exception() is not None, self.running[future])):
+                if future in self.running:  # of workers that were replaced meanwhile
                     self._take(future)
 
     def _rehearse(self) -> None:
-        first = self.candidates[0] if self.candidates else choose_next(self.space, [])
-        if first is not None:
-            require_start(self.space, first.values)
+        """Make a candidate, so that what is wrong with all of them is told at once; some may be wrong alone."""
+        tried: list[Candidate] = []
+        errors: list[SnnmapError] = []
+        for _ in range(_MOST_FAILED):
+            candidate = choose_next(self.space, tried)
+            if candidate is None:
+                break
+            try:
+                require_start(self.space, candidate.values)
+            except SnnmapError as error:
+                errors.append(error)
+            else:
+                return
+            tried.append(candidate)
+        raise errors[0]
 
     def _find_startable(self) -> Candidate | None:
         """Return the next candidate that may run; it is chosen, and kept, where it is new."""
-        width = 1 if self.suspects else self.crew.n_workers
         busy = set(self.running.values())
-        open_ = next((c.number for c in self.candidates if c.outcome is None), len(self.candidates))
-        if len(busy) >= width:
+        if len(busy) >= (1 if self.suspects else self.crew.n_workers):
             return None
-        waiting = [c for c in self.candidates if c.outcome is None and c.number not in busy]
-        for candidate in sorted(waiting, key=lambda c: (c.number not in self.suspects, c.number)):
-            if candidate.number - open_ < self.space.parallel:
-                return candidate
-        number = len(self.candidates)
-        if self.is_exhausted or number >= self.space.n_trials or number - open_ >= self.space.parallel:
+        first = next((c.number for c in self.candidates if c.outcome is None), len(self.candidates))
+        may_start = self.candidates[first : first + self.space.parallel]
+        waiting = [c for c in may_start if c.outcome is None and c.number not in busy]
+        if waiting:
+            return min(waiting, key=lambda c: (c.number not in self.suspects, c.number))
+        return self._add_candidate() if len(self.candidates) < first + self.space.parallel else None
+
+    def _add_candidate(self) -> Candidate | None:
+        """Choose a candidate and keep it; None where there are enough, or no other."""
+        if self.is_exhausted or len(self.candidates) >= self.space.n_trials:
             return None
-        candidate_ = choose_next(self.space, self.candidates)
-        if candidate_ is None:
+        chosen = choose_next(self.space, self.candidates)
+        if chosen is None:
             self.is_exhausted = True
             return None
-        self.store.add(candidate_)
-        self.candidates.append(candidate_)
-        return candidate_
+        self.store.add(chosen)
+        self.candidates.append(chosen)
+        return chosen
 
     def _submit(self, candidate: Candidate) -> Future[Outcome]:
         earlier = tuple(
@@ -240,8 +266,8 @@ class _Run:
         Raises:
             SnnmapError: it now comes to something else.
         """
-        candidate, earlier = self.candidates[number], ()
-        outcome = evaluate(self.space, candidate.values, earlier, folder_of(self.folder, number))
+        candidate = self.candidates[number]
+        outcome = evaluate(self.space, candidate.values, (), folder_of(self.folder, number))
         if candidate.outcome is None or outcome.measures != candidate.outcome.measures:
             raise SnnmapError(
                 f"candidate {number} comes to other figures than it did",

@@ -108,6 +108,12 @@ def read_parameter(name: str, written: Any) -> Parameter:
     if ("choices" in table) == ("low" in table and "high" in table) or ("choices" in table and len(table.keys() - {"when"}) > 1):
         fix = "give either choices, or low and high, of which step or log may say more"
         raise InputError("a parameter is a list or a range", where=name, measured=", ".join(table), fix=fix)
+    for key, kind in (("when", dict), ("log", bool)):
+        if not isinstance(table.get(key, kind()), kind):
+            kinds = {"when": "a table of values by parameter", "log": "true or false"}
+            raise InputError(
+                "a key has a value of another type", where=f"{name}, {key}", measured=repr(table[key]), limit=kinds[key]
+            )
     when = {other: tuple(_read_values(name, values)) for other, values in table.get("when", {}).items()}
     if "choices" in table:
         return Parameter(name=name, choices=tuple(_read_values(name, table["choices"])), when=when)

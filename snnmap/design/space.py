@@ -255,6 +255,9 @@ def _read_table(table: Mapping[str, Any], path: Path) -> Space:
     plain = {entry.name: entry for entry in fields(Space) if entry.name not in ("parameters", "fixed", "folder")}
     for key in table:
         _require_known("key", key, [*plain, *_TABLES], "the top of the space")
+    for key in _TABLES:
+        if not isinstance(table.get(key, {}), dict):
+            raise InputError("this is no table", where=key, measured=repr(table[key]), fix=f"write [{key}], and its fields below")
     for key in ("model_from", "data_from", "objectives"):
         if key not in table:
             raise InputError("the space lacks a key", where=key, fix="docs/search.md shows a whole one")
@@ -270,9 +273,9 @@ def _read_table(table: Mapping[str, Any], path: Path) -> Space:
     if not parameters:
         raise InputError("the space leaves nothing to choose", where=", ".join(_TABLES), fix="give some value as a list or range")
     given = {key: table[key] for key in plain if key in table}
+    _require_types(given)
     given["early_stopping"] = _read_stopping(given.get("early_stopping", {}))
     given["limits"] = _read_limits(given.get("limits", {}))
-    _require_types(given)
     return Space(
         **{"name": path.stem, **given, "objectives": tuple(given["objectives"])},
         parameters=freeze_mapping(parameters),
@@ -314,6 +317,7 @@ def _require_types(given: Mapping[str, Any]) -> None:
         "objectives": list,
     }
     for key, kind in kinds.items():
-        if key in given and type(given[key]) is not kind:
+        wrong = key in given and type(given[key]) is not kind
+        if wrong or (key == "objectives" and any(not isinstance(name, str) for name in given[key])):
             raise InputError("a key has a value of another type", where=key, measured=repr(given[key]), limit=kind.__name__,
                              fix="correct it in the space")  # fmt: skip

@@ -17,13 +17,11 @@ class Frontend:
         name: of the folder, and of the package that the framework's classes are from.
         order: of two that know a model's classes, the one with the lower number reads it.
         suffixes: of files that it reads.
-        through_nir: of a framework without a reader of its own, how its models become NIR graphs; empty for others.
     """
 
     name: str
     order: int
     suffixes: tuple[str, ...] = ()
-    through_nir: str = ""
 
 
 def list_frontends() -> list[Frontend]:

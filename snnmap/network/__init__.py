@@ -14,7 +14,7 @@ from snnmap.network.instant import carry_instant_synapses
 from snnmap.network.network import OTHERWISE, InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
 from snnmap.network.raster import Profile, Recording, Saturation, join_rasters, read_raster, read_rasters
 from snnmap.network.resets import describe_reset, resets_as
-from snnmap.network.simulate import simulate_network
+from snnmap.network.simulate import simulate_network, walk_network
 from snnmap.network.sketch import sketch_network
 from snnmap.network.structure import find_structure_problems, is_sound, require_structure
 from snnmap.network.text import digest_network, format_network, load_network, parse_network, save_network
@@ -38,6 +38,7 @@ __all__ = [
     "order_populations",
     "require_structure",
     "simulate_network",
+    "walk_network",
     "carry_instant_synapses",
     "find_fresh_name",
     "select_neurons",

@@ -1,18 +1,22 @@
 """The float64 meaning of a network: the equations of docs/architecture.md, step by step."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.core.allowance import Allowance
 from snnmap.core.errors import InputError
-from snnmap.core.record import FloatArray, IntArray
+from snnmap.core.record import FloatArray, IntArray, record
 from snnmap.network.graph import expand_terms, order_populations
 from snnmap.network.network import Network, Population, Projection
 from snnmap.network.raster import Recording, read_rasters
 from snnmap.network.structure import require_structure
 
-__all__ = ["simulate_network"]
+__all__ = ["Step", "simulate_network", "walk_network"]
+
+_arrays_suffice = Allowance(2_000_000)
+"""Updates of a neuron in numpy, as many as take the time in which compiled code is loaded."""
 
 
 def simulate_network(
@@ -53,7 +57,24 @@ def simulate_network(
     rasters = read_rasters(network.inputs, inputs)
     kept = network.output_populations if counts_of is None else tuple(counts_of)
     _require_populations(network, (*kept, *states_of))
-    return _Simulation(network, rasters, warmup_steps or {}).run(kept, tuple(states_of))
+    return _record(network, rasters, walk_network(network, rasters, warmup_steps=warmup_steps), kept, tuple(states_of))
+
+
+def _record(
+    network: Network, rasters: Mapping[str, IntArray], steps: Iterator["Step"], kept: tuple[str, ...], states: tuple[str, ...]
+) -> Recording:
+    n, t = next((raster.shape[:2] for raster in rasters.values()), (1, 0))
+    sizes = network.source_sizes
+    counts = {name: np.zeros((n, t, sizes[name]), np.int64) for name in kept}
+    potentials = {name: np.zeros((n, t, sizes[name])) for name in states}
+    currents = {name: np.zeros((n, t, network.population(name).n_synapses, sizes[name])) for name in states}
+    for now in steps:
+        for name in kept:
+            counts[name][:, now.step] = now.counts[name]
+        for name in states:
+            potentials[name][:, now.step] = now.potentials[name]
+            currents[name][:, now.step] = now.currents[name].transpose(1, 0, 2)
+    return Recording(counts=counts, potentials=potentials, currents=currents)
 
 
 def _require_populations(network: Network, names: Iterable[str]) -> None:
@@ -61,6 +82,36 @@ def _require_populations(network: Network, names: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise InputError(f"no population is called '{name}'", limit=", ".join(known), fix="record one of these")
+
+
+@record
+class Step:
+    """States after a step, by population; they hold until the next step.
+
+    Attributes:
+        step: its number.
+        counts: ``(n_samples, size)`` spike counts, of input ports too.
+        potentials: ``(n_samples, size)``, after the reset.
+        currents: ``(n_synapses, n_samples, size)``.
+    """
+
+    step: int
+    counts: Mapping[str, FloatArray]
+    potentials: Mapping[str, FloatArray]
+    currents: Mapping[str, FloatArray]
+
+
+def walk_network(
+    network: Network, rasters: Mapping[str, IntArray], *, warmup_steps: Mapping[str, int] | None = None
+) -> Iterator[Step]:
+    """Run a network as :func:`simulate_network` does, and give step after step from 0 on: nothing is kept.
+
+    Args:
+        network: well-formed.
+        rasters: as :func:`read_rasters` gives them.
+        warmup_steps: silent steps before, by population.
+    """
+    return _Simulation(network, rasters, warmup_steps or {}).walk()
 
 
 class _Simulation:
@@ -79,49 +130,34 @@ class _Simulation:
         self.history = {name: np.zeros((self.depth, self.n_samples, sizes[name])) for name in leaves}
         self.v = {p.name: np.zeros((self.n_samples, p.size)) for p in self.order}
         self.i = {p.name: np.zeros((p.n_synapses, self.n_samples, p.size)) for p in self.order}
+        n_updates = self.n_samples * self.n_steps * sum(p.size for p in self.order)
+        self.advance = _advance_arrays if _arrays_suffice.take(n_updates) else _advance_compiled
 
     def _shape(self) -> tuple[int, int]:
         shapes = [raster.shape[:2] for raster in self.rasters.values()]
         return shapes[0] if shapes else (1, 0)
 
-    def run(self, kept: tuple[str, ...], states: tuple[str, ...]) -> Recording:
-        sizes = self.network.source_sizes
-        n, t = self.n_samples, self.n_steps
-        counts = {name: np.zeros((n, t, sizes[name]), np.int64) for name in kept}
-        potentials = {name: np.zeros((n, t, sizes[name])) for name in states}
-        currents = {name: np.zeros((n, t, *np.shape(self.i[name])[::2])) for name in states}
-        for step in range(-max(self.warmup.values(), default=0), t):
+    def walk(self) -> Iterator[Step]:
+        for step in range(-max(self.warmup.values(), default=0), self.n_steps):
             self._advance(step)
             if step >= 0:
-                for name in kept:
-                    counts[name][:, step] = self.history[name][step % self.depth]
-                for name in states:
-                    potentials[name][:, step] = self.v[name]
-                    currents[name][:, step] = self.i[name].transpose(1, 0, 2)
-        return Recording(counts=counts, potentials=potentials, currents=currents)
+                counts = {name: ring[step % self.depth] for name, ring in self.history.items()}
+                yield Step(step=step, counts=counts, potentials=self.v, currents=self.i)
 
     def _advance(self, step: int) -> None:
         now = step % self.depth
         for port in self.network.inputs:
             self.history[port.name][now] = self.rasters[port.name][:, step] if step >= 0 else 0.0
         for population in self.order:
-            awake = step >= -self.warmup.get(population.name, 0)
-            self.history[population.name][now] = self._step_population(population, step) if awake else 0.0
+            if step >= -self.warmup.get(population.name, 0):
+                name = population.name
+                self.advance(population, self._arriving(population, step), self.i[name], self.v[name], self.history[name][now])
 
-    def _step_population(self, population: Population, step: int) -> FloatArray:
+    def _arriving(self, population: Population, step: int) -> FloatArray:
         arriving = np.zeros_like(self.i[population.name])
         for projection in self.incoming[population.name]:
             arriving[projection.synapse] += self.products[projection.name](self._arriving_counts(projection, step))
-        current = population.alpha[:, np.newaxis, :] * self.i[population.name] + arriving
-        u = population.beta * self.v[population.name] + current.sum(axis=0) + population.bias
-        with np.errstate(divide="ignore", invalid="ignore"):
-            count = np.where(u < population.threshold, 0.0, np.minimum(np.floor(u / population.threshold), population.max_count))
-        self.i[population.name] = current
-        if population.reset == "subtract":
-            self.v[population.name] = u - np.multiply(count, population.threshold, out=np.zeros_like(u), where=count != 0)
-        else:
-            self.v[population.name] = np.where(count > 0, population.v_reset, u)
-        return np.asarray(count, np.float64)
+        return arriving
 
     def _arriving_counts(self, projection: Projection, step: int) -> FloatArray:
         then = (step - projection.delay_steps) % self.depth
@@ -130,3 +166,29 @@ class _Simulation:
         for name in others:
             total = total + self.history[name][then]
         return total
+
+
+def _advance_arrays(
+    population: Population, arriving: FloatArray, currents: FloatArray, potentials: FloatArray, counts: FloatArray
+) -> None:
+    """Advance a population in place: currents ``(n_synapses, n_samples, n)``, potentials and counts ``(n_samples, n)``."""
+    threshold = population.threshold
+    currents[:] = population.alpha[:, np.newaxis, :] * currents + arriving
+    u = population.beta * potentials + currents.sum(axis=0) + population.bias
+    with np.errstate(divide="ignore", invalid="ignore"):
+        counts[:] = np.where(u < threshold, 0.0, np.minimum(np.floor(u / threshold), population.max_count))
+    if population.reset == "subtract":
+        potentials[:] = u - np.multiply(counts, threshold, out=np.zeros_like(u), where=counts != 0)
+    else:
+        potentials[:] = np.where(counts > 0, population.v_reset, u)
+
+
+def _advance_compiled(
+    population: Population, arriving: FloatArray, currents: FloatArray, potentials: FloatArray, counts: FloatArray
+) -> None:
+    """Do the same, in the same order of operations, compiled."""
+    from snnmap.network.kernel import advance_neurons
+
+    p = population
+    parameters = (p.alpha, p.beta, p.threshold, p.bias, p.v_reset, p.max_count)
+    advance_neurons(parameters, p.reset == "subtract", arriving, currents, potentials, counts)

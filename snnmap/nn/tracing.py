@@ -1,23 +1,35 @@
 """Following the forward of a user's torch module with torch.fx, refusing what would be read as something else than it does."""
 
 import inspect
+import operator
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from snnmap.core.errors import FrontendError, SnnmapError
 
-__all__ = ["foreign_hooks", "refuse_hooks", "trace_module"]
+__all__ = ["foreign_hooks", "refuse_hooks", "trace_module", "user_line"]
 
 _FIX = "write forward without branches or loops over data"
 _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
 
 
-def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix: str = _FIX, defaults: bool = False) -> fx.Graph:
+def trace_module(
+    module: nn.Module,
+    leaves: tuple[type[nn.Module], ...],
+    *,
+    fix: str = _FIX,
+    defaults: bool = False,
+    shapes: Sequence[Sequence[int]] = (),
+    hooks: tuple[type, ...] = (),
+) -> fx.Graph:
     """Return the operations of a module's forward in evaluation mode, in order; the module is left as it was.
 
     Args:
@@ -26,6 +38,8 @@ def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix:
             another forward is followed, and so is a forward that was replaced on the instance.
         fix: what the error tells the user to do.
         defaults: whether arguments of forward that have defaults are these.
+        shapes: of one sample of each input, without the batch, which decide branches and loops that depend on shapes alone.
+        hooks: classes of forward hooks whose effect is known.
 
     Returns:
         The graph; its leaf calls name the module's path.
@@ -33,28 +47,174 @@ def trace_module(module: nn.Module, leaves: tuple[type[nn.Module], ...], *, fix:
     Raises:
         FrontendError: forward depends on data or fails, or hooks or operations in place make it another than it looks.
     """
-
-    class Tracer(fx.Tracer):
-        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            if "forward" in vars(m):
-                return False
-            if isinstance(m, leaves):
-                return any(type(m).forward is cls.forward for cls in leaves if isinstance(m, cls))
-            return super().is_leaf_module(m, module_qualified_name)
-
-    refuse_hooks(module)
+    refuse_hooks(module, hooks)
     _refuse_own_calls(module)
     given = _find_defaults(module) if defaults else {}
     try:
         with _evaluation_mode(module):
-            graph = Tracer().trace(module, concrete_args=given or None)
+            tracer = _ShapedTracer(leaves, _Examples(module, shapes)) if shapes else _Tracer(leaves)
+            graph = tracer.trace(module, concrete_args=given or None)
     except SnnmapError:
         raise
     except (Exception, SystemExit) as error:
-        where = f"{type(module).__name__}{_user_line(error)}"
+        where = f"{type(module).__name__}{user_line(error)}"
         raise FrontendError.from_failure("the module's forward cannot be followed", error, where=where, fix=fix) from error
     _refuse_stale_values(graph, module)
     return graph
+
+
+class _Tracer(fx.Tracer):
+    """Takes torch's own modules and some classes as they are, where their forward is that of the class."""
+
+    def __init__(self, leaves: tuple[type[nn.Module], ...]) -> None:
+        super().__init__()
+        self.leaves = leaves
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if "forward" in vars(m):
+            return False
+        if isinstance(m, self.leaves):
+            return any(type(m).forward is cls.forward for cls in self.leaves if isinstance(m, cls))
+        return super().is_leaf_module(m, module_qualified_name)
+
+
+class _ShapedTracer(_Tracer):
+    """Takes the branches and loops that shapes alone decide."""
+
+    def __init__(self, leaves: tuple[type[nn.Module], ...], examples: "_Examples") -> None:
+        super().__init__(leaves)
+        self.examples = examples
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _ShapedProxy(node, self)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        return bool(self.examples.answer(obj.node))
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        parts: Any = obj
+        return (parts[place] for place in range(self.examples.count(obj.node)))
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        return forward(*args, **kwargs) if self.examples.is_running else super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        return attr_val if self.examples.is_running else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+class _Examples:
+    """What the nodes of a growing graph give for batches of several sizes; nothing but types and shapes is computed."""
+
+    _BATCHES = (1, 3, 1000)
+
+    def __init__(self, module: nn.Module, shapes: Sequence[Sequence[int]]) -> None:
+        self.module, self.shapes = module, [tuple(shape) for shape in shapes]
+        self.dtype = next((one.dtype for one in module.parameters() if one.is_floating_point()), torch.float32)
+        self.values: dict[fx.Node, list[Any]] = {}
+        self.inputs: list[fx.Node] = []
+        self.is_running = False
+        """Whether calls of modules are those of an example, and none of the forward that is followed."""
+
+    def answer(self, node: fx.Node) -> Any:
+        """Return the number or truth that a node gives, whatever the values and the batch.
+
+        Raises:
+            TraceError: it depends on either.
+        """
+        found = self._find(node)
+        if not all(isinstance(one, bool | int | float) for one in found) or len(set(found)) != 1:
+            raise fx.proxy.TraceError("a branch, loop or number that depends on values or on the size of the batch")
+        return found[0]
+
+    def count(self, node: fx.Node) -> int:
+        """Return how many parts a tuple or a shape has.
+
+        Raises:
+            TraceError: it is none, but a tensor, of which the first axis is the batch's.
+        """
+        found = self._find(node)
+        if not all(isinstance(one, tuple | list) for one in found) or len({len(one) for one in found}) != 1:
+            raise fx.proxy.TraceError("a loop over samples, or len() of a batch: x.shape[0] is its size")
+        return len(found[0])
+
+    @cached_property
+    def without_values(self) -> nn.Module:
+        """The module with tensors that have a shape and no values."""
+        tensors = [*self.module.parameters(), *self.module.buffers()]
+        tensors += [one for part in self.module.modules() for one in vars(part).values() if isinstance(one, torch.Tensor)]
+        return deepcopy(self.module, {id(one): one.detach().to("meta") for one in tensors})
+
+    def _find(self, node: fx.Node) -> list[Any]:
+        for other in node.graph.nodes:
+            if other not in self.values:
+                self.values[other] = [self._compute(other, place) for place in range(len(self._BATCHES))]
+        return self.values[node]
+
+    def _compute(self, node: fx.Node, place: int) -> Any:
+        self.is_running = True
+        try:
+            with torch.device("meta"), torch.no_grad():
+                return self._run(node, place)
+        except Exception as error:  # whatever the user's call raises; the node's users do then
+            return error
+        finally:
+            self.is_running = False
+
+    def _run(self, node: fx.Node, place: int) -> Any:
+        if node.op == "placeholder":
+            self.inputs += [] if node in self.inputs else [node]
+            return self._make_input(node, self._BATCHES[place])
+        if node.op == "get_attr":
+            found = _follow(self.module, str(node.target))  # which may be a constant that tracing has added
+            return found.detach().to("meta") if isinstance(found, torch.Tensor) else found
+        arguments: Any = fx.map_arg(node.args, lambda one: self.values[one][place])
+        keywords: Any = fx.map_arg(node.kwargs, lambda one: self.values[one][place])
+        if node.op == "call_module":
+            return self.without_values.get_submodule(str(node.target))(*arguments, **keywords)
+        if node.op == "call_method":
+            return getattr(arguments[0], str(node.target))(*arguments[1:], **keywords)
+        function: Any = node.target
+        return function(*arguments, **keywords)
+
+    def _make_input(self, node: fx.Node, batch: int) -> Any:
+        number = self.inputs.index(node)
+        if number < len(self.shapes):
+            return torch.empty(batch, *self.shapes[number], dtype=self.dtype)
+        return node.args[0] if node.args else None
+
+
+class _Asked(fx.Proxy):
+    """A proxy that is a number where Python asks it to be one, if shapes tell which."""
+
+    tracer: Any
+
+    def __len__(self) -> int:
+        return int(self.tracer.examples.count(self.node))
+
+    def __index__(self) -> int:
+        return int(operator.index(self.tracer.examples.answer(self.node)))
+
+    def __int__(self) -> int:
+        return int(self.tracer.examples.answer(self.node))
+
+    def __float__(self) -> float:
+        return float(self.tracer.examples.answer(self.node))
+
+
+class _ShapedAttribute(_Asked, fx.proxy.Attribute):
+    pass
+
+
+class _ShapedProxy(_Asked):
+    def __getattr__(self, k: str) -> fx.proxy.Attribute:
+        return _ShapedAttribute(self, k)
+
+
+def _follow(module: nn.Module, path: str) -> Any:
+    found: Any = module
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
 
 
 @contextmanager
@@ -74,14 +234,14 @@ def foreign_hooks(module: nn.Module) -> list[object]:
     return [hook for hook in hooks if not (getattr(hook, "__module__", "") or "").startswith("snnmap.")]
 
 
-def refuse_hooks(module: nn.Module) -> None:
+def refuse_hooks(module: nn.Module, known: tuple[type, ...] = ()) -> None:
     """Refuse hooks, which may change values or weights; our own only look on.
 
     Raises:
-        FrontendError: one of another's.
+        FrontendError: one of another's, and of no class that is known.
     """
     for path, part in module.named_modules():
-        for hook in foreign_hooks(part):
+        for hook in (hook for hook in foreign_hooks(part) if not isinstance(hook, known)):
             raise FrontendError(
                 "a hook of the module may change what it computes",
                 where=f"module '{path}'",
@@ -159,7 +319,7 @@ def _is_alias(node: fx.Node, module: nn.Module) -> bool:
     return node.op in ("call_function", "call_method") and name.startswith(_ALIASES)
 
 
-def _user_line(error: BaseException) -> str:
+def user_line(error: BaseException) -> str:
     """Return the last line of the user's own code that an exception came through."""
     ours = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from snnmap.chip import Chip, MemoryKind, load_chip
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
-from snnmap.core.errors import DesignRuleError, NetworkError
+from snnmap.core.errors import DesignRuleError, InputError, NetworkError
 from snnmap.core.places import Places
 from snnmap.findings import apply_waivers
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from snnmap.convert.convert import Conversion
 
 __all__ = [
+    "FIRST_STAGE",
     "OnStage",
     "check_model",
     "check_structure",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 OnStage = Callable[[str], None]
+FIRST_STAGE = "checking the design rules"
 
 
 def check_model(
@@ -47,6 +49,7 @@ def check_model(
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
+    read: Mapping[str, Any] | None = None,
     on_stage: OnStage = lambda _: None,
 ) -> CheckResult:
     """Run all design rules: on the network, folded, in integers, and on what the bitstream does beside the model.
@@ -57,7 +60,8 @@ def check_model(
         options: choices of the build.
         calibration: as :func:`compile_model` takes it; the same data give the same findings.
         labels: likewise.
-        on_stage: called with a line of text as each stage starts.
+        read: likewise.
+        on_stage: called with a line of text as each stage starts; stages that are tried in several ways come again.
 
     Raises:
         FrontendError: the model cannot be read as a network.
@@ -70,7 +74,7 @@ def check_model(
         >>> check_model(network, "xylo-audio-3").report.is_clean
         True
     """
-    return check_task(open_task(model, options, calibration, labels), read_chip(chip), on_stage)
+    return check_task(open_task(model, options, calibration, labels, read), read_chip(chip), on_stage)
 
 
 def compile_model(
@@ -80,6 +84,7 @@ def compile_model(
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
+    read: Mapping[str, Any] | None = None,
     on_stage: OnStage = lambda _: None,
 ) -> Artifacts:
     """Take a model to a bitstream: rules, folding, quantisation, comparison with the model, verification, files.
@@ -94,7 +99,8 @@ def compile_model(
         calibration: input rasters of typical use, ``(n_samples, n_steps, n_channels)``; by name where the network has several
             input ports.
         labels: ``(n_samples,)`` classes of the calibration data, for the accuracy of model and bitstream.
-        on_stage: called with a line of text as each stage starts.
+        read: choices of the frontend, by name, as :func:`snnmap.load` takes them.
+        on_stage: called with a line of text as each stage starts; stages that are tried in several ways come again.
 
     Raises:
         DesignRuleError: the network breaks rules; all violations are listed.
@@ -112,7 +118,7 @@ def compile_model(
         >>> artifacts.run(np.full((1, 4, 2), 1))["y"][0].tolist()
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
-    task = open_task(model, options, calibration, labels)
+    task = open_task(model, options, calibration, labels, read)
     found = check_task(task, read_chip(chip), on_stage)
     if found.report.errors or found.matched is None or found.mapped is None or found.quantised is None:
         raise DesignRuleError(found.report.errors)
@@ -138,9 +144,15 @@ def compile_model(
     )
 
 
-def open_task(model: object, options: CompileOptions | None, calibration: Rasters | None, labels: npt.ArrayLike | None) -> Task:
+def open_task(
+    model: object,
+    options: CompileOptions | None,
+    calibration: Rasters | None,
+    labels: npt.ArrayLike | None,
+    read: Mapping[str, Any] | None = None,
+) -> Task:
     """Read a model and what is to be done with it; arguments as those of :func:`compile_model`."""
-    options, places, model = options or CompileOptions(), Places(), open_source(model, calibration)
+    options, places, model = options or CompileOptions(), Places(), open_source(model, calibration, read)
     if isinstance(model, Opened):
         places, network = model.places, model.network
         if model.conversion is None:
@@ -158,11 +170,13 @@ def open_task(model: object, options: CompileOptions | None, calibration: Raster
     )
 
 
-def open_source(model: object, calibration: Rasters | None) -> "Opened | Conversion":
+def open_source(model: object, calibration: Rasters | None, read: Mapping[str, Any] | None = None) -> "Opened | Conversion":
     """Read a model, once for all tasks with it; a conversion is taken as it is. Arguments as those of :func:`compile_model`."""
     if _is_conversion(model):
+        if read:
+            raise InputError("a conversion is read already", measured=", ".join(sorted(read)), fix="leave read= out")
         return model
-    return open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration)
+    return open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration, **dict(read or {}))
 
 
 def _is_conversion(model: object) -> "TypeGuard[Conversion]":
@@ -186,6 +200,8 @@ def check_task(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
         places=_list_places(network, found),
         may_waive=task.options.may_waive,
     )
+    if found.image is not None:
+        on_stage("describing the image")
     found = add_manifest(task, replace(found, report=report))
     located = (replace(diagnostic, location=task.places.locate(diagnostic.location)) for diagnostic in report.diagnostics)
     return replace(found, report=report.with_diagnostics(located))
@@ -206,7 +222,7 @@ def _list_places(network: Network, found: CheckResult) -> dict[str, frozenset[st
 
 def _find(task: Task, chip: Chip, on_stage: OnStage) -> CheckResult:
     network, options = task.network, task.options
-    on_stage("checking the design rules")
+    on_stage(FIRST_STAGE)
     report = check_network(network, chip)
     if any(_forbids_folding(diagnostic, options) for diagnostic in report.errors):
         return CheckResult(report=report)

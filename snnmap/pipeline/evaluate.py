@@ -18,7 +18,7 @@ from snnmap.core.table import Row, read_table, require_table_name, write_table
 from snnmap.lif.bitstream import encode
 from snnmap.lif.compare import read_labels, run_image
 from snnmap.lif.program import Image, Manifest
-from snnmap.lif.simulator import require_counts
+from snnmap.lif.simulator import batch_engine, require_counts
 from snnmap.network import read_raster
 
 __all__ = ["Evaluation", "evaluate_image"]
@@ -166,7 +166,8 @@ def _read_parts(folder: Path, key: _Key) -> dict[int, list[Row]]:
 
 def _run_chunk(image: Image, start: int, counts: npt.NDArray[Any], labels: IntArray | None) -> list[Row]:
     """Run some samples and return a row a sample and port, as JSON values."""
-    run = run_image(image, _require_manifest(image), np.asarray(counts, np.int64))
+    engine = batch_engine(n_threads=1)  # whoever runs the chunks shares out the cores
+    run = run_image(image, _require_manifest(image), np.asarray(counts, np.int64), engine=engine)
     left = np.zeros(len(counts), np.int64) if run.saturation is None else run.saturation.by_sample
     rows: list[Row] = []
     for sample in range(len(counts)):

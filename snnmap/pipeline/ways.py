@@ -29,6 +29,9 @@ __all__ = ["Task", "find_way", "hold_back"]
 
 _TUNING_WORK = 1e8
 """As the bound on the comparison's work, for the float run to which rates are tuned."""
+_DRAWN_STEPS = (24, 96)
+_MOST_STATES = 24_000_000
+"""Neurons times steps of a drawn sample; larger networks get shorter ones."""
 _FEWEST_HELD_BACK = 16
 """Samples that tell something; where fewer would be held back, none are."""
 
@@ -57,7 +60,9 @@ class Task:
         """Return the calibration data by input port, or what is drawn for a chip where there are none."""
         inputs = self.network.inputs
         if self.calibration is None:
-            return draw_inputs(inputs, max_count=chip.inputs.max_count)
+            n_neurons = sum(population.size for population in self.network.populations)
+            n_steps = int(np.clip(_MOST_STATES // max(1, n_neurons), *_DRAWN_STEPS))
+            return draw_inputs(inputs, max_count=chip.inputs.max_count, n_steps=n_steps)
         return read_rasters(inputs, self.calibration)
 
     def read_channels(self, chip: Chip) -> IntArray:
@@ -105,9 +110,8 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
     """
     data, rates = _read_data(task, chip), _Rates()
     best: tuple[tuple[float, ...], CheckResult] | None = None
-    told = _once(on_stage)
     for way in _list_ways(task, data):
-        found = _try_way(task, chip, data, way, rates, told)
+        found = _try_way(task, chip, data, way, rates, on_stage)
         if best is None or _score(found) < best[0]:
             best = _score(found), found
         if found.comparison is not None and not found.report.errors and not _may_gain(found.report):
@@ -210,7 +214,8 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
     if report.errors:
         return reached
     on_stage("quantising")
-    quantised = quantise_network(mapped, calibration=None if data.drawn else data.of(data.fitted), options=options.quantise)
+    fitted = {name: np.minimum(raster, chip.inputs.max_count) for name, raster in data.of(data.fitted).items()}
+    quantised = quantise_network(mapped, calibration=fitted, drawn=data.drawn, options=options.quantise)
     source = _stretch(network, mapped)
     tunings: tuple[RateTuning, ...] = ()
     if way.tuned:
@@ -219,12 +224,13 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
     reached = replace(reached, report=report, quantised=quantised, tunings=tunings)
     if report.errors:
         return reached
-    on_stage("comparing the bitstream with the model")
+    on_stage("packing and encoding the image")
     image = pack(quantised.program)
     bitstream = encode(image)
     read_back = decode(bitstream, chip=chip)
     if read_back != image:
         raise FormatError("the bitstream does not decode to the image that was encoded")
+    on_stage("comparing the bitstream with the model")
     comparison = compare_image(
         source,
         quantised,
@@ -303,15 +309,3 @@ def _score(found: CheckResult) -> tuple[float, ...]:
     ]
     errors = [min(port.error, 10.0) for port in comparison.ports]
     return (0.0, float(len(found.report.errors)), max(rates, default=0.0) + max(wrong, default=0.0) + max(errors, default=0.0))
-
-
-def _once(on_stage: Callable[[str], None]) -> Callable[[str], None]:
-    """Tell each stage once, however many ways are tried."""
-    told: set[str] = set()
-
-    def tell(text: str) -> None:
-        if text not in told:
-            told.add(text)
-            on_stage(text)
-
-    return tell

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from rich.table import Table
@@ -56,6 +56,7 @@ def chip_profile_tables(profile: ChipProfile) -> list[Table]:
     head = f"{n} samples of {profile.n_steps} steps on {profile.chip.name}, a sample"
     return [
         make_table(head, POPULATION_COLUMNS, populations),
+        make_table("words a sample", ("memory", "read#", "written#"), list_words(plain)),
         make_table(
             "cycles a step",
             ("model", "least#", "mean#", "most#", "worst#", "a sample#", "clock for real time#", "source"),
@@ -63,6 +64,12 @@ def chip_profile_tables(profile: ChipProfile) -> list[Table]:
         ),
         make_table("energy a sample", ("action", "count#", "energy (nJ)#"), energy),
     ]
+
+
+def list_words(plain: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Return the words of each memory that a sample reads and writes; states are written back, weights are not written."""
+    weights: list[tuple[str, float, float]] = [(name, words, 0.0) for name, words in plain["words_read"].items()]
+    return [*weights, ("currents and potentials", plain["words_written"], plain["words_written"])]
 
 
 def _tell_clock(cycles: dict[str, Any]) -> str:

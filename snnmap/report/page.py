@@ -26,7 +26,7 @@ from snnmap.pipeline.options import Rasters
 from snnmap.profile import GraphProfile, format_html
 from snnmap.report.agreement import draw_spikes, list_populations, list_ports
 from snnmap.report.built import Built, build_of, read_built
-from snnmap.report.costs import draw_costs, draw_fit, draw_pareto
+from snnmap.report.costs import draw_costs, draw_fit, draw_pareto, list_words
 from snnmap.report.diagram import draw_network
 from snnmap.report.picture import draw_sample
 
@@ -215,7 +215,9 @@ def _show_profile(profile: ChipProfile, source: str) -> Element:
         _say(told),
         make_picture(draw_costs(profile), "svg+xml", "Costs of a sample by population"),
         make_table(POPULATION_COLUMNS, populations, most=_MOST_ROWS),
-        make_table(("memory", "words read#"), [(name, _round(words)) for name, words in plain["words_read"].items()]),
+        make_table(
+            ("memory", "words read#", "words written#"), [(name, *map(_round, words)) for name, *words in list_words(plain)]
+        ),
         make_table(
             ("cycles a step", "least#", "mean#", "most#", "worst#", "clock for real time#", "source"), _list_cycles(plain)
         ),

@@ -76,6 +76,14 @@ def test_build_writes_what_the_library_makes(run: Run, model: Path, tmp_path: Pa
     assert json.loads(files["report.json"])["verification"]["mismatches"] == 0
 
 
+def test_a_profile_of_a_build_tells_seconds_and_memory_of_each_stage(run: Run, model: Path, tmp_path: Path) -> None:
+    result = run("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "a", "--profile")
+    told = result.out[result.out.index("stages") :]
+    assert [name for name in ("reading", "quantising", "comparing", "writing") if name not in told] == []
+    assert "all of building" in told
+    assert "peak memory" not in run("build", model, "--chip", "xylo-audio-3", "-o", tmp_path / "a").out
+
+
 def test_two_processes_write_the_same_bytes(run: Run, bitstream: Path, model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "snnmap", "build", str(model), "--chip", "xylo-audio-3", "-o", str(tmp_path / "other")]
     environment = {"PYTHONHASHSEED": "7", "NUMBA_NUM_THREADS": "1", "PATH": ""}

@@ -106,6 +106,19 @@ OPERATORS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[int, ...]]] = {
     "MaxPool, padded": (
         lambda: make_graph(one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]), (2, 6, 6)), (2, 6, 6),
     ),
+    "MaxPool, hanging over": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 2], ceil_mode=1), (1, 5, 5)), (1, 5, 5)),
+    "MaxPool, 3d": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 1, 2], strides=[2, 1, 1]), (2, 4, 2, 3)), (2, 4, 2, 3)),
+    "Expand": (lambda: make_graph(one("Expand", "s"), (3, 1), s=np.array([1, 3, 4])), (3, 1)),
+    "MatMul, weights first": (
+        lambda: make_graph([helper.make_node("MatMul", ["w", "x"], ["y"])], (2, 4, 3), w=W), (2, 4, 3),
+    ),
+    "ReduceMax": (lambda: make_graph(one("ReduceMax", axes=[3, 1], keepdims=0), (3, 2, 4)), (3, 2, 4)),
+    "ReduceMin": (lambda: make_graph(one("ReduceMin", axes=[-2]), (3, 2, 4)), (3, 2, 4)),
+    "ReduceSum": (lambda: make_graph(one("ReduceSum", "a"), (3, 2, 4), a=np.array([1])), (3, 2, 4)),
+    "Resize": (
+        lambda: make_graph(one("Resize", "", "s", mode="linear"), (2, 4, 3), s=np.array([1.0, 1, 1.5, 2])), (2, 4, 3),
+    ),
+    "operator set 7": (lambda: make_graph(one("Relu"), (6,), opset=7), (6,)),
     "quantised weights, transposed": (
         lambda: make_graph(
             [
@@ -193,10 +206,12 @@ def chain(*nodes: Any, **constants: Any) -> onnx.ModelProto:
 
 
 REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
-    "operator": (lambda: chain(helper.make_node("Sigmoid", ["x"], ["y"], name="gate")), r"node 'gate' \(Sigmoid\)"),
-    "opset": (lambda: make_graph(one("Relu"), (6,), opset=11), "operator set is too old"),
+    "operator": (
+        lambda: chain(helper.make_node("Sigmoid", ["x"], ["s"], name="gate"), helper.make_node("Relu", ["s"], ["y"])),
+        r"node 'gate' \(Sigmoid\)",
+    ),
+    "opset": (lambda: make_graph(one("Mine"), (6,), opset=9), "(?s)cannot bring the model to operator set 13.*newer"),
     "product": (lambda: chain(helper.make_node("Mul", ["x", "x"], ["y"])), "product or quotient"),
-    "ceil": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 2], ceil_mode=1), (1, 5, 5)), "ceil_mode=1"),
     "weights": (lambda: make_graph(one("MatMul", "w"), (5,), w=W), "do not fit"),
     "kernel": (lambda: make_graph(one("Conv", "w"), (2, 2, 2), w=K), "smaller than the kernel"),
     "channels": (lambda: make_graph(one("Conv", "w"), (3, 5, 5), w=K), "other channels than the weights"),

@@ -1,6 +1,7 @@
 """Jobs run once, whoever runs them and whoever dies."""
 
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import dying_jobs
@@ -32,6 +33,12 @@ def test_a_killed_process_changes_nothing(tmp_path: Path) -> None:
     found = list(run_jobs(dying_jobs.die_once, given, n_workers=2))
     assert sorted(found) == sorted(SQUARES.items())
     assert (tmp_path / "killed").exists()
+
+
+def test_an_executor_that_broke_is_told() -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool, pytest.raises(InputError, match="lost its workers"):
+        list(run_jobs(dying_jobs.die, {1: (1,)}, pool))
 
 
 def test_processes_that_always_die_are_told() -> None:

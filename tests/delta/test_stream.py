@@ -573,3 +573,17 @@ def test_a_held_frame_is_near_the_frame_and_the_output_is_its_own() -> None:
             assert torch.equal(stream.held[kept], before[kept])
     stream.reset()
     assert stream.held is None
+
+
+@pytest.mark.parametrize(("axis", "dense"), [(1, ()), (-3, ()), (2, ("cat",)), (3, ("cat",))])
+def test_parts_side_by_side_along_another_axis_run_densely(axis: int, dense: tuple[str, ...]) -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([x, self.conv(x), x], axis).relu()
+
+    torch.manual_seed(0)
+    assert require_equal(make_dyadic(Beside()), draw_stream(3, 4, 5), atol=0.0).dense_nodes == dense

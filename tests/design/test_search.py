@@ -203,6 +203,58 @@ def test_what_cannot_be_made_is_told_first(tmp_path: Path, key: str, line: str, 
     assert told in str(caught.value)
 
 
+def test_workers_that_would_have_nothing_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="parallel = 3"):
+        snnmap.search(write_space(tmp_path), tmp_path / "found", n_workers=3)
+
+
+MODEL = """
+import os, multiprocessing
+from snnmap.core.errors import InputError
+from snnmap.nn.models import make_layered
+
+def make(width, depth, recurrent=False):
+    if width == 4:
+        raise InputError("there is none of 4")
+    if width == 5 and multiprocessing.parent_process() is not None:
+        os._exit(1)
+    return make_layered(3, 2, width=width, depth=depth, recurrent=recurrent)
+"""
+
+
+def test_what_is_wrong_with_some_candidates_alone(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    space = write_space(
+        tmp_path,
+        model_from="model_from = 'model.py:make'",
+        n_inputs="",
+        n_outputs="",
+        width="width = [3, 4]",
+        n_epochs="n_epochs = 1",
+    )
+    states = {c.values["model.width"]: c.outcome for c in snnmap.search(space, tmp_path / "found").candidates if c.outcome}
+    assert states[3].state == "finished"
+    assert (states[4].state, states[4].reason.splitlines()[0]) == ("failed", "there is none of 4")
+
+
+@pytest.mark.nightly
+def test_a_candidate_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    space = write_space(
+        tmp_path,
+        model_from="model_from = 'model.py:make'",
+        n_inputs="",
+        n_outputs="",
+        width="width = [3, 5]",
+        n_epochs="n_epochs = 1",
+    )
+    found = snnmap.search(space, tmp_path / "found", n_workers=2)
+    states = {c.values["model.width"]: c.outcome for c in found.candidates if c.outcome}
+    assert states[3].state == "finished"
+    assert states[5].state == "failed"
+    assert "its worker died" in states[5].reason
+
+
 def test_the_table_and_its_pictures(found: tuple[Path, Search]) -> None:
     _, search = found
     assert search_csv(search).splitlines()[0].startswith("candidate,state,accuracy,weights,model.width,")

@@ -283,15 +283,6 @@ def test_names_provenance_and_the_module_itself() -> None:
     assert load(snn.Leaky(beta=0.5), input_sizes=[3]).populations[0].size == 3
 
 
-class Looping(nn.Module):
-    def __init__(self, n_steps: int | None) -> None:
-        super().__init__()
-        self.fc, self.lif, self.n_steps = nn.Linear(3, 2), snn.Leaky(beta=0.9, init_hidden=True), n_steps
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.stack([self.lif(self.fc(x[t])) for t in range(self.n_steps or x.shape[0])])
-
-
 class StateInside(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -319,13 +310,11 @@ def changed_reset() -> nn.Module:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Looping(None), "(?s)forward cannot be followed.*function of one step"),
-        (lambda: Looping(3), "(?s)run more than once|operation 'getitem'"),
         (StateInside, "(?s)state 'mem' is made.*argument of forward"),
         (SharedState, "argument 'mem' of forward is used twice"),
         (lambda: sequence(nn.ReLU()), "module ReLU has no counterpart"),
         (lambda: sequence(snn.Lapicque(beta=0.9)), "module Lapicque"),
-        (lambda: sequence(nn.Linear(4, 4), snn.Leaky(beta=0.9)), "something else than spike counts"),
+        (lambda: sequence(nn.Tanh(), snn.Leaky(beta=0.9)), "module Tanh has no counterpart"),
         (lambda: sequence(), "has no neurons"),
         (lambda: sequence(snn.Leaky(beta=torch.ones(3))), "'beta' does not fit"),
         (lambda: sequence(snn.Leaky(beta=0.9, threshold=-1.0)), "threshold is negative"),

@@ -132,8 +132,8 @@ def test_what_the_chip_cannot_do_is_told_in_snntorchs_words(make: Any, rule: str
     assert any(words in fix for fix in fixes)
 
 
-def test_a_convolution_is_sent_through_nir() -> None:
+def test_a_convolution_needs_the_shape_of_its_input() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), snn.Leaky(beta=0.5, init_hidden=True))
     with pytest.raises(FrontendError) as caught:
         load(model)
-    assert "export_to_nir" in caught.value.fix
+    assert "input_sizes=[(1, height, width)]" in caught.value.fix

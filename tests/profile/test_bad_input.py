@@ -204,6 +204,8 @@ def test_bitstreams_are_profiled_by_population(tmp_path: Path, capsys: pytest.Ca
     assert json.loads(run(*words, "--format", "json").out)["input_spikes"] == 30
     assert run(*words, "-o", tmp_path / "cost.csv").code == 0
     assert (tmp_path / "cost.csv").read_text() == run(*words, "--format", "csv").out
+    assert run(*words, "--steps", tmp_path / "steps.csv").code == 0
+    assert len((tmp_path / "steps.csv").read_text().splitlines()) == 13
     assert run(*words, "-o", tmp_path / "cost.html").code == 0
     assert "What a sample costs" in (tmp_path / "cost.html").read_text()
 
@@ -221,6 +223,7 @@ def test_what_is_of_layers_alone_is_refused_for_bitstreams(
 
 
 def test_a_chip_has_no_use_for_layers(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = make_runner(capsys)("profile", net, "--chip", "toy-4")
-    assert found.code == 2
-    assert "--chip" in found.err
+    for words in (("--chip", "toy-4"), ("--steps", "steps.csv")):
+        found = make_runner(capsys)("profile", net, *words)
+        assert found.code == 2
+        assert words[0] in found.err

@@ -8,7 +8,7 @@ may import another family's functions), and give a chip's record its name as ``a
 from snnmap.chip.arithmetic.compiled import compile_integer_rules, named_after
 from snnmap.chip.arithmetic.family import Codes, Factors, Family, FloatOps, FloatRules, IntegerRules, Value
 from snnmap.chip.arithmetic.table import DEFAULT_FAMILY, find_family, list_families
-from snnmap.chip.arithmetic.words import saturate, wrap
+from snnmap.chip.arithmetic.words import WIDE, saturate, wrap
 
 __all__ = [
     # what a family answers
@@ -26,6 +26,7 @@ __all__ = [
     "find_family",
     "list_families",
     # words
+    "WIDE",
     "saturate",
     "wrap",
 ]

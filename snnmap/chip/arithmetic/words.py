@@ -1,6 +1,9 @@
 """Signed words of some bits: what the families' rules share."""
 
-__all__ = ["saturate", "wrap"]
+__all__ = ["WIDE", "saturate", "wrap"]
+
+WIDE = 60
+"""Bits of a word that no sum on a chip leaves: what another width makes of it, left its word."""
 
 
 def saturate(value: int, bits: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from snnmap.cli.console import out
 from snnmap.cli.messages import report_stages
 from snnmap.cli.options import (
     build_options,
@@ -20,7 +21,7 @@ from snnmap.cli.options import (
 )
 from snnmap.cli.records import read_record
 from snnmap.core.errors import SnnmapError
-from snnmap.pipeline import CompileOptions, compile_model, mark_failure
+from snnmap.pipeline import CompileOptions, Stage, StageProfile, compile_model, mark_failure
 
 __all__ = ["command"]
 
@@ -30,6 +31,7 @@ __all__ = ["command"]
 @chip_option
 @click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
 @click.option("--name", default="", help="Name of the bitstream and its text twin; without, the model's.")
+@click.option("--profile", is_flag=True, help="Print seconds and peak memory of each stage.")
 @config_option
 @build_options()
 def command(
@@ -39,6 +41,7 @@ def command(
     chip: str,
     output: str,
     name: str,
+    profile: bool,
     config: str | None,
     calibration: str | None,
     labels: str | None,
@@ -47,7 +50,7 @@ def command(
     """Build the bitstream of MODEL, named as for `snnmap check`, and all that belongs to it."""
     try:
         options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
-        on_stage = report_stages()
+        on_stage = StageProfile(report_stages())
         on_stage("reading the model")
         raster, classes = read_data(calibration, labels)
         with naming_file(calibration):
@@ -55,6 +58,7 @@ def command(
         with naming_file(calibration):
             artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
         artifacts.write(output, name=name)
+        stages = on_stage.finish()
     except SnnmapError as error:
         mark_failure(Path(output), error)
         raise
@@ -68,3 +72,16 @@ def command(
         shown = f"; nothing was shown about {', '.join(seen.silent)}, silent in these runs" if seen.silent else ""
         click.echo(f"folded against source: {seen.n_mismatches} of {seen.n_compared} spike counts differ{shown}")
     click.echo(str(artifacts.comparison))
+    if profile:
+        out().print(_show_stages(stages))
+
+
+def _show_stages(stages: tuple[Stage, ...]) -> Any:
+    from snnmap.report import make_table
+
+    everything = sum(stage.seconds for stage in stages) or 1.0
+    rows = [(s.name, f"{s.seconds:.3f}", f"{s.seconds / everything:.0%}", f"{s.peak_bytes / 1e6:.0f}") for s in stages]
+    for name, checks in (("building", False), ("holding it against the model", True)):
+        seconds = sum(stage.seconds for stage in stages if stage.is_check == checks)
+        rows.append((f"all of {name}", f"{seconds:.3f}", f"{seconds / everything:.0%}", ""))
+    return make_table("stages", ("stage", "seconds#", "share#", "peak memory (MB)#"), rows)

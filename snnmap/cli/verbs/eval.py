@@ -11,6 +11,8 @@ from snnmap.cli.options import (
 )
 from snnmap.cli.runners import open_executor, worker_options
 from snnmap.core.errors import InputError
+from snnmap.lif.simulator import require_counts
+from snnmap.network import read_raster
 from snnmap.pipeline import Evaluation, evaluate_image
 
 __all__ = ["command"]
@@ -46,17 +48,16 @@ def command(
     A call that was cut off goes on where it was, from the finished chunks beside the table.
     """
     images = [(path, read_image(path, chip)) for path in dict.fromkeys(bitstreams)]
-    n_left = 0
+    n_left, counts, classes = 0, read_array(raster), None if labels is None else read_array(labels)
     with naming_file(raster):
-        counts, classes = read_array(raster), None if labels is None else read_array(labels)
-        with open_executor(cluster, workers) as executor:
-            for path, image in images:
-                warn_of_failed_build(path)
-                found = evaluate_image(
-                    image, counts, labels=classes, executor=executor, n_workers=workers, table=output, chunk=chunk
-                )
-                click.echo(f"{path}: {_describe(found)}")
-                n_left += found.n_left
+        for _, image in images:
+            require_counts(read_raster(counts, image.sizes[0], where="input raster"), image.chip)
+    with open_executor(cluster, workers) as executor:
+        for path, image in images:
+            warn_of_failed_build(path)
+            found = evaluate_image(image, counts, labels=classes, executor=executor, n_workers=workers, table=output, chunk=chunk)
+            click.echo(f"{path}: {_describe(found)}")
+            n_left += found.n_left
     if strict and n_left:
         raise InputError(
             "values left their words on the chip",

@@ -98,7 +98,7 @@ def command(
     with naming_file(calibration):
         opened: Any = make_object(model, weights=weights)[0] if anew else open_named(model, weights, read, raster)
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
-    with naming_file(calibration), open_executor(cluster, workers) as executor:
+    with open_executor(cluster, workers) as executor, naming_file(calibration):
         if smallest is not None:
             chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), **data)
             fsio.write_file(Path(smallest), format_chip(chip).encode())

@@ -15,7 +15,9 @@ from snnmap.network import Network
 __all__ = ["NirOptions", "load", "save", "to_nir"]
 
 
-def load(source: Any, options: NirOptions | None = None, *, name: str | None = None, **choices: Any) -> Network:
+def load(
+    source: Any, options: NirOptions | None = None, *, like: str | None = None, name: str | None = None, **choices: Any
+) -> Network:
     """Turn a NIR graph into the network that gives the same spikes under the chosen rules.
 
     Linear nodes in a row (Linear, Affine, Scale, Conv1d, Conv2d, SumPool2d, AvgPool2d, Flatten) become one sparse
@@ -26,6 +28,7 @@ def load(source: Any, options: NirOptions | None = None, *, name: str | None = N
     Args:
         source: a ``nir.NIRGraph``, or the path of a `.nir` file; a file that :func:`save` wrote holds its own choices.
         options: the choices that NIR leaves open; ``NirOptions.like("norse", dt_s=1e-4)`` for those of a framework.
+        like: framework whose rules these are, as :meth:`NirOptions.like` takes it, where no options are given.
         name: of the network; the file's name where left out.
         **choices: fields of :class:`NirOptions` to set or change.
 
@@ -42,6 +45,10 @@ def load(source: Any, options: NirOptions | None = None, *, name: str | None = N
         raise FrontendError(
             "options are given as NirOptions", measured=type(options).__name__, fix='write NirOptions.like("norse", dt_s=...)'
         )
+    if like is not None:
+        if options is not None:
+            raise FrontendError("options and like are given", measured=f"like={like!r}", fix="give one of them")
+        options = NirOptions.like(like)
     path = Path(source) if isinstance(source, str | Path) else None
     graph = source if path is None else read_file(path)
     if type_name(graph) != "NIRGraph":

@@ -9,6 +9,7 @@ import numpy as np
 
 from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
+from snnmap.frontends.onnx.classical import list_scores
 from snnmap.frontends.onnx.inferred import InferredTypes, is_weight
 from snnmap.frontends.onnx.metadata import apply_quantisation, read_quantisation
 from snnmap.frontends.onnx.node import OnnxNode
@@ -20,6 +21,8 @@ from snnmap.graph.operations.opaque import Opaque
 __all__ = ["OnnxReader", "open_model", "read_layer_graph"]
 
 LEAST_OPSET = 13
+_LAST_ASYMMETRIC = 10
+"""Operator set after which Resize tells its coordinates."""
 _IGNORED = {"auto_pad", "momentum", "storage_order", "training_mode", "allowzero", "noop_with_empty_axes", "seed", "kernel_shape"}
 """Attributes that an operation's record need not have: they are resolved here, or change nothing in evaluation."""
 InputShape: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]] | None
@@ -37,11 +40,12 @@ _FIXES = {
 def read_layer_graph(
     source: Any, input_shape: InputShape = None, *, quantisation: Any = None, opaque: bool = False
 ) -> LayerGraph:
-    """Read an ONNX model of operator set 13 or later as a layer graph.
+    """Read an ONNX model as a layer graph; one of an operator set before 13 is brought to that in memory.
 
     Nodes keep their names, the path of the torch module that they were exported from (:attr:`snnmap.graph.Node.source`) and the
     name of their tensor. What depends on constants only is computed, but quantised weights, whose QuantizeLinear and
-    DequantizeLinear stay. Shapes leave the batch out, whichever the model was exported with.
+    DequantizeLinear stay. Shapes leave the batch out, whichever the model was exported with. The decisions of a classical model
+    (skl2onnx) are left out beside its scores.
 
     Args:
         source: path of a file, or ``onnx.ModelProto``.
@@ -49,7 +53,7 @@ def read_layer_graph(
         quantisation: of a model of floats, as :func:`~snnmap.frontends.onnx.apply_quantisation` takes it, or the path of its
             JSON file; that of the model's metadata where left out.
         opaque: whether nodes that have no operation are :class:`Opaque` ones, which cannot be run, where onnx infers the shape
-            of what they give, and models of older operator sets are brought to 13.
+            of what they give.
 
     Returns:
         The graph, constants in their own types.
@@ -58,7 +62,7 @@ def read_layer_graph(
         FrontendError: onnx is missing, the file cannot be read, or nodes have no operation; it tells all of them, each with
             its name, its operator and what to do.
     """
-    model, opset, framework = open_model(source, convert_old=opaque)
+    model, opset, framework = open_model(source)
     told = quantisation if isinstance(quantisation, Mapping) else read_quantisation(quantisation or model)
     if told is not None:
         model = apply_quantisation(model, told)
@@ -67,15 +71,13 @@ def read_layer_graph(
     return OnnxReader(model.graph, framework, opset, InferredTypes(model) if opaque else None).read(input_shape)
 
 
-def open_model(source: Any, *, convert_old: bool = False) -> tuple[Any, int, str]:
+def open_model(source: Any) -> tuple[Any, int, str]:
     """Return an ``onnx.ModelProto`` from a path or itself, the operator set of it, and what errors call its framework.
 
-    Args:
-        source: path or model.
-        convert_old: whether a model of an older operator set is brought to the oldest that is read.
+    A model of an older operator set than the oldest that is read is brought to that one, by onnx's own converter.
 
     Raises:
-        FrontendError: onnx is missing, the file cannot be read, or the operator set is too old.
+        FrontendError: onnx is missing, the file cannot be read, or the operator set is too old for the converter.
     """
     onnx = import_package("onnx")
     model, where = source, "ModelProto"
@@ -90,27 +92,36 @@ def open_model(source: Any, *, convert_old: bool = False) -> tuple[Any, int, str
                 "the ONNX file cannot be read", error, where=where, fix="export the model again"
             ) from error
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    if opset < LEAST_OPSET and convert_old:
-        model, opset = _convert_old(model, where), LEAST_OPSET
-    if opset < LEAST_OPSET:
-        raise FrontendError(
-            "the model's operator set is too old",
-            where=where,
-            measured=str(opset),
-            limit=f">= {LEAST_OPSET}",
-            fix="export it with a newer one, or try onnx.version_converter.convert_version(model, 17)",
-        )
-    return model, opset, f"ONNX {onnx.__version__}, operator set {opset}"
+    told = f"ONNX {onnx.__version__}, operator set {opset}"
+    if 0 < opset < LEAST_OPSET:
+        model, opset = _convert_old(model, opset, where), LEAST_OPSET
+    return model, opset, told
 
 
-def _convert_old(model: Any, where: str) -> Any:
+def _convert_old(model: Any, opset: int, where: str) -> Any:
     converter = import_package("onnx.version_converter")
+    newer = type(model)()
+    newer.CopyFrom(model)
+    newer.ir_version = max(newer.ir_version, 4)  # before, constants had to be inputs
     try:
-        return converter.convert_version(model, LEAST_OPSET)
+        newer = converter.convert_version(newer, LEAST_OPSET)
     except Exception as error:  # whatever onnx's converter raises
         raise FrontendError.from_failure(
             f"onnx cannot bring the model to operator set {LEAST_OPSET}", error, where=where, fix="export it with a newer one"
         ) from error
+    if opset <= _LAST_ASYMMETRIC:
+        _keep_coordinates(newer)
+    return newer
+
+
+def _keep_coordinates(model: Any) -> None:
+    """Tell the coordinates of resizing as they were before there was a choice, which the converter does not."""
+    from onnx import helper
+
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            told = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            node.attribute.extend(helper.make_attribute(name, value) for name, value in told.items())
 
 
 class OnnxReader:
@@ -146,10 +157,13 @@ class OnnxReader:
         )
         for entry in given:
             self._read_input(entry, shapes.get(entry.name), n_inputs=len(given))
+        outputs = list_scores(self.graph)
+        decisions = [entry.name for entry in self.graph.output if entry.name not in outputs]
+        left_out = _find_needed(self.graph, decisions) - _find_needed(self.graph, outputs)
         for number, proto in enumerate(self.graph.node):
-            self._read_node(OnnxNode(proto, number))
+            if number not in left_out:
+                self._read_node(OnnxNode(proto, number))
         self._require_readable()
-        outputs = [entry.name for entry in self.graph.output]
         for name in outputs:
             if name not in self.values:
                 raise FrontendError("the output does not depend on the input", where=f"output '{name}'", fix="export it again")
@@ -332,6 +346,16 @@ class OnnxReader:
         for name, array in zip(node.outputs, map(np.asarray, found), strict=True):
             array.setflags(write=False)  # so that the graph takes it as it is
             self.constants[name] = array
+
+
+def _find_needed(graph: Any, outputs: Sequence[str]) -> set[int]:
+    """Return the places of the nodes on which outputs depend."""
+    names, needed = set(outputs), set()
+    for place, node in reversed(list(enumerate(graph.node))):
+        if names & set(node.output):
+            needed.add(place)
+            names |= set(node.input)
+    return needed
 
 
 def _repeat(node: OnnxNode, shape: Any) -> Any:

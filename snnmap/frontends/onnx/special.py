@@ -1,20 +1,25 @@
 """ONNX operators that are written otherwise in a layer graph: whose shapes count the batch, or that give several tensors."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snnmap.frontends.onnx.classical import CLASSICAL
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.graph import UnreadableError
 from snnmap.graph.operations.arithmetic import Add, Sum
-from snnmap.graph.operations.movement import Flatten, Identity, Pad, Reshape, Slice, Squeeze, Unsqueeze
-from snnmap.graph.operations.pooling import ReduceMean
+from snnmap.graph.operations.movement import Expand, Flatten, Identity, Pad, Reshape, Slice, Squeeze, Unsqueeze
+from snnmap.graph.operations.pooling import ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
+from snnmap.graph.operations.resize import Resize
 
 if TYPE_CHECKING:
     from snnmap.frontends.onnx.read import OnnxReader
 
 __all__ = ["SPECIAL"]
+
+_COORDINATES = ("align_corners", "asymmetric", "half_pixel", "pytorch_half_pixel")
+_REDUCTIONS: Mapping[str, type[Reduction]] = {kind.__name__: kind for kind in (ReduceMax, ReduceMean, ReduceMin, ReduceSum)}
 
 
 def _read_spread(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -70,7 +75,7 @@ def _read_flatten(reader: "OnnxReader", node: OnnxNode) -> None:
 
 
 def _read_axes(reader: "OnnxReader", node: OnnxNode) -> None:
-    """Read Squeeze, Unsqueeze and ReduceMean, whose axes are an input or an attribute."""
+    """Read Squeeze, Unsqueeze and reductions, whose axes are an input or an attribute."""
     given = node.attributes.get("axes", reader.constant(node, 1))
     rank = len(reader.shape_of(node.inputs[0])) + 1
     if given is None:
@@ -81,8 +86,8 @@ def _read_axes(reader: "OnnxReader", node: OnnxNode) -> None:
     axes = tuple(axis + rank if axis < 0 else axis for axis in numbers)
     if node.kind == "Squeeze" and 0 in axes:
         raise _mix_samples(reader.shape_of(node.inputs[0]), numbers)
-    if node.kind == "ReduceMean":
-        reader.add(node, ReduceMean(axes=axes, keepdims=int(node.get("keepdims", 1))), node.inputs[:1])
+    if node.kind in _REDUCTIONS:
+        reader.add(node, _REDUCTIONS[node.kind](axes=axes, keepdims=int(node.get("keepdims", 1))), node.inputs[:1])
     else:
         reader.add(node, (Squeeze if node.kind == "Squeeze" else Unsqueeze)(axes=axes), node.inputs[:1])
 
@@ -131,6 +136,37 @@ def _read_pad(reader: "OnnxReader", node: OnnxNode) -> None:
     reader.add(node, Pad(pads=tuple(whole.tolist()), mode=node.get("mode", "constant"), value=filled), node.inputs[:1])
 
 
+def _read_expand(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read a sample spread to a shape, in which 1 leaves a side as it is."""
+    shape, given = reader.shape_of(node.inputs[0]), reader.constant(node, 1)
+    wanted = (1,) * (len(shape) + 1 - given.size) + tuple(given.reshape(-1).tolist())
+    if len(wanted) > len(shape) + 1 or wanted[0] not in (0, 1, reader.batch):
+        raise _mix_samples(shape, given.tolist())
+    sides = tuple(old if new == 1 else new for old, new in zip(shape, wanted[1:], strict=True))
+    reader.add(node, Expand(shape=sides), node.inputs[:1])
+
+
+def _read_resize(reader: "OnnxReader", node: OnnxNode) -> None:
+    names = ("mode", "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a")
+    changing = {"antialias": 0, "exclude_outside": 0, "keep_aspect_ratio_policy": "stretch"}
+    wrong = [name for name, usual in changing.items() if node.get(name, usual) != usual]
+    if wrong or node.get("coordinate_transformation_mode", "half_pixel") not in _COORDINATES:
+        what = wrong[0] if wrong else f"coordinates by {node.get('coordinate_transformation_mode', '')}"
+        raise UnreadableError(f"resizing with {what}", "export it without")
+    scales, sizes = reader.constant(node, 2), reader.constant(node, 3)
+    sides = reader.shape_of(node.inputs[0])
+    places = node.get("axes", range(len(sides) + 1))
+    given = sizes if scales is None or not scales.size else scales
+    told = dict(zip((axis % (len(sides) + 1) for axis in places), given.reshape(-1).tolist(), strict=True))
+    if told.get(0, 1) not in (0, 1, reader.batch):
+        raise UnreadableError("it resizes the batch", "resize axes of a sample")
+    is_scaled = given is not sizes
+    numbers = tuple(told.get(axis, 1.0 if is_scaled else side) for axis, side in enumerate(sides, 1))
+    options: dict[str, Any] = {name: node.attributes[name] for name in names if name in node.attributes}
+    options["scales" if is_scaled else "sizes"] = numbers
+    reader.add(node, Resize(**options), node.inputs[:1])
+
+
 def _read_cast(reader: "OnnxReader", node: OnnxNode) -> None:
     from onnx import helper
 
@@ -166,19 +202,22 @@ def _mix_samples(shape: tuple[int, ...], numbers: list[int]) -> UnreadableError:
 
 
 SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
+    **CLASSICAL,
     "BatchNormalization": _read_evaluated,
     "Cast": _read_cast,
     "CastLike": _read_cast,
     "Dropout": _read_evaluated,
+    "Expand": _read_expand,
     "Flatten": _read_flatten,
     "Pad": _read_pad,
-    "ReduceMean": _read_axes,
+    **dict.fromkeys(_REDUCTIONS, _read_axes),
     "Reshape": _read_reshape,
+    "Resize": _read_resize,
     "Shape": _read_shape,
     "Slice": _read_slice,
     "Split": _read_split,
     "Squeeze": _read_axes,
     "Sum": _read_sum,
     "Unsqueeze": _read_axes,
-    **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "PRelu", "QLinearAdd", "QLinearMul", "Sub"), _read_spread),
+    **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "PRelu", "Pow", "QLinearAdd", "QLinearMul", "Sub"), _read_spread),
 }

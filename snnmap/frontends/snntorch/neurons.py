@@ -20,6 +20,7 @@ import numpy as np
 
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
+from snnmap.frontends.following.framework import WeightedCounts
 from snnmap.frontends.network_parts import NetworkParts
 from snnmap.frontends.torch.modules import as_array
 from snnmap.network import Population
@@ -32,8 +33,6 @@ __all__ = [
     "NeuronKind",
     "Neurons",
     "Overshoot",
-    "WeightedCounts",
-    "add_neurons",
     "read_neurons",
 ]
 
@@ -65,15 +64,6 @@ _MECHANISMS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none
 
 
 @dataclass(frozen=True, slots=True)
-class WeightedCounts:
-    """Counts of one source through weights: ``(n_pre, n_post) float64``."""
-
-    source: str
-    weights: FloatArray
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class Neurons:
     """What a neuron module computes; arrays of its size in float64.
 
@@ -88,6 +78,8 @@ class Neurons:
         recurrent: ``(size, size)``, from spikes of the step before, or None.
         recurrent_bias: ``(size,)``, input in every step.
         scale: ``(size,)``, what a spike counts behind the neurons.
+        gives_membrane: whether the module was told to return its membrane (``output=True``).
+        overshoot: what to do about a membrane that is above the threshold after its reset.
     """
 
     path: str
@@ -100,14 +92,42 @@ class Neurons:
     recurrent: FloatArray | None
     recurrent_bias: FloatArray
     scale: FloatArray
+    gives_membrane: bool
+    overshoot: Overshoot
 
     @property
     def size(self) -> int:
         """Number of neurons."""
         return int(self.threshold.size)
 
+    @property
+    def max_count(self) -> int:
+        """Most spikes in a step."""
+        return 1
 
-def read_neurons(path: str, module: Any, kind: NeuronKind, size: int) -> Neurons:
+    @property
+    def is_readout(self) -> bool:
+        """Whether the membrane is to be read where the module gives it beside spikes."""
+        never_resets = (self.reset == "none" and self.gives_membrane) or self.never_fires
+        return never_resets and self.recurrent is None
+
+    @property
+    def never_fires(self) -> bool:
+        """Whether no membrane reaches the threshold."""
+        return bool((self.threshold >= NEVER_REACHED).all())
+
+    @property
+    def why_not_read(self) -> str:
+        """Why the membrane alone cannot be read; empty where it can."""
+        reads = (self.reset == "none" or self.never_fires) and self.recurrent is None
+        return "" if reads else f"reset '{self.reset}'"
+
+    def add_to(self, parts: NetworkParts, name: str, terms: tuple[WeightedCounts, ...], bias: FloatArray) -> None:
+        """Add the population, and one that watches for membranes above the threshold after a reset, where asked for."""
+        add_neurons(parts, name, self, terms, bias)
+
+
+def read_neurons(path: str, module: Any, kind: NeuronKind, size: int, overshoot: Overshoot) -> Neurons:
     """Read the parameters of a snnTorch neuron module.
 
     Args:
@@ -115,6 +135,7 @@ def read_neurons(path: str, module: Any, kind: NeuronKind, size: int) -> Neurons
         module: of the class that ``kind`` names.
         kind: the class.
         size: number of neurons, from the layer before.
+        overshoot: what to do about a membrane that is above the threshold after its reset.
 
     Raises:
         FrontendError: an option has no counterpart, or a parameter does not fit the size.
@@ -135,36 +156,34 @@ def read_neurons(path: str, module: Any, kind: NeuronKind, size: int) -> Neurons
     return Neurons(
         path=path, kind=kind, alpha=alpha, gain=gain, beta=beta, threshold=threshold, reset=_read_reset(path, module, kind),
         recurrent=None if recurrent is None else scale[:, np.newaxis] * recurrent, recurrent_bias=recurrent_bias, scale=scale,
+        gives_membrane=bool(module.output), overshoot=overshoot,
     )  # fmt: skip
 
 
-def add_neurons(
-    parts: NetworkParts, neurons: Neurons, terms: tuple[WeightedCounts, ...], bias: FloatArray, overshoot: Overshoot
-) -> str:
-    """Add the population that does what the module does, with its inputs; give its name.
+def add_neurons(parts: NetworkParts, name: str, neurons: Neurons, terms: tuple[WeightedCounts, ...], bias: FloatArray) -> None:
+    """Add the population that does what the module does, with its inputs.
 
     Args:
         parts: of the network; added to.
+        name: of the population.
         neurons: the module.
         terms: what comes in.
         bias: ``(size,)``, input in every step.
-        overshoot: ``exact`` adds a second population for a membrane that is above the threshold after its reset.
     """
-    name, beta = parts.make_name(neurons.path or "neurons"), neurons.beta
+    beta = neurons.beta
     theta = np.where(np.isinf(neurons.threshold), 0.0, neurons.threshold)  # that never fires resets nothing
     _add_population(parts, name, name, neurons, terms, bias)
     if neurons.reset == "none":
         _send_pulse(parts, neurons, name, name, beta * theta, 1)
     if neurons.reset == "subtract, one step later":
         _send_pulse(parts, neurons, name, name, (beta - 1.0) * theta, 1)
-    if neurons.reset == "subtract" and overshoot == "exact":
+    if neurons.reset == "subtract" and neurons.overshoot == "exact":
         watch = parts.make_name(f"{name}.above")
         _add_population(parts, watch, name, neurons, terms, bias)
         _send_pulse(parts, neurons, name, watch, -theta, 0)
         _send_pulse(parts, neurons, watch, watch, beta * theta, 1)
         _send_pulse(parts, neurons, watch, name, -theta, 1)
         _send_pulse(parts, neurons, watch, name, beta * theta, 2)
-    return name
 
 
 def _send_pulse(parts: NetworkParts, neurons: Neurons, pre: str, post: str, weights: FloatArray, delay_steps: int) -> None:
@@ -194,7 +213,7 @@ def _add_population(
     )
     for synapse, gain in enumerate(neurons.gain):
         for term in terms:
-            parts.project(term.source, name, term.weights * gain, synapse=synapse, source=term.path)
+            term.add_to(parts, name, gain=gain, synapse=synapse)
         if neurons.recurrent is not None:
             parts.project(spikes, name, neurons.recurrent * gain, synapse=synapse, delay_steps=1, source=neurons.path)
     parts.hold_currents(name, np.where(neurons.alpha == 0, 0.0, constant), source=neurons.path)

@@ -3,16 +3,20 @@
 from typing import Any
 
 from snnmap.core.errors import FrontendError
+from snnmap.core.mistaken import find_mistake
 
-__all__ = ["require_module", "require_own_forward", "unwrap"]
+__all__ = ["require_module", "require_no_spikes", "require_own_forward", "unwrap"]
 
+_SPIKING = ("snnmap.nn.neurons.", "snnmap.nn.chip.", "snntorch.", "rockpool.", "norse.", "sinabs.", "spikingjelly.")
 _OURS = ("torch.nn.modules.", "snnmap.")
 
 
 def unwrap(module: Any) -> Any:
-    """Return the module within ``torch.compile`` or ``DataParallel``, which computes the same."""
+    """Return the module within ``torch.compile``, ``DataParallel`` or an ``ExportedProgram``, which computes the same."""
     from torch import nn
 
+    if type(module).__module__.startswith("torch.export."):
+        return module.module() if hasattr(module, "graph_module") else module
     original = getattr(module, "_orig_mod", None)
     if isinstance(original, nn.Module):
         return unwrap(original)
@@ -29,13 +33,13 @@ def require_module(module: Any, where: str = "convert_ann") -> None:
 
     if not isinstance(module, torch.nn.Module):
         raise _refuse_kind(module, where)
-    if isinstance(module, torch.jit.ScriptModule):
-        raise FrontendError(
-            "a TorchScript module cannot be followed",
-            where=type(module).__name__,
-            fix="give the torch module that it was made from, or export that with torch.onnx.export",
-        )
     for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule) and not isinstance(module, torch.jit.ScriptModule):
+            raise FrontendError(
+                "a TorchScript module within another module cannot be followed",
+                where=f"module '{path}'",
+                fix="give the whole model as TorchScript, or the torch module that it was made from",
+            )
         kind = type(part).__module__
         if kind.startswith("torch.ao.") and not kind.startswith("torch.ao.nn.intrinsic.modules."):  # which are fused floats
             raise FrontendError(
@@ -69,16 +73,29 @@ def require_own_forward(module: Any, where: str) -> None:
     )
 
 
+def require_no_spikes(module: Any) -> None:
+    """Refuse a torch module with spiking neurons, which is no ANN.
+
+    Raises:
+        FrontendError: it names the first.
+    """
+    for path, part in module.named_modules():
+        if type(part).__module__.startswith(_SPIKING):
+            raise FrontendError(
+                "a spiking neuron is no part of an ANN",
+                where=f"module '{path}'" if path else type(part).__name__,
+                measured=f"{type(part).__module__}.{type(part).__qualname__}",
+                fix="give the model as it is to snnmap.compile_model(model, chip): a spiking network needs no conversion",
+            )
+
+
 def _refuse_kind(model: Any, where: str) -> FrontendError:
-    kind = model if isinstance(model, type) else type(model)
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    name = f"{type(model).__module__}.{type(model).__qualname__}"
+    mistake = find_mistake(model)
+    if mistake is not None:
+        place = f"{model.__module__}.{model.__qualname__}" if isinstance(model, type) else where
+        return FrontendError(mistake[0], where=place, measured=name, fix=mistake[1])
     fix = "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network, a LayerGraph or an Ann"
-    if isinstance(model, type):
-        return FrontendError("a class is not a model", where=name, fix=f"make one: {kind.__name__}(...), and load its weights")
-    if name.startswith("torch.export."):
-        fix = "give the torch module that was exported"
-    elif isinstance(model, dict):
-        fix = "make the module, then load these weights: module.load_state_dict(...)"
-    elif name.startswith("sklearn."):
-        fix = "copy the weights (coefs_, intercepts_) to a torch.nn.Sequential of Linear and ReLU"
+    if name.startswith("sklearn."):
+        fix = "give snnmap.frontends.sklearn.load(estimator), a layer graph"
     return FrontendError("no reader converts such a model", where=where, measured=name, fix=fix)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from snnmap.frontends.torch.shapes import replace_batch
+from snnmap.frontends.torch.weight_hooks import read_parameter
 from snnmap.graph import Operation, UnreadableError
 from snnmap.graph.operation import Array
 
@@ -42,13 +43,14 @@ class Call:
 
     def parameter(self, module: Any, name: str) -> tuple[str, Array]:
         """Return a parameter or buffer of a module with its path, as an input of :meth:`add`."""
-        return f"{self.source}.{name}" if self.source else name, self.reader.to_array(getattr(module, name))
+        return f"{self.source}.{name}" if self.source else name, self.reader.to_array(read_parameter(module, name))
 
     def weight(self, module: Any) -> tuple[str, Array]:
         """Return the weights that a layer multiplies by, as :meth:`parameter`: a masked layer's are not its parameter."""
-        from snnmap.nn.delta.inference import effective_weight
+        from snnmap.nn.delta.masked import MaskedSynapses
 
-        return f"{self.source}.weight", self.reader.to_array(effective_weight(module))
+        found = module.effective_weight() if isinstance(module, MaskedSynapses) else read_parameter(module, "weight")
+        return f"{self.source}.weight", self.reader.to_array(found)
 
     def run(self, arguments: Any, keywords: Any, batch: int | None = None) -> Any:
         """Run the call itself on tensors of some samples in place of activations, to see what becomes of the shape.
@@ -115,7 +117,10 @@ def map_values(arguments: Any, change: Callable[[Value], Any]) -> Any:
         return change(arguments)
     if isinstance(arguments, dict):
         return {key: map_values(part, change) for key, part in arguments.items()}
-    return type(arguments)(map_values(part, change) for part in arguments) if isinstance(arguments, tuple | list) else arguments
+    if not isinstance(arguments, tuple | list):
+        return arguments
+    parts = [map_values(part, change) for part in arguments]
+    return type(arguments)(*parts) if hasattr(arguments, "_fields") else type(arguments)(parts)  # of a tuple with names
 
 
 def find_values(arguments: Any) -> list[Value]:

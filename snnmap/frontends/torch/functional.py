@@ -18,6 +18,8 @@ _ARGUMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "hardtanh": ("Hardtanh", ("min_val", "max_val")),
     "hardtanh_": ("Hardtanh", ("min_val", "max_val")),
     "hardsigmoid": ("Hardsigmoid", ()),
+    "threshold": ("Threshold", ("threshold", "value")),
+    "rrelu": ("RReLU", ("lower", "upper")),
     "leaky_relu": ("LeakyReLU", ("negative_slope",)),
     "leaky_relu_": ("LeakyReLU", ("negative_slope",)),
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "feature_dropout"), ("Dropout", ("p", "training"))),
@@ -29,6 +31,8 @@ _ARGUMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "avg_pool2d": ("AvgPool2d", (*_POOL, "ceil_mode", "count_include_pad", "divisor_override")),
     "adaptive_avg_pool1d": ("AdaptiveAvgPool1d", ("output_size",)),
     "adaptive_avg_pool2d": ("AdaptiveAvgPool2d", ("output_size",)),
+    "adaptive_max_pool1d": ("AdaptiveMaxPool1d", ("output_size",)),
+    "adaptive_max_pool2d": ("AdaptiveMaxPool2d", ("output_size",)),
 }
 """Module and names of the arguments after the input, in the function's order, by function."""
 
@@ -58,7 +62,7 @@ def as_module(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) 
         return make()
     if kind == "Flatten":
         return make(**{"start_dim": 0, "end_dim": -1, **given})
-    return make(**{key: value for key, value in given.items() if value is not None})
+    return make(**{key: value for key, value in given.items() if value is not None and value != []})  # exported strides
 
 
 def knows_function(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,7 @@ def _read_pair(make: Callable[[], Operation]) -> Reader:
 
     def read(call: Call, arguments: Any, keywords: Any) -> Value:
         given = _name_arguments(arguments, keywords, "input", "other")
+        given = {"other" if name == "exponent" else name: one for name, one in given.items()}
         if set(given) - {"input", "other"}:
             raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write a + b; scale weights instead of using alpha")
         operands = [given["input"], given["other"]]
@@ -151,12 +152,45 @@ def _read_transpose(call: Call, arguments: Any, keywords: Any) -> Value:
     return call.add(movement.Transpose(perm=perm), [value])
 
 
-def _read_mean(call: Call, arguments: Any, keywords: Any) -> Value:
-    value = first_value(arguments, keywords)
-    given = _name_arguments(arguments, keywords, "input", "dim", "keepdim")
-    dim, rank = given.get("dim", given.get("axis")), len(value.shape) + 1
-    axes = range(rank) if dim is None else [int(axis) % rank for axis in spread_sides(dim, 1)]
-    return call.add(pooling.ReduceMean(axes=tuple(sorted(axes)), keepdims=int(given.get("keepdim", False))), [value])
+def _reduce(kind: type[pooling.Reduction]) -> Reader:
+    """Return a reader of what values along axes become one of."""
+
+    def read(call: Call, arguments: Any, keywords: Any) -> Value:
+        value = first_value(arguments, keywords)
+        given = _name_arguments(arguments, keywords, "input", "dim", "keepdim")
+        dim, rank = given.get("dim", given.get("axis")), len(value.shape) + 1
+        axes = range(rank) if dim is None else [int(axis) % rank for axis in spread_sides(dim, 1)]
+        return call.add(kind(axes=tuple(sorted(axes)), keepdims=int(given.get("keepdim", False))), [value])
+
+    return read
+
+
+class _Extreme(NamedTuple):
+    """What torch gives for the greatest or least values along an axis; where they are is not read."""
+
+    values: Value
+    indices: None = None
+
+
+def _read_extreme(pair: type[Operation], reduction: type[pooling.Reduction]) -> Reader:
+    """Return a reader of the greatest or least of two operands, or along an axis, with the place."""
+
+    def read(call: Call, arguments: Any, keywords: Any) -> Any:
+        given = _name_arguments(arguments, keywords, "input", "dim")
+        other = given.get("other", given.get("dim"))
+        if isinstance(other, int):
+            return _Extreme(_reduce(reduction)(call, arguments, keywords))
+        return _read_pair(pair)(call, arguments, keywords)
+
+    return read
+
+
+def _read_attribute(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG001 what every reader takes
+    """Read a field of a tuple that torch gives by names."""
+    found = getattr(arguments[0], arguments[1], None) if isinstance(arguments[0], _Extreme) else None
+    if found is None:
+        raise UnreadableError(f"an attribute {arguments[1]} of an activation", FIX, is_unknown=True)
+    return found
 
 
 def _read_parts(call: Call, arguments: Any, keywords: Any) -> tuple[Value, ...]:
@@ -168,6 +202,25 @@ def _read_parts(call: Call, arguments: Any, keywords: Any) -> tuple[Value, ...]:
     ends = np.cumsum(sizes).tolist()
     slices = [movement.Slice(starts=(end - size,), ends=(end,), axes=(axis,)) for size, end in zip(sizes, ends, strict=True)]
     return tuple(call.add(one, [value], str(place)) for place, one in enumerate(slices))
+
+
+def _read_unbound(call: Call, arguments: Any, keywords: Any) -> tuple[Value, ...]:
+    """Read the places of an axis, each by itself."""
+    value = first_value(arguments, keywords)
+    axis = int(_name_arguments(arguments, keywords, "input", "dim").get("dim", 0)) % (len(value.shape) + 1)
+    slices = [movement.Slice(starts=(place,), ends=(place + 1,), axes=(axis,)) for place in range(value.shape[axis - 1])]
+    parts = [call.add(one, [value], f"{place}.slice") for place, one in enumerate(slices)]
+    return tuple(call.add(movement.Squeeze(axes=(axis,)), [part], str(place)) for place, part in enumerate(parts))
+
+
+def _read_stack(call: Call, arguments: Any, keywords: Any) -> Value:
+    given = _name_arguments(arguments, keywords, "tensors", "dim")
+    parts = list(given["tensors"])
+    if not all(isinstance(part, Value) for part in parts):
+        raise UnreadableError("a constant beside activations", "pad, or add a buffer instead")
+    axis = int(given.get("dim", 0)) % (len(parts[0].shape) + 2)
+    whole = [call.add(movement.Unsqueeze(axes=(axis,)), [part], str(place)) for place, part in enumerate(parts)]
+    return call.add(movement.Concat(axis=axis), whole)
 
 
 def _read_item(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG001 what every reader takes
@@ -214,6 +267,19 @@ def _read_linear(call: Call, arguments: Any, keywords: Any) -> Value:
     return product if bias is None else call.add(arithmetic.Add(), [product, bias])
 
 
+def _read_addmm(call: Call, arguments: Any, keywords: Any) -> Value:
+    """Read ``beta bias + alpha x W``."""
+    given = _name_arguments(arguments, keywords, "input", "mat1", "mat2")
+    bias, value, weight = (given[name] for name in ("input", "mat1", "mat2"))
+    if not isinstance(value, Value) or isinstance(bias, Value):
+        raise UnreadableError("a sum and product of activations", "write x @ W + b with constant W and b")
+    return call.add(Gemm(alpha=float(given.get("alpha", 1)), beta=float(given.get("beta", 1))), [value, weight, bias])
+
+
+def _read_square(call: Call, arguments: Any, keywords: Any) -> Value:
+    return call.add(arithmetic.Pow(), [first_value(arguments, keywords), 2.0])
+
+
 def _read_conv(call: Call, arguments: Any, keywords: Any) -> Value:
     names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
     given = _name_arguments(arguments, keywords, *names)
@@ -232,7 +298,9 @@ def _read_conv(call: Call, arguments: Any, keywords: Any) -> Value:
 
 
 def _read_norm(call: Call, arguments: Any, keywords: Any) -> Value:
-    names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+    statistics, affine_names = ("running_mean", "running_var"), ("weight", "bias")
+    middle = (*affine_names, *statistics) if call.operator == "aten.batch_norm" else (*statistics, *affine_names)
+    names = ("input", *middle, "training", "momentum", "eps")
     given = SimpleNamespace(**{**dict.fromkeys(names), **_name_arguments(arguments, keywords, *names)})
     if given.training or given.running_mean is None:
         raise UnreadableError("a normalisation by the batch's own statistics", "give running statistics and training=False")
@@ -282,6 +350,8 @@ _FUNCTIONS: Mapping[str, Reader] = {
     **dict.fromkeys(("sub", "sub_", "isub", "subtract"), _read_pair(arithmetic.Sub)),
     **dict.fromkeys(("mul", "mul_", "imul", "multiply"), _read_pair(arithmetic.Mul)),
     **dict.fromkeys(("div", "div_", "truediv", "itruediv", "divide", "true_divide"), _read_pair(arithmetic.Div)),
+    **dict.fromkeys(("pow", "pow_"), _read_pair(arithmetic.Pow)),
+    **dict.fromkeys(("square", "square_"), _read_square),
     **dict.fromkeys(("neg", "neg_", "negative"), _read_one(lambda _: activations.Neg())),
     "maximum": _read_pair(arithmetic.Max),
     "minimum": _read_pair(arithmetic.Min),
@@ -299,14 +369,39 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "squeeze": _read_squeeze,
     "unsqueeze": _read_unsqueeze,
     **dict.fromkeys(("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis"), _read_transpose),
-    "mean": _read_mean,
-    **dict.fromkeys(("chunk", "split"), _read_parts),
+    "mean": _reduce(pooling.ReduceMean),
+    "sum": _reduce(pooling.ReduceSum),
+    "amax": _reduce(pooling.ReduceMax),
+    "amin": _reduce(pooling.ReduceMin),
+    "max": _read_extreme(arithmetic.Max, pooling.ReduceMax),
+    "min": _read_extreme(arithmetic.Min, pooling.ReduceMin),
+    **dict.fromkeys(("chunk", "split", "tensor_split"), _read_parts),
+    "unbind": _read_unbound,
+    "stack": _read_stack,
     "getitem": _read_item,
+    "getattr": _read_attribute,
     "pad": _read_pad,
-    "matmul": _read_product,
+    **dict.fromkeys(("matmul", "mm"), _read_product),
+    "addmm": _read_addmm,
     "linear": _read_linear,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _read_conv),
-    "batch_norm": _read_norm,
-    **dict.fromkeys(("float", "double", "to", "type", "type_as", "clone", "detach", "cpu", "cuda", "requires_grad_"), _pass_over),
+    **dict.fromkeys(("batch_norm", "aten.batch_norm"), _read_norm),
+    **dict.fromkeys(
+        (
+            "float",
+            "double",
+            "to",
+            "type",
+            "type_as",
+            "clone",
+            "detach",
+            "alias",
+            "lift_fresh_copy",
+            "cpu",
+            "cuda",
+            "requires_grad_",
+        ),
+        _pass_over,
+    ),
 }
 """Reader by the name of a function, operator or method; the others have a layer that does the same."""

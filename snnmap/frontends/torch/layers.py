@@ -130,15 +130,51 @@ def _read_adaptive(call: Call, module: Any, value: Value) -> Value:
     if set(wanted) == {1}:
         return call.add(pooling.GlobalMaxPool() if is_maximum else pooling.GlobalAveragePool(), [value])
     if any(old % new for old, new in zip(sides, wanted, strict=True)):
-        raise UnreadableError(f"windows of several sizes, {sides} to {wanted}", "give an output size that divides the input's")
+        return _add_uneven(call, value, wanted, is_maximum=is_maximum)
     kernel = tuple(old // new for old, new in zip(sides, wanted, strict=True))
     pool = pooling.MaxPool if is_maximum else pooling.AveragePool
     return call.add(pool(kernel_shape=kernel, strides=kernel), [value])
 
 
+def _add_uneven(call: Call, value: Value, wanted: tuple[int, ...], *, is_maximum: bool) -> Value:
+    """Add a pool whose windows have several sizes, axis by axis: greatest values of chosen places, or products with shares."""
+    rank = len(value.shape)
+    if rank > 3:
+        raise UnreadableError(
+            f"windows of several sizes, {value.shape[1:]} to {wanted}", "give an output size that divides the input's"
+        )
+    for axis, new in enumerate(wanted, 2):
+        old = value.shape[axis - 1]
+        starts, ends = np.arange(new) * old // new, -(-(np.arange(1, new + 1) * old) // new)
+        places = starts[:, np.newaxis] + np.arange((ends - starts).max())
+        suffix = "" if axis == rank else f"axis{axis}"
+        if is_maximum:
+            chosen = (f"{call.name}.places{axis}", np.minimum(places, ends[:, np.newaxis] - 1))
+            value = call.add(movement.Gather(axis=axis), [value, chosen], f"windows{axis}")
+            value = call.add(pooling.ReduceMax(axes=(axis + 1,), keepdims=0), [value], suffix)
+            continue
+        shares = np.zeros((old, new))
+        window, place = np.nonzero(places < ends[:, np.newaxis])
+        shares[places[window, place], window] = 1.0 / (ends - starts)[window]
+        weight = (f"{call.name}.shares{axis}", shares if axis == rank else shares.T.copy())
+        value = call.add(MatMul(), [value, weight] if axis == rank else [weight, value], suffix)
+    return value
+
+
 def _read_clip(call: Call, module: Any, value: Value) -> Value:
     low, high = clip_bounds(module)
     return call.add(activations.Clip(min=low, max=high), [value])
+
+
+def _read_threshold(call: Call, module: Any, value: Value) -> Value:
+    if module.threshold != 0 or module.value != 0:
+        raise UnreadableError(
+            "a jump at the threshold",
+            "use ReLU, or Threshold(0, 0), which is one",
+            measured=f"{module.value:g} below {module.threshold:g}",
+            limit="0 below 0",
+        )
+    return call.add(activations.Relu(), [value])
 
 
 def _read_prelu(call: Call, module: Any, value: Value) -> Value:
@@ -241,6 +277,8 @@ _LAYERS: dict[str, Reader] = {
     "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d": _read_adaptive,
     "Hardtanh": _read_clip,  # ReLU6 is one
     "ReLU": _activate(lambda _: activations.Relu()),
+    "Threshold": _read_threshold,
+    "RReLU": _activate(lambda module: activations.LeakyRelu(alpha=(module.lower + module.upper) / 2)),  # as evaluated
     "LeakyReLU": _activate(lambda module: activations.LeakyRelu(alpha=float(module.negative_slope))),
     "PReLU": _read_prelu,
     "ELU": _activate(lambda module: activations.Elu(alpha=float(module.alpha))),

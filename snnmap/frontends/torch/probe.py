@@ -16,13 +16,13 @@ __all__ = ["LINEAR", "MOVING", "add_probed", "add_probed_module"]
 
 MOVING = frozenset({
     "channel_shuffle", "expand", "flip", "getitem", "index_select", "interpolate", "narrow", "pad", "pixel_shuffle",
-    "pixel_unshuffle", "repeat", "roll", "select", "stack", "tile", "upsample",
+    "pixel_unshuffle", "repeat", "roll", "select", "slice", "stack", "tile", "upsample",
 })  # fmt: skip
 """Functions whose results are their arguments' values in other places; interpolation only to the nearest."""
 
 LINEAR = frozenset({
-    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cumsum", "interpolate", "linear", "matmul", "mean", "sum",
-    "upsample",
+    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cumsum", "einsum", "interpolate", "linear", "matmul", "mean",
+    "sum", "upsample",
 })  # fmt: skip
 """Functions of one activation, all else constant, that are linear in it."""
 

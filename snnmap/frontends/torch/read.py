@@ -9,10 +9,13 @@ from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
 from snnmap.frontends.torch.accept import require_module, require_own_forward, unwrap
 from snnmap.frontends.torch.call import FIX, Call, Value, call_node, find_values, first_value, to_doubles
+from snnmap.frontends.torch.exported import GUARDS, find_exported_batch, is_exported, name_operator
 from snnmap.frontends.torch.functions import find_function
 from snnmap.frontends.torch.layers import find_layer
 from snnmap.frontends.torch.own_layers import list_own_layers
+from snnmap.frontends.torch.script import read_script
 from snnmap.frontends.torch.shapes import describe, is_shape_query
+from snnmap.frontends.torch.weight_hooks import list_weight_hooks
 from snnmap.graph import GraphBuilder, LayerGraph, UnreadableError
 from snnmap.graph.operation import Array
 
@@ -31,7 +34,8 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int], opaque: bool = F
     shares its weights. Identity and Dropout are passed over. Weights keep their type.
 
     Args:
-        module: ``torch.nn.Module`` whose forward depends on no values; it is not changed.
+        module: ``torch.nn.Module`` whose forward depends on no values; it is not changed. One within ``torch.compile`` or
+            ``DataParallel``, a TorchScript module or a ``torch.export.ExportedProgram`` is read likewise.
         input_shapes: of one sample, without the batch, for each input of forward.
         opaque: whether calls that have no operation, or one only by running them many times, are
             :class:`~snnmap.graph.operations.opaque.Opaque` ones with the parameters of their module, where they give
@@ -46,12 +50,18 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int], opaque: bool = F
 
     module = unwrap(module)
     require_module(module, "read_layer_graph")
+    if isinstance(module, torch.jit.ScriptModule):
+        return read_script(module, input_shapes, opaque=opaque)
     whole = torch.nn.Sequential(module) if find_layer(module) is not None else module  # a layer is one node, not its forward
-    graph = trace_module(whole, list_own_layers(), defaults=True)
     from snnmap.frontends.torch.opaque import OpaqueReader
 
-    reader = OpaqueReader if opaque else TorchReader
-    return reader(whole, type(module).__name__, [tuple(shape) for shape in input_shapes]).read(graph)
+    kind, shapes = OpaqueReader if opaque else TorchReader, [tuple(shape) for shape in input_shapes]
+    if is_exported(whole):
+        reader = kind(whole, "exported", shapes)
+        reader.batch = find_exported_batch(whole.graph) or reader.batch
+        return reader.read(whole.graph)
+    graph = trace_module(whole, list_own_layers(), defaults=True, shapes=input_shapes, hooks=list_weight_hooks())
+    return kind(whole, type(module).__name__, shapes).read(graph)
 
 
 UNKNOWN = object()
@@ -84,7 +94,7 @@ class TorchReader:
         for node in graph.nodes:
             if node.op == "output":
                 return self.builder.build(self._find_outputs(node))
-            if node.users or node.op == "call_module":
+            if node.users or (node.op == "call_module" and node.target != GUARDS):
                 self.values[node] = self._read_node(node)
         raise FrontendError("the module has no output", where="forward", fix="give a tensor back")
 
@@ -167,7 +177,7 @@ class TorchReader:
     def _find_reader(self, node: "fx.Node") -> tuple[Call, Reader | None]:
         """Return the call, and what reads it, or None where nothing does."""
         if node.op != "call_module":
-            name = getattr(node.target, "__name__", str(node.target))
+            name = name_operator(node.target)
             return Call(self, node, node.name, self._find_source(node), name), find_function(name)
         path, module = str(node.target), self.modules[str(node.target)]
         call = Call(self, node, path, path, type(module).__name__)

@@ -9,7 +9,7 @@ import numpy as np
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 
-__all__ = ["Add", "Div", "Max", "Min", "Mul", "Sub", "Sum", "infer_spread"]
+__all__ = ["Add", "Div", "Max", "Min", "Mul", "Pow", "Sub", "Sum", "infer_spread"]
 
 
 class _Binary(Operation):
@@ -68,6 +68,16 @@ class Div(_Binary):
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.asarray(inputs[0] / inputs[1])
+
+
+@operation
+class Pow(_Binary):
+    """The first to the power of the second."""
+
+    role: ClassVar[Role] = "Act"
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(np.power(inputs[0], inputs[1]))
 
 
 @operation

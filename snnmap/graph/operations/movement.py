@@ -8,7 +8,10 @@ import numpy as np
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 
-__all__ = ["Concat", "Dropout", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"]
+__all__ = [
+    "Concat", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Squeeze", "Transpose",
+    "Unsqueeze",
+]  # fmt: skip
 
 
 @operation
@@ -154,6 +157,29 @@ class Concat(Operation):
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.concatenate(inputs, axis=self.axis)
+
+
+@operation
+class Expand(Operation):
+    """A sample spread to a shape, which is written without the batch: axes of one place are repeated."""
+
+    shape: Shape
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        data = inputs[0]
+        if len(data.shape) != len(self.shape) or any(
+            old not in (1, new) for old, new in zip(data.shape, self.shape, strict=True)
+        ):
+            raise NetworkError(
+                "a sample cannot be spread to the shape",
+                measured=f"{data.shape} to {self.shape}",
+                limit="as many axes, equal but where there is one place",
+                fix="unsqueeze it first",
+            )
+        return TensorType(shape=self.shape, dtype=data.dtype)
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.broadcast_to(inputs[0], (len(inputs[0]), *self.shape))
 
 
 @operation

@@ -1,6 +1,7 @@
-"""Pools and means."""
+"""Pools, and what values along axes become one of."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,17 @@ from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 from snnmap.graph.windows import Windows, require_rank
 
-__all__ = ["AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "ReduceMean"]
+__all__ = [
+    "AveragePool",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "MaxPool",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceSum",
+    "Reduction",
+]
 
 
 class _Pool(Operation):
@@ -88,11 +99,13 @@ class GlobalMaxPool(_Pool):
         return np.asarray(inputs[0].max(axis=tuple(range(2, inputs[0].ndim)), keepdims=True))
 
 
-@operation
-class ReduceMean(_Pool):
-    """The mean over axes, which stay as 1 with ``keepdims``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction(_Pool):
+    """What all values along axes become one of; the axes stay as 1 with ``keepdims``."""
 
     constant_inputs: ClassVar[dict[str, int]] = {"axes": 1}
+    method: ClassVar[str] = ""
+    """Of an array."""
 
     axes: Shape
     keepdims: int = 1
@@ -103,16 +116,44 @@ class ReduceMean(_Pool):
         axes = {axis % rank for axis in self.axes if -rank <= axis < rank}
         if not axes or 0 in axes or len(axes) != len(self.axes):
             raise NetworkError(
-                "a mean over these axes mixes samples or does not fit",
+                f"a {self.method} over these axes mixes samples or does not fit",
                 measured=f"axes {self.axes} of {data}",
                 limit=f"1 to {rank - 1}",
-                fix="take the mean over axes of a sample",
+                fix=f"take the {self.method} over axes of a sample",
             )
         sides = [1 if axis in axes else side for axis, side in enumerate(data.shape, 1) if self.keepdims or axis not in axes]
         return TensorType(shape=tuple(sides))
 
     def run(self, inputs: Sequence[Array]) -> Array:
-        return np.asarray(inputs[0].mean(axis=self.axes, keepdims=bool(self.keepdims)))
+        return np.asarray(getattr(inputs[0], self.method)(axis=self.axes, keepdims=bool(self.keepdims)))
+
+
+@operation
+class ReduceMean(Reduction):
+    """The mean over axes."""
+
+    method: ClassVar[str] = "mean"
+
+
+@operation
+class ReduceSum(Reduction):
+    """The sum over axes."""
+
+    method: ClassVar[str] = "sum"
+
+
+@operation
+class ReduceMax(Reduction):
+    """The greatest value over axes."""
+
+    method: ClassVar[str] = "max"
+
+
+@operation
+class ReduceMin(Reduction):
+    """The least value over axes."""
+
+    method: ClassVar[str] = "min"
 
 
 def _infer_pool(windows: Windows, data: TensorType) -> TensorType:

@@ -33,14 +33,16 @@ _SEVERAL = 5
 """Spikes of a neuron, above which its silence on the other side is no accident."""
 _ENOUGH = 100
 """Spikes of a population in a sample, from which on its rate in this sample tells something."""
-_MOST_VALUES = 4_000_000
+_MOST_VALUES = 2_000_000
 """Values of one kind that are kept at a time."""
 
 
 def choose_samples(network: Network, samples: IntArray, n_steps: int, *, most_work: float = _MOST_WORK) -> IntArray:
-    """Choose of these samples, evenly, as many as the bound on the work allows; at least one."""
+    """Choose of these samples, evenly, as many as the bound on the work allows; at least one, then from the middle."""
     work = sum(p.weights.nnz for p in network.projections) + _NEURON_WORK * sum(p.size for p in network.populations)
     most = max(1, int(most_work / max(1, work * n_steps)))
+    if most == 1 and len(samples):
+        return samples[len(samples) // 2 : len(samples) // 2 + 1]
     return samples[np.unique(np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(np.int64))]
 
 
@@ -136,12 +138,12 @@ def count_spikes(mapped: MappedNetwork, image: Image, raster: IntArray, names: S
     Args:
         mapped: what the image is of.
         image: to run.
-        raster: ``(n_samples, n_steps, n_inputs)``.
+        raster: ``(n_samples, n_steps, n_inputs)``; counts above a channel's limit are clamped.
         names: of the populations.
     """
     lag = max(mapped.lags.values(), default=0)
     padded = np.pad(raster, ((0, 0), (0, lag), (0, 0)))
-    run = simulate_image(image, padded, counts_of=("hidden", "outputs"), engine="auto")
+    run = simulate_image(image, padded, counts_of=("hidden", "outputs"), engine="auto", clamp=True)
     return {name: int(folded_counts(run, mapped, name)[:, : raster.shape[1]].sum()) for name in names}
 
 
@@ -199,7 +201,8 @@ def _find_saturated(quantised: QuantisedNetwork, run: Recording, area: str) -> B
     never = codes.threshold >= program.chip.bits.threshold_max  # read by the potential itself
     found = np.asarray((potentials >= top) | ((run.potentials[area] <= -top) & (later | never)), np.bool_)
     for synapse, dashes in enumerate(codes.dash_syn):
-        highest, lowest = np.array([family.current_limits(dash, bits) for dash in dashes.tolist()]).reshape(-1, 2).T
+        known, which = np.unique(dashes, return_inverse=True)
+        highest, lowest = np.array([family.current_limits(dash, bits) for dash in known.tolist()]).reshape(-1, 2)[which].T
         currents = run.currents[area][:, :, synapse]
         found |= (currents >= highest) | (currents <= lowest)
     return found

@@ -1,10 +1,11 @@
 """Family 1, on a chip: is the network one that it has connections for? The rules of any network are in ``ir/structure.py``."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from snnmap.core import BoolArray
+from snnmap.core import BoolArray, IntArray
 from snnmap.core.diagnostics import Least, Location, Severity
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
 from snnmap.network import Network, Population, Projection, expand_terms, is_sound
@@ -302,19 +303,21 @@ def _at(projection: Projection) -> Location:
 def _spread(network: Network, start: dict[str, BoolArray], *, forwards: bool) -> dict[str, BoolArray]:
     """Follow stored synapses from marked neurons until nothing new is marked; cost grows with synapses."""
     marked = {name: flags.copy() for name, flags in start.items()}
-    edges = [(leaf, q.post, q.weights) for q in network.projections for leaf in expand_terms(network, q.pre)]
-    pending = set(marked)
+    leaving: defaultdict[str, list[tuple[str, IntArray, IntArray]]] = defaultdict(list)
+    for projection in network.projections:
+        ends = projection.weights.rows, projection.weights.indices
+        for leaf in expand_terms(network, projection.pre):
+            near, far = (leaf, projection.post) if forwards else (projection.post, leaf)
+            leaving[near].append((far, *(ends if forwards else ends[::-1])))
+    pending = dict.fromkeys(marked)
     while pending:
-        sources, pending = pending, set()
-        for pre, post, weights in edges:
-            near, far, here, there = (
-                (pre, post, weights.rows, weights.indices) if forwards else (post, pre, weights.indices, weights.rows)
-            )
-            if near in sources:
-                reached = there[marked[near][here]]
-                if not marked[far][reached].all():
-                    marked[far][reached] = True
-                    pending.add(far)
+        near = next(iter(pending))
+        del pending[near]
+        for far, here, there in leaving[near]:
+            reached = there[marked[near][here]]
+            if not marked[far][reached].all():
+                marked[far][reached] = True
+                pending[far] = None
     return marked
 
 

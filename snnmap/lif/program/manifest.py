@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -233,27 +234,31 @@ def require_fit(manifest: Manifest, sizes: tuple[int, int, int]) -> None:
 
 
 def _to_json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_to_plain)
 
 
-def _to_plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _to_plain(getattr(value, field.name)) for field in fields(value)}
-    return [_to_plain(part) for part in value] if isinstance(value, tuple) else value
+def _to_plain(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _read(kind: Any, value: Any, key: str) -> Any:
     """Read a value of a type: a record, a tuple, a word of several, a text, a number or a choice."""
-    if is_dataclass(kind):
+    shape, words = _take_apart(kind)
+    if shape is dataclass:
         return _read_record(cast("type[Any]", kind), value, key)
-    if get_origin(kind) is tuple:
-        return _read_tuple(get_args(kind), value, key)
-    words: tuple[str, ...] = get_args(kind)
+    if shape is tuple:
+        return _read_tuple(words, value, key)
     if type(value) is not (str if words else kind) or (words and value not in words):
         raise ValueError(f"{key} is {_to_json(value):.60}")
     if isinstance(value, int) and (abs(value) > _LARGEST or (value < 0 and key != "outputs")):
         raise ValueError(f"{key} is {value}")
     return value
+
+
+@lru_cache(maxsize=256)
+def _take_apart(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return what a type is of, ``dataclass`` for a record, and the types or words in it."""
+    return (dataclass if is_dataclass(kind) else get_origin(kind)), get_args(kind)
 
 
 def _read_record(cls: type[Any], value: Any, key: str) -> Any:

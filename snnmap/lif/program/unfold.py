@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from snnmap.chip import HIDDEN_MEMORIES, Family, MemoryKind
-from snnmap.core.csr import CsrMatrix
+from snnmap.core.csr import CsrMatrix, order_keys
 from snnmap.core.errors import NetworkError
-from snnmap.core.record import BoolArray, IntArray
+from snnmap.core.record import IntArray
 from snnmap.lif.program.mapped import MappedNetwork, NeuronParameters
 from snnmap.lif.program.program import Program
 from snnmap.network.network import InputPort, Network, OutputPort, Population, Projection
@@ -118,27 +118,28 @@ def _rebuild_area(
     post: tuple[IntArray, IntArray, IntArray],
 ) -> Iterator[Projection]:
     rows, columns = matrix.rows, matrix.indices
-    real = post[2][columns] == 0
-    source, target, hop = pre[0][rows], post[0][columns], pre[2][rows]
-    keys = np.unique(np.stack([source, target, hop])[:, real], axis=1).T
+    real = np.flatnonzero(post[2][columns] == 0)
+    n_hops, n_names = int(pre[2].max(initial=0)) + 1, len(mapped.table.sources)
+    keys = ((pre[0][rows] * n_names + post[0][columns]) * n_hops + pre[2][rows])[real]
+    order = order_keys(keys, n_names * n_names * n_hops)
+    chosen, keys = real[order], keys[order]
     names = mapped.table.sources
-    for u, v, hops in keys.tolist():
-        chosen = real & (source == u) & (target == v) & (hop == hops)
+    for part in np.split(np.arange(keys.size), np.flatnonzero(np.diff(keys)) + 1) if keys.size else []:
+        (u, v), hops = divmod(int(keys[part[0]]) // n_hops, n_names), int(keys[part[0]]) % n_hops
         delay = mapped.delay_of(names[u], names[v], hops)
         if delay < 0:
             raise NetworkError("a rebuilt delay is negative", where=f"{names[u]} -> {names[v]}", measured=str(delay), limit="0")
+        mine = chosen[part]
         yield Projection(
             name=projection_name(names[u], names[v], synapse, delay),
             pre=names[u],
             post=names[v],
             synapse=synapse,
             delay_steps=delay,
-            weights=_gather(matrix, chosen, pre[1], post[1], (_size(mapped, u), _size(mapped, v))),
+            weights=CsrMatrix.from_triplets(
+                pre[1][rows[mine]], post[1][columns[mine]], matrix.data[mine], (_size(mapped, u), _size(mapped, v))
+            ),
         )
-
-
-def _gather(matrix: CsrMatrix, chosen: BoolArray, pre: IntArray, post: IntArray, shape: tuple[int, int]) -> CsrMatrix:
-    return CsrMatrix.from_triplets(pre[matrix.rows[chosen]], post[matrix.indices[chosen]], matrix.data[chosen], shape)
 
 
 def _size(mapped: MappedNetwork, source: int) -> int:

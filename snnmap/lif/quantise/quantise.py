@@ -13,8 +13,9 @@ from snnmap.core.errors import InputError, NetworkError
 from snnmap.lif.program import MappedNetwork, Program, QuantisedNetwork, StoredWeights
 from snnmap.lif.quantise.calibrate import Statistics, measure_statistics
 from snnmap.lif.quantise.exact import keep_integers
+from snnmap.lif.quantise.lines import MemoryWeights
 from snnmap.lif.quantise.match import SecondSynapse
-from snnmap.lif.quantise.neurons import MemoryWeights, QuantisedNeurons, mask_targets, quantise_neurons
+from snnmap.lif.quantise.neurons import QuantisedNeurons, mask_targets, quantise_neurons
 from snnmap.lif.quantise.relays import insert_relays, list_shifts
 from snnmap.network import draw_inputs
 
@@ -57,6 +58,7 @@ def quantise_network(
     mapped: MappedNetwork,
     *,
     calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+    drawn: bool = False,
     options: QuantiseOptions | None = None,
 ) -> QuantisedNetwork:
     """Quantise a folded network: decay codes, a scale a neuron, weights rounded for the sum they make.
@@ -66,6 +68,7 @@ def quantise_network(
         calibration: input rasters that show how often neurons fire and how far states swing; without, inputs are drawn
             (:func:`draw_inputs`) and the same is measured on them. A network of the chip's own integers (``integers``) is
             taken as it is, and needs none.
+        drawn: whether the calibration was drawn too, so that not all of its bursts need room.
         options: choices; ``second_synapse`` has had its effect before folding.
 
     Returns:
@@ -73,7 +76,7 @@ def quantise_network(
 
     Raises:
         NetworkError: relays are needed and the chip has no relay cell; the chip's neurons have fewer synapses.
-        InputError: calibration rasters that do not suit the network.
+        InputError: calibration rasters that do not suit the network, or with a count above what a channel carries.
 
     Example:
         With the network of the example of :class:`snnmap.Network`:
@@ -87,13 +90,12 @@ def quantise_network(
     _require_synapses(mapped)
     if mapped.integers:
         return keep_integers(mapped)
-    depth = (options or QuantiseOptions()).depth
+    options = options or QuantiseOptions()
     if calibration is None:
-        drawn = draw_inputs(mapped.inputs, max_count=mapped.chip.inputs.max_count)
-        statistics = measure_statistics(mapped, drawn, depth=depth, height=_DRAWN_HEIGHT)
-    else:
-        statistics = measure_statistics(mapped, calibration, depth=depth)
-    margin = (options or QuantiseOptions()).readout_margin
+        calibration, drawn = draw_inputs(mapped.inputs, max_count=mapped.chip.inputs.max_count), True
+    height = _DRAWN_HEIGHT if drawn else math.inf
+    statistics = measure_statistics(mapped, calibration, depth=options.depth, height=height)
+    margin = options.readout_margin
     hidden, outputs = _quantise_hidden(mapped, statistics), _quantise_outputs(mapped, statistics, margin)
     stored = map(StoredWeights, (*hidden.weights, *outputs.weights), (*hidden.shifts, *outputs.shifts))
     program = Program.from_memories(

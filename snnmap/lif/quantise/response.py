@@ -7,15 +7,64 @@ A spike through a synapse with decay ``a`` onto a membrane with decay ``b`` move
 All sums over ``t`` are geometric, so only + - x / decide, and every machine gives the same numbers.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.core import FloatArray
+from snnmap.chip import Family
+from snnmap.core import FloatArray, IntArray, record
+from snnmap.lif.quantise.decays import DecayCodes
+from snnmap.lif.quantise.rounding import Responses
 
-__all__ = ["LARGEST_DECAY", "kernel_product", "kernel_sum", "tail_product", "tail_sum"]
+__all__ = [
+    "LARGEST_DECAY",
+    "Response",
+    "RowResponses",
+    "kernel_product",
+    "kernel_sum",
+    "respond",
+    "tail_product",
+    "tail_sum",
+    "to_arrays",
+]
 
 LARGEST_DECAY = 1.0 - 2.0**-16
 """Of a state in kernels; one that loses nothing a step has a kernel without an end, and no sum."""
+
+
+@record
+class Response:
+    """What an error of one unit in a weight does to the neuron's potential, for one or two synapses.
+
+    Attributes:
+        power: ``(n_synapses, n_synapses) float64``, inner products of the synapses' kernels.
+        total: ``(n_synapses,) float64``, sums of the kernels.
+    """
+
+    power: FloatArray
+    total: FloatArray
+
+    @property
+    def length(self) -> float:
+        """Steps over which the potential adds up its input: of a box whose power and sum are the kernels', ``t' P**-1 t``."""
+        if self.total.size == 1:
+            return float(self.total[0] ** 2 / self.power[0, 0])
+        (a, b), (_, d) = self.power.tolist()
+        s, t = self.total.tolist()
+        singular = a * d - b * b <= 1e-12 * a * d
+        return float(s * s / a if singular else (d * s * s - 2.0 * b * s * t + a * t * t) / (a * d - b * b))
+
+    @property
+    def shape_power(self) -> FloatArray:
+        """Return what is left of ``power`` for errors whose kernels add up to nothing: ``P - t t' / length``."""
+        return np.asarray(self.power - np.outer(self.total, self.total) / self.length, np.float64)
+
+    def of_synapse(self, synapse: int) -> "Response":
+        """Return the response through one synapse alone."""
+        one = slice(synapse, synapse + 1)
+        return Response(power=self.power[one, one], total=self.total[one])
 
 
 def kernel_product(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.ArrayLike) -> FloatArray:
@@ -58,3 +107,41 @@ def _apart(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     a, b = _clip(a), _clip(b)
     gap = 1e-3 * (1.0 - a)
     return a, np.where(np.abs(a - b) < gap, a - gap, b)
+
+
+class RowResponses:
+    """The response of each neuron, made once for neurons with the same codes."""
+
+    def __init__(self, decays: DecayCodes, family: Family, n_steps: float = math.inf) -> None:
+        codes = np.vstack([decays.dash_syn, decays.dash_mem])
+        kinds, self.kind = np.unique(codes, axis=1, return_inverse=True)
+        self.kind = self.kind.reshape(-1)
+        self.responses: list[Response] = [respond(kind[:-1], int(kind[-1]), family, n_steps) for kind in kinds.T]
+
+    def power(self) -> FloatArray:
+        """Return the power of each neuron's strongest kernel, ``(n,)``."""
+        return np.array([response.power.max() for response in self.responses])[self.kind]
+
+    def share(self) -> FloatArray:
+        """Return, for each kind, the sums of the synapses' kernels beside the first one's, ``(n_kinds, n_synapses)``."""
+        return np.stack([response.total / response.total[0] for response in self.responses])
+
+
+def to_arrays(responses: Sequence[Response], kind: IntArray) -> Responses:
+    """Return responses as the rounding takes them, and which of them each neuron has, ``(n,)``."""
+    return Responses(
+        kind=kind,
+        total=np.stack([response.total for response in responses]),
+        power=np.stack([response.power for response in responses]),
+        shape=np.stack([response.shape_power for response in responses]),
+        alone=np.array([[one.of_synapse(s).shape_power.item() for s in range(one.total.size)] for one in responses]),
+    )
+
+
+def respond(dash_syn: IntArray, dash_mem: int, family: Family, n_steps: float = math.inf) -> Response:
+    """Return the response to a weight in a run of some steps, longer than which no membrane remembers."""
+    codes, gains = family.synapse_factors(dash_syn), family.weight_gain(dash_syn)
+    b = np.minimum(family.membrane_factors(dash_mem), 1.0 - 1.0 / n_steps)
+    synapses = list(zip(codes, gains, strict=True))
+    power = [[gain * other_gain * kernel_product(a, b, other, b) for other, other_gain in synapses] for a, gain in synapses]
+    return Response(power=np.array(power), total=gains * kernel_sum(codes, b))

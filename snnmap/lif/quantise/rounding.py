@@ -1,260 +1,532 @@
-"""Weight rounding that keeps the course of a neuron's potential, not each weight alone."""
+"""Weight rounding that keeps the course of a neuron's potential, not each weight alone.
+
+With ``e`` the errors of a source's weights (one a synapse), ``P`` and ``t`` the response of the neuron, ``L`` its length, ``v``
+and ``M`` the sources' moments, the expected square of what the potential is off by is least::
+
+    sum v e'(P - t t'/L) e + a'M a        a = e't of each source
+
+The search starts from the nearest integers and moves, one at a time, the weight or pair of weights whose neighbour helps most,
+or where none helps alone two sources' together. Errors of sources that fire together add up, and so are made to cancel. Where a
+source has weights onto both synapses, the pair is chosen together: what one integer is off by, a small one on the other synapse
+makes up for. Of a neuron with few sources the threshold is moved too, where its weights are nearer to integers at another scale.
+
+The functions are plain Python, which :func:`compile_rounding` compiles as they stand. Every sum runs in one order, or is exact in
+any: both give the same integers on every machine.
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from snnmap.core import BoolArray, FloatArray, IntArray, record
+from snnmap.core import BoolArray, FloatArray, IntArray
 
-__all__ = ["Response", "SourceMoments", "expected_error", "fit_gain", "round_weights"]
+__all__ = ["Entries", "Limits", "Responses", "Rounded", "Sources", "compile_rounding", "measure_together", "round_targets"]
 
+_FEW_SOURCES = 32
+"""Sources of a neuron up to which its scale is fitted to their rounded weights; errors of more are made to cancel anyway."""
+_LEAST_FACTOR, _LARGEST_FACTOR = 0.75, 1.05
+"""How much smaller or larger than the scale at which all fits, with room to spare, the fitted one may be."""
 _VERNIER_REACH = 4
 """How far the first of two integers is moved from its nearest value, to let the second make the sum finer."""
 _FIRST_OF_PAIR = 8
 """Moves that are tried together with every other where none helps alone."""
-_MOVES = (((1,), (-1,)), ((1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1), (1, -2), (-1, 2), (2, -1), (-2, 1)))
+_MOST_PARTIALS = 64
+"""Parts without common digits into which a float64 sum can fall, and some to spare."""
+_SINGLE_MOVES = np.array([[1.0], [-1.0]])
+_PAIR_MOVES = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, -1], [-1, 1], [1, -2], [-1, 2], [2, -1], [-2, 1]], np.float64)
 
 
-@record
-class Response:
-    """What an error of one unit in a weight does to the neuron's potential, for one or two synapses.
-
-    Attributes:
-        power: ``(n_synapses, n_synapses) float64``, inner products of the synapses' kernels.
-        total: ``(n_synapses,) float64``, sums of the kernels.
-    """
-
-    power: FloatArray
-    total: FloatArray
-
-    @property
-    def length(self) -> float:
-        """Steps over which the potential adds up its input: of a box whose power and sum are the kernels', ``t' P**-1 t``."""
-        if self.total.size == 1:
-            return float(self.total[0] ** 2 / self.power[0, 0])
-        (a, b), (_, d) = self.power.tolist()
-        s, t = self.total.tolist()
-        singular = a * d - b * b <= 1e-12 * a * d
-        return float(s * s / a if singular else (d * s * s - 2.0 * b * s * t + a * t * t) / (a * d - b * b))
-
-    @property
-    def shape_power(self) -> FloatArray:
-        """Return what is left of ``power`` for errors whose kernels add up to nothing: ``P - t t' / length``."""
-        return np.asarray(self.power - np.outer(self.total, self.total) / self.length, np.float64)
-
-
-@record
-class SourceMoments:
-    """What is known of the counts of a neuron's sources.
+class Entries(NamedTuple):
+    """All weights onto a row of neurons, a line for each source of each target, by target and then by source.
 
     Attributes:
-        variance: ``(n,) float64``, of the count of a step.
-        together: ``(n, n) float64``, mean products of the sources' mean counts over as many steps as the potential adds up.
+        edges: ``(n + 1,) int64``, where each target's lines start.
+        source: ``(n_lines,) int64``.
+        present: ``(n_lines, n_synapses) bool``, weights that are stored; the others stay 0.
+        value: ``(n_lines, n_synapses) float64``, in state units of the chip.
+        lsb: ``(n_lines,) float64``, state units of one step of a weight.
     """
 
+    edges: IntArray
+    source: IntArray
+    present: BoolArray
+    value: FloatArray
+    lsb: FloatArray
+
+
+class Sources(NamedTuple):
+    """What is known of the sources' counts.
+
+    Attributes:
+        mean: ``(n_sources,) float64``, of the count of a step.
+        variance: ``(n_sources,) float64``.
+        windows: ``(n_sources, n_windows) int32``, counts of as many steps as the potential adds up.
+        length: of a window in steps.
+    """
+
+    mean: FloatArray
     variance: FloatArray
-    together: FloatArray
+    windows: Any
+    length: float
 
 
-def round_weights(
-    values: FloatArray,
-    present: BoolArray,
-    lsb: FloatArray,
-    sources: SourceMoments,
-    response: Response,
-    low: int,
-    high: int,
-) -> npt.NDArray[np.int64]:
-    """Round the weights onto one neuron to integers.
+class Responses(NamedTuple):
+    """Responses of neurons to a weight, by kind of neuron; see :class:`snnmap.lif.quantise.response.Response`.
 
-    With ``e`` the errors of a source's weights (one a synapse), ``P`` and ``t`` the response, ``L`` its length, ``v`` and ``M``
-    the sources' moments, minimise the expected square of what the potential is off by::
+    Attributes:
+        kind: ``(n,) int64``, of each neuron.
+        total: ``(n_kinds, n_synapses) float64``.
+        power: ``(n_kinds, n_synapses, n_synapses) float64``.
+        shape: likewise, the power of shapes.
+        alone: ``(n_kinds, n_synapses) float64``, the power of shapes of a synapse that is the only one used.
+    """
 
-        sum v e'(P - t t'/L) e + a'M a        a = e't of each source
+    kind: IntArray
+    total: FloatArray
+    power: FloatArray
+    shape: FloatArray
+    alone: FloatArray
 
-    from the nearest integers by moving, one at a time, the weight or pair of weights whose neighbour helps most, or where none
-    helps alone two sources' together. Errors of sources that fire together add up, and so are made to cancel. Where a source has
-    weights onto both synapses, the pair is chosen together: what one integer is off by, a small one on the other synapse makes
-    up for. Only elementwise arithmetic decides, so every machine rounds alike.
+
+class Limits(NamedTuple):
+    """Lowest and highest weight, and highest threshold."""
+
+    low: int
+    high: int
+    threshold: int
+
+
+class Rounded(NamedTuple):
+    """Where results go.
+
+    Attributes:
+        weight: ``(n_lines, n_synapses) int64``.
+        off: ``(n,) float64``, what each neuron's potential is expected to be off by, in state units at its scale.
+        factor: ``(n,) float64``, on each scale.
+    """
+
+    weight: IntArray
+    off: FloatArray
+    factor: FloatArray
+
+
+def round_targets(
+    targets: IntArray,
+    entries: Entries,
+    sources: Sources,
+    responses: Responses,
+    threshold: IntArray,
+    limits: Limits,
+    rounded: Rounded,
+) -> None:
+    """Round the weights onto some neurons; of those with few sources, at a scale that suits them if that is better.
 
     Args:
-        values: ``(n, n_synapses) float64``, weights in units of the chip's state.
-        present: ``(n, n_synapses) bool``, weights that are stored; the others stay 0.
-        lsb: ``(n,) float64``, state units of one step of each weight (``1 << shift`` of its memory).
-        sources: moments of the counts.
-        response: of the neuron.
-        low: lowest weight.
-        high: highest weight.
-
-    Returns:
-        ``(n, n_synapses) int64`` in ``low..high``.
+        targets: neurons, in any order; what sources do together is measured once for those with the same beside each other.
+        entries: values at the largest scales that fit.
+        sources: their counts.
+        responses: of the neurons.
+        threshold: ``(n,) int64`` at these scales; 0 where the scale is not free.
+        limits: of the chip.
+        rounded: results, written for these neurons alone.
     """
-    used = present.any(axis=0)
-    rounded = np.zeros(values.shape, np.int64)
-    if used.any():
-        part = Response(power=response.power[np.ix_(used, used)], total=response.total[used])
-        rounded[:, used] = _round_used(values[:, used], present[:, used], lsb, sources, part, low, high)
-    return rounded
+    before, together = -1, np.zeros((0, 0))
+    for target in targets:
+        first, last = entries.edges[target], entries.edges[target + 1]
+        if first == last:
+            continue
+        source = entries.source[first:last]
+        if before < 0 or not _is_same(source, entries.source[entries.edges[before] : entries.edges[before + 1]]):
+            together = measure_together(source, sources)
+        before, kind, code = target, responses.kind[target], threshold[target]
+        value, present, lsb = entries.value[first:last], entries.present[first:last], entries.lsb[first:last]
+        variance, total, shape = _gather(sources.variance, source), responses.total[kind], responses.shape[kind]
+        exact = _scale(value, lsb, 1.0)
+        weight = _round(exact, present, lsb, variance, together, responses, kind, limits)
+        off, suiting = _expect_error(_subtract(weight, exact), lsb, variance, together, total, shape), 0.0
+        if code > 0 and last - first <= _FEW_SOURCES:
+            suiting = min(float(limits.threshold), np.rint(code * _fit_gain(exact, weight, lsb, together, total)))
+        if suiting != code and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code:
+            exact = _scale(value, lsb, suiting / code)
+            if _admits(exact, limits):
+                other = _round(exact, present, lsb, variance, together, responses, kind, limits)
+                its_off = _expect_error(_subtract(other, exact), lsb, variance, together, total, shape)
+                if its_off * code < off * suiting:
+                    weight, off = other, its_off
+                    rounded.factor[target] = suiting / code
+        rounded.off[target] = off
+        for row in range(last - first):
+            for synapse in range(weight.shape[1]):
+                rounded.weight[first + row, synapse] = int(weight[row, synapse])
+
+
+def _is_same(one: IntArray, other: IntArray) -> bool:
+    n_same = 0
+    while n_same < min(len(one), len(other)) and one[n_same] == other[n_same]:
+        n_same += 1
+    return n_same == len(one) == len(other)
+
+
+def _gather(values: FloatArray, places: IntArray) -> FloatArray:
+    gathered = np.empty(len(places))
+    for place in range(len(places)):
+        gathered[place] = values[places[place]]
+    return gathered
+
+
+def _scale(value: FloatArray, lsb: FloatArray, factor: float) -> FloatArray:
+    """Return weights in steps."""
+    scaled = np.empty(value.shape)
+    for row in range(value.shape[0]):
+        for synapse in range(value.shape[1]):
+            scaled[row, synapse] = value[row, synapse] * factor / lsb[row]
+    return scaled
+
+
+def _subtract(one: FloatArray, other: FloatArray) -> FloatArray:
+    left = np.empty(one.shape)
+    for row in range(one.shape[0]):
+        for synapse in range(one.shape[1]):
+            left[row, synapse] = one[row, synapse] - other[row, synapse]
+    return left
+
+
+def measure_together(source: IntArray, sources: Sources) -> FloatArray:
+    """Return the mean products of sources' mean counts over as many steps as the potential adds up, ``(n, n)``.
+
+    Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments are
+    drawn to those of independent sources.
+    """
+    n, n_windows = len(source), sources.windows.shape[1]
+    counts = np.empty((n, n_windows))
+    for row in range(n):
+        for window in range(n_windows):
+            counts[row, window] = sources.windows[source[row], window]
+    together: FloatArray = np.dot(counts, counts.T)  # whole numbers: exact in any order
+    size, drawn = n_windows * (sources.length * sources.length), n / (n + n_windows)
+    for row in range(n):
+        for column in range(n):
+            apart = sources.mean[source[row]] * sources.mean[source[column]]
+            if row == column:
+                apart += sources.variance[source[row]] / sources.length
+            together[row, column] = (1.0 - drawn) * (together[row, column] / size) + drawn * apart
+    return together
+
+
+def _admits(exact: FloatArray, limits: Limits) -> bool:
+    """Say whether all weights fit."""
+    for row in range(exact.shape[0]):
+        for synapse in range(exact.shape[1]):
+            step = np.rint(exact[row, synapse])
+            if step < limits.low or step > limits.high:
+                return False
+    return True
+
+
+def _round(
+    exact: FloatArray,
+    present: BoolArray,
+    lsb: FloatArray,
+    variance: FloatArray,
+    together: FloatArray,
+    responses: Responses,
+    kind: int,
+    limits: Limits,
+) -> FloatArray:
+    """Return the integers of a neuron's weights, ``(n, n_synapses)``; a synapse without weights plays no part."""
+    n, n_synapses = exact.shape
+    n_stored = np.zeros(n_synapses, np.int64)
+    for row in range(n):
+        for synapse in range(n_synapses):
+            n_stored[synapse] += present[row, synapse]
+    weight = np.zeros((n, n_synapses))
+    if n_synapses == 2 and n_stored[0] > 0 and n_stored[1] > 0:
+        power, shape = responses.power[kind], responses.shape[kind]
+        _round_used(weight, exact, present, 0, lsb, variance, together, responses.total[kind], power, shape, limits)
+        return weight
+    alone, single = np.empty((1, 1)), np.empty(1)
+    for synapse in range(n_synapses):
+        if n_stored[synapse] > 0:
+            alone[0, 0], single[0] = responses.alone[kind, synapse], responses.total[kind, synapse]
+            _round_used(weight, exact, present, synapse, lsb, variance, together, single, alone, alone, limits)
+    return weight
 
 
 def _round_used(
-    values: FloatArray,
+    weight: FloatArray,
+    exact: FloatArray,
     present: BoolArray,
+    first: int,
     lsb: FloatArray,
-    sources: SourceMoments,
-    response: Response,
-    low: int,
-    high: int,
-) -> FloatArray:
-    exact = np.where(present, values / lsb[:, np.newaxis], 0.0)
-    rounded = np.where(present, np.clip(np.rint(exact), low, high), 0.0)
-    both = present.sum(axis=1) == 2
-    if present.shape[1] == 2:
-        rounded = _round_pairs(exact, rounded, both, response, low, high)
-    reach = np.where(both, 2.0 * _VERNIER_REACH, 1.0)[:, np.newaxis]
-    lowest = np.where(present, np.maximum(low, np.floor(exact - reach) + 1.0), 0.0)
-    highest = np.where(present, np.minimum(high, np.ceil(exact + reach) - 1.0), 0.0)
-    search = _Search.of(rounded - exact, lsb, sources, response)
-    for _ in range(values.size):
-        change = np.where(_is_open(rounded, lowest, highest, search.moves), search.changes(), np.inf)
-        place = int(np.argmin(change))
-        taken = (place,) if change.flat[place] < 0 else search.find_pair(change)
-        if not taken:
+    variance: FloatArray,
+    together: FloatArray,
+    total: FloatArray,
+    power: FloatArray,
+    shape: FloatArray,
+    limits: Limits,
+) -> None:
+    """Write the integers of the synapses from the first used one on, as many as there are sums of kernels."""
+    n, n_used = len(exact), len(total)
+    used, found = np.zeros((n, n_used)), np.zeros((n, n_used))
+    lowest, highest = np.zeros((n, n_used)), np.zeros((n, n_used))
+    for row in range(n):
+        both = n_used == 2 and present[row, 0] and present[row, 1]
+        reach = 2.0 * _VERNIER_REACH if both else 1.0
+        for synapse in range(n_used):
+            if present[row, first + synapse]:
+                step = exact[row, first + synapse]
+                used[row, synapse], found[row, synapse] = step, _clip(np.rint(step), limits)
+                lowest[row, synapse] = max(limits.low, np.floor(step - reach) + 1.0)
+                highest[row, synapse] = min(limits.high, np.ceil(step + reach) - 1.0)
+        if both:
+            _round_pair(used[row], found[row], power, limits)
+    _search(found, used, lowest, highest, lsb, variance, together, total, shape)
+    for row in range(n):
+        for synapse in range(n_used):
+            weight[row, first + synapse] = found[row, synapse]
+
+
+def _clip(step: float, limits: Limits) -> float:
+    return min(max(step, limits.low), limits.high)
+
+
+def _round_pair(exact: FloatArray, nearest: FloatArray, power: FloatArray, limits: Limits) -> None:
+    """Choose, for a source with two weights, the pair of integers nearest in the response, in the place of the nearest each."""
+    slope, error = power[0, 1] / power[1, 1], np.empty(2)
+    error[0], error[1] = nearest[0] - exact[0], nearest[1] - exact[1]
+    least = _square(error, power)
+    for step in range(-_VERNIER_REACH, _VERNIER_REACH + 1):
+        one = _clip(np.rint(exact[0]) + step, limits)
+        other = _clip(np.rint(exact[1] + slope * (exact[0] - one)), limits)
+        error[0], error[1] = one - exact[0], other - exact[1]
+        cost = _square(error, power)
+        if cost < least:
+            least, nearest[0], nearest[1] = cost, one, other
+
+
+def _search(
+    weight: FloatArray,
+    exact: FloatArray,
+    lowest: FloatArray,
+    highest: FloatArray,
+    lsb: FloatArray,
+    variance: FloatArray,
+    together: FloatArray,
+    total: FloatArray,
+    shape: FloatArray,
+) -> None:
+    """Move weights within their bounds as long as that helps."""
+    n, n_synapses = exact.shape
+    moves = _PAIR_MOVES if n_synapses == 2 else _SINGLE_MOVES
+    error = _subtract(weight, exact)
+    pull = _pull(error, lsb, together, total)
+    along, own, cross, power = _weigh_moves(moves, lsb, variance, together, total, shape)
+    change = np.empty((len(moves), n))
+    for _ in range(n * n_synapses):
+        _fill_changes(change, weight, error, pull, lowest, highest, moves, along, own, cross, power)
+        first, second = _find_moves(change, together, along)
+        for place in (first, second):
+            if place >= 0:
+                move, row = place // n, place % n
+                for synapse in range(n_synapses):
+                    weight[row, synapse] += moves[move, synapse]
+                    error[row, synapse] += moves[move, synapse]
+                for other in range(n):
+                    pull[other] += together[row, other] * along[move, row]
+        if first < 0:
             break
-        for place in taken:
-            move, row = divmod(place, change.shape[1])
-            rounded[row] += search.moves[move]
-            search.take(move, row)
-    return rounded
 
 
-def _is_open(rounded: FloatArray, lowest: FloatArray, highest: FloatArray, moves: FloatArray) -> BoolArray:
-    """Say which moves lead to no weight outside its bounds, ``(n_moves, n)``."""
-    is_open = np.ones((len(moves), len(rounded)), np.bool_)
-    for synapse in range(moves.shape[1]):
-        moved = rounded[:, synapse] + moves[:, synapse, np.newaxis]
-        is_open &= (moved >= lowest[:, synapse]) & (moved <= highest[:, synapse])
-    return is_open
+def _weigh_moves(
+    moves: FloatArray, lsb: FloatArray, variance: FloatArray, together: FloatArray, total: FloatArray, shape: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return what stays the same while moves are taken.
 
-
-@dataclass(slots=True)
-class _Search:
-    """What each move of each source would change, kept up to date as moves are taken.
-
-    Attributes:
-        moves: ``(n_moves, n_synapses)``.
-        along: ``(n_moves, n)``, by how much a move changes a source's share of the potential.
-        own: ``(n_moves, n)``, what a move adds to the expected square by itself.
-        cross: ``(n_moves, n_synapses)``, ``2 R m`` of each move m, R the power of shapes.
-        power: ``(n,)``, weight of the shapes.
-        error: ``(n, n_synapses)`` so far.
-        pull: ``(n,)``, mean products of the sources' counts with what the potential is off by.
-        together: ``(n, n)``.
+    Returns:
+        By how much a move changes a source's share of the potential and what it adds to the expected square by itself, both
+        ``(n_moves, n)``; ``2 R m`` of each move, R the power of shapes, ``(n_moves, n_synapses)``; and the weight of the
+        shapes, ``(n,)``.
     """
-
-    moves: FloatArray
-    along: FloatArray
-    own: FloatArray
-    cross: FloatArray
-    power: FloatArray
-    error: FloatArray
-    pull: FloatArray
-    together: FloatArray
-
-    @classmethod
-    def of(cls, error: FloatArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> "_Search":
-        moves, shape = np.array(_MOVES[error.shape[1] - 1], np.float64), response.shape_power
-        along = _along(moves, response.total)[:, np.newaxis] * lsb
-        power = sources.variance * lsb * lsb
-        own = along * along * np.diagonal(sources.together) + _quadratic(moves, moves, shape)[:, np.newaxis] * power
-        cross = np.stack([2.0 * _along(moves, row) for row in shape], axis=1)
-        pull = _pull(error, lsb, sources, response)
-        return cls(moves, along, own, cross, power, error.copy(), pull, sources.together)
-
-    def changes(self) -> FloatArray:
-        """Return by how much each move of each row changes the expected square, ``(n_moves, n)``."""
-        shapes = sum(self.cross[:, s, np.newaxis] * self.error[:, s] for s in range(self.moves.shape[1]))
-        return np.asarray(self.own + 2.0 * self.along * self.pull + self.power * shapes, np.float64)
-
-    def find_pair(self, change: FloatArray) -> tuple[int, ...]:
-        """Return the two moves of different sources that help most together, one of them among the least bad; none if none do."""
-        size = change.shape[1]
-        first = np.argsort(change, axis=None, kind="stable")[:_FIRST_OF_PAIR]
-        first = first[np.isfinite(change.flat[first])]
-        if not first.size:
-            return ()
-        move, row = first // size, first % size
-        both = self.together[row][:, np.newaxis, :] * self.along * (2.0 * self.along[move, row])[:, np.newaxis, np.newaxis]
-        both += change + change.flat[first][:, np.newaxis, np.newaxis]
-        both[np.arange(first.size), :, row] = np.inf
-        place = int(np.argmin(both))
-        which, second = divmod(place, change.size)
-        return (int(first[which]), second) if both.flat[place] < 0 else ()
-
-    def take(self, move: int, row: int) -> None:
-        self.error[row] += self.moves[move]
-        self.pull = self.pull + self.together[row] * self.along[move, row]
+    n_moves, n = len(moves), len(lsb)
+    along, own, cross, power = np.empty((n_moves, n)), np.empty((n_moves, n)), np.empty(moves.shape), np.empty(n)
+    for row in range(n):
+        power[row] = variance[row] * lsb[row] * lsb[row]
+    for move in range(n_moves):
+        step, square = _along(moves[move], total), _square(moves[move], shape)
+        for synapse in range(moves.shape[1]):
+            cross[move, synapse] = 2.0 * _along(moves[move], shape[synapse])
+        for row in range(n):
+            along[move, row] = step * lsb[row]
+            own[move, row] = along[move, row] * along[move, row] * together[row, row] + square * power[row]
+    return along, own, cross, power
 
 
-def expected_error(error: FloatArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> float:
-    """Return the root of what :func:`round_weights` minimises, for errors ``(n, n_synapses)`` in steps of the weights."""
-    own = sources.variance * lsb * lsb * _quadratic(error, error, response.shape_power)
-    along = lsb * _along(error, response.total)
-    return math.sqrt(max(0.0, math.fsum((own + along * _pull(error, lsb, sources, response)).tolist())))
+def _fill_changes(
+    change: FloatArray,
+    weight: FloatArray,
+    error: FloatArray,
+    pull: FloatArray,
+    lowest: FloatArray,
+    highest: FloatArray,
+    moves: FloatArray,
+    along: FloatArray,
+    own: FloatArray,
+    cross: FloatArray,
+    power: FloatArray,
+) -> None:
+    """Write by how much each move of each source changes the expected square; infinity where it leaves the bounds."""
+    n_moves, n = change.shape
+    for move in range(n_moves):
+        for row in range(n):
+            shapes, is_open = 0.0, True
+            for synapse in range(moves.shape[1]):
+                moved = weight[row, synapse] + moves[move, synapse]
+                is_open = is_open and lowest[row, synapse] <= moved <= highest[row, synapse]
+                shapes += cross[move, synapse] * error[row, synapse]
+            found = own[move, row] + 2.0 * along[move, row] * pull[row] + power[row] * shapes
+            change[move, row] = found if is_open else np.inf
 
 
-def fit_gain(exact: FloatArray, rounded: IntArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> float:
+def _find_moves(change: FloatArray, together: FloatArray, along: FloatArray) -> tuple[int, int]:
+    """Return the place of the move that helps most, or of two of different sources that do together; -1 for none.
+
+    One of two is among the least bad.
+    """
+    n_moves, n = change.shape
+    firsts, leasts, n_firsts = np.zeros(_FIRST_OF_PAIR, np.int64), np.full(_FIRST_OF_PAIR, np.inf), 0
+    for move in range(n_moves):
+        for row in range(n):
+            if change[move, row] < leasts[_FIRST_OF_PAIR - 1]:
+                _insert(firsts, leasts, move * n + row, change[move, row])
+                n_firsts = min(n_firsts + 1, _FIRST_OF_PAIR)
+    if leasts[0] < 0.0:
+        return firsts[0], -1
+    least, first, second = 0.0, -1, -1
+    for place in firsts[:n_firsts]:
+        its_move, its_row = place // n, place % n
+        its_change, twice = change[its_move, its_row], 2.0 * along[its_move, its_row]
+        for move in range(n_moves):
+            for row in range(n):
+                both = together[its_row, row] * along[move, row] * twice + (change[move, row] + its_change)
+                if both < least and row != its_row:
+                    least, first, second = both, place, move * n + row
+    return first, second
+
+
+def _insert(firsts: IntArray, leasts: FloatArray, place: int, found: float) -> None:
+    """Put a place behind those with as small a change or a smaller one; the last falls off."""
+    at = len(firsts) - 1
+    while at > 0 and found < leasts[at - 1]:
+        firsts[at], leasts[at] = firsts[at - 1], leasts[at - 1]
+        at -= 1
+    firsts[at], leasts[at] = place, found
+
+
+def _expect_error(
+    error: FloatArray, lsb: FloatArray, variance: FloatArray, together: FloatArray, total: FloatArray, shape: FloatArray
+) -> float:
+    """Return the root of what the search makes least, for errors ``(n, n_synapses)`` in steps of the weights."""
+    pull = _pull(error, lsb, together, total)
+    terms = np.empty(len(lsb))
+    for row in range(len(lsb)):
+        own = variance[row] * lsb[row] * lsb[row] * _square(error[row], shape)
+        terms[row] = own + lsb[row] * _along(error[row], total) * pull[row]
+    return math.sqrt(max(0.0, _sum_exactly(terms)))
+
+
+def _fit_gain(exact: FloatArray, weight: FloatArray, lsb: FloatArray, together: FloatArray, total: FloatArray) -> float:
     """Return the factor on the exact weights at which rounded ones are nearest to them: for few sources a scale that suits them.
 
     With ``c`` and ``w`` what rounded and exact weights bring, source by source, ``|c - x w|`` over ``x`` is least, as a share of
     the scale, where ``x = c'M c / w'M c``.
-
-    Args:
-        exact: ``(n, n_synapses) float64``, weights in steps.
-        rounded: the same, in integers.
-        lsb: ``(n,) float64``, state units of a step.
-        sources: moments of the counts.
-        response: of the neuron.
     """
-    pull = _pull(np.asarray(rounded, np.float64), lsb, sources, response)
-    found = math.fsum((lsb * _along(np.asarray(rounded, np.float64), response.total) * pull).tolist())
-    wanted = math.fsum((lsb * _along(exact, response.total) * pull).tolist())
-    return found / wanted if found > 0 and wanted > 0 else 1.0
+    pull = _pull(weight, lsb, together, total)
+    found, wanted = np.empty(len(lsb)), np.empty(len(lsb))
+    for row in range(len(lsb)):
+        found[row] = lsb[row] * _along(weight[row], total) * pull[row]
+        wanted[row] = lsb[row] * _along(exact[row], total) * pull[row]
+    have, want = _sum_exactly(found), _sum_exactly(wanted)
+    return have / want if have > 0.0 and want > 0.0 else 1.0
 
 
-def _round_pairs(exact: FloatArray, rounded: FloatArray, both: BoolArray, response: Response, low: int, high: int) -> FloatArray:
-    """Choose, for sources with two weights, the pair of integers nearest in the response."""
-    slope = response.power[0, 1] / response.power[1, 1]
-    least = _quadratic(rounded - exact, rounded - exact, response.power)
-    for step in range(-_VERNIER_REACH, _VERNIER_REACH + 1):
-        first = np.clip(np.rint(exact[:, 0]) + step, low, high)
-        second = np.clip(np.rint(exact[:, 1] + slope * (exact[:, 0] - first)), low, high)
-        pair = np.stack([first, second], axis=1)
-        cost = _quadratic(pair - exact, pair - exact, response.power)
-        better = both & (cost < least)
-        rounded, least = np.where(better[:, np.newaxis], pair, rounded), np.where(better, cost, least)
-    return rounded
+def _pull(error: FloatArray, lsb: FloatArray, together: FloatArray, total: FloatArray) -> FloatArray:
+    """Return the mean product of each source's count with what the potential is off by, ``(n,)``, source after source."""
+    pull = np.zeros(len(lsb))
+    for row in range(len(lsb)):
+        share = lsb[row] * _along(error[row], total)
+        for other in range(len(lsb)):
+            pull[other] += together[row, other] * share
+    return pull
 
 
-def _pull(error: FloatArray, lsb: FloatArray, sources: SourceMoments, response: Response) -> FloatArray:
-    """Return the mean product of each source's count with what the potential is off by, ``(n,)``, by elementwise arithmetic."""
-    along = lsb * _along(error, response.total)
-    return np.asarray((sources.together * along[:, np.newaxis]).sum(axis=0), np.float64)  # row after row
+def _square(values: FloatArray, power: FloatArray) -> float:
+    """Return ``values' P values``."""
+    found = 0.0
+    for one in range(len(values)):
+        for other in range(len(values)):
+            found += values[one] * power[one, other] * values[other]
+    return found
 
 
-def _quadratic(one: FloatArray, other: FloatArray, power: FloatArray) -> FloatArray:
-    """Return ``one' P other`` row by row, by elementwise arithmetic alone."""
-    total = np.zeros(one.shape[0])
-    for i in range(one.shape[1]):
-        for j in range(one.shape[1]):
-            total = total + one[:, i] * power[i, j] * other[:, j]
+def _along(values: FloatArray, direction: FloatArray) -> float:
+    found = 0.0
+    for place in range(len(values)):
+        found += values[place] * direction[place]
+    return found
+
+
+def _sum_exactly(terms: FloatArray) -> float:
+    """Return what ``math.fsum`` gives, which cannot be compiled: the sum as if with all digits, rounded once (Shewchuk 1997)."""
+    partials, n_partials = np.zeros(_MOST_PARTIALS), 0
+    for term in terms:
+        kept = 0
+        for place in range(n_partials):
+            small, large = partials[place], term
+            if abs(large) < abs(small):
+                small, large = large, small
+            term = large + small
+            lost = small - (term - large)
+            if lost != 0.0:
+                partials[kept] = lost
+                kept += 1
+        partials[kept] = term
+        n_partials = kept + 1
+    return _round_partials(partials, n_partials)
+
+
+def _round_partials(partials: FloatArray, n_partials: int) -> float:
+    """Add up partials from the largest down; where what is lost is half a digit, the next partial says which way it goes."""
+    total, lost, place = 0.0, 0.0, n_partials
+    while place > 0 and lost == 0.0:
+        place -= 1
+        before = total
+        total = before + partials[place]
+        lost = partials[place] - (total - before)
+    if place > 0 and lost != 0.0 and (lost < 0.0) == (partials[place - 1] < 0.0):
+        twice = total + 2.0 * lost
+        if twice - total == 2.0 * lost:
+            total = twice
     return total
 
 
-def _along(values: FloatArray, direction: FloatArray) -> FloatArray:
-    total = np.zeros(values.shape[0])
-    for i in range(values.shape[1]):
-        total = total + values[:, i] * direction[i]
-    return total
+_PARTS = (
+    _is_same, _gather, _scale, _subtract, measure_together, _admits, _round, _round_used, _clip, _round_pair, _search,
+    _weigh_moves, _fill_changes, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly,
+    _round_partials,
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def compile_rounding() -> Callable[..., None]:
+    """Return :func:`round_targets` compiled, or from the cache on disk; it lets other threads run."""
+    import numba
+    import numba.extending
+
+    register: Any = numba.extending.register_jitable
+    for part in _PARTS:
+        register(error_model="numpy")(part)
+    compiled: Callable[..., None] = numba.njit(nogil=True, cache=True, error_model="numpy")(round_targets)
+    return compiled

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.core import FloatArray, IntArray
-from snnmap.lif.quantise.rounding import Response, SourceMoments
+from snnmap.lif.quantise.rounding import Sources
 
 __all__ = ["Counts", "SourceCounts"]
 
@@ -24,44 +24,42 @@ class SourceCounts:
     (:attr:`Response.length`), so the counts are added up over windows of about as many.
     """
 
-    def __init__(self, counts: Counts) -> None:
-        """Take counts ``(n_samples, n_steps, n)`` as they arrive."""
-        self._counts = counts
-        n_pairs = max(1, counts.shape[0] * counts.shape[1])
-        mean = counts.sum(axis=(0, 1), dtype=np.int64) / n_pairs
-        squares = np.zeros(counts.shape[2], np.int64)
-        for sample in counts:
-            squares += (sample.astype(np.int64) ** 2).sum(axis=0)
-        variance = squares / n_pairs - mean * mean
+    def __init__(self, *parts: Counts) -> None:
+        """Take counts ``(n_samples, n_steps, n)`` as they arrive, part of the sources after part."""
+        self._parts = parts
+        self._n_samples, self._n_steps = parts[0].shape[:2]
+        n_pairs = max(1, self._n_samples * self._n_steps)
+        mean = np.concatenate([part.sum(axis=(0, 1), dtype=np.int64) for part in parts]) / n_pairs
+        variance = np.concatenate([_add_squares(part) for part in parts]) / n_pairs - mean * mean
         self.mean: FloatArray = np.maximum(mean, 1.0 / n_pairs)
         self.variance: FloatArray = np.maximum(variance, 1.0 / n_pairs)
-        self._windows: dict[int, FloatArray] = {}
+        self._windows: dict[int, npt.NDArray[np.int32]] = {}
 
-    def moments(self, sources: IntArray, response: Response) -> SourceMoments:
-        """Return the moments of some sources, as a potential with this response sees them.
+    def choose_length(self, response_length: float) -> int:
+        """Return the steps of the windows for potentials that add up so many steps: a power of two, or all of a run."""
+        return min(max(1, int(self._n_steps)), 1 << (math.ceil(max(response_length, 1.0)) - 1).bit_length())
 
-        Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments
-        are drawn to those of independent sources.
-        """
-        n_steps = max(1, self._counts.shape[1])
-        length = min(n_steps, 1 << (math.ceil(max(response.length, 1.0)) - 1).bit_length())
-        windows = self._add_up(length)[:, sources]
-        mean, variance = self.mean[sources], self.variance[sources]
-        measured = windows.T @ windows / (len(windows) * float(length) ** 2)  # whole numbers: exact in any order
-        drawn = sources.size / (sources.size + len(windows))
-        together = (1.0 - drawn) * measured + drawn * (np.outer(mean, mean) + np.diag(variance / length))
-        return SourceMoments(variance=variance, together=together)
-
-    def _add_up(self, length: int) -> FloatArray:
-        """Add counts up over windows, at most ``_MOST_WINDOWS``, evenly chosen; ``(n_windows, n)`` whole numbers."""
+    def add_up(self, length: int) -> Sources:
+        """Add counts up over windows of a length, at most ``_MOST_WINDOWS``, evenly chosen."""
         if length not in self._windows:
-            n_samples, n_steps = self._counts.shape[:2]
-            n_each = -(-n_steps // length)
-            n_windows = n_samples * n_each
+            n_each = -(-self._n_steps // length)
+            n_windows = self._n_samples * n_each
             chosen = np.unique(np.linspace(0, n_windows - 1, min(n_windows, _MOST_WINDOWS)).astype(np.int64))
-            sums = [
-                self._counts[window // n_each, window % n_each * length :][:length].sum(axis=0, dtype=np.float64)
-                for window in chosen.tolist()
-            ]
-            self._windows[length] = np.stack(sums)
-        return self._windows[length]
+            parts = [_add_windows(part, chosen // n_each, chosen % n_each * length, length) for part in self._parts]
+            self._windows[length] = np.concatenate(parts)
+        return Sources(self.mean, self.variance, self._windows[length], float(length))
+
+
+def _add_squares(counts: Counts) -> IntArray:
+    squares = np.zeros(counts.shape[2], np.int64)
+    for sample in counts:
+        squares += (sample.astype(np.int64) ** 2).sum(axis=0)
+    return squares
+
+
+def _add_windows(counts: Counts, samples: IntArray, starts: IntArray, length: int) -> npt.NDArray[np.int32]:
+    """Add counts up over windows of some samples, ``(n, n_windows)``."""
+    sums = np.empty((counts.shape[2], samples.size), np.int32)
+    for place, (sample, start) in enumerate(zip(samples.tolist(), starts.tolist(), strict=True)):
+        sums[:, place] = counts[sample, start : start + length].sum(axis=0, dtype=np.int32)
+    return sums

@@ -3,7 +3,7 @@
 from snnmap.lif.simulator.cores import run_cores
 from snnmap.lif.simulator.pieces import EarlyRun, StopRule, make_lead_rule, simulate_until
 from snnmap.lif.simulator.run import Run, require_counts, require_unsaturated
-from snnmap.lif.simulator.simulate import Engine, simulate_image
+from snnmap.lif.simulator.simulate import Engine, batch_engine, simulate_image
 from snnmap.lif.simulator.stream import Stream
 from snnmap.lif.simulator.unfolded import simulate_quantised
 
@@ -13,6 +13,7 @@ __all__ = [
     "Run",
     "StopRule",
     "Stream",
+    "batch_engine",
     "make_lead_rule",
     "require_counts",
     "require_unsaturated",

@@ -21,7 +21,7 @@ _LANES = 32
 _NO_COUNTS, _NO_STATES = (np.zeros((0, 0, 0), np.int64), np.zeros((0, 0, 0, 0), np.int64))
 
 
-def run_batch(program: Program, raster: IntArray, run: Run) -> None:
+def run_batch(program: Program, raster: IntArray, run: Run, n_threads: int | None = None) -> None:
     """Run all samples from rest and write what ``run`` asks for; the same numbers as the reference, for any number of threads.
 
     Cost: synapses of the neurons that spike, plus one update a neuron and step.
@@ -30,8 +30,9 @@ def run_batch(program: Program, raster: IntArray, run: Run) -> None:
         program: what the chip is told.
         raster: ``(n_samples, n_steps, n_inputs)``, clamped to what a channel can carry.
         run: arrays to record into.
+        n_threads: that run groups of samples; as many as there are cores where left out.
     """
-    Batch(program, raster.shape[0]).run(raster, run)
+    Batch(program, raster.shape[0], n_threads).run(raster, run)
 
 
 class Batch:
@@ -40,9 +41,10 @@ class Batch:
     Args:
         program: what the chip is told.
         n_samples: that run beside each other.
+        n_threads: as :func:`run_batch` takes it.
     """
 
-    def __init__(self, program: Program, n_samples: int) -> None:
+    def __init__(self, program: Program, n_samples: int, n_threads: int | None = None) -> None:
         chip, kind = program.chip, find_state_type(program.chip)
         delay = chip.memory(MemoryKind.INPUT).delay_steps
         self.chip, self.kernel = chip, find_kernel(chip)
@@ -53,7 +55,7 @@ class Batch:
             (delay, chip.memory(MemoryKind.OUTPUT).delay_steps),
             (chip.hidden.max_count, chip.outputs.max_count),
         )
-        self.n_threads = os.cpu_count() or 1
+        self.n_threads = n_threads or os.cpu_count() or 1
         self.firsts = self._share(n_samples)
         self.states = [_make_states(program, kind, min(self.firsts.step, n_samples - first)) for first in self.firsts]
         self.waiting = np.zeros((n_samples, delay, program.n_inputs), np.int64)

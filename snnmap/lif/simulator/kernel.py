@@ -21,7 +21,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from snnmap.chip import Chip, Family
-from snnmap.chip.arithmetic import compile_integer_rules, named_after
+from snnmap.chip.arithmetic import WIDE, compile_integer_rules, named_after
 
 __all__ = ["find_kernel", "find_state_type"]
 
@@ -30,8 +30,6 @@ _compile: Callable[..., Any] = numba.njit
 _within: Callable[..., Any] = register_jitable
 _BLOCK = 64
 """Neurons that are compared with their thresholds at once."""
-_WIDE = 60
-"""Bits of a word that no sum leaves."""
 
 
 class _Words(NamedTuple):
@@ -176,7 +174,7 @@ def _build_receive_counted(family: Family, words: _Words) -> Any:
                     for lane in range(counts.shape[1]):
                         before, arrived = currents[synapse, target, lane], amount * counts[source, lane]
                         after = add(before, arrived, bits)
-                        tallies[1, lane] += after != add(before, arrived, _WIDE)
+                        tallies[1, lane] += after != add(before, arrived, WIDE)
                         currents[synapse, target, lane] = after
 
     return receive_counted
@@ -253,7 +251,7 @@ def _build_update_counted(family: Family, words: _Words) -> Any:
                     total += current
                 before = potentials[neuron, lane]
                 potential = integrate(before, dash, total, bias, bits)
-                tallies[2, lane] += potential != integrate(before, dash, total, bias, _WIDE)
+                tallies[2, lane] += potential != integrate(before, dash, total, bias, WIDE)
                 potentials[neuron, lane] = potential
                 reached |= potential >= thresholds[neuron]
             reaches[neuron] = reached
@@ -350,7 +348,7 @@ def _build_fire(family: Family, words: _Words) -> Any:
             if potentials[neuron, lane] >= threshold:
                 count, potential = fire(potentials[neuron, lane], threshold, counts[neuron, lane], max_count, bits)
                 if is_counted:
-                    wide = fire(potentials[neuron, lane], threshold, counts[neuron, lane], max_count, _WIDE)[1]
+                    wide = fire(potentials[neuron, lane], threshold, counts[neuron, lane], max_count, WIDE)[1]
                     tallies[2, lane] += potential != wide
                     tallies[3, lane] += fire(potential, threshold, 0, 1, bits)[0]
                 potentials[neuron, lane], counts[neuron, lane] = potential, count

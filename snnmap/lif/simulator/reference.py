@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from snnmap.chip import Family, MemoryKind
+from snnmap.chip.arithmetic import WIDE
 from snnmap.core import CsrMatrix, IntArray
 from snnmap.lif.program import NeuronCodes, Program
 from snnmap.lif.simulator.run import Run
@@ -12,8 +13,6 @@ from snnmap.lif.simulator.run import Run
 __all__ = ["run_reference"]
 
 Synapses = list[list[list[tuple[int, int]]]]
-_WIDE = 60
-"""Bits of a word that no sum leaves."""
 
 
 def run_reference(program: Program, raster: IntArray, run: Run) -> None:
@@ -59,7 +58,7 @@ class _Neurons:
                         current[target] = deliver(before, weight, shift, count, bits)
                         if is_counted:
                             amount = count * self.rules.count_weight(weight, shift, bits)
-                            self.left[0] += current[target] != self.rules.add(before, amount, _WIDE)
+                            self.left[0] += current[target] != self.rules.add(before, amount, WIDE)
                     operations += count * len(rows[source])
         return operations
 
@@ -73,8 +72,8 @@ class _Neurons:
         potential, threshold = rules.integrate(*inputs, bits), self.thresholds[neuron]
         count, self.potentials[neuron] = rules.fire(potential, threshold, already, max_count, bits)
         if is_counted:
-            self.left[1] += potential != rules.integrate(*inputs, _WIDE)
-            self.left[1] += self.potentials[neuron] != rules.fire(potential, threshold, already, max_count, _WIDE)[1]
+            self.left[1] += potential != rules.integrate(*inputs, WIDE)
+            self.left[1] += self.potentials[neuron] != rules.fire(potential, threshold, already, max_count, WIDE)[1]
             self.left[2] += rules.fire(self.potentials[neuron], threshold, 0, 1, bits)[0] if potential >= threshold else 0
         return count
 

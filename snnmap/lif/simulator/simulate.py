@@ -6,35 +6,32 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.core import IntArray
+from snnmap.core import Allowance, IntArray
 from snnmap.lif.program import Image, Program, unpack
 from snnmap.lif.simulator.pieces import run_pieces
 from snnmap.lif.simulator.reference import run_reference
 from snnmap.lif.simulator.run import Kept, Run, prepare_run, read_neurons, require_counts
 from snnmap.network import Recording, read_raster
 
-__all__ = ["Engine", "simulate_image"]
+__all__ = ["Engine", "batch_engine", "simulate_image"]
 
 Engine = Literal["auto", "batch", "reference"] | Callable[[Program, IntArray, Run], None]
 _NEURON_WORK = 8
 """What updating a neuron costs in plain Python beside delivering a count."""
 
 
-class _Allowance:
-    """Work that a process leaves to plain Python before it loads the compiled engine."""
+def batch_engine(n_threads: int) -> Engine:
+    """Return the fast engine on some threads, for callers that see to the others themselves."""
 
-    def __init__(self, work: int) -> None:
-        self.left = work
+    def run_on_threads(program: Program, raster: IntArray, run: Run) -> None:
+        from snnmap.lif.simulator.batch import run_batch
 
-    def take(self, work: int) -> bool:
-        """Use some of it up, or say that there is too little."""
-        if work > self.left:
-            return False
-        self.left -= work
-        return True
+        run_batch(program, raster, run, n_threads)
+
+    return run_on_threads
 
 
-_plain_python = _Allowance(1_200_000)
+_plain_python = Allowance(1_200_000)
 """As much as takes the time of that loading."""
 
 

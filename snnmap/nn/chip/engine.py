@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from snnmap.chip import Chip, MemoryKind
+from snnmap.chip.arithmetic import WIDE
 from snnmap.core import CsrMatrix, IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.program import NeuronCodes, Program
@@ -20,9 +21,6 @@ from snnmap.lif.simulator import Run
 from snnmap.nn.chip.dynamics import OPS
 
 __all__ = ["torch_engine"]
-
-_WIDE = 60
-"""Bits of a word that no sum leaves."""
 
 
 def torch_engine(device: str = "cpu") -> Callable[[Program, IntArray, Run], None]:
@@ -99,7 +97,7 @@ class _Neurons:
         self.family, self.bits, self.max_count = family, chip.bits.state, max_count
         self.rules = family.build_float_rules(OPS)
         self.limits = (0.0, 1.0, float(max_count), -highest - 1.0, highest)
-        self.wide = (*self.limits[:3], -(2.0 ** (_WIDE - 1)), 2.0 ** (_WIDE - 1) - 1.0)
+        self.wide = (*self.limits[:3], -(2.0 ** (WIDE - 1)), 2.0 ** (WIDE - 1) - 1.0)
         self.share_syn = send(1.0 - family.synapse_factors(codes.dash_syn))[:, None]
         self.share_mem = send(1.0 - family.membrane_factors(codes.dash_mem))
         self.bias, self.threshold = send(codes.bias), send(codes.threshold + family.least_firing)
@@ -160,7 +158,7 @@ class _Neurons:
         reached, before = (values.cpu().numpy().astype(np.int64) for values in (self.potentials[:, slots], already[:, places]))
         thresholds = np.broadcast_to(self.codes.threshold[slots], reached.shape)
         found, potentials = fire(reached, thresholds, before, self.max_count, self.bits)
-        unbound = fire(reached, thresholds, before, self.max_count, _WIDE)[1]
+        unbound = fire(reached, thresholds, before, self.max_count, WIDE)[1]
         further = np.asarray(fire(potentials, thresholds, 0, 1, self.bits)[0] > 0) & (reached >= thresholds)
         self.left[1] += torch.tensor(np.asarray(potentials != unbound, np.int64).sum(axis=1), device=device)
         counts[:, places] = torch.tensor(found.astype(np.float64), device=device)

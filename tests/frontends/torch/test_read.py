@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.utils.prune
 from layer_graphs import run_every_tensor
 from layer_networks import NETWORKS, export_network, make_network
 from torch import Tensor, fx, nn
@@ -294,6 +295,60 @@ def test_refusals(function: Any, message: str) -> None:
 def test_a_pool_of_samples_that_torch_takes_for_channels_is_refused(pool: nn.Module) -> None:
     with pytest.raises(FrontendError, match=r"other dimensions than the pool's \(measured \(4, 6\), limit 3 dimensions\)"):
         read_layer_graph(pool, (4, 6))
+
+
+SHAPED: dict[str, Callable[[Any, Tensor], Any]] = {
+    "a check": lambda m, x: m.w[0] + x if x.shape[1] == 4 and x.ndim == 2 else x,
+    "a loop": lambda _, x: sum(x[:, place : place + 1] * place for place in range(x.size(1))),
+    "parts": lambda _, x: torch.cat([-part for part in x.split(2, 1)], 1),
+    "a number": lambda _, x: x * float(x.shape[-1]) + int(x.shape[1] / 2) + len(x.shape),
+}
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_shapes_decide_branches_loops_and_numbers(name: str) -> None:
+    module = Calls(SHAPED[name])
+    graph, inputs = read_layer_graph(module, (4,)), draw((4,))
+    assert measure_difference(run_graph(graph, inputs.numpy())[graph.outputs[0]], module(inputs)) <= LIMIT
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda _, x: x if x.shape[0] > 1 else -x, "depends on values or on the size of the batch"),
+        (lambda _, x: x if x.sum() > 0 else -x, "depends on values or on the size of the batch"),
+        (lambda _, x: x * int(x.max()), "depends on values or on the size of the batch"),
+        (lambda _, x: x * len(x), r"len\(\) of a batch: x\.shape\[0\] is its size"),
+        (lambda _, x: torch.stack(list(x)), "a loop over samples"),
+    ],
+)
+def test_values_and_the_batch_decide_nothing(function: Any, said: str) -> None:
+    with pytest.raises(FrontendError, match=said):
+        read_layer_graph(Calls(function), (4,))
+
+
+def test_reading_leaves_hooked_weights_as_they_are() -> None:
+    module = nn.Sequential(nn.Linear(4, 3), nn.Flatten())
+    nn.utils.prune.l1_unstructured(module[0], "weight", 0.5)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    graph = read_layer_graph(Checked(module), (4,))
+    inputs = draw((4,))
+    assert measure_difference(run_graph(graph, inputs.numpy())[graph.outputs[0]], module(inputs).detach()) <= LIMIT
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert module[0].weight.device.type == "cpu"
+
+
+class Checked(nn.Module):
+    """A module whose shapes are asked for."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.inner(x)
+        assert y.shape[1] == 3
+        return y
 
 
 def test_several_inputs() -> None:

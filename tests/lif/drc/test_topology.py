@@ -1,9 +1,12 @@
 """The rules about connections, where their cases do not go."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from rule_cases import CLEAN, XYLO, edit, with_weights, without_column
+from rule_cases import CLEAN, XYLO, chain, edit, with_weights, without_column
 
+from snnmap.core import CsrMatrix
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.lif.drc import check_network
 from snnmap.network import Network
@@ -40,3 +43,16 @@ def test_a_readout_of_potentials_needs_no_positive_weight() -> None:
     read = edit("outputs", "port", silent, readout="potential")
     assert find(with_weights("h2->out", np.negative, read), "SNN106") == []
     assert [found.location.population for found in find(with_weights("h2->out", np.negative), "SNN106")] == ["out"]
+
+
+def test_deep_networks_are_followed_once_not_once_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    rows = CsrMatrix.rows.fget
+    monkeypatch.setattr(CsrMatrix, "rows", property(lambda matrix: looks.append(1) or rows(matrix)))
+    seen = []
+    for n_layers in (30, 60):
+        looks.clear()
+        network = chain(2, *[2] * n_layers, 2)
+        check_network(replace(network, projections=network.projections[::-1]), XYLO)
+        seen.append(len(looks))
+    assert seen[1] < 2.2 * seen[0]

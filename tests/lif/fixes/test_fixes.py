@@ -173,6 +173,26 @@ def test_an_output_that_feeds_back_is_cloned_where_hidden_neurons_send_as_many_s
     require_same_outputs(single, fixed.network)
 
 
+def test_outputs_that_feed_back_are_cloned_before_their_synapses_get_a_memory() -> None:
+    """As snnTorch's late reset does: each of the two exact fixes alone breaks the rule that the other one mends."""
+    back = extend(make_projection("out", "out", -0.3 * np.eye(2), delay_steps=1))
+    plain = replace(
+        back,
+        populations=tuple(
+            replace(part, max_count=np.ones(part.size, int), alpha=np.zeros_like(part.alpha)) for part in back.populations
+        ),
+    )
+    fixed = fix_network(plain, edit_inputs(load_chip("generic-4096-single")))
+    assert names(fixed) == ["carry-instant"]
+    assert {found.rule for found in fixed.report.errors} == set()
+    require_same_outputs(plain, fixed.network)
+
+
+def edit_inputs(chip: Chip) -> Chip:
+    """Let channels carry no more spikes than a relay of the chip repeats."""
+    return replace(chip, inputs=replace(chip.inputs, max_count=1))
+
+
 def test_a_fix_that_calls_itself_exact_and_is_not_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(case: Case) -> Change | None:
         change = FIXES["drop-neurons"].apply(case)

@@ -8,9 +8,11 @@ from random_networks import random_network
 
 from snnmap.chip import load_chip
 from snnmap.core import CsrMatrix
+from snnmap.core.errors import InputError
 from snnmap.lif.mapping import draw_rasters, fold_network
 from snnmap.lif.quantise import QuantiseOptions, calibrate, quantise_network
-from snnmap.lif.quantise.rounding import Response
+from snnmap.lif.quantise.response import Response
+from snnmap.lif.quantise.rounding import measure_together
 from snnmap.lif.quantise.windows import SourceCounts
 from snnmap.lif.simulator import simulate_quantised
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
@@ -23,7 +25,7 @@ def test_samples_may_be_measured_part_by_part(seed: int, monkeypatch: pytest.Mon
     network = random_network(seed)
     mapped, rasters = fold_network(network, CHIP), draw_rasters(network)
     whole = calibrate.measure_statistics(mapped, rasters)
-    monkeypatch.setattr(calibrate, "_MOST_VALUES", 1)
+    monkeypatch.setattr(calibrate, "_MOST_STATES", 1)
     monkeypatch.setattr(calibrate, "_FEWEST_KEPT", 10**6)
     parts = calibrate.measure_statistics(mapped, rasters)
     for one, other in ((whole.hidden, parts.hidden), (whole.outputs, parts.outputs)):
@@ -38,12 +40,13 @@ def test_moments_are_of_counts_over_as_many_steps_as_the_potential_adds_up() -> 
     counts = np.repeat(rng.poisson(1.0, (500, 8, 1)), 3, axis=2)  # three sources of one rhythm
     sources = SourceCounts(counts)
     of_four = Response(power=np.full((1, 1), 4.0), total=np.array([4.0]))
-    found = sources.moments(np.arange(2), of_four)
+    assert sources.choose_length(of_four.length) == 4
+    found = measure_together(np.arange(2), sources.add_up(4))
     windows = counts[:, :, 0].reshape(-1, 4).mean(axis=1)
-    assert found.together[0, 1] == pytest.approx(np.mean(windows**2), rel=0.02)
-    assert found.together[0, 0] == pytest.approx(np.mean(windows**2), rel=0.02)
-    alone = SourceCounts(counts[:1, :4]).moments(np.arange(2), of_four)  # one window: chance alone
-    assert alone.together[0, 1] == pytest.approx(counts[0, :4, 0].mean() ** 2)
+    assert found[0, 1] == pytest.approx(np.mean(windows**2), rel=0.02)
+    assert found[0, 0] == pytest.approx(np.mean(windows**2), rel=0.02)
+    alone = measure_together(np.arange(2), SourceCounts(counts[:1, :4]).add_up(4))  # one window: chance alone
+    assert alone[0, 1] == pytest.approx(counts[0, :4, 0].mean() ** 2)
 
 
 def sink_and_return(weight_back: float) -> tuple[Network, np.ndarray]:
@@ -88,3 +91,15 @@ def test_a_depth_that_is_asked_for_is_the_most_that_is_held() -> None:
         for depth in (8.0, 16.0, 32.0)
     ]
     assert held[0] > held[1] > held[2]
+
+
+def test_counts_that_the_chip_would_clamp_are_refused_with_their_place() -> None:
+    network, raster = sink_and_return(1.2)
+    raster[1, 7, 1] = 200
+    mapped = fold_network(network, CHIP)
+    with pytest.raises(InputError, match="calibration counts") as refused:
+        quantise_network(mapped, calibration=raster)
+    assert refused.value.where == "input port 'in', channel 1, first in sample 1, step 7"
+    assert "1 counts, largest 200" in str(refused.value)
+    raster[1, 7, 1] = CHIP.inputs.max_count
+    quantise_network(mapped, calibration=raster)

@@ -1,18 +1,58 @@
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snnmap.chip.arithmetic.bit_shift import FAMILY, decay_factors
-from snnmap.lif.quantise.neurons import _respond
-from snnmap.lif.quantise.rounding import Response, SourceMoments, expected_error, round_weights
+from snnmap.lif.quantise.response import Response, respond, to_arrays
+from snnmap.lif.quantise.rounding import (
+    Entries,
+    Limits,
+    Rounded,
+    Sources,
+    _expect_error,
+    _round,
+    _sum_exactly,
+    compile_rounding,
+    round_targets,
+)
 
 PLAIN = Response(power=np.ones((1, 1)), total=np.ones(1))
+
+
+@lru_cache
+def compiled(part: Callable[..., Any]) -> Any:
+    compile_rounding()
+    return numba.njit(error_model="numpy", cache=True)(part)
+
+
+class SourceMoments(NamedTuple):
+    """Variance ``(n,)`` of sources' counts, and what they do together, ``(n, n)``."""
+
+    variance: np.ndarray
+    together: np.ndarray
 
 
 def independent_sources(mean: np.ndarray, variance: np.ndarray, response: Response) -> SourceMoments:
     """Return the moments of sources whose counts are independent from each other and from step to step."""
     return SourceMoments(variance=variance, together=np.outer(mean, mean) + np.diag(variance / response.length))
+
+
+def round_weights(
+    values: np.ndarray, present: np.ndarray, lsb: np.ndarray, sources: SourceMoments, response: Response, low: int, high: int
+) -> np.ndarray:
+    responses = to_arrays([response], np.zeros(1, np.int64))
+    return compiled(_round)(values / lsb[:, np.newaxis], present, lsb, *sources, responses, 0, Limits(low, high, 32767))
+
+
+def expected_error(error: np.ndarray, lsb: np.ndarray, sources: SourceMoments, response: Response) -> float:
+    return compiled(_expect_error)(error, lsb, *sources, response.total, response.shape_power)
 
 
 def round_single(values: np.ndarray, lsb: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -58,7 +98,7 @@ def test_two_synapses_round_finer_than_one(seed: int) -> None:
     rng = np.random.default_rng(seed)
     dash_syn, values = np.array([3, 2]), np.zeros((30, 2))
     values[:, 0] = rng.normal(0, 40, 30)
-    ones, response = np.ones(30), _respond(dash_syn, 4, FAMILY)
+    ones, response = np.ones(30), respond(dash_syn, 4, FAMILY)
     sources = independent_sources(ones, ones, response)
     both = np.ones(values.shape, np.bool_)
     only_first = both & [True, False]
@@ -78,7 +118,7 @@ def test_the_expected_error_is_what_random_input_shows(dashes: tuple[int, int, i
     dash_syn, dash_mem, ones = np.array(dashes[:2]), dashes[2], np.ones(8)
     error = rng.uniform(-0.5, 0.5, (8, 2))
     course = run_potential(error, rng.poisson(1.0, (200_000, 8)), dash_syn, dash_mem)[5000:]
-    response = _respond(dash_syn, dash_mem, FAMILY)
+    response = respond(dash_syn, dash_mem, FAMILY)
     expected = expected_error(error, ones, independent_sources(ones, ones, response), response)
     assert np.sqrt(np.mean(course**2)) == pytest.approx(expected, rel=0.08)
 
@@ -104,11 +144,58 @@ def test_errors_of_sources_that_fire_together_cancel() -> None:
 def test_the_length_is_that_of_a_box_with_the_kernels_power_and_sum(dashes: tuple[int, int]) -> None:
     dash_syn, dash_mem = dashes
     single, pair = (
-        _respond(np.array([dash_syn]), dash_mem, FAMILY, 100),
-        _respond(np.array([dash_syn, dash_syn + 1]), dash_mem, FAMILY, 100),
+        respond(np.array([dash_syn]), dash_mem, FAMILY, 100),
+        respond(np.array([dash_syn, dash_syn + 1]), dash_mem, FAMILY, 100),
     )
     height = single.power[0, 0] / single.total[0]
     assert single.length * height == pytest.approx(single.total[0])
     assert single.shape_power == pytest.approx(0.0, abs=1e-9 * single.power[0, 0])
     assert np.linalg.eigvalsh(pair.shape_power).min() >= -1e-9 * pair.power.max()
     assert pair.length >= single.length * (1 - 1e-12)
+
+
+@given(st.lists(st.floats(-1e300, 1e300) | st.floats(-1.0, 1.0), max_size=40))
+def test_sums_are_exact(terms: list[float]) -> None:
+    assert _sum_exactly(np.array(terms)) == math.fsum(terms)
+
+
+@pytest.mark.parametrize(
+    ("terms", "total"),
+    [([1e16, 1.0, 1e-16], 1e16 + 2), ([1e16, 1.0], 1e16), ([1e16, 1.0, -1e-16], 1e16), ([1.0, 1e100, -1e100], 1.0)],
+)
+def test_half_a_digit_is_rounded_by_what_is_behind_it(terms: list[float], total: float) -> None:
+    assert _sum_exactly(np.array(terms)) == math.fsum(terms) == total
+
+
+def draw_row(seed: int) -> tuple[tuple, Rounded]:
+    """A row of neurons with up to 40 sources, some with all in common, on one synapse or two, single ones left out."""
+    rng = np.random.default_rng(seed)
+    n, n_sources, n_synapses, most = 6, 60, 1 + seed % 2, 40 if seed < 4 else 12
+    shared = np.sort(rng.choice(n_sources, int(rng.integers(1, most)), replace=False))
+    chosen = [
+        shared if rng.random() < 0.4 else np.sort(rng.choice(n_sources, int(rng.integers(0, most)), replace=False))
+        for _ in range(n)
+    ]
+    source = np.concatenate(chosen).astype(np.int64)
+    present = rng.random((source.size, n_synapses)) < rng.choice([0.3, 0.9, 1.0])
+    value = rng.normal(0, rng.choice([2.0, 40.0, 200.0]), present.shape) * present
+    edges = np.r_[0, np.cumsum([len(part) for part in chosen])]
+    entries = Entries(edges, source, present, value, rng.choice([1.0, 4.0], source.size))
+    counts = rng.poisson(rng.uniform(0, 2, (n_sources, 1)), (n_sources, int(rng.integers(1, 80)))).astype(np.int32)
+    sources = Sources(rng.uniform(0.01, 2, n_sources), rng.uniform(0.01, 2, n_sources), counts, float(rng.choice([1, 8, 96])))
+    kinds = [respond(rng.integers(1, 8, n_synapses), int(rng.integers(0, 10)), FAMILY, 100.0) for _ in range(3)]
+    threshold = rng.choice([0, 1, 50, 3000], n)
+    given = (entries, sources, to_arrays(kinds, rng.integers(0, 3, n)), threshold, Limits(-128, 127, 32767))
+    return given, Rounded(np.zeros(value.shape, np.int64), np.zeros(n), np.ones(n))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_compiled_or_not_all_integers_are_the_same(seed: int) -> None:
+    results = []
+    for rounding in (round_targets, compile_rounding()):
+        given, rounded = draw_row(seed)
+        rounding(np.arange(6), *given, rounded)
+        results.append(rounded)
+    for plain, compiled in zip(*results, strict=True):
+        assert np.array_equal(plain, compiled)
+    assert results[0].weight.any()

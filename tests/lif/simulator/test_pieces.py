@@ -1,5 +1,7 @@
 """What is kept in pieces is cut out of the whole, and a sample that stops early gave what it would have given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from random_programs import random_program
@@ -12,8 +14,9 @@ from snnmap.lif.simulator import make_lead_rule, simulate_image, simulate_until
 AREAS = ("hidden", "outputs")
 
 
-def draw(name: str, seed: int, n_samples: int, n_steps: int) -> tuple[Image, np.ndarray]:
+def draw(name: str, seed: int, n_samples: int, n_steps: int, delay_steps: int = 0) -> tuple[Image, np.ndarray]:
     chip, rng = load_chip(name), np.random.default_rng(seed)
+    chip = replace(chip, input_weights=replace(chip.input_weights, delay_steps=delay_steps))
     program = random_program(
         chip, rng, n_inputs=min(8, chip.inputs.count), n_hidden=min(chip.hidden.count, 30), n_outputs=min(4, chip.outputs.count)
     )
@@ -43,9 +46,9 @@ def test_neurons_that_are_not_recorded_are_refused(neurons: dict[str, list[int]]
 
 
 @pytest.mark.parametrize("every", [1, 7, 1000])
-@pytest.mark.parametrize("name", ["xylo-audio-2", "generic-1024-factor"])
-def test_a_sample_that_stops_gave_what_it_would_have_given(name: str, every: int) -> None:
-    image, raster = draw(name, 1, 70, 60)
+@pytest.mark.parametrize(("name", "delay_steps"), [("xylo-audio-2", 0), ("xylo-audio-2", 1), ("generic-1024-factor", 0)])
+def test_a_sample_that_stops_gave_what_it_would_have_given(name: str, delay_steps: int, every: int) -> None:
+    image, raster = draw(name, 1, 70, 60, delay_steps)
     whole, asked = simulate_image(image, raster).counts["outputs"], []
 
     def stop(totals: np.ndarray, n_left: int) -> np.ndarray:

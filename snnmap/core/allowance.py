@@ -1,0 +1,21 @@
+"""Work that is left to plain Python where compiled code would take longer to load than it saves."""
+
+__all__ = ["Allowance"]
+
+
+class Allowance:
+    """Work that a process leaves to plain Python before it loads compiled code.
+
+    Args:
+        work: as much as takes the time of that loading.
+    """
+
+    def __init__(self, work: int) -> None:
+        self.left = work
+
+    def take(self, work: int) -> bool:
+        """Use some of it up, or say that there is too little."""
+        if work > self.left:
+            return False
+        self.left -= work
+        return True

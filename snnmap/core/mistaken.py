@@ -1,0 +1,27 @@
+"""What was given in the place of a model, and what to give instead."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["find_mistake"]
+
+_BATCHES = "give the model first, and its inputs as calibration: torch.cat([batch[0] for batch in loader])"
+_EXPORT = "export it to ONNX: tf2onnx.convert.from_keras(model), and give that"
+
+
+def find_mistake(model: Any) -> tuple[str, str] | None:
+    """Return what a thing is that is no model, and what to do; None where it may be one."""
+    kind = type(model)
+    if isinstance(model, type):
+        return "a class is not a model", f"make one: {model.__name__}(...), and load its weights"
+    if isinstance(model, Mapping) and model and all(hasattr(value, "shape") for value in model.values()):
+        return "weights alone are no model", "make the module, then load these weights: module.load_state_dict(...)"
+    if kind.__module__.startswith("torch.utils.data."):
+        return "batches of data are no model", _BATCHES
+    if isinstance(model, np.ndarray) or (kind.__module__, kind.__name__) == ("torch", "Tensor"):
+        return "an array is no model", "give the model first, and the array as calibration="
+    if kind.__module__.startswith(("tensorflow.", "keras.", "tf_keras.")):
+        return "no reader takes models of Keras as they are", _EXPORT
+    return None

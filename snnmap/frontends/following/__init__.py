@@ -1,0 +1,1 @@
+"""Following the forward of a torch module that holds spiking neurons, whatever framework they are of."""

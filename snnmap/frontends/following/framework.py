@@ -1,0 +1,84 @@
+"""What following a forward needs to know of a framework: its classes of neurons, and what a network has in their place."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from snnmap.core import CsrMatrix, FloatArray
+from snnmap.frontends.network_parts import NetworkParts
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Framework", "NeuronModule", "WeightedCounts"]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCounts:
+    """Counts of one source, of this step or an earlier one, through weights: ``(n_pre, n_post)`` csr_array."""
+
+    source: str
+    weights: Any
+    path: str
+    delay_steps: int = 0
+
+    def add_to(self, parts: NetworkParts, post: str, *, gain: FloatArray | float = 1.0, synapse: int = 0) -> None:
+        """Add the projection onto a population; ``gain`` multiplies the weights onto each of its neurons."""
+        found = self.weights.tocoo()
+        data = found.data * np.broadcast_to(gain, (found.shape[1],))[found.col]
+        matrix = CsrMatrix.from_triplets(found.row, found.col, data, found.shape)
+        parts.project(self.source, post, matrix, synapse=synapse, delay_steps=self.delay_steps, source=self.path)
+
+
+class NeuronModule(Protocol):
+    """What a module of neurons computes."""
+
+    @property
+    def scale(self) -> FloatArray:
+        """``(size,)``, value of a spike behind the neurons."""
+
+    @property
+    def max_count(self) -> int:
+        """Most spikes of a neuron in a step; 0 for neurons that never fire, whose membrane the module gives."""
+
+    @property
+    def is_readout(self) -> bool:
+        """Whether the membrane is to be read where the module gives it beside spikes."""
+
+    @property
+    def why_not_read(self) -> str:
+        """Why the membrane alone cannot be read; empty where it can."""
+
+    def add_to(self, parts: NetworkParts, name: str, terms: tuple[WeightedCounts, ...], bias: FloatArray) -> None:
+        """Add the population that does what the module does, with its inputs and a constant input, ``(size,)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framework:
+    """How a framework's neurons are run.
+
+    Attributes:
+        name: for errors.
+        package: that its classes are from.
+        neurons: classes that all of its neurons derive from.
+        kinds: classes that are known, and their names.
+        states: what a class takes after its input, and what it returns after its spikes, by its name.
+        read: gives the neurons of a module: path, module, kind and size.
+        restart: lets a module's neurons start anew.
+        time_axis: of what a module takes in one call, where that is several steps.
+        own_functions: attributes that the framework itself sets to functions on its modules.
+        passes_states: whether a forward of one step takes the states that it returned as its second argument.
+    """
+
+    name: str
+    package: str
+    neurons: tuple[type, ...]
+    kinds: Mapping[type, str]
+    states: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    read: Callable[[str, Any, str, int], NeuronModule]
+    restart: "Callable[[nn.Module], None]"
+    time_axis: Callable[[Any], int | None] = lambda _: None
+    passes_states: bool = False
+    own_functions: tuple[str, ...] = ()

@@ -1,0 +1,65 @@
+"""From a module and its framework to a network: followed, built, and run beside the module."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from snnmap.core.errors import FrontendError
+from snnmap.frontends.following.build import Builder
+from snnmap.frontends.following.follow import make_twin
+from snnmap.frontends.following.framework import Framework
+from snnmap.frontends.following.trace import trace_forward
+from snnmap.frontends.following.trial import require_same_spikes
+from snnmap.frontends.torch.modules import require_class_forward
+from snnmap.network import Network
+
+__all__ = ["Sizes", "read_module"]
+
+Sizes = Sequence[int | Sequence[int]] | None
+"""Channels of each input of forward, or its shape in a step without the batch."""
+
+
+def read_module(
+    module: Any,
+    framework: Framework,
+    *,
+    input_sizes: Sizes,
+    outputs: Sequence[str] | None = None,
+    readout: Literal["spikes", "potential"] | None = None,
+    input_scale: float = 1.0,
+    name: str | None = None,
+    dt: float = 0.0,
+    describe: Callable[[Builder], Mapping[str, str]],
+    is_exact: bool = True,
+) -> Network:
+    """Turn a module into a network that gives the same spikes; it is run beside the module where it ``is_exact``.
+
+    Raises:
+        FrontendError: an operation or option has no counterpart, or the two differ; it says which and where.
+    """
+    from torch import nn
+
+    sizes = None if input_sizes is None else [(size,) if isinstance(size, int) else tuple(size) for size in input_sizes]
+    title = name or type(module).__name__
+    is_layer = isinstance(module, (nn.Linear, *framework.neurons))
+    module = nn.Sequential(module) if is_layer and not framework.passes_states else module
+    for path, part in module.named_modules():
+        if type(part) in framework.kinds:
+            require_class_forward(path, part, type(part), own=framework.own_functions)
+        elif isinstance(part, framework.neurons):
+            known = ", ".join(sorted({cls.__name__ for cls in framework.kinds}))
+            raise FrontendError(
+                f"module {type(part).__name__} has no counterpart on the chip",
+                where=f"module '{path}'",
+                fix=f"use {framework.name}'s {known}",
+            )
+    twin = make_twin(module, framework)
+    trace = trace_forward(twin, framework, sizes)
+    builder = Builder(trace, readout, input_scale)
+    builder.build(outputs)
+    if sizes is not None and len(builder.ports) > len(sizes):
+        limit = str(input_sizes)
+        raise FrontendError("forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=limit)
+    network = builder.parts.to_network(title, dt, describe(builder))
+    if is_exact:
+        require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)
+    return network

@@ -1,0 +1,254 @@
+"""Trial runs: forward itself beside the network that following it gave."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from snnmap.core.errors import FrontendError
+from snnmap.core.record import FloatArray, IntArray
+from snnmap.frontends.following.follow import Layer, take_spikes, watch
+from snnmap.frontends.following.framework import Framework
+from snnmap.frontends.following.operations import passes, view_again
+from snnmap.frontends.following.signal import Signal
+from snnmap.frontends.following.trace import Trace
+from snnmap.network import Network, simulate_network
+
+__all__ = ["require_same_spikes"]
+
+_RATES = (0.5, 3.0, 15.0)
+"""Counts a channel and step; the last where neurons were silent at the others."""
+_STEPS = 32
+_CLOSE = 1e-9
+"""What the order of sums in float64 may make of a membrane, as a share of the largest."""
+
+
+def require_same_spikes(
+    twin: nn.Module,
+    framework: Framework,
+    trace: Trace,
+    network: Network,
+    names: tuple[Mapping[str, str], Mapping[str, str]],
+    input_scale: float,
+) -> None:
+    """Run forward and the network on drawn counts.
+
+    Args:
+        twin: the module, in float64.
+        framework: of its neurons.
+        trace: of it.
+        network: that was built from the trace.
+        names: populations by layer, and input ports by argument.
+        input_scale: what a count is worth as a value of forward's input.
+
+    Raises:
+        FrontendError: neurons spike otherwise.
+    """
+    if trace.layout == "one step":
+        _require_samples_apart(twin, framework, trace)
+    populations, ports = names
+    known = {name: population for name, population in populations.items() if trace.layers[name].kind != "pool"}
+    read = {name: part for name, part in known.items() if not np.isfinite(network.population(part).threshold).any()}
+    silent = known.keys() - read.keys()
+    for number, rate in enumerate(_RATES):
+        if rate == _RATES[-1] and not silent:
+            break
+        rng = np.random.default_rng(number)
+        n_steps = _STEPS if trace.n_steps in (1, trace.n_given) else trace.n_steps
+        rasters = {one.name: rng.poisson(rate, (n_steps, one.size)) for one in trace.inputs if one.name in ports}
+        if trace.layout == "one step" and trace.n_steps > 1:
+            n_steps = trace.n_steps
+            rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
+        wanted = _run(twin, framework, trace, rasters, n_steps, input_scale)
+        n_steps = min((len(given) for given, _ in wanted.values()), default=n_steps)
+        given = {ports[name]: raster[np.newaxis, :n_steps] for name, raster in rasters.items()}
+        found = simulate_network(network, given, counts_of=list(known.values()), states_of=list(read.values()))
+        for name, population in known.items():
+            first, last = wanted[name]
+            if name in read:
+                _compare_membranes(trace.layers[name], first, last, found.potentials[population][0])
+            else:
+                _compare(trace.layers[name].path, _count(trace.layers[name], first), found.counts[population][0])
+        silent = {name for name in silent if not found.counts[known[name]].any()}
+
+
+def _compare_membranes(layer: Layer, first: FloatArray, last: FloatArray, found: FloatArray) -> None:
+    """Compare potentials that are read; neurons that never fire give theirs first, others beside their spikes, last."""
+    wanted = last if layer.neurons is not None and layer.neurons.max_count else first
+    scale = max(float(np.abs(wanted).max()), 1e-30)
+    if layer.gives_states and np.abs(wanted - found).max() > _CLOSE * scale:
+        raise FrontendError(
+            "the module gives other membranes than what was read of its forward",
+            where=f"module '{layer.path}'",
+            measured=f"{np.abs(wanted - found).max() / scale:.1e} of the largest",
+            limit=f"{_CLOSE:.0e}",
+            fix="leave out what changes weights, states or inputs besides the framework's neurons and torch's layers",
+        )
+
+
+def _require_samples_apart(twin: nn.Module, framework: Framework, trace: Trace) -> None:
+    """Refuse a forward that does something else with one sample than with the same one in a batch of two: it is of steps then."""
+    rng = np.random.default_rng(0)
+    counts = {one.name: rng.poisson(2.0, (2, one.size)) for one in trace.inputs}
+    try:
+        alone, beside = (_watch(twin, framework, partial(_call_batch, twin, trace, counts, n)) for n in (1, 2))
+    except Exception:  # a forward that names the batch of its training takes no two samples
+        return
+    same = alone.keys() == beside.keys() and all(len(alone[path][0]) == len(beside[path][0]) for path in alone)
+    if not same or any(_differ(alone[path][0], beside[path][0]) for path in alone):
+        raise FrontendError(
+            "forward mixes the samples of its batch, as if they were steps",
+            where=type(twin).__name__,
+            limit="step t of x in step t: (time, batch, ...), (batch, time, ...), or (batch, ...) in all steps",
+            fix="let it take x[step] or x[:, step] in each step",
+        )
+
+
+def _differ(alone: Sequence[FloatArray], beside: Sequence[FloatArray]) -> bool:
+    return any((one != two[: one.size]).any() for one, two in zip(alone, beside, strict=True))
+
+
+def _call_batch(twin: nn.Module, trace: Trace, counts: Mapping[str, IntArray], n_samples: int) -> object:
+    return twin(*(one.shape_counts("one step", counts[one.name][:n_samples]) for one in trace.inputs))
+
+
+def _compare(path: str, wanted: IntArray, found: IntArray) -> None:
+    different = np.argwhere(wanted != found)
+    if different.size:
+        step, neuron = different[0]
+        raise FrontendError(
+            "the module gives other spikes than what was read of its forward",
+            where=f"module '{path}'",
+            measured=f"{len(different)} of {wanted.size} counts differ, the first at step {step}, neuron {neuron}",
+            limit="0",
+            fix="leave out what changes weights, states or inputs besides the framework's neurons and torch's layers",
+        )
+
+
+class _Runner(TorchFunctionMode):
+    """Keeps numbers in float64, and takes the batch to be 1."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", str(func))
+        if any(_is_short(leaf) for leaf in args):
+            args = tuple(leaf.double() if _is_short(leaf) else leaf for leaf in args)
+        if passes(func, name, args, kwargs):
+            return args[0]
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:
+            again = view_again(func, name, args, kwargs)
+            if again is None:
+                raise
+            return again
+
+
+def _is_short(leaf: object) -> bool:
+    return isinstance(leaf, Tensor) and leaf.dtype != torch.float64 and leaf.is_floating_point()
+
+
+def _run(
+    twin: nn.Module,
+    framework: Framework,
+    trace: Trace,
+    rasters: Mapping[str, IntArray],
+    n_steps: int,
+    input_scale: float,
+) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Return what the neurons of each layer give first and last, spikes and perhaps membranes, ``(n_steps, size)`` each."""
+    kept = _watch(twin, framework, lambda: _call(twin, framework, trace, rasters, n_steps, input_scale))
+    runs: dict[str, list[str]] = {}
+    for name, layer in trace.layers.items():
+        runs.setdefault(layer.path, []).append(name)
+    return {
+        name: (np.stack(kept[path][0][number :: len(names)]), np.stack(kept[path][1][number :: len(names)]))
+        for path, names in runs.items()
+        if path in kept
+        for number, name in enumerate(names)
+    }
+
+
+def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) -> dict[str, tuple[list[FloatArray], ...]]:
+    """Return what the neurons of each module give first and last in a run from zero states, call by call and step by step."""
+    kept: dict[str, tuple[list[FloatArray], ...]] = {}
+
+    def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        given = [part.double() if _is_short(part) else part for part in take_spikes(module, framework, args)]
+        if type(module) not in framework.kinds:
+            return forward(*given, **kwargs)
+        with torch._C.DisableTorchFunction():
+            found = forward(*given, **kwargs)
+        values, structure = tree_flatten(found)
+        values = [value.double() for value in values]
+        for known, value in zip(kept.setdefault(path, ([], [])), (values[0], values[-1]), strict=True):
+            known.extend(_list_steps(value, framework.time_axis(module)))
+        return tree_unflatten(values, structure)
+
+    framework.restart(twin)
+    with watch(twin, keep), _Runner():
+        call()
+    return kept
+
+
+def _list_steps(values: Tensor, axis: int | None) -> list[FloatArray]:
+    steps = [values] if axis is None else values.unbind(axis)
+    return [step.reshape(-1).numpy() for step in steps]
+
+
+def _count(layer: Layer, values: FloatArray) -> IntArray:
+    """Return counts, ``(n_steps, size)``, from the spikes that neurons gave."""
+    scale = np.ones(1) if layer.neurons is None else np.where(layer.neurons.scale == 0, 1.0, layer.neurons.scale)
+    return np.rint(values / scale).astype(np.int64)
+
+
+def _call(
+    twin: nn.Module, framework: Framework, trace: Trace, rasters: Mapping[str, IntArray], n_steps: int, input_scale: float
+) -> None:
+    """Run forward over all steps."""
+    silent = np.zeros((n_steps, 1))
+    values = {one.name: rasters.get(one.name, np.repeat(silent, one.size, axis=1)) * input_scale for one in trace.inputs}
+    if trace.layout != "one step" or trace.n_steps > 1:
+        n_given = max(n_steps, trace.n_given) if trace.layout != "one step" else 1
+        twin(*(one.shape_counts(trace.layout, np.resize(values[one.name], (n_given, one.size))) for one in trace.inputs))
+        return
+    if framework.passes_states:
+        carried: tuple[Any, ...] = ()
+        for step in range(n_steps):
+            given = [one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs]
+            _, *carried_on = twin(*given, *carried)
+            carried = tuple(carried_on)
+        return
+    places = _find_states(trace)
+    states = {one.name: one.shape_counts("one step", ()) for one in trace.inputs if one.owner}
+    for step in range(n_steps):
+        now = {one.name: one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs}
+        leaves = [leaf for leaf in tree_flatten(twin(*(now | states).values()))[0] if isinstance(leaf, Tensor)]
+        states = {name: leaves[places[name]] for name in states}
+
+
+def _find_states(trace: Trace) -> dict[str, int]:
+    """Return which of the returned tensors is the next value of each argument that is a state.
+
+    Raises:
+        FrontendError: forward does not return it.
+    """
+    owners: dict[str, int] = {}
+    for place, (signal, _) in enumerate(trace.outputs):
+        parts = list(trace.sources.split(signal)) if isinstance(signal, Signal) else []
+        if len(parts) == 1 and parts[0].source.kind != "input":
+            source = parts[0].source
+            owners[f"{source.state or 'spk'} of '{trace.layers[source.name].path}'"] = place
+    for one in trace.inputs:
+        if one.owner and one.owner not in owners:
+            raise FrontendError(
+                f"forward takes a state and does not return it: {one.owner}",
+                where=f"argument '{one.name}'",
+                fix="return it as well",
+            )
+    return {one.name: owners[one.owner] for one in trace.inputs if one.owner}

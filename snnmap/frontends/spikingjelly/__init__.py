@@ -1,0 +1,120 @@
+"""From a torch module with SpikingJelly's neurons to a network."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snnmap.core.packages import import_package
+from snnmap.network import Network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from snnmap.frontends.following.framework import Framework
+    from snnmap.frontends.following.lif import LifNeurons
+
+__all__ = ["load"]
+
+
+def load(
+    module: "nn.Module",
+    *,
+    input_sizes: Sequence[int | Sequence[int]] | None = None,
+    outputs: Sequence[str] | None = None,
+    input_scale: float = 1.0,
+    dt: float = 0.0,
+    name: str | None = None,
+) -> Network:
+    """Turn a module of SpikingJelly's IFNode, LIFNode and ParametricLIFNode into a network that gives the same spikes.
+
+    Forward is followed by running it, step by step (``step_mode="s"``), over all steps at once ("m", (time, batch, ...)), or with
+    a loop of its own, and the network is run beside it. Between neurons Linear, convolutions, BatchNorm, AvgPool, Flatten, cat,
+    sums and products with numbers are read, and MaxPool of spikes. Neurons start as after ``reset_net``, in a copy of the module.
+
+    Args:
+        module: to read.
+        input_sizes: channels of each input of forward, or its shape in a step without the batch; found from the first Linear
+            layers where left out.
+        outputs: paths of the neurons that are read; where left out, those whose spikes forward returns and no other layer takes.
+        input_scale: value of forward's input that one input spike stands for.
+        dt: length of a step in seconds, for reports; 0 where it has none.
+        name: of the network; the module's class name where left out.
+
+    Raises:
+        FrontendError: SpikingJelly is missing, or an operation or option has no counterpart; it says which and where.
+    """
+    neuron = import_package("spikingjelly.activation_based.neuron", called="SpikingJelly")
+    from importlib.metadata import version
+
+    from snnmap.frontends.following.read import read_module
+
+    known = {"framework": f"spikingjelly {version('spikingjelly')}", "dt": f"{dt} s" if dt else "none"}
+    return read_module(
+        module,
+        _make_framework(neuron),
+        input_sizes=input_sizes,
+        outputs=outputs,
+        input_scale=input_scale,
+        name=name,
+        dt=dt,
+        describe=lambda builder: {**known, **builder.describe_steps()},
+    )
+
+
+def _make_framework(neuron: Any) -> "Framework":
+    from snnmap.frontends.following.framework import Framework
+
+    kinds = {getattr(neuron, kind): kind for kind in ("IFNode", "LIFNode", "ParametricLIFNode")}
+    return Framework(
+        name="SpikingJelly",
+        package="spikingjelly",
+        neurons=(neuron.BaseNode,),
+        kinds=kinds,
+        states=dict.fromkeys(kinds.values(), ((), ())),
+        read=_read,
+        restart=_restart,
+        time_axis=lambda module: 0 if module.step_mode == "m" else None,
+        own_functions=("surrogate_function",),
+    )
+
+
+def _restart(twin: "nn.Module") -> None:
+    for part in twin.modules():
+        reset = getattr(part, "reset", None)
+        if callable(reset):
+            reset()
+
+
+def _read(path: str, module: Any, kind: str, size: int) -> "LifNeurons":
+    """Read ``v += x``, or ``v += (v_reset - v) / tau`` and x or x / tau; a spike where ``v >= v_threshold``."""
+    from snnmap.frontends.following.lif import LifNeurons, spread
+
+    _require_steps(path, module)
+    ones, zeros = np.ones(size), np.zeros(size)
+    lost = zeros
+    if kind == "LIFNode":
+        lost = spread(path, "tau", 1.0 / module.tau, size)
+    if kind == "ParametricLIFNode":
+        lost = spread(path, "w", module.w.sigmoid(), size)
+    start = zeros if module.v_reset is None else spread(path, "v_reset", module.v_reset, size)
+    gain = lost if kind != "IFNode" and module.decay_input else ones
+    neurons = LifNeurons(
+        path=path, alpha=zeros, beta=1.0 - lost, gain=gain, leak=lost * start,
+        threshold=spread(path, "v_threshold", module.v_threshold, size), v_reset=start,
+        reset="subtract" if module.v_reset is None else "value", max_count=1,
+    )  # fmt: skip
+    return neurons.start_at(start)
+
+
+def _require_steps(path: str, module: Any) -> None:
+    """Refuse what gives other values than 0 and 1 at the threshold."""
+    import torch
+
+    from snnmap.frontends.following.lif import refuse
+
+    with torch.no_grad():
+        found = module.surrogate_function(torch.tensor([-1.0, -1e-3, 0.0, 1e-3, 1.0])).tolist()
+    if found != [0.0, 0.0, 1.0, 1.0, 1.0]:
+        limit, fix = "0, 0, 1, 1, 1", "use a surrogate function with spiking=True"
+        raise refuse(path, "the spike function is not a step at the threshold", str(found), limit, fix)

@@ -1,0 +1,202 @@
+"""Forwards as people write them: loops over time, layers between neurons, states made inside; spike for spike snnTorch's own."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from snnmap.core.errors import FrontendError
+from snnmap.frontends.snntorch import load
+from snnmap.network import Network, simulate_network
+
+snn = pytest.importorskip("snntorch")
+from snntorch_tutorials import TUTORIALS  # noqa: E402 (needs snnTorch)
+
+torch.set_num_threads(1)
+
+SHAPE = (2, 8, 8)
+
+
+def step(membrane: Tensor) -> Tensor:
+    """snnTorch's own step returns float32, which float64 layers refuse."""
+    return (membrane > 0).double()
+
+
+def neurons(rng: np.random.Generator, **options: object) -> nn.Module:
+    reset = str(rng.choice(["subtract", "zero", "none"], p=[0.7, 0.2, 0.1]))
+    return snn.Leaky(beta=float(rng.uniform(0.4, 0.95)), reset_mechanism=reset, spike_grad=step, **options)
+
+
+class RandomLoop(nn.Module):
+    """Convolutions, norms, pools and joins of random sizes, looped over time with states made inside."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        rng = np.random.default_rng(seed)
+        self.is_batch_first, self.has_norm, self.joins = (bool(rng.random() < 0.5) for _ in range(3))
+        self.pool = str(rng.choice(["max", "average", "none"]))
+        n_mid, kernel = int(rng.integers(2, 5)), int(rng.integers(2, 4))
+        self.conv = nn.Conv2d(2, n_mid, kernel, stride=int(rng.integers(1, 3)), padding=int(rng.integers(0, 2)))
+        self.norm, self.lif1 = nn.BatchNorm2d(n_mid), neurons(rng)
+        self.norm.running_mean.uniform_(-0.2, 0.2)
+        self.norm.running_var.uniform_(0.5, 1.5)
+        with torch.no_grad():
+            n_flat = self.squeeze(self.conv(torch.zeros(1, *SHAPE))).numel()
+        self.fc, self.lif2 = nn.Linear(n_flat, 6), neurons(rng)
+        self.out, self.lif3 = nn.Linear(12 if self.joins else 6, 4), neurons(rng)
+        for layer in (self.fc, self.out, self.conv):
+            nn.init.uniform_(layer.weight, -0.3, 0.6)
+
+    def squeeze(self, spikes: Tensor) -> Tensor:
+        if self.pool == "max":
+            spikes = functional.max_pool2d(spikes, 2)
+        if self.pool == "average":
+            spikes = functional.avg_pool2d(spikes, 2)
+        return spikes.flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mem1, mem2, mem3 = (lif.init_leaky() for lif in (self.lif1, self.lif2, self.lif3))
+        spikes, last = [], torch.zeros(1, 6)
+        for t in range(x.size(1 if self.is_batch_first else 0)):
+            current = self.conv(x[:, t] if self.is_batch_first else x[t])
+            spk1, mem1 = self.lif1(self.norm(current) if self.has_norm else 2 * current - 0.1, mem1)
+            spk2, mem2 = self.lif2(self.fc(self.squeeze(spk1)), mem2)
+            spk3, mem3 = self.lif3(self.out(torch.cat([spk2, last], dim=1) if self.joins else spk2), mem3)
+            last = spk2
+            spikes.append(spk3)
+        return torch.stack(spikes)
+
+
+def run(model: RandomLoop, raster: np.ndarray) -> dict[str, np.ndarray]:
+    """Run snnTorch itself; spikes of each layer as 0 and 1, ``(n_steps, size)``."""
+    kept: dict[str, list[np.ndarray]] = {}
+    hooks = [
+        module.register_forward_hook(lambda _, __, out, path=path: kept.setdefault(path, []).append(out[0].flatten().numpy()))
+        for path, module in model.named_modules()
+        if isinstance(module, snn.SpikingNeuron)
+    ]
+    x = torch.tensor(raster, dtype=torch.float64).reshape(len(raster), 1, *SHAPE)
+    with torch.no_grad():
+        model.eval()(x.transpose(0, 1) if model.is_batch_first else x)
+    for hook in hooks:
+        hook.remove()
+    return {path: np.stack(counts).astype(np.int64) for path, counts in kept.items()}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_loops_spike_the_same(seed: int) -> None:
+    model = RandomLoop(seed).double()
+    network = load(model, input_sizes=[SHAPE])
+    raster = np.random.default_rng(seed).poisson(0.7, (60, int(np.prod(SHAPE))))
+    wanted = run(model, raster)
+    found = simulate_network(network, raster, counts_of=list(wanted)).counts
+    assert sum(counts.sum() for counts in wanted.values()) > 50
+    assert {path: int((found[path][0] != counts).sum()) for path, counts in wanted.items()} == dict.fromkeys(wanted, 0)
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_the_networks_of_the_tutorials_are_read_as_they_are_written(name: str) -> None:
+    """What was read is run beside forward before it is given back: :mod:`snnmap.frontends.following.trial`."""
+    tutorial = TUTORIALS[name]
+    torch.manual_seed(0)
+    model = tutorial.make()
+    if tutorial.refused:
+        with pytest.raises(FrontendError, match=tutorial.refused):
+            load(model, input_sizes=[tutorial.shape])
+    else:
+        network = load(model, input_sizes=[tutorial.shape])
+        assert [port.size for port in network.inputs] == [int(np.prod(tutorial.shape))]
+
+
+class Small(nn.Module):
+    """A loop whose body is given: it takes layers, the input ``x``, the spikes of the step before and the step ``t``."""
+
+    def __init__(self, body: Callable[[SimpleNamespace], Tensor], n_steps: int | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.body, self.n_steps = nn.Linear(3, 3), body, n_steps
+        self.lif = snn.Leaky(beta=0.8, init_hidden=True, spike_grad=step)
+        nn.init.uniform_(self.fc.weight, 0.1, 0.6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        last, spikes = torch.zeros(1, 3), []
+        for t in range(self.n_steps or x.size(0)):
+            last = self.body(SimpleNamespace(fc=self.fc, lif=self.lif, x=x, last=last, t=t))
+            spikes.append(last)
+        return torch.stack(spikes)
+
+
+def plain(s: SimpleNamespace) -> Tensor:
+    return s.lif(s.fc(s.x[s.t]))
+
+
+def give(body: Callable[..., Tensor], **options: object) -> Network:
+    return load(Small(body, **options).double())  # type: ignore[arg-type]
+
+
+def test_spikes_of_the_step_before_are_a_projection_with_a_delay() -> None:
+    network = give(lambda s: s.lif(s.fc(s.x[s.t] + 0.5 * s.last)))
+    assert [(q.pre, q.delay_steps) for q in network.projections if q.source == "fc"] == [("input", 0), ("lif", 1)]
+
+
+@pytest.mark.parametrize("n_steps", [5, 7, 300])
+def test_a_loop_of_a_fixed_length_is_read(n_steps: int) -> None:
+    assert give(plain, n_steps=n_steps).inputs[0].size == 3
+
+
+def test_an_input_that_is_the_same_in_each_step_is_told() -> None:
+    network = give(lambda s: s.lif(s.fc(s.x)), n_steps=6)
+    assert network.provenance["steps"].startswith("6 in forward, all with the same input")
+
+
+def test_what_an_input_spike_stands_for_scales_the_weights() -> None:
+    whole, sixteenth = (load(Small(plain).double(), input_scale=scale) for scale in (1.0, 0.0625))
+    assert np.array_equal(whole.projections[0].weights.data * 0.0625, sixteenth.projections[0].weights.data)
+    assert sixteenth.provenance["input scale"] == "0.0625 a spike"
+
+
+def test_a_sum_over_the_steps_is_read_as_the_spikes_of_each() -> None:
+    class Rate(Small):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).mean(dim=0)
+
+    network = load(Rate(plain).double())
+    assert [(port.populations, port.readout) for port in network.outputs] == [(("lif",), "spikes")]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (lambda s: s.lif(s.fc(s.x[s.t]) if s.last.sum() > 1 else s.fc(2 * s.x[s.t])), "depends on the values of spikes"),
+        (lambda s: s.lif(s.fc(s.x[s.t]) * (1 + s.t)), "something else in one step than in another"),
+        (lambda s: s.lif(s.fc(s.x[s.t] * s.last)), "product of spikes or states with each other"),
+        (lambda s: s.lif(s.fc(s.x[min(s.t + 1, len(s.x) - 1)])), "other steps of its input|mixes the samples"),
+        (lambda s: s.lif(torch.relu(s.fc(s.x[s.t]))), "operation 'relu' has no counterpart"),
+        (lambda s: s.lif(functional.dropout(s.fc(s.x[s.t]), 0.5)), "operation 'dropout' has no counterpart"),
+        (lambda s: s.lif((s.lif.mem if s.t else 0) + s.fc(s.x[s.t])), "something else in one step"),
+        (lambda s: s.lif(s.fc(s.x[s.t : s.t + 2].sum(0))), "other steps of its input|mixes the samples"),
+        (lambda s: s.lif(s.fc(torch.bernoulli(s.x[s.t].clamp(0, 1)))), "operation 'bernoulli'"),
+        (lambda s: s.lif(s.lif(s.fc(s.x[s.t]))), "something else in one step"),
+        (lambda s: s.lif(functional.linear(s.x[s.t], torch.ones(3, 4)) + s.fc(s.x[s.t])), "does not fit the size"),
+    ],
+)  # fmt: skip
+def test_what_is_no_step_of_a_network_is_refused(body: Callable[..., Tensor], message: str) -> None:
+    with pytest.raises(FrontendError, match=message):
+        give(body)
+
+
+def test_what_following_does_not_see_is_found_by_running() -> None:
+    """Following looks at a few steps, the comparison at more: here the weights change after twenty."""
+
+    def body(s: SimpleNamespace) -> Tensor:
+        if s.t == 20:
+            s.fc.weight.data.mul_(0.5)
+        return plain(s)
+
+    with pytest.raises(FrontendError, match="gives other spikes"):
+        give(body)
