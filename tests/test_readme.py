@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import make_runner
+from design_spaces import write_space
 from quantised_networks import make_small
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,7 @@ def test_commands_run_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "model.py").write_text("torch_seed = __import__('torch').manual_seed(0)\n" + model)
     np.save("counts.npy", np.ones((2, 20, 12), np.int64))
     onnx.save(make_small(), "net.onnx")
+    write_space(tmp_path)
     run = make_runner(capsys)
     commands = re.findall(r"`snnmap ([^`]+)`", README.partition("| command | does |")[2].partition("Exit codes")[0])
     assert len(commands) >= 10
