@@ -45,7 +45,7 @@ class DeltaStream:
         dtype: of states and arithmetic: float32 or float64; None takes the model's.
         refresh_every: steps after which a dense pass in torch sets all states anew; None never does.
         threshold: a value of the frame is taken up where it differs by more than this from the one last taken up (Neil et al.
-            2017, Delta Networks). The output is then that of :attr:`held`, no value of which is further than this from the frame:
+            2017, Delta Networks). The output is then that of ``held``, no value of which is further than this from the frame:
             noise does not flip what is rounded next.
 
     Attributes:

@@ -21,7 +21,7 @@ class SourceCounts:
 
     What weights' rounding errors make of a potential depends on which sources fire together: pixels beside each other, neurons of
     one channel, a source that fires in all samples. A potential adds its input up over a number of steps
-    (:attr:`Response.length`), so the counts are added up over windows of about as many.
+    (the length of its response), so the counts are added up over windows of about as many.
     """
 
     def __init__(self, *parts: Counts) -> None:
