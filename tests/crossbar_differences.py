@@ -6,8 +6,8 @@ import numpy as np
 from quantised_networks import run_onnxruntime
 
 from snnmap.crossbar import Architecture, compile_graph
-from snnmap.crossbar.lower.host import leave_to_host
 from snnmap.frontends.onnx import read_layer_graph
+from snnmap.graph import leave_to_host
 
 
 def count_differences(model: Any, architecture: str | Architecture, n_samples: int = 2, seed: int = 0) -> dict[str, int]:

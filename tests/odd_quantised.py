@@ -92,6 +92,9 @@ ODD_NETWORKS: dict[str, Callable[[], Any]] = {
     "multiplied by itself": _make_multiplied,
     "channels from the end": _of("Gather", 1, (2, 6, 6), np.array([-1, 0]), axis=1),
     "one column twice": _of("Gather", 1, (3, 6, 2), np.array([4, 4]), axis=-1),
+    "a resize to the nearest": _of(
+        "Resize", 1, (3, 12, 9), np.zeros(0, np.float32), np.array([1, 1, 2, 1.5], np.float32), mode="nearest"
+    ),
     "a pad that reflects": _of("Pad", 1, (3, 8, 8), np.array([0, 0, 1, 1, 0, 0, 1, 1]), mode="reflect"),
     "a pad that cuts": _of("Pad", 1, (3, 4, 7), np.array([0, 0, -1, 1, 0, 0, -1, 0])),
     "an output that is reshaped": _make_moved("Reshape", (2, 16), np.array([0, 2, 16])),

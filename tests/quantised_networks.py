@@ -158,9 +158,9 @@ def make_small(seed: int = 0) -> Any:
     return net.model(net.dense(net.flatten(net.mean(net.activate(x, "HardSwish"))), 10))
 
 
-def make_mobilenet(side: int = 224, width: int = 32, classes: int = 1000) -> Any:
+def make_mobilenet(side: int | tuple[int, int] = 224, width: int = 32, classes: int = 1000) -> Any:
     """MobileNet V1: 13 separable convolutions."""
-    net = Quantised((3, side, side))
+    net = Quantised((3, *(side if isinstance(side, tuple) else (side, side))))
     x = net.conv("q", width, strides=[2, 2], pads=[1] * 4)
     plan = [(2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), *[(16, 1)] * 5, (32, 2), (32, 1)]
     for times, stride in plan:

@@ -34,6 +34,7 @@ def test_there_are_notebooks_to_run() -> None:
     assert [source.stem for source in SOURCES] == [
         "convert_relu",
         "crossbar_digits",
+        "dataflow_digits",
         "delta_network",
         "inside_a_bitstream",
         "train_chip_exact",

@@ -2,13 +2,10 @@
 
 from dataclasses import replace
 from functools import lru_cache
-from importlib import resources
-from pathlib import Path
 
 from snnmap.chip.record import Chip
-from snnmap.core.errors import ChipError
-from snnmap.core.near import suggest
-from snnmap.core.toml import read_toml_record, read_toml_text
+from snnmap.core.catalog import list_entries, read_entry
+from snnmap.core.toml import read_toml_record
 
 __all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip", "read_record"]
 
@@ -20,8 +17,7 @@ def list_chips() -> list[str]:
         >>> "xylo-audio-3" in list_chips()
         True
     """
-    folder = resources.files("snnmap.chip") / "catalog"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return list_entries("snnmap.chip")
 
 
 def load_chip(name: str) -> Chip:
@@ -46,16 +42,7 @@ def read_record(name: str) -> str:
     Raises:
         ChipError: unknown name, or unreadable file.
     """
-    if name.endswith(".toml"):
-        return read_toml_text(Path(name))
-    if name not in list_chips():
-        known = ", ".join(list_chips())
-        raise ChipError(
-            f"no chip is called '{name}'",
-            limit=known,
-            fix=suggest(name, list_chips(), "use one of these names, or the path of a .toml file"),
-        )
-    return (resources.files("snnmap.chip") / "catalog" / f"{name}.toml").read_text(encoding="utf-8")
+    return read_entry("snnmap.chip", name, noun="chip")
 
 
 @lru_cache(maxsize=64)

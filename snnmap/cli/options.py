@@ -37,6 +37,7 @@ __all__ = [
     "read_image",
     "read_project",
     "read_shape",
+    "read_shapes",
     "warn_of_failed_build",
 ]
 
@@ -104,6 +105,19 @@ def read_shape(text: str) -> tuple[int, ...]:
             fix="write channels, height and width: --input-shape 3,224,224",
         )
     return shape
+
+
+def read_shapes(text: str | None) -> Any:
+    """Read what an option of one shape, or of shapes by name (``a=3,8,8;b=5``), says."""
+    if text is None:
+        return None
+    try:
+        if "=" not in text:
+            return read_shape(text)
+        return {name: read_shape(sides) for name, _, sides in (part.partition("=") for part in text.split(";"))}
+    except InputError as error:
+        fix = "write 3,224,224, or image=3,224,224;state=128"
+        raise InputError(error.what, where="--shape", measured=text, fix=fix) from error
 
 
 chip_option: Callable[..., Any] = click.option(

@@ -9,6 +9,7 @@ from snnmap.graph.passes.canonical import canonicalise
 from snnmap.graph.passes.fold_affine import fold_affine
 from snnmap.graph.passes.fuse_steps import fuse_steps, unfuse_steps
 from snnmap.graph.passes.join_quantised import has_integer_form, join_quantised
+from snnmap.graph.passes.leave_to_host import leave_to_host
 from snnmap.graph.passes.remove_identity import remove_identity
 from snnmap.graph.passes.shift_signed import shift_signed
 from snnmap.graph.passes.split_quantised import split_quantised
@@ -40,6 +41,7 @@ __all__ = [
     "fuse_steps",
     "has_integer_form",
     "join_quantised",
+    "leave_to_host",
     "remove_identity",
     "shift_signed",
     "split_quantised",

@@ -1,6 +1,7 @@
 """How kernels slide over their input, in any number of dimensions: sizes of outputs, and the values that each window sees."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,10 @@ class Windows:
             places = starts + np.arange(self.kernel[axis]) * self.dilations[axis]
             counts = np.multiply.outer(counts, ((places >= low) & (places < high)).sum(axis=1))
         return np.asarray(counts)
+
+    def count_line(self, sides: Shape) -> int:
+        """Count the places of an input from the first to the last one that a window sees: ``(k - 1) W + k`` of a picture."""
+        return 1 + sum((span - 1) * prod(sides[axis + 1 :]) for axis, span in enumerate(self._spans()))
 
     def _spans(self) -> Shape:
         return tuple(spread * (side - 1) + 1 for side, spread in zip(self.kernel, self.dilations, strict=True))

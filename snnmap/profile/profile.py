@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -249,6 +248,4 @@ def _count_line_buffer(rows: Rows, row: Row) -> int:
     operation = row.main.operation
     if not isinstance(operation, Convolution | MaxPool | AveragePool):
         return 0
-    windows, sides = operation.windows(), rows.shape_of(row.taken)[1:]
-    spans = [spread * (side - 1) for side, spread in zip(windows.kernel, windows.dilations, strict=True)]
-    return 1 + sum(span * prod(sides[axis + 1 :]) for axis, span in enumerate(spans))
+    return operation.windows().count_line(rows.shape_of(row.taken)[1:])

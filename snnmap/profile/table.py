@@ -10,7 +10,16 @@ from snnmap.graph.operation import Shape
 if TYPE_CHECKING:
     from snnmap.profile.profile import GraphProfile
 
-__all__ = ["Cells", "describe", "format_number", "format_shape", "format_table", "list_cells", "list_sparsity_cells"]
+__all__ = [
+    "Cells",
+    "describe",
+    "format_cells",
+    "format_number",
+    "format_shape",
+    "format_table",
+    "list_cells",
+    "list_sparsity_cells",
+]
 
 Cells = tuple[Sequence[str], list[list[str]]]
 """Names of columns, of which those that end in ``#`` hold numbers, and rows."""
@@ -33,10 +42,10 @@ def format_table(profile: "GraphProfile", width: int = 100) -> str:
         width: columns of the text, 80 or more; names that are longer than what is left for them take several lines.
     """
     title, *totals = (textwrap.fill(line, max(width, _LEAST_WIDTH), subsequent_indent="  ") for line in describe(profile))
-    parts = [title, *_format_cells(list_cells(profile), width), *_LEGEND]
+    parts = [title, *format_cells(list_cells(profile), width), *_LEGEND]
     if profile.n_samples:
         told = f"on {profile.n_samples} samples: x: values taken; w: weights; active, changed: MACs left"
-        parts += ["", *_format_cells(list_sparsity_cells(profile), width), told]
+        parts += ["", *format_cells(list_sparsity_cells(profile), width), told]
     return "\n".join([*parts, "", *totals])
 
 
@@ -116,8 +125,8 @@ def format_shape(shape: Shape) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _format_cells(cells: Cells, width: int) -> list[str]:
-    """Return the lines of a table; only names are broken."""
+def format_cells(cells: Cells, width: int) -> list[str]:
+    """Return the lines of a table of so many columns of text, 80 or more; only the names of layers are broken."""
     from rich.console import Console
     from rich.table import Table
 

@@ -12,7 +12,7 @@ import numpy as np
 from snnmap import __version__
 from snnmap.cli.console import out
 from snnmap.cli.messages import report_stages
-from snnmap.cli.options import naming_file, read_array, read_bytes
+from snnmap.cli.options import naming_file, read_array, read_bytes, read_shapes
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
 from snnmap.core.errors import FormatError
@@ -43,7 +43,12 @@ def command() -> None:
 @click.argument("model")
 @click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of an architecture, or path of its TOML file.")
 @click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
-@click.option("--shape", help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.")
+@click.option(
+    "--shape",
+    "--input-shape",
+    "shape",
+    help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.",
+)
 @click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor.")
 @click.option("--calibration", type=click.Path(), help="Typical inputs (.npy) of a model of floats, which is quantised by them.")
 @click.option("--inputs", type=click.Path(), help="Inputs (.npy) on which bytes and model are compared; one is drawn without.")
@@ -68,7 +73,7 @@ def build(
     on_stage("reading the model")
     with naming_file(calibration):
         source = model if calibration is None else quantise_model(model, read_array(calibration))
-    graph = read_layer_graph(source, _read_shape(shape), quantisation=quantisation)
+    graph = read_layer_graph(source, read_shapes(shape), quantisation=quantisation)
     built = compile_graph(graph, architecture, options=read_record(MappingOptions, choices), on_stage=on_stage)
     if replay:
         on_stage("running the bytes beside the model")
@@ -88,7 +93,12 @@ def build(
 @click.argument("model")
 @click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of an architecture, or path of its TOML file.")
 @click.option("--file", help="Bytes that are held against MODEL; without, what a build would write.")
-@click.option("--shape", help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.")
+@click.option(
+    "--shape",
+    "--input-shape",
+    "shape",
+    help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.",
+)
 @click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor.")
 @click.option("--format", "form", type=click.Choice(list_formats()), default="text", help="Form of the report.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the report; stdout where left out.")
@@ -107,7 +117,7 @@ def check(
     from snnmap.crossbar import check_graph
     from snnmap.frontends.onnx import read_layer_graph
 
-    architecture, graph = load_architecture(chip), read_layer_graph(model, _read_shape(shape), quantisation=quantisation)
+    architecture, graph = load_architecture(chip), read_layer_graph(model, read_shapes(shape), quantisation=quantisation)
     report = check_graph(graph, architecture, options=read_record(MappingOptions, choices))
     if file is not None and report.is_clean:
         program = lower_graph(graph, architecture).program
@@ -231,23 +241,6 @@ def show(name: str) -> None:
 def blueprint(name: str) -> None:
     """Print what architecture NAME (a name, or the path of a file) is made of; contradictions are told instead."""
     click.echo(format_blueprint(load_architecture(name)))
-
-
-def _read_shape(text: str | None) -> Any:
-    """Return the shape of one input, or shapes by name."""
-    from snnmap.core.errors import InputError
-
-    try:
-        if text is None or "=" not in text:
-            return None if text is None else _read_sides(text)
-        return {name: _read_sides(sides) for name, sides in (part.split("=") for part in text.split(";"))}
-    except ValueError as error:
-        fix = "write 3,224,224, or image=3,224,224;state=128"
-        raise InputError("a shape is no list of numbers", where="--shape", measured=text or "", fix=fix) from error
-
-
-def _read_sides(text: str) -> tuple[int, ...]:
-    return tuple(int(side) for side in text.split(","))
 
 
 def _read_image(path: str, chip: str | None) -> Image:

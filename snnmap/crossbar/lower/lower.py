@@ -13,13 +13,12 @@ from snnmap.crossbar.lower.digital import (
     lower_pair,
     lower_pool,
 )
-from snnmap.crossbar.lower.host import leave_to_host
 from snnmap.crossbar.lower.layers import LayerProgram
 from snnmap.crossbar.lower.lowering import QUANTISE, Lowered, Lowering, Refusal, require_computed
 from snnmap.crossbar.lower.matrices import lower_conv, lower_gemm, lower_product
 from snnmap.crossbar.lower.moves import MOVES, lower_concat, lower_move, lower_quantised_concat
 from snnmap.crossbar.record import Architecture
-from snnmap.graph import LayerGraph, Node, join_quantised, shift_signed
+from snnmap.graph import LayerGraph, Node, join_quantised, leave_to_host, shift_signed
 
 __all__ = ["lower_graph"]
 

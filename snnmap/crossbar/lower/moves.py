@@ -14,7 +14,7 @@ from snnmap.graph.operations.quantised_levels import QLinearConcat
 
 __all__ = ["MOVES", "lower_concat", "lower_move", "lower_quantised_concat"]
 
-MOVES = ("Dropout", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+MOVES = ("Dropout", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 _SAME = bytes(range(256))
 
 

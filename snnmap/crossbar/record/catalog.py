@@ -1,11 +1,7 @@
 """Architectures by name or by the path of a TOML file."""
 
-from importlib import resources
-from pathlib import Path
-
-from snnmap.core.errors import ChipError
-from snnmap.core.near import suggest
-from snnmap.core.toml import read_toml_record, read_toml_text
+from snnmap.core.catalog import list_entries, read_entry
+from snnmap.core.toml import read_toml_record
 from snnmap.crossbar.record.architecture import Architecture
 
 __all__ = ["find_architecture", "list_architectures", "load_architecture", "read_architecture_text"]
@@ -18,8 +14,7 @@ def list_architectures() -> list[str]:
         >>> list_architectures()
         ['example-16x4', 'fixed-128', 'grid-128']
     """
-    folder = resources.files("snnmap.crossbar.record") / "catalog"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return list_entries("snnmap.crossbar.record")
 
 
 def load_architecture(name: str) -> Architecture:
@@ -44,15 +39,7 @@ def read_architecture_text(name: str) -> str:
     Raises:
         ChipError: unknown name, or unreadable file.
     """
-    if name.endswith(".toml"):
-        return read_toml_text(Path(name))
-    if name not in list_architectures():
-        raise ChipError(
-            f"no architecture is called '{name}'",
-            limit=", ".join(list_architectures()),
-            fix=suggest(name, list_architectures(), "use one of these names, or the path of a .toml file"),
-        )
-    return (resources.files("snnmap.crossbar.record") / "catalog" / f"{name}.toml").read_text(encoding="utf-8")
+    return read_entry("snnmap.crossbar.record", name, noun="architecture")
 
 
 def find_architecture(digest: bytes) -> Architecture | None:

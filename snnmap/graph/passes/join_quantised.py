@@ -20,8 +20,8 @@ from snnmap.graph.operations.quantised_pools import QLinearAveragePool, QLinearG
 __all__ = ["has_integer_form", "join_quantised"]
 
 _MOVES = (
-    "Dropout", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "Reshape", "Slice", "Squeeze", "Transpose",
-    "Unsqueeze",
+    "Dropout", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "Reshape", "Resize", "Slice", "Squeeze",
+    "Transpose", "Unsqueeze",
 )  # fmt: skip
 """What gives integers their places and changes none of them."""
 _SPREADING = ("Act", "Add", "Div", "Mul", "Norm")
@@ -49,7 +49,12 @@ def join_quantised(graph: LayerGraph) -> LayerGraph:
 def has_integer_form(node: Node) -> bool:
     """Say whether a node of floats is one of integers between DequantizeLinear and QuantizeLinear."""
     is_function = node.operation.role in _SPREADING and node.kind not in _OVER_AXES
-    return is_function or node.kind in _MOVES or node.kind in _JOINS or node.operation.role == "Quantise"
+    return is_function or _is_move(node) or node.kind in _JOINS or node.operation.role == "Quantise"
+
+
+def _is_move(node: Node) -> bool:
+    """Say whether a node gives values of its input, and computes none: of resizes, those to the nearest place."""
+    return node.kind in _MOVES and getattr(node.operation, "mode", "") not in ("linear", "cubic")
 
 
 @dataclass(kw_only=True)
@@ -68,7 +73,7 @@ class _Joiner:
         self.nodes[node.name] = node
         if node.kind == "DequantizeLinear":
             self.integers[node.name] = (node.inputs[0], node.inputs[1], self._zero_of(node))
-        elif node.kind in _MOVES and node.inputs[0] in self.integers and self._keeps_integers(node):
+        elif _is_move(node) and node.inputs[0] in self.integers and self._keeps_integers(node):
             data, scale, zero = self.integers[node.inputs[0]]
             moved = replace(node, name=f"{node.name}.integers", inputs=(data, *node.inputs[1:]), tensor="")
             if isinstance(node.operation, Pad):

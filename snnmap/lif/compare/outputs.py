@@ -8,7 +8,7 @@ from snnmap.core import FloatArray, IntArray
 from snnmap.core.record import record
 from snnmap.lif.compare.decide import take_decision
 from snnmap.lif.program import GoldenRun, Image, Manifest, OutputReadout
-from snnmap.lif.simulator import Engine, simulate_image
+from snnmap.lif.simulator import Engine, require_counts, simulate_image
 from snnmap.network import Recording, Saturation
 
 __all__ = ["Driver", "ImageRun", "PortRun", "make_golden", "read_raw", "run_image", "run_ports", "simulate_raw"]
@@ -72,6 +72,7 @@ def run_image(image: Image, manifest: Manifest, raster: IntArray, *, engine: Eng
 
 def run_ports(image: Image, manifest: Manifest, raster: IntArray, *, engine: Engine = "batch") -> tuple[PortRun, ...]:
     """Run and read as :func:`run_image`, without counting."""
+    require_counts(raster, image.chip)
     padded = np.pad(raster, ((0, 0), (0, manifest.settle_steps), (0, 0)))
     return _read_ports(manifest, simulate_raw(image, manifest, padded, engine=engine), raster.shape[1])
 
@@ -87,8 +88,8 @@ def _read_ports(manifest: Manifest, raw: IntArray, n_steps: int) -> tuple[PortRu
 
 
 def simulate_raw(image: Image, manifest: Manifest, raster: IntArray, *, engine: Engine = "batch") -> IntArray:
-    """Run an image and return what :func:`read_raw` reads."""
-    run = simulate_image(image, raster, counts_of=("outputs",), states_of=("outputs",), engine=engine)
+    """Run an image and return what :func:`read_raw` reads; counts beyond a channel's are clamped, as the chip does."""
+    run = simulate_image(image, raster, counts_of=("outputs",), states_of=("outputs",), engine=engine, clamp=True)
     return read_raw(manifest, run)
 
 

@@ -139,8 +139,8 @@ def count_words(program: Program, kind: MemoryKind, spikes: BoolArray) -> IntArr
     """
     words = np.zeros(len(spikes), np.int64)
     for matrix in program.memory(kind).weights:
-        _, lengths, active = _list_rows(program, kind, matrix, spikes)
-        words += active @ lengths
+        _, lengths, walked = _list_rows(program, kind, matrix, spikes)
+        words += walked @ lengths
     return words
 
 

@@ -1,12 +1,14 @@
 """The open core in simulation, as an engine: slow, and what the gates do."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from snnmap.chip import MemoryKind
 from snnmap.core import IntArray
 from snnmap.lif.program import Program
 from snnmap.lif.rtl import Steps, VerilatedChip
-from snnmap.lif.simulator.run import Run, prepare_run
+from snnmap.lif.simulator.run import Run
 
 __all__ = ["Cores", "run_cores"]
 
@@ -33,9 +35,7 @@ def run_cores(program: Program, raster: IntArray, run: Run) -> None:
     if run.left is not None:
         from snnmap.lif.simulator.batch import run_batch
 
-        counted = prepare_run(program, len(raster), raster.shape[1], (), (), is_counted=True)
-        run_batch(program, raster, counted)
-        run.left[...] = counted.left
+        run_batch(program, raster, replace(run, counts={}, potentials={}, currents={}, totals=np.zeros_like(run.totals)))
 
 
 class Cores:

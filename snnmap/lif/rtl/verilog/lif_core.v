@@ -94,14 +94,18 @@ module lif_core #(
         : OUT_LAYOUT == 2 ? n_hidden : out_base;
     wire [A-1:0] n_rows = memory == 0 ? (IN_LAYOUT == 2 ? in_width : n_inputs) : memory == 1 ? n_hidden
         : OUT_LAYOUT == 2 ? n_outputs : out_width;
-    wire [A-1:0] n_inner = memory == 0 ? in_width : memory == 1 ? n_hidden : n_outputs;
-    wire [A-1:0] inner_base = memory == 0 ? (IN_LAYOUT == 0 ? in_base : {A{1'b0}}) : memory == 1 ? {A{1'b0}} : n_hidden;
+    wire [A-1:0] n_inner_now = memory == 0 ? in_width : memory == 1 ? n_hidden : n_outputs;
+    wire [A-1:0] inner_base_now = memory == 0 ? (IN_LAYOUT == 0 ? in_base : {A{1'b0}}) : memory == 1 ? {A{1'b0}} : n_hidden;
     wire arriving = memory == 0 ? (IN_DELAY ? !bank : bank) : memory == 1 || OUT_DELAY ? bank : !bank;
-    wire [A-1:0] last = first + n_rows - 1'b1;
+    wire [A-1:0] last_now = first + n_rows - 1'b1;
+    reg [A-1:0] n_inner, inner_base, last;          // what is looked at after the start alone, a cycle later
     reg [15:0] first_mask, last_mask;
     always @(posedge clk) begin
+        n_inner <= n_inner_now;
+        inner_base <= inner_base_now;
+        last <= last_now;
         first_mask <= 16'hffff << first[3:0];
-        last_mask <= 16'hffff >> ~last[3:0];
+        last_mask <= 16'hffff >> ~last_now[3:0];
     end
 
     // potentials

@@ -41,17 +41,18 @@ module lif_walker #(
     reg [1:0] state;
 
     // the first row that is left of a group
+    reg [A-1:0] first_row;
     reg [A-5:0] ahead, base;
     reg [15:0] left_rows;
     reg at_end;
     wire load = state == SCAN && left_rows == 0 && !at_end;
     wire [15:0] rows = (by_target ? 16'hffff : spikes)
-        & (ahead == first[A-1:4] ? first_mask : 16'hffff) & (ahead == last[A-1:4] ? last_mask : 16'hffff);
+        & (ahead == first_row[A-1:4] ? first_mask : 16'hffff) & (ahead == last[A-1:4] ? last_mask : 16'hffff);
     wire [3:0] lowest;
     lif_lowest lowest_of (.bits(left_rows), .position(lowest));
     wire [A-1:0] found = {base, lowest};
     assign group = state == IDLE ? first[A-1:4] : load ? ahead + 1'b1 : ahead;
-    assign row = found - first;
+    assign row = found - first_row;
 
     reg [A-1:0] found_row, words_left, target;
     reg [CNT-1:0] row_count;
@@ -65,6 +66,7 @@ module lif_walker #(
             default: if (last_word) state <= SCAN;
         endcase
         ahead <= group;
+        first_row <= first;
         if (state == IDLE) begin
             left_rows <= 0;
             at_end <= none;

@@ -42,9 +42,9 @@ module lif_weights #(
     assign weight = word[W-1:0];
     generate
         if (LAYOUT == 0) begin : g_dense
-            reg [P-1:0] first;
-            always @(posedge clk) first <= row * n_inner;
-            assign start = first;
+            reg [P-1:0] row_q;
+            always @(posedge clk) row_q <= row;
+            assign start = row_q * n_inner;
             assign length = n_inner;
             assign id = 0;
         end else begin : g_sparse

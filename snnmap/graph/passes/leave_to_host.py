@@ -1,6 +1,6 @@
 """What stands behind a model's last layer, and the host computes."""
 
-from snnmap.graph import LayerGraph, Node
+from snnmap.graph.graph import LayerGraph, Node
 
 __all__ = ["leave_to_host"]
 
