@@ -216,7 +216,7 @@ class _Swing:
             lowest = np.where(self.is_finite, np.minimum(lowest, held), lowest)
         reached = np.maximum(self.highest, lowest)
         reached = np.where(self.is_finite, np.minimum(reached, _MOST_THRESHOLDS * threshold), reached)
-        highest = np.where(self.is_finite, height * threshold, np.inf)
+        highest = height * np.where(self.is_finite, threshold, np.inf)
         levels = _find_levels(self.states)
         return StateSwing(
             peak=np.minimum(np.maximum(reached, self.largest), highest),

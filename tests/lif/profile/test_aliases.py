@@ -27,8 +27,8 @@ def test_what_neurons_fired_is_what_the_reference_sees_them_fire(name: str, seed
     seen: list[tuple[int, int, int]] = []
     evolve = reference._Neurons.evolve
 
-    def watch(neurons: Any, neuron: int, already: int, max_count: int, bits: int) -> int:
-        count = evolve(neurons, neuron, already, max_count, bits)
+    def watch(neurons: Any, neuron: int, already: int, max_count: int, bits: int, *, is_counted: bool) -> int:
+        count = evolve(neurons, neuron, already, max_count, bits, is_counted=is_counted)
         if max_count == chip.hidden.max_count:  # of hidden neurons; outputs have fewer
             seen.append((neuron, already, count))
         return count

@@ -79,7 +79,7 @@ def walk(first: int, lengths: list[int], walked: list[bool]) -> int:
         if is_walked:
             cycle += 2 + length
             last_word = cycle if length else last_word
-    return max(cycle, last_word + 2)
+    return max(cycle, last_word + 3)
 
 
 @pytest.mark.parametrize("name", list_chips())

@@ -17,7 +17,7 @@ MIXED = str(Path(__file__).with_name("mixed.toml"))
 MUTATIONS = {
     "no forwarding in a column": ("lif_walker.v", "s3_follows ? result : s3_current", "s3_current"),
     "forwarding over rows": ("lif_walker.v", "s3_follows <= by_target && s3_valid;", "s3_follows <= s3_valid;"),
-    "the count of the row to come": ("lif_walker.v", "by_target ? count : row_count", "count"),
+    "the count of the row to come": ("lif_walker.v", "by_target ? count : s1_count", "count"),
     "one spike for many": ("lif_walker.v", "$signed({1'b0, s2_count})", "$signed({1'b0, s2_count != 0})"),
     "the first of a group is skipped": ("lif_walker.v", "left_rows <= rows;", "left_rows <= rows & ~16'd1;"),
     "the end of a range is not masked": ("lif_walker.v", "(ahead == last[A-1:4] ? last_mask : 16'hffff)", "16'hffff"),

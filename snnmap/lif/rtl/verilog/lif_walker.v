@@ -1,9 +1,9 @@
 // Walks the rows of sources that spike (or, by target, all rows) and adds their spikes to synaptic currents, a word a cycle.
 //
 // scan: a group of 16 rows, or the first of them that is left, a cycle; fetch: its start, length and count. Words go down a
-// pipeline: s1 word, s2 current and count, s3 add and write. Words of a column follow each other to one target, whose current is
-// forwarded; else scan and fetch lie between two words for a target, by when the first has been written. The count of a row
-// stays until its last word is in s2 for the same reason.
+// pipeline: s0 and s1 word, s2 current and count, s3 add and write. Words of a column follow each other to one target, whose current is
+// forwarded; else scan and fetch lie between two words for a target, by when the first has been written. A cycle later, the
+// count of a row stays until its last word is in s2 for the same reason.
 `default_nettype none
 module lif_walker #(
     parameter A = 10, P = 16, W = 8, CNT = 5, SHB = 3, X = 16
@@ -28,7 +28,7 @@ module lif_walker #(
     input wire [A-1:0] row_length,
     output wire [A-1:0] source,         // its count one cycle later
     input wire [CNT-1:0] count,
-    output reg [P-1:0] ptr,             // id and weight one cycle later
+    output reg [P-1:0] ptr,             // id and weight two cycles later
     input wire [A-1:0] s1_id,
     input wire [W-1:0] s1_weight,
     output wire [A-1:0] i_raddr,        // data one cycle later
@@ -93,12 +93,16 @@ module lif_walker #(
         end
     end
 
-    // s1: the word
-    reg [A-1:0] s1_row_target;
-    reg s1_valid;
+    // s0, s1: the word
+    reg [A-1:0] s0_row_target, s1_row_target;
+    reg [CNT-1:0] s1_count;
+    reg s0_valid, s1_valid;
     always @(posedge clk) begin
-        s1_row_target <= target;
-        s1_valid <= !rst && state == ROW;
+        s0_row_target <= target;
+        s0_valid <= !rst && state == ROW;
+        s1_row_target <= s0_row_target;
+        s1_count <= row_count;
+        s1_valid <= !rst && s0_valid;
     end
     wire [A-1:0] s1_target = is_dense || by_target ? s1_row_target : inner_base + s1_id;
     assign source = by_target ? s1_id : found;
@@ -113,7 +117,7 @@ module lif_walker #(
         s2_weight <= s1_weight;
         s2_valid <= !rst && s1_valid;
     end
-    wire [CNT-1:0] s2_count = by_target ? count : row_count;
+    wire [CNT-1:0] s2_count = by_target ? count : s1_count;
     wire signed [X-1:0] s2_amount;
     lif_count_weight #(.X(X), .W(W), .SHB(SHB)) count_weight (.weight(s2_weight), .shift(shift), .amount(s2_amount));
 
@@ -134,7 +138,7 @@ module lif_walker #(
     lif_add #(.X(X), .CNT(CNT)) add (.current(s3_before), .amount(s3_amount), .added(i_wdata));
     assign i_we = s3_valid;
     assign i_waddr = s3_target;
-    assign busy = state != IDLE || s1_valid || s2_valid || s3_valid;
+    assign busy = state != IDLE || s0_valid || s1_valid || s2_valid || s3_valid;
 endmodule
 
 // The position of the lowest bit that is set.

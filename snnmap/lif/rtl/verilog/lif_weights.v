@@ -22,7 +22,7 @@ module lif_weights #(
     input wire [A-1:0] n_inner,         // words of a dense row
     output wire [P-1:0] start,
     output wire [A-1:0] length,
-    input wire [P-1:0] ptr,             // id and weight one cycle later
+    input wire [P-1:0] ptr,             // id and weight two cycles later
     output wire [A-1:0] id,
     output wire [W-1:0] weight,
     input wire prog_we,
@@ -33,10 +33,11 @@ module lif_weights #(
     localparam WORD = LAYOUT == 0 ? W : ID + W;
     localparam PW = WORDS > 1 ? $clog2(WORDS) : 1;
     reg [WORD-1:0] weights [0:WORDS-1];
-    reg [WORD-1:0] word;
+    reg [WORD-1:0] read, word;
     initial if (FROM_FILES) $readmemh(WEIGHTS_FILE, weights);
     always @(posedge clk) begin
-        word <= weights[ptr[PW-1:0]];
+        read <= weights[ptr[PW-1:0]];
+        word <= read;
         if (prog_we && prog_block == WEIGHTS_BLOCK) weights[prog_addr[PW-1:0]] <= prog_data[WORD-1:0];
     end
     assign weight = word[W-1:0];
