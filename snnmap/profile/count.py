@@ -5,6 +5,7 @@ from math import prod
 
 from snnmap.graph import Node, TensorType
 from snnmap.graph.operations.opaque import Opaque
+from snnmap.graph.operations.resize import Resize
 
 __all__ = ["BIAS_PLACES", "WEIGHT_PLACES", "count_macs", "count_other_ops"]
 
@@ -54,8 +55,8 @@ def count_other_ops(node: Node, types: Mapping[str, TensorType]) -> int:
         return given * prod(node.operation.kernel_shape) if hasattr(node.operation, "kernel_shape") else _count_taken(node, types)
     if role == "Norm":
         return given * int(getattr(node.operation, "size", 2))
-    if isinstance(node.operation, Opaque):
-        return given if node.operation.call in _RESIZING else 0
+    if isinstance(node.operation, Opaque | Resize):
+        return given if getattr(node.operation, "call", node.kind) in _RESIZING else 0
     if node.kind in _SOFTMAX:
         return 3 * given
     return given if role in _BY_VALUE else 0
