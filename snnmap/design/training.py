@@ -98,7 +98,7 @@ def train_classifier(
     except SnnmapError:
         raise
     except Exception as error:  # of the model's own forward
-        fix = "run the model on some of the data in Python alone"
+        fix = "hold shapes and classes of the data against the model, or run it on some of them in Python alone"
         raise FrontendError.from_failure("the model cannot be trained", error, where=type(model).__name__, fix=fix) from error
     if on_gradients is not None:
         settle_fan_in(model)

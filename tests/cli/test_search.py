@@ -26,6 +26,8 @@ def test_nothing_that_keeps_a_limit(run: Run, tmp_path: Path) -> None:
     shown = run("search", space, "-o", tmp_path / "found", "--format", "csv", "-q")
     assert shown.code == 1
     assert all("limit 2" in line for line in shown.out.splitlines()[1:])
+    table = run("search", space, "-o", tmp_path / "found", "-q")
+    assert "1 x neurons: " in table.out
 
 
 def test_bad_input(run: Run, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """snnmap search: model, training and chip chosen together."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from snnmap.design import Candidate, Search, format_search, search, search_csv
 from snnmap.report import make_table
 
 __all__ = ["command"]
+
+_MOST_REASONS = 5
 
 
 @click.command("search")
@@ -70,6 +73,15 @@ def _show(found: Search, form: str, folder: Path) -> None:
         states = [candidate.outcome.state if candidate.outcome else "running" for candidate in found.candidates]
         told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         out().print(make_table(f"best of {len(states)} candidates ({told}), in {folder}", *_drop_empty(found.columns, rows)))
+        if not best:
+            _tell_why(found)
+
+
+def _tell_why(found: Search) -> None:
+    """Print what most candidates were broken, stopped or failed by."""
+    reasons = Counter(c.outcome.reason.partition("\n")[0] for c in found.candidates if c.outcome)
+    for reason, n in reasons.most_common(_MOST_REASONS):
+        click.echo(f"{n} x {reason}")
 
 
 def _drop_empty(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> tuple[list[str], list[list[str]]]:
