@@ -28,9 +28,13 @@ def put_field(part: T, path: str, value: Any) -> T:
     Raises:
         InputError: a value of another type than the field's; and what the record itself raises.
     """
+    return _put_field(part, path, value, path)
+
+
+def _put_field(part: T, path: str, value: Any, whole: str) -> T:
     name, _, rest = path.partition(".")
     old = getattr(part, name)
-    changes: dict[str, Any] = {name: put_field(old, rest, value) if rest else _read_like(old, value, path)}
+    changes: dict[str, Any] = {name: _put_field(old, rest, value, whole) if rest else _read_like(old, value, whole)}
     return replace(part, **changes)  # type: ignore[type-var]
 
 

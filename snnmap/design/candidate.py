@@ -21,10 +21,12 @@ from snnmap.design.optimiser import open_optuna
 from snnmap.design.parameters import Value
 from snnmap.design.space import Space
 from snnmap.design.training import Labelled, limit_fan_in, train_classifier
-from snnmap.lif.compare import run_ports
+from snnmap.lif.compare import read_labels, run_ports
 from snnmap.loading import make_object
+from snnmap.network import read_raster
 from snnmap.pipeline import Artifacts, CompileOptions, compile_model
 from snnmap.pipeline.build import check_structure, open_task
+from snnmap.pipeline.ways import Task
 from snnmap.train import EpochResult, TrainOptions
 
 __all__ = ["Curve", "Outcome", "Samples", "State", "evaluate", "folder_of", "require_start"]
@@ -111,7 +113,7 @@ def require_start(space: Space, values: Mapping[str, Value]) -> None:
     with _threads_and_draws(space.seed):
         try:
             made = _make(space, values)
-            open_task(made.model, made.build, made.samples.train[:1], None)
+            _open(made, made.samples.train[:1])
         except ChipError:  # of this candidate alone
             return
 
@@ -154,8 +156,8 @@ def _evaluate(space: Space, values: Mapping[str, Value], earlier: tuple[Curve, .
         made = _make(space, values)
     except ChipError as error:
         return Outcome(state="broken", measures={}, reason=error.what)
-    found = check_structure(open_task(made.model, made.build, None, None), made.chip)
-    measures = {} if found.mapped is None else measure_shape(Shape(found.mapped, made.samples.train.shape[1]))
+    found = check_structure(_open(made, None), made.chip)
+    measures = {} if found.mapped is None else measure_shape(Shape(found.mapped, made.samples.validation.shape[1]))
     reason = _tell_rules(found.report.errors) or _tell_limits(space, measures)
     if reason:
         return Outcome(state="broken", measures=measures, reason=reason)
@@ -194,6 +196,20 @@ def _make(space: Space, values: Mapping[str, Value]) -> _Made:
     )
 
 
+def _open(made: _Made, calibration: IntArray | None) -> Task:
+    """Read a candidate's model, and hold the classes of its data against the outputs."""
+    task = open_task(made.model, made.build, calibration, None)
+    network = task.network
+    n_classes = max((sum(network.population(name).size for name in port.populations) for port in network.outputs), default=0)
+    for name in ("train_labels", "validation_labels"):
+        labels: IntArray = getattr(made.samples, name)
+        try:
+            read_labels(labels, len(labels), n_classes)
+        except InputError as error:
+            raise error.within(name) from error
+    return task
+
+
 @lru_cache(maxsize=4)
 def _read_samples(source: str, arguments: tuple[tuple[str, Value], ...]) -> Samples:
     """Read data: of a file, or of what a function gives for arguments."""
@@ -225,7 +241,7 @@ def _check_samples(found: Any, source: str) -> Samples:
         raise InputError(f"the data are no whole numbers: {error}", where=source, fix=fix) from error
     for part in ("train", "validation"):
         counts, labels = getattr(samples, part), getattr(samples, f"{part}_labels")
-        if counts.ndim != 3 or labels.shape != counts.shape[:1] or not len(labels):
+        if counts.ndim != 3 or labels.shape != counts.shape[:1] or not counts.size:
             raise InputError(
                 "samples and labels do not belong together",
                 where=f"{source}, {part}",
@@ -233,6 +249,7 @@ def _check_samples(found: Any, source: str) -> Samples:
                 limit="(n, n_steps, n_channels) and (n,), some",
                 fix="give as many classes as samples",
             )
+        read_raster(counts, samples.train.shape[2], where=f"{source}, {part}")
     return samples
 
 

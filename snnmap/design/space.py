@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -25,8 +26,21 @@ __all__ = ["EarlyStopping", "Sampler", "Space", "read_space"]
 Sampler = Literal["tpe", "gp", "random"]
 _TABLES = ("model", "data", "train", "build", "chip")
 """Tables whose values are chosen or fixed."""
-_OF_SEARCH: Mapping[str, Value] = {"batch_size": 64, "limit_fan_in": False}
-"""What a search chooses of a training beside its options."""
+_MOST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """What a search chooses of a training beside its options."""
+
+    batch_size: int = 64
+    limit_fan_in: bool = False
+
+    def __post_init__(self) -> None:
+        InputError.require_option(self, "batch_size", self.batch_size >= 1, ">= 1", of="the training")
+
+
+_BESIDE = tuple(list_fields(_Beside()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +114,7 @@ class Space:
             ("sampler", self.sampler in get_args(Sampler), ", ".join(get_args(Sampler))),
             ("readout", self.readout in get_args(Decision), ", ".join(get_args(Decision))),
             ("n_calibration", self.n_calibration >= 1, ">= 1"),
+            ("seed", 0 <= self.seed <= _MOST_SEED, f"0 to {_MOST_SEED}"),
             ("objectives", bool(self.objectives), f"some of {', '.join(OBJECTIVES)}"),
             ("objectives", len(set(self.objectives)) == len(self.objectives), "each once"),
         ):
@@ -128,10 +143,11 @@ class Space:
 
     def make_options(self, values: Mapping[str, Value]) -> tuple[CompileOptions, TrainOptions, int, bool]:
         """Return a candidate's choices of the build and of the training, its batch size, and whether its fan-in is limited."""
-        of_training = {**_OF_SEARCH, **self.select(values, "train")}
-        batch_size, limits_fan_in = (of_training.pop(name) for name in _OF_SEARCH)
+        of_training = self.select(values, "train")
+        beside = {name: of_training.pop(name) for name in _BESIDE if name in of_training}
+        chosen: _Beside = _put_all(_Beside(), beside)
         build = _put_all(CompileOptions(decision=self.readout), self.select(values, "build"))
-        return build, _put_all(TrainOptions(seed=self.seed), of_training), int(batch_size), bool(limits_fan_in)
+        return build, _put_all(TrainOptions(seed=self.seed), of_training), chosen.batch_size, chosen.limit_fan_in
 
     def locate(self, name: str) -> str:
         """Return a path that the space names, as seen from where the search runs."""
@@ -188,10 +204,11 @@ def _require_values(space: Space) -> None:
     records: dict[str, Any] = {"train": TrainOptions(), "build": CompileOptions()}
     for name in (*space.parameters, *space.fixed):
         table, _, path = name.partition(".")
-        if name == "chip.name" or table in ("model", "data") or (table == "train" and path in _OF_SEARCH):
+        if name == "chip.name" or table in ("model", "data"):
             continue
-        for record_ in chips if table == "chip" else [records[table]]:
-            _require_known("field", path, [*list_fields(record_), *(_OF_SEARCH if table == "train" else ())], f"[{table}]")
+        is_beside = table == "train" and path in _BESIDE
+        for record_ in chips if table == "chip" else [_Beside() if is_beside else records[table]]:
+            _require_known("field", path, [*list_fields(record_), *(_BESIDE if table == "train" else ())], f"[{table}]")
             for value in space.list_values(name):
                 _try_value(record_, path, value, table)
 
@@ -296,14 +313,15 @@ def _read_stopping(table: Any) -> EarlyStopping:
     known = [entry.name for entry in fields(EarlyStopping)]
     for key in table if isinstance(table, dict) else ["no table"]:
         _require_known("key", key, known, "early_stopping")
-    stopping = EarlyStopping()
-    for key, value in table.items():
-        stopping = put_field(stopping, key, value)
+    try:
+        stopping: EarlyStopping = _put_all(EarlyStopping(), table)
+    except InputError as error:
+        raise error.within("early_stopping") from error
     return stopping
 
 
 def _read_limits(table: Any) -> Mapping[str, float]:
-    if not isinstance(table, dict) or any(type(value) not in (int, float) for value in table.values()):
+    if not isinstance(table, dict) or any(type(value) not in (int, float) or math.isnan(value) for value in table.values()):
         raise InputError(
             "limits are a table of numbers", where="limits", measured=repr(table), fix="write [limits] neurons = 200"
         )

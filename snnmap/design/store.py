@@ -78,7 +78,11 @@ def open_store(space: Space, folder: Path, storage: str | None) -> Iterator[Stor
     Raises:
         InputError: another search runs there, or the store is of another space.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fix = "name a folder, or where one can be made"
+        raise InputError(f"this is no folder: {error.strerror}", where=str(folder), fix=fix) from error
     with _own(folder), open_optuna() as optuna:
         url = f"sqlite:///{(folder / 'search.db').resolve()}" if storage is None else storage
         try:

@@ -203,6 +203,41 @@ def test_what_cannot_be_made_is_told_first(tmp_path: Path, key: str, line: str, 
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("train_labels", np.full(32, 2), "train_labels, labels"),
+        ("validation_labels", np.full(16, 2), "validation_labels, labels"),
+        ("validation_labels", np.full(16, -1), "no output stands for"),
+        ("validation", np.zeros((16, 6, 2), int), "data.npz, validation"),
+        ("validation", np.zeros((16, 0, 3), int), "do not belong together"),
+        ("train", np.full((32, 6, 3), -1), "data.npz, train"),
+    ],
+)
+def test_data_that_do_not_suit_are_told_first(tmp_path: Path, name: str, values: np.ndarray, told: str) -> None:
+    space = write_space(tmp_path)
+    data = dict(np.load(tmp_path / "data.npz"))
+    np.savez(tmp_path / "data.npz", **{**data, name: values})
+    with pytest.raises(InputError) as caught:
+        snnmap.search(space, tmp_path / "found")
+    assert told in str(caught.value)
+
+
+def test_a_sample_is_one_of_the_validation(tmp_path: Path) -> None:
+    space = write_space(tmp_path, n_trials="n_trials = 1")
+    data = dict(np.load(tmp_path / "data.npz"))
+    np.savez(tmp_path / "data.npz", **{**data, "validation": data["validation"][:, :3]})
+    values = {"model.width": 3, "model.depth": 1, "train.learning_rate": 0.01}
+    assert evaluate(read_space(space), values, (), None).measures["latency_steps"] == 4
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    for folder in (space, space / "found"):
+        with pytest.raises(InputError, match="this is no folder"):
+            snnmap.search(space, folder)
+
+
 def test_workers_that_would_have_nothing_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="parallel = 3"):
         snnmap.search(write_space(tmp_path), tmp_path / "found", n_workers=3)
