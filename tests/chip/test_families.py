@@ -65,7 +65,7 @@ def apply_each(rule: Callable[..., object], *columns: npt.ArrayLike) -> np.ndarr
 def test_float_rules_of_a_family_are_its_integer_rules(name: str) -> None:
     """One step, rule by rule, on integers in float32, as training holds them; at the width of each of the family's chips."""
     family = find_family(name)
-    rules, floats = family.integers, family.build_float_rules(dynamics._OPS)
+    rules, floats = family.integers, family.build_float_rules(dynamics.OPS)
     widths = {chip.bits.state for chip in map(load_chip, list_chips()) if chip.arithmetic == name}
     assert widths, f"no chip of the catalog has arithmetic = '{name}'"
     for bits in widths:

@@ -153,11 +153,10 @@ def test_input_codes_are_even_and_exact() -> None:
 @pytest.mark.parametrize(
     ("model", "shape", "said"),
     [
-        (nn.Sequential(nn.Linear(6, 4), nn.Sigmoid()), (6,), "module '1'"),
+        (nn.Sequential(nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 2)), (6,), "module '1'"),
         (nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, track_running_stats=False)), (6,), "running statistics"),
         (nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(5)), (6,), "limit: 5"),
         (nn.Sequential(nn.Linear(5, 4), nn.ReLU()), (6,), "module '0'"),
-        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, ceil_mode=True)), (1, 7, 7), "ceil_mode"),
     ],
 )
 def test_what_has_no_counterpart_is_named(model: nn.Module, shape: tuple[int, ...], said: str) -> None:

@@ -1,6 +1,8 @@
 """Jobs run once, whoever runs them and whoever dies."""
 
 import multiprocessing
+import signal
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,6 +35,17 @@ def test_a_killed_process_changes_nothing(tmp_path: Path) -> None:
     found = list(run_jobs(dying_jobs.die_once, given, n_workers=2))
     assert sorted(found) == sorted(SQUARES.items())
     assert (tmp_path / "killed").exists()
+
+
+def test_processes_that_a_broken_pool_does_not_know_are_ended() -> None:
+    """A pool that breaks while it starts a process waits for that process, which nobody tells to end."""
+    context = jobs._Spawning()
+    process = context.Process(target=time.sleep, args=(600,))
+    context.Process(target=time.sleep, args=(600,))  # not started
+    process.start()
+    context.kill()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
 
 
 def test_an_executor_that_broke_is_told() -> None:

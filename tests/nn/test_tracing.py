@@ -76,7 +76,6 @@ def test_a_subclass_is_followed() -> None:
         (InPlace(torch.relu_), "changed in place"),
         (InPlace(lambda x: x.flatten(1).relu_()), "changed in place"),
         (hooked(ann()), "a hook of the module"),
-        (pruned(ann()), "prune.remove"),
     ],
 )
 def test_an_ann_that_computes_something_else_is_refused(module: nn.Module, said: str) -> None:

@@ -58,20 +58,38 @@ def quantised(model: nn.Sequential) -> nn.Module:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("make", [of_snnmap, of_snntorch])
 @pytest.mark.parametrize(
     "change",
     [
-        lambda make: make(Doubled),
-        lambda make: make(Called),
-        lambda make: replaced(make(), 0, "forward"),
-        lambda make: replaced(make(), 1, "forward"),
-        lambda make: quantised(make()),
+        lambda: of_snnmap(Doubled),
+        lambda: of_snnmap(Called),
+        lambda: replaced(of_snnmap(), 0, "forward"),
+        lambda: replaced(of_snnmap(), 1, "forward"),
+        lambda: quantised(of_snnmap()),
+        lambda: replaced(of_snntorch(), 1, "forward"),
+        lambda: quantised(of_snntorch()),
     ],
 )
-def test_other_forwards_are_refused(make: Callable[..., nn.Sequential], change: Callable[..., nn.Module]) -> None:
+def test_other_forwards_are_refused(change: Callable[[], nn.Module]) -> None:
     with pytest.raises(FrontendError):
-        load(change(make))
+        load(change())
+
+
+@pytest.mark.parametrize(
+    ("change", "factor"),
+    [(lambda: of_snntorch(Doubled), 2), (lambda: of_snntorch(Called), 2), (lambda: replaced(of_snntorch(), 0, "forward"), 1)],
+)
+def test_other_forwards_of_layers_beside_snntorchs_neurons_are_followed(change: Callable[[], nn.Sequential], factor: int) -> None:
+    torch.manual_seed(0)
+    model, plain = change(), of_snntorch()
+    plain.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        for parameter in plain[0].parameters():
+            parameter *= factor
+    raster = np.random.default_rng(0).poisson(2.0, (1, 60, 4))
+    found, wanted = (simulate_network(load(each), raster).counts["4"] for each in (model, plain))
+    assert found.sum() > 0
+    assert np.array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("name", ["mem_reset", "fire", "_base_sub"])
