@@ -111,3 +111,4 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert shown.code == 0, shown.err
     assert "none" in run(*given, "--sweep", "train.n_epochs=1").err
     assert "--sweep FIELD=V1,V2" in run(*given, *data, "--retrain", "1").err
+    assert "leave it out" in run(*given, *data, "--sweep", "train.n_epochs=1,2", "--retrain", "3").err

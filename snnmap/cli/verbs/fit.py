@@ -91,6 +91,8 @@ def command(
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
     if retrain is not None and sweep is None:
         raise InputError("a model is trained anew along a sweep", where="--retrain", fix="add --sweep FIELD=V1,V2,...")
+    if retrain is not None and str(sweep).partition("=")[0].strip() == "train.n_epochs":
+        raise InputError("the sweep says for how many epochs to train", where="--retrain", fix="leave it out")
     on_stage("reading the model")
     raster, classes = read_data(calibration, labels)
     trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
