@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, isfinite
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from snnmap.graph import LayerGraph
 
 __all__ = ["PipelineOptions", "build_pipeline"]
 
+Search: TypeAlias = Literal["loop", "exact"]
 _MOST_ROUNDS = 6
 _MOST_TRIED = 200
 
@@ -58,7 +59,7 @@ class PipelineOptions:
     multipliers: int | None = None
     memory_blocks: int | None = None
     fps: float | None = None
-    search: Literal["loop", "exact"] = "loop"
+    search: Search = "loop"
     parallelism: Legal = "any"
     stream_weights: bool = False
     cut: str | None = None
@@ -69,6 +70,8 @@ class PipelineOptions:
             InputError.require_option(self, name, value is None or value >= 1, "1 or more", of="the pipeline")
         is_rate = self.fps is None or (isfinite(self.fps) and self.fps > 0)
         InputError.require_option(self, "fps", is_rate, "more than 0, finite", of="the pipeline")
+        for name, known in (("search", get_args(Search)), ("parallelism", get_args(Legal))):
+            InputError.require_option(self, name, getattr(self, name) in known, ", ".join(known), of="the pipeline")
 
 
 def build_pipeline(

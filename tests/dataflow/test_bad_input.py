@@ -130,7 +130,17 @@ def test_a_device_of_ones_own_by_its_path(tmp_path: Path) -> None:
     assert len(list_devices()) == 2
 
 
-@pytest.mark.parametrize("choice", [{"multipliers": 0}, {"memory_blocks": -1}, {"fps": 0.0}, {"fps": float("nan")}])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"multipliers": 0},
+        {"memory_blocks": -1},
+        {"fps": 0.0},
+        {"fps": float("nan")},
+        {"search": "best"},
+        {"parallelism": "divisor"},
+    ],
+)
 def test_options_out_of_range(choice: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="out of range"):
         PipelineOptions(**choice)
