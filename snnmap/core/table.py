@@ -10,7 +10,7 @@ from snnmap.core import fsio
 from snnmap.core.errors import InputError
 from snnmap.core.packages import import_package
 
-__all__ = ["Row", "read_table", "require_table_name", "write_table"]
+__all__ = ["Row", "format_csv", "read_table", "require_table_name", "write_table"]
 
 Row = Mapping[str, str | int | float | bool | None]
 
@@ -38,8 +38,16 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
         OSError: as :func:`snnmap.core.fsio.write_file`.
     """
     require_table_name(path)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    fsio.write_file(path, _to_csv(columns, rows) if path.suffix == ".csv" else _to_parquet(columns, rows))
+    fsio.write_file(path, format_csv(rows).encode() if path.suffix == ".csv" else _to_parquet(rows))
+
+
+def format_csv(rows: Sequence[Row]) -> str:
+    """Write a line that names the columns, and one a row; cells that a row has not, or that are None, are empty."""
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, _list_columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
 
 
 def read_table(path: Path, *, texts: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -65,17 +73,13 @@ def read_table(path: Path, *, texts: Collection[str] = ()) -> list[dict[str, Any
     return read
 
 
-def _to_csv(columns: list[str], rows: Sequence[Row]) -> bytes:
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue().encode()
+def _list_columns(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _to_parquet(columns: list[str], rows: Sequence[Row]) -> bytes:
+def _to_parquet(rows: Sequence[Row]) -> bytes:
     pyarrow, stream = import_package("pyarrow"), io.BytesIO()
-    table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
+    table = pyarrow.table({name: [row.get(name) for row in rows] for name in _list_columns(rows)})
     import_package("pyarrow.parquet").write_table(table, stream)
     return stream.getvalue()
 

@@ -1,7 +1,5 @@
 """What a search found: the table of candidates, those that none beats, their files."""
 
-import csv
-import io
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from snnmap.core import fsio
 from snnmap.core.figure import INK, NOTE, draw_figure
 from snnmap.core.html import format_page, heading, make_element, make_picture, make_section, make_table, to_html
 from snnmap.core.record import record
+from snnmap.core.table import format_csv
 from snnmap.design.candidate import CANDIDATE_FILE, folder_of
 from snnmap.design.choose import Candidate
 from snnmap.design.objectives import OBJECTIVES
@@ -137,12 +136,7 @@ def write_front(found: Search, folder: Path) -> list[int]:
 
 def search_csv(found: Search) -> str:
     """Return a line a candidate; what was not measured is empty."""
-    stream = io.StringIO()
-    rows = found.to_rows()
-    writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return format_csv(found.to_rows())
 
 
 def draw_search(found: Search, *, form: Literal["svg", "png"] = "svg") -> bytes:

@@ -1,10 +1,9 @@
 """A profile as records for programs: JSON values, CSV."""
 
-import csv
-import io
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from snnmap.core import table
 from snnmap.profile.layer import LayerProfile, Volume
 
 if TYPE_CHECKING:
@@ -15,13 +14,7 @@ __all__ = ["format_csv", "summarise"]
 
 def format_csv(profile: "GraphProfile") -> str:
     """Write a line a layer, and one that names the columns with their units."""
-    rows = [_flatten(layer) for layer in profile.layers]
-    stream = io.StringIO()
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return table.format_csv([_flatten(layer) for layer in profile.layers])
 
 
 def summarise(profile: "GraphProfile") -> dict[str, Any]:

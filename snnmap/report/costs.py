@@ -1,13 +1,12 @@
 """What chips cost, as a table in files and as a picture."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from rich.table import Table
 
 from snnmap.core.figure import FILL, INK, NOTE, draw_figure
+from snnmap.core.table import format_csv
 from snnmap.lif.profile import POPULATION_COLUMNS, ChipProfile
 from snnmap.pipeline import ChipFit, Fit
 from snnmap.report.tables import make_table
@@ -79,12 +78,12 @@ def _tell_clock(cycles: dict[str, Any]) -> str:
 
 def chip_profile_csv(profile: ChipProfile) -> str:
     """Return a line a population, costs a sample."""
-    return _to_csv(profile.to_plain()["populations"])
+    return format_csv(profile.to_plain()["populations"])
 
 
 def chip_steps_csv(profile: ChipProfile) -> str:
     """Return a line a step, the mean of the samples; what is unknown is empty."""
-    return _to_csv(profile.to_steps())
+    return format_csv(profile.to_steps())
 
 
 def fit_rows(fit: Fit) -> list[dict[str, Any]]:
@@ -95,15 +94,7 @@ def fit_rows(fit: Fit) -> list[dict[str, Any]]:
 
 def fit_csv(fit: Fit) -> str:
     """Return :func:`fit_rows` as CSV; what is unknown is empty."""
-    return _to_csv(fit_rows(fit))
-
-
-def _to_csv(rows: Sequence[dict[str, Any]]) -> str:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return format_csv(fit_rows(fit))
 
 
 def draw_fit(fit: Fit, labels: Sequence[str], *, axis: str, form: Literal["svg", "png"] = "svg") -> bytes:
