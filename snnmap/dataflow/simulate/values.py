@@ -47,9 +47,11 @@ def simulate_values(
     Raises:
         InputError: inputs or packed weights do not suit the pipeline.
     """
-    graph, memories = pipeline.network.graph, packed if packed is not None else pack_pipeline(pipeline)
+    graph, memories = pipeline.network.graph, pack_pipeline(pipeline)
     stages = {stage.layer.name: stage for stage in pipeline.all_stages}
-    _require_fitting(memories, pack_pipeline(pipeline))
+    if packed is not None:
+        _require_fitting(packed, memories)
+        memories = dict(packed)
     known = {**graph.constants, **_quantise_inputs(pipeline, inputs)}
     for node in graph.nodes:
         if node.name in known or any(name not in known for name in node.inputs):
