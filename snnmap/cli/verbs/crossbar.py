@@ -11,7 +11,7 @@ import numpy as np
 
 from snnmap import __version__
 from snnmap.cli.console import out
-from snnmap.cli.messages import report_stages
+from snnmap.cli.messages import DEFECT, report_stages, require_no_differences
 from snnmap.cli.options import naming_file, read_array, read_bytes, read_shapes
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
@@ -252,18 +252,8 @@ def _read_image(path: str, chip: str | None) -> Image:
 
 def _require_same(built: Any, inputs: Any) -> None:
     """Run bytes and model side by side; refuse where a value differs."""
-    from snnmap.core.errors import NetworkError
     from snnmap.crossbar import find_differences
 
     found = find_differences(built, inputs)
-    wrong = {name: count for name, count in found.items() if count}
-    if wrong:
-        first = next(iter(wrong))
-        raise NetworkError(
-            "the bytes compute other values than the model",
-            where=f"tensor '{first}' and {len(wrong) - 1} more",
-            measured=f"{wrong[first]} values",
-            limit="0",
-            fix="report this as a defect of snnmap, with the model",
-        )
+    require_no_differences(found, "the bytes compute", fix=DEFECT)
     click.echo(f"bytes beside the model: 0 values of {len(found)} tensors differ")

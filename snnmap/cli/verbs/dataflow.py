@@ -7,11 +7,10 @@ from typing import Any
 import click
 import numpy as np
 
-from snnmap.cli.messages import report_stages
+from snnmap.cli.messages import DEFECT, report_stages, require_no_differences
 from snnmap.cli.options import naming_file, read_array, read_shapes
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
-from snnmap.core.errors import NetworkError
 from snnmap.dataflow import PipelineOptions, list_devices, load_device
 from snnmap.dataflow.device import read_device_text
 
@@ -157,16 +156,7 @@ def _require_same(pipeline: Any, inputs: Any, files: str | None) -> int:
 
     packed = None if files is None else read_files(files)[1]
     found = find_differences(pipeline, inputs, packed=packed)
-    wrong = {name: count for name, count in found.items() if count}
-    if wrong:
-        first = next(iter(wrong))
-        raise NetworkError(
-            "the pipeline computes other values than the model",
-            where=f"tensor '{first}' and {len(wrong) - 1} more",
-            measured=f"{wrong[first]} values",
-            limit="0",
-            fix="build the files of this model again" if files else "report this as a defect of snnmap, with the model",
-        )
+    require_no_differences(found, "the pipeline computes", fix="build the files of this model again" if files else DEFECT)
     return len(found)
 
 
