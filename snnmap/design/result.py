@@ -1,12 +1,12 @@
 """What a search found: the table of candidates, those that none beats, their files."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from snnmap.core import fsio
 from snnmap.core.figure import INK, NOTE, draw_figure
+from snnmap.core.front import find_front
 from snnmap.core.html import format_page, heading, make_element, make_picture, make_section, make_table, to_html
 from snnmap.core.record import record
 from snnmap.core.table import format_csv
@@ -15,7 +15,7 @@ from snnmap.design.choose import Candidate
 from snnmap.design.objectives import OBJECTIVES
 from snnmap.report import format_report
 
-__all__ = ["Search", "draw_search", "find_front", "format_search", "search_csv", "write_front"]
+__all__ = ["Search", "draw_search", "format_search", "search_csv", "write_front"]
 
 
 @record
@@ -103,19 +103,6 @@ def _tell(value: Any) -> str:
     if value is True:
         return "yes"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def find_front(scores: Sequence[tuple[float, ...]]) -> list[int]:
-    """Return the places of scores that no other is at least as high as in all and higher in one; the first of equals."""
-    return [
-        place
-        for place, mine in enumerate(scores)
-        if not any(
-            all(a >= b for a, b in zip(other, mine, strict=True)) and (other != mine or there < place)
-            for there, other in enumerate(scores)
-            if there != place
-        )
-    ]
 
 
 def write_front(found: Search, folder: Path) -> list[int]:

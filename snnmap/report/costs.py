@@ -6,6 +6,7 @@ from typing import Any, Literal
 from rich.table import Table
 
 from snnmap.core.figure import FILL, INK, NOTE, draw_figure
+from snnmap.core.front import find_front
 from snnmap.core.table import format_csv
 from snnmap.lif.profile import POPULATION_COLUMNS, ChipProfile
 from snnmap.pipeline import ChipFit, Fit
@@ -18,9 +19,9 @@ __all__ = [
     "draw_costs",
     "draw_fit",
     "draw_pareto",
-    "find_front",
     "fit_csv",
     "fit_rows",
+    "list_front",
 ]
 
 _PANELS = (
@@ -174,7 +175,7 @@ def draw_pareto(fit: Fit, labels: Sequence[str], *, form: Literal["svg", "png"] 
         return None
     name, title = costs[0]
     points = [(row[name], 100 * row["decisions"]) for _, row in chosen]
-    front = find_front(points)
+    front = list_front(points)
 
     def fill(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -192,13 +193,9 @@ def draw_pareto(fit: Fit, labels: Sequence[str], *, form: Literal["svg", "png"] 
     return draw_figure((8, 3.4), fill, form=form, dpi=110, axes_spines_right=False)
 
 
-def find_front(points: Sequence[tuple[float, float]]) -> list[int]:
+def list_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Return the places of points that no other beats in both cost and what it gives, by cost; the first of equals."""
-    front: list[int] = []
-    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1], place)):
-        if not front or points[place][1] > points[front[-1]][1]:
-            front.append(place)
-    return front
+    return sorted(find_front([(-cost, given) for cost, given in points]), key=lambda place: points[place][0])
 
 
 def _join_labels(points: Sequence[tuple[float, float]], labels: Sequence[str]) -> dict[tuple[float, float], str]:

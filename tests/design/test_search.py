@@ -18,10 +18,10 @@ from design_spaces import table_of, write_space
 
 import snnmap
 from snnmap.core.errors import FrontendError, InputError, SnnmapError
+from snnmap.core.front import find_front
 from snnmap.design import Candidate, Outcome, Search, draw_search, format_search, read_space, search_csv
 from snnmap.design.candidate import Curve, evaluate
 from snnmap.design.choose import choose_next
-from snnmap.design.result import find_front
 
 
 @pytest.fixture(scope="module")

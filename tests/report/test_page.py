@@ -22,7 +22,7 @@ from snnmap.network import Network
 from snnmap.pipeline import Artifacts, CompileOptions
 from snnmap.profile import format_html
 from snnmap.report import draw_pareto, format_report
-from snnmap.report.costs import find_front
+from snnmap.report.costs import list_front
 
 RASTER = np.random.default_rng(0).poisson(1.0, (12, 15, 3)).clip(max=15)
 LABELS = np.arange(12) % 2
@@ -236,7 +236,7 @@ def test_the_front_is_what_nothing_beats() -> None:
     generator = np.random.default_rng(0)
     for n_points in (1, 2, 5, 30):
         points = [(float(x), float(y)) for x, y in generator.integers(0, 8, (n_points, 2))]
-        front = [points[place] for place in find_front(points)]
+        front = [points[place] for place in list_front(points)]
         assert front == sorted({point for point in points if not is_beaten(point, points)})
 
 
