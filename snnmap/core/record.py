@@ -1,7 +1,7 @@
 """How the data of the pipeline are made: frozen, slotted, keyword-only, compared by content, arrays read-only."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from typing import Any, TypeAlias, TypeVar, dataclass_transform
 
 import numpy as np
@@ -17,6 +17,7 @@ __all__ = [
     "freeze_int",
     "freeze_mapping",
     "list_counted",
+    "list_price_problems",
     "record",
     "replace_array",
 ]
@@ -115,6 +116,21 @@ def freeze_mapping(values: Mapping[K, V]) -> Mapping[K, V]:
 def list_counted(part: Any) -> dict[str, Any]:
     """Return the fields of a dataclass that count in its digest: those of its parts nested, without the ones at their default."""
     return {field.name: _as_plain(getattr(part, field.name)) for field in fields(part) if not _holds_default(part, field)}
+
+
+def list_price_problems(prices: Any, sources: Any, *, called: str) -> Iterator[str]:
+    """Yield what is wrong with prices, of which None is unknown, and with the words on where each comes from.
+
+    Args:
+        prices: a dataclass of numbers.
+        sources: one of texts under the same names, empty where there is none.
+        called: the part of the record that holds the prices.
+    """
+    for key, price in asdict(prices).items():
+        if price is not None and not 0 <= price < np.inf:
+            yield f"{called}.{key} = {price} is negative or no number"
+        if price is None and getattr(sources, key):
+            yield f"sources.{key} is the source of no price: {called} has no {key}"
 
 
 def _as_plain(value: Any) -> Any:

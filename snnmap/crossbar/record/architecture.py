@@ -8,7 +8,7 @@ from math import gcd
 from typing import Literal
 
 from snnmap.core.errors import ChipError
-from snnmap.core.record import list_counted
+from snnmap.core.record import list_counted, list_price_problems
 
 __all__ = ["Architecture", "Converters", "Costs", "Elements", "Fsm", "Memories", "Noc", "Sources", "Switches", "WeightCells"]
 
@@ -301,11 +301,7 @@ class Architecture:
             for key, value in asdict(part).items():
                 if isinstance(value, int) and value < 1:
                     yield f"{key} = {value} is not positive"
-        for key, value in asdict(self.costs).items():
-            if value is not None and not 0 <= value < float("inf"):
-                yield f"costs.{key} = {value} is negative or no number"
-            if value is None and getattr(self.sources, key):
-                yield f"sources.{key} is the source of no price: costs has no {key}"
+        yield from list_price_problems(self.costs, self.sources, called="costs")
         if not 1 <= self.cores <= 4096:
             yield f"cores = {self.cores} is not from 1 to 4096"
         if not 0 < self.clock_mhz < float("inf"):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from math import inf
 
 from snnmap.core.errors import ChipError
-from snnmap.core.record import list_counted
+from snnmap.core.record import list_counted, list_price_problems
 
 __all__ = ["Bits", "Device", "Memory", "Prices", "Sources"]
 
@@ -150,8 +150,4 @@ class Device:
             yield f"bits.weights = {self.bits.weights} is beyond 8, or bits.activations = {self.bits.activations} is not 8"
         if not 16 <= self.bits.accumulator <= 32:
             yield f"bits.accumulator = {self.bits.accumulator} is not from 16 to 32"
-        for key, price in asdict(self.prices).items():
-            if price is not None and not 0 <= price < inf:
-                yield f"prices.{key} = {price} is negative or no number"
-            if price is None and getattr(self.sources, key):
-                yield f"sources.{key} is the source of no price: prices has no {key}"
+        yield from list_price_problems(self.prices, self.sources, called="prices")
