@@ -31,6 +31,7 @@ __all__ = [
     "model_options",
     "naming_file",
     "open_named",
+    "quantised_model_options",
     "read_array",
     "read_bytes",
     "read_data",
@@ -80,6 +81,21 @@ def _read_choice(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+def quantised_model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what an ONNX file of a quantised model may leave unsaid: shapes, as :func:`read_shapes` takes them, and scales."""
+    for option in (
+        click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor."),
+        click.option(
+            "--shape",
+            "--input-shape",
+            "shape",
+            help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 input_shape_option: Callable[..., Any] = click.option(

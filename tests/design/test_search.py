@@ -257,16 +257,21 @@ def make(width, depth, recurrent=False):
 """
 
 
-def test_what_is_wrong_with_some_candidates_alone(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(MODEL)
-    space = write_space(
-        tmp_path,
+def write_own_model(folder: Path, width: int) -> Path:
+    """Write a space of a model of 3 neurons and one of another width."""
+    (folder / "model.py").write_text(MODEL)
+    return write_space(
+        folder,
         model_from="model_from = 'model.py:make'",
         n_inputs="",
         n_outputs="",
-        width="width = [3, 4]",
+        width=f"width = [3, {width}]",
         n_epochs="n_epochs = 1",
     )
+
+
+def test_what_is_wrong_with_some_candidates_alone(tmp_path: Path) -> None:
+    space = write_own_model(tmp_path, 4)
     states = {c.values["model.width"]: c.outcome for c in snnmap.search(space, tmp_path / "found").candidates if c.outcome}
     assert states[3].state == "finished"
     assert (states[4].state, states[4].reason.splitlines()[0]) == ("failed", "there is none of 4")
@@ -274,15 +279,7 @@ def test_what_is_wrong_with_some_candidates_alone(tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 def test_a_candidate_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(MODEL)
-    space = write_space(
-        tmp_path,
-        model_from="model_from = 'model.py:make'",
-        n_inputs="",
-        n_outputs="",
-        width="width = [3, 5]",
-        n_epochs="n_epochs = 1",
-    )
+    space = write_own_model(tmp_path, 5)
     found = snnmap.search(space, tmp_path / "found", n_workers=2)
     states = {c.values["model.width"]: c.outcome for c in found.candidates if c.outcome}
     assert states[3].state == "finished"

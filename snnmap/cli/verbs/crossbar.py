@@ -12,7 +12,7 @@ import numpy as np
 from snnmap import __version__
 from snnmap.cli.console import out
 from snnmap.cli.messages import DEFECT, report_stages, require_no_differences
-from snnmap.cli.options import naming_file, read_array, read_bytes, read_shapes
+from snnmap.cli.options import naming_file, quantised_model_options, read_array, read_bytes, read_shapes
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
 from snnmap.core.errors import FormatError
@@ -43,13 +43,7 @@ def command() -> None:
 @click.argument("model")
 @click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of an architecture, or path of its TOML file.")
 @click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory for the files.")
-@click.option(
-    "--shape",
-    "--input-shape",
-    "shape",
-    help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.",
-)
-@click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor.")
+@quantised_model_options
 @click.option("--calibration", type=click.Path(), help="Typical inputs (.npy) of a model of floats, which is quantised by them.")
 @click.option("--inputs", type=click.Path(), help="Inputs (.npy) on which bytes and model are compared; one is drawn without.")
 @click.option("--replay/--no-replay", default=True, show_default=True, help="Compare bytes and model in every tensor.")
@@ -93,13 +87,7 @@ def build(
 @click.argument("model")
 @click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of an architecture, or path of its TOML file.")
 @click.option("--file", help="Bytes that are held against MODEL; without, what a build would write.")
-@click.option(
-    "--shape",
-    "--input-shape",
-    "shape",
-    help="Of one sample, such as 3,224,224, where the model does not say it; of several inputs a=3,8,8;b=5.",
-)
-@click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor.")
+@quantised_model_options
 @click.option("--format", "form", type=click.Choice(list_formats()), default="text", help="Form of the report.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="File for the report; stdout where left out.")
 @record_options(MappingOptions)

@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from snnmap.cli.messages import DEFECT, report_stages, require_no_differences
-from snnmap.cli.options import naming_file, read_array, read_shapes
+from snnmap.cli.options import naming_file, quantised_model_options, read_array, read_shapes
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
 from snnmap.dataflow import PipelineOptions, list_devices, load_device
@@ -24,13 +24,7 @@ def _complete(_: click.Context, __: click.Parameter, start: str) -> list[str]:
 _model_options = (
     click.argument("model"),
     click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of a device, or path of its TOML file."),
-    click.option(
-        "--shape",
-        "--input-shape",
-        "shape",
-        help="Of one sample, such as 3,224,224, where the model does not say it; of several a=3,8,8;b=5.",
-    ),
-    click.option("--quantisation", type=click.Path(), help="Scales and zero points (.json) of a model of floats, by tensor."),
+    quantised_model_options,
     click.option(
         "--calibration", type=click.Path(), help="Typical inputs (.npy) of a model of floats, which is quantised by them."
     ),
