@@ -1,5 +1,7 @@
 """Random chip programs for the tests of packing, bitstreams and engines."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from snnmap.chip import Chip
@@ -67,4 +69,13 @@ def random_program(
         hidden=codes(n_hidden, chip.hidden.synapses, chip.hidden.bias),
         outputs=codes(n_outputs, chip.outputs.synapses, chip.outputs.bias),
         alias=alias,
+    )
+
+
+def with_delays(chip: Chip, delay_steps: int) -> Chip:
+    """Change a chip's delays of inputs and outputs."""
+    return replace(
+        chip,
+        input_weights=replace(chip.input_weights, delay_steps=delay_steps),
+        output_weights=replace(chip.output_weights, delay_steps=delay_steps),
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from random_networks import random_network, random_population, random_weights
-from random_programs import random_program
+from random_programs import random_program, with_delays
 from xylosim_bridge import XyloChip
 
 from snnmap.chip import list_chips, list_families, load_chip
@@ -59,12 +59,7 @@ def test_both_engines_agree(name: str, seed: int) -> None:
 @pytest.mark.parametrize("delay", [0, 1])
 def test_a_chip_with_other_delays_shifts_inputs_and_outputs(delay: int) -> None:
     xylo, rng = load_chip("xylo-audio-3"), np.random.default_rng(5)
-    chip = replace(
-        xylo,
-        input_weights=replace(xylo.input_weights, delay_steps=delay),
-        output_weights=replace(xylo.output_weights, delay_steps=delay),
-    )
-    program = random_program(chip, rng, n_inputs=4, n_hidden=20, n_outputs=3)
+    program = random_program(with_delays(xylo, delay), rng, n_inputs=4, n_hidden=20, n_outputs=3)
     raster = draw_raster(rng, 1, 30, 4)
     base = simulate_image(pack(replace(program, chip=xylo)), raster, counts_of=AREAS)
     for engine in ("batch", "reference"):

@@ -1,11 +1,9 @@
 """The engine on torch tensors gives what the others give, bit for bit, in every family."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from random_programs import random_program
+from random_programs import random_program, with_delays
 from xylosim_campaign import draw_case
 
 from snnmap.chip import MemoryKind, list_chips, list_families, load_chip
@@ -53,13 +51,8 @@ def test_random_programs_give_the_same(name: str, seed: int, device: str) -> Non
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("delay", [0, 1])
 def test_delays_are_the_chip_s(delay: int, device: str) -> None:
-    xylo, rng = load_chip("xylo-audio-3"), np.random.default_rng(5)
-    chip = replace(
-        xylo,
-        input_weights=replace(xylo.input_weights, delay_steps=delay),
-        output_weights=replace(xylo.output_weights, delay_steps=delay),
-    )
-    program = random_program(chip, rng, n_inputs=4, n_hidden=20, n_outputs=3)
+    rng = np.random.default_rng(5)
+    program = random_program(with_delays(load_chip("xylo-audio-3"), delay), rng, n_inputs=4, n_hidden=20, n_outputs=3)
     require_equal(program, rng.integers(0, 9, (2, 30, 4)), device)
 
 
