@@ -16,6 +16,7 @@ __all__ = [
     "freeze_float",
     "freeze_int",
     "freeze_mapping",
+    "is_count",
     "list_counted",
     "list_price_problems",
     "record",
@@ -111,6 +112,11 @@ class _FrozenMapping(Mapping[K, V]):
 def freeze_mapping(values: Mapping[K, V]) -> Mapping[K, V]:
     """Copy to a read-only mapping."""
     return _FrozenMapping(values)
+
+
+def is_count(value: object, least: int = 1) -> bool:
+    """Say whether a value is a whole number of at least so much."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
 
 
 def list_counted(part: Any) -> dict[str, Any]:

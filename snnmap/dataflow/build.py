@@ -9,7 +9,7 @@ import numpy as np
 
 from snnmap.core.errors import InputError, NetworkError
 from snnmap.core.near import suggest
-from snnmap.core.record import IntArray
+from snnmap.core.record import IntArray, is_count
 from snnmap.dataflow.allocate import (
     RESOURCES,
     Choices,
@@ -67,7 +67,9 @@ class PipelineOptions:
     def __post_init__(self) -> None:
         for name in ("multipliers", "memory_blocks"):
             value = getattr(self, name)
-            InputError.require_option(self, name, value is None or value >= 1, "1 or more", of="the pipeline")
+            InputError.require_option(
+                self, name, value is None or is_count(value), "a whole number, 1 or more", of="the pipeline"
+            )
         is_rate = self.fps is None or (isfinite(self.fps) and self.fps > 0)
         InputError.require_option(self, "fps", is_rate, "more than 0, finite", of="the pipeline")
         for name, known in (("search", get_args(Search)), ("parallelism", get_args(Legal))):

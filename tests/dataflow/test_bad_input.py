@@ -134,6 +134,7 @@ def test_a_device_of_ones_own_by_its_path(tmp_path: Path) -> None:
     "choice",
     [
         {"multipliers": 0},
+        {"multipliers": 2.5},
         {"memory_blocks": -1},
         {"fps": 0.0},
         {"fps": float("nan")},

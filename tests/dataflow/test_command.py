@@ -48,6 +48,23 @@ def test_build_simulate_inspect(run: Run, folder: Path) -> None:
     assert all(stage.layer.name in seen.out for stage in pipeline.stages)
 
 
+def test_a_build_takes_the_place_of_an_older_one(run: Run, folder: Path) -> None:
+    (folder / "out").mkdir()
+    for name in ("17-older.weights", "notes.txt"):
+        (folder / "out" / name).write_text("x")
+    assert run("dataflow", "build", folder / "net.onnx", "-c", "dsp-256", "-o", folder / "out").code == 0
+    files = {path.name for path in (folder / "out").iterdir()}
+    assert files - {"notes.txt"} == {*list_files(build(make_small())), "report.json", "report.html"}
+    assert "notes.txt" in files
+
+
+def test_files_of_other_options_are_refused(run: Run, folder: Path) -> None:
+    run("dataflow", "build", folder / "net.onnx", "-c", "dsp-256", "-o", folder / "out")
+    words = ("simulate", folder / "net.onnx", "-c", "dsp-256", "--multipliers", "90", "--files", folder / "out")
+    refused = run("dataflow", *words)
+    assert (refused.code, "the files are of another pipeline" in refused.err) == (2, True)
+
+
 def test_a_changed_file_is_found_by_inspect_and_simulate(run: Run, folder: Path) -> None:
     run("dataflow", "build", folder / "net.onnx", "-c", "dsp-256", "-o", folder / "out")
     (folder / "out" / "00-conv1.weights").write_bytes(b"\0" * 240)

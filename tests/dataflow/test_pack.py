@@ -1,5 +1,6 @@
 """Packed weights: files, their text twins, and what is refused."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,17 @@ from snnmap.core.errors import FormatError, InputError
 from snnmap.core.fsio import write_files
 from snnmap.dataflow import Pipeline, find_differences
 from snnmap.dataflow.lower import Loops
-from snnmap.dataflow.pack import MANIFEST, format_words, list_files, pack_weights, parse_words, read_files, unpack_weights
+from snnmap.dataflow.pack import (
+    MANIFEST,
+    format_words,
+    list_files,
+    pack_weights,
+    parse_words,
+    read_files,
+    require_own,
+    unpack_weights,
+)
+from snnmap.dataflow.pack.folder import digest_manifest
 from snnmap.dataflow.templates import Parallelism
 
 
@@ -79,11 +91,45 @@ def test_every_byte_that_is_changed_is_found(folder: Path) -> None:
             changed = bytearray(whole)
             changed[place] ^= 1
             path.write_bytes(changed)
-            if path.name != MANIFEST:
-                with pytest.raises(FormatError, match="another than its manifest tells"):
-                    read_files(folder)
+            with pytest.raises(FormatError, match=r"another than its|manifest cannot be read|no manifest"):
+                read_files(folder)
         path.write_bytes(whole)
     read_files(folder)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("interval_cycles",), 7),
+        (("device", "digest"), "0" * 64),
+        (("stages", 0, "template"), "dense"),
+        (("buffers", 0, "reader"), "conv6"),
+        (("buffers", 0, "words"), 1),
+        (("streams", "conv1", "width"), 99),
+    ],
+)
+def test_a_manifest_that_tells_otherwise_is_found(pipeline: Pipeline, folder: Path, keys: Any, value: Any) -> None:
+    """By its digest, and where that was written anew, beside the pipeline."""
+    manifest, _ = read_files(folder)
+    part = manifest
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(FormatError, match="the manifest is another than its digest tells"):
+        read_files(folder)
+    with pytest.raises(InputError, match="of another pipeline") as refused:
+        require_own(pipeline, manifest)
+    assert refused.value.measured == json.dumps(value)[:60]
+    assert str(keys[-1]) in refused.value.where
+
+
+def _rewrite(folder: Path, change: Callable[[Any], object]) -> None:
+    """Change a manifest, and its digest with it."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    change(manifest)
+    manifest["sha256"] = digest_manifest(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
 def _drop(folder: Path) -> None:
@@ -91,26 +137,19 @@ def _drop(folder: Path) -> None:
 
 
 def _escape(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"]["../x"] = {"bytes": 0, "sha256": ""}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    _rewrite(folder, lambda manifest: manifest["files"].update({"../x": {"bytes": 0, "sha256": ""}}))
 
 
 def _change_twin(folder: Path) -> None:
-    import hashlib
-
     text = (folder / "00-conv1.hex").read_text()
     changed = ("1" if text[0] == "0" else "0") + text[1:]
     (folder / "00-conv1.hex").write_text(changed)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"]["00-conv1.hex"]["sha256"] = hashlib.sha256(changed.encode()).hexdigest()
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    digest = hashlib.sha256(changed.encode()).hexdigest()
+    _rewrite(folder, lambda manifest: manifest["files"]["00-conv1.hex"].update(sha256=digest))
 
 
 def _forget(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    del manifest["stages"][0]["loops"]
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    _rewrite(folder, lambda manifest: manifest["stages"][0].pop("loops"))
 
 
 @pytest.mark.parametrize(

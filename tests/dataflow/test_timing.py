@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pipeline_cases import LARGE, SMALL, build, make_skip
-from quantised_networks import make_mobilenet, make_resnet, make_small
+from quantised_networks import Quantised, make_mobilenet, make_resnet, make_small
 from random_quantised import make_random
 from random_wide import make_wide
 
@@ -65,8 +65,9 @@ def test_a_buffer_holds_a_window_where_one_lies_within(pipeline: Pipeline) -> No
 
 
 def test_more_words_change_nothing(pipeline: Pipeline) -> None:
-    roomy = simulate_timing(pipeline, depths={buffer.name: buffer.depth + 7 for buffer in pipeline.buffers})
     found = simulate_timing(pipeline)
+    more = {buffer.name: buffer.depth + 7 for buffer in pipeline.buffers}
+    roomy = simulate_timing(pipeline, depths=more, n_samples=found.n_samples)
     assert (roomy.intervals, roomy.latency, roomy.held) == (found.intervals, found.latency, found.held)
 
 
@@ -103,12 +104,41 @@ def test_the_peers_frame_rate_with_its_own_parallelism() -> None:
     assert pipeline.multipliers <= 830
 
 
+def make_narrow() -> Any:
+    """A network of one word a sample, whose latency is many intervals."""
+    net = Quantised((4, 1, 1), 0)
+    return net.model(net.conv(net.conv("q", 8, (1, 1)), 8, (3, 3), pads=[1] * 4))
+
+
+@pytest.mark.parametrize("depth", range(1, 8))
+def test_steady_is_what_stays_so(depth: int) -> None:
+    """Where a buffer holds several samples, a few equal ones show nothing yet: all later ones are looked at."""
+    pipeline = build(make_narrow(), LARGE, multipliers=1000)
+    name = next(buffer.name for buffer in pipeline.buffers if buffer.reader == "conv2")
+    found = simulate_timing(pipeline, depths={name: depth})
+    later = simulate_timing(pipeline, depths={name: depth}, n_samples=200)
+    assert found.is_steady == (len(set(later.intervals[20:])) == 1 and later.intervals[-1] == pipeline.interval)
+    assert bool(found.blocked) == bool(later.blocked) == (not found.is_steady)
+
+
+def test_the_latency_counts_the_last_layers_own() -> None:
+    pipeline = build(make_narrow(), LARGE, multipliers=1000)
+    found = simulate_timing(pipeline)
+    assert found.latency == found.stages["conv2"].first_word  # its only word
+    state = find_steady_state(pipeline.network, pipeline.stages, pipeline.interval)
+    assert found.steady_latency == state.ready["conv2"][-1]
+
+
 def test_what_cannot_be_run_is_refused() -> None:
     pipeline = build(make_small(), SMALL)
     with pytest.raises(InputError, match="no such buffer"):
         simulate_timing(pipeline, depths={"nowhere": 3})
-    with pytest.raises(InputError, match="too few samples"):
-        simulate_timing(pipeline, n_samples=1)
+    for count in (1, 2.5):
+        with pytest.raises(InputError, match="too few samples"):
+            simulate_timing(pipeline, n_samples=count)  # type: ignore[arg-type]
+    for depth in (1.5, -1, True):
+        with pytest.raises(InputError, match="whole words"):
+            simulate_timing(pipeline, depths={pipeline.buffers[0].name: depth})  # type: ignore[dict-item]
 
 
 def test_a_run_in_numbers_alone() -> None:

@@ -49,7 +49,7 @@ def command() -> None:
 def build(output: str, **choices: Any) -> None:
     """Build a pipeline of MODEL, simulate it, and write weights, a manifest, report.json and report.html."""
     from snnmap.dataflow import format_html, simulate_timing
-    from snnmap.dataflow.pack import list_files
+    from snnmap.dataflow.pack import list_files, write_folder
     from snnmap.dataflow.report import summarise
 
     pipeline = _build(choices)
@@ -57,7 +57,7 @@ def build(output: str, **choices: Any) -> None:
     found = simulate_timing(pipeline)
     report = json.dumps(summarise(pipeline, found), indent=2, allow_nan=False) + "\n"
     files = {**list_files(pipeline), "report.json": report.encode(), "report.html": format_html(pipeline, found).encode()}
-    fsio.write_files(Path(output), files)
+    write_folder(output, files)
     _show(pipeline, found)
     click.echo(f"{output}: {len(files)} files")
 
@@ -146,9 +146,12 @@ def _build(choices: dict[str, Any]) -> Any:
 def _require_same(pipeline: Any, inputs: Any, files: str | None) -> int:
     """Run pipeline and model side by side; refuse where a value differs, and return how many tensors were compared."""
     from snnmap.dataflow import find_differences
-    from snnmap.dataflow.pack import read_files
+    from snnmap.dataflow.pack import read_files, require_own
 
-    packed = None if files is None else read_files(files)[1]
+    packed = None
+    if files is not None:
+        manifest, packed = read_files(files)
+        require_own(pipeline, manifest)
     found = find_differences(pipeline, inputs, packed=packed)
     require_no_differences(found, "the pipeline computes", fix="build the files of this model again" if files else DEFECT)
     return len(found)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.core.errors import FormatError
+from snnmap.core.errors import FormatError, InputError
+from snnmap.core.folders import replace_folder
 from snnmap.dataflow.allocate import Stage
 from snnmap.dataflow.lower import Loops
 from snnmap.dataflow.pack.layout import Packed, pack_stage
@@ -17,10 +18,20 @@ from snnmap.dataflow.pack.text import format_words, parse_words
 from snnmap.dataflow.pipeline import Pipeline
 from snnmap.dataflow.templates import Parallelism
 
-__all__ = ["MANIFEST", "list_files", "make_manifest", "pack_pipeline", "read_files"]
+__all__ = [
+    "MANIFEST",
+    "digest_manifest",
+    "list_files",
+    "make_manifest",
+    "pack_pipeline",
+    "read_files",
+    "require_own",
+    "write_folder",
+]
 
 MANIFEST = "pipeline.json"
 FORMAT = "snnmap pipeline 1"
+_OF_A_PIPELINE = re.compile(r"\d{2,}-[^/]*\.(weights|parameters|hex)|pipeline\.json")
 _REBUILD = "build the files again: snnmap dataflow build"
 
 
@@ -34,7 +45,8 @@ def list_files(pipeline: Pipeline) -> dict[str, bytes]:
     """Return all files of a pipeline by name; the same pipeline gives the same bytes.
 
     Of each stage with weights ``NN-name.weights`` (words, a byte a weight, two's complement), ``NN-name.parameters`` (int32
-    biases, then float32 factors, little-endian) and ``NN-name.hex``, the weights as text; and ``pipeline.json``.
+    biases, then float32 factors, little-endian) and ``NN-name.hex``, the weights as text; and ``pipeline.json``, which ends with
+    the SHA-256 of its other fields, as JSON with sorted keys. Digests tell accidents, not intent: whoever edits can write them anew.
     """
     files: dict[str, bytes] = {}
     for name, packed in pack_pipeline(pipeline).items():
@@ -44,6 +56,7 @@ def list_files(pipeline: Pipeline) -> dict[str, bytes]:
         files[f"{stem}.hex"] = format_words(packed.words).encode()
     manifest = make_manifest(pipeline)
     manifest["files"] = {name: {"bytes": len(data), "sha256": _digest(data)} for name, data in sorted(files.items())}
+    manifest["sha256"] = digest_manifest(manifest)
     return {**files, MANIFEST: (json.dumps(manifest, indent=2, allow_nan=False) + "\n").encode()}
 
 
@@ -70,8 +83,46 @@ def make_manifest(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
+def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> None:
+    """Put files in the place of an older pipeline's at once, whole or not at all; files of others stay.
+
+    Args:
+        folder: made if absent.
+        files: as :func:`list_files` gives them, and others by name.
+
+    Raises:
+        InputError: the folder is a mount point, or holds the working directory.
+        OSError: the folder cannot be written or the disk is full; nothing is left half-written.
+    """
+    replace_folder(Path(folder), files, lambda name: bool(_OF_A_PIPELINE.fullmatch(name)))
+
+
+def require_own(pipeline: Pipeline, manifest: Mapping[str, Any]) -> None:
+    """Check that files are of this pipeline.
+
+    Args:
+        pipeline: that they should be of.
+        manifest: as :func:`read_files` gives it.
+
+    Raises:
+        InputError: the manifest tells another device, stage, stream or buffer; it says what differs first.
+    """
+    told = {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
+    found = _find_difference(told, json.loads(json.dumps(make_manifest(pipeline))))
+    if found is None:
+        return
+    place, theirs, ours = found
+    raise InputError(
+        "the files are of another pipeline",
+        where=f"{MANIFEST}: {place}",
+        measured=theirs,
+        limit=ours,
+        fix="give the model, device and options that they were built with, or build them again: snnmap dataflow build",
+    )
+
+
 def read_files(folder: str | Path) -> tuple[dict[str, Any], dict[str, Packed]]:
-    """Read files of a pipeline back, check their digests and sizes, and weights against their text twins.
+    """Read files of a pipeline back, check the digests of the manifest and of all files, and weights against their text twins.
 
     Returns:
         The manifest, and what the memories of each stage are loaded with.
@@ -95,6 +146,17 @@ def read_files(folder: str | Path) -> tuple[dict[str, Any], dict[str, Packed]]:
 def _find_stem(pipeline: Pipeline, name: str) -> str:
     number = next(number for number, stage in enumerate(pipeline.all_stages) if stage.layer.name == name)
     return f"{number:02d}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}"
+
+
+def _find_difference(theirs: Any, ours: Any, place: str = "") -> tuple[str, str, str] | None:
+    """Return where two JSON values differ first, and what stands there; None where they are equal."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        pairs = [(f"{place}.{key}".lstrip("."), theirs.get(key), ours.get(key)) for key in {**ours, **theirs}]
+    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        pairs = [(f"{place}[{number}]", one, other) for number, (one, other) in enumerate(zip(theirs, ours, strict=True))]
+    else:
+        return None if theirs == ours else (place, *(json.dumps(value)[:60] for value in (theirs, ours)))
+    return next(filter(None, (_find_difference(one, other, within) for within, one, other in pairs)), None)
 
 
 def _describe_stage(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
@@ -124,6 +186,14 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise FormatError(f"the manifest cannot be read: {error}", where=str(path), fix=_REBUILD) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise FormatError("the file is no manifest of a pipeline", where=str(path), limit=FORMAT, fix=_REBUILD)
+    if digest_manifest(manifest) != manifest.get("sha256"):
+        raise FormatError(
+            "the manifest is another than its digest tells",
+            where=str(path),
+            measured=f"SHA-256 {digest_manifest(manifest)[:12]}...",
+            limit=f"{str(manifest.get('sha256'))[:12]}...",
+            fix=_REBUILD,
+        )
     return manifest
 
 
@@ -165,6 +235,12 @@ def _read_packed(stage: Mapping[str, Any], files: Mapping[str, bytes]) -> Packed
         bias=np.frombuffer(parameters, "<i4", loops.outputs).astype(np.int32),
         factor=np.frombuffer(parameters, "<f4", loops.outputs, 4 * loops.outputs).astype(np.float32),
     )
+
+
+def digest_manifest(manifest: Mapping[str, Any]) -> str:
+    """Return the digest of all that a manifest tells but this."""
+    told = {key: value for key, value in manifest.items() if key != "sha256"}
+    return _digest(json.dumps(told, sort_keys=True).encode())
 
 
 def _digest(data: bytes) -> str:

@@ -1,13 +1,13 @@
 """Simulate a pipeline in time: samples one behind the other, until all repeats."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
 
 from snnmap.core.errors import InputError, NetworkError
-from snnmap.core.record import IntArray, record
+from snnmap.core.record import IntArray, is_count, record
 from snnmap.dataflow.lower import group_firings
 from snnmap.dataflow.pipeline import Buffer, Pipeline
 from snnmap.dataflow.simulate.kernel import UNKNOWN, Log, Plan, follow
@@ -45,9 +45,10 @@ class Simulation:
     Attributes:
         n_samples: that were run.
         intervals: cycles from the last word of each sample to that of the next, of the slowest output.
-        latency: cycles from the first word of the first sample's inputs to its last output word.
+        latency: cycles from the first word of the first sample's inputs until its last output word can be read.
         steady_latency: the same of the last sample.
-        is_steady: whether all words of the last sample came an interval behind those of the one before.
+        is_steady: whether samples can only go on as the last: in as many as a buffer ever holds, every word came and left an
+            interval behind that of the sample before. What a sample does depends on no others.
         stages: by name of the layer.
         spans: of each stream by name, ``(n_samples, 2)`` cycles at which its first and last words were handed over.
         held: most words in each buffer during the last two samples, by its name.
@@ -82,26 +83,39 @@ def simulate_timing(pipeline: Pipeline, *, n_samples: int | None = None, depths:
 
     Args:
         pipeline: to run.
-        n_samples: how many, 2 or more; without, as many as it takes until all repeats, 64 at most.
+        n_samples: how many, 2 or more; without, as many as it takes until all repeats, or some 100 show that it does not.
         depths: words of buffers by name, in place of the pipeline's own.
 
     Raises:
         DeadlockError: stages wait for each other; it names them and the full buffers.
-        InputError: no buffer has such a name, or fewer than 2 samples.
+        InputError: no buffer has such a name, a depth is no whole number, or fewer than 2 samples.
     """
-    known = {buffer.name: buffer for buffer in pipeline.buffers}
-    for name in depths or {}:
-        if name not in known:
-            raise InputError("the pipeline has no such buffer", where=name, fix="name one of pipeline.buffers")
-    if n_samples is not None and n_samples < 2:
+    if n_samples is not None and not is_count(n_samples, 2):
         raise InputError("too few samples show no interval", measured=str(n_samples), limit="2 or more", fix="give more")
+    _require_depths(pipeline, depths or {})
     buffers = [replace(buffer, depth=(depths or {}).get(buffer.name, buffer.depth)) for buffer in pipeline.buffers]
-    count = n_samples or _FIRST_SAMPLES
+    most = max(_MOST_SAMPLES, 4 * _count_reach(pipeline, pipeline.buffers))
+    count = n_samples or min(max(_FIRST_SAMPLES, 2 + _count_reach(pipeline, buffers)), most)
     while True:
         found = _Run(pipeline, buffers, count).read()
-        if found.is_steady or n_samples is not None or count >= _MOST_SAMPLES:
+        if found.is_steady or n_samples is not None or count >= most:
             return found
         count *= 2
+
+
+def _require_depths(pipeline: Pipeline, depths: Mapping[str, int]) -> None:
+    known = {buffer.name for buffer in pipeline.buffers}
+    for name, depth in depths.items():
+        if name not in known:
+            raise InputError("the pipeline has no such buffer", where=name, fix="name one of pipeline.buffers")
+        if not is_count(depth, 0):
+            raise InputError("a buffer holds whole words", where=name, measured=str(depth), limit="0 or more", fix="round it")
+
+
+def _count_reach(pipeline: Pipeline, buffers: Sequence[Buffer]) -> int:
+    """Return how many samples back the room in a buffer may depend on."""
+    streams = pipeline.front.streams
+    return max(-(-buffer.depth // streams[buffer.stream].n_words) for buffer in buffers)
 
 
 class _Run:
@@ -136,12 +150,12 @@ class _Run:
         )
 
     def _find_ends(self) -> IntArray:
-        """Return the cycle at which the last word of each sample's outputs comes, ``(n_samples,)``.
+        """Return the cycle from which on the last word of each sample's outputs can be read, ``(n_samples,)``.
 
         A unit starts when all words of a sample are in its memory and it has ended the sample before. Of two samples' room one is
         free by then: no word of the next sample but one comes before the last of the next, an interval later.
         """
-        ends = np.max([self._times(name)[:, -1] for name in self.pipeline.front.outputs], axis=0)
+        ends = np.max([self._find_ready(name)[:, -1] for name in self.pipeline.front.outputs], axis=0)
         if self.pipeline.unit is None:
             return np.asarray(ends)
         work = (np.arange(len(ends)) + 1) * self.pipeline.unit.cycles
@@ -199,22 +213,37 @@ class _Run:
         first, count = self.log.handed_at[number], self.plan.given[number]
         return np.asarray(self.log.handed[first : first + self.n_samples * count].reshape(self.n_samples, count))
 
+    def _find_ready(self, name: str) -> IntArray:
+        """Return when they can be read, ``(n_samples, n_words)``."""
+        return self._times(name) + self.plan.latency[self.names.index(name)]
+
+    def _find_freed(self, number: int) -> IntArray:
+        """Return when the words of a buffer left, ``(n_samples, n_words)``."""
+        count, first = self.plan.words[number], self.log.freed_at[number]
+        return np.asarray(self.log.freed[first : first + self.n_samples * count].reshape(self.n_samples, count))
+
     def _is_steady(self) -> bool:
-        interval = self.pipeline.interval
-        return all(np.array_equal(times[-2] + interval, times[-1]) for times in map(self._times, self.names))
+        """Say whether all later samples are the last, some intervals on.
+
+        When words of a sample come and leave is a maximum of sums over those of ``reach`` samples before: if each of these was
+        an interval behind its own, so are all that follow. The earliest was held back by as many buffers as they are.
+        """
+        reach = _count_reach(self.pipeline, self.buffers)
+        logs = [*map(self._times, self.names), *map(self._find_freed, range(len(self.buffers)))]
+        repeats = (bool((np.diff(log[-reach - 1 :], axis=0) == self.pipeline.interval).all()) for log in logs)
+        return self.n_samples > reach and all(repeats)
 
     def _read_stage(self, number: int) -> Occupancy:
         stage = self.pipeline.stages[number]
         stalled = int(self.log.stalls[len(self.inputs) + number, -1])
         times = self._times(stage.layer.name)
-        first = int(times[0, 0]) + stage.template.count_latency(stage.layer, stage.parallelism)
+        first = int(self._find_ready(stage.layer.name)[0, 0])
         between = int(times[-1, -1] - times[-2, -1])
         return Occupancy(busy=stage.cycles, stalled=stalled, idle=between - stage.cycles - stalled, first_word=first)
 
     def _count_held(self, number: int) -> int:
         """Count the words that a buffer holds at most in the last two samples; all samples before are there too."""
-        count, first = self.plan.words[number], self.log.freed_at[number]
-        freed = self.log.freed[first : first + self.n_samples * count]
+        count, freed = self.plan.words[number], self._find_freed(number).reshape(-1)
         handed = self._times(self.buffers[number].stream).reshape(-1)
         recent = handed[-2 * count :]
         gone = np.searchsorted(freed, recent, side="right")
