@@ -1,10 +1,11 @@
 """What models of other frameworks lose on the way to the bitstream: straight, and after training on. About 18 minutes.
 
-Four models: snnTorch's ``RSynaptic`` on heart beats (simulated, see ``heart_beats``), Rockpool's ``SynNet`` on spoken vowels,
-read by spikes and by potentials, and a convolutional network of snnTorch's ``Leaky`` on event digits (scikit-learn's digits,
-seen by the event simulator in N-MNIST's saccades). Each is trained in its own framework, one spike a step where that has no
-more, until validation samples gain no more, and taken to the chip as it is; ``Leaky``, which has no synapse, by
-``carry_instant_synapses``. Training on is the same for all, ``RECIPE``.
+snnTorch's ``RSynaptic`` on heart beats (simulated, see ``heart_beats``); Rockpool's ``SynNet``, read by spikes and by potentials,
+``WaveSenseNet``, and Norse's ``LIFCell`` through NIR on spoken vowels; convolutional networks of snnTorch's ``Leaky`` and, through
+NIR, SpikingJelly's ``LIFNode`` on event digits (scikit-learn's digits, seen by the event simulator in N-MNIST's saccades). Each is
+trained in its own framework, until validation samples gain no more, and taken to the chip as it is; neurons without a synapse by
+``carry_instant_synapses``, those that reset to a value or send more spikes than the chip by the fixes ``chip-reset`` and
+``chip-counts``. Training on is the same for all, ``RECIPE``.
 
 Run with ``make training-on``; ``--write`` writes the table. ``--choose`` measures on training samples that were put aside, with
 other seeds than those reported, for some recipes: that is how this one was chosen. Words of a row's name measure it alone.
@@ -236,12 +237,19 @@ def train_wavesense(data: Data, seed: int) -> Trained:
     torch.manual_seed(seed)
     model = WaveSenseNet(
         dilations=[2, 4], n_classes=9, n_channels_in=12, n_channels_res=24, n_channels_skip=24, n_hidden=48, kernel_size=2,
-        smooth_output=False, tau_mem=4e-3, base_tau_syn=2e-3, tau_lp=2e-3, threshold=1.0, neuron_model=LIFTorch, dt=1e-3,
+        smooth_output=False, tau_mem=4e-3, base_tau_syn=2e-3, threshold=1.0, neuron_model=LIFTorch, dt=1e-3,
     )  # fmt: skip
     readout = Scaled("mean", 10.0)
     run = lambda inputs: readout(model.reset_state()(inputs)[0])  # noqa: E731
     fit(run, model.parameters().astorch(), data, 60, seed)
-    return Trained(run=run, network=snnmap.load(model), data=data, readout=readout, chip="xylo-audio-3")
+    network = take_neurons(snnmap.load(model), data, "xylo-audio-3")
+    return Trained(run=run, network=network, data=data, readout=readout, chip="xylo-audio-3")
+
+
+def take_neurons(network: Network, data: Data, chip: str) -> Network:
+    """Return the network with the chip's reset where its own goes to a value, and the chip's limit of spikes where it has none."""
+    options = snnmap.FixOptions(fix_only=("chip-reset", "chip-counts"))
+    return snnmap.fix_model(network, chip, calibration=as_counts(data.train[0][:N_CALIBRATION]), fixes=options).network
 
 
 def train_norse(data: Data, seed: int) -> Trained:
@@ -251,7 +259,9 @@ def train_norse(data: Data, seed: int) -> Trained:
     torch.manual_seed(seed)
     parts: list[Any] = []
     for n_pre, n_post in ((12, 96), (96, 9)):
-        parts += [nn.Linear(n_pre, n_post, bias=False), norse.LIFCell(norse.LIFParameters(method="super", alpha=5), dt=1e-3)]
+        linear = nn.Linear(n_pre, n_post, bias=False)
+        linear.weight.data.mul_(3.0)
+        parts += [linear, norse.LIFCell(norse.LIFParameters(), dt=1e-3)]
     model = norse.SequentialState(*parts)
 
     def run(inputs: Tensor) -> Tensor:
@@ -261,31 +271,33 @@ def train_norse(data: Data, seed: int) -> Trained:
             spikes.append(out)
         return torch.stack(spikes).sum(dim=0)
 
-    fit(run, model.parameters(), data, 60, seed)
+    fit(run, model.parameters(), data, 100, seed)
     graph = norse.to_nir(model, data.train[0][:1, 0], dt=1)
     network = snnmap.load(graph, options=NirOptions.like("norse", dt_s=1e-3, w_in="left_out"))
+    network = take_neurons(network, data, "xylo-audio-3")
     return Trained(run=run, network=network, data=data, readout=Readout("count"), chip="xylo-audio-3")
 
 
 def train_spikingjelly(data: Data, seed: int) -> Trained:
-    """Train two layers of SpikingJelly's neurons on event digits, and read them from NIR."""
+    """Train a convolution and a Linear layer of SpikingJelly's neurons on event digits, and read them from NIR."""
     from spikingjelly.activation_based import functional, neuron
     from spikingjelly.activation_based.nir_exchange import export_to_nir
 
     torch.manual_seed(seed)
-    parts: list[nn.Module] = []
-    for n_pre, n_post in ((288, 96), (96, 10)):
-        parts += [nn.Linear(n_pre, n_post, bias=False), neuron.LIFNode(tau=4.0, decay_input=False)]
-    model = nn.Sequential(*parts)
+    make_lif = partial(neuron.LIFNode, tau=4.0, decay_input=False)
+    first, last = nn.Conv2d(2, 5, 4, stride=2, bias=False), nn.Linear(125, 10, bias=False)
+    nn.init.normal_(first.weight, 0.05, 0.2)
+    model = nn.Sequential(first, make_lif(), nn.Flatten(), last, make_lif())
 
     def run(inputs: Tensor) -> Tensor:
         functional.reset_net(model)
-        return torch.stack([model(step) for step in inputs.unbind(dim=1)]).sum(dim=0)
+        return torch.stack([model(step) for step in inputs.unflatten(2, (2, 12, 12)).unbind(dim=1)]).sum(dim=0)
 
     fit(run, model.parameters(), data, 30, seed)
     functional.reset_net(model)
-    graph = export_to_nir(model, data.train[0][:1, 0], dt=1e-4)
-    network = carry_instant_synapses(snnmap.load(graph, options=NirOptions.like("spikingjelly", dt_s=1e-4)))
+    graph = export_to_nir(model, data.train[0][:1, 0].view(1, 2, 12, 12), dt=1e-4)
+    network = snnmap.load(graph, options=NirOptions.like("spikingjelly", dt_s=1e-4))
+    network = carry_instant_synapses(take_neurons(network, data, "generic-4096"))
     return Trained(run=run, network=network, data=data, readout=Readout("count"), chip="generic-4096")
 
 
