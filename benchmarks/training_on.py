@@ -1,11 +1,11 @@
 """What models of other frameworks lose on the way to the bitstream: straight, and after training on. About 18 minutes.
 
-snnTorch's ``RSynaptic`` on heart beats (simulated, see ``heart_beats``); Rockpool's ``SynNet``, read by spikes and by potentials,
-``WaveSenseNet``, and Norse's ``LIFCell`` through NIR on spoken vowels; convolutional networks of snnTorch's ``Leaky`` and, through
-NIR, SpikingJelly's ``LIFNode`` on event digits (scikit-learn's digits, seen by the event simulator in N-MNIST's saccades). Each is
-trained in its own framework, until validation samples gain no more, and taken to the chip as it is; neurons without a synapse by
-``carry_instant_synapses``, those that reset to a value or send more spikes than the chip by the fixes ``chip-reset`` and
-``chip-counts``. Training on is the same for all, ``RECIPE``.
+snnTorch's ``RSynaptic`` on heart beats (simulated, see ``heart_beats``); Rockpool's ``SynNet``, read by spikes and by
+potentials, ``WaveSenseNet``, and Norse's ``LIFCell`` through NIR on spoken vowels; convolutional networks of snnTorch's ``Leaky``
+and, through NIR, SpikingJelly's ``LIFNode`` on event digits (scikit-learn's digits, seen by the event simulator in N-MNIST's
+saccades). Each is trained in its own framework, until validation samples gain no more, and taken to the chip as it is; neurons
+without a synapse by ``carry_instant_synapses``, those that reset to a value or send more spikes than the chip by the fixes
+``chip-reset`` and ``chip-counts``. Training on is the same for all, ``RECIPE``.
 
 Run with ``make training-on``; ``--write`` writes the table. ``--choose`` measures on training samples that were put aside, with
 other seeds than those reported, for some recipes: that is how this one was chosen. Words of a row's name measure it alone.
@@ -247,7 +247,7 @@ def train_wavesense(data: Data, seed: int) -> Trained:
 
 
 def take_neurons(network: Network, data: Data, chip: str) -> Network:
-    """Return the network with the chip's reset where its own goes to a value, and the chip's limit of spikes where it has none."""
+    """Return the network with the chip's reset where its own goes to a value, and the chip's most spikes a step."""
     options = snnmap.FixOptions(fix_only=("chip-reset", "chip-counts"))
     return snnmap.fix_model(network, chip, calibration=as_counts(data.train[0][:N_CALIBRATION]), fixes=options).network
 
