@@ -1,6 +1,7 @@
 """What a run of the design rules found."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from snnmap.core.diagnostics import Diagnostic, Severity
@@ -113,6 +114,12 @@ class Report:
         """Return the report with other findings, sorted."""
         ordered = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
         return Report(diagnostics=ordered, rules_run=self.rules_run)
+
+    def ease(self, is_eased: Callable[[Diagnostic], bool]) -> "Report":
+        """Return the report with some errors as warnings."""
+        return self.with_diagnostics(
+            replace(d, severity=Severity.WARNING) if d.severity is Severity.ERROR and is_eased(d) else d for d in self.diagnostics
+        )
 
     def _weighing(self, severity: Severity) -> tuple[Diagnostic, ...]:
         return tuple(d for d in self.diagnostics if d.severity is severity and not d.waived)

@@ -1,12 +1,13 @@
 """Neurons without a synapse, as a chip whose neurons always have one can hold them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from snnmap.core.csr import CsrMatrix
 from snnmap.core.record import BoolArray
+from snnmap.network.edit import find_fresh_name, separate_sources
 from snnmap.network.network import Network, Projection
 
 __all__ = ["carry_instant_synapses"]
@@ -15,7 +16,7 @@ _ALPHA = 0.5
 """The fastest synapse that the chips code; a power of two, so that what it leaves is taken back exactly."""
 
 
-def carry_instant_synapses(network: Network) -> Network:
+def carry_instant_synapses(network: Network, *, smoothed: Collection[str] = ()) -> Network:
     """Return the same network without synapses of no memory, such as those of snnTorch's ``Leaky`` and other plain LIF neurons.
 
     A synapse of ``alpha = 0`` gets ``alpha = 1/2``, and each of its sources sends ``-w / 2`` a step later, which takes away
@@ -25,6 +26,8 @@ def carry_instant_synapses(network: Network) -> Network:
 
     Args:
         network: well-formed; it is not changed. Decays above 0 stay as they are.
+        smoothed: input ports of which nothing is taken back, so that none of their spikes waits in a relay: they send ``w / 2``,
+            which adds up to ``w`` over the next steps. Not exact.
 
     Returns:
         The network; itself where no neuron that receives anything is without a memory.
@@ -46,14 +49,17 @@ def carry_instant_synapses(network: Network) -> Network:
     }
     if not instant:
         return network
+    if smoothed:
+        network = separate_sources(network, {name for name, _ in instant})
     populations = tuple(
         replace(
             population, alpha=np.stack([_lend(row, instant.get((population.name, k))) for k, row in enumerate(population.alpha)])
         )
         for population in network.populations
     )
-    tails = tuple(_list_tails(network, instant))
-    return replace(network, populations=populations, projections=(*network.projections, *tails))
+    projections = tuple(_smooth(part, instant) if part.pre in smoothed else part for part in network.projections)
+    tails = tuple(_list_tails(network, instant, smoothed))
+    return replace(network, populations=populations, projections=(*projections, *tails))
 
 
 def _receives(network: Network, name: str, synapse: int) -> bool:
@@ -64,18 +70,27 @@ def _lend(row: np.ndarray, instant: BoolArray | None) -> np.ndarray:
     return row if instant is None else np.where(instant, _ALPHA, row)
 
 
-def _list_tails(network: Network, instant: dict[tuple[str, int], BoolArray]) -> Iterator[Projection]:
+def _smooth(projection: Projection, instant: dict[tuple[str, int], BoolArray]) -> Projection:
+    """Keep the gain of weights onto lent synapses."""
+    targets, weights = instant.get((projection.post, projection.synapse)), projection.weights
+    if targets is None:
+        return projection
+    gain = np.where(targets, 1.0 - _ALPHA, 1.0)
+    return replace(projection, weights=weights.with_data(weights.data * gain[weights.indices]))
+
+
+def _list_tails(
+    network: Network, instant: dict[tuple[str, int], BoolArray], smoothed: Collection[str]
+) -> Iterator[Projection]:
     """Yield what takes back, a step later, what the lent synapses kept."""
     taken = {projection.name for projection in network.projections}
     for projection in network.projections:
         targets = instant.get((projection.post, projection.synapse))
-        if targets is None:
+        if targets is None or projection.pre in smoothed:
             continue
         weights = projection.weights
         chosen = targets[weights.indices]
-        name = f"{projection.name} tail"
-        while name in taken:
-            name += "'"
+        name = find_fresh_name(f"{projection.name} tail", taken)
         taken.add(name)
         tail = CsrMatrix.from_triplets(
             weights.rows[chosen], weights.indices[chosen], -_ALPHA * weights.data[chosen], weights.shape

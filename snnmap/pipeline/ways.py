@@ -14,7 +14,7 @@ from snnmap.core.errors import FormatError, InputError
 from snnmap.core.places import Places
 from snnmap.lif.bitstream import decode, encode
 from snnmap.lif.compare import SourceReference, choose_samples, compare_image, count_spikes, read_labels
-from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, find_rule
+from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, ease_relays, find_rule
 from snnmap.lif.mapping import fold_network, lower_network, stretch_network
 from snnmap.lif.program import MappedNetwork, Program, QuantisedNetwork, pack
 from snnmap.lif.quantise import RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
@@ -209,7 +209,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
     on_stage("folding into the hidden population")
     matched, matches = match_decays(network, chip, second_synapse=way.second_synapse)
     mapped = fold_network(matched, chip, options=options.fold)
-    report = check_mapped(mapped)
+    report = ease_relays(check_mapped(mapped), chip, {} if data.drawn else data.rasters)
     reached = CheckResult(report=report, matched=matched, matches=matches, mapped=mapped)
     if report.errors:
         return reached
@@ -246,7 +246,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
         n_clamped=sum(int((raster > chip.inputs.max_count).sum()) for raster in data.rasters.values()),
         held_back=data.held_back,
     )
-    found = _allow(check_comparison(comparison, chip), options)
+    found = check_comparison(comparison, chip).ease(options.allows)
     return replace(reached, report=report.merge(found), bitstream=bitstream, image=read_back, comparison=comparison)
 
 
@@ -281,16 +281,6 @@ def _refer(task: Task, data: _Data) -> SourceReference | None:
     return SourceReference(
         what=conversion.ann.framework, expected=conversion.expected[data.compared], read=conversion.read_logits
     )
-
-
-def _allow(report: Report, options: CompileOptions) -> Report:
-    """Turn errors that the user allows into warnings."""
-    eased = (
-        replace(d, severity=Severity.WARNING) if d.severity is Severity.ERROR and options.allows(d) else d
-        for d in report.diagnostics
-    )
-    ordered = sorted(eased, key=lambda diagnostic: diagnostic.sort_key)
-    return Report(diagnostics=tuple(ordered), rules_run=report.rules_run)
 
 
 def _may_gain(report: Report) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
-from snnmap.network import Network, carry_instant_synapses, simulate_network
+from snnmap.network import Network, carry_instant_synapses, simulate_network, sketch_network
 from snnmap.pipeline import check_model, compile_model
 from snnmap.train import to_chip_exact, verify_model
 
@@ -49,3 +49,18 @@ def test_the_chips_take_it_and_it_trains_on() -> None:
 def test_networks_with_memory_stay_as_they_are() -> None:
     network = random_network(3)
     assert carry_instant_synapses(network) is network
+
+
+def test_what_is_smoothed_keeps_its_sum_and_waits_in_no_relay() -> None:
+    """Inputs that do not change reach neurons as they were; spikes of neurons are carried as ever."""
+    network = sketch_network({"in": 2, "h": 3, "out": 2}, alpha={"h": 0.0, "out": 0.0})
+    smoothed = carry_instant_synapses(network, smoothed=["in"])
+    assert {(part.pre, part.delay_steps) for part in smoothed.projections if part.pre == "in"} == {("in", 0)}
+    held = replace(network, populations=tuple(replace(p, threshold=np.full(p.size, np.inf)) for p in network.populations))
+    raster = np.full((1, 40, 2), 3)
+    wanted, found = (
+        simulate_network(one, raster, states_of=["h"]).currents["h"]
+        for one in (held, carry_instant_synapses(held, smoothed=["in"]))
+    )
+    assert np.allclose(found[:, 0], wanted[:, 0] / 2)
+    assert np.allclose(found[:, -1], wanted[:, -1])

@@ -19,6 +19,7 @@ from snnmap.lif.drc.engine import (
     find_rule,
     format_rules,
 )
+from snnmap.lif.drc.timing import ease_relays
 
 __all__ = [
     # running
@@ -26,6 +27,7 @@ __all__ = [
     "check_mapped",
     "check_network",
     "check_quantised",
+    "ease_relays",
     # the rules
     "HEADINGS",
     "RULES",

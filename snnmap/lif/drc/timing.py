@@ -1,14 +1,15 @@
 """Family 3: can the network's delays be kept?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from snnmap.chip import MemoryKind, find_relay_cells
-from snnmap.core.diagnostics import Least, Location
+from snnmap.chip import Chip, MemoryKind, find_relay_cells
+from snnmap.core import IntArray, Report
+from snnmap.core.diagnostics import Diagnostic, Least, Location
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import MappedNetwork, unfold_network
 from snnmap.network import Network, find_short_loops, is_sound
 
-__all__: list[str] = []
+__all__ = ["ease_relays"]
 
 _MOST_NAMED = 3
 """Connections that are named in a finding."""
@@ -57,7 +58,8 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     many spikes as arrive.
 
     Why it matters: a skip connection arrives earlier than the path around it; without relays the sums are of different steps. A
-    relay sends no more spikes a step than the chip's neurons do, an input channel may.
+    relay sends no more spikes a step than the chip's neurons do, an input channel may: a warning where the calibration data of a
+    build never do.
 
     Bad: a skip from an input of up to 15 spikes a step on a chip whose neurons send one.
 
@@ -72,7 +74,7 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         network = sketch_network({"in": 2, "a": 3, "b": 2, "out": 2}, max_count=one)
         check_model(network, "generic-4096-single")
 
-    How to fix: remove skip connections and delays, or choose another chip.
+    How to fix: remove skip connections and delays, choose another chip, or show by calibration data that inputs send no more.
     """
     mapped, chip = subject.of, subject.chip
     if mapped.n_relays and not find_relay_cells(chip):
@@ -85,17 +87,33 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
             least=Least(do="do without", n=mapped.n_relays, what="relays", instead=_leave_out(mapped)),
             fix="remove skip connections or choose another chip (`snnmap chips`)",
         )
-    repeated = {mapped.table.sources[source] for source in mapped.table.hidden_source[mapped.table.hidden_hop > 0].tolist()}
-    for port in mapped.inputs:
-        if port.name in repeated and chip.inputs.max_count > chip.hidden.max_count:
+    if mapped.max_input_count < chip.inputs.max_count:
+        for name in mapped.waiting_inputs:
             yield Finding(
-                location=Location(port=port.name),
+                location=Location(port=name),
                 message="the input must wait in relays, which repeat fewer spikes a step than a channel carries",
                 measured=Amount(chip.inputs.max_count),
                 limit=Amount(chip.hidden.max_count),
                 unit="spikes a step",
-                fix="remove skip connections from the input or choose another chip (`snnmap chips`)",
+                fix="remove skip connections from the input, choose another chip (`snnmap chips`), or give calibration data that send"
+                " no more (`--calibration`)",
             )
+
+
+def ease_relays(report: Report, chip: Chip, rasters: Mapping[str, IntArray]) -> Report:
+    """Turn into warnings what SNN302 finds of inputs that never send more than relays repeat.
+
+    Args:
+        report: of a folded network.
+        chip: that it is folded onto.
+        rasters: ``(n_samples, n_steps, size) int64`` of use, by input port.
+    """
+
+    def comes_through(found: Diagnostic) -> bool:
+        raster = rasters.get(found.location.port)
+        return found.rule == "SNN302" and raster is not None and raster.max(initial=0) <= chip.hidden.max_count
+
+    return report.ease(comes_through)
 
 
 def _leave_out(mapped: MappedNetwork) -> str:

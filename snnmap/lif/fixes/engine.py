@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy.typing as npt
 
 from snnmap.chip import Chip
-from snnmap.core import Report, record
+from snnmap.core import IntArray, Report, record
 from snnmap.core.diagnostics import Diagnostic, Severity
 from snnmap.core.errors import InputError
 from snnmap.core.near import suggest
-from snnmap.lif.drc import check_mapped, check_network, find_rule
+from snnmap.lif.drc import check_mapped, check_network, ease_relays, find_rule
 from snnmap.lif.fixes.fix import FIXES, Case, Change, Fix
 from snnmap.lif.fixes.trial import Difference, Trial, compare_networks, read_trial
 from snnmap.lif.mapping import fold_network
@@ -134,10 +134,11 @@ def fix_network(
         >>> fixed.network.population("h").size, [fix.name for fix in fixed.applied]
         (1, ['drop-neurons'])
     """
-    state = _judge(network, chip)
+    state = _judge(network, chip, {})
     if any(find_structure_problems(network)) or _MEANINGLESS & {found.rule for found in state.report.errors}:
         return Fixed(network=network, applied=(), refused=(), report=state.report)
     trial, options = read_trial(network, chip, calibration), options or FixOptions()
+    state = replace(state, report=ease_relays(state.report, chip, trial.given))
     applied: list[Applied] = []
     refused: dict[str, Applied] = {}
     for _ in range(_MOST_STEPS):
@@ -161,12 +162,12 @@ class _State:
     report: Report
 
 
-def _judge(network: Network, chip: Chip) -> _State:
+def _judge(network: Network, chip: Chip, given: Mapping[str, IntArray]) -> _State:
     report = check_network(network, chip)
     if any((rule := find_rule(found)) is None or rule.stops_folding for found in report.errors):
         return _State(network=network, mapped=None, report=report)
     mapped = fold_network(network, chip)
-    return _State(network=network, mapped=mapped, report=report.merge(check_mapped(mapped)))
+    return _State(network=network, mapped=mapped, report=report.merge(ease_relays(check_mapped(mapped), chip, given)))
 
 
 def _try_fixes(
@@ -179,7 +180,7 @@ def _try_fixes(
         case = Case(network=state.network, chip=chip, mapped=state.mapped, findings=wanted, trial=trial)
         change = fix.apply(case) if wanted else None
         if change is not None:
-            reached = _judge(change.network, chip)
+            reached = _judge(change.network, chip, trial.given)
             yield _weigh(fix, case, change, state.report, reached.report), reached
 
 

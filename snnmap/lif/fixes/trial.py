@@ -30,6 +30,11 @@ class Trial:
     most: int
 
     @property
+    def given(self) -> Mapping[str, IntArray]:
+        """Those of use; none where they were drawn."""
+        return {} if self.drawn else self.rasters
+
+    @property
     def inputs(self) -> str:
         """What they are, in words."""
         n_samples, n_steps = next(iter(self.rasters.values())).shape[:2]

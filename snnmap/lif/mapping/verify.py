@@ -98,7 +98,7 @@ def verify_fold(
     _require_equal_structure(lowered, unfold_network(mapped))
     if inputs is not None:
         return _run_both(network, lowered, mapped, read_rasters(network.inputs, inputs))
-    most = mapped.chip.inputs.max_count
+    most = mapped.max_input_count
     found = _run_both(network, lowered, mapped, draw_rasters(network, n_samples=_count_samples(network), max_count=most))
     if not found.silent:
         return found

@@ -216,6 +216,18 @@ class MappedNetwork:
         return int((self.table.hidden_hop > 0).sum())
 
     @property
+    def waiting_inputs(self) -> tuple[str, ...]:
+        """Input ports some of whose spikes wait in relays."""
+        relayed = set(self.table.hidden_source[self.table.hidden_hop > 0].tolist())
+        return tuple(port.name for port in self.inputs if self.table.sources.index(port.name) in relayed)
+
+    @property
+    def max_input_count(self) -> int:
+        """The most spikes a step of an input channel that all arrive, relays included."""
+        inputs, hidden = self.chip.inputs.max_count, self.chip.hidden.max_count
+        return min(inputs, hidden) if self.waiting_inputs else inputs
+
+    @property
     def latency_steps(self) -> int:
         """Largest lag of an output port."""
         return max((self.lags[name] for port in self.output_ports for name in port.populations), default=0)

@@ -12,7 +12,7 @@ from snnmap.core.errors import InputError
 from snnmap.lif.drc import check_network
 from snnmap.lif.fixes import FIXES, Change, Fixed, FixOptions, fix_network
 from snnmap.lif.fixes.fix import Case, Fix
-from snnmap.network import Network, draw_inputs, simulate_network
+from snnmap.network import Network, draw_inputs, simulate_network, sketch_network
 from snnmap.pipeline import check_model, fix_model
 
 MESSAGES = Path(__file__).parents[1] / "drc" / "messages"
@@ -202,6 +202,19 @@ def test_outputs_that_feed_back_are_cloned_before_their_synapses_get_a_memory() 
     assert names(fixed) == ["carry-instant"]
     assert {found.rule for found in fixed.report.errors} == set()
     require_same_outputs(plain, fixed.network)
+
+
+def test_inputs_that_send_more_than_a_relay_repeats_are_smoothed_and_others_carried() -> None:
+    """What waits in no relay needs none; what does wait may, as long as the calibration data hold no more than relays repeat."""
+    one = {"h": 1, "out": 1}
+    plain = sketch_network({"in": 3, "h": 8, "out": 2}, alpha={"h": 0.0, "out": 0.0}, max_count=one)
+    for most, fix_name, severities in ((1, "carry-instant", ["warning"]), (5, "smooth-inputs", [])):
+        raster = np.random.default_rng(0).integers(0, most + 1, (20, 30, 3))
+        fixed = fix_model(plain, "generic-4096-single", calibration=raster)
+        assert [step.name for step in fixed.applied] == [fix_name]
+        told = [found.severity.value for found in fixed.checked.report.diagnostics if found.rule == "SNN302"]
+        assert told == severities
+    assert fixed.applied[0].difference.n_differing > 0
 
 
 def edit_inputs(chip: Chip) -> Chip:
