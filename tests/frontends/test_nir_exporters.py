@@ -264,6 +264,49 @@ def test_spikingjellys_neurons(v_reset: float) -> None:
         assert_same(load(graph(node, 2 * weight), options), spikingjelly_spikes(2 * currents, 0.5, r / 2, v_reset), raster())
 
 
+# spyx, by its published equations: a spike leaves a step after its potential was reached
+
+
+def spyx_spikes(currents: np.ndarray, alpha: float, beta: float, *, has_synapse: bool) -> np.ndarray:
+    synapse, v, out = np.zeros(currents[:, 0].shape), np.zeros(currents[:, 0].shape), []
+    for frame in currents.swapaxes(0, 1):
+        out.append((v > 1).astype(int))
+        synapse = alpha * synapse + frame
+        v = beta * (v - out[-1]) + synapse if has_synapse else beta * v - out[-1] + synapse
+    return np.stack(out, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("node", "alpha", "beta"),
+    [
+        (lambda: nir.IF(full(1), full(1)), 0.0, 1.0),
+        (lambda: nir.LIF(full(4), full(0.75), full(0), full(1)), 0.0, 0.75),
+        (lambda: nir.CubaLIF(full(2), full(4), full(0.75), full(0), full(1)), 0.5, 0.75),
+    ],
+)
+def test_spyxs_neurons_fire_a_step_late_and_take_their_input_whole(node: Callable[[], Any], alpha: float, beta: float) -> None:
+    first = np.rint(8 * weights()) / 8
+    both = graph(node(), first)
+    both.nodes |= {"w2": nir.Linear(np.eye(N) + np.eye(N, k=1) / 2), "n2": node()}
+    both.edges = [("in", "w"), ("w", "n"), ("n", "w2"), ("w2", "n2"), ("n2", "out")]
+    network = load(both, NirOptions.like("spyx", dt_s=1.0))
+    wanted = raster() @ first.T
+    for weight in (None, both.nodes["w2"].weight):
+        currents = wanted if weight is None else wanted @ weight.T
+        wanted = spyx_spikes(currents, alpha, beta, has_synapse=alpha > 0)
+    assert wanted.sum() > 20
+    found = simulate_network(network, raster()).counts["n2"]
+    assert np.array_equal(found[:, :-1], wanted[:, 1:])
+
+
+def test_spyxs_recurrent_layers_are_refused() -> None:
+    own = graph(nir.LIF(full(4), full(0.75), full(0), full(1)), weights())
+    own.nodes["back"] = nir.Linear(np.eye(N))
+    own.edges += [("n", "back"), ("back", "n")]
+    with pytest.raises(FrontendError, match="goes through its recurrent weights"):
+        load(own, NirOptions.like("spyx", dt_s=1.0))
+
+
 @pytest.mark.parametrize("framework", ["norse", "snntorch", "rockpool"])
 @pytest.mark.parametrize("dt_s", [1e-4, 1e-3])
 def test_spikingjellys_gain_is_no_other_frameworks(framework: str, dt_s: float) -> None:

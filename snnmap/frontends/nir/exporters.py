@@ -4,6 +4,7 @@ Rockpool 3.1.0 (``nn/modules/torch/nir.py``) writes ``r = tau/dt * exp(-dt/tau)`
 do; LIFTorch multiplies its input by the decay of the synapse, LIFNeuronTorch by 1. Sinabs 3.1.3 (``sinabs/nir.py``) writes
 ``r = 1``: its LIF multiplies the input by 1 - decay (``norm_input=True``), its ExpLeak by 1. Norse 1.1.0
 (``utils/export_nir.py``) writes ``r = 1`` and no ``w_in`` for LIFCell, whose input reaches the current undiminished.
+spyx 1.0.0 (``nir.py``) writes ``r = beta`` and no ``w_in``, while its neurons take their input whole.
 """
 
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ def exported_gain(
         return np.ones_like(beta) * p["r"] if kind == "LI" and options.integrator == "zoh" else None
     if options.written_by == "norse":
         return _norse_gain(kind, p, 1.0 - beta, options, where)
+    if options.written_by == "spyx":
+        return np.ones_like(beta)
     if options.written_by == "rockpool":
         return _rockpool_gain(kind, p, alpha, options, where)
     return None

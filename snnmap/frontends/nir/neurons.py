@@ -93,7 +93,12 @@ def discretise(node: Any, shape: Shape, options: NirOptions, where: str, *, is_r
             tau under Euler, a v_reset that the chosen reset ignores, a start above the threshold.
     """
     dynamics, p = _read_equation(node, shape, options, where)
-    if dynamics.max_count and options.reset_delay_steps:
+    if is_recurrent and options.written_by == "spyx":
+        raise FrontendError(
+            "spyx writes that the input of a recurrent layer goes through its recurrent weights, which it does not", where=where,
+            fix="export layers without recurrent weights (IF, LIF, CuBaLIF)",
+        )  # fmt: skip
+    if dynamics.max_count and options.reset_delay_steps and not _resets_at_once(node, options):
         dynamics = _reset_later(dynamics, p, options, where, is_recurrent)
     return _start_at(_start_potential(type_name(node), p, options), dynamics, where)
 
@@ -140,6 +145,11 @@ def _reset_later(
             fix="give reset_delay_steps=0 for neurons of reset_delay=False, or reset='subtract'",
         )  # fmt: skip
     return dynamics  # to zero before the next input is to zero at once
+
+
+def _resets_at_once(node: Any, options: NirOptions) -> bool:
+    """Say whether neurons are reset before they decay: of spyx those with a synapse, while its others are reset after."""
+    return options.written_by == "spyx" and type_name(node) == "CubaLIF"
 
 
 def _start_potential(kind: str, p: Mapping[str, FloatArray], options: NirOptions) -> FloatArray | float:

@@ -11,7 +11,7 @@ __all__ = ["FRAMEWORKS", "Integrator", "NirOptions", "TimeUnit"]
 
 TimeUnit = Literal["s", "ms", "us", "step"]
 Integrator = Literal["euler", "zoh", "exp_euler", "exp_jump"]
-Writer = Literal["other", "norse", "rockpool", "sinabs", "snntorch", "spikingjelly"]
+Writer = Literal["other", "norse", "rockpool", "sinabs", "snntorch", "spikingjelly", "spyx"]
 
 SECONDS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
@@ -87,7 +87,7 @@ class NirOptions:
         ``dt_s`` is still to be given, and what a framework leaves out of its files where its models differ in it.
 
         Args:
-            framework: "norse", "snntorch", "nengo", "rockpool", "sinabs", "spikingjelly" or "lava".
+            framework: "norse", "snntorch", "nengo", "rockpool", "sinabs", "spikingjelly", "spyx" or "lava".
             **changes: fields to set.
 
         Raises:
@@ -133,7 +133,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "if_gain": ("dt", "step"),
     "reset": ("value", "zero", "subtract"),
     "fires": ("above", "reached"),
-    "written_by": ("other", "norse", "rockpool", "sinabs", "snntorch", "spikingjelly"),
+    "written_by": ("other", "norse", "rockpool", "sinabs", "snntorch", "spikingjelly", "spyx"),
     "w_in": ("given", "left_out"),
     "floor": ("none",),
     "initial_potential": ("zero", "leak", "reset"),
@@ -176,10 +176,14 @@ FRAMEWORKS: Mapping[str, Mapping[str, Any]] = {
         **_ONE_SPIKE, "integrator": "euler", "if_gain": "dt", "reset": "value", "fires": "reached", "written_by": "spikingjelly",
         "initial_potential": "reset",
     },
+    "spyx": {
+        **_ONE_SPIKE, "integrator": "euler", "reset": "subtract", "reset_delay_steps": 1, "layer_latency_steps": 1,
+        "written_by": "spyx",
+    },
     "lava": {**_ONE_SPIKE, "integrator": "euler", "reset": "zero", "input_latency_steps": 1, "layer_latency_steps": 1},
 }  # fmt: skip
 """Rules by framework. Measured on the traces of the NIR paper (Norse, Nengo, Rockpool) and on the frameworks' own modules
-(snnTorch 1.0.0, Norse 1.1.0, Rockpool 3.1.0, Sinabs 3.1.3, SpikingJelly 2.0.0); Lava's latencies from its Dense process."""
+(snnTorch 1.0.0, Norse 1.1.0, Rockpool 3.1.0, Sinabs 3.1.3, SpikingJelly 2.0.0, spyx 1.0.0, whose outputs come another step late); Lava's latencies from its Dense process."""
 
 
 def _describe(name: str) -> str:
