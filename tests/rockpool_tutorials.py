@@ -17,6 +17,14 @@ with warnings.catch_warnings():  # of parts that Rockpool 3 has not ported
 DT = 1e-3
 
 
+def strengthen(net: Any, factor: float) -> Any:
+    """Multiply drawn weights, which let few neurons fire."""
+    for name, weight in Module.named_parameters(net):
+        if name.endswith("weight"):
+            weight.data *= factor
+    return net
+
+
 def make_first_steps() -> Any:
     """Layers in a row, as the first pages build them."""
     return Sequential(LinearTorch((4, 16)), LIFTorch(16, dt=DT), LinearTorch((16, 3)), LIFTorch(3, dt=DT))
@@ -68,18 +76,16 @@ def make_residual() -> Any:
 
 def make_synnet() -> Any:
     """Spoken words and gestures: a tower of time constants."""
-    return SynNet(n_channels=8, n_classes=2, size_hidden_layers=[24, 24, 24], time_constants_per_layer=[2, 4, 8], output="spikes")
+    net = SynNet(n_channels=8, n_classes=2, size_hidden_layers=[24, 24, 24], time_constants_per_layer=[2, 4, 8], output="spikes")
+    return strengthen(net, 2.0)
 
 
 def make_wavesense() -> Any:
-    """Keywords: convolutions over time as delays; of drawn weights it is silent unless they are large."""
+    """Keywords: convolutions over time as delays; drawn weights leave it silent."""
     net = WaveSenseNet(
         dilations=[2, 4], n_classes=2, n_channels_in=8, n_channels_res=8, n_channels_skip=8, n_hidden=16, kernel_size=2, dt=DT,
     )  # fmt: skip
-    for name, weight in Module.named_parameters(net):
-        if name.endswith("weight"):
-            weight.data *= 40
-    return net
+    return strengthen(net, 40.0)
 
 
 def make_from_nir() -> Any:

@@ -79,9 +79,7 @@ def _smooth(projection: Projection, instant: dict[tuple[str, int], BoolArray]) -
     return replace(projection, weights=weights.with_data(weights.data * gain[weights.indices]))
 
 
-def _list_tails(
-    network: Network, instant: dict[tuple[str, int], BoolArray], smoothed: Collection[str]
-) -> Iterator[Projection]:
+def _list_tails(network: Network, instant: dict[tuple[str, int], BoolArray], smoothed: Collection[str]) -> Iterator[Projection]:
     """Yield what takes back, a step later, what the lent synapses kept."""
     taken = {projection.name for projection in network.projections}
     for projection in network.projections:

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip
 from snnmap.core import IntArray, Report
-from snnmap.core.diagnostics import Severity
 from snnmap.core.errors import FormatError, InputError
 from snnmap.core.places import Places
 from snnmap.lif.bitstream import decode, encode

@@ -183,7 +183,8 @@ FRAMEWORKS: Mapping[str, Mapping[str, Any]] = {
     "lava": {**_ONE_SPIKE, "integrator": "euler", "reset": "zero", "input_latency_steps": 1, "layer_latency_steps": 1},
 }  # fmt: skip
 """Rules by framework. Measured on the traces of the NIR paper (Norse, Nengo, Rockpool) and on the frameworks' own modules
-(snnTorch 1.0.0, Norse 1.1.0, Rockpool 3.1.0, Sinabs 3.1.3, SpikingJelly 2.0.0, spyx 1.0.0, whose outputs come another step late); Lava's latencies from its Dense process."""
+(snnTorch 1.0.0, Norse 1.1.0, Rockpool 3.1.0, Sinabs 3.1.3, SpikingJelly 2.0.0, spyx 1.0.0, whose outputs come another step late);
+Lava's latencies from its Dense process."""
 
 
 def _describe(name: str) -> str:

@@ -95,8 +95,8 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 measured=Amount(chip.inputs.max_count),
                 limit=Amount(chip.hidden.max_count),
                 unit="spikes a step",
-                fix="remove skip connections from the input, choose another chip (`snnmap chips`), or give calibration data that send"
-                " no more (`--calibration`)",
+                fix="remove skip connections from the input, choose another chip (`snnmap chips`), or give calibration data that"
+                " send no more (`--calibration`)",
             )
 
 
