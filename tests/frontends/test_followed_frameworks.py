@@ -158,6 +158,14 @@ def test_spikingjelly(seed: int, mode: str) -> None:
     assert_same(network, raster, wanted)
 
 
+def test_states_of_a_training_step_are_no_part_of_spikingjellys_modules() -> None:
+    neuron = need("spikingjelly.activation_based.neuron")
+    model = nn.Sequential(nn.Linear(3, 2), neuron.LIFNode())
+    before = snnmap.load(model)
+    model(torch.ones(1, 3))
+    assert snnmap.load(model) == before
+
+
 def norse_neurons(rng: np.random.Generator) -> Callable[[], nn.Module]:
     norse = need("norse.torch")
 

@@ -87,4 +87,4 @@ def test_they_decide_on_a_chip_as_the_model(name: str) -> None:
     artifacts = compile_model(fixed.network, CHIP, calibration=calibration)
     found = np.asarray(artifacts.run(unseen)["output"]).sum(axis=1).argmax(axis=1)
     assert np.mean(wanted == labels[N_TRAINED:]) > 0.9
-    assert np.mean(found == wanted) >= 0.98
+    assert np.mean(found == wanted) >= 0.96

@@ -110,7 +110,7 @@ def make_twin(module: nn.Module, framework: Framework) -> nn.Module:
     """
     known: dict[int, Any] = {}
     for part in module.modules():  # states of a training step hang on its graph, which cannot be copied
-        for value in (*part._buffers.values(), *vars(part).values()):
+        for value in tree_flatten(vars(part))[0]:
             if isinstance(value, Tensor) and not value.is_leaf:
                 known[id(value)] = value.detach().clone()
     try:
