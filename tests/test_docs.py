@@ -27,6 +27,12 @@ BLOCK = r"## ([\w-]+)\n(?:(?!\n## ).)*?```python\n(.*?)```"
 BLOCKS = {title: code for page in PAGES for title, code in re.findall(BLOCK, page, flags=re.DOTALL)}
 
 
+FRAMEWORKS = {
+    "snnTorch": "snntorch", "Sinabs": "sinabs", "SpikingJelly": "spikingjelly", "Norse": "norse", "Rockpool": "rockpool",
+    "Nengo": "nengo", "Torch": "torch",
+}  # fmt: skip
+"""Sections that begin with that of the digits, and what they import."""
+
 AGREEMENT = dict(re.findall(BLOCK, (DOCS / "agreement.md").read_text(), flags=re.DOTALL))
 
 
@@ -67,18 +73,30 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_every_source_has_a_page() -> None:
-    assert set(BLOCKS) >= {"snnTorch", "Rockpool", "NIR", "Nengo", "ONNX", "Layers", "Sigma-delta", "Counts", "Streams"}
+    assert set(BLOCKS) >= {"NIR", "ONNX", "Layers", "Sigma-delta", "Counts", "Streams", *FRAMEWORKS}
     assert set(BLOCKS) >= {"Convert", "Signs", "Changes"}
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("source", sorted(BLOCKS))
+@pytest.mark.parametrize("source", sorted(set(BLOCKS) - set(FRAMEWORKS)))
 def test_it_runs_as_shown(source: str, names: dict[str, Any]) -> None:
     exec(BLOCKS[source], names)
     for name in ("network", "same", "other"):
         assert isinstance(names.get(name, names["network"]), Network)
     if "classes" in names:
         assert names["classes"].shape == (40,)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_model_of_each_framework_keeps_its_accuracy_on_a_chip(framework: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip(FRAMEWORKS[framework])
+    names: dict[str, Any] = {}
+    exec(BLOCKS["Digits"], names)
+    exec(BLOCKS[framework], names)
+    model, bitstream = map(float, re.findall(r"([\d.]+)%", capsys.readouterr().out.splitlines()[-1]))
+    assert model > 65
+    assert bitstream > model - 3
 
 
 @pytest.mark.parametrize("section", ["Limits", "Single-spike"])

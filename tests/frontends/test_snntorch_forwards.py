@@ -200,3 +200,14 @@ def test_what_following_does_not_see_is_found_by_running() -> None:
 
     with pytest.raises(FrontendError, match="gives other spikes"):
         give(body)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_are_no_real_numbers_are_refused_and_short_floats_read() -> None:
+    model = Small(plain)
+    assert load(model.half()).projections[0].weights.data.tolist() == model.fc.weight.T.double().flatten().tolist()
+    with pytest.raises(FrontendError, match="no real numbers") as caught:
+        load(model.to(torch.complex64))
+    assert (caught.value.where, caught.value.measured) == ("module 'fc'", "weight of torch.complex64")
+    with pytest.raises(FrontendError, match="no real numbers"):
+        load(torch.ao.quantization.quantize_dynamic(Small(plain), {nn.Linear}, dtype=torch.qint8))

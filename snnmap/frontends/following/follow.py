@@ -106,8 +106,9 @@ def make_twin(module: nn.Module, framework: Framework) -> nn.Module:
     """Return a copy in float64 and evaluation mode whose neurons start anew.
 
     Raises:
-        FrontendError: the module cannot be copied.
+        FrontendError: the module cannot be copied, or has weights that are no real numbers.
     """
+    _require_real(module)
     known: dict[int, Any] = {}
     for part in module.modules():  # states of a training step hang on its graph, which cannot be copied
         for value in tree_flatten(vars(part))[0]:
@@ -120,6 +121,21 @@ def make_twin(module: nn.Module, framework: Framework) -> nn.Module:
         raise FrontendError.from_failure("the module cannot be copied", error, where=type(module).__name__, fix=fix) from error
     framework.restart(twin)
     return twin
+
+
+def _require_real(module: nn.Module) -> None:
+    for path, part in module.named_modules():
+        packed = [type(part).__name__] if type(part).__module__.startswith("torch.ao.nn.quantized") else []
+        held = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        wrong = packed + [f"{name} of {value.dtype}" for name, value in held if value.is_complex() or value.is_quantized]
+        if wrong:
+            raise FrontendError(
+                "a layer's weights are no real numbers that float64 holds",
+                where=f"module '{path}'" if path else type(part).__name__,
+                measured=wrong[0],
+                limit="floats or integers",
+                fix="give the module as before it was quantised, with real weights; a build rounds them to the chip's words",
+            )
 
 
 @contextmanager
