@@ -9,7 +9,7 @@ from snnmap.core.near import suggest
 from snnmap.lif.bitstream import digest_image
 from snnmap.lif.program import Image, Manifest, Place, Program, unpack
 
-__all__ = ["describe_image", "describe_manifest", "find_neuron", "list_places", "name_slot"]
+__all__ = ["describe_image", "describe_manifest", "describe_ports", "find_neuron", "list_places", "name_slot"]
 
 _ROWS = ("input", "hidden", "output")
 _ASKED = re.compile(rf"(?:(?P<row>{'|'.join(_ROWS)}):)?(?P<slot>\d{{1,10}})|(?P<name>.+?)(?:\[(?P<neuron>\d{{1,10}})\])?")
@@ -20,7 +20,8 @@ def describe_image(image: Image) -> list[str]:
     """Return lines that say what an image is: digests, and what :func:`describe_manifest` tells."""
     chip = image.chip
     own = [f"image {digest_image(image)}", f"chip {chip.plain_name} {chip.digest.hex()}"]
-    return [*own, *describe_manifest(image.manifest)]
+    inputs = f"{image.sizes[0]} input channels, at most {chip.inputs.max_count} spikes each in a step"
+    return [*own, inputs, *describe_manifest(image.manifest)]
 
 
 def describe_manifest(manifest: Manifest | None) -> list[str]:
@@ -29,12 +30,20 @@ def describe_manifest(manifest: Manifest | None) -> list[str]:
         return ["no manifest: the image does not say of which model it is, nor how its outputs are read"]
     lines = [f"model {manifest.model} {manifest.model_digest}", f"built by {manifest.tool} for {manifest.chip}"]
     lines += ["edited after the build: it is not the model's any more"] if manifest.edited else []
+    lines += [f"waived {waived.rule} at {waived.place}: {waived.reason}" for waived in manifest.waivers]
+    steps = " and ".join(str(len(golden.inputs)) for golden in manifest.golden)
+    golden = f"{len(manifest.golden)} golden samples" + (f", of {steps} steps" if steps else "")
+    return [*lines, golden, *describe_ports(manifest)]
+
+
+def describe_ports(manifest: Manifest) -> list[str]:
+    """Return lines that say which channels the inputs take, how outputs are read, and for how long silence is run behind."""
+    lines = [f"input '{place.source}': channels {_list_spans(place)}" for place in manifest.places if place.row == "input"]
     for port in manifest.readouts:
         classes = f", class by the highest {port.decision}" if port.size > 1 else ""
         lag = f"{max(port.lags.tolist(), default=0)} steps behind the inputs"
         lines.append(f"output '{port.port}': {port.size} values, {port.readout}{classes}, {lag}")
-    lines += [f"waived {waived.rule} at {waived.place}: {waived.reason}" for waived in manifest.waivers]
-    return [*lines, f"{len(manifest.golden)} golden runs, {manifest.settle_steps} silent steps behind the inputs"]
+    return [*lines, f"run {manifest.settle_steps} silent steps behind those of the inputs, however many these are"]
 
 
 def list_places(image: Image) -> tuple[Place, ...]:
@@ -94,10 +103,13 @@ def _look_up_slot(image: Image, places: tuple[Place, ...], row: str, slot: int) 
 
 
 def _describe_place(place: Place) -> str:
-    spans = ", ".join(f"{first}..{first + count - 1}" for first, _, count in place.runs)
     relay = f", relay {place.hop}" if place.hop else ""
     module = f", module {place.module}" if place.module not in ("", place.source) else ""
-    return f"{place.source}{relay}: {place.row} {spans}; {place.size} neurons, lag {place.lag_steps} steps{module}"
+    return f"{place.source}{relay}: {place.row} {_list_spans(place)}; {place.size} neurons, lag {place.lag_steps} steps{module}"
+
+
+def _list_spans(place: Place) -> str:
+    return ", ".join(f"{first}..{first + count - 1}" for first, _, count in place.runs)
 
 
 def _describe_slot(program: Program, places: tuple[Place, ...], row: str, slot: int) -> Iterator[str]:

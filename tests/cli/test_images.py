@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,8 +100,17 @@ def test_selftest_fails_where_an_image_does_something_else(run: Run, bitstream: 
     assert "this snnmap does not do what the image did when" in result.out
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "programmer.md").read_text()
-(DRIVER,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+DRIVER = """
+from pathlib import Path
+
+import snnmap
+from snnmap.lif.compare import simulate_raw
+
+
+def drive(path, counts):
+    image = snnmap.decode(Path(path).read_bytes())
+    return simulate_raw(image, image.manifest, counts[None])[0]
+"""
 
 
 def test_selftest_takes_a_driver(run: Run, bitstream: Path, tmp_path: Path) -> None:

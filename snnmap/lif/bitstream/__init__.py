@@ -4,6 +4,7 @@ from snnmap.lif.bitstream.decode import BlockEntry, Header, decode, peek_manifes
 from snnmap.lif.bitstream.encode import digest_image, encode
 from snnmap.lif.bitstream.layout import MAGIC
 from snnmap.lif.bitstream.readmemh import export_readmemh
+from snnmap.lif.bitstream.readout import export_readout
 from snnmap.lif.bitstream.text import assemble, disassemble
 from snnmap.lif.bitstream.xylo import export_specification, export_xylo_ram
 
@@ -21,6 +22,7 @@ __all__ = [
     "assemble",
     "disassemble",
     "export_readmemh",
+    "export_readout",
     "export_specification",
     "export_xylo_ram",
 ]
