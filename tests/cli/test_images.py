@@ -94,7 +94,7 @@ def test_selftest_fails_where_an_image_does_something_else(run: Run, bitstream: 
     assert result.code == 1
     found, was = first.outputs[7][1], first.outputs[7][1] + 5
     assert (
-        f"golden run 0: 1 of {2 * len(outputs)} values differ; first in step 7, output 'port' 1, spikes: {found}, was {was}"
+        f"golden sample 0: 1 of {2 * len(outputs)} values differ; first in step 7, output 'port' 1, spikes: {found}, was {was}"
         in result.out
     )
     assert "this snnmap does not do what the image did when" in result.out
@@ -124,6 +124,31 @@ def test_selftest_takes_a_driver(run: Run, bitstream: Path, tmp_path: Path) -> N
         (tmp_path / "driver.py").write_text(DRIVER.replace("[None])[0]", f"[None])[0]{change}"))
         result = run("selftest", bitstream, "--driver", f"{tmp_path / 'driver.py'}:drive")
         assert (result.code, said in result.out + result.err) == (code, True)
+
+
+def test_a_driver_is_opened_once(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(f"print('opened')\n{DRIVER}")
+    result = run("selftest", bitstream, "--driver", f"{tmp_path / 'driver.py'}:drive")
+    assert (result.code, result.out.count("opened"), result.out.count("all as at the build")) == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("driver.py", "write --driver driver.py:FUNCTION"), ("driver.py:", "write --driver driver.py:FUNCTION"),
+        (":drive", "names no function of its file"), ("none.py:drive", "the Python file does not exist"),
+        ("driver.py:run", "the Python file has no function 'run'"), ("driver.py:Path", "the Python file failed"),
+        ("driver.txt:drive", "whose name ends in .py"),
+    ],
+)  # fmt: skip
+def test_a_driver_that_cannot_be_called(
+    run: Run, bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("driver.py", "driver.txt"):
+        (tmp_path / name).write_text(DRIVER)
+    result = run("selftest", bitstream, "--driver", named)
+    assert (result.code, said in result.err, "model" in result.err) == (2, True, False)
 
 
 def test_selftest_says_where_there_is_nothing_to_test(run: Run, bitstream: Path, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def require_golden(image: Image, where: str) -> Manifest:
     if manifest is not None and manifest.golden:
         return manifest
     why = "says nothing of itself" if manifest is None else "was edited" if manifest.edited else "was built with --golden 0"
-    raise InputError(f"there is nothing to test: the image {why}", where=where, fix="build it with snnmap build --golden 2")
+    fix = "ask who has the model for `snnmap build MODEL --golden 2`; without it, `snnmap simulate --labels` gives the accuracy"
+    raise InputError(f"there is nothing to test: the image {why}", where=where, fix=fix)
 
 
 def replay_golden(image: Image, manifest: Manifest, driver: Driver) -> tuple[GoldenResult, ...]:
