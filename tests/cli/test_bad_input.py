@@ -135,9 +135,36 @@ def test_a_bad_text(run: Run, bitstream: Path, tmp_path: Path, old: str, new: st
     assert not (tmp_path / "x.bin").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("shift input=0 recurrent=9 output=0", "measured: 9   limit: 0..7"),
+        ("  0: 0=7 3=128", "measured: 0: 3=128   limit: -128..127"),
+        ("  4: dash_syn=5,16 dash_mem=3 threshold=90 bias=0", "synapses' decay codes outside 0..15"),
+        ("  4: dash_syn=5,5 dash_mem=99 threshold=90 bias=0", "membranes' decay codes outside 0..15"),
+        ("  4: dash_syn=5,5 dash_mem=3 threshold=32768 bias=0", "measured: 32768   limit: -32768..32767"),
+        ("  4: dash_syn=5,5 dash_mem=3 threshold=90 bias=-32769", "measured: -32769   limit: -32768..32767"),
+        ("  4: dash_syn=5,5 dash_mem=3 threshold=90 bias=0 alias=9", "measured: 9   limit: 0..8"),
+    ],
+)
+def test_a_value_out_of_range_is_told_with_its_line(run: Run, bitstream: Path, tmp_path: Path, line: str, said: str) -> None:
+    lines = bitstream.with_suffix(".txt").read_text().splitlines()
+    start = {"  4": lines.index("hidden"), "  0": lines.index("input_weights 0")}.get(line.partition(":")[0], 0)
+    number = next(n for n in range(start, len(lines)) if lines[n].startswith(line[:4]))
+    (tmp_path / "bad.txt").write_text("\n".join([*lines[:number], line, *lines[number + 1 :]]))
+    where = f"where: {tmp_path / 'bad.txt'}, line {number + 1}\n"
+    require_message(run("asm", tmp_path / "bad.txt", "-o", tmp_path / "x.bin"), 2, where, said)
+
+
+def test_a_text_where_a_bitstream_belongs(run: Run, bitstream: Path) -> None:
+    text = bitstream.with_suffix(".txt")
+    for verb in ("disasm", "inspect", "selftest"):
+        require_message(run(verb, text), 2, "this is not a snnmap bitstream, but its text twin", f"where: {text}", "snnmap asm")
+
+
 def test_a_bitstream_where_text_belongs(run: Run, bitstream: Path, tmp_path: Path) -> None:
     result = run("asm", bitstream, "-o", tmp_path / "x.bin")
-    require_message(result, 2, "not UTF-8", f"where: {bitstream}", "measured: byte 0", "output of disasm")
+    require_message(result, 2, "this is a bitstream", "not UTF-8", f"where: {bitstream}", "measured: byte 0", "output of disasm")
     assert not (tmp_path / "x.bin").exists()
 
 

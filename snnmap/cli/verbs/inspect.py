@@ -12,7 +12,7 @@ from snnmap.cli.messages import report_stages
 from snnmap.cli.options import read_bytes, read_image, warn_of_failed_build
 from snnmap.cli.records import read_record, record_options
 from snnmap.core.errors import DesignRuleError, FormatError, InputError
-from snnmap.lif.bitstream import MAGIC, encode, peek_manifest, read_header
+from snnmap.lif.bitstream import MAGIC, TEXT_MAGIC, encode, peek_manifest, read_header
 from snnmap.lif.mapping import FoldOptions
 from snnmap.lif.program import unpack
 from snnmap.lif.quantise import QuantiseOptions
@@ -51,10 +51,10 @@ def command(subject: str, chip: str | None, **choices: Any) -> None:
 
 
 def _is_bitstream(path: str) -> bool:
-    """Say whether a file begins as bitstreams do, whatever its name."""
+    """Say whether a file begins as bitstreams or their text twins do, whatever its name."""
     try:
         with Path(path).open("rb") as stream:
-            return stream.read(len(MAGIC)) == MAGIC
+            return stream.read(len(TEXT_MAGIC)).startswith((MAGIC, TEXT_MAGIC))
     except OSError:
         return False
 

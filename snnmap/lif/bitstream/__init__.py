@@ -2,7 +2,7 @@
 
 from snnmap.lif.bitstream.decode import BlockEntry, Header, decode, peek_manifest, read_header
 from snnmap.lif.bitstream.encode import digest_image, encode
-from snnmap.lif.bitstream.layout import MAGIC
+from snnmap.lif.bitstream.layout import MAGIC, TEXT_MAGIC
 from snnmap.lif.bitstream.readmemh import export_readmemh
 from snnmap.lif.bitstream.readout import export_readout
 from snnmap.lif.bitstream.text import assemble, disassemble
@@ -11,6 +11,7 @@ from snnmap.lif.bitstream.xylo import export_specification, export_xylo_ram
 __all__ = [
     # bytes
     "MAGIC",
+    "TEXT_MAGIC",
     "BlockEntry",
     "Header",
     "decode",
