@@ -29,7 +29,7 @@ def describe_manifest(manifest: Manifest | None) -> list[str]:
     if manifest is None:
         return ["no manifest: the image does not say of which model it is, nor how its outputs are read"]
     lines = [f"model {manifest.model} {manifest.model_digest}", f"built by {manifest.tool} for {manifest.chip}"]
-    lines += ["edited after the build: it is not the model's any more"] if manifest.edited else []
+    lines += ["memories were edited after the build: they are not the model's any more"] if manifest.edited else []
     lines += [f"waived {waived.rule} at {waived.place}: {waived.reason}" for waived in manifest.waivers]
     steps = " and ".join(str(len(golden.inputs)) for golden in manifest.golden)
     golden = f"{len(manifest.golden)} golden samples" + (f", of {steps} steps" if steps else "")

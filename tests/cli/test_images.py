@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,6 +217,45 @@ def test_diff_names_the_layer_that_was_retrained(run: Run, bitstream: Path, rast
     assert any(" of 20 weights differ, by " in line for line in lines)
     assert lines[-1].startswith("decisions of 'port': ")
     assert " of 3 differ" in lines[-1]
+
+
+def test_diff_lists_every_weight_and_code_with_its_slots(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    text = bitstream.with_suffix(".txt").read_text()
+    old = unpack(decode(bitstream.read_bytes()))
+    weight, shift = int(old.recurrent_weights[0].to_dense()[0, 5]), old.recurrent_shift
+    head, found, rest = text.partition("recurrent_weights 0\n")
+    rest = rest.replace(f"0: 5={weight} ", "0: 5=1 ", 1)
+    (tmp_path / "edited.txt").write_text(f"{head}{found}{rest}".replace("threshold=", "threshold=1", 1))
+    run("asm", tmp_path / "edited.txt", "-o", tmp_path / "edited.bin")
+    threshold = int(old.hidden.threshold[0])
+    lines = run("diff", bitstream, tmp_path / "edited.bin", "--all").out.splitlines()
+    assert lines[0] == "only the second had memories edited after its build"
+    assert f"  h1[0] -> h2[0] (hidden 0 -> hidden 5): {weight << shift}, then {1 << shift}" in lines
+    assert f"  h1[0] (hidden 0), thresholds: {threshold}, then 1{threshold}" in lines
+    assert [line for line in lines if not line.startswith("  ")] == run(
+        "diff", bitstream, tmp_path / "edited.bin"
+    ).out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("readout", "manifest", "said"),
+    [
+        ({"decision": "max"}, {}, "output 'port', class by the highest: count, then max"),
+        ({"neurons": ((1, 1, 2), (0, 1, 2))}, {}, "output 'port', neurons and lags differ: 1, then 2"),
+        ({"port": "p"}, {}, "outputs: port, then p"),
+        ({}, {"tool": "mine"}, "built by: snnmap"),
+        ({}, {"golden": ()}, "golden samples differ: 2, then 0"),
+        ({}, {"places": ()}, "slots of the neurons differ: 4, then 0"),
+    ],
+)
+def test_diff_tells_what_images_with_the_same_memories_say_of_themselves(
+    run: Run, bitstream: Path, tmp_path: Path, readout: dict[str, Any], manifest: dict[str, Any], said: str
+) -> None:
+    image, before = decode(bitstream.read_bytes()), read_manifest(bitstream)
+    after = replace(before, readouts=(replace(before.readouts[0], **readout),), **manifest)
+    (tmp_path / "other.bin").write_bytes(encode(image.with_manifest(after)))
+    first, second, *_ = run("diff", bitstream, tmp_path / "other.bin").out.splitlines()
+    assert (first.startswith(said), second) == (True, "the memories are equal")
 
 
 def test_diff_of_other_chips_and_of_images_that_say_nothing(run: Run, bitstream: Path, tmp_path: Path) -> None:
