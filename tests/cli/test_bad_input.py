@@ -13,6 +13,7 @@ from rule_cases import CASES, CLEAN, XYLO, chain, set_first, with_weights
 
 from snnmap.chip import load_chip
 from snnmap.core.diagnostics import Severity
+from snnmap.lif.bitstream import decode, encode
 from snnmap.lif.drc import RULES
 from snnmap.network import save_network
 from snnmap.pipeline import check_model
@@ -257,6 +258,8 @@ def test_inputs_are_files_and_neither_addresses_nor_archives(
         (np.full((2, 10, 3), 2**63, np.uint64), "measured: uint64, smallest 9223372036854775808"),
         (np.full((2, 10, 3), 2**31), "largest 2147483648"),
         (np.array([["a", "b", "c"]]), "raster"),
+        (np.zeros((0, 10, 3), np.int64), "measured: 0 samples of 10 steps   limit: at least 1 sample of 1 step"),
+        (np.zeros((2, 0, 3), np.int64), "measured: 2 samples of 0 steps"),
     ],
 )
 def test_a_wrong_input_raster(run: Run, bitstream: Path, tmp_path: Path, counts: np.ndarray, said: str) -> None:
@@ -268,6 +271,48 @@ def test_a_wrong_input_raster(run: Run, bitstream: Path, tmp_path: Path, counts:
         f"where: {tmp_path / 'bad.npy'}",
     )
     assert not (tmp_path / "run.npz").exists()
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n"])
+def test_a_text_without_numbers(run: Run, bitstream: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.txt").write_text(text)
+    result = run("simulate", bitstream, "-i", tmp_path / "bad.txt")
+    require_message(result, 2, "the array cannot be read: it holds no numbers", f"where: {tmp_path / 'bad.txt'}")
+    assert "Warning" not in result.err
+
+
+def test_counts_as_csv(run: Run, bitstream: Path, raster: Path, tmp_path: Path) -> None:
+    sample = np.load(raster)[0]
+    for name, separator in (("counts.txt", " "), ("counts.csv", ","), ("spaced.csv", ", ")):
+        np.savetxt(tmp_path / name, sample, fmt="%d", delimiter=separator)
+    np.savetxt(tmp_path / "head.csv", sample, fmt="%d", delimiter=",", header="a,b,c", comments="")
+    found = {run("simulate", bitstream, "-i", tmp_path / name).out for name in ("counts.txt", "counts.csv", "spaced.csv")}
+    assert found == {run("simulate", bitstream, "-i", tmp_path / "counts.txt").out}
+    require_message(run("simulate", bitstream, "-i", tmp_path / "head.csv"), 2, "could not convert", "and no head")
+
+
+def test_labels_are_judged_before_the_run(run: Run, bitstream: Path, raster: Path, tmp_path: Path) -> None:
+    command = ("simulate", bitstream, "-i", raster, "--labels", tmp_path / "labels.npy")
+    result = run(*command)
+    require_message(result, 2, "the array cannot be read", f"where: {tmp_path / 'labels.npy'}")
+    assert "raster" not in result.err
+    assert result.out == ""
+    for labels, said in (
+        ([0, 1], "the labels do not fit the samples"),
+        ([0, 1, 2], "there are labels that no output stands for"),
+    ):
+        np.save(tmp_path / "labels.npy", labels)
+        result = run(*command)
+        require_message(result, 2, said, f"where: {tmp_path / 'labels.npy'}, labels")
+        assert result.out == ""
+    bare = encode(decode(bitstream.read_bytes()).with_manifest(None))
+    (tmp_path / "bare.bin").write_bytes(bare)
+    result = run("simulate", tmp_path / "bare.bin", "-i", raster, "--labels", tmp_path / "labels.npy")
+    require_message(result, 2, "does not tell how classes are read")
+
+
+def test_a_record_without_a_file(run: Run, bitstream: Path, raster: Path) -> None:
+    require_message(run("simulate", bitstream, "-i", raster, "-r", "hidden"), 2, "goes to a file", "add --output RUN.npz")
 
 
 HEADER = b"{'descr': '<i8', 'fortran_order': False, 'shape': (%s), }"
