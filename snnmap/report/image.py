@@ -12,7 +12,10 @@ from snnmap.lif.program import Image, Manifest, Place, Program, unpack
 __all__ = ["describe_image", "describe_manifest", "describe_ports", "find_neuron", "list_places", "name_slot"]
 
 _ROWS = ("input", "hidden", "output")
-_ASKED = re.compile(rf"(?:(?P<row>{'|'.join(_ROWS)}):)?(?P<slot>\d{{1,10}})|(?P<name>.+?)(?:\[(?P<neuron>\d{{1,10}})\])?")
+_ASKED = re.compile(
+    rf"(?:(?P<row>{'|'.join(_ROWS)}):)?(?P<slot>-?\d{{1,10}})"
+    r"|(?P<name>.+?)(?:\[(?P<neuron>\d{1,10})\])?(?: relay (?P<hop>\d{1,5}))?"
+)
 _MOST_INPUTS = 40
 
 
@@ -70,7 +73,7 @@ def find_neuron(image: Image, asked: str) -> list[str]:
     Args:
         image: to look in.
         asked: a hidden slot (``230``), ``input:3`` or ``output:2``; or a population, port or module with the neuron in it
-            (``4.body.1[6]``), or without.
+            (``4.body.1[6]``), or without, and which relay of it (``4.body.1[6] relay 1``).
 
     Raises:
         InputError: the image has no such slot or neuron.
@@ -85,6 +88,8 @@ def find_neuron(image: Image, asked: str) -> list[str]:
         known = sorted({name for place in places for name in (place.source, place.module) if name})
         fix, limit = suggest(match["name"], known, "give one of these"), ", ".join(known)
         raise InputError("the image has no such population or module", where=asked, limit=limit, fix=fix)
+    if match["hop"] is not None:
+        named = _choose_relays(named, int(match["hop"]), asked)
     if match["neuron"] is None:
         return [_describe_place(place) for place in named]
     slots = [(place.row, place.find_slot(int(match["neuron"]))) for place in named]
@@ -94,9 +99,17 @@ def find_neuron(image: Image, asked: str) -> list[str]:
     return [line for row, slot in found for line in _look_up_slot(image, places, row, slot)]
 
 
+def _choose_relays(named: list[Place], hop: int, asked: str) -> list[Place]:
+    relays = [place for place in named if place.hop == hop]
+    if not relays:
+        hops = ", ".join(str(place.hop) for place in named if place.hop) or "none"
+        raise InputError("there is no such relay", where=asked, limit=f"relays: {hops}", fix="leave the relay out")
+    return relays
+
+
 def _look_up_slot(image: Image, places: tuple[Place, ...], row: str, slot: int) -> list[str]:
     size = image.sizes[_ROWS.index(row)]
-    if slot >= size:
+    if not 0 <= slot < size:
         fix = f"give 0..{size - 1}" if size else "the image uses none"
         raise InputError(f"the image has no such {row} slot", where=f"{row}:{slot}", limit=f"{size} slots", fix=fix)
     return list(_describe_slot(unpack(image), places, row, slot))

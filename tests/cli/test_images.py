@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,11 +192,25 @@ def test_where_goes_both_ways(run: Run, bitstream: Path) -> None:
     [
         ("9", "no such hidden slot"), ("input:3", "no such input slot"), ("h2[4]", "no such neuron"), ("h3[0]", "h2"),
         ("h3", "no such population"), ("", "names no neuron"), ("99999999999", "no such population"),
+        ("-1", "give 0..8"), ("input:-1", "give 0..2"), ("h2[0] relay 1", "no such relay"), ("h2 relay 1", "no such relay"),
     ],
 )  # fmt: skip
 def test_where_there_is_no_such_neuron(run: Run, bitstream: Path, asked: str, said: str) -> None:
     result = run("where", bitstream, asked)
     assert (result.code, said in result.err, "fix: " in result.err) == (2, True, True)
+
+
+def test_where_takes_back_what_it_names(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(compile_model(residual(), XYLO).bitstream)
+    names = [
+        re.match(r"hidden \d+ is (.*?), lag", run("where", tmp_path / "a.bin", slot).out)
+        for slot in range(decode((tmp_path / "a.bin").read_bytes()).sizes[1])
+    ]
+    told = [match[1] for match in names if match]
+    assert len(told) == len(names)
+    assert any("relay" in name for name in told)
+    for slot, name in enumerate(told):
+        assert run("where", tmp_path / "a.bin", name).out.startswith(f"hidden {slot} is {name}, lag")
 
 
 def test_where_of_an_image_without_a_manifest(run: Run) -> None:
