@@ -1,10 +1,11 @@
 """What models of other frameworks lose on the way to the bitstream: straight, and after training on. About 18 minutes.
 
-Four models: snnTorch's ``RSynaptic`` on heart beats (simulated, see ``heart_beats``), Rockpool's ``SynNet`` on spoken vowels,
-read by spikes and by potentials, and a convolutional network of snnTorch's ``Leaky`` on event digits (scikit-learn's digits,
-seen by the event simulator in N-MNIST's saccades). Each is trained in its own framework, one spike a step where that has no
-more, until validation samples gain no more, and taken to the chip as it is; ``Leaky``, which has no synapse, by
-``carry_instant_synapses``. Training on is the same for all, ``RECIPE``.
+snnTorch's ``RSynaptic`` on heart beats (simulated, see ``heart_beats``); Rockpool's ``SynNet``, read by spikes and by
+potentials, ``WaveSenseNet``, and Norse's ``LIFCell`` through NIR on spoken vowels; convolutional networks of snnTorch's ``Leaky``
+and, through NIR, SpikingJelly's ``LIFNode`` on event digits (scikit-learn's digits, seen by the event simulator in N-MNIST's
+saccades). Each is trained in its own framework, until validation samples gain no more, and taken to the chip as it is; neurons
+without a synapse by ``carry_instant_synapses``, those that reset to a value or send more spikes than the chip by the fixes
+``chip-reset`` and ``chip-counts``. Training on is the same for all, ``RECIPE``.
 
 Run with ``make training-on``; ``--write`` writes the table. ``--choose`` measures on training samples that were put aside, with
 other seeds than those reported, for some recipes: that is how this one was chosen. Words of a row's name measure it alone.
@@ -26,7 +27,8 @@ from datasets import read_japanese_vowels
 from heart_beats import simulate_beats
 from measurements import Row, print_rows, write_table
 from numpy.typing import ArrayLike
-from rockpool.nn.networks import SynNet
+from rockpool.nn.modules import LIFTorch
+from rockpool.nn.networks import SynNet, WaveSenseNet
 from sklearn.datasets import load_digits
 from snntorch import Leaky, RSynaptic, SpikingNeuron, Synaptic, surrogate
 from torch import Tensor, nn
@@ -35,6 +37,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import snnmap
 from snnmap.core import FloatArray, IntArray
 from snnmap.events import simulate_saccades
+from snnmap.frontends.nir import NirOptions
 from snnmap.network import Network, carry_instant_synapses
 from snnmap.nn import Readout, ReadoutName, Surrogate
 from snnmap.train import TrainOptions, score_model, to_chip_exact, train_model, verify_model
@@ -229,6 +232,75 @@ def train_synnet(data: Data, seed: int, output: str) -> Trained:
     return Trained(run=run, network=snnmap.load(model), data=data, readout=readout, chip="xylo-audio-3")
 
 
+def train_wavesense(data: Data, seed: int) -> Trained:
+    """Train Rockpool's network of dilated layers, residual and skip connections on spoken vowels."""
+    torch.manual_seed(seed)
+    model = WaveSenseNet(
+        dilations=[2, 4], n_classes=9, n_channels_in=12, n_channels_res=24, n_channels_skip=24, n_hidden=48, kernel_size=2,
+        smooth_output=False, tau_mem=4e-3, base_tau_syn=2e-3, threshold=1.0, neuron_model=LIFTorch, dt=1e-3,
+    )  # fmt: skip
+    readout = Scaled("mean", 10.0)
+    run = lambda inputs: readout(model.reset_state()(inputs)[0])  # noqa: E731
+    fit(run, model.parameters().astorch(), data, 60, seed)
+    network = take_neurons(snnmap.load(model), data, "xylo-audio-3")
+    return Trained(run=run, network=network, data=data, readout=readout, chip="xylo-audio-3")
+
+
+def take_neurons(network: Network, data: Data, chip: str) -> Network:
+    """Return the network with the chip's reset where its own goes to a value, and the chip's most spikes a step."""
+    options = snnmap.FixOptions(fix_only=("chip-reset", "chip-counts"))
+    return snnmap.fix_model(network, chip, calibration=as_counts(data.train[0][:N_CALIBRATION]), fixes=options).network
+
+
+def train_norse(data: Data, seed: int) -> Trained:
+    """Train two layers of Norse's neurons with synapses on spoken vowels, and read them from NIR."""
+    from norse import torch as norse
+
+    torch.manual_seed(seed)
+    parts: list[Any] = []
+    for n_pre, n_post in ((12, 96), (96, 9)):
+        linear = nn.Linear(n_pre, n_post, bias=False)
+        linear.weight.data.mul_(3.0)
+        parts += [linear, norse.LIFCell(norse.LIFParameters(), dt=1e-3)]
+    model = norse.SequentialState(*parts)
+
+    def run(inputs: Tensor) -> Tensor:
+        state, spikes = None, []
+        for step in inputs.unbind(dim=1):
+            out, state = model(step, state)
+            spikes.append(out)
+        return torch.stack(spikes).sum(dim=0)
+
+    fit(run, model.parameters(), data, 100, seed)
+    graph = norse.to_nir(model, data.train[0][:1, 0], dt=1)
+    network = snnmap.load(graph, options=NirOptions.like("norse", dt_s=1e-3, w_in="left_out"))
+    network = take_neurons(network, data, "xylo-audio-3")
+    return Trained(run=run, network=network, data=data, readout=Readout("count"), chip="xylo-audio-3")
+
+
+def train_spikingjelly(data: Data, seed: int) -> Trained:
+    """Train a convolution and a Linear layer of SpikingJelly's neurons on event digits, and read them from NIR."""
+    from spikingjelly.activation_based import functional, neuron
+    from spikingjelly.activation_based.nir_exchange import export_to_nir
+
+    torch.manual_seed(seed)
+    make_lif = partial(neuron.LIFNode, tau=4.0, decay_input=False)
+    first, last = nn.Conv2d(2, 5, 4, stride=2, bias=False), nn.Linear(125, 10, bias=False)
+    nn.init.normal_(first.weight, 0.05, 0.2)
+    model = nn.Sequential(first, make_lif(), nn.Flatten(), last, make_lif())
+
+    def run(inputs: Tensor) -> Tensor:
+        functional.reset_net(model)
+        return torch.stack([model(step) for step in inputs.unflatten(2, (2, 12, 12)).unbind(dim=1)]).sum(dim=0)
+
+    fit(run, model.parameters(), data, 30, seed)
+    functional.reset_net(model)
+    graph = export_to_nir(model, data.train[0][:1, 0].view(1, 2, 12, 12), dt=1e-4)
+    network = snnmap.load(graph, options=NirOptions.like("spikingjelly", dt_s=1e-4))
+    network = carry_instant_synapses(take_neurons(network, data, "generic-4096"))
+    return Trained(run=run, network=network, data=data, readout=Readout("count"), chip="generic-4096")
+
+
 @cache
 def encode_digits(numbers: range) -> Samples:
     """Give events of digits, ``(n, 20, 2 * 12 * 12)`` counts in cells of three by three pixels, and their classes."""
@@ -301,7 +373,10 @@ TASKS = {
     "RSynaptic, heart beats (simulated)": Task(read_heart, train_heart),
     "SynNet, vowels, by spikes": Task(read_vowels, partial(train_synnet, output="spikes")),
     "SynNet, vowels, by potentials": Task(read_vowels, partial(train_synnet, output="vmem")),
+    "WaveSense, vowels": Task(read_vowels, train_wavesense),
+    "Norse through NIR, vowels": Task(read_vowels, train_norse),
     "Leaky conv net, event digits": Task(read_digits, train_digits),
+    "SpikingJelly through NIR, event digits": Task(read_digits, train_spikingjelly),
 }
 
 

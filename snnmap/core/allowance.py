@@ -14,8 +14,9 @@ class Allowance:
         self.left = work
 
     def take(self, work: int) -> bool:
-        """Use some of it up, or say that there is too little."""
+        """Use some of it up, or say that there is too little: compiled code is then loaded, and does all from there on."""
         if work > self.left:
+            self.left = 0
             return False
         self.left -= work
         return True

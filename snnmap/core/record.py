@@ -116,7 +116,7 @@ def freeze_mapping(values: Mapping[K, V]) -> Mapping[K, V]:
 
 def is_count(value: object, least: int = 1) -> bool:
     """Say whether a value is a whole number of at least so much."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= least)
 
 
 def list_counted(part: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from onnx import TensorProto, helper
 from pipeline_cases import SMALL, build, make_device
-from quantised_networks import Quantised, make_mobilenet, make_small
+from quantised_networks import Quantised, make_mobilenet, make_resnet, make_small
+from random_quantised import make_random
 from random_wide import Wide
 
 from snnmap.core.errors import ChipError, FrontendError, InputError, NetworkError
@@ -24,26 +25,43 @@ def test_the_least_multipliers_that_would_do_are_told_and_do() -> None:
     assert build(make_small(), multipliers=5).multipliers == 5
 
 
-def test_the_least_memory_that_would_do_is_told() -> None:
-    with pytest.raises(NetworkError) as refused:
-        build(make_small(), make_device(30, blocks=10))
-    least = int(refused.value.measured.split()[0])
-    assert build(make_small(), make_device(30, blocks=10_000)).weight_blocks >= least
-    with pytest.raises(NetworkError):
-        build(make_small(), make_device(30, blocks=least - 1))
+def list_least(refused: NetworkError) -> dict[str, int]:
+    """What a refusal says would do, by the words for it."""
+    pairs = [part.split(" ", 1) for part in refused.measured.split(" or ")]
+    return {name: int(count) for count, name in pairs}
 
 
-def test_weights_and_buffers_that_do_not_fit_together() -> None:
-    least = build(make_mobilenet(32, 8, 10), make_device(28, blocks=10**6))
-    with pytest.raises(NetworkError, match=r"blocks"):
-        build(make_mobilenet(32, 8, 10), make_device(28, blocks=least.weight_blocks))
+SHORT: dict[str, Any] = {
+    "small": (make_small(), {"memory_blocks": 10}),
+    "mobilenet": (make_mobilenet(32, 8, 10), {"memory_blocks": 20, "multipliers": 100}),
+    "resnet": (make_resnet(18, 32, 8, 10), {"memory_blocks": 80}),
+    "target": (make_small(), {"fps": 150_000.0, "multipliers": 30}),
+    "cut": (make_resnet(18, 32, 8, 10), {"memory_blocks": 20, "cut": "auto"}),
+    "random": (make_random(3), {"multipliers": 30, "memory_blocks": 30}),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_the_least_that_would_do_is_told_and_does(name: str) -> None:
+    """Buffers included; of each resource that alone would do, one less does not."""
+    model, budgets = SHORT[name]
+    device = make_device(30)
+    with pytest.raises(NetworkError, match="meets the budgets") as refused:
+        build(model, device, **budgets)
+    least = list_least(refused.value)
+    assert least
+    for words, option in (("multipliers", "multipliers"), ("memory blocks", "memory_blocks")):
+        if words in least:
+            build(model, device, **{**budgets, option: least[words]})
+            with pytest.raises(NetworkError):
+                build(model, device, **{**budgets, option: least[words] - 1})
 
 
 def test_a_target_that_nothing_reaches() -> None:
     with pytest.raises(NetworkError, match="as fast as the target") as refused:
         build(make_small(), fps=1e9)
     fps = float(refused.value.fix.split("fps=")[1].split()[0])
-    assert build(make_small(), fps=fps * 0.999999, multipliers=100_000).interval == int(refused.value.limit.split()[0])
+    assert build(make_small(), fps=fps, multipliers=100_000).interval == int(refused.value.limit.split()[0])
 
 
 def make_refused() -> Any:

@@ -1,5 +1,6 @@
 """Buffers as large as they must be, and no larger: simulated to the word."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from random_wide import make_wide
 
 from snnmap.core.errors import InputError
 from snnmap.dataflow import Buffer, DeadlockError, Pipeline, simulate_timing
+from snnmap.dataflow.report import draw_timeline
 from snnmap.dataflow.simulate import find_steady_state
 
 NETWORKS: dict[str, Any] = {
@@ -127,6 +129,14 @@ def test_the_latency_counts_the_last_layers_own() -> None:
     assert found.latency == found.stages["conv2"].first_word  # its only word
     state = find_steady_state(pipeline.network, pipeline.stages, pipeline.interval)
     assert found.steady_latency == state.ready["conv2"][-1]
+
+
+def test_a_single_word_is_seen_in_the_timeline() -> None:
+    """Which comes in no time: its bar has no width, but an edge."""
+    pipeline = build(make_narrow(), LARGE, multipliers=1000)
+    found = simulate_timing(pipeline)
+    picture = draw_timeline(pipeline, found, "svg").decode()
+    assert len(re.findall(r"stroke-width: 1.2", picture)) == len(found.spans) * found.n_samples
 
 
 def test_what_cannot_be_run_is_refused() -> None:

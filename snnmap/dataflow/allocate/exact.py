@@ -7,7 +7,7 @@ import numpy as np
 from snnmap.core.record import IntArray
 from snnmap.dataflow.allocate.choices import Choices
 
-__all__ = ["find_least", "fit_interval", "list_intervals", "search_exact"]
+__all__ = ["fit_interval", "list_intervals", "search_exact"]
 
 
 def search_exact(choices: Sequence[Choices], budget: IntArray) -> list[int] | None:
@@ -46,17 +46,6 @@ def fit_interval(choices: Sequence[Choices], budget: IntArray, interval: int, *,
     if (sum(choice.costs[one] for choice, one in zip(choices, cheapest, strict=True)) <= budget).all():
         return cheapest
     return _solve([(one, choice.costs[one]) for one, choice in zip(kept, choices, strict=True)], budget, objective=resource)
-
-
-def find_least(choices: Sequence[Choices], budget: IntArray, interval: int, resource: int) -> int | None:
-    """Return the least of a resource that keeps an interval within the budgets of the others; None where they alone do not do."""
-    others = budget.copy()
-    others[resource] = np.iinfo(np.int32).max
-    kept = [choice.select(interval) for choice in choices]
-    if not all(map(len, kept)):
-        return None
-    found = _solve([(one, choice.costs[one]) for one, choice in zip(kept, choices, strict=True)], others, objective=resource)
-    return None if found is None else int(sum(choice.costs[one][resource] for choice, one in zip(choices, found, strict=True)))
 
 
 def _solve(options: Sequence[tuple[IntArray, IntArray]], budget: IntArray, *, objective: int) -> list[int] | None:

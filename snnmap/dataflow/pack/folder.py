@@ -46,7 +46,7 @@ def list_files(pipeline: Pipeline) -> dict[str, bytes]:
 
     Of each stage with weights ``NN-name.weights`` (words, a byte a weight, two's complement), ``NN-name.parameters`` (int32
     biases, then float32 factors, little-endian) and ``NN-name.hex``, the weights as text; and ``pipeline.json``, which ends with
-    the SHA-256 of its other fields, as JSON with sorted keys. Digests tell accidents, not intent: whoever edits can write them anew.
+    the SHA-256 of its other fields, as JSON with sorted keys. Digests tell accidents, not intent.
     """
     files: dict[str, bytes] = {}
     for name, packed in pack_pipeline(pipeline).items():
@@ -155,7 +155,7 @@ def _find_difference(theirs: Any, ours: Any, place: str = "") -> tuple[str, str,
     elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
         pairs = [(f"{place}[{number}]", one, other) for number, (one, other) in enumerate(zip(theirs, ours, strict=True))]
     else:
-        return None if theirs == ours else (place, *(json.dumps(value)[:60] for value in (theirs, ours)))
+        return None if theirs == ours else (place, json.dumps(theirs)[:60], json.dumps(ours)[:60])
     return next(filter(None, (_find_difference(one, other, within) for within, one, other in pairs)), None)
 
 

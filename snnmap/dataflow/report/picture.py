@@ -63,7 +63,8 @@ def draw_timeline(pipeline: Pipeline, simulation: Simulation, form: Literal["svg
         axes = figure.subplots()
         for row, name in enumerate(names):
             for sample, (first, last) in enumerate(simulation.spans[name]):
-                axes.barh(row, last - first, left=first, height=0.7, color=FILL if sample % 2 else INK, linewidth=0)
+                shade = FILL if sample % 2 else INK  # an edge shows a single word, too
+                axes.barh(row, last - first, left=first, height=0.7, color=shade, edgecolor=shade, linewidth=1.2)
         axes.set_yticks(range(len(names)), names, fontsize=6)
         for sample in range(1, simulation.n_samples + 1):
             axes.axvline(sample * pipeline.interval, color=NOTE, linestyle=":", linewidth=0.8)

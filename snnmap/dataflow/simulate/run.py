@@ -215,7 +215,7 @@ class _Run:
 
     def _find_ready(self, name: str) -> IntArray:
         """Return when they can be read, ``(n_samples, n_words)``."""
-        return self._times(name) + self.plan.latency[self.names.index(name)]
+        return np.asarray(self._times(name) + self.plan.latency[self.names.index(name)])
 
     def _find_freed(self, number: int) -> IntArray:
         """Return when the words of a buffer left, ``(n_samples, n_words)``."""

@@ -13,6 +13,11 @@ __all__: list[str] = []
 
 _DECAYS = "give positive time constants (`snnmap.Population.create(alpha=..., beta=...)`)"
 _POSITIVE = Amount(0.0, words="> 0")
+_TRAIN_RESET = {
+    "subtract": ' (in snnTorch with reset_mechanism="subtract", in SpikingJelly with v_reset=None)',
+    "value": ' (in snnTorch with reset_mechanism="zero", in SpikingJelly with v_reset=0.0)',
+}
+_TAKE_COUNTS = ", or take the chip's limit (`snnmap check --fix`)"
 
 
 @rule("SNN401", "threshold-not-positive", Network)
@@ -99,7 +104,7 @@ def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
 
         check_model(network, "xylo-audio-3")
 
-    How to fix: train with the chip's reset, or take a chip with the model's.
+    How to fix: train with the chip's reset, take a chip with the model's, or the chip's reset (`chip-reset`), which is measured.
     """
     family = subject.chip.family
     for population in subject.of.populations:
@@ -109,7 +114,8 @@ def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
                 message=f"the chip resets {describe_reset(family)}",
                 measured="subtract" if population.reset == "subtract" else f"reset to {population.reset}",
                 limit="subtract" if family.reset == "subtract" else "reset to zero",
-                fix=f"train with reset {describe_reset(family)}, or take a chip with the model's (`snnmap chips`)",
+                fix=f"train with reset {describe_reset(family)}{_TRAIN_RESET[family.reset]}, take a chip with the model's"
+                " (`snnmap chips`), or the chip's reset (`snnmap check --fix`)",
             )
 
 
@@ -132,7 +138,7 @@ def check_spike_counts(subject: OnChip[Network]) -> Iterator[Finding]:
         network = sketch_network({"in": 2, "h": 3, "out": 2}, max_count={"out": 1})
         check_model(network, "xylo-audio-3")
 
-    How to fix: train with the chip's limit (`max_count`).
+    How to fix: train with the chip's limit (`max_count`), or take it (`chip-counts`), which is measured.
     """
     network, chip = subject.of, subject.chip
     for population in network.populations:
@@ -142,10 +148,11 @@ def check_spike_counts(subject: OnChip[Network]) -> Iterator[Finding]:
 
 def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
     counts, finite = population.max_count, np.isfinite(population.threshold)
-    for wrong, bound, message, severity in (
-        (counts > limit, limit, "the model sends more spikes a step than the chip", Severity.ERROR),
-        (counts < 0, 0, "the model's most spikes a step are negative", Severity.ERROR),
-        ((counts >= 0) & (counts < limit), limit, "the chip may send more spikes a step than the model", Severity.WARNING),
+    train = f"train with `snnmap.nn.LIF(max_count={limit})`, or in Rockpool with max_spikes_per_dt={limit}"
+    for wrong, bound, message, severity, more in (
+        (counts > limit, limit, "the model sends more spikes a step than the chip", Severity.ERROR, _TAKE_COUNTS),
+        (counts < 0, 0, "the model's most spikes a step are negative", Severity.ERROR, ""),
+        ((counts >= 0) & (counts < limit), limit, "the chip may send more spikes a step than the model", Severity.WARNING, ""),
     ):
         for start, stop in find_runs(finite & wrong):
             part = counts[start:stop]
@@ -155,7 +162,7 @@ def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
                 measured=Amount(int(part[np.argmax(np.abs(part - limit))])),
                 limit=Amount(bound),
                 unit="spikes a step",
-                fix=f"train with `snnmap.nn.LIF(max_count={limit})`, or in Rockpool with max_spikes_per_dt={limit}",
+                fix=train + more,
                 severity=severity,
             )
 

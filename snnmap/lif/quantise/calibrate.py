@@ -35,8 +35,9 @@ class StateSwing:
 
     Attributes:
         peak: ``(n,) float64``, largest absolute current, partial sum of a current in any order, or potential before the reset.
-        current_levels: ``(n_levels, n_synapses, n) float64``, quantiles of the currents as the chip holds them.
-        potential_levels: ``(n_levels, n) float64``, quantiles of the potentials after the reset.
+        current_levels: ``(n_levels, n_synapses, n) float64``, quantiles of the currents as the chip holds them; none are measured
+            of neurons that have no bias, which alone makes up for the drift of integer decays.
+        potential_levels: ``(n_levels, n) float64``, quantiles of the potentials after the reset; likewise.
         n_steps: length of the runs.
     """
 
@@ -86,9 +87,10 @@ def measure_statistics(
     raster = np.pad(_read_counts(mapped, calibration), ((0, 0), (0, lag), (0, 0)))
     n_samples, n_steps = raster.shape[:2]
     hidden_counts = np.zeros((n_samples, n_steps, mapped.hidden.size), _find_type(mapped.hidden.max_count))
+    chip = mapped.chip
     swings = {
-        "hidden": _Swing(mapped.hidden, raster.shape[:2], depth),
-        "outputs": _Swing(mapped.outputs, raster.shape[:2], depth),
+        "hidden": _Swing(mapped.hidden, raster.shape[:2], depth, has_levels=chip.hidden.bias),
+        "outputs": _Swing(mapped.outputs, raster.shape[:2], depth, has_levels=chip.outputs.bias),
     }
     chunk = max(1, _MOST_STATES // max(1, mapped.hidden.size + mapped.outputs.size))
     for start in range(0, n_samples, chunk):
@@ -153,14 +155,14 @@ def _build_bounds(mapped: MappedNetwork, kind: MemoryKind, n_samples: int) -> Ca
 class _Swing:
     """What is kept of the states of a row of neurons, step after step, part of the samples after part."""
 
-    def __init__(self, parameters: NeuronParameters, shape: tuple[int, int], depth: float) -> None:
+    def __init__(self, parameters: NeuronParameters, shape: tuple[int, int], depth: float, *, has_levels: bool) -> None:
         self.n_steps, self.depth = shape[1], depth
         self.is_finite = np.isfinite(parameters.threshold)
         self.threshold = np.where(self.is_finite, parameters.threshold, 0.0)
         self.highest, self.lowest, self.needed, self.largest = np.zeros((4, parameters.size))
         n_synapses, n_pairs = len(parameters.alpha), shape[0] * shape[1]
         n_kept = min(n_pairs, max(_FEWEST_KEPT, _MOST_VALUES // max(1, parameters.size * (1 + n_synapses))))
-        kept = np.unique(np.linspace(0, n_pairs - 1, n_kept).astype(np.int64))
+        kept = np.unique(np.linspace(0, n_pairs - 1, n_kept).astype(np.int64)) if has_levels else np.zeros(0, np.int64)
         self.is_kept = np.zeros(shape, np.bool_)
         self.is_kept.reshape(-1)[kept] = True
         self.states, self.n_seen = np.empty((1 + n_synapses, kept.size, parameters.size)), 0
@@ -191,6 +193,8 @@ class _Swing:
             self.largest = np.maximum(self.largest, np.maximum(held, size[synapse]).max(axis=0, initial=0.0))
         self.held = size
         mine = self.is_kept[self.samples, step]
+        if not mine.any():
+            return
         places = slice(self.n_seen, self.n_seen + int(mine.sum()))
         self.states[0, places], self.states[1:, places], self.n_seen = potentials[mine], currents[:, mine], places.stop
 
@@ -227,8 +231,10 @@ class _Swing:
 
 
 def _find_levels(states: FloatArray) -> FloatArray:
-    """Return quantiles of states ``(n_kinds, n_kept, n)``, as numpy finds them: ``(n_levels, n_kinds, n)``."""
+    """Return quantiles of states ``(n_kinds, n_kept, n)``, as numpy finds them: ``(n_levels, n_kinds, n)``; none of no states."""
     n_kinds, n_kept, n = states.shape
+    if not n_kept:
+        return np.zeros((0, n_kinds, n))
     place = np.linspace(0.0, 1.0, N_LEVELS) * (n_kept - 1)
     low = np.floor(place).astype(np.int64)
     part = (place - low)[:, np.newaxis]

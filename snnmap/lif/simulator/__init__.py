@@ -1,7 +1,7 @@
 """The chip, run bit for bit from its memory content."""
 
 from snnmap.lif.simulator.cores import run_cores
-from snnmap.lif.simulator.pieces import EarlyRun, StopRule, make_lead_rule, simulate_until
+from snnmap.lif.simulator.pieces import EarlyRun, StopRule, make_lead_rule, simulate_sums, simulate_until
 from snnmap.lif.simulator.run import Run, require_counts, require_unsaturated
 from snnmap.lif.simulator.simulate import Engine, batch_engine, simulate_image
 from snnmap.lif.simulator.stream import Stream
@@ -20,5 +20,6 @@ __all__ = [
     "run_cores",
     "simulate_image",
     "simulate_quantised",
+    "simulate_sums",
     "simulate_until",
 ]

@@ -1,6 +1,6 @@
 """Runs in pieces of some steps: memory for what is kept alone, and samples that stop once they are decided."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from snnmap.lif.program import Image, Program, unpack
 from snnmap.lif.simulator.run import Run, prepare_run, require_counts
 from snnmap.network import read_raster
 
-__all__ = ["EarlyRun", "StopRule", "make_lead_rule", "run_pieces", "simulate_until"]
+__all__ = ["EarlyRun", "StopRule", "make_lead_rule", "run_pieces", "simulate_sums", "simulate_until"]
 
 StopRule = Callable[[IntArray, int], npt.ArrayLike]
 """From the spikes of the outputs so far, ``(n_running, n_outputs)``, and the steps left, to whether each sample stops."""
@@ -43,6 +43,68 @@ def run_pieces(program: Program, raster: IntArray, run: Run, neurons: Mapping[st
         for kept, whole in ((run.counts, part.counts), (run.potentials, part.potentials), (run.currents, part.currents)):
             for area, values in kept.items():
                 values[:, start : start + _STEPS] = whole[area][..., neurons[area]]
+
+
+def simulate_sums(
+    image: Image, pieces: npt.ArrayLike | Iterable[npt.ArrayLike], *, sums_of: Collection[str] = ("outputs",)
+) -> dict[str, IntArray]:
+    """Run samples, and keep how often each neuron spiked in all; memory does not grow with steps.
+
+    Args:
+        image: as decoded from a bitstream.
+        pieces: ``(n_samples, n_steps, n_inputs)`` spike counts, or an iterator of such arrays, each of which goes on where the
+            one before ended.
+        sums_of: areas whose spikes are summed: ``hidden``, ``outputs``.
+
+    Returns:
+        ``(n_samples, n) int64`` of each area.
+
+    Raises:
+        InputError: wrong rasters, counts beyond those of a channel, pieces of other samples, or an unknown area.
+        FormatError: the image is not one that packing could make.
+
+    Example:
+        With the network of the example of :class:`snnmap.Network`:
+
+        >>> from snnmap.pipeline import compile_model
+        >>> image = compile_model(network, "xylo-audio-3").image
+        >>> simulate_sums(image, ([[[1, 3]] * 20] for _ in range(3)), sums_of=["hidden"])["hidden"].tolist()
+        [[114, 353]]
+    """
+    from snnmap.lif.simulator.batch import Batch
+
+    program, batch = unpack(image), None
+    for number, piece in enumerate(pieces if isinstance(pieces, Iterator) else [pieces]):
+        raster = _read_piece(program, piece, f"piece {number} of the input raster", None if batch is None else len(batch.waiting))
+        if batch is None:
+            batch = Batch(program, len(raster))
+            sums = {area: part[:, 0] for area, part in prepare_run(program, len(raster), 1, sums_of, ()).counts.items()}
+        for start in range(0, raster.shape[1], _STEPS):
+            steps = raster[:, start : start + _STEPS]
+            part = prepare_run(program, len(raster), steps.shape[1], sums_of, ())
+            batch.run(steps, part)
+            for area, counts in part.counts.items():
+                sums[area] += counts.sum(axis=1)
+    if batch is None:
+        raise InputError("there is no raster to run", where="pieces", measured="none", limit="1 or more", fix="give one")
+    return sums
+
+
+def _read_piece(program: Program, piece: npt.ArrayLike, where: str, n_samples: int | None) -> IntArray:
+    raster = read_raster(piece, program.n_inputs, where=where)
+    try:
+        require_counts(raster, program.chip)
+    except InputError as error:
+        raise error.within(where) from error
+    if n_samples not in (None, len(raster)):
+        raise InputError(
+            "a piece is of other samples than the first",
+            where=where,
+            measured=f"{len(raster)} samples",
+            limit=str(n_samples),
+            fix="give all samples in every piece",
+        )
+    return raster
 
 
 @record

@@ -101,6 +101,22 @@ def test_the_last_hidden_population_stays() -> None:
     assert [step.refused.partition(" (")[0] for step in fixed.refused] == ["it breaks SNN110"]
 
 
+def test_neurons_take_the_chips_reset_and_its_counts() -> None:
+    """And what that changes is counted: nothing where no neuron ever sent more than the limit."""
+    free = edit("populations", "h1", max_count=65536)
+    fixed = fix_network(free, XYLO, calibration=draw_inputs(free.inputs, max_count=1, seed=0))
+    assert names(fixed) == ["chip-counts"]
+    assert fixed.network.population("h1").max_count.tolist() == [XYLO.hidden.max_count] * 5
+    assert fixed.applied[0].difference.n_differing == 0
+    forgetful = edit("populations", "h1", reset="value", v_reset=np.full(5, 0.25))
+    fixed = fix_network(forgetful, XYLO)
+    assert names(fixed) == ["chip-reset"]
+    assert fixed.network == edit("populations", "h1", v_reset=np.zeros(5))
+    assert fixed.applied[0].difference.n_differing > 0
+    other = fix_network(CLEAN, load_chip("generic-1024-factor"), options=FixOptions(fix_only=("chip-reset",)))
+    assert {part.reset for part in other.network.populations} == {"value"}
+
+
 def narrow_outputs(n: int) -> Chip:
     return limit(GENERIC, "output_weights", max_fan_in=n)
 

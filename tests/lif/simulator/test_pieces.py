@@ -9,7 +9,7 @@ from random_programs import random_program
 from snnmap.chip import list_chips, load_chip
 from snnmap.core.errors import InputError
 from snnmap.lif.program import Image, pack
-from snnmap.lif.simulator import make_lead_rule, simulate_image, simulate_until
+from snnmap.lif.simulator import make_lead_rule, simulate_image, simulate_sums, simulate_until
 
 AREAS = ("hidden", "outputs")
 
@@ -43,6 +43,27 @@ def test_neurons_that_are_not_recorded_are_refused(neurons: dict[str, list[int]]
     image, raster = draw("toy-4", 0, 1, 5)
     with pytest.raises(InputError, match="these neurons cannot be recorded"):
         simulate_image(image, raster, neurons=neurons)
+
+
+@pytest.mark.parametrize("name", list_chips())
+def test_sums_are_those_of_what_is_recorded(name: str) -> None:
+    """However the steps are cut."""
+    image, raster = draw(name, 3, 40, 150)
+    whole = simulate_image(image, raster, counts_of=AREAS)
+    for pieces in (raster, iter(np.split(raster, [1, 70, 71], axis=1))):
+        found = simulate_sums(image, pieces, sums_of=AREAS)
+        for area in AREAS:
+            np.testing.assert_array_equal(found[area], whole.counts[area].sum(axis=1))
+
+
+def test_pieces_that_do_not_go_on_are_refused() -> None:
+    image, raster = draw("toy-4", 0, 2, 5)
+    with pytest.raises(InputError, match="piece 1 of the input raster"):
+        simulate_sums(image, iter([raster, raster[:1]]))
+    with pytest.raises(InputError, match=r"piece 1 of the input raster, chip 'toy-4', first in sample 0"):
+        simulate_sums(image, iter([raster, raster + 99]))
+    with pytest.raises(InputError, match="no raster"):
+        simulate_sums(image, iter([]))
 
 
 @pytest.mark.parametrize("every", [1, 7, 1000])
