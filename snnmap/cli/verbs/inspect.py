@@ -69,7 +69,9 @@ def _show_bitstream(path: str, chip: str | None) -> None:
     header = read_header(encode(image))
     rows = [(b.kind.name.lower(), b.synapse, b.offset, b.n_words, b.word_bits, f"{b.crc:08x}") for b in header.blocks]
     console = out()
-    console.print(f"{path}: format version {header.version}, {header.total_size} bytes, chip {image.chip.name} (id {header.chip_id})")
+    console.print(
+        f"{path}: format version {header.version}, {header.total_size} bytes, chip {image.chip.name} (id {header.chip_id})"
+    )
     console.print("\n".join(describe_image(image)) + "\n", markup=False, highlight=False, soft_wrap=True)
     console.print(make_table("blocks", ("kind", "synapse#", "offset#", "words#", "bits#", "crc-32"), rows))
     console.print(occupancy_table(measure_occupancy(unpack(image))))
@@ -82,7 +84,9 @@ def _show_unknown(path: str) -> None:
         header, manifest = read_header(data), peek_manifest(data)
     except FormatError:
         return  # it is damaged, of which the error that led here tells
-    lines = [f"{path}: format version {header.version}, {header.total_size} bytes, chip id {header.chip_id} {header.chip_digest.hex()}"]
+    lines = [
+        f"{path}: format version {header.version}, {header.total_size} bytes, chip id {header.chip_id} {header.chip_digest.hex()}"
+    ]
     out().print("\n".join([*lines, *describe_manifest(manifest)]), markup=False, highlight=False, soft_wrap=True)
 
 
