@@ -137,6 +137,7 @@ def test_a_driver_is_opened_once(run: Run, bitstream: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("named", "said"),
     [
+        ("", "names no function of its file"),
         ("driver.py", "write --driver driver.py:FUNCTION"), ("driver.py:", "write --driver driver.py:FUNCTION"),
         (":drive", "names no function of its file"), ("none.py:drive", "the Python file does not exist"),
         ("driver.py:run", "the Python file has no function 'run'"), ("driver.py:Path", "the Python file failed"),
@@ -149,6 +150,8 @@ def test_a_driver_that_cannot_be_called(
     monkeypatch.chdir(tmp_path)
     for name in ("driver.py", "driver.txt"):
         (tmp_path / name).write_text(DRIVER)
+    both = run("selftest", bitstream, "--driver", named, "--engine", "reference")
+    assert (both.code, "either a driver or an engine" in both.err) == (2, True)
     result = run("selftest", bitstream, "--driver", named)
     assert (result.code, said in result.err, "model" in result.err) == (2, True, False)
 

@@ -1,7 +1,7 @@
 """snnmap selftest: whether an image still does what it did when it was built."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -27,8 +27,8 @@ __all__ = ["command"]
 @click.option(
     "--driver",
     metavar="FILE.py:FUNCTION",
-    help="What runs the image instead: a function of the path of BITSTREAM and of a sample's counts (steps, channels) that gives"
-    " what is read in each step (steps, values), as integers.",
+    help="What runs the image instead: a function of the path of BITSTREAM and of a sample's counts (steps, channels), silent"
+    " steps included, that gives what is read in each step (steps, values), as integers; see docs/programmer.md.",
 )
 @bitstream_chip_option
 def command(bitstream: str, engine: str, device: str, driver: str | None, chip: str | None) -> int:
@@ -39,7 +39,10 @@ def command(bitstream: str, engine: str, device: str, driver: str | None, chip: 
     if untold:
         click.echo(f"the image alone is tested, and no file beside it: {untold}", err=True)
     manifest = require_golden(image, bitstream)
-    with _open_driver(driver, bitstream) if driver else _simulate(image, manifest, read_engine(engine, device)) as run:
+    if driver is not None and (engine, device) != ("batch", "cpu"):
+        raise InputError("either a driver or an engine runs the image", where="--driver, --engine", fix="leave one out")
+    chosen = read_engine(engine, device)
+    with nullcontext(_simulate(image, manifest, chosen)) if driver is None else _open_driver(driver, bitstream) as run:
         results = replay_golden(image, manifest, run)
     for number, result in enumerate(results):
         click.echo(f"golden sample {number}: {_describe(manifest, result)}")
@@ -52,9 +55,8 @@ def command(bitstream: str, engine: str, device: str, driver: str | None, chip: 
     return 0
 
 
-@contextmanager
-def _simulate(image: Image, manifest: Manifest, engine: Engine) -> Iterator[Driver]:
-    yield lambda raster: np.asarray(simulate_raw(image, manifest, raster[None], engine=engine)[0], np.int64)
+def _simulate(image: Image, manifest: Manifest, engine: Engine) -> Driver:
+    return lambda raster: np.asarray(simulate_raw(image, manifest, raster[None], engine=engine)[0], np.int64)
 
 
 @contextmanager
