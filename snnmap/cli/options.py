@@ -18,7 +18,7 @@ from snnmap.findings import Config, WaiverError, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
 from snnmap.loading import Opened, open_model
-from snnmap.network import read_raster
+from snnmap.network import read_raster, require_steps
 from snnmap.pipeline import FAILED_BUILD, CompileOptions
 
 __all__ = [
@@ -249,10 +249,7 @@ def read_counts(path: str, n_inputs: int) -> IntArray:
     """
     with naming_file(path):
         counts = read_raster(read_array(path), n_inputs, where="input raster")
-    n_samples, n_steps, _ = counts.shape
-    if not n_samples or not n_steps:
-        measured, limit = f"{n_samples} samples of {n_steps} steps", "at least 1 sample of 1 step"
-        raise InputError("there is nothing to run", where=path, measured=measured, limit=limit, fix="give spike counts")
+    require_steps(counts, where=path, fix="give the spike counts of a sample")
     return counts
 
 

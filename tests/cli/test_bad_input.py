@@ -311,6 +311,17 @@ def test_labels_are_judged_before_the_run(run: Run, bitstream: Path, raster: Pat
     require_message(result, 2, "does not tell how classes are read")
 
 
+@pytest.mark.parametrize("shape", [(0, 10, 3), (2, 0, 3)])
+def test_every_verb_that_runs_an_image_refuses_inputs_without_steps(
+    run: Run, bitstream: Path, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    np.save(tmp_path / "none.npy", np.zeros(shape, np.int64))
+    none = ("-i", tmp_path / "none.npy")
+    report = ("report", bitstream, *none, "-o", tmp_path / "r.html")
+    for command in (("diff", bitstream, bitstream, *none), ("eval", bitstream, *none), ("profile", bitstream, *none), report):
+        require_message(run(*command), 2, "the inputs hold no steps", f"where: {tmp_path / 'none.npy'}")
+
+
 def test_a_record_without_a_file(run: Run, bitstream: Path, raster: Path) -> None:
     require_message(run("simulate", bitstream, "-i", raster, "-r", "hidden"), 2, "goes to a file", "add --output RUN.npz")
 
