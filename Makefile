@@ -10,7 +10,7 @@ find_python = $(firstword $(foreach python,$(shell command -v python$(1)) $(wild
 OTHER_PYTHONS := $(foreach version,3.12 3.13,$(if $(call find_python,$(version)),$(version)))
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-browser test-nengo-dl test-pythons lint notebooks bench bench-compare accuracy agreement check-speed training-on deep delta crossbar dataflow search zigzag data-set mutation docs clean
+.PHONY: demo test test-all test-browser test-nengo-dl test-pythons lint notebooks bench bench-compare accuracy agreement check-speed training-on deep delta crossbar dataflow rtl search zigzag data-set mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -75,6 +75,9 @@ crossbar: $(READY)
 
 dataflow: $(READY)
 	$(BENCH)/python benchmarks/dataflow.py --write
+
+rtl: $(READY)
+	$(BENCH)/python benchmarks/rtl.py --write
 
 search: $(READY)
 	$(BENCH)/python benchmarks/search.py --write

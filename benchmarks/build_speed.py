@@ -69,12 +69,14 @@ def measure_rockpool() -> Iterator[Figure]:
         reason="calibration on drawn inputs, which Rockpool does without, takes half of our time, rounding for sums a fifth",
     )
     yield Figure(
-        name="build 16-1000-8, read from Rockpool", value=find_ratio(times, "peer", "ours"), detail=f"{detail}; as_graph is in both"
+        name="build 16-1000-8, read from Rockpool",
+        value=find_ratio(times, "peer", "ours"),
+        detail=f"{detail}; as_graph is in both",
     )
 
 
 def to_own_module(module: Any) -> nn.Sequential:
-    """Return the network of :func:`check_speed.draw_module` as a module of ``snnmap.nn``, whose currents decay before they arrive."""
+    """Return the network of :func:`check_speed.draw_module` as a module of ``snnmap.nn``, whose spikes come after the decay."""
     first, hidden, last, _ = module.modules().values()
     linear = [nn.Linear(*part.weight.shape, bias=False) for part in (first, last)]
     neurons = [LIF(1000, dash_syn=1, dash_mem=2, max_count=31, recurrent=True), LIF(8, dash_syn=1, dash_mem=2, max_count=1)]

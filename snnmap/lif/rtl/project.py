@@ -9,7 +9,7 @@ from snnmap.chip import Chip
 from snnmap.core import IntArray
 from snnmap.lif.rtl.devices import Device
 from snnmap.lif.rtl.parameters import list_parameters
-from snnmap.lif.rtl.sources import list_sources, read_text
+from snnmap.lif.rtl.sources import list_sources, list_waivers, read_text
 from snnmap.network import Recording
 
 __all__ = ["Check", "list_project"]
@@ -49,7 +49,7 @@ def list_project(chip: Chip, device: Device, check: Check | None = None) -> dict
         "RULES": next(name for name in sources if name.startswith(chip.arithmetic.replace("-", "_"))),
         **({"BENCH": "", "FILES": "", "RUN": _NO_BENCH} if check is None else _describe_bench(chip, check)),
     }
-    texts = {**sources, "lint.vlt": read_text("lint.vlt")}
+    texts = {**sources, "lint.vlt": list_waivers(sources)}
     texts |= {name: _fill(read_text(f"{name}.in"), words) for name in ("Makefile", "README.md")}
     files = {name: text.encode() for name, text in texts.items()}
     return files if check is None else {**files, **_list_bench(chip, check)}

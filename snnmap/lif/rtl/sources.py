@@ -1,12 +1,13 @@
 """The Verilog of a chip: the core as it stands in this package, the rules of the chip's family, and a top with its parameters."""
 
+from collections.abc import Mapping
 from importlib import resources
 
 from snnmap.chip import Chip
 from snnmap.core.errors import ChipError
 from snnmap.lif.rtl.parameters import list_parameters
 
-__all__ = ["list_sources", "read_text"]
+__all__ = ["list_sources", "list_waivers", "read_text"]
 
 _CORE = ("words.v", "lif_weights.v", "lif_walker.v", "lif_lane.v", "lif_evolve.v", "lif_core.v")
 
@@ -25,6 +26,17 @@ def list_sources(chip: Chip) -> dict[str, str]:
             fix=f"write its rules as modules, snnmap/lif/rtl/verilog/{rules}",
         )
     return {"chip.v": _write_top(chip), **{name: read_text(name) for name in (rules, *_CORE)}}
+
+
+def list_waivers(sources: Mapping[str, str]) -> str:
+    """Return what Verilator need not tell, as its configuration: the rules that a line names behind ``lint_off``."""
+    found = [
+        f'lint_off -rule {rule} -file "{name}" -lines {number}\n'
+        for name, text in sources.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        for rule in line.partition("lint_off ")[2].split()
+    ]
+    return "`verilator_config\n" + "".join(found)
 
 
 def read_text(name: str) -> str:

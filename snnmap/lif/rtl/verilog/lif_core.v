@@ -23,22 +23,14 @@ module lif_core #(
     parameter CNT = 5,                                      // bits of a count
     parameter DIR = ""
 ) (
-    input wire clk,
-    input wire rst,
+    input wire clk, rst,
     input wire clear,                   // forget all states and counts, and find where rows start
-    input wire start,
-    output wire busy,
-    input wire in_we,
-    input wire [A-1:0] in_addr,
+    input wire start, output wire busy, input wire in_we, input wire [A-1:0] in_addr,
     input wire [7:0] in_count,          // clamped to IN_MAX
     input wire [A-1:0] read_addr,       // while not busy
-    output wire [CNT-1:0] read_count,
-    output wire [X-1:0] read_v,
-    output wire [S*X-1:0] read_i,
-    input wire prog_we,
-    input wire [7:0] prog_block,        // kind * 4 + synapse, as in the bitstream's directory
-    input wire [P-1:0] prog_addr,
-    input wire [31:0] prog_data
+    output wire [CNT-1:0] read_count, output wire [X-1:0] read_v, output wire [S*X-1:0] read_i,
+    // load port; prog_block is kind * 4 + synapse, as in the bitstream's directory
+    input wire prog_we, input wire [7:0] prog_block, input wire [P-1:0] prog_addr, input wire [31:0] prog_data
 );
     localparam N = N_HID + N_OUT;
     localparam C = N > 1 ? $clog2(N) : 1;
@@ -51,10 +43,13 @@ module lif_core #(
     wire [A-1:0] n_inputs = settings[0][A-1:0];
     wire [A-1:0] n_hidden = settings[1][A-1:0];
     wire [A-1:0] n_outputs = settings[2][A-1:0];
-    wire [A-1:0] in_width = n_hidden < IN_REACH ? n_hidden : IN_REACH;
-    wire [A-1:0] out_width = n_hidden < OUT_REACH ? n_hidden : OUT_REACH;
-    wire [A-1:0] in_base = IN_LAST ? n_hidden - in_width : {A{1'b0}};
-    wire [A-1:0] out_base = OUT_LAST ? n_hidden - out_width : {A{1'b0}};
+    reg [A-1:0] in_width, out_width, in_base, out_base;
+    always @(posedge clk) begin
+        in_width <= n_hidden < IN_REACH ? n_hidden : IN_REACH;
+        out_width <= n_hidden < OUT_REACH ? n_hidden : OUT_REACH;
+        in_base <= IN_LAST ? n_hidden - in_width : {A{1'b0}};
+        out_base <= OUT_LAST ? n_hidden - out_width : {A{1'b0}};
+    end
 
     // order of events
     reg [2:0] phase;
@@ -100,10 +95,12 @@ module lif_core #(
     wire [A-1:0] last_now = first + n_rows - 1'b1;
     reg [A-1:0] n_inner, inner_base, last;          // what is looked at after the start alone, a cycle later
     reg [15:0] first_mask, last_mask;
+    reg [SHB-1:0] shift;
     always @(posedge clk) begin
         n_inner <= n_inner_now;
         inner_base <= inner_base_now;
         last <= last_now;
+        shift <= memory == 0 ? settings[3][SHB-1:0] : memory == 1 ? settings[4][SHB-1:0] : settings[5][SHB-1:0];
         first_mask <= 16'hffff << first[3:0];
         last_mask <= 16'hffff >> ~last_now[3:0];
     end
@@ -118,7 +115,7 @@ module lif_core #(
     reg [X-1:0] potentials [0:N-1];
     reg [X-1:0] v_q;
     wire v_we = clearing ? sweep[A-1:0] < N : ev_v_we;
-    wire [A-1:0] v_waddr = clearing ? sweep[A-1:0] : ev_slot;
+    wire [A-1:0] v_waddr = clearing ? sweep[A-1:0] : ev_slot;  // lint_off UNUSEDSIGNAL
     always @(posedge clk) begin
         if (state_ren) v_q <= potentials[state_raddr[C-1:0]];
         if (v_we) potentials[v_waddr[C-1:0]] <= clearing ? {X{1'b0}} : ev_v_wdata;
@@ -131,7 +128,7 @@ module lif_core #(
     wire [A-1:0] alias_slot;
     wire [CNT-1:0] ev_count;
     wire [A-1:0] count_addr = to_alias ? alias_slot : ev_slot;
-    wire [15:0] count_bit = (ev_count != 0) << count_addr[3:0];
+    wire [15:0] count_bit = (ev_count != 0) << count_addr[3:0];  // lint_off WIDTHEXPAND
     wire [15:0] lane_map [0:S-1];
     wire [CNT-1:0] lane_count [0:S-1];
     reg [15:0] map;                     // of the group that is being written
@@ -141,7 +138,7 @@ module lif_core #(
         else if (ev_count_we && count_addr[A-1:4] == ev_slot[A-1:4]) map <= map_data;
     assign read_count = lane_count[0];
 
-    wire [7:0] in_clamped = in_count > IN_MAX ? IN_MAX : in_count;
+    wire [7:0] in_clamped = in_count > IN_MAX ? IN_MAX : in_count;  // lint_off UNUSEDSIGNAL
     genvar s;
     generate
         for (s = 0; s < S; s = s + 1) begin : g_lane
@@ -155,8 +152,7 @@ module lif_core #(
                 .clk(clk), .rst(rst), .clearing(clearing), .sweep(sweep), .memory(memory),
                 .start(begin_phase && memory != 3), .busy(lane_busy[s]), .first(first), .last(last),
                 .none(n_rows == 0 || (s >= SO && memory == 2)), .first_mask(first_mask), .last_mask(last_mask),
-                .n_inner(n_inner), .inner_base(inner_base),
-                .shift(memory == 0 ? settings[3][SHB-1:0] : memory == 1 ? settings[4][SHB-1:0] : settings[5][SHB-1:0]),
+                .n_inner(n_inner), .inner_base(inner_base), .shift(shift),
                 .bank(arriving), .in_we(in_we), .in_bank(bank), .in_addr(in_addr), .in_count(in_clamped[CNT-1:0]),
                 .count_we(ev_count_we), .count_bank(!bank), .count_addr(count_addr), .count_data(ev_count),
                 .map_we(ev_count_we && phase == HIDDEN), .map_data(map_data),

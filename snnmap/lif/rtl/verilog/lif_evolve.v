@@ -15,34 +15,18 @@ module lif_evolve #(
     parameter AL = 3,           // word of the aliases
     parameter DIR = ""
 ) (
-    input wire clk,
-    input wire rst,
-    input wire start,
-    output wire busy,
-    input wire [A-1:0] first,
+    input wire clk, rst, start, output wire busy, input wire [A-1:0] first,
     input wire [A-1:0] beyond,          // the neuron behind the last
-    input wire entering,
-    input wire is_hidden,
-    input wire [CNT-1:0] max_count,
+    input wire entering, is_hidden, input wire [CNT-1:0] max_count,  // lint_off UNUSEDSIGNAL
     output wire [A-1:0] raddr,          // of currents and potentials; data one cycle later, held while ren is low
-    output wire ren,
-    input wire [S*X-1:0] i_rdata,
-    input wire signed [X-1:0] v_rdata,
-    output wire i_we,
-    output wire [A-1:0] i_waddr,
-    output wire [S*X-1:0] i_wdata,
-    output wire v_we,
+    output wire ren, input wire [S*X-1:0] i_rdata, input wire signed [X-1:0] v_rdata, output wire i_we,
+    output wire [A-1:0] i_waddr, output wire [S*X-1:0] i_wdata, output wire v_we,
     output wire [A-1:0] slot,           // of the neuron that has fired
-    output wire signed [X-1:0] v_wdata,
-    output wire count_we,
+    output wire signed [X-1:0] v_wdata, output wire count_we,
     output wire to_alias,               // the count is of the alias, which is an earlier slot
     output wire [A-1:0] alias_slot,     // whose count of this step is read two cycles before
-    output wire [CNT-1:0] count_data,
-    input wire [CNT-1:0] count_rdata,
-    input wire prog_we,
-    input wire [7:0] prog_block,
-    input wire [P-1:0] prog_addr,
-    input wire [31:0] prog_data
+    output wire [CNT-1:0] count_data, input wire [CNT-1:0] count_rdata,
+    input wire prog_we, input wire [7:0] prog_block, input wire [P-1:0] prog_addr, input wire [31:0] prog_data  // lint_off UNUSEDSIGNAL
 );
     localparam DW = D * (1 + S);
     localparam C = N > 1 ? $clog2(N) : 1;
@@ -122,7 +106,7 @@ module lif_evolve #(
     always @(posedge clk) if (!hold) begin
         {e1_decay, e1_i, e1_v, e1_bias} <= {m_decay, i_rdata, v_rdata, m_bias};
         {e2_decay, e2_i, e2_v, e2_bias} <= {e1_decay[D-1:0], e1_current, e1_v, e1_bias};
-        e2_total <= $signed(settled[X:0]) + (S == 2 ? $signed(settled[S*(X+1)-1 -: X+1]) : $signed({(X+1){1'b0}}));
+        e2_total <= $signed(settled[X:0]) + (S == 2 ? $signed(settled[S*(X+1)-1 -: X+1]) : $signed({(X+1){1'b0}}));  // lint_off WIDTHEXPAND
     end
     assign i_we = valid[E2] && !hold;
     assign i_waddr = slots[E2];
@@ -223,12 +207,15 @@ module lif_evolve #(
 
     // the alias: this step's count of an earlier slot is read, added to and written; a later one's waits for it
     reg [CNT:0] alias_sum;
-    assign alias_slot = f_alias - 1'b1;
-    wire alias_later = alias_slot > f_slot;
-    always @(posedge clk) alias_sum <= count_rdata + f_count;
+    assign alias_slot = f_alias - 1'b1;  // lint_off WIDTHEXPAND
+    reg alias_later;
+    always @(posedge clk) begin
+        alias_later <= alias_slot > f_slot;
+        alias_sum <= count_rdata + f_count;
+    end
     assign to_alias = f_valid && f_state == ALIAS_WRITE && !alias_later;
     assign count_we = done || to_alias;
-    assign count_data = !to_alias ? f_count : alias_sum > max_count ? max_count : alias_sum[CNT-1:0];
+    assign count_data = !to_alias ? f_count : alias_sum > max_count ? max_count : alias_sum[CNT-1:0];  // lint_off WIDTHEXPAND
     generate
         if (HAS_ALIAS) begin : g_alias
             localparam H = N_HID > 1 ? $clog2(N_HID) : 1;
@@ -242,8 +229,8 @@ module lif_evolve #(
                 if (DIR != "") $readmemh({DIR, "/aliases_0.mem"}, aliases);
             end
             wire to_later = f_valid && f_state == ALIAS_READ && alias_later;
-            wire [A-1:0] waiting_raddr = hold ? slots[G3] : slots[G2];
-            wire [A-1:0] waiting_waddr = to_later ? alias_slot : f_slot;
+            wire [A-1:0] waiting_raddr = hold ? slots[G3] : slots[G2];  // lint_off UNUSEDSIGNAL
+            wire [A-1:0] waiting_waddr = to_later ? alias_slot : f_slot;  // lint_off UNUSEDSIGNAL
             always @(posedge clk) begin
                 if (!hold) alias_q <= aliases[slots[G2][H-1:0]];
                 if (prog_we && prog_block == 11 * 4) aliases[prog_addr[H-1:0]] <= prog_data[AL-1:0];

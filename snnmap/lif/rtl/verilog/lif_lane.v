@@ -11,42 +11,20 @@ module lif_lane #(
     parameter [7:0] SYNAPSE = 0,
     parameter DIR = ""
 ) (
-    input wire clk,
-    input wire rst,
-    input wire clearing,
+    input wire clk, rst, clearing,
     input wire [A:0] sweep,             // bank and slot
     input wire [1:0] memory,            // 0 input, 1 recurrent, 2 output; 3: the lane does not walk
-    input wire start,
-    output wire busy,
-    input wire [A-1:0] first, last,
-    input wire none,
-    input wire [15:0] first_mask, last_mask,
-    input wire [A-1:0] n_inner, inner_base,
-    input wire [SHB-1:0] shift,
+    input wire start, output wire busy, input wire [A-1:0] first, last, input wire none,
+    input wire [15:0] first_mask, last_mask, input wire [A-1:0] n_inner, inner_base, input wire [SHB-1:0] shift,
     input wire bank,                    // of counts that arrive
-    input wire in_we, in_bank,
-    input wire [A-1:0] in_addr,
-    input wire [CNT-1:0] in_count,
-    input wire count_we,
+    input wire in_we, in_bank, input wire [A-1:0] in_addr, input wire [CNT-1:0] in_count, input wire count_we,  // lint_off UNUSEDSIGNAL
     input wire count_bank,              // of counts of this step
-    input wire [A-1:0] count_addr,
-    input wire [CNT-1:0] count_data,
-    input wire map_we,
-    input wire [15:0] map_data,
+    input wire [A-1:0] count_addr, input wire [CNT-1:0] count_data, input wire map_we, input wire [15:0] map_data,
     input wire other_bank,              // reads of others, while the lane does not walk
-    input wire [A-1:0] other_slot,
-    output wire [CNT-1:0] count,
-    output wire [15:0] map,
-    input wire i_ren,
-    input wire [A-1:0] other_i_raddr,
-    output wire [X-1:0] i_rdata,
-    input wire other_i_we,
-    input wire [A-1:0] other_i_waddr,
-    input wire [X-1:0] other_i_wdata,
-    input wire prog_we,
-    input wire [7:0] prog_block,
-    input wire [P-1:0] prog_addr,
-    input wire [31:0] prog_data
+    input wire [A-1:0] other_slot, output wire [CNT-1:0] count, output wire [15:0] map, input wire i_ren,
+    input wire [A-1:0] other_i_raddr, output wire [X-1:0] i_rdata, input wire other_i_we,
+    input wire [A-1:0] other_i_waddr, input wire [X-1:0] other_i_wdata,
+    input wire prog_we, input wire [7:0] prog_block, input wire [P-1:0] prog_addr, input wire [31:0] prog_data
 );
     localparam C = N > 1 ? $clog2(N) : 1;
     localparam CI = N_IN > 1 ? $clog2(N_IN) : 1;
@@ -58,6 +36,7 @@ module lif_lane #(
     wire [A-1:0] row, source, walk_raddr, walk_waddr, id;
     wire [P-1:0] row_start, ptr;
     wire [A-1:0] row_length;
+    wire row_empty;
     wire [W-1:0] weight;
     wire [X-1:0] walk_wdata;
     wire walk_we;
@@ -72,9 +51,9 @@ module lif_lane #(
     wire [CI:0] in_at = clearing ? {sweep[A], sweep[CI-1:0]} : {in_bank, in_addr[CI-1:0]};
     wire [GI:0] in_group = clearing ? {sweep[A], sweep[GI+3:4]} : {in_bank, in_addr[GI+3:4]};
     wire [15:0] in_bit = 16'd1 << in_addr[3:0];
-    wire [A-1:0] slot = walking ? source : other_slot;
-    wire [A-5:0] slot_group = walking ? group : other_slot[A-1:4];
-    wire [A-1:0] written = clearing ? sweep[A-1:0] : count_addr;
+    wire [A-1:0] slot = walking ? source : other_slot;  // lint_off UNUSEDSIGNAL
+    wire [A-5:0] slot_group = walking ? group : other_slot[A-1:4];  // lint_off UNUSEDSIGNAL
+    wire [A-1:0] written = clearing ? sweep[A-1:0] : count_addr;  // lint_off UNUSEDSIGNAL
     wire written_bank = clearing ? sweep[A] : count_bank;
     wire read_bank = walking ? bank : other_bank;
     always @(posedge clk) begin
@@ -95,7 +74,7 @@ module lif_lane #(
         .clk(clk), .rst(rst), .start(start), .busy(busy), .is_dense(is_dense), .by_target(by_target),
         .first(first), .last(last), .none(none), .first_mask(first_mask), .last_mask(last_mask),
         .inner_base(inner_base), .shift(shift), .group(group), .spikes(memory == 0 ? in_map_q : map_q),
-        .row(row), .row_start(row_start), .row_length(row_length), .source(source), .count(memory == 0 ? in_q : count_q),
+        .row(row), .row_start(row_start), .row_length(row_length), .row_empty(row_empty), .source(source), .count(memory == 0 ? in_q : count_q),
         .ptr(ptr), .s1_id(id), .s1_weight(weight), .i_raddr(walk_raddr), .i_rdata(i_rdata),
         .i_we(walk_we), .i_waddr(walk_waddr), .i_wdata(walk_wdata)
     );
@@ -103,9 +82,9 @@ module lif_lane #(
     // currents
     reg [X-1:0] currents [0:N-1];
     reg [X-1:0] i_q;
-    wire [A-1:0] i_raddr = walking ? walk_raddr : other_i_raddr;
-    wire [A-1:0] i_waddr = clearing ? sweep[A-1:0] : walking ? walk_waddr : other_i_waddr;
-    wire i_we = clearing ? sweep[A-1:0] < N : walking ? walk_we : other_i_we;
+    wire [A-1:0] i_raddr = walking ? walk_raddr : other_i_raddr;  // lint_off UNUSEDSIGNAL
+    wire [A-1:0] i_waddr = clearing ? sweep[A-1:0] : walking ? walk_waddr : other_i_waddr;  // lint_off UNUSEDSIGNAL
+    wire i_we = clearing ? sweep[A-1:0] < N : walking ? walk_we : other_i_we;  // lint_off WIDTHEXPAND
     always @(posedge clk) begin
         if (walking || i_ren) i_q <= currents[i_raddr[C-1:0]];
         if (i_we) currents[i_waddr[C-1:0]] <= clearing ? {X{1'b0}} : walking ? walk_wdata : other_i_wdata;
@@ -115,11 +94,13 @@ module lif_lane #(
     // weights
     wire [P-1:0] start_of [0:2];
     wire [A-1:0] length_of [0:2];
+    wire [2:0] empty_of;
     wire [A-1:0] id_of [0:2];
     wire [W-1:0] weight_of [0:2];
     wire [A-1:0] table_row = clearing ? sweep[A-1:0] : row;
     assign row_start = start_of[memory];
     assign row_length = length_of[memory];
+    assign row_empty = empty_of[memory];
     assign id = id_of[memory];
     assign weight = weight_of[memory];
     lif_weights #(
@@ -128,7 +109,7 @@ module lif_lane #(
         .WEIGHTS_FILE({DIR, SYNAPSE == 0 ? "/input_weights_0.mem" : "/input_weights_1.mem"}),
         .LENGTHS_FILE({DIR, SYNAPSE == 0 ? "/input_lengths_0.mem" : "/input_lengths_1.mem"})
     ) into (
-        .clk(clk), .clearing(clearing), .row(table_row), .n_inner(n_inner), .start(start_of[0]), .length(length_of[0]),
+        .clk(clk), .clearing(clearing), .row(table_row), .n_inner(n_inner), .start(start_of[0]), .length(length_of[0]), .empty(empty_of[0]),
         .ptr(ptr), .id(id_of[0]), .weight(weight_of[0]),
         .prog_we(prog_we), .prog_block(prog_block), .prog_addr(prog_addr), .prog_data(prog_data)
     );
@@ -138,7 +119,7 @@ module lif_lane #(
         .WEIGHTS_FILE({DIR, SYNAPSE == 0 ? "/recurrent_weights_0.mem" : "/recurrent_weights_1.mem"}),
         .LENGTHS_FILE({DIR, SYNAPSE == 0 ? "/recurrent_lengths_0.mem" : "/recurrent_lengths_1.mem"})
     ) between (
-        .clk(clk), .clearing(clearing), .row(table_row), .n_inner(n_inner), .start(start_of[1]), .length(length_of[1]),
+        .clk(clk), .clearing(clearing), .row(table_row), .n_inner(n_inner), .start(start_of[1]), .length(length_of[1]), .empty(empty_of[1]),
         .ptr(ptr), .id(id_of[1]), .weight(weight_of[1]),
         .prog_we(prog_we), .prog_block(prog_block), .prog_addr(prog_addr), .prog_data(prog_data)
     );
@@ -150,13 +131,14 @@ module lif_lane #(
                 .WEIGHTS_FILE({DIR, SYNAPSE == 0 ? "/output_weights_0.mem" : "/output_weights_1.mem"}),
                 .LENGTHS_FILE({DIR, SYNAPSE == 0 ? "/output_lengths_0.mem" : "/output_lengths_1.mem"})
             ) out_of (
-                .clk(clk), .clearing(clearing), .row(table_row), .n_inner(n_inner), .start(start_of[2]), .length(length_of[2]),
+                .clk(clk), .clearing(clearing), .row(table_row), .n_inner(n_inner), .start(start_of[2]), .length(length_of[2]), .empty(empty_of[2]),
                 .ptr(ptr), .id(id_of[2]), .weight(weight_of[2]),
                 .prog_we(prog_we), .prog_block(prog_block), .prog_addr(prog_addr), .prog_data(prog_data)
             );
         end else begin : g_no_out
             assign start_of[2] = 0;
             assign length_of[2] = 0;
+            assign empty_of[2] = 1;
             assign id_of[2] = 0;
             assign weight_of[2] = 0;
         end

@@ -8,14 +8,9 @@
 module lif_walker #(
     parameter A = 10, P = 16, W = 8, CNT = 5, SHB = 3, X = 16
 ) (
-    input wire clk,
-    input wire rst,
-    input wire start,
-    output wire busy,
-    input wire is_dense,
-    input wire by_target,
+    input wire clk, rst, start, output wire busy, input wire is_dense, by_target,
     input wire [A-1:0] first,           // row
-    input wire [A-1:0] last,            // row; below the first, there is none
+    input wire [A-1:0] last,            // row; below the first, there is none; lint_off UNUSEDSIGNAL
     input wire none,
     input wire [15:0] first_mask,       // rows of the first group
     input wire [15:0] last_mask,
@@ -24,18 +19,13 @@ module lif_walker #(
     output wire [A-5:0] group,          // its spikes one cycle later
     input wire [15:0] spikes,
     output wire [A-1:0] row,            // from the first; start, length and count one cycle later
-    input wire [P-1:0] row_start,
-    input wire [A-1:0] row_length,
+    input wire [P-1:0] row_start, input wire [A-1:0] row_length, input wire row_empty,
     output wire [A-1:0] source,         // its count one cycle later
     input wire [CNT-1:0] count,
     output reg [P-1:0] ptr,             // id and weight two cycles later
-    input wire [A-1:0] s1_id,
-    input wire [W-1:0] s1_weight,
+    input wire [A-1:0] s1_id, input wire [W-1:0] s1_weight,
     output wire [A-1:0] i_raddr,        // data one cycle later
-    input wire [X-1:0] i_rdata,
-    output wire i_we,
-    output wire [A-1:0] i_waddr,
-    output wire [X-1:0] i_wdata
+    input wire [X-1:0] i_rdata, output wire i_we, output wire [A-1:0] i_waddr, output wire [X-1:0] i_wdata
 );
     localparam IDLE = 2'd0, SCAN = 2'd1, FETCH = 2'd2, ROW = 2'd3;
     reg [1:0] state;
@@ -62,7 +52,7 @@ module lif_walker #(
         else case (state)
             IDLE: if (start) state <= SCAN;
             SCAN: if (left_rows != 0) state <= FETCH; else if (at_end) state <= IDLE;
-            FETCH: state <= row_length == 0 ? SCAN : ROW;
+            FETCH: state <= row_empty ? SCAN : ROW;
             default: if (last_word) state <= SCAN;
         endcase
         ahead <= group;
@@ -142,13 +132,12 @@ module lif_walker #(
 endmodule
 
 // The position of the lowest bit that is set.
-module lif_lowest (
-    input wire [15:0] bits,
-    output wire [3:0] position
+module lif_lowest (  // lint_off DECLFILENAME
+    input wire [15:0] bits, output wire [3:0] position
 );
-    wire [3:0] quarter = {|bits[15:12], |bits[11:8], |bits[7:4], |bits[3:0]};
+    wire [3:0] quarter = {|bits[15:12], |bits[11:8], |bits[7:4], |bits[3:0]};  // lint_off UNUSEDSIGNAL
     wire [1:0] high = quarter[0] ? 2'd0 : quarter[1] ? 2'd1 : quarter[2] ? 2'd2 : 2'd3;
-    wire [3:0] low = bits[{high, 2'b00} +: 4];
+    wire [3:0] low = bits[{high, 2'b00} +: 4];  // lint_off UNUSEDSIGNAL
     assign position = {high, low[0] ? 2'd0 : low[1] ? 2'd1 : low[2] ? 2'd2 : 2'd3};
 endmodule
 `default_nettype wire

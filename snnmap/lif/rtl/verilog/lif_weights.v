@@ -16,19 +16,13 @@ module lif_weights #(
     parameter WEIGHTS_FILE = "",
     parameter LENGTHS_FILE = ""
 ) (
-    input wire clk,
-    input wire clearing,
+    input wire clk, clearing,  // lint_off UNUSEDSIGNAL
     input wire [A-1:0] row,             // start and length one cycle later
-    input wire [A-1:0] n_inner,         // words of a dense row
-    output wire [P-1:0] start,
-    output wire [A-1:0] length,
-    input wire [P-1:0] ptr,             // id and weight two cycles later
-    output wire [A-1:0] id,
-    output wire [W-1:0] weight,
-    input wire prog_we,
-    input wire [7:0] prog_block,        // kind * 4 + synapse
-    input wire [P-1:0] prog_addr,
-    input wire [31:0] prog_data
+    input wire [A-1:0] n_inner,         // words of a dense row; lint_off UNUSEDSIGNAL
+    output wire [P-1:0] start, output wire [A-1:0] length, output wire empty,
+    input wire [P-1:0] ptr,             // id and weight two cycles later; lint_off UNUSEDSIGNAL
+    output wire [A-1:0] id, output wire [W-1:0] weight,
+    input wire prog_we, input wire [7:0] prog_block, input wire [P-1:0] prog_addr, input wire [31:0] prog_data  // lint_off UNUSEDSIGNAL
 );
     localparam WORD = LAYOUT == 0 ? W : ID + W;
     localparam PW = WORDS > 1 ? $clog2(WORDS) : 1;
@@ -44,16 +38,18 @@ module lif_weights #(
     generate
         if (LAYOUT == 0) begin : g_dense
             reg [P-1:0] row_q;
-            always @(posedge clk) row_q <= row;
+            always @(posedge clk) row_q <= row;  // lint_off WIDTHEXPAND
             assign start = row_q * n_inner;
             assign length = n_inner;
+            assign empty = n_inner == 0;
             assign id = 0;
         end else begin : g_sparse
             localparam R = ROWS > 1 ? $clog2(ROWS) : 1;
             reg [LEN-1:0] lengths [0:ROWS-1];
-            reg [P-1:0] starts [0:ROWS-1];
+            reg [P:0] starts [0:ROWS-1];    // and whether there is nothing
             reg [LEN-1:0] length_q;
-            reg [P-1:0] start_q, total;
+            reg [P:0] start_q;
+            reg [P-1:0] total;
             reg [R-1:0] swept;
             reg sweeping;
             wire [P-1:0] next = swept == 0 ? {P{1'b0}} : total;
@@ -64,14 +60,14 @@ module lif_weights #(
                 swept <= row[R-1:0];
                 sweeping <= clearing && row < ROWS;
                 if (sweeping) begin
-                    starts[swept] <= next;
-                    total <= next + length_q;
+                    starts[swept] <= {length_q == 0, next};
+                    total <= next + length_q;  // lint_off WIDTHEXPAND
                 end
                 if (prog_we && prog_block == LENGTHS_BLOCK) lengths[prog_addr[R-1:0]] <= prog_data[LEN-1:0];
             end
-            assign start = start_q;
-            assign length = length_q;
-            assign id = word[WORD-1:W];
+            assign {empty, start} = start_q;
+            assign length = length_q;  // lint_off WIDTHEXPAND
+            assign id = word[WORD-1:W];  // lint_off WIDTHEXPAND
         end
     endgenerate
 endmodule
