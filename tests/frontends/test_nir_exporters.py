@@ -297,6 +297,9 @@ def test_spyxs_neurons_fire_a_step_late_and_take_their_input_whole(node: Callabl
     assert wanted.sum() > 20
     found = simulate_network(network, raster()).counts["n2"]
     assert np.array_equal(found[:, :-1], wanted[:, 1:])
+    if beta < 1:
+        with pytest.raises(FrontendError, match="not the decay of the membrane"):
+            load(both, NirOptions.like("spyx", dt_s=0.5))
 
 
 def test_spyxs_recurrent_layers_are_refused() -> None:

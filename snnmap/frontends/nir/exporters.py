@@ -42,7 +42,7 @@ def exported_gain(
     if options.written_by == "norse":
         return _norse_gain(kind, p, 1.0 - beta, options, where)
     if options.written_by == "spyx":
-        return np.ones_like(beta)
+        return _spyx_gain(kind, p, beta, where)
     if options.written_by == "rockpool":
         return _rockpool_gain(kind, p, alpha, options, where)
     return None
@@ -70,6 +70,18 @@ def _rockpool_gain(
             fix="give the dt of the Rockpool module as dt_s; for a graph of another tool, written_by='other'",
         )  # fmt: skip
     return None
+
+
+def _spyx_gain(kind: str, p: Mapping[str, FloatArray], beta: FloatArray, where: str) -> FloatArray:
+    ones = np.ones_like(beta)
+    mark = ones if kind == "LI" else beta
+    if not np.allclose(p["r"], mark, rtol=CLOSE, atol=CLOSE):
+        raise FrontendError(
+            "the gain r is not the decay of the membrane, which spyx's to_nir writes", where=where,
+            measured=f"{p['r'].flat[0]:g}", limit=f"{mark.flat[0]:g}",
+            fix="give the dt of that call as dt_s; for a graph of another tool, written_by='other'",
+        )  # fmt: skip
+    return ones
 
 
 def require_known_gain(gain: FloatArray, options: NirOptions, where: str) -> None:

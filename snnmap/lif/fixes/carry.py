@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from snnmap.lif.fixes.clone import clone_outputs
 from snnmap.lif.fixes.fix import Case, Change, fix
-from snnmap.network import carry_instant_synapses
+from snnmap.network import carry_instant_synapses, expand_terms
 
 __all__: list[str] = []
 
@@ -33,8 +33,15 @@ def smooth_inputs(case: Case) -> Change | None:
 
 
 def _find_loud_inputs(case: Case) -> list[str]:
-    """List input ports whose spikes of the calibration data would not all come through a relay."""
-    return [name for name, raster in case.trial.given.items() if raster.max(initial=0) > case.chip.hidden.max_count]
+    """List input ports of synapses without a memory whose spikes of the calibration data would not all come through a relay."""
+    network, chip, rasters = case.network, case.chip, case.trial.given
+    instant = [part for part in network.projections if (network.population(part.post).alpha[part.synapse] == 0.0).any()]
+    reached = {leaf for part in instant for leaf in expand_terms(network, part.pre)}
+    return [
+        name
+        for name, raster in rasters.items()
+        if name in reached and min(raster.max(initial=0), chip.inputs.max_count) > chip.hidden.max_count
+    ]
 
 
 def _carry(case: Case, smoothed: Collection[str]) -> Change | None:

@@ -215,6 +215,9 @@ def test_inputs_that_send_more_than_a_relay_repeats_are_smoothed_and_others_carr
         told = [found.severity.value for found in fixed.checked.report.diagnostics if found.rule == "SNN302"]
         assert told == severities
     assert fixed.applied[0].difference.n_differing > 0
+    behind = sketch_network({"in": 3, "h": 8, "out": 2}, alpha={"out": 0.0}, max_count=one)
+    fixed = fix_model(behind, "generic-4096-single", calibration=raster)
+    assert [step.name for step in fixed.applied] == ["carry-instant"]
 
 
 def edit_inputs(chip: Chip) -> Chip:
