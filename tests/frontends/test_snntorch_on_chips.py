@@ -29,6 +29,9 @@ CASES: dict[str, tuple[dict[str, int], str]] = {
 }
 """Sizes for the digits of scikit-learn, and how the input comes: in a loop, the same in each step, or one step a call, perhaps as
 frames of two channels."""
+AIM = 0.98
+MISSES = {"regression 2": 0.975, "spoken commands": 0.975, "tactile digits": 0.96}
+"""Share of decisions as the model's that is aimed at; and what holds of those that miss it, which is open."""
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
 CHIP = "generic-4096-single"
 
@@ -87,4 +90,4 @@ def test_they_decide_on_a_chip_as_the_model(name: str) -> None:
     artifacts = compile_model(fixed.network, CHIP, calibration=calibration)
     found = np.asarray(artifacts.run(unseen)["output"]).sum(axis=1).argmax(axis=1)
     assert np.mean(wanted == labels[N_TRAINED:]) > 0.9
-    assert np.mean(found == wanted) >= 0.96
+    assert np.mean(found == wanted) >= MISSES.get(name, AIM)
