@@ -99,3 +99,12 @@ def test_the_most_weights_of_a_run_of_neurons_are_measured() -> None:
     sparse = with_weights("h1->h2", lambda weights: np.where(np.add.outer(np.arange(5), np.arange(4)) > 5, 0.0, weights))
     (found,) = [d for d in check((sparse, limit(GENERIC, "recurrent_weights", max_fan_in=2))).errors if d.rule == "SNN204"]
     assert (found.location.neurons, found.measured_value, str(found.least)) == ((0, 4), 5, "prune 9 of 17 weights (52.9%)")
+
+
+def test_scattered_neurons_of_one_layer_with_too_many_weights_are_one_finding_with_the_worst() -> None:
+    """Of four neurons, the first keeps all weights, the third all but one, and the others one."""
+    kept = np.array([np.arange(5) < n for n in (5, 1, 4, 1)]).T
+    uneven = with_weights("h1->h2", lambda weights: np.where(kept, weights, 0.0))
+    report = check((uneven, limit(GENERIC, "recurrent_weights", max_fan_in=3)))
+    (found,) = [d for d in report.errors if d.rule == "SNN204" and d.location.population == "h2"]
+    assert (found.location.runs, found.measured_value, found.least and found.least.n) == (((0, 1), (2, 3)), 5, 3)
