@@ -43,7 +43,7 @@ CHIP = "xylo-audio-3"
 # %% [markdown]
 # ## Train, and build
 #
-# A digit is eight steps of a row of eight pixels each, and two silent ones; the class is the output of the highest potential then.
+# A digit is eight steps of a row of eight pixels each, and two silent ones; the class is the output of the highest potential.
 
 # %%
 digits, model = read_digits(0), make_model(0)
