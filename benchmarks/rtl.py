@@ -21,7 +21,7 @@ from rtl_programs import draw_counts, draw_program, predict_cycles
 from snnmap.chip import list_chips, load_chip
 from snnmap.demo.digits import make_model, read_digits, train_digits
 from snnmap.lif.program import Program, pack
-from snnmap.lif.rtl import DEVICES, VerilatedChip, list_project
+from snnmap.lif.rtl import DEVICES, VerilatedChip, list_sources
 from snnmap.lif.simulator import run_cores, simulate_image
 from snnmap.pipeline import compile_model
 
@@ -87,17 +87,13 @@ def measure_digits() -> Iterator[Row]:
 
 
 def measure_gates() -> Iterator[Row]:
-    chip = load_chip("xylo-audio-3")
+    sources = list_sources(load_chip("xylo-audio-3"))
+    options = (f"--{DEVICES['ecp5-45k'].option}", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for name, data in list_project(chip, DEVICES["ecp5-45k"]).items():
-            (root / name).write_bytes(data)
-        makefile = (root / "Makefile").read_text()
-        (sources,), (options,) = (
-            re.findall(r"^CORE := (.*)$", makefile, re.MULTILINE),
-            re.findall(r"\(NEXTPNR\) (.*?) --seed", makefile),
-        )
-        script = f"read_verilog {sources}; synth_ecp5 -no-rw-check -top chip -json chip.json; tee -o stat.txt stat"
+        for name, text in sources.items():
+            (root / name).write_text(text)
+        script = f"read_verilog {' '.join(sources)}; synth_ecp5 -no-rw-check -top chip -json chip.json; tee -o stat.txt stat"
         call(SYNTHESISE, "-q", "-p", script, cwd=root)
         table = re.findall(r"^\s+(\d+)\s+(\w+)$", (root / "stat.txt").read_text(), re.MULTILINE)
         cells = {name: int(count) for count, name in table}
@@ -108,7 +104,7 @@ def measure_gates() -> Iterator[Row]:
         found = []
         for seed in range(1, N_SEEDS + 1):
             made = ("--json", "chip.json", "--textcfg", "chip.config", "--report", "timing.json")
-            call(ROUTE, *options.split(), "--seed", str(seed), "--timing-allow-fail", "-q", *made, cwd=root)
+            call(ROUTE, *options, "--seed", str(seed), "--timing-allow-fail", "-q", *made, cwd=root)
             (clock,) = json.loads((root / "timing.json").read_text())["fmax"].values()
             found.append(clock["achieved"])
         told = f"{statistics.median(found):.1f} MHz ({', '.join(f'{one:.1f}' for one in found)})"

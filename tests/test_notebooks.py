@@ -36,6 +36,7 @@ def test_there_are_notebooks_to_run() -> None:
         "crossbar_digits",
         "dataflow_digits",
         "delta_network",
+        "digits_in_verilog",
         "inside_a_bitstream",
         "train_chip_exact",
         "which_chip",

@@ -18,6 +18,7 @@ from snnmap.findings import Config, WaiverError, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
 from snnmap.loading import Opened, open_model
+from snnmap.network import read_raster, require_steps
 from snnmap.pipeline import FAILED_BUILD, CompileOptions
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "quantised_model_options",
     "read_array",
     "read_bytes",
+    "read_counts",
     "read_data",
     "read_image",
     "read_project",
@@ -239,17 +241,29 @@ def warn_of_failed_build(bitstream: str) -> None:
         click.echo(f"a later build into this folder failed ({mark}): {bitstream} is of the build before it", err=True)
 
 
+def read_counts(path: str, n_inputs: int) -> IntArray:
+    """Read the inputs of an image, ``(n_samples, n_steps, n_inputs) int64`` spike counts.
+
+    Raises:
+        InputError: they cannot be read, are of other channels, or none.
+    """
+    with naming_file(path):
+        counts = read_raster(read_array(path), n_inputs, where="input raster")
+    require_steps(counts, where=path, fix="give the spike counts of a sample")
+    return counts
+
+
 def read_array(path: str) -> IntArray:
-    """Read spike counts from a ``.npy`` file, or from text with one line a step.
+    """Read an array from a ``.npy`` file, or from text with a row a line.
 
     Raises:
         InputError: it cannot be read as an array.
     """
-    fix = "give a .npy file, or text with one line a step"
+    fix = "give a .npy file, or text with a row a line, its numbers parted by blanks or commas, and no head"
     try:
         loaded = _load(path)
     except Exception as error:  # numpy lets through whatever the bytes lead its readers to
-        raise InputError(f"the input raster cannot be read: {error}", where=path, fix=fix) from error
+        raise InputError(f"the array cannot be read: {error}", where=path, fix=fix) from error
     if not isinstance(loaded, np.ndarray):
         loaded.close()
         raise InputError("the file holds an archive of arrays", where=path, measured="zip", limit="one .npy array", fix=fix)
@@ -259,7 +273,10 @@ def read_array(path: str) -> IntArray:
 def _load(path: str) -> Any:
     if not path.endswith(".npy"):
         with Path(path).open(encoding="utf-8") as text:  # numpy would fetch addresses and unpack archives
-            return np.loadtxt(text, ndmin=2)
+            rows = [line for line in text if line.partition("#")[0].strip()]
+        if not rows:
+            raise ValueError("it holds no numbers")
+        return np.loadtxt(rows, ndmin=2, delimiter="," if "," in rows[0] else None)
     with Path(path).open("rb") as stream:  # numpy leaves a damaged file open
         return np.load(stream, allow_pickle=False)
 

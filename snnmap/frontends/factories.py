@@ -1,4 +1,4 @@
-"""Models that a function of the user's gives: in a file, or in a module that Python finds."""
+"""Functions of the user's, such as those that make models: in a file, or in a module that Python finds."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -18,30 +18,30 @@ from snnmap.core.places import Places
 from snnmap.frontends.constructor_lines import ConstructorLines
 from snnmap.frontends.named import Call
 
-__all__ = ["call_in_file", "call_in_module"]
+__all__ = ["call_in_file", "call_in_module", "open_function"]
 
 
 def call_in_file(path: Path, name: str, call: Call) -> tuple[object, Places]:
     """Import a user's file under its own name and call the function; say what it gives, and where that is made."""
-    if not path.is_file():
-        beside = [str(each) for each in path.parent.glob("*.py")]
-        fix = suggest(str(path), beside, "give the path of a Python file")
-        raise FrontendError("the model file does not exist", where=str(path), fix=fix)
-    file = path.resolve()
-    known = file.stem in sys.modules
-    spec = importlib.util.spec_from_file_location(f"{file.stem}__model" if known else file.stem, file)
-    if spec is None or spec.loader is None:
-        raise FrontendError("the model file cannot be imported", where=str(path), fix="give a Python file")
-    module, loader = importlib.util.module_from_spec(spec), spec.loader
-    lines = ConstructorLines(file.parent)
-    with _importable(module, file.parent):
-        with lines.noting():
-            _run_user_code(path, lambda: loader.exec_module(module))
+    lines = ConstructorLines(path.resolve().parent)
+    with _open_module(path, lines.noting()) as module:
         factory = _find_function(module, name, path)
         _require_arguments(factory, name, call, path)
         with lines.noting():
             made = _run_user_code(path, lambda: factory(*call.arguments, **call.named))
     return made, Places(file=str(path), line=_find_line(factory), modules=lines.locate(made))
+
+
+@contextmanager
+def open_function(path: Path, name: str) -> Iterator[Callable[..., object]]:
+    """Import a user's file once, and give a function of it, to be called more than once.
+
+    Raises:
+        FrontendError: there is no such file or function, or it fails, of which file and line are told.
+    """
+    with _open_module(path, nullcontext()) as module:
+        function = _find_function(module, name, path)
+        yield lambda *arguments: _run_user_code(path, lambda: function(*arguments))
 
 
 def call_in_module(module: str, name: str, call: Call) -> tuple[object, Places]:
@@ -105,11 +105,30 @@ def _find_function(module: ModuleType, name: str, path: Path) -> Callable[..., o
         return cast("Callable[..., object]", factory)
     functions = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
     raise FrontendError(
-        f"the model file has no function '{name}'",
+        f"the Python file has no function '{name}'",
         where=str(path),
         limit=", ".join(functions),
         fix=suggest(name, functions, "name a function of the file"),
     )
+
+
+@contextmanager
+def _open_module(path: Path, noting: AbstractContextManager[object]) -> Iterator[ModuleType]:
+    """Import a user's file under its own name; a context is entered while its own lines run."""
+    if not path.is_file():
+        beside = [str(each) for each in path.parent.glob("*.py")]
+        fix = suggest(str(path), beside, "give the path of a Python file")
+        raise FrontendError("the Python file does not exist", where=str(path), fix=fix)
+    file = path.resolve()
+    known = file.stem in sys.modules
+    spec = importlib.util.spec_from_file_location(f"{file.stem}__model" if known else file.stem, file)
+    if spec is None or spec.loader is None:
+        raise FrontendError("the Python file cannot be imported", where=str(path), fix="give a file whose name ends in .py")
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    with _importable(module, file.parent):
+        with noting:
+            _run_user_code(path, lambda: loader.exec_module(module))
+        yield module
 
 
 @contextmanager
@@ -138,5 +157,8 @@ def _run_user_code(path: Path, call: Callable[[], object]) -> object:
             lines.append(error.lineno)
         where = f"{path}, line {lines[-1]}" if lines else str(path)
         raise FrontendError.from_failure(
-            "the model file failed", error, where=where, fix="correct the file at that line, or call the function in Python alone"
+            "the Python file failed",
+            error,
+            where=where,
+            fix="correct the file at that line, or call the function in Python alone",
         ) from error

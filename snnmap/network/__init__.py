@@ -12,7 +12,7 @@ from snnmap.network.graph import (
 )
 from snnmap.network.instant import carry_instant_synapses
 from snnmap.network.network import OTHERWISE, InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
-from snnmap.network.raster import Profile, Recording, Saturation, join_rasters, read_raster, read_rasters
+from snnmap.network.raster import Profile, Recording, Saturation, join_rasters, read_raster, read_rasters, require_steps
 from snnmap.network.resets import describe_reset, resets_as
 from snnmap.network.simulate import simulate_network, walk_network
 from snnmap.network.sketch import sketch_network
@@ -59,4 +59,5 @@ __all__ = [
     "join_rasters",
     "read_raster",
     "read_rasters",
+    "require_steps",
 ]

@@ -11,7 +11,7 @@ from snnmap.core.errors import InputError
 from snnmap.core.record import FloatArray, IntArray, freeze_mapping, record, replace_array
 from snnmap.network.network import InputPort
 
-__all__ = ["Profile", "Recording", "Saturation", "join_rasters", "read_raster", "read_rasters"]
+__all__ = ["Profile", "Recording", "Saturation", "join_rasters", "read_raster", "read_rasters", "require_steps"]
 
 _MAX_COUNT = 2**31 - 1
 """So that sums and products of counts stay exact in int64."""
@@ -192,6 +192,18 @@ def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
             fix="encode the signal as spike counts a step",
         )
     return given.astype(np.int64)
+
+
+def require_steps(raster: IntArray, *, where: str, fix: str) -> None:
+    """Refuse a raster ``(n_samples, n_steps, size)`` of which nothing can be run.
+
+    Raises:
+        InputError: it has no samples, or these no steps.
+    """
+    n_samples, n_steps, _ = raster.shape
+    if not n_samples or not n_steps:
+        measured, limit = f"{n_samples} samples of {n_steps} steps", "at least 1 sample of 1 step"
+        raise InputError("the inputs hold no steps", where=where, measured=measured, limit=limit, fix=fix)
 
 
 def _read_array(values: Any, where: str) -> npt.NDArray[Any]:

@@ -17,6 +17,7 @@ FAILED_BUILD = "FAILED.txt"
 """File beside an older build that says why a later one into its folder failed."""
 _BUILD = "build.json"
 _ALWAYS = {_BUILD, FAILED_BUILD, "network.json", "report.json", "slots.csv"}
+_FIX = "fetch the whole folder of the build again, or test a copy of the bitstream in a folder of its own"
 _LEFT_BEHIND = re.compile(r"(.*/)?\.[^/]+\.(tmp|old)|readmemh/.*")
 """Memory files, and what builds of older versions left where they were killed."""
 
@@ -46,15 +47,23 @@ def mark_failure(folder: Path, error: Exception) -> None:
         fsio.write_file(folder / FAILED_BUILD, text.encode())
 
 
-def require_same_build(bitstream: Path) -> None:
-    """Refuse a bitstream beside which files of another build lie; one without a build around it passes.
+def require_same_build(bitstream: Path) -> str:
+    """Refuse a bitstream beside which files of another build lie.
+
+    Returns:
+        Why none was held against it: no build lies beside it, or that of another file; empty where all were.
 
     Raises:
-        FormatError: a file is missing, or is not the one that was written with it.
+        FormatError: a file is missing, or is not the one that was written with it, or what tells of them is damaged.
     """
+    told = bitstream.with_name(_BUILD)
+    if not told.is_file():
+        return f"{told} is not there"
     build = _read_build(bitstream.parent)
-    if build.get("bitstream") != bitstream.name:
-        return
+    if not (_list_digests(build) and {"bitstream", "sha256"} <= build.keys()):
+        raise FormatError(f"{_BUILD} does not tell of a build", where=str(told), fix=_FIX)
+    if build["bitstream"] != bitstream.name:
+        return f"{told} tells of {build['bitstream']}"
     for name, digest in {**_list_digests(build), bitstream.name: build.get("sha256")}.items():
         path = bitstream.parent / name
         found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
@@ -64,8 +73,9 @@ def require_same_build(bitstream: Path) -> None:
                 where=str(path),
                 measured=found[:16],
                 limit=f"{str(digest)[:16]}, as {_BUILD} says",
-                fix="build into the folder anew with snnmap build, or test a copy of the bitstream elsewhere",
+                fix=_FIX,
             )
+    return ""
 
 
 def _list_digests(build: Mapping[str, Any]) -> dict[str, str]:

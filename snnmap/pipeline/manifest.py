@@ -16,7 +16,7 @@ from snnmap.pipeline.ways import Task
 __all__ = ["add_manifest"]
 
 _MOST_VALUES = 2048
-"""Counts of a golden run's inputs and outputs, which is cut short where it has more."""
+"""Counts of a golden sample's inputs and outputs, which is cut short where it has more."""
 
 
 def add_manifest(task: Task, found: CheckResult) -> CheckResult:

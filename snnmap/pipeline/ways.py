@@ -18,7 +18,7 @@ from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, find
 from snnmap.lif.mapping import fold_network, lower_network, stretch_network
 from snnmap.lif.program import MappedNetwork, Program, QuantisedNetwork, pack
 from snnmap.lif.quantise import RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
-from snnmap.network import Network, draw_inputs, join_rasters, read_rasters, simulate_network
+from snnmap.network import Network, draw_inputs, join_rasters, read_rasters, require_steps, simulate_network
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 
@@ -155,14 +155,8 @@ def hold_back(n_samples: int, share: float) -> IntArray:
 def _require_samples(rasters: Mapping[str, IntArray]) -> None:
     """Refuse a calibration of which nothing can be measured."""
     for name, raster in rasters.items():
-        if not raster.shape[0] or not raster.shape[1]:
-            raise InputError(
-                "the calibration holds no steps",
-                where=f"input port '{name}'",
-                measured=f"{raster.shape[0]} samples of {raster.shape[1]} steps",
-                limit="at least 1 sample of 1 step",
-                fix="give spike counts of typical inputs, or build without a calibration",
-            )
+        fix = "give spike counts of typical inputs, or build without a calibration"
+        require_steps(raster, where=f"input port '{name}'", fix=fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

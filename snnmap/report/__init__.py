@@ -21,7 +21,7 @@ from snnmap.report.costs import (
 )
 from snnmap.report.diagram import draw_layers, draw_network
 from snnmap.report.difference import compare_decisions_of, compare_images
-from snnmap.report.image import describe_image, describe_manifest, find_neuron
+from snnmap.report.image import describe_image, describe_manifest, describe_ports, find_neuron
 from snnmap.report.page import format_report, write_report
 from snnmap.report.picture import draw_run
 from snnmap.report.summary import ModelSummary, model_summary
@@ -56,6 +56,7 @@ __all__ = [
     "compare_images",
     "describe_image",
     "describe_manifest",
+    "describe_ports",
     "find_neuron",
     # tables
     "chip_table",

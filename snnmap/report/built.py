@@ -15,7 +15,7 @@ from snnmap.core.record import record
 from snnmap.lif.bitstream import decode
 from snnmap.lif.mapping import Placement, format_slot_table, parse_slot_table
 from snnmap.lif.program import Decision, Image, SlotTable, unpack
-from snnmap.network import InputPort, Network, Recording, draw_inputs, join_rasters, load_network
+from snnmap.network import InputPort, Network, Recording, draw_inputs, join_rasters, load_network, require_steps
 from snnmap.pipeline import Artifacts
 from snnmap.pipeline.options import Rasters
 
@@ -103,7 +103,9 @@ class Built:
         n_inputs = self.placement.table.channel_source.size
         ports = self.network.inputs if self.network else (InputPort(name="inputs", size=n_inputs),)
         given = draw_inputs(ports, max_count=self.image.chip.inputs.max_count) if inputs is None else inputs
-        return join_rasters(ports, given)
+        raster = join_rasters(ports, given)
+        require_steps(raster, where="inputs", fix="give the spike counts of a sample, or none, to have them drawn")
+        return raster
 
     def pad(self, raster: IntArray) -> IntArray:
         """Return the counts with silence behind them, for as long as outputs lag."""

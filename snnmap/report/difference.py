@@ -7,6 +7,7 @@ import numpy as np
 
 from snnmap.chip import MemoryKind
 from snnmap.core import IntArray
+from snnmap.core.record import record
 from snnmap.lif.bitstream import digest_image
 from snnmap.lif.compare import run_ports
 from snnmap.lif.program import Image, Manifest, Place, Program, unpack
@@ -18,12 +19,40 @@ _MOST_LINES = 10
 _MOST_SAMPLES = 8
 _Weights = dict[tuple[int, int], int]
 _Key = tuple[str, str, int]
+_Codes = dict[str, dict[int, tuple[int, ...]]]
+_MANIFEST = {
+    "tool": "built by",
+    "settle_steps": "silent steps behind the inputs",
+    "places": "slots of the neurons",
+    "waivers": "waivers",
+}
+_READOUT = {
+    "readout": "read as",
+    "decision": "class by the highest",
+    "neurons": "neurons and lags",
+    "scale": "chip units per unit of the model",
+}
+"""Fields of a manifest and of its readouts, in words."""
 
 
-def compare_images(before: Image, after: Image) -> list[str]:
-    """Return lines that say in what two images differ: chip, model, weights by projection, codes by population.
+@record
+class _Part:
+    """What differs in one projection or population: how much, in a line, and value by value."""
+
+    share: float
+    text: str
+    changes: Iterator[str]
+
+
+def compare_images(before: Image, after: Image, *, full: bool = False) -> list[str]:
+    """Return lines that say in what two images differ: chip, model, readouts, weights by projection, codes by population.
 
     Neurons are matched by population and number, wherever they are on the chip; without manifests by slot.
+
+    Args:
+        before: one image.
+        after: the other.
+        full: list all parts, and each weight and code that differs, with its slots and both values.
     """
     if before == after:
         return ["the images are equal"]
@@ -31,20 +60,23 @@ def compare_images(before: Image, after: Image) -> list[str]:
     lines += _compare_manifests(before.manifest, after.manifest)
     if digest_image(before) == digest_image(after):
         return [*lines, "the memories are equal"]
-    found = [*_compare_weights(_Named(before), _Named(after)), *_compare_codes(_Named(before), _Named(after))]
-    found.sort(key=lambda entry: -entry[0])
-    lines += [text for _, text in found[:_MOST_LINES]]
+    sides = _Named(before), _Named(after)
+    found = sorted([*_compare_weights(*sides), *_compare_codes(*sides)], key=lambda part: -part.share)
+    if full:
+        return [*lines, *(line for part in found for line in (part.text, *part.changes))]
     more = len(found) - _MOST_LINES
-    return [*lines, f"and {more} more that differ less"] if more > 0 else lines
+    told = [part.text for part in found[:_MOST_LINES]]
+    return [*lines, *told, *([f"and {more} more that differ less: --all lists them"] if more > 0 else [])]
 
 
-def compare_decisions_of(before: Image, after: Image, raster: IntArray | None) -> list[str]:
+def compare_decisions_of(before: Image, after: Image, raster: IntArray | None, *, full: bool = False) -> list[str]:
     """Return lines that say which decisions differ.
 
     Args:
         before: one image.
         after: the other.
         raster: ``(n_samples, n_steps, n_inputs)`` counts; None for the golden inputs of the first.
+        full: list every sample that is decided otherwise.
 
     Raises:
         InputError: the raster does not suit the images.
@@ -60,7 +92,8 @@ def compare_decisions_of(before: Image, after: Image, raster: IntArray | None) -
         return ["decisions: give inputs to compare them (-i counts.npy)"]
     runs = run_ports(before, manifests[0], raster), run_ports(after, manifests[1], raster)
     ports = [{run.readout.port: run for run in side} for side in runs]
-    return [_compare_port(name, ports[0][name].classes, ports[1][name].classes) for name in ports[0] if name in ports[1]]
+    most = raster.shape[0] if full else _MOST_SAMPLES
+    return [_compare_port(name, ports[0][name].classes, ports[1][name].classes, most) for name in ports[0] if name in ports[1]]
 
 
 def _golden_inputs(manifest: Manifest, n_inputs: int) -> IntArray:
@@ -68,12 +101,12 @@ def _golden_inputs(manifest: Manifest, n_inputs: int) -> IntArray:
     return np.stack(samples) if samples else np.zeros((0, 0, n_inputs), np.int64)
 
 
-def _compare_port(name: str, before: IntArray | None, after: IntArray | None) -> str:
+def _compare_port(name: str, before: IntArray | None, after: IntArray | None, most: int) -> str:
     if before is None or after is None:
         return f"decisions of '{name}': it has one output, and no classes"
     differing = np.flatnonzero(before != after)
-    told = ", ".join(f"{k} ({before[k]}, then {after[k]})" for k in differing[:_MOST_SAMPLES].tolist())
-    more = f" and {differing.size - _MOST_SAMPLES} more" if differing.size > _MOST_SAMPLES else ""
+    told = ", ".join(f"{k} ({before[k]}, then {after[k]})" for k in differing[:most].tolist())
+    more = f" and {differing.size - most} more" if differing.size > most else ""
     return f"decisions of '{name}': {differing.size} of {before.size} differ{': samples ' if told else ''}{told}{more}"
 
 
@@ -84,13 +117,27 @@ def _compare_manifests(before: Manifest | None, after: Manifest | None) -> Itera
         return
     if (before.model, before.model_digest) != (after.model, after.model_digest):
         yield f"model: {before.model} {before.model_digest[:12]}, then {after.model} {after.model_digest[:12]}"
-    for name in ("tool", "edited", "settle_steps"):
-        if getattr(before, name) != getattr(after, name):
-            yield f"{name}: {getattr(before, name)}, then {getattr(after, name)}"
-    for what, name in (("outputs", "port"), ("classes by", "decision")):
-        old, new = (", ".join(getattr(port, name) for port in side.readouts) for side in (before, after))
-        if old != new:
-            yield f"{what}: {old}, then {new}"
+    if before.edited != after.edited:
+        yield f"only the {'second' if after.edited else 'first'} had memories edited after its build"
+    yield from _compare_fields("", before, after, _MANIFEST)
+    if before.image_digest == after.image_digest and before.golden != after.golden:
+        yield f"golden samples differ: {len(before.golden)}, then {len(after.golden)}"
+    if [port.port for port in before.readouts] == [port.port for port in after.readouts]:
+        for old, new in zip(before.readouts, after.readouts, strict=True):
+            yield from _compare_fields(f"output '{old.port}', ", old, new, _READOUT)
+    else:
+        old_ports, new_ports = (", ".join(port.port for port in side.readouts) for side in (before, after))
+        yield f"outputs: {old_ports}, then {new_ports}"
+
+
+def _compare_fields(of: str, before: object, after: object, fields: Mapping[str, str]) -> Iterator[str]:
+    """Tell fields that differ, long ones without their values."""
+    for name, what in fields.items():
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new and isinstance(old, tuple):
+            yield f"{of}{what} differ" + (f": {len(old)}, then {len(new)}" if len(old) != len(new) else "")
+        elif old != new:
+            yield f"{of}{what}: {old}, then {new}"
 
 
 class _Named:
@@ -106,6 +153,11 @@ class _Named:
                 if place.row == row:
                     _label(place, labels, neurons)
             self.names[row] = labels, neurons
+        self.slots = {
+            (label, neuron): f"{row} {slot}"
+            for row, (labels, neurons) in self.names.items()
+            for slot, (label, neuron) in enumerate(zip(labels, neurons.tolist(), strict=True))
+        }
 
     def list_weights(self) -> Mapping[_Key, _Weights]:
         """Return weights times their memory's shift, by projection, and in it by neurons."""
@@ -122,11 +174,9 @@ class _Named:
                     found[pre[source], post[target], synapse][neurons] = weight << shift
         return found
 
-    def list_codes(self) -> Mapping[str, dict[str, dict[int, tuple[int, ...]]]]:
+    def list_codes(self) -> Mapping[str, _Codes]:
         """Return threshold, decays and bias of each neuron, by population."""
-        found: defaultdict[str, dict[str, dict[int, tuple[int, ...]]]] = defaultdict(
-            lambda: {"thresholds": {}, "decays": {}, "biases": {}}
-        )
+        found: defaultdict[str, _Codes] = defaultdict(lambda: {"thresholds": {}, "decays": {}, "biases": {}})
         for row, codes in (("hidden", self.program.hidden), ("output", self.program.outputs)):
             labels, neurons = self.names[row]
             for slot, label in enumerate(labels):
@@ -144,24 +194,40 @@ def _label(place: Place, labels: list[str], neurons: IntArray) -> None:
         labels[slot], neurons[slot] = name, neuron
 
 
-def _compare_weights(before: _Named, after: _Named) -> Iterator[tuple[float, str]]:
+def _tell_slots(sides: tuple[_Named, _Named], *neurons: tuple[str, int]) -> str:
+    """Name the slots of a neuron, or of the two that a synapse joins, in the first image, and in the second where they differ."""
+    old, new = (" -> ".join(side.slots.get(neuron, "none") for neuron in neurons) for side in sides)
+    return old if old == new else f"{old}, then {new}"
+
+
+def _compare_weights(before: _Named, after: _Named) -> Iterator[_Part]:
     one, other = before.list_weights(), after.list_weights()
     for key in sorted(one.keys() | other.keys()):
         old, new = one.get(key, {}), other.get(key, {})
-        pairs = [(old.get(neurons, 0), new.get(neurons, 0)) for neurons in old.keys() | new.keys()]
-        change = [abs(b - a) for a, b in pairs if a != b]
+        pairs = {neurons: (old.get(neurons, 0), new.get(neurons, 0)) for neurons in old.keys() | new.keys()}
+        change = {neurons: (a, b) for neurons, (a, b) in pairs.items() if a != b}
         if change:
             pre, post, synapse = key
-            share = sum(change) / max(1, sum(abs(a) for a, _ in pairs))
-            told = f"{len(change)} of {len(pairs)} weights differ, by {share:.1%} in all, at most {max(change)}"
-            yield share, f"{pre} -> {post}{f', synapse {synapse}' if synapse else ''}: {told}"
+            sizes = [abs(b - a) for a, b in change.values()]
+            share = sum(sizes) / max(1, sum(abs(a) for a, _ in pairs.values()))
+            told = f"{len(change)} of {len(pairs)} weights differ, by {share:.1%} in all, at most {max(sizes)}"
+            text = f"{pre} -> {post}{f', synapse {synapse}' if synapse else ''}: {told}"
+            yield _Part(share=share, text=text, changes=_list_weights((before, after), pre, post, change))
 
 
-def _compare_codes(before: _Named, after: _Named) -> Iterator[tuple[float, str]]:
+def _list_weights(
+    sides: tuple[_Named, _Named], pre: str, post: str, change: Mapping[tuple[int, int], tuple[int, int]]
+) -> Iterator[str]:
+    for (source, target), (old, new) in sorted(change.items()):
+        slots = _tell_slots(sides, (pre, source), (post, target))
+        yield f"  {pre}[{source}] -> {post}[{target}] ({slots}): {old}, then {new}"
+
+
+def _compare_codes(before: _Named, after: _Named) -> Iterator[_Part]:
     one, other = before.list_codes(), after.list_codes()
     for name in sorted(one.keys() | other.keys()):
         if name not in one or name not in other:
-            yield 2.0, f"{name}: only in the {'second' if name not in one else 'first'}"
+            yield _Part(share=2.0, text=f"{name}: only in the {'second' if name not in one else 'first'}", changes=iter(()))
             continue
         told, worst = [], 0.0
         for what, old in one[name].items():
@@ -171,4 +237,14 @@ def _compare_codes(before: _Named, after: _Named) -> Iterator[tuple[float, str]]
                 told.append(f"{len(differing)} of {len(old)} {what}")
                 worst = max(worst, len(differing) / len(old))
         if told:
-            yield worst, f"{name}: {', '.join(told)} differ"
+            changes = _list_codes((before, after), name, one[name], other[name])
+            yield _Part(share=worst, text=f"{name}: {', '.join(told)} differ", changes=changes)
+
+
+def _list_codes(sides: tuple[_Named, _Named], name: str, before: _Codes, after: _Codes) -> Iterator[str]:
+    for what, old in before.items():
+        new = after[what]
+        for neuron in sorted(old.keys() | new.keys()):
+            if old.get(neuron) != new.get(neuron):
+                told = ", then ".join(" ".join(map(str, side.get(neuron, ("none",)))) for side in (old, new))
+                yield f"  {name}[{neuron}] ({_tell_slots(sides, (name, neuron))}), {what}: {told}"

@@ -9,10 +9,13 @@ from snnmap.core.near import suggest
 from snnmap.lif.bitstream import digest_image
 from snnmap.lif.program import Image, Manifest, Place, Program, unpack
 
-__all__ = ["describe_image", "describe_manifest", "find_neuron", "list_places", "name_slot"]
+__all__ = ["describe_image", "describe_manifest", "describe_ports", "find_neuron", "list_places", "name_slot"]
 
 _ROWS = ("input", "hidden", "output")
-_ASKED = re.compile(rf"(?:(?P<row>{'|'.join(_ROWS)}):)?(?P<slot>\d{{1,10}})|(?P<name>.+?)(?:\[(?P<neuron>\d{{1,10}})\])?")
+_ASKED = re.compile(
+    rf"(?:(?P<row>{'|'.join(_ROWS)}):)?(?P<slot>-?\d{{1,10}})"
+    r"|(?P<name>.+?)(?:\[(?P<neuron>\d{1,10})\])?(?: relay (?P<hop>\d{1,5}))?"
+)
 _MOST_INPUTS = 40
 
 
@@ -20,7 +23,8 @@ def describe_image(image: Image) -> list[str]:
     """Return lines that say what an image is: digests, and what :func:`describe_manifest` tells."""
     chip = image.chip
     own = [f"image {digest_image(image)}", f"chip {chip.plain_name} {chip.digest.hex()}"]
-    return [*own, *describe_manifest(image.manifest)]
+    inputs = f"{image.sizes[0]} input channels, at most {chip.inputs.max_count} spikes each in a step"
+    return [*own, inputs, *describe_manifest(image.manifest)]
 
 
 def describe_manifest(manifest: Manifest | None) -> list[str]:
@@ -28,13 +32,21 @@ def describe_manifest(manifest: Manifest | None) -> list[str]:
     if manifest is None:
         return ["no manifest: the image does not say of which model it is, nor how its outputs are read"]
     lines = [f"model {manifest.model} {manifest.model_digest}", f"built by {manifest.tool} for {manifest.chip}"]
-    lines += ["edited after the build: it is not the model's any more"] if manifest.edited else []
+    lines += ["memories were edited after the build: they are not the model's any more"] if manifest.edited else []
+    lines += [f"waived {waived.rule} at {waived.place}: {waived.reason}" for waived in manifest.waivers]
+    steps = " and ".join(str(len(golden.inputs)) for golden in manifest.golden)
+    golden = f"{len(manifest.golden)} golden samples" + (f", of {steps} steps" if steps else "")
+    return [*lines, golden, *describe_ports(manifest)]
+
+
+def describe_ports(manifest: Manifest) -> list[str]:
+    """Return lines that say which channels the inputs take, how outputs are read, and for how long silence is run behind."""
+    lines = [f"input '{place.source}': channels {_list_spans(place)}" for place in manifest.places if place.row == "input"]
     for port in manifest.readouts:
         classes = f", class by the highest {port.decision}" if port.size > 1 else ""
         lag = f"{max(port.lags.tolist(), default=0)} steps behind the inputs"
         lines.append(f"output '{port.port}': {port.size} values, {port.readout}{classes}, {lag}")
-    lines += [f"waived {waived.rule} at {waived.place}: {waived.reason}" for waived in manifest.waivers]
-    return [*lines, f"{len(manifest.golden)} golden runs, {manifest.settle_steps} silent steps behind the inputs"]
+    return [*lines, f"run {manifest.settle_steps} silent steps behind those of the inputs, however many these are"]
 
 
 def list_places(image: Image) -> tuple[Place, ...]:
@@ -61,7 +73,7 @@ def find_neuron(image: Image, asked: str) -> list[str]:
     Args:
         image: to look in.
         asked: a hidden slot (``230``), ``input:3`` or ``output:2``; or a population, port or module with the neuron in it
-            (``4.body.1[6]``), or without.
+            (``4.body.1[6]``), or without, and which relay of it (``4.body.1[6] relay 1``).
 
     Raises:
         InputError: the image has no such slot or neuron.
@@ -76,6 +88,8 @@ def find_neuron(image: Image, asked: str) -> list[str]:
         known = sorted({name for place in places for name in (place.source, place.module) if name})
         fix, limit = suggest(match["name"], known, "give one of these"), ", ".join(known)
         raise InputError("the image has no such population or module", where=asked, limit=limit, fix=fix)
+    if match["hop"] is not None:
+        named = _choose_relays(named, int(match["hop"]), asked)
     if match["neuron"] is None:
         return [_describe_place(place) for place in named]
     slots = [(place.row, place.find_slot(int(match["neuron"]))) for place in named]
@@ -85,19 +99,30 @@ def find_neuron(image: Image, asked: str) -> list[str]:
     return [line for row, slot in found for line in _look_up_slot(image, places, row, slot)]
 
 
+def _choose_relays(named: list[Place], hop: int, asked: str) -> list[Place]:
+    relays = [place for place in named if place.hop == hop]
+    if not relays:
+        hops = ", ".join(str(place.hop) for place in named if place.hop) or "none"
+        raise InputError("there is no such relay", where=asked, limit=f"relays: {hops}", fix="leave the relay out")
+    return relays
+
+
 def _look_up_slot(image: Image, places: tuple[Place, ...], row: str, slot: int) -> list[str]:
     size = image.sizes[_ROWS.index(row)]
-    if slot >= size:
+    if not 0 <= slot < size:
         fix = f"give 0..{size - 1}" if size else "the image uses none"
         raise InputError(f"the image has no such {row} slot", where=f"{row}:{slot}", limit=f"{size} slots", fix=fix)
     return list(_describe_slot(unpack(image), places, row, slot))
 
 
 def _describe_place(place: Place) -> str:
-    spans = ", ".join(f"{first}..{first + count - 1}" for first, _, count in place.runs)
     relay = f", relay {place.hop}" if place.hop else ""
     module = f", module {place.module}" if place.module not in ("", place.source) else ""
-    return f"{place.source}{relay}: {place.row} {spans}; {place.size} neurons, lag {place.lag_steps} steps{module}"
+    return f"{place.source}{relay}: {place.row} {_list_spans(place)}; {place.size} neurons, lag {place.lag_steps} steps{module}"
+
+
+def _list_spans(place: Place) -> str:
+    return ", ".join(f"{first}..{first + count - 1}" for first, _, count in place.runs)
 
 
 def _describe_slot(program: Program, places: tuple[Place, ...], row: str, slot: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ from rule_cases import CASES, CLEAN, XYLO, chain, set_first, with_weights
 
 from snnmap.chip import load_chip
 from snnmap.core.diagnostics import Severity
+from snnmap.lif.bitstream import decode, encode
 from snnmap.lif.drc import RULES
 from snnmap.network import save_network
 from snnmap.pipeline import check_model
@@ -135,9 +136,36 @@ def test_a_bad_text(run: Run, bitstream: Path, tmp_path: Path, old: str, new: st
     assert not (tmp_path / "x.bin").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("shift input=0 recurrent=9 output=0", "measured: 9   limit: 0..7"),
+        ("  0: 0=7 3=128", "measured: 0: 3=128   limit: -128..127"),
+        ("  4: dash_syn=5,16 dash_mem=3 threshold=90 bias=0", "synapses' decay codes outside 0..15"),
+        ("  4: dash_syn=5,5 dash_mem=99 threshold=90 bias=0", "membranes' decay codes outside 0..15"),
+        ("  4: dash_syn=5,5 dash_mem=3 threshold=32768 bias=0", "measured: 32768   limit: -32768..32767"),
+        ("  4: dash_syn=5,5 dash_mem=3 threshold=90 bias=-32769", "measured: -32769   limit: -32768..32767"),
+        ("  4: dash_syn=5,5 dash_mem=3 threshold=90 bias=0 alias=9", "measured: 9   limit: 0..8"),
+    ],
+)
+def test_a_value_out_of_range_is_told_with_its_line(run: Run, bitstream: Path, tmp_path: Path, line: str, said: str) -> None:
+    lines = bitstream.with_suffix(".txt").read_text().splitlines()
+    start = {"  4": lines.index("hidden"), "  0": lines.index("input_weights 0")}.get(line.partition(":")[0], 0)
+    number = next(n for n in range(start, len(lines)) if lines[n].startswith(line[:4]))
+    (tmp_path / "bad.txt").write_text("\n".join([*lines[:number], line, *lines[number + 1 :]]))
+    where = f"where: {tmp_path / 'bad.txt'}, line {number + 1}\n"
+    require_message(run("asm", tmp_path / "bad.txt", "-o", tmp_path / "x.bin"), 2, where, said)
+
+
+def test_a_text_where_a_bitstream_belongs(run: Run, bitstream: Path) -> None:
+    text = bitstream.with_suffix(".txt")
+    for verb in ("disasm", "inspect", "selftest"):
+        require_message(run(verb, text), 2, "this is not a snnmap bitstream, but its text twin", f"where: {text}", "snnmap asm")
+
+
 def test_a_bitstream_where_text_belongs(run: Run, bitstream: Path, tmp_path: Path) -> None:
     result = run("asm", bitstream, "-o", tmp_path / "x.bin")
-    require_message(result, 2, "not UTF-8", f"where: {bitstream}", "measured: byte 0", "output of disasm")
+    require_message(result, 2, "this is a bitstream", "not UTF-8", f"where: {bitstream}", "measured: byte 0", "output of disasm")
     assert not (tmp_path / "x.bin").exists()
 
 
@@ -230,6 +258,8 @@ def test_inputs_are_files_and_neither_addresses_nor_archives(
         (np.full((2, 10, 3), 2**63, np.uint64), "measured: uint64, smallest 9223372036854775808"),
         (np.full((2, 10, 3), 2**31), "largest 2147483648"),
         (np.array([["a", "b", "c"]]), "raster"),
+        (np.zeros((0, 10, 3), np.int64), "measured: 0 samples of 10 steps   limit: at least 1 sample of 1 step"),
+        (np.zeros((2, 0, 3), np.int64), "measured: 2 samples of 0 steps"),
     ],
 )
 def test_a_wrong_input_raster(run: Run, bitstream: Path, tmp_path: Path, counts: np.ndarray, said: str) -> None:
@@ -241,6 +271,59 @@ def test_a_wrong_input_raster(run: Run, bitstream: Path, tmp_path: Path, counts:
         f"where: {tmp_path / 'bad.npy'}",
     )
     assert not (tmp_path / "run.npz").exists()
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n"])
+def test_a_text_without_numbers(run: Run, bitstream: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.txt").write_text(text)
+    result = run("simulate", bitstream, "-i", tmp_path / "bad.txt")
+    require_message(result, 2, "the array cannot be read: it holds no numbers", f"where: {tmp_path / 'bad.txt'}")
+    assert "Warning" not in result.err
+
+
+def test_counts_as_csv(run: Run, bitstream: Path, raster: Path, tmp_path: Path) -> None:
+    sample = np.load(raster)[0]
+    for name, separator in (("counts.txt", " "), ("counts.csv", ","), ("spaced.csv", ", ")):
+        np.savetxt(tmp_path / name, sample, fmt="%d", delimiter=separator)
+    np.savetxt(tmp_path / "head.csv", sample, fmt="%d", delimiter=",", header="a,b,c", comments="")
+    found = {run("simulate", bitstream, "-i", tmp_path / name).out for name in ("counts.txt", "counts.csv", "spaced.csv")}
+    assert found == {run("simulate", bitstream, "-i", tmp_path / "counts.txt").out}
+    require_message(run("simulate", bitstream, "-i", tmp_path / "head.csv"), 2, "could not convert", "and no head")
+
+
+def test_labels_are_judged_before_the_run(run: Run, bitstream: Path, raster: Path, tmp_path: Path) -> None:
+    command = ("simulate", bitstream, "-i", raster, "--labels", tmp_path / "labels.npy")
+    result = run(*command)
+    require_message(result, 2, "the array cannot be read", f"where: {tmp_path / 'labels.npy'}")
+    assert "raster" not in result.err
+    assert result.out == ""
+    for labels, said in (
+        ([0, 1], "the labels do not fit the samples"),
+        ([0, 1, 2], "there are labels that no output stands for"),
+    ):
+        np.save(tmp_path / "labels.npy", labels)
+        result = run(*command)
+        require_message(result, 2, said, f"where: {tmp_path / 'labels.npy'}, labels")
+        assert result.out == ""
+    bare = encode(decode(bitstream.read_bytes()).with_manifest(None))
+    (tmp_path / "bare.bin").write_bytes(bare)
+    result = run("simulate", tmp_path / "bare.bin", "-i", raster, "--labels", tmp_path / "labels.npy")
+    require_message(result, 2, "does not tell how classes are read")
+
+
+@pytest.mark.parametrize("shape", [(0, 10, 3), (2, 0, 3)])
+def test_every_verb_that_runs_an_image_refuses_inputs_without_steps(
+    run: Run, bitstream: Path, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    np.save(tmp_path / "none.npy", np.zeros(shape, np.int64))
+    none = ("-i", tmp_path / "none.npy")
+    report = ("report", bitstream, *none, "-o", tmp_path / "r.html")
+    for command in (("diff", bitstream, bitstream, *none), ("eval", bitstream, *none), ("profile", bitstream, *none), report):
+        require_message(run(*command), 2, "the inputs hold no steps", f"where: {tmp_path / 'none.npy'}")
+
+
+def test_a_record_without_a_file(run: Run, bitstream: Path, raster: Path) -> None:
+    require_message(run("simulate", bitstream, "-i", raster, "-r", "hidden"), 2, "goes to a file", "add --output RUN.npz")
 
 
 HEADER = b"{'descr': '<i8', 'fortran_order': False, 'shape': (%s), }"

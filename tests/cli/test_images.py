@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,14 +96,23 @@ def test_selftest_fails_where_an_image_does_something_else(run: Run, bitstream: 
     assert result.code == 1
     found, was = first.outputs[7][1], first.outputs[7][1] + 5
     assert (
-        f"golden run 0: 1 of {2 * len(outputs)} values differ; first in step 7, output 'port' 1, spikes: {found}, was {was}"
+        f"golden sample 0: 1 of {2 * len(outputs)} values differ; first in step 7, output 'port' 1, spikes: {found}, was {was}"
         in result.out
     )
     assert "this snnmap does not do what the image did when" in result.out
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "programmer.md").read_text()
-(DRIVER,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+DRIVER = """
+from pathlib import Path
+
+import snnmap
+from snnmap.lif.compare import simulate_raw
+
+
+def drive(path, counts):
+    image = snnmap.decode(Path(path).read_bytes())
+    return simulate_raw(image, image.manifest, counts[None])[0]
+"""
 
 
 def test_selftest_takes_a_driver(run: Run, bitstream: Path, tmp_path: Path) -> None:
@@ -116,6 +126,34 @@ def test_selftest_takes_a_driver(run: Run, bitstream: Path, tmp_path: Path) -> N
         (tmp_path / "driver.py").write_text(DRIVER.replace("[None])[0]", f"[None])[0]{change}"))
         result = run("selftest", bitstream, "--driver", f"{tmp_path / 'driver.py'}:drive")
         assert (result.code, said in result.out + result.err) == (code, True)
+
+
+def test_a_driver_is_opened_once(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(f"print('opened')\n{DRIVER}")
+    result = run("selftest", bitstream, "--driver", f"{tmp_path / 'driver.py'}:drive")
+    assert (result.code, result.out.count("opened"), result.out.count("all as at the build")) == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("", "names no function of its file"),
+        ("driver.py", "write --driver driver.py:FUNCTION"), ("driver.py:", "write --driver driver.py:FUNCTION"),
+        (":drive", "names no function of its file"), ("none.py:drive", "the Python file does not exist"),
+        ("driver.py:run", "the Python file has no function 'run'"), ("driver.py:Path", "the Python file failed"),
+        ("driver.txt:drive", "whose name ends in .py"),
+    ],
+)  # fmt: skip
+def test_a_driver_that_cannot_be_called(
+    run: Run, bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("driver.py", "driver.txt"):
+        (tmp_path / name).write_text(DRIVER)
+    both = run("selftest", bitstream, "--driver", named, "--engine", "reference")
+    assert (both.code, "either a driver or an engine" in both.err) == (2, True)
+    result = run("selftest", bitstream, "--driver", named)
+    assert (result.code, said in result.err, "model" in result.err) == (2, True, False)
 
 
 def test_selftest_says_where_there_is_nothing_to_test(run: Run, bitstream: Path, tmp_path: Path) -> None:
@@ -157,11 +195,25 @@ def test_where_goes_both_ways(run: Run, bitstream: Path) -> None:
     [
         ("9", "no such hidden slot"), ("input:3", "no such input slot"), ("h2[4]", "no such neuron"), ("h3[0]", "h2"),
         ("h3", "no such population"), ("", "names no neuron"), ("99999999999", "no such population"),
+        ("-1", "give 0..8"), ("input:-1", "give 0..2"), ("h2[0] relay 1", "no such relay"), ("h2 relay 1", "no such relay"),
     ],
 )  # fmt: skip
 def test_where_there_is_no_such_neuron(run: Run, bitstream: Path, asked: str, said: str) -> None:
     result = run("where", bitstream, asked)
     assert (result.code, said in result.err, "fix: " in result.err) == (2, True, True)
+
+
+def test_where_takes_back_what_it_names(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(compile_model(residual(), XYLO).bitstream)
+    names = [
+        re.match(r"hidden \d+ is (.*?), lag", run("where", tmp_path / "a.bin", slot).out)
+        for slot in range(decode((tmp_path / "a.bin").read_bytes()).sizes[1])
+    ]
+    told = [match[1] for match in names if match]
+    assert len(told) == len(names)
+    assert any("relay" in name for name in told)
+    for slot, name in enumerate(told):
+        assert run("where", tmp_path / "a.bin", name).out.startswith(f"hidden {slot} is {name}, lag")
 
 
 def test_where_of_an_image_without_a_manifest(run: Run) -> None:
@@ -183,6 +235,45 @@ def test_diff_names_the_layer_that_was_retrained(run: Run, bitstream: Path, rast
     assert any(" of 20 weights differ, by " in line for line in lines)
     assert lines[-1].startswith("decisions of 'port': ")
     assert " of 3 differ" in lines[-1]
+
+
+def test_diff_lists_every_weight_and_code_with_its_slots(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    text = bitstream.with_suffix(".txt").read_text()
+    old = unpack(decode(bitstream.read_bytes()))
+    weight, shift = int(old.recurrent_weights[0].to_dense()[0, 5]), old.recurrent_shift
+    head, found, rest = text.partition("recurrent_weights 0\n")
+    rest = rest.replace(f"0: 5={weight} ", "0: 5=1 ", 1)
+    (tmp_path / "edited.txt").write_text(f"{head}{found}{rest}".replace("threshold=", "threshold=1", 1))
+    run("asm", tmp_path / "edited.txt", "-o", tmp_path / "edited.bin")
+    threshold = int(old.hidden.threshold[0])
+    lines = run("diff", bitstream, tmp_path / "edited.bin", "--all").out.splitlines()
+    assert lines[0] == "only the second had memories edited after its build"
+    assert f"  h1[0] -> h2[0] (hidden 0 -> hidden 5): {weight << shift}, then {1 << shift}" in lines
+    assert f"  h1[0] (hidden 0), thresholds: {threshold}, then 1{threshold}" in lines
+    assert [line for line in lines if not line.startswith("  ")] == run(
+        "diff", bitstream, tmp_path / "edited.bin"
+    ).out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("readout", "manifest", "said"),
+    [
+        ({"decision": "max"}, {}, "output 'port', class by the highest: count, then max"),
+        ({"neurons": ((1, 1, 2), (0, 1, 2))}, {}, "output 'port', neurons and lags differ: 1, then 2"),
+        ({"port": "p"}, {}, "outputs: port, then p"),
+        ({}, {"tool": "mine"}, "built by: snnmap"),
+        ({}, {"golden": ()}, "golden samples differ: 2, then 0"),
+        ({}, {"places": ()}, "slots of the neurons differ: 4, then 0"),
+    ],
+)
+def test_diff_tells_what_images_with_the_same_memories_say_of_themselves(
+    run: Run, bitstream: Path, tmp_path: Path, readout: dict[str, Any], manifest: dict[str, Any], said: str
+) -> None:
+    image, before = decode(bitstream.read_bytes()), read_manifest(bitstream)
+    after = replace(before, readouts=(replace(before.readouts[0], **readout),), **manifest)
+    (tmp_path / "other.bin").write_bytes(encode(image.with_manifest(after)))
+    first, second, *_ = run("diff", bitstream, tmp_path / "other.bin").out.splitlines()
+    assert (first.startswith(said), second) == (True, "the memories are equal")
 
 
 def test_diff_of_other_chips_and_of_images_that_say_nothing(run: Run, bitstream: Path, tmp_path: Path) -> None:

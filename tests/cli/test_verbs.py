@@ -318,13 +318,18 @@ def test_a_weight_changed_by_hand_is_changed_in_the_bitstream(run: Run, bitstrea
     text = bitstream.with_suffix(".txt").read_text()
     assert f"0: 0={weight} " in text
     (tmp_path / "edited.txt").write_text(text.replace(f"0: 0={weight} ", "0: 0=-7 ", 1))
-    assert run("asm", tmp_path / "edited.txt", "-o", tmp_path / "edited.bin").code == 0
+    result = run("asm", tmp_path / "edited.txt", "-o", tmp_path / "edited.bin")
+    size = (tmp_path / "edited.bin").stat().st_size
+    told = f"{size} bytes of {tmp_path / 'edited.txt'}; 3 input channels, 9 hidden and 2 output neurons of xylo-audio-3"
+    assert (result.code, result.out) == (0, f"{tmp_path / 'edited.bin'}: {told}; edited, without golden samples\n")
     edited = unpack(decode((tmp_path / "edited.bin").read_bytes()))
     assert edited.input_weights[0].data[0] == -7
 
 
 def test_text_twin_goes_all_the_way_round(run: Run, bitstream: Path, tmp_path: Path) -> None:
-    assert run("disasm", bitstream, "-o", tmp_path / "twin.txt").code == 0
+    written = run("disasm", bitstream, "-o", tmp_path / "twin.txt")
+    n_lines = len((tmp_path / "twin.txt").read_text().splitlines())
+    assert (written.code, written.out) == (0, f"{tmp_path / 'twin.txt'}: {n_lines} lines of {bitstream}\n")
     assert run("disasm", bitstream).out == (tmp_path / "twin.txt").read_text() == bitstream.with_suffix(".txt").read_text()
     assert run("asm", tmp_path / "twin.txt", "-o", tmp_path / "again.bin").code == 0
     assert (tmp_path / "again.bin").read_bytes() == bitstream.read_bytes()

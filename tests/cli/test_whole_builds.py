@@ -128,6 +128,21 @@ def test_build_json_ties_every_file_to_the_image(run: Run, bitstream: Path) -> N
     assert run("selftest", bitstream).code == 0
 
 
+def test_selftest_says_where_no_build_tells_of_the_files(run: Run, bitstream: Path) -> None:
+    told = bitstream.with_name("build.json")
+    renamed = bitstream.rename(bitstream.with_name("other.bin"))
+    build, alone = told.read_text(), "the image alone is tested, and no file beside it: "
+    result = run("selftest", renamed)
+    assert (result.code, result.err.strip()) == (0, f"{alone}{told} tells of chain.bin")
+    told.unlink()
+    result = run("selftest", renamed)
+    assert (result.code, result.err.strip()) == (0, f"{alone}{told} is not there")
+    for damaged in ("{}", "", "[]", build[:100], json.dumps({**json.loads(build), "files": {}})):
+        told.write_text(damaged)
+        result = run("selftest", renamed)
+        assert (result.code, "does not tell of a build" in result.err, str(told) in result.err) == (2, True, True)
+
+
 def test_an_older_build_is_marked_where_a_later_one_fails(run: Run, bitstream: Path, raster: Path, model: Path) -> None:
     folder, before = bitstream.parent, contents(bitstream.parent)
     failed = run("build", model, "--chip", "toy-4", "-o", folder)

@@ -22,3 +22,4 @@ def command(bitstream: str, chip: str | None, output: str | None) -> None:
         click.echo(text, nl=False)
     else:
         fsio.write_file(Path(output), text.encode())
+        click.echo(f"{output}: {text.count(chr(10))} lines of {bitstream}")

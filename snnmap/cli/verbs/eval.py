@@ -6,6 +6,7 @@ from snnmap.cli.options import (
     bitstream_chip_option,
     naming_file,
     read_array,
+    read_counts,
     read_image,
     warn_of_failed_build,
 )
@@ -48,7 +49,8 @@ def command(
     A call that was cut off goes on where it was, from the finished chunks beside the table.
     """
     images = [(path, read_image(path, chip)) for path in dict.fromkeys(bitstreams)]
-    n_left, counts, classes = 0, read_array(raster), None if labels is None else read_array(labels)
+    n_left, classes = 0, None if labels is None else read_array(labels)
+    counts = read_counts(raster, images[0][1].sizes[0])
     with naming_file(raster):
         for _, image in images:
             require_counts(read_raster(counts, image.sizes[0], where="input raster"), image.chip)

@@ -12,7 +12,7 @@ from snnmap.cli.messages import report_stages
 from snnmap.cli.options import read_bytes, read_image, warn_of_failed_build
 from snnmap.cli.records import read_record, record_options
 from snnmap.core.errors import DesignRuleError, FormatError, InputError
-from snnmap.lif.bitstream import MAGIC, encode, peek_manifest, read_header
+from snnmap.lif.bitstream import MAGIC, TEXT_MAGIC, encode, peek_manifest, read_header
 from snnmap.lif.mapping import FoldOptions
 from snnmap.lif.program import unpack
 from snnmap.lif.quantise import QuantiseOptions
@@ -51,10 +51,10 @@ def command(subject: str, chip: str | None, **choices: Any) -> None:
 
 
 def _is_bitstream(path: str) -> bool:
-    """Say whether a file begins as bitstreams do, whatever its name."""
+    """Say whether a file begins as bitstreams or their text twins do, whatever its name."""
     try:
         with Path(path).open("rb") as stream:
-            return stream.read(len(MAGIC)) == MAGIC
+            return stream.read(len(TEXT_MAGIC)).startswith((MAGIC, TEXT_MAGIC))
     except OSError:
         return False
 
@@ -69,7 +69,9 @@ def _show_bitstream(path: str, chip: str | None) -> None:
     header = read_header(encode(image))
     rows = [(b.kind.name.lower(), b.synapse, b.offset, b.n_words, b.word_bits, f"{b.crc:08x}") for b in header.blocks]
     console = out()
-    console.print(f"{path}: format {header.version}, {header.total_size} bytes, chip {image.chip.name} (id {header.chip_id})")
+    console.print(
+        f"{path}: format version {header.version}, {header.total_size} bytes, chip {image.chip.name} (id {header.chip_id})"
+    )
     console.print("\n".join(describe_image(image)) + "\n", markup=False, highlight=False, soft_wrap=True)
     console.print(make_table("blocks", ("kind", "synapse#", "offset#", "words#", "bits#", "crc-32"), rows))
     console.print(occupancy_table(measure_occupancy(unpack(image))))
@@ -82,7 +84,9 @@ def _show_unknown(path: str) -> None:
         header, manifest = read_header(data), peek_manifest(data)
     except FormatError:
         return  # it is damaged, of which the error that led here tells
-    lines = [f"{path}: format {header.version}, {header.total_size} bytes, chip id {header.chip_id} {header.chip_digest.hex()}"]
+    lines = [
+        f"{path}: format version {header.version}, {header.total_size} bytes, chip id {header.chip_id} {header.chip_digest.hex()}"
+    ]
     out().print("\n".join([*lines, *describe_manifest(manifest)]), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from snnmap.cli.complete import complete_chips
 from snnmap.cli.messages import report_stages
-from snnmap.cli.options import input_shape_option, naming_file, read_array, read_image, read_shape
+from snnmap.cli.options import input_shape_option, naming_file, read_counts, read_image, read_shape
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
 from snnmap.core.errors import InputError
@@ -100,14 +100,13 @@ def _profile_layers(model: str, choices: Mapping[str, Any]) -> GraphProfile:
 def _profile_bitstream(model: str, choices: Mapping[str, Any]) -> "ChipProfile":
     """Profile a bitstream on spike counts, and on silence until all have been answered."""
     from snnmap.lif.profile import profile_image
-    from snnmap.network import read_raster
 
     if choices["inputs"] is None:
         raise InputError(
             "a bitstream is profiled on spike counts", where=model, fix=f"give them: snnmap profile {model} -i counts.npy"
         )
-    image, given = read_image(model, choices["chip"]), read_array(choices["inputs"])
-    counts = read_raster(given, image.sizes[0], where="inputs")
+    image = read_image(model, choices["chip"])
+    counts = read_counts(choices["inputs"], image.sizes[0])
     settling = 0 if image.manifest is None else image.manifest.settle_steps
     return profile_image(image, np.pad(counts, ((0, 0), (0, settling), (0, 0))))
 

@@ -30,7 +30,7 @@ _DRAWN_STEPS = 20
 def command(chip: str, output: str, image: str | None, target: str | None) -> None:
     """Write the open core of CHIP, a name or a TOML file, as Verilog with Makefile and README.
 
-    With an image, `make simulate` there runs its golden runs (or drawn counts) in Icarus Verilog, and compares every state.
+    With an image, `make simulate` there runs its golden samples (or drawn counts) in Icarus Verilog, and compares every state.
     """
     record = load_chip(chip)
     check = None if image is None else _make_check(_read_own(image, record))
@@ -56,7 +56,7 @@ def _make_check(image: Image) -> Check:
 
 
 def _choose_counts(image: Image) -> IntArray:
-    """Return the inputs of the golden runs, or drawn ones of an image that holds none."""
+    """Return the inputs of the golden samples, or drawn ones of an image that holds none."""
     n_inputs, manifest = image.sizes[0], image.manifest
     if manifest is not None and manifest.golden:
         runs = [run.to_raster(n_inputs, manifest.settle_steps) for run in manifest.golden]

@@ -1,5 +1,7 @@
 """snnmap selftest: whether an image still does what it did when it was built."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -9,10 +11,11 @@ import numpy as np
 from snnmap.cli.options import bitstream_chip_option, read_image, warn_of_failed_build
 from snnmap.cli.runners import engine_options, read_engine
 from snnmap.core import IntArray
-from snnmap.frontends.factories import call_in_file
-from snnmap.frontends.named import Call
-from snnmap.lif.compare import GoldenResult, replay_golden, require_golden, simulate_raw
-from snnmap.lif.program import Manifest
+from snnmap.core.errors import InputError
+from snnmap.frontends.factories import open_function
+from snnmap.lif.compare import Driver, GoldenResult, replay_golden, require_golden, simulate_raw
+from snnmap.lif.program import Image, Manifest
+from snnmap.lif.simulator import Engine
 from snnmap.pipeline import require_same_build
 
 __all__ = ["command"]
@@ -24,27 +27,25 @@ __all__ = ["command"]
 @click.option(
     "--driver",
     metavar="FILE.py:FUNCTION",
-    help="What runs the image instead: a function of the path of BITSTREAM and of a sample's counts (steps, channels) that gives"
-    " what is read in each step (steps, values), as integers.",
+    help="What runs the image instead: a function of the path of BITSTREAM and of a sample's counts (steps, channels), silent"
+    " steps included, that gives what is read in each step (steps, values), as integers; see docs/programmer.md.",
 )
 @bitstream_chip_option
 def command(bitstream: str, engine: str, device: str, driver: str | None, chip: str | None) -> int:
     """Run the samples that BITSTREAM holds, and compare with what it gave for them when it was built."""
     image = read_image(bitstream, chip)
     warn_of_failed_build(bitstream)
-    require_same_build(Path(bitstream))
-    manifest, chosen = require_golden(image, bitstream), read_engine(engine, device)
-
-    def simulate(raster: IntArray) -> IntArray:
-        return np.asarray(simulate_raw(image, manifest, raster[None], engine=chosen)[0], np.int64)
-
-    def drive(raster: IntArray) -> IntArray:
-        file, _, name = str(driver).rpartition(":")
-        return cast(IntArray, call_in_file(Path(file), name, Call(arguments=(bitstream, raster)))[0])
-
-    results = replay_golden(image, manifest, simulate if driver is None else drive)
+    untold = require_same_build(Path(bitstream))
+    if untold:
+        click.echo(f"the image alone is tested, and no file beside it: {untold}", err=True)
+    manifest = require_golden(image, bitstream)
+    if driver is not None and (engine, device) != ("batch", "cpu"):
+        raise InputError("either a driver or an engine runs the image", where="--driver, --engine", fix="leave one out")
+    chosen = read_engine(engine, device)
+    with nullcontext(_simulate(image, manifest, chosen)) if driver is None else _open_driver(driver, bitstream) as run:
+        results = replay_golden(image, manifest, run)
     for number, result in enumerate(results):
-        click.echo(f"golden run {number}: {_describe(manifest, result)}")
+        click.echo(f"golden sample {number}: {_describe(manifest, result)}")
     if any(result.n_differing for result in results):
         what = "the driver does not do" if driver else "this snnmap does not do"
         click.echo(
@@ -52,6 +53,20 @@ def command(bitstream: str, engine: str, device: str, driver: str | None, chip: 
         )
         return 1
     return 0
+
+
+def _simulate(image: Image, manifest: Manifest, engine: Engine) -> Driver:
+    return lambda raster: np.asarray(simulate_raw(image, manifest, raster[None], engine=engine)[0], np.int64)
+
+
+@contextmanager
+def _open_driver(driver: str, bitstream: str) -> Iterator[Driver]:
+    file, _, name = driver.rpartition(":")
+    if not file or not name:
+        fix = f"write --driver {driver.rstrip(':')}:FUNCTION, with the function's name"
+        raise InputError("the driver names no function of its file", where="--driver", measured=driver, fix=fix)
+    with open_function(Path(file), name) as function:
+        yield lambda raster: cast(IntArray, function(bitstream, raster))
 
 
 def _describe(manifest: Manifest, result: GoldenResult) -> str:

@@ -11,15 +11,17 @@ from snnmap.cli.options import (
     bitstream_chip_option,
     naming_file,
     read_array,
+    read_counts,
     read_image,
     warn_of_failed_build,
 )
 from snnmap.cli.runners import engine_options, read_engine
 from snnmap.core import IntArray, fsio
+from snnmap.core.errors import InputError
 from snnmap.lif.compare import ImageRun, PortRun, read_labels, run_image
 from snnmap.lif.program import Image, OutputReadout
 from snnmap.lif.simulator import Engine, require_counts, require_unsaturated, simulate_image
-from snnmap.network import Recording, read_raster
+from snnmap.network import Recording
 
 __all__ = ["command"]
 
@@ -27,7 +29,7 @@ __all__ = ["command"]
 @click.command("simulate")
 @click.argument("bitstream")
 @click.option(
-    "--input", "-i", "raster", required=True, help="Counts: .npy of (samples, steps, channels), or text, one line a step."
+    "--input", "-i", "raster", required=True, help="Counts: .npy of (samples, steps, channels), or text, a line a step."
 )
 @click.option(
     "--record", "-r", multiple=True, type=click.Choice(["hidden", "outputs"]), help="Areas whose counts and states are kept."
@@ -56,12 +58,16 @@ def command(
     chosen; each output's lag is taken away, and silent steps are run behind the last input. Of an image without a manifest the
     spike counts of all output neurons are printed.
     """
+    if record and output is None:
+        raise InputError("what is recorded goes to a file", where="--record", fix="add --output RUN.npz, or leave --record out")
     image = read_image(bitstream, chip)
     warn_of_failed_build(bitstream)
     counts_of = tuple(dict.fromkeys(("outputs", *record)))
     chosen = read_engine(engine, device)
+    counts = read_counts(raster, image.sizes[0])
+    classes = None if labels is None else _read_classes(labels, image, counts.shape[0])
     with naming_file(raster):
-        counts = _read_counts(raster, image, clamp=clamp and not strict)
+        counts = _limit_counts(counts, image, clamp=clamp and not strict)
         recording = simulate_image(
             image, counts, counts_of=counts_of, states_of=record, engine=chosen, count_saturation=image.manifest is None
         )
@@ -71,16 +77,22 @@ def command(
     _print_cost(recording)
     click.echo(f"values that left their words: {run.saturation}", err=True)
     _print_samples(run.ports)
-    ports = run.ports if image.manifest is not None else ()
-    if labels is not None:
-        _print_accuracy(ports, read_labels(read_array(labels), counts.shape[0], max((p.readout.size for p in ports), default=0)))
+    if classes is not None:
+        _print_accuracy(run.ports, classes)
     if output is not None:
         fsio.write_file(Path(output), _to_npz(recording))
 
 
-def _read_counts(path: str, image: Image, *, clamp: bool) -> IntArray:
-    """Read the inputs ``(n_samples, n_steps, n_inputs)``, and refuse or clamp counts beyond the chip's."""
-    counts = read_raster(read_array(path), image.sizes[0], where="input raster")
+def _read_classes(path: str, image: Image, n_samples: int) -> IntArray:
+    if image.manifest is None:
+        fix = "leave --labels out, or get an image with a manifest"
+        raise InputError("the image does not tell how classes are read from its outputs", where="--labels", fix=fix)
+    with naming_file(path):
+        return read_labels(read_array(path), n_samples, max((port.size for port in image.manifest.readouts), default=0))
+
+
+def _limit_counts(counts: IntArray, image: Image, *, clamp: bool) -> IntArray:
+    """Refuse or clamp counts beyond the chip's."""
     if not clamp:
         require_counts(
             counts, image.chip, fix="give --clamp, without --strict, to have them clamped as the chip does, or scale them"

@@ -10,7 +10,17 @@ from snnmap.chip import Chip, find_chip_by_id
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError
 from snnmap.lif.bitstream.encode import require_own_manifest
-from snnmap.lif.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, MAX_BLOCKS, SHA_BYTES, VERSION, word_bytes
+from snnmap.lif.bitstream.layout import (
+    CRC,
+    DIRECTORY_ENTRY,
+    HEADER,
+    MAGIC,
+    MAX_BLOCKS,
+    SHA_BYTES,
+    TEXT_MAGIC,
+    VERSION,
+    word_bytes,
+)
 from snnmap.lif.program import Block, BlockKind, Image, Manifest, find_manifest, unpack
 
 __all__ = ["BlockEntry", "Header", "decode", "peek_manifest", "read_header"]
@@ -92,6 +102,11 @@ def read_header(data: bytes) -> Header:
     """
     smallest = HEADER.size + CRC.size + SHA_BYTES
     _require(len(data) >= smallest, "the file is too short", where="byte 0", measured=str(len(data)), limit=f"{smallest} bytes")
+    if data.startswith(TEXT_MAGIC):
+        fix = "make its bytes by `snnmap asm`"
+        raise FormatError(
+            "this is not a snnmap bitstream, but its text twin", where="byte 0", measured="text", limit="bytes", fix=fix
+        )
     magic, version, chip_id, total_size, n_blocks, zero, digest = HEADER.unpack_from(data)
     _require(magic == MAGIC, "this is not a snnmap bitstream", where="byte 0", measured=magic.hex(" "), limit=MAGIC.hex(" "))
     _require(version == VERSION, "the format version is unknown", where="byte 8", measured=str(version), limit=str(VERSION))

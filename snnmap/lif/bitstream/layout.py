@@ -2,10 +2,23 @@
 
 import struct
 
-__all__ = ["CRC", "DIRECTORY_ENTRY", "HEADER", "MAGIC", "MAX_BLOCKS", "MAX_BYTES", "SHA_BYTES", "VERSION", "word_bytes"]
+__all__ = [
+    "CRC",
+    "DIRECTORY_ENTRY",
+    "HEADER",
+    "MAGIC",
+    "MAX_BLOCKS",
+    "MAX_BYTES",
+    "SHA_BYTES",
+    "TEXT_MAGIC",
+    "VERSION",
+    "word_bytes",
+]
 
 MAGIC = b"\x89SNM\r\n\x1a\n"
 """High bit set, both line endings and an end-of-file mark: what a text-mode transfer breaks first."""
+TEXT_MAGIC = b"snnmap-image"
+"""What the text twin begins with."""
 VERSION = 1
 MAX_BLOCKS = 64
 MAX_BYTES = 2**32 - 1

@@ -29,7 +29,7 @@ def assemble(text: str, *, chip: Chip | None = None) -> Image:
 
     Returns:
         The image; where its memories are not those that its manifest is of, this is of them now, says that they were edited, and
-        holds no golden runs any more.
+        holds no golden samples any more.
 
     Raises:
         FormatError: a line is malformed or misplaced, or the chip cannot hold the program.

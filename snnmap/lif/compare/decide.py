@@ -91,7 +91,7 @@ def _find_best(values: FloatArray, tie: float) -> BoolArray:
 
 
 def read_labels(labels: object, n_samples: int, n_classes: int) -> IntArray:
-    """Check classes against the calibration data and the outputs.
+    """Check classes against the samples and the outputs.
 
     Raises:
         InputError: not one integer a sample, or classes that no output stands for.
@@ -107,7 +107,7 @@ def read_labels(labels: object, n_samples: int, n_classes: int) -> IntArray:
         )
     if given.shape != (n_samples,) or given.dtype.kind not in "iu":
         raise InputError(
-            "the labels do not fit the calibration data",
+            "the labels do not fit the samples",
             where="labels",
             measured=f"{given.dtype} of shape {given.shape}",
             limit=f"integers of shape ({n_samples},)",

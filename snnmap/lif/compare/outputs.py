@@ -7,7 +7,7 @@ import numpy as np
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.record import record
 from snnmap.lif.compare.decide import take_decision
-from snnmap.lif.program import GoldenRun, Image, Manifest, OutputReadout
+from snnmap.lif.program import GoldenSample, Image, Manifest, OutputReadout
 from snnmap.lif.simulator import Engine, require_counts, simulate_image
 from snnmap.network import Recording, Saturation
 
@@ -105,12 +105,12 @@ def read_raw(manifest: Manifest, run: Recording) -> IntArray:
     return np.concatenate([np.zeros((*run.counts["outputs"].shape[:2], 0), np.int64), *parts], axis=2)
 
 
-def make_golden(image: Image, manifest: Manifest, raster: IntArray) -> tuple[GoldenRun, ...]:
+def make_golden(image: Image, manifest: Manifest, raster: IntArray) -> tuple[GoldenSample, ...]:
     """Return samples with what the image gives for them; ``raster`` as :func:`run_ports` takes it."""
     padded = np.pad(raster, ((0, 0), (0, manifest.settle_steps), (0, 0)))
     outputs = simulate_raw(image, manifest, padded, engine="auto").tolist()
     return tuple(
-        GoldenRun(inputs=tuple(map(_list_spikes, sample)), outputs=tuple(map(tuple, given)))
+        GoldenSample(inputs=tuple(map(_list_spikes, sample)), outputs=tuple(map(tuple, given)))
         for sample, given in zip(raster, outputs, strict=True)
     )
 

@@ -1,4 +1,4 @@
-"""Golden runs again: on any engine, or on whatever drives a chip."""
+"""Golden samples, run again on any engine, or on whatever drives a chip."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,14 +7,14 @@ from snnmap.core import IntArray
 from snnmap.core.errors import InputError
 from snnmap.core.record import record
 from snnmap.lif.compare.outputs import Driver
-from snnmap.lif.program import GoldenRun, Image, Manifest
+from snnmap.lif.program import GoldenSample, Image, Manifest
 
 __all__ = ["GoldenResult", "replay_golden", "require_golden"]
 
 
 @record
 class GoldenResult:
-    """What a golden run gave.
+    """What a golden sample gave.
 
     Attributes:
         n_values: values read.
@@ -28,7 +28,7 @@ class GoldenResult:
 
 
 def require_golden(image: Image, where: str) -> Manifest:
-    """Return the manifest of an image that holds golden runs.
+    """Return the manifest of an image that holds golden samples.
 
     Raises:
         InputError: it holds none; the message says why.
@@ -37,7 +37,8 @@ def require_golden(image: Image, where: str) -> Manifest:
     if manifest is not None and manifest.golden:
         return manifest
     why = "says nothing of itself" if manifest is None else "was edited" if manifest.edited else "was built with --golden 0"
-    raise InputError(f"there is nothing to test: the image {why}", where=where, fix="build it with snnmap build --golden 2")
+    fix = "ask who has the model for `snnmap build MODEL --golden 2`; without it, `snnmap simulate --labels` gives the accuracy"
+    raise InputError(f"there is nothing to test: the image {why}", where=where, fix=fix)
 
 
 def replay_golden(image: Image, manifest: Manifest, driver: Driver) -> tuple[GoldenResult, ...]:
@@ -45,7 +46,7 @@ def replay_golden(image: Image, manifest: Manifest, driver: Driver) -> tuple[Gol
 
     Args:
         image: with its manifest.
-        manifest: of the image, with golden runs.
+        manifest: of the image, with golden samples.
         driver: runs the image on a sample.
 
     Raises:
@@ -54,7 +55,7 @@ def replay_golden(image: Image, manifest: Manifest, driver: Driver) -> tuple[Gol
     return tuple(_replay(image, manifest, driver, golden) for golden in manifest.golden)
 
 
-def _replay(image: Image, manifest: Manifest, driver: Driver, golden: GoldenRun) -> GoldenResult:
+def _replay(image: Image, manifest: Manifest, driver: Driver, golden: GoldenSample) -> GoldenResult:
     expected = np.array(golden.outputs, np.int64).reshape(len(golden.outputs), -1)
     found = _read_outputs(driver(golden.to_raster(image.sizes[0], manifest.settle_steps)), expected)
     differing = np.argwhere(found != expected)

@@ -15,8 +15,8 @@ __all__: list[str] = []
 def take_reset(case: Case) -> Change | None:
     """Let a spike leave what it does on the chip: most subtract the threshold, some go to zero.
 
-    A neuron that went to zero forgot what its potential had beyond the threshold; one that subtracts sends it later. Rates rise, or
-    fall the other way round, by as much as potentials lie beyond.
+    A neuron that went to zero forgot what its potential had beyond the threshold; one that subtracts sends it later. Rates
+    rise, or fall the other way round, by as much as potentials lie beyond.
     """
     family = case.chip.family
 

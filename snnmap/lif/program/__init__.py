@@ -11,7 +11,7 @@ from snnmap.lif.program.comparison import (
 )
 from snnmap.lif.program.image import Block, BlockKind, Image, find_manifest, pack, unpack
 from snnmap.lif.program.integers import find_integer_problems, read_integer_memories
-from snnmap.lif.program.manifest import GoldenRun, Manifest, OutputReadout, Place, WaivedRule, require_fit
+from snnmap.lif.program.manifest import GoldenSample, Manifest, OutputReadout, Place, WaivedRule, require_fit
 from snnmap.lif.program.mapped import MappedNetwork, NeuronParameters, SlotTable
 from snnmap.lif.program.occupancy import Occupancy, measure_occupancy, memories_of
 from snnmap.lif.program.program import NeuronCodes, Program, StoredWeights, find_program_defects
@@ -57,7 +57,7 @@ __all__ = [
     "find_program_defects",
     "Block",
     "BlockKind",
-    "GoldenRun",
+    "GoldenSample",
     "Image",
     "Manifest",
     "OutputReadout",

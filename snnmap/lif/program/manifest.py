@@ -14,7 +14,7 @@ from snnmap.core.record import FloatArray, IntArray, record
 from snnmap.lif.program.comparison import Decision
 
 __all__ = [
-    "GoldenRun",
+    "GoldenSample",
     "Manifest",
     "OutputReadout",
     "Place",
@@ -123,7 +123,7 @@ class WaivedRule:
 
 
 @record
-class GoldenRun:
+class GoldenSample:
     """A sample and what the image gives for it.
 
     Attributes:
@@ -174,7 +174,7 @@ class Manifest:
     readouts: tuple[OutputReadout, ...]
     places: tuple[Place, ...]
     waivers: tuple[WaivedRule, ...]
-    golden: tuple[GoldenRun, ...]
+    golden: tuple[GoldenSample, ...]
 
 
 def format_fields(manifest: Manifest) -> dict[str, str]:
@@ -230,7 +230,7 @@ def require_fit(manifest: Manifest, sizes: tuple[int, int, int]) -> None:
     for readout in manifest.readouts:
         _require_readout(readout, manifest.settle_steps, sizes[2])
     for number, golden in enumerate(manifest.golden):
-        _require_golden(golden, f"golden run {number}", manifest, sizes[0])
+        _require_golden(golden, f"golden sample {number}", manifest, sizes[0])
 
 
 def _to_json(value: Any) -> str:
@@ -323,7 +323,7 @@ def _is_scale(text: str) -> bool:
     return value > 0 and math.isfinite(value) and value.hex() == text
 
 
-def _require_golden(golden: GoldenRun, what: str, manifest: Manifest, n_inputs: int) -> None:
+def _require_golden(golden: GoldenSample, what: str, manifest: Manifest, n_inputs: int) -> None:
     width = sum(readout.size for readout in manifest.readouts)
     for spikes in golden.inputs:
         channels = [channel for channel, _ in spikes]

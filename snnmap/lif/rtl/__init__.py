@@ -3,6 +3,7 @@
 from snnmap.lif.rtl.devices import DEVICES, require_room
 from snnmap.lif.rtl.parameters import list_parameters
 from snnmap.lif.rtl.project import Check, list_project
+from snnmap.lif.rtl.serial import SerialChip, exchange_over
 from snnmap.lif.rtl.sources import list_sources
 from snnmap.lif.rtl.verilated import Steps, VerilatedChip
 
@@ -14,6 +15,9 @@ __all__ = [
     "list_project",
     "list_sources",
     "require_room",
+    # on a board
+    "SerialChip",
+    "exchange_over",
     # simulation
     "Steps",
     "VerilatedChip",

@@ -9,7 +9,7 @@ from snnmap.chip import Chip
 from snnmap.core import IntArray
 from snnmap.lif.rtl.devices import Device
 from snnmap.lif.rtl.parameters import list_parameters
-from snnmap.lif.rtl.sources import list_sources, list_waivers, read_text
+from snnmap.lif.rtl.sources import list_board, list_sources, list_waivers, read_text
 from snnmap.network import Recording
 
 __all__ = ["Check", "list_project"]
@@ -40,16 +40,17 @@ def list_project(chip: Chip, device: Device, check: Check | None = None) -> dict
     Raises:
         ChipError: there is no Verilog of the chip's arithmetic or layouts.
     """
-    sources = list_sources(chip)
+    sources, board = list_sources(chip), list_board(chip)
     words = {
         "CHIP": chip.name,
         "DIGEST": chip.digest.hex(),
         "SOURCES": " ".join(sources),
+        "BOARD": " ".join(board),
         "DEVICE": device.option,
         "RULES": next(name for name in sources if name.startswith(chip.arithmetic.replace("-", "_"))),
         **({"BENCH": "", "FILES": "", "RUN": _NO_BENCH} if check is None else _describe_bench(chip, check)),
     }
-    texts = {**sources, "lint.vlt": list_waivers(sources)}
+    texts = {**sources, **board, "lint.vlt": list_waivers(sources | board)}
     texts |= {name: _fill(read_text(f"{name}.in"), words) for name in ("Makefile", "README.md")}
     files = {name: text.encode() for name, text in texts.items()}
     return files if check is None else {**files, **_list_bench(chip, check)}

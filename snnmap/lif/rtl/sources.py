@@ -7,9 +7,10 @@ from snnmap.chip import Chip
 from snnmap.core.errors import ChipError
 from snnmap.lif.rtl.parameters import list_parameters
 
-__all__ = ["list_sources", "list_waivers", "read_text"]
+__all__ = ["list_board", "list_sources", "list_waivers", "read_text"]
 
 _CORE = ("words.v", "lif_weights.v", "lif_walker.v", "lif_lane.v", "lif_evolve.v", "lif_core.v")
+_BOARD = "lif_serial.v"
 
 
 def list_sources(chip: Chip) -> dict[str, str]:
@@ -26,6 +27,27 @@ def list_sources(chip: Chip) -> dict[str, str]:
             fix=f"write its rules as modules, snnmap/lif/rtl/verilog/{rules}",
         )
     return {"chip.v": _write_top(chip), **{name: read_text(name) for name in (rules, *_CORE)}}
+
+
+def list_board(chip: Chip) -> dict[str, str]:
+    """Return what puts a chip behind a serial line: ``board.v`` with the top module ``board``, and the line's own."""
+    parameters = list_parameters(chip)
+    ports = [port for port in _list_ports(parameters) if port[2] != "clk"]
+    declared = "\n    ".join(f"wire {_range(width)}{name};" for _, width, name in ports[1:])
+    joined = ", ".join(f".{name}({name})" for _, _, name in ports)
+    settings = ", ".join(f".{name}({parameters[name]})" for name in ("A", "P", "S", "X", "CNT"))
+    board = (
+        f"// The chip of record {chip.digest.hex()} behind a serial line, written by snnmap rtl.\n"
+        "// BIT is clock cycles of a bit: 217 at 25 MHz is 115,200 bits a second.\n"
+        'module board #(parameter BIT = 217, DIR = "") (input wire clk, rx, output wire tx);\n'
+        "    reg [3:0] awake = 0;  // lint_off PROCASSINIT\n"
+        "    wire rst = !(&awake);\n"
+        "    always @(posedge clk) if (rst) awake <= awake + 1'b1;\n"
+        f"    {declared}\n"
+        f"    chip #(.DIR(DIR)) dut (.clk(clk), {joined});\n"
+        f"    lif_serial #(.BIT(BIT), {settings}) serial (.clk(clk), .rx(rx), .tx(tx), {joined});\nendmodule\n"
+    )
+    return {"board.v": board, _BOARD: read_text(_BOARD)}
 
 
 def list_waivers(sources: Mapping[str, str]) -> str:

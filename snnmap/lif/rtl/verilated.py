@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from snnmap.chip import Chip
 from snnmap.core import IntArray
 from snnmap.lif.program import Program, pack
 from snnmap.lif.rtl.build import build_library
 
-__all__ = ["Steps", "VerilatedChip"]
+__all__ = ["Steps", "VerilatedChip", "join_steps"]
 
 _SYNAPSES = 4
 """Blocks of a kind that the load port tells apart."""
@@ -75,10 +77,16 @@ class VerilatedChip:
         states = np.zeros((n_steps, n_slots, 2 + chip.hidden.synapses), np.int32)
         sizes = (n_steps, given.shape[1], n_slots, chip.hidden.synapses, bits)
         self._library.run_steps(self._made, *sizes, _point(given), _point(cycles), _point(states))
-        counts, potentials, currents = states[..., 0], states[..., 1], states[..., 2:].transpose(0, 2, 1)
-        lowest = -(1 << (bits - 1))
-        meant = np.where(currents == lowest, chip.family.integers.add(lowest, 0, bits), currents)
-        return Steps(cycles.astype(np.int64), counts.astype(np.int64), potentials.astype(np.int64), meant.astype(np.int64))
+        return join_steps(chip, cycles, states)
+
+
+def join_steps(chip: Chip, cycles: npt.NDArray[Any], states: npt.NDArray[Any]) -> Steps:
+    """Return steps of their cycles, and of each slot's count, potential and currents, ``(n_steps, n_slots, 2 + n_synapses)``."""
+    bits = chip.bits.state
+    counts, potentials, currents = states[..., 0], states[..., 1], states[..., 2:].transpose(0, 2, 1)
+    lowest = -(1 << (bits - 1))
+    meant = np.where(currents == lowest, chip.family.integers.add(lowest, 0, bits), currents)
+    return Steps(cycles.astype(np.int64), counts.astype(np.int64), potentials.astype(np.int64), meant.astype(np.int64))
 
 
 def _point(values: Any) -> ctypes.c_void_p:

@@ -69,7 +69,7 @@ def golden_programs() -> dict[str, Program]:
 
 
 def toy_manifest(image: Image) -> Manifest:
-    """What the toy program says of itself: names that are hard to write, a relay, potentials, a golden run."""
+    """What the toy program says of itself: names that are hard to write, a relay, potentials, a golden sample."""
     manifest = Manifest(
         model='toy "é" # 1',
         model_digest=hashlib.sha256(b"toy").hexdigest(),

@@ -1,6 +1,7 @@
 """Exports for Xylo's loaders, beside the vendor's own writer (``xylosim.tools``) and Rockpool's simulator."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 from command_line import Run, make_runner
 from random_programs import random_program
+from rule_cases import chain
 
-from snnmap.chip import load_chip
+from snnmap.chip import Readout, load_chip
 from snnmap.core import CsrMatrix
 from snnmap.lif.bitstream import decode, export_specification, export_xylo_ram
 from snnmap.lif.program import Program, pack
 from snnmap.lif.simulator import simulate_image
+from snnmap.network import OutputPort
+from snnmap.pipeline import compile_model
 
 CHIPS = ("xylo-audio-2", "xylo-audio-3", "xylo-imu")
 SECOND = ("iwt2ram.ini", "rwt2ram.ini", "rds2ram.ini")
@@ -78,7 +82,7 @@ def test_a_fan_out_and_biases_that_the_vendor_s_writer_cuts_off_are_written_whol
     assert all(found[name] == wanted[name] for name in same)
 
 
-ROCKPOOL = """
+STUBS = """
 import importlib, importlib.abc, importlib.machinery, json, sys
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -98,9 +102,19 @@ class Stub(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 sys.meta_path.insert(0, Stub())
+simulator = importlib.import_module("rockpool.devices.xylo.syns61201.xylo_sim")
+
+
+def simulate(arguments, output_mode="Spike"):
+    plain = {key: value for key, value in arguments.items() if key not in ("bias_hidden", "bias_out")}
+    for name, end in (("bias", "hidden"), ("bias_out", "out")):
+        size = arguments["threshold" if end == "hidden" else "threshold_out"].size
+        plain[name] = arguments.get(f"bias_{end}", np.zeros(size, int))
+    return simulator.XyloSim.from_specification(**plain, verify_config=False, output_mode=output_mode)
+"""
+ROCKPOOL = """
 package, specification, raster, given = sys.argv[1:]
 loader = importlib.import_module(f"rockpool.devices.xylo.{package}.xylo_samna")
-simulator = importlib.import_module("rockpool.devices.xylo.syns61201.xylo_sim")
 values = json.load(open(specification))
 arguments = {key: np.array(value) if isinstance(value, list) and key != "aliases" else value for key, value in values.items()}
 
@@ -117,13 +131,27 @@ loader.samna = MagicMock()
 for chip in ("xyloAudio3", "xyloImu"):
     getattr(loader.samna, chip).validate_configuration.return_value = (True, "")
 loader.config_from_specification(**arguments)
-sizes = {"hidden": arguments["threshold"].size, "out": arguments["threshold_out"].size}
-biases = {end: arguments.pop(f"bias_{end}", np.zeros(size, int)) for end, size in sizes.items()}
-biases = {"bias": biases["hidden"], "bias_out": biases["out"]}
-module = simulator.XyloSim.from_specification(**arguments, **biases, verify_config=False)
-found, *_ = module(np.load(raster))
+found, *_ = simulate(arguments)(np.load(raster))
 np.save(given, found)
 """
+BOARD = """
+xylo = sys.modules["rockpool.devices.xylo"].syns65302 = SimpleNamespace(
+    find_xylo_a3_boards=lambda: ["the board"],
+    config_from_specification=lambda **arguments: (arguments, True, ""),
+    XyloSamna=lambda board, config, dt, output_mode: simulate(config, output_mode),
+)
+from board import read
+from snnmap.cli import main
+
+np.savez("values.npz", **read(np.load("raster.npy")))
+main(["selftest", "chain.bin", "--driver", "board.py:drive"])
+"""
+
+
+def run_script(script: str, *arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script beside stubs of what no registry holds."""
+    command = [sys.executable, "-W", "ignore", "-c", STUBS + script, *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", CHIPS)
@@ -135,12 +163,48 @@ def test_rockpool_takes_the_specification_and_its_simulator_does_what_we_do(name
     (tmp_path / "specification.json").write_bytes(export_specification(pack(program)))
     np.save(tmp_path / "raster.npy", raster)
     files = (tmp_path / "specification.json", tmp_path / "raster.npy", tmp_path / "found.npy")
-    command = [sys.executable, "-W", "ignore", "-c", ROCKPOOL, package, *map(str, files)]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    finished = run_script(ROCKPOOL, package, *files, folder=tmp_path)
     assert finished.returncode == 0, finished.stderr
     expected = simulate_image(pack(program), raster).counts["outputs"][0]
     assert np.array_equal(np.load(tmp_path / "found.npy").reshape(expected.shape), expected)
     assert expected.any()
+
+
+def test_the_driver_of_a_board_runs_as_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rockpool")
+    readouts: tuple[Readout, ...] = ("potential", "spikes", "current")
+    ports = tuple(OutputPort(name=readout, populations=("out",), readout=readout) for readout in readouts)
+    built = compile_model(replace(chain(3, 5, 4, 2), outputs=ports), "xylo-audio-3")
+    built.write(tmp_path)
+    raster = np.random.default_rng(0).poisson(2.0, (20, 3))
+    np.save(tmp_path / "raster.npy", raster)
+    make_runner(capsys)("export", tmp_path / "chain.bin", "--format", "rockpool-json", "-o", tmp_path / "DIR")
+    (driver,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[3] / "docs" / "programmer.md").read_text(), re.DOTALL)
+    (tmp_path / "board.py").write_text(driver)
+    finished = run_script(BOARD, folder=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("all as at the build") == 2
+    expected, found = built.run(raster), np.load(tmp_path / "values.npz")
+    assert all(np.array_equal(found[readout], expected[readout][0]) and found[readout].any() for readout in readouts)
+
+
+def test_every_export_tells_how_outputs_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run: Run = make_runner(capsys)
+    golden = Path(__file__).parents[3] / "bitstreams"
+    told = set()
+    (tmp_path / "image.bin").write_bytes(compile_model(chain(3, 5, 4, 2), "xylo-audio-3").bitstream)
+    for form in ("rockpool-json", "xylo-ram", "readmemh"):
+        made = run("export", tmp_path / "image.bin", "--format", form, "-o", tmp_path / form)
+        assert "output 'port': 2 values, spikes, class by the highest count, 2 steps behind" in made.out
+        told.add((tmp_path / form / "readout.json").read_text())
+    (readout,) = map(json.loads, told)
+    assert (readout["settle_steps"], readout["max_count"]) == (2, 15)
+    assert readout["inputs"] == [{"port": "in", "channels": [0, 1, 2]}]
+    port = {"port": "port", "readout": "spikes", "decision": "count", "neurons": [0, 1], "lag_steps": [2, 2], "units": [1, 1]}
+    assert readout["outputs"] == [port]
+    silent = run("export", golden / "toy-4.bin", "--format", "readmemh", "-o", tmp_path / "readmemh")
+    assert "does not tell how its outputs are read" in silent.err
+    assert not (tmp_path / "readmemh" / "readout.json").exists()
 
 
 def test_other_chips_are_told_what_fits_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

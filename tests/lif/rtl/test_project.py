@@ -47,7 +47,7 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
 def test_verilator_has_nothing_to_say(name: str, tmp_path: Path) -> None:
     files = list_project(load_chip(name), DEVICE)
     write(files, tmp_path)
-    command = [VERILATOR / "bin" / "verilator_bin", "--lint-only", "-Wall", "--top-module", "chip", "lint.vlt"]
+    command = [VERILATOR / "bin" / "verilator_bin", "--lint-only", "-Wall", "--top-module", "board", "lint.vlt"]
     sources = sorted(name for name in files if name.endswith(".v"))
     done = subprocess.run(
         [*command, *sources], cwd=tmp_path, env={"VERILATOR_ROOT": str(VERILATOR)}, capture_output=True, text=True, check=False
@@ -62,9 +62,21 @@ def test_the_same_arguments_give_the_same_bytes() -> None:
 def test_a_project_holds_all_sources_that_its_makefile_names() -> None:
     files = make_project("xylo-imu", 1)
     makefile = files["Makefile"].decode()
-    core = re.findall(r"^CORE := (.*)$", makefile, re.MULTILINE)[0].split()
-    assert {name for name in files if name.endswith(".v")} == {*core, "bench.v"}
+    core, board = (re.findall(rf"^{name} := (.*)$", makefile, re.MULTILINE)[0].split() for name in ("CORE", "BOARD"))
+    assert {name for name in files if name.endswith(".v")} == {*core, *board, "bench.v"}
     assert "@" not in re.sub(r"\$@|\t@", "", makefile) + files["README.md"].decode()
+
+
+@needs_icarus
+def test_a_core_that_hangs_fails_the_bench(tmp_path: Path) -> None:
+    files = make_project("toy-4", 1)
+    core = files["lif_core.v"].decode()
+    files["lif_core.v"] = core.replace("INPUT: if (finished)", "INPUT: if (0)").encode()
+    files["bench.v"] = files["bench.v"].replace(b"MOST_CYCLES = 20000000", b"MOST_CYCLES = 10000")
+    write(files, tmp_path)
+    done = subprocess.run(["make", "-s", "simulate"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "the core is still busy after 10000 cycles" in done.stdout
 
 
 @needs_icarus

@@ -86,6 +86,11 @@ class LineReader:
             )
         return record
 
+    def out_of_range(self, what: str, measured: str, low: float, high: float) -> FormatError:
+        """Return an error of a value in the line that was read last."""
+        limit = f"{low}..{high}"
+        return self.error(f"{what} outside {limit}", measured=measured, limit=limit, fix="write a value within the limit", back=1)
+
     def error(self, what: str, *, measured: str = "", limit: str = "", fix: str = "", back: int = 0) -> FormatError:
         """Return an error at the next line, or some lines back."""
         at = self._at - back

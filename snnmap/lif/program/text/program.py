@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snnmap.chip import Chip, MemoryKind
+from snnmap.chip import Chip, HiddenNeurons, MemoryKind, OutputNeurons
 from snnmap.core.record import IntArray
 from snnmap.lif.program.program import NeuronCodes, Program, StoredWeights
 from snnmap.lif.program.text.lines import LineReader, format_chip
@@ -66,15 +66,17 @@ def read_program(reader: LineReader, chip: Chip | None) -> Program:
     chip = reader.expect_chip(chip)
     number = rf"\d{{1,{len(str(chip.bits.neurons_max))}}}"
     sizes = _read_shape(reader, chip, number)
-    shifts = map(int, reader.expect("shift " + " ".join(rf"{kind.value}=(\d)" for kind in MemoryKind)))
-    patterns = WeightPatterns(number, r"-?\d{1,5}", int)
+    shifts = tuple(map(int, reader.expect("shift " + " ".join(rf"{kind.value}=(\d)" for kind in MemoryKind))))
+    if max(shifts) > chip.bits.shift_max:
+        raise reader.out_of_range("shifts", str(max(shifts)), 0, chip.bits.shift_max)
+    patterns = WeightPatterns(number, r"-?\d{1,5}", int, chip.bits.weight_range)
     stored = {
         kind: StoredWeights(read_weights(reader, kind, kind.shape(*sizes), chip.synapses(kind), patterns), shift)
         for kind, shift in zip(MemoryKind, shifts, strict=True)
     }
     _, n_hidden, n_outputs = sizes
-    hidden, alias = _read_neurons(reader, "hidden", n_hidden, chip.hidden.synapses, chip, number)
-    outputs, _ = _read_neurons(reader, "outputs", n_outputs, chip.outputs.synapses, chip, number)
+    hidden, alias = _read_neurons(reader, "hidden", n_hidden, chip.hidden, chip, number)
+    outputs, _ = _read_neurons(reader, "outputs", n_outputs, chip.outputs, chip, number)
     return Program.from_memories(chip, stored, hidden=hidden, outputs=outputs, alias=alias)
 
 
@@ -87,9 +89,10 @@ def _read_shape(reader: LineReader, chip: Chip, number: str) -> tuple[int, int, 
 
 
 def _read_neurons(
-    reader: LineReader, name: str, n: int, n_synapses: int, chip: Chip, number: str
+    reader: LineReader, name: str, n: int, part: HiddenNeurons | OutputNeurons, chip: Chip, number: str
 ) -> tuple[NeuronCodes, IntArray]:
     reader.expect(name)
+    n_synapses, limits = part.synapses, _list_limits(part, chip, n)
     synapse, membrane = chip.family.decay_names
     code = rf"(\d{{1,{len(str(chip.bits.dash_max))}}})"
     codes_syn = ",".join([code] * n_synapses)
@@ -98,6 +101,19 @@ def _read_neurons(
     pattern = rf"({number}): {synapse}={codes_syn} {membrane}={code} {integers}{alias_field}"
     rows = np.zeros((n, n_synapses + 4), np.int64)
     for neuron in range(n):
-        rows[neuron] = [int(field) if field else -1 for field in reader.expect_neuron(neuron, pattern)]
+        fields = reader.expect_neuron(neuron, pattern)
+        for field, (what, low, high) in zip(fields, limits, strict=False):
+            if field and not low <= int(field) <= high:
+                raise reader.out_of_range(what, field, low, high)
+        rows[neuron] = [int(field) if field else -1 for field in fields]
     codes = NeuronCodes(dash_syn=rows[:, :n_synapses].T, dash_mem=rows[:, -4], threshold=rows[:, -3], bias=rows[:, -2])
     return codes, rows[:, -1]
+
+
+def _list_limits(part: HiddenNeurons | OutputNeurons, chip: Chip, n: int) -> list[tuple[str, int, int]]:
+    """Return name, lowest and highest value of each field in a neuron's line."""
+    bits = chip.bits
+    decays = [(f"{name} codes", 0, bits.dash_max) for name in ["synapses' decay"] * part.synapses + ["membranes' decay"]]
+    threshold = "thresholds", -bits.threshold_max - 1, bits.threshold_max
+    alias = [("alias: targets", 0, n - 1)] if isinstance(part, HiddenNeurons) and part.alias else []
+    return [*decays, threshold, ("biases", *(bits.bias_range if part.bias else (0, 0))), *alias]

@@ -1,5 +1,6 @@
 """Weight memories as text: a line a source, ``source: target=weight target=weight``."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,11 +19,14 @@ class WeightPatterns:
         number: pattern of a neuron's number, without a group.
         weight: pattern of a weight, likewise.
         kind: of the weights; integer weights that are 0 are not stored.
+        limits: lowest and highest weight.
     """
 
-    def __init__(self, number: str, weight: str, kind: type[int] | type[float]) -> None:
+    def __init__(
+        self, number: str, weight: str, kind: type[int] | type[float], limits: tuple[float, float] = (-math.inf, math.inf)
+    ) -> None:
         pair = f"{number}={weight}"
-        self.row, self.kind = rf"({number}): ({pair}(?: {pair})*)", kind
+        self.row, self.kind, self.limits = rf"({number}): ({pair}(?: {pair})*)", kind, limits
 
 
 def format_weights(kind: MemoryKind, matrices: Sequence[CsrMatrix]) -> Iterator[str]:
@@ -58,6 +62,9 @@ def _read_matrix(reader: LineReader, head: str, shape: tuple[int, int], patterns
             target, weight = int(number), patterns.kind(value)
             if int(source) >= shape[0] or target >= shape[1] or (patterns.kind is int and weight == 0):
                 raise reader.error(f"{source}: {pair} is not a synapse of this memory", limit=f"{shape}", back=1)
+            low, high = patterns.limits
+            if weight < low or weight > high:
+                raise reader.out_of_range("weights", f"{source}: {pair}", low, high)
             if rows and (int(source), target) <= (rows[-1], columns[-1]):
                 raise reader.error("sources and targets must ascend", measured=f"{source}: {pair}", back=1)
             rows.append(int(source))

@@ -3,6 +3,7 @@
 module bench;
     parameter A = 5, P = 6, S = 2, X = 16, CNT = 5;
     parameter N_SAMPLES = 1, N_STEPS = 1, N_INPUTS = 1, N_SLOTS = 1;
+    parameter MOST_CYCLES = 20000000;       // in which any step ends
     localparam STATE = CNT + X + S * X;
     reg clk = 0, rst = 1, clear = 0, start = 0, in_we = 0;
     reg [A-1:0] in_addr = 0, read_addr = 0;
@@ -17,6 +18,15 @@ module bench;
         .prog_we(1'b0), .prog_block(8'd0), .prog_addr({P{1'b0}}), .prog_data(32'd0)
     );
     always #5 clk = ~clk;
+
+    integer waited = 0;
+    always @(negedge clk) begin
+        waited <= busy ? waited + 1 : 0;
+        if (waited == MOST_CYCLES) begin
+            $display("the core is still busy after %0d cycles", waited);
+            $finish;
+        end
+    end
 
     reg [7:0] stimulus [0:N_SAMPLES*N_STEPS*N_INPUTS-1];
     reg [STATE-1:0] expected [0:N_SAMPLES*N_STEPS*N_SLOTS-1];
