@@ -122,8 +122,10 @@ class CsrMatrix:
         return np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64)
 
     def transpose(self) -> "CsrMatrix":
-        """Return the same weights with sources and targets exchanged."""
-        return CsrMatrix.from_triplets(self.indices, self.rows, self.data, (self.shape[1], self.shape[0]))
+        """Return the same weights with sources and targets exchanged, in linear time; those that are exactly 0 are left out."""
+        columns = self.to_scipy().tocsc()
+        columns.eliminate_zeros()
+        return CsrMatrix(shape=(self.shape[1], self.shape[0]), indptr=columns.indptr, indices=columns.indices, data=columns.data)
 
     def select(self, rows: IntArray | None = None, columns: IntArray | None = None) -> "CsrMatrix":
         """Return some rows and columns, in the order of their numbers; all where none are given.

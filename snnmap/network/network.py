@@ -298,6 +298,7 @@ class Network(Cached):
         return MappingProxyType(sizes)
 
     @property
+    @cached
     def output_populations(self) -> tuple[str, ...]:
         """Names of the populations that ports read, each once, in port order: the chip's output neurons."""
         return tuple(dict.fromkeys(name for port in self.outputs for name in port.populations))

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -44,6 +45,8 @@ _SCALARS: dict[Any, tuple[type, ...]] = {
 _MAX_DELAY_STEPS, _MAX_INTEGER = 10_000, 2**31 - 1
 _FEW_NEURONS = 2**20
 """Neurons that any file may claim: some tens of megabytes."""
+_MOST_ROWS = 65_536
+"""Entries of an array that are written at a time."""
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError)
 
 
@@ -53,14 +56,16 @@ def format_network(network: Network) -> str:
     JSON with one line a scalar or array. Floats are written so that they read back to the same bits; an array whose
     values are all equal is written as one value (its shape follows from the population).
     """
-    document = {"format": _FORMAT, "version": _VERSION, **_to_plain(network)}
-    return _indent(document, 0) + "\n"
+    return "".join(_write_network(network))
 
 
 @cached
 def digest_network(network: Network) -> str:
     """Return the SHA-256 of a network's text form, in hexadecimal."""
-    return hashlib.sha256(format_network(network).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for part in _write_network(network):
+        digest.update(part.encode())
+    return digest.hexdigest()
 
 
 def parse_network(text: str, *, where: str = "text") -> Network:
@@ -114,6 +119,12 @@ def load_network(path: Path | str) -> Network:
     return parse_network(text, where=str(path))
 
 
+def _write_network(network: Network) -> Iterator[str]:
+    """Yield the text in parts, so that no more of a large network than that is in memory."""
+    yield from _indent({"format": _FORMAT, "version": _VERSION, **_to_plain(network)}, 0)
+    yield "\n"
+
+
 def _to_plain(value: Any) -> Any:
     if is_dataclass(value):
         arrays = _ARRAYS.get(type(value), {}) if isinstance(value, Population) else {}
@@ -136,18 +147,31 @@ def _array_to_plain(value: Any, may_shrink: bool) -> Any:
         and not np.signbit(value).any()
     ):
         return value[0].item()
-    return value.tolist()
+    return value
 
 
-def _indent(value: Any, depth: int) -> str:
+def _indent(value: Any, depth: int) -> Iterator[str]:
     nested = isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
-    if not nested or not value:
-        return json.dumps(value)
-    pad, end = "  " * (depth + 1), "  " * depth
-    if isinstance(value, dict):
-        lines = [f"{pad}{json.dumps(key)}: {_indent(item, depth + 1)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(lines) + f"\n{end}}}"
-    return "[\n" + ",\n".join(pad + _indent(item, depth + 1) for item in value) + f"\n{end}]"
+    if isinstance(value, np.ndarray):
+        yield from _write_array(value)
+    elif not nested or not value:
+        yield json.dumps(value)
+    else:
+        opening, closing = "{}" if isinstance(value, dict) else "[]"
+        items = value.items() if isinstance(value, dict) else zip(repeat(None), value)
+        for index, (key, item) in enumerate(items):
+            name = "" if key is None else f"{json.dumps(key)}: "
+            yield f"{',' if index else opening}\n{'  ' * (depth + 1)}{name}"
+            yield from _indent(item, depth + 1)
+        yield f"\n{'  ' * depth}{closing}"
+
+
+def _write_array(array: npt.NDArray[Any]) -> Iterator[str]:
+    yield "["
+    for start in range(0, len(array), _MOST_ROWS):
+        rows = array[start : start + _MOST_ROWS]
+        yield (", " if start else "") + json.dumps(rows.tolist())[1:-1]
+    yield "]"
 
 
 def _take_header(document: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from snnmap.lif.profile import POPULATION_COLUMNS, ChipProfile, list_slots, prof
 from snnmap.lif.program import measure_occupancy, unpack
 from snnmap.lif.program.floor_plan import PLACES, draw_slots
 from snnmap.lif.simulator import require_counts, simulate_image
-from snnmap.network import format_network
+from snnmap.network import digest_network
 from snnmap.network.summary import COLUMNS, count_parts, list_parts
 from snnmap.pipeline import Artifacts, Fit
 from snnmap.pipeline.options import Rasters
@@ -274,7 +274,7 @@ def _show_provenance(built: Built) -> Element:
     chip = built.image.chip
     digests = [("bitstream", hashlib.sha256(built.bitstream).hexdigest()), (f"record of chip {chip.name}", chip.digest.hex())]
     if built.network is not None:
-        digests.append(("network", hashlib.sha256(format_network(built.network).encode()).hexdigest()))
+        digests.append(("network", digest_network(built.network)))
     return make_section("Provenance", make_table(("of", "SHA-256"), digests))
 
 

@@ -20,6 +20,11 @@ def test_dense_round_trip_and_transpose(dense: np.ndarray) -> None:
     assert np.array_equal(matrix.column_lengths, (dense != 0).sum(axis=0))
 
 
+def test_transposing_leaves_out_weights_that_became_0() -> None:
+    matrix = CsrMatrix.from_dense([[1.0, 2.0], [3.0, 0.0]]).with_data([0.0, 2.0, 3.0])
+    assert matrix.transpose() == CsrMatrix.from_dense([[0.0, 3.0], [2.0, 0.0]])
+
+
 @pytest.mark.parametrize("n", [1, 3, 40])
 @pytest.mark.parametrize("seed", range(5))
 def test_few_and_many_products_add_up_to_the_same_bits(seed: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import re
 import tracemalloc
 from dataclasses import replace
@@ -6,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_networks import random_network
-from rule_cases import chain
+from rule_cases import chain, edit
 
 from snnmap.core.errors import NetworkError
-from snnmap.network import Population, format_network, load_network, parse_network, save_network
+from snnmap.network import Population, digest_network, format_network, load_network, parse_network, save_network
 
 NETWORK = format_network(chain(3, 5, 4, 2))
 
@@ -107,3 +108,17 @@ def test_a_file_that_claims_more_neurons_than_it_can_wire_is_judged_before_memor
     assert peak < 10_000_000
     assert refused.value.measured == f"20000007 neurons in {len(huge)} characters"
     assert parse_network(NETWORK.replace('"size": 3', '"size": 1000000', 1)).inputs[0].size == 1_000_000
+
+
+def test_long_arrays_round_trip_and_their_digest_takes_less_memory_than_their_text() -> None:
+    network = chain(1, 200_000, 1)
+    thresholds = np.random.default_rng(0).uniform(1, 2, 200_000)
+    network = edit("populations", "h1", network, threshold=thresholds)
+    text = format_network(network)
+    assert parse_network(text) == network
+    tracemalloc.start()
+    digest = digest_network(network)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert digest == hashlib.sha256(text.encode()).hexdigest()
+    assert peak < len(text)

@@ -1,6 +1,5 @@
 """snnmap check: the design rules."""
 
-import hashlib
 import re
 import sys
 from collections.abc import Callable
@@ -42,7 +41,7 @@ from snnmap.findings import (
     render,
 )
 from snnmap.loading import Opened
-from snnmap.network import format_network, save_network
+from snnmap.network import digest_network, save_network
 from snnmap.pipeline import CheckResult, CompileOptions, FixResult, check_model, fix_model
 
 __all__ = ["command"]
@@ -200,7 +199,7 @@ def _describe(model: str, opened: Opened) -> CheckRun:
     places = opened.places
     return CheckRun(
         model=model,
-        digest=hashlib.sha256(format_network(opened.network).encode()).hexdigest(),
+        digest=digest_network(opened.network),
         version=snnmap.__version__,
         file=shorten(Path(places.file)) if places.file else "",
         line=places.line,

@@ -1,10 +1,11 @@
 """Family 5: what numbers and the chip's arithmetic forbid."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from snnmap.core import BoolArray, FloatArray
+from snnmap.core.cached import cached
 from snnmap.core.diagnostics import Location, Severity
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork, find_integer_problems
@@ -112,7 +113,7 @@ def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
         return
     for population in network.populations:
         for synapse, row in enumerate(population.alpha):
-            for start, stop in find_runs((row < _SMALLEST_ALPHA) & _receives(network, population, synapse)):
+            for start, stop in find_runs((row < _SMALLEST_ALPHA) & _find_receivers(network)[population.name, synapse]):
                 yield Finding(
                     location=_at(population, start, stop),
                     message=f"the current of synapse {synapse} would be gone before it is used",
@@ -151,7 +152,7 @@ def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
         beta = _take_codable(population.beta, 0.0)
         codes = family.code_synapses(alpha, top), family.code_membranes(beta, top)
         rows = [
-            (f"alpha[{s}]", population.alpha[s], alpha[s], coded, _receives(network, population, s))
+            (f"alpha[{s}]", population.alpha[s], alpha[s], coded, _find_receivers(network)[population.name, s])
             for s, coded in enumerate(family.synapse_factors(codes[0]))
         ]
         rows.append(("beta", population.beta, beta, family.membrane_factors(codes[1]), np.ones(population.size, np.bool_)))
@@ -335,13 +336,15 @@ def _at(population: Population, start: int, stop: int) -> Location:
     return Location(population=population.name, neurons=(start, stop), source=population.source)
 
 
-def _receives(network: Network, population: Population, synapse: int) -> BoolArray:
-    """Say which neurons have weights onto a synapse, ``(size,) bool``."""
-    used = np.zeros(population.size, np.bool_)
+@cached
+def _find_receivers(network: Network) -> Mapping[tuple[str, int], BoolArray]:
+    """Say which neurons have weights onto a synapse, ``(size,) bool`` by population and synapse."""
+    found = {(p.name, synapse): np.zeros(p.size, np.bool_) for p in network.populations for synapse in range(p.n_synapses)}
     for projection in network.projections:
-        if (projection.post, projection.synapse) == (population.name, synapse) and projection.weights.shape[1] == population.size:
+        used = found.get((projection.post, projection.synapse))
+        if used is not None and projection.weights.shape[1] == used.size:
             used[projection.weights.indices] = True
-    return used
+    return found
 
 
 def _gain_error(trained: FloatArray, coded: FloatArray) -> FloatArray:

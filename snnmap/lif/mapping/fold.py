@@ -171,14 +171,12 @@ class _Folding:
         )
 
     def _hidden_parameters(self) -> NeuronParameters:
-        most = self.chip.hidden.max_count
-        by_row = [
-            self.network.population(name) if hop == 0 else Population.create(name, size, max_count=most)
-            for name, hop, size in self.rows
-        ]
-        joined = _join_parameters(by_row, self.n_synapses)
-        slots = np.concatenate([self.slots[name, hop] for name, hop, _ in self.rows] or [np.zeros(0, np.int64)])
-        order = np.argsort(slots)
+        relays = [(name, hop) for name, hop, _ in self.rows if hop]
+        slots = [self.slots[row] for row in [*((p.name, 0) for p in self.hidden), *relays]]
+        n_relays = sum(self.slots[row].size for row in relays)
+        populations = [*self.hidden, Population.create("relays", n_relays, max_count=self.chip.hidden.max_count)]
+        joined = _join_parameters(populations, self.n_synapses)
+        order = np.argsort(np.concatenate(slots or [np.zeros(0, np.int64)]))
         return NeuronParameters(
             alpha=joined.alpha[:, order],
             beta=joined.beta[order],

@@ -1,5 +1,7 @@
 """Placement: which hidden slot each neuron and relay gets, so that inputs and outputs reach theirs."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from snnmap.chip import Chip
@@ -27,14 +29,13 @@ def place_neurons(chip: Chip, takes_input: BoolArray, feeds_output: BoolArray) -
     reached, read = chip.inputs.reach.slots(n_hidden), chip.outputs.reach.slots(n_hidden)
     release = np.maximum(np.where(takes_input, reached.start, 0), np.where(feeds_output, read.start, 0))
     deadline = np.minimum(np.where(takes_input, reached.stop, n_hidden), np.where(feeds_output, read.stop, n_hidden))
-    waiting: dict[tuple[int, int], list[int]] = {}
-    for neuron in range(n_hidden - 1, -1, -1):
-        waiting.setdefault((int(deadline[neuron]), int(release[neuron])), []).append(neuron)
+    waiting = np.argsort(deadline, kind="stable")
+    starts = np.unique(np.minimum(np.r_[0, release], n_hidden)).tolist()
     slots = np.zeros(n_hidden, np.int64)
-    for slot in range(n_hidden):
-        open_groups = [key for key in waiting if key[1] <= slot] or list(waiting)
-        chosen = min(open_groups, key=lambda key: (key[0], waiting[key][-1]))
-        slots[waiting[chosen].pop()] = slot
-        if not waiting[chosen]:
-            del waiting[chosen]
+    for start, stop in pairwise([*starts, n_hidden]):
+        is_late = release[waiting] > start
+        queue = np.concatenate([waiting[~is_late], waiting[is_late]])
+        slots[queue[: stop - start]] = np.arange(start, stop)
+        is_placed = np.isin(waiting, queue[: stop - start])
+        waiting = waiting[~is_placed]
     return slots

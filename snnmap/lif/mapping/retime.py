@@ -63,7 +63,9 @@ def retime_network(network: Network, chip: Chip) -> Retiming:
         edge.name: edge.delay_steps + lags[edge.post] - lags.get(edge.pre, 0) - delay_on_chip(network, chip, edge.pre, edge.post)
         for edge in network.projections
     }
-    hops = {name: max([extra[e.name] for e in network.projections if e.pre == name], default=0) for name in network.source_sizes}
+    hops = dict.fromkeys(network.source_sizes, 0)
+    for edge in network.projections:
+        hops[edge.pre] = max(hops[edge.pre], extra[edge.name])
     return Retiming(lags=lags, relay_steps=extra, hops=hops)
 
 

@@ -6,6 +6,7 @@ from enum import IntEnum
 import numpy as np
 
 from snnmap.chip import Chip, MemoryKind
+from snnmap.core.cached import Cached, cached
 from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import FormatError
 from snnmap.core.record import IntArray, freeze_int, record, replace_array
@@ -59,7 +60,7 @@ class Block:
 
 
 @record
-class Image:
+class Image(Cached):
     """The chip's memory content, and what is said of it: blocks in ascending order of kind and synapse."""
 
     chip: Chip
@@ -128,6 +129,7 @@ def pack(program: Program) -> Image:
     return Image(chip=chip, blocks=tuple(sorted(blocks, key=lambda block: (block.kind, block.synapse))))
 
 
+@cached
 def unpack(image: Image) -> Program:
     """Read a program back from memory blocks; the exact inverse of :func:`pack`. A manifest is passed over.
 

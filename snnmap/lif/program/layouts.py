@@ -132,7 +132,7 @@ class _ColumnsByTarget:
 
     def unpack(self, area: MemoryArea, take: TakeWords) -> CsrMatrix:
         target, source, data = _unpack_lists(area, take, area.targets, area.shape[0], self._length_bits(area))
-        return CsrMatrix.from_triplets(source, target, data, area.shape)
+        return CsrMatrix.from_triplets(target, source, data, (area.shape[1], area.shape[0])).transpose()
 
     @staticmethod
     def _length_bits(area: MemoryArea) -> int:

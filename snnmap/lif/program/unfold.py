@@ -166,6 +166,8 @@ def _require_relay_chains(mapped: MappedNetwork) -> None:
     """Check that each relay has one incoming synapse: weight 1, from the same neuron one hop before."""
     table = mapped.table
     relays = np.flatnonzero(table.hidden_hop)
+    if not relays.size:
+        return
     fan_in = sum(m.column_lengths[relays] for kind in HIDDEN_MEMORIES for m in mapped.weights(kind))
     columns = {kind: mapped.weights(kind)[0].transpose() for kind in reversed(HIDDEN_MEMORIES)}
     for relay, inputs in zip(relays.tolist(), np.broadcast_to(fan_in, relays.shape).tolist(), strict=True):

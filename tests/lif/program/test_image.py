@@ -32,6 +32,7 @@ def test_unpack_gives_the_program_back(name: str, seed: int) -> None:
     program = draw_program(name, seed)
     image = pack(program)
     assert unpack(image) == program
+    assert unpack(image) is unpack(image)
     assert pack(unpack(image)) == image
 
 
