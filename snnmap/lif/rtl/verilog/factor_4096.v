@@ -2,13 +2,21 @@
 // A current is a word whose lowest code stands for the highest value, 2**(X-1).
 `default_nettype none
 
-// value * kept / 4096, cut off towards zero.
-module lif_scale #(parameter X = 24) (  // lint_off DECLFILENAME
+// A product / 4096, cut off towards zero.
+module lif_truncate #(parameter X = 24) (  // lint_off DECLFILENAME
+    input wire signed [X+14:0] product,
+    output wire signed [X:0] scaled
+);
+    wire signed [X+14:0] towards_zero = product + $signed({{(X+3){1'b0}}, {12{product[X+14]}}});  // lint_off UNUSEDSIGNAL
+    assign scaled = towards_zero[X+12:12];
+endmodule
+
+// value * kept / 4096.
+module lif_scale #(parameter X = 24) (
     input wire signed [X:0] value, input wire [12:0] kept, output wire signed [X:0] scaled
 );
     wire signed [X+14:0] product = value * $signed({1'b0, kept});
-    wire signed [X+14:0] towards_zero = product + $signed({{(X+3){1'b0}}, {12{product[X+14]}}});  // lint_off UNUSEDSIGNAL
-    assign scaled = towards_zero[X+12:12];
+    lif_truncate #(.X(X)) truncate (.product(product), .scaled(scaled));
 endmodule
 
 // A current as the number that it stands for.
