@@ -8,7 +8,7 @@ import numpy as np
 from snnmap.core import IntArray
 from snnmap.core.errors import InputError
 from snnmap.lif.program import Image, unpack
-from snnmap.lif.rtl.verilated import Steps, join_steps
+from snnmap.lif.rtl.verilated import Steps, join_steps, require_loadable
 
 __all__ = ["Exchange", "SerialChip", "exchange_over"]
 
@@ -46,7 +46,11 @@ class SerialChip:
 
         Args:
             raster: ``(n_steps, n_inputs)`` counts, 0..255; the core clamps them to what a channel carries.
+
+        Raises:
+            InputError: the raster has other channels, or a count that the load port does not take; or the chip does not answer.
         """
+        require_loadable(raster, self.program)
         n_slots, n_synapses = self.program.hidden.size + self.program.outputs.size, self.program.chip.hidden.synapses
         cycles, states = [], np.zeros((len(raster), n_slots, 2 + n_synapses), np.int32)
         for step, counts in enumerate(raster.tolist()):

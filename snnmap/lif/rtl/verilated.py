@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip
 from snnmap.core import IntArray
+from snnmap.core.errors import InputError
 from snnmap.lif.program import Program, pack
 from snnmap.lif.rtl.build import build_library
 
-__all__ = ["Steps", "VerilatedChip", "join_steps"]
+__all__ = ["Steps", "VerilatedChip", "join_steps", "require_loadable"]
 
 _SYNAPSES = 4
 """Blocks of a kind that the load port tells apart."""
@@ -69,7 +70,11 @@ class VerilatedChip:
 
         Args:
             raster: ``(n_steps, n_inputs)`` counts, 0..255; the core clamps them to what a channel carries.
+
+        Raises:
+            InputError: the raster has other channels, or a count that the load port does not take.
         """
+        require_loadable(raster, self.program)
         chip, bits = self.program.chip, self.program.chip.bits.state
         n_steps, n_slots = len(raster), self.program.hidden.size + self.program.outputs.size
         given = np.ascontiguousarray(raster, np.uint8)
@@ -78,6 +83,32 @@ class VerilatedChip:
         sizes = (n_steps, given.shape[1], n_slots, chip.hidden.synapses, bits)
         self._library.run_steps(self._made, *sizes, _point(given), _point(cycles), _point(states))
         return join_steps(chip, cycles, states)
+
+
+def require_loadable(raster: IntArray, program: Program) -> None:
+    """Refuse a raster that the load port does not take.
+
+    Raises:
+        InputError: it is not ``(n_steps, n_inputs)``, or a count is not 0..255.
+    """
+    if raster.ndim != 2 or raster.shape[1] != program.n_inputs:
+        raise InputError(
+            "the raster has other channels than the image",
+            where="raster",
+            measured=str(raster.shape),
+            limit=f"(steps, {program.n_inputs})",
+            fix="give a count of every input channel in every step",
+        )
+    beyond = np.argwhere((raster < 0) | (raster > 255))
+    if len(beyond):
+        step, channel = beyond[0].tolist()
+        raise InputError(
+            "a count is beyond what the load port takes",
+            where=f"step {step}, channel {channel}",
+            measured=str(raster[step, channel]),
+            limit="0..255",
+            fix=f"clamp counts to {program.chip.inputs.max_count}, the most that a channel carries",
+        )
 
 
 def join_steps(chip: Chip, cycles: npt.NDArray[Any], states: npt.NDArray[Any]) -> Steps:

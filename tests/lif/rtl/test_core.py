@@ -9,6 +9,7 @@ from rtl_programs import draw_counts, draw_program, predict_cycles
 
 from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.core import CsrMatrix
+from snnmap.core.errors import InputError
 from snnmap.lif.program import Program, pack
 from snnmap.lif.rtl import VerilatedChip
 from snnmap.lif.simulator import Stream, run_cores, simulate_image
@@ -76,6 +77,17 @@ def test_a_stream_runs_on(name: str, seed: int) -> None:
         assert whole.profile is not None
         assert sum(profile.synaptic_operations for profile in profiles) == whole.profile.synaptic_operations
         stream.reset()
+
+
+def test_rasters_beyond_the_load_port_are_refused() -> None:
+    core = VerilatedChip(draw_program(load_chip("toy-4"), 1))
+    raster = np.zeros((3, core.program.n_inputs), np.int64)
+    for wrong in (256, -1):
+        raster[2, 1] = wrong
+        with pytest.raises(InputError, match="step 2, channel 1"):
+            core.run(raster)
+    with pytest.raises(InputError, match="other channels"):
+        core.run(raster[:, :1])
 
 
 def fill_xylo() -> Program:
