@@ -317,9 +317,9 @@ def test_parallel_ways_add_up() -> None:
 @pytest.mark.parametrize(
     ("missing", "names"),
     [
-        ("integrator", "euler (norse, snntorch, spikingjelly, lava), zoh (nengo, sinabs), exp_euler (rockpool), exp_jump"),
-        ("time_unit", "s (norse, snntorch, nengo, rockpool, spikingjelly, lava), ms, us, step (sinabs)"),
-        ("reset", "value (norse, spikingjelly), zero (nengo, lava), subtract (snntorch, rockpool, sinabs)"),
+        ("integrator", "euler (norse, snntorch, spikingjelly, spyx, lava), zoh (nengo, sinabs), exp_euler (rockpool), exp_jump"),
+        ("time_unit", "s (norse, snntorch, nengo, rockpool, spikingjelly, spyx, lava), ms, us, step (sinabs)"),
+        ("reset", "value (norse, spikingjelly), zero (nengo, lava), subtract (snntorch, rockpool, sinabs, spyx)"),
         ("dt_s", "seconds; the NIR paper's files use 1e-4"),
     ],
 )
