@@ -116,9 +116,15 @@ def call(code: str, *words: str, cwd: Path) -> None:
 
 
 def measure_lines() -> Iterator[Row]:
-    files = [path for path in Path("snnmap/lif/rtl/verilog").glob("*.v") if path.name != "bench.v"]
-    n_lines = sum(len(path.read_text().splitlines()) for path in files)
-    yield "lines of Verilog, both families, without the bench", str(n_lines), "<= 1,000"
+    """Count the hand-written core, the bench aside and the serial line, which is around it."""
+    lines = {path.name: len(path.read_text().splitlines()) for path in Path("snnmap/lif/rtl/verilog").glob("*.v")}
+    line = lines.pop("lif_serial.v")
+    del lines["bench.v"]
+    yield (
+        "lines of Verilog: the core with the rules of both families",
+        f"{sum(lines.values())}; its serial line {line}",
+        "<= 1,000",
+    )
 
 
 ROWS: tuple[Callable[[], Iterator[Row]], ...] = (measure_lines, measure_digits, measure_values, measure_gates)
