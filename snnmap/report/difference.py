@@ -1,7 +1,7 @@
 """Two images beside each other, in the model's words."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -86,19 +86,27 @@ def compare_decisions_of(before: Image, after: Image, raster: IntArray | None, *
         return ["decisions: not known, since an image does not say how its outputs are read"]
     if before.sizes[0] != after.sizes[0]:
         return [f"decisions: not comparable, of {before.sizes[0]} and {after.sizes[0]} input channels"]
-    if raster is None:
-        raster = _golden_inputs(manifests[0], before.sizes[0])
-    if not raster.size:
+    rasters = _list_golden(manifests[0], before) if raster is None else [raster]
+    if not sum(part.size for part in rasters):
         return ["decisions: give inputs to compare them (-i counts.npy)"]
-    runs = run_ports(before, manifests[0], raster), run_ports(after, manifests[1], raster)
-    ports = [{run.readout.port: run for run in side} for side in runs]
-    most = raster.shape[0] if full else _MOST_SAMPLES
-    return [_compare_port(name, ports[0][name].classes, ports[1][name].classes, most) for name in ports[0] if name in ports[1]]
+    first, second = _decide(before, manifests[0], rasters), _decide(after, manifests[1], rasters)
+    most = sum(map(len, rasters)) if full else _MOST_SAMPLES
+    return [_compare_port(name, first[name], second[name], most) for name in first if name in second]
 
 
-def _golden_inputs(manifest: Manifest, n_inputs: int) -> IntArray:
-    samples = [golden.to_raster(n_inputs, 0) for golden in manifest.golden]
-    return np.stack(samples) if samples else np.zeros((0, 0, n_inputs), np.int64)
+def _list_golden(manifest: Manifest, image: Image) -> list[IntArray]:
+    """Return the inputs of each golden sample, ``(1, n_steps, n_inputs)``, which may differ in length, as the chip takes them."""
+    most = image.chip.inputs.max_count
+    return [np.minimum(golden.to_raster(image.sizes[0], 0), most)[np.newaxis] for golden in manifest.golden]
+
+
+def _decide(image: Image, manifest: Manifest, rasters: Sequence[IntArray]) -> dict[str, IntArray | None]:
+    """Return the class of each sample by port; None of ports that have none."""
+    found: dict[str, list[IntArray]] = {}
+    for raster in rasters:
+        for run in run_ports(image, manifest, raster):
+            found.setdefault(run.readout.port, []).extend([] if run.classes is None else [run.classes])
+    return {name: np.concatenate(parts) if parts else None for name, parts in found.items()}
 
 
 def _compare_port(name: str, before: IntArray | None, after: IntArray | None, most: int) -> str:

@@ -35,7 +35,8 @@ def describe_manifest(manifest: Manifest | None) -> list[str]:
     lines += ["memories were edited after the build: they are not the model's any more"] if manifest.edited else []
     lines += [f"waived {waived.rule} at {waived.place}: {waived.reason}" for waived in manifest.waivers]
     steps = " and ".join(str(len(golden.inputs)) for golden in manifest.golden)
-    golden = f"{len(manifest.golden)} golden samples" + (f", of {steps} steps" if steps else "")
+    noun = "golden sample" if len(manifest.golden) == 1 else "golden samples"
+    golden = f"{len(manifest.golden)} {noun}" + (f", of {steps} steps" if steps else "")
     return [*lines, golden, *describe_ports(manifest)]
 
 

@@ -276,6 +276,20 @@ def test_diff_tells_what_images_with_the_same_memories_say_of_themselves(
     assert (first.startswith(said), second) == (True, "the memories are equal")
 
 
+def test_diff_runs_golden_samples_of_any_length_as_the_chip_takes_them(run: Run, bitstream: Path, tmp_path: Path) -> None:
+    image, manifest = decode(bitstream.read_bytes()), read_manifest(bitstream)
+    first, second = manifest.golden
+    shorter = replace(second, inputs=second.inputs[:-1], outputs=second.outputs[:-1])
+    cut = replace(manifest, golden=(first, shorter))
+    (tmp_path / "cut.bin").write_bytes(encode(image.with_manifest(cut)))
+    assert run("diff", tmp_path / "cut.bin", bitstream).out.splitlines()[-1] == "decisions of 'port': 0 of 2 differ"
+    own = FOLDER / "toy-4-manifest.bin"  # whose golden sample has a count beyond the chip's
+    assert run("diff", own, own).out.splitlines()[1:] == [
+        "decisions of 'class': 0 of 1 differ",
+        "decisions of 'value': it has one output, and no classes",
+    ]
+
+
 def test_diff_of_other_chips_and_of_images_that_say_nothing(run: Run, bitstream: Path, tmp_path: Path) -> None:
     (tmp_path / "other.bin").write_bytes(compile_model(chain(3, 6, 4, 2), "xylo-audio-2").bitstream)
     told = run("diff", bitstream, tmp_path / "other.bin").out
