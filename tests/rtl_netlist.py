@@ -27,7 +27,8 @@ def synthesise(chip: Chip, folder: Path) -> dict[str, str]:
     script = f"read_verilog {' '.join(sources)}; synth_ecp5 -no-rw-check -top chip; write_verilog -noattr netlist.v"
     subprocess.run([sys.executable, "-c", RUN, "-q", "-p", script], cwd=folder, check=True, capture_output=True)
     models = [_LEFT_OUT.sub("", (SHARE / name).read_text()) for name in ("common_sim.vh", "ccu2c_sim.vh")]
-    return {"netlist.v": (folder / "netlist.v").read_text(), "cells.v": "\n".join([*models, make_memory(), make_multiplier()])}
+    files = {"netlist.v": (folder / "netlist.v").read_text(), "cells.v": "\n".join([*models, make_memory(), make_multiplier()])}
+    return {name: text.replace("posedge ", "edge ") for name, text in files.items()}  # a cycle an edge, as the core's own model
 
 
 def list_pins(name: str, n: int, way: str = "input") -> str:

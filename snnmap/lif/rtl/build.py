@@ -34,12 +34,17 @@ def build_library(chip: Chip) -> Path:
         InputError: there is no C++ compiler, or it fails.
         ChipError: there is no Verilog of the chip's arithmetic.
     """
-    sources = {**list_sources(chip), _MODEL: read_text(_MODEL)}
+    sources = {**{name: _tick_at_each_edge(text) for name, text in list_sources(chip).items()}, _MODEL: read_text(_MODEL)}
     folder = _find_cache()
     library = folder / f"{_digest(*(text for item in sorted(sources.items()) for text in item))}.so"
     if not library.exists():
         _build(sources, library)
     return library
+
+
+def _tick_at_each_edge(text: str) -> str:
+    """Return Verilog whose cycles begin at both edges of the clock, so that a cycle of the model is one evaluation, not two."""
+    return text.replace("posedge clk", "edge clk")
 
 
 def _find_cache() -> Path:
