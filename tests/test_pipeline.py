@@ -21,8 +21,8 @@ from snnmap.lif.drc import RULES
 from snnmap.lif.mapping import FoldOptions, Verification, folded_counts
 from snnmap.lif.program import Image, as_folded_network
 from snnmap.loading import load
-from snnmap.network import load_network, parse_network, save_network, simulate_network
-from snnmap.pipeline import CompileOptions, StageProfile, check_model, compile_model
+from snnmap.network import load_network, parse_network, save_network, simulate_network, sketch_network
+from snnmap.pipeline import CompileOptions, StageProfile, check_model, compile_model, fix_model
 
 ALLOW = CompileOptions(allow=("SNN6",))
 
@@ -370,3 +370,13 @@ def test_artifacts_count_what_left_its_word_and_strict_refuses_it() -> None:
     assert artifacts.run(silent, strict=True).keys() == artifacts.run(loud).keys()
     with pytest.raises(InputError, match="values left their words"):
         artifacts.run(loud, strict=True)
+
+
+def test_inputs_that_relays_cut_off_are_refused_where_the_build_has_not_seen_them() -> None:
+    plain = sketch_network({"in": 3, "h": 8, "out": 2}, alpha={"h": 0.0, "out": 0.0}, max_count={"h": 1, "out": 1})
+    raster = np.random.default_rng(0).integers(0, 2, (20, 30, 3))
+    fixed = fix_model(plain, "generic-4096-single", calibration=raster)
+    artifacts = compile_model(fixed.network, "generic-4096-single", calibration=raster, options=CompileOptions(allow=("SNN6",)))
+    artifacts.run(raster)
+    with pytest.raises(InputError, match="more spikes a step than the relays repeat"):
+        artifacts.run(raster + 1)

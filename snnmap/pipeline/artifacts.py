@@ -139,9 +139,10 @@ class Artifacts:
             chip's integers: in units of the state).
 
         Raises:
-            InputError: wrong raster, or counts beyond those of a channel of the chip.
+            InputError: wrong raster, or counts beyond those of a channel of the chip, or of the relays in which an input waits.
         """
         padded, both = self._pad(inputs), ("hidden", "outputs")
+        self._require_relayed(padded)
         found = simulate_image(self.image, padded, counts_of=both, states_of=("outputs",), count_saturation=strict)
         require_unsaturated(found.saturation)
         n_steps = padded.shape[1] - self.mapped.latency_steps
@@ -178,6 +179,22 @@ class Artifacts:
             raster = read_raster(inputs, self.mapped.table.channel_source.size, where="inputs")
         require_counts(raster, self.mapped.chip)
         return np.pad(raster, ((0, 0), (0, self.mapped.latency_steps), (0, 0)))
+
+    def _require_relayed(self, raster: IntArray) -> None:
+        """Refuse inputs that relays would cut off, unless that was waived: the build was judged on inputs that come through."""
+        mapped, most = self.mapped, self.mapped.max_input_count
+        if any(found.rule == "SNN302" and found.waived for found in self.report.diagnostics):
+            return
+        for port in mapped.waiting_inputs:
+            counts = raster[:, :, mapped.table.channel_source == mapped.table.sources.index(port)]
+            if counts.max(initial=0) > most:
+                raise InputError(
+                    "inputs send more spikes a step than the relays repeat in which they wait",
+                    where=f"input port '{port}'",
+                    measured=str(counts.max()),
+                    limit=str(most),
+                    fix="spread them over more steps, or calibrate with such inputs: `snnmap check --fix` then smooths them",
+                )
 
     def stream(self, n_samples: int = 1) -> Stream:
         """Return the configured chip at rest, for inputs that arrive live; its output counts lag by ``mapped.latency_steps``."""
