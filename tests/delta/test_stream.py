@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -174,7 +174,10 @@ def draw_encoder_decoder(data: st.DataObject) -> nn.Module:
 def test_decoders_skip_and_are_equal(data: st.DataObject, seed: int) -> None:
     torch.manual_seed(seed)
     model, frames = draw_encoder_decoder(data), draw_stream(4, 8, 8, rate=data.draw(st.sampled_from([0.01, 0.2, 1.0])), seed=seed)
-    model(frames[0].float())
+    try:
+        model(frames[0].float())
+    except RuntimeError:
+        reject()  # torch has no output of no pixels
     is_bilinear = "bilinear" in str(model)
     stream = require_equal(make_dyadic(model), frames, atol=1e-12 if is_bilinear else 0.0)
     assert stream.dense_nodes == ()
