@@ -133,12 +133,12 @@ def retreat(
 ) -> None:
     """Carry gradients back from step ``stop - 1`` to ``start``; sums a neuron are added in place where there is room for them.
 
-    ``kind`` numbers the surrogate; ``constants`` holds 0, 1, its slope and its window, in the type of the states. With
+    ``kind`` numbers the surrogate; ``constants`` holds 0, 1, its slope, its window and the most spikes, in the type of the states. With
     ``to_zero`` a spike, of which there is at most one a step, takes the whole potential instead of ``taken``; its gradient
     leaves that out, since it would grow by ``u / threshold`` a step.
     """
     batch, n_synapses, size = by_current.shape
-    zero, one, slope, window = constants[0], constants[1], constants[2], constants[3]
+    zero, one, slope, window, most = constants[0], constants[1], constants[2], constants[3], constants[4]
     ratio, rate, by_v, pull = np.empty_like(beta), np.empty_like(beta), np.empty_like(beta), np.empty_like(beta)
     for row in range(batch):
         for step in range(stop - 1, start - 1, -1):
@@ -149,9 +149,7 @@ def retreat(
                     rate[n] = one if ratio[n] > one - window else zero
             else:
                 for n in range(size):
-                    nearest = np.rint(ratio[n])
-                    nearest = nearest if nearest > one else one
-                    rate[n] = slope * (ratio[n] - nearest)
+                    rate[n] = slope * (ratio[n] - _limit(np.rint(ratio[n]), one, most))
                 _apply_rule(kind, rate, zero, one)
             if to_zero:
                 for n in range(size):

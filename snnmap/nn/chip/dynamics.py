@@ -145,7 +145,7 @@ class _ChipLif(torch.autograd.Function):
             x, dash_syn, dash_mem, bias, threshold, recurrent_weight, max_count, state_max, family, delays
         )
         ctx.save_for_backward(dash_syn, dash_mem, threshold, recurrent_weight, currents, course.reached, course.counts)
-        ctx.surrogate, ctx.delays, ctx.family = surrogate, delays, family
+        ctx.max_count, ctx.surrogate, ctx.delays, ctx.family = max_count, surrogate, delays, family
         return course.counts
 
     @staticmethod
@@ -162,6 +162,7 @@ class _ChipLif(torch.autograd.Function):
             decays.beta,
             threshold,
             scaled,
+            ctx.max_count,
             ctx.surrogate,
             ctx.needs_input_grad,
             ctx.delays,

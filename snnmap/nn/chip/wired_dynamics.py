@@ -175,7 +175,8 @@ class _WiredLif(torch.autograd.Function):
     ) -> Tensor:
         currents, reached, counts = _advance(x, neurons, weights, wiring, delivery)
         ctx.save_for_backward(dash_syn, dash_mem, threshold, weights, currents, reached, counts)
-        ctx.wiring, ctx.surrogate, ctx.family = wiring, neurons.surrogate, neurons.family
+        ctx.wiring, ctx.family = wiring, neurons.family
+        ctx.surrogate, ctx.max_count = neurons.surrogate, neurons.max_count
         return counts
 
     @staticmethod
@@ -186,7 +187,7 @@ class _WiredLif(torch.autograd.Function):
         wiring, needed, surrogate = ctx.wiring, ctx.needs_input_grad, ctx.surrogate
         kept = decays.gain.flatten()[wiring.targets]
         given, by_state = gradients[0].clone(memory_format=torch.contiguous_format), torch.empty_like(currents)
-        constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window])
+        constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window, float(ctx.max_count)])
         shared = _arrays(weights * kept, alpha, beta, threshold, constants)
         rows = (reached, counts, by_state, torch.zeros_like(counts[:, 0]), torch.zeros_like(currents[:, 0]))
         kernels, sums = [], []

@@ -90,7 +90,7 @@ class _Lif(torch.autograd.Function):
     ) -> Tensor:
         course = _forward(x, alpha, beta, bias, threshold, recurrent_weight, max_count, keep_currents=ctx.needs_input_grad[1])
         ctx.save_for_backward(alpha, beta, threshold, recurrent_weight, course.currents, course.reached, course.counts)
-        ctx.surrogate = surrogate
+        ctx.surrogate, ctx.max_count = surrogate, max_count
         return course.counts
 
     @staticmethod
@@ -99,7 +99,15 @@ class _Lif(torch.autograd.Function):
         course = Course(currents=currents, reached=reached, counts=counts, all_at_once=recurrent_weight is None)
         return (
             *backward_through_time(
-                gradients[0], course, alpha, beta, threshold, recurrent_weight, ctx.surrogate, ctx.needs_input_grad
+                gradients[0],
+                course,
+                alpha,
+                beta,
+                threshold,
+                recurrent_weight,
+                ctx.max_count,
+                ctx.surrogate,
+                ctx.needs_input_grad,
             ),
             None,
             None,
@@ -210,6 +218,7 @@ def backward_through_time(
     beta: Tensor,
     threshold: Tensor,
     recurrent_weight: Tensor | None,
+    max_count: int,
     surrogate: Surrogate,
     needed: tuple[bool, ...],
     delays: tuple[int, ...] = (1,),
@@ -234,7 +243,7 @@ def backward_through_time(
     given = by_counts.contiguous() if recurrent_weight is None else by_counts.clone(memory_format=torch.contiguous_format)
     by_x = given.new_empty(batch, n_steps, alpha.shape[0], size)
     retreat = (_CompiledBackward if is_compiled(given) else _TorchBackward)(
-        given, alpha, beta, threshold, surrogate, course, by_x, needed, to_zero
+        given, alpha, beta, threshold, max_count, surrogate, course, by_x, needed, to_zero
     )
     if recurrent_weight is None:
         retreat.run(0, n_steps)
@@ -264,6 +273,7 @@ class _TorchBackward:
         alpha: Tensor,
         beta: Tensor,
         threshold: Tensor,
+        max_count: int,
         surrogate: Surrogate,
         course: Course,
         by_x: Tensor,
@@ -272,7 +282,7 @@ class _TorchBackward:
     ) -> None:
         self.given, self.alpha, self.beta, self.by_x, self.course = given, alpha, beta, by_x, course
         self.ratio = course.reached / threshold
-        self.rate = surrogate.derivative(self.ratio) / threshold
+        self.rate = surrogate.derivative(self.ratio, max_count) / threshold
         self.taken, self.to_zero = torch.zeros_like(threshold) if to_zero else threshold.nan_to_num(posinf=0.0), to_zero
         self.by_u, self.by_current = torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0])
         self.by_beta, self.by_bias, self.by_threshold = (torch.zeros_like(beta) for _ in range(3))
@@ -301,13 +311,14 @@ class _CompiledBackward:
         alpha: Tensor,
         beta: Tensor,
         threshold: Tensor,
+        max_count: int,
         surrogate: Surrogate,
         course: Course,
         by_x: Tensor,
         needed: tuple[bool, ...],
         to_zero: bool,
     ) -> None:
-        constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window])
+        constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window, float(max_count)])
         parameters = tuple(map(_array, (alpha, beta, threshold, threshold.nan_to_num(posinf=0.0))))
         states = (torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0]))
         rows = tuple(map(_array, (given, course.reached, course.counts, by_x, *states)))

@@ -18,7 +18,8 @@ SurrogateName = Literal["relu", "fast_sigmoid", "arctan", "sigmoid", "triangle",
 class Surrogate:
     """Which derivative stands for that of the spike count.
 
-    With x = u / threshold and d the distance of x from the nearest count at which a spike is added or lost (1, 2, ...)::
+    With x = u / threshold and d the distance of x from the nearest count at which a spike is added or lost, which are 1, 2, ...
+    up to the most spikes a step::
 
         relu          dn/dx = 1 where x > 1, else 0             the derivative of max(v - threshold, 0)
         fast_sigmoid  dn/dx = 1 / (1 + slope |d|)**2            Zenke & Ganguli 2018, eq. 5
@@ -61,11 +62,11 @@ class Surrogate:
         """What the compiled kernels multiply the distance by."""
         return torch.pi / 2 * self.slope if self.name == "arctan" else self.slope
 
-    def derivative(self, x: Tensor) -> Tensor:
-        """Return dn/dx at x = u / threshold."""
+    def derivative(self, x: Tensor, max_count: int) -> Tensor:
+        """Return dn/dx at x = u / threshold, of a neuron that sends at most so many spikes a step."""
         if self.name == "relu":
             return (x > 1.0 - self.window).to(x.dtype)
-        distance = x - torch.clamp(torch.round(x), min=1.0)
+        distance = x - torch.clamp(torch.round(x), 1.0, float(max_count))
         return _RULES[self.name](self.kernel_slope * distance)
 
 
@@ -84,7 +85,7 @@ class _CountSpikes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, u: Tensor, threshold: Tensor, max_count: int, surrogate: Surrogate) -> Tensor:
         ctx.save_for_backward(u, threshold)
-        ctx.surrogate = surrogate
+        ctx.surrogate, ctx.max_count = surrogate, max_count
         fired = torch.clamp(torch.floor(u / threshold), max=float(max_count))
         return torch.where(u < threshold, torch.zeros_like(u), fired)
 
@@ -92,7 +93,7 @@ class _CountSpikes(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         u, threshold = ctx.saved_tensors
         x = u / threshold
-        by_u = gradients[0] * ctx.surrogate.derivative(x) / threshold
+        by_u = gradients[0] * ctx.surrogate.derivative(x, ctx.max_count) / threshold
         by_threshold = (-by_u * x).sum_to_size(threshold.shape) if ctx.needs_input_grad[1] else None
         return by_u, by_threshold, None, None
 

@@ -9,10 +9,12 @@ from snnmap.core.errors import InputError
 from snnmap.nn import LIF, LeakyIntegrator, Surrogate, SurrogateName, count_spikes, record_counts
 
 
-def derivative_of_counts(surrogate: Surrogate, u: list[float], threshold: float) -> tuple[torch.Tensor, torch.Tensor]:
+def derivative_of_counts(
+    surrogate: Surrogate, u: list[float], threshold: float, max_count: int = 31
+) -> tuple[torch.Tensor, torch.Tensor]:
     potentials = torch.tensor([u], dtype=torch.float64, requires_grad=True)
     thresholds = torch.full((len(u),), threshold, dtype=torch.float64, requires_grad=True)
-    count_spikes(potentials, thresholds, 31, surrogate).sum().backward()
+    count_spikes(potentials, thresholds, max_count, surrogate).sum().backward()
     return potentials.grad[0], thresholds.grad
 
 
@@ -43,6 +45,13 @@ def test_bells_are_centred_on_every_count(name: str, written: object) -> None:
     by_u, _ = derivative_of_counts(Surrogate(name=name), [0.0, 1.6, 2.0, 4.4], 2.0)
     expected = [written(d) / 2.0 for d in (-1.0, -0.2, 0.0, 0.2)]
     assert np.allclose(by_u, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", get_args(SurrogateName)[1:])
+def test_no_bell_stands_above_the_most_spikes(name: SurrogateName) -> None:
+    last, beyond, far = derivative_of_counts(Surrogate(name=name, slope=5.0), [6.0, 8.0, 20.0], 2.0, max_count=3)[0].tolist()
+    assert last == 0.5
+    assert last / 25 > beyond >= far
 
 
 @pytest.mark.parametrize(
