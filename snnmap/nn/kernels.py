@@ -133,7 +133,7 @@ def retreat(
 ) -> None:
     """Carry gradients back from step ``stop - 1`` to ``start``; sums a neuron are added in place where there is room for them.
 
-    ``kind`` numbers the surrogate; ``constants`` holds 0, 1, its slope, its window and the most spikes, in the type of the states. With
+    ``kind`` numbers the surrogate; ``constants`` holds 0, 1, its slope, its window and the most spikes, typed as the states. With
     ``to_zero`` a spike, of which there is at most one a step, takes the whole potential instead of ``taken``; its gradient
     leaves that out, since it would grow by ``u / threshold`` a step.
     """

@@ -15,9 +15,9 @@ from snnmap.core import fsio
 from snnmap.core.errors import InputError
 from snnmap.train.loop.progress import EpochResult
 
-__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["BestState", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
-_VERSION = 1
+_VERSION = 2
 _ABSENT = "nothing"
 
 
@@ -38,13 +38,28 @@ class Checkpoint:
     setting: Mapping[str, object]
 
 
-def save_checkpoint(kept: Checkpoint, history: list[EpochResult], best: dict[str, Any] | None, path: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestState:
+    """The best that was seen of a model so far.
+
+    Attributes:
+        epoch: after which, -1 for the model that training began with.
+        accuracy: share of the validation samples read right.
+        state: its parameters and buffers.
+    """
+
+    epoch: int
+    accuracy: float
+    state: dict[str, Any]
+
+
+def save_checkpoint(kept: Checkpoint, history: list[EpochResult], best: BestState | None, path: Path) -> None:
     """Write a checkpoint, whole or not at all.
 
     Args:
         kept: what is saved.
         history: the epochs so far.
-        best: the model's state after the best of them, where that is kept.
+        best: the model at its best, where that is kept.
         path: of the file.
 
     Raises:
@@ -57,7 +72,7 @@ def save_checkpoint(kept: Checkpoint, history: list[EpochResult], best: dict[str
         "setting": dict(kept.setting),
         "history": [asdict(result) for result in history],
         "model": kept.model.state_dict(),
-        "best": best,
+        "best": None if best is None else {"epoch": best.epoch, "accuracy": best.accuracy, "state": best.state},
         "optimiser": kept.optimiser.state_dict(),
         "schedule": kept.schedule.state_dict(),
     }
@@ -65,11 +80,11 @@ def save_checkpoint(kept: Checkpoint, history: list[EpochResult], best: dict[str
     fsio.write_file(path, buffer.getvalue())
 
 
-def load_checkpoint(kept: Checkpoint, path: Path) -> tuple[list[EpochResult], dict[str, Any] | None]:
+def load_checkpoint(kept: Checkpoint, path: Path) -> tuple[list[EpochResult], BestState | None]:
     """Bring back what a checkpoint holds, in place; nothing is changed where it is refused.
 
     Returns:
-        The epochs that it was trained for, and the model's state after the best of them, where that was kept.
+        The epochs that it was trained for, and the model at its best, where that was kept.
 
     Raises:
         InputError: it is damaged, or of another model or other options.
@@ -80,7 +95,8 @@ def load_checkpoint(kept: Checkpoint, path: Path) -> tuple[list[EpochResult], di
     kept.model.load_state_dict(content["model"])
     kept.optimiser.load_state_dict(content["optimiser"])
     kept.schedule.load_state_dict(content["schedule"])
-    return [EpochResult(**result) for result in content["history"]], content.get("best")
+    best = None if content["best"] is None else BestState(**content["best"])
+    return [EpochResult(**result) for result in content["history"]], best
 
 
 def _read(path: Path) -> dict[str, Any]:

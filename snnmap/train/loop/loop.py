@@ -2,9 +2,10 @@
 
 import copy
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from snnmap.core.errors import InputError
 from snnmap.nn import Readout
 from snnmap.train.activity import ActivityRecorder
 from snnmap.train.loop.batches import Batch, Batches
-from snnmap.train.loop.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from snnmap.train.loop.checkpoint import BestState, Checkpoint, load_checkpoint, save_checkpoint
 from snnmap.train.loop.progress import EpochResult, TrainingBars
 from snnmap.train.models import require_module
 
@@ -38,8 +39,8 @@ class TrainOptions:
         operations_weight: weight of the mean synaptic operations a sample.
         distil_weight: share of the loss that is the teacher's, 0..1.
         temperature: that softens both distributions for it (Hinton et al. 2015).
-        keep: which epoch's model is left in the end: the ``last``, or the ``best`` on the validation batches (the latest of
-            equals).
+        keep: which model is left in the end: that of the ``last`` epoch, or the ``best`` on the validation batches, the one that
+            training began with among them (the latest of equals). Where left out, the best where there are validation batches.
         seed: of the order of batches and of dropout, anew in each epoch, so that a resumed run is the uninterrupted one.
 
     Raises:
@@ -57,7 +58,7 @@ class TrainOptions:
     operations_weight: float = 0.0
     distil_weight: float = 0.0
     temperature: float = 2.0
-    keep: Literal["last", "best"] = "last"
+    keep: Literal["last", "best"] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,7 +73,7 @@ class TrainOptions:
             "operations_weight": (self.operations_weight >= 0.0, ">= 0"),
             "distil_weight": (0.0 <= self.distil_weight <= 1.0, "0..1"),
             "temperature": (self.temperature > 0.0, "> 0"),
-            "keep": (self.keep in ("last", "best"), "last or best"),
+            "keep": (self.keep in (None, "last", "best"), "last or best"),
         }
         for name, (holds, limit) in checks.items():
             InputError.require_option(self, name, holds, limit, of="the training")
@@ -92,7 +93,11 @@ class _Trainer:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     history: list[EpochResult] = field(default_factory=list)
-    best: dict[str, Any] | None = None
+    best: BestState | None = None
+
+    def take_best(self, epoch: int, accuracy: float) -> None:
+        """Keep the model as it is now."""
+        self.best = BestState(epoch=epoch, accuracy=accuracy, state=copy.deepcopy(self.model.state_dict()))
 
     @property
     def penalises_activity(self) -> bool:
@@ -128,7 +133,7 @@ def train_model(
         loss: of the read values and the labels, the mean over the batch; cross entropy where left out.
         teacher: an ANN, or any model, that takes the same ``(batch, time, n_inputs)`` inputs, padding included, and gives
             ``(batch, n)``; used with ``distil_weight``. Wrap one that takes something else.
-        validation: batches that are scored after each epoch.
+        validation: batches that are scored after each epoch, and before the first where the best is kept.
         checkpoint: file written after each epoch; where it exists, training goes on from it, if model, options, readout and
             number of batches are the same. What the data are is not known to it.
         on_gradients: called between the backward pass and the step with the share of the training that is done, 0..1: the
@@ -139,7 +144,8 @@ def train_model(
             which loops are compiled.
 
     Returns:
-        A line an epoch, those before a resumption included.
+        A line an epoch, those before a resumption included; ``is_kept`` in that whose model is left. Where the best is kept and
+        none scored as much as the model that training began with, none is, that model is left, and a ``UserWarning`` says so.
 
     Raises:
         InputError: no torch module, no batches, a teacher without ``distil_weight`` or the other way round, outputs that need
@@ -148,6 +154,7 @@ def train_model(
     """
     require_module(model, "train_model")
     options = options or TrainOptions()
+    options = replace(options, keep=options.keep or ("last" if validation is None else "best"))
     if (teacher is None) != (options.distil_weight == 0.0):
         raise InputError(
             "a teacher and distil_weight belong together",
@@ -171,26 +178,36 @@ def train_model(
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.history, trainer.best = load_checkpoint(kept, Path(checkpoint))
     with torch.random.fork_rng(devices=[]), TrainingBars(options.n_epochs, len(trainer.history), show=progress) as bars:
+        if options.keep == "best" and validation is not None and trainer.best is None:
+            trainer.take_best(-1, score_model(model, validation, readout=readout))
         for epoch in range(len(trainer.history), options.n_epochs):
             torch.manual_seed(options.seed * 1_000_003 + epoch)
             result = _run_epoch(trainer, epoch, bars)
             result.validation_accuracy = None if validation is None else score_model(model, validation, readout=readout)
             trainer.history.append(result)
-            if options.keep == "best" and _is_best(trainer.history):
-                trainer.best = copy.deepcopy(model.state_dict())
+            if trainer.best is not None and (result.validation_accuracy or 0.0) >= trainer.best.accuracy:
+                trainer.take_best(epoch, result.validation_accuracy or 0.0)
             bars.tell(result)
             if checkpoint is not None:
                 save_checkpoint(kept, trainer.history, trainer.best, Path(checkpoint))
             on_epoch(result)
-    if trainer.best is not None:
-        model.load_state_dict(trainer.best)
+    _leave_best(trainer)
     return tuple(trainer.history)
 
 
-def _is_best(history: list[EpochResult]) -> bool:
-    """Say whether no epoch before the last scored more."""
-    scores = [result.validation_accuracy or 0.0 for result in history]
-    return scores[-1] >= max(scores)
+def _leave_best(trainer: _Trainer) -> None:
+    """Bring the best model back where it is kept, and mark the epoch whose model is left."""
+    best = trainer.best
+    if best is not None:
+        trainer.model.load_state_dict(best.state)
+    if best is not None and best.epoch < 0:
+        warnings.warn(
+            f"no epoch reads as many validation samples right as the model that training began with ({best.accuracy:.2%}): "
+            "it is left as it was; train with a lower learning_rate, or TrainOptions(keep='last')",
+            stacklevel=3,
+        )
+    else:
+        trainer.history[-1 if best is None else best.epoch].is_kept = True
 
 
 @torch.no_grad()

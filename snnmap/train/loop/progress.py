@@ -24,6 +24,7 @@ class EpochResult:
         accuracy: share of the training samples read right, while the model changed; 0 where labels are not classes.
         validation_accuracy: share of the validation samples read right after the epoch.
         seconds: it took, validation not included.
+        is_kept: whether the model was left in the end as it was after this epoch.
     """
 
     epoch: int
@@ -31,6 +32,7 @@ class EpochResult:
     accuracy: float
     validation_accuracy: float | None = None
     seconds: float = 0.0
+    is_kept: bool = False
 
 
 class TrainingBars:

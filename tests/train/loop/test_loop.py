@@ -107,8 +107,32 @@ def test_the_best_epoch_is_kept() -> None:
     assert scores[-1] < max(scores)  # type: ignore[operator, type-var]
     assert score_model(best, held, readout=readout) == max(scores)  # type: ignore[type-var]
     assert score_model(last, held, readout=readout) == scores[-1]
+    kept = [result.validation_accuracy for result in history if result.is_kept]
+    assert kept == [max(scores)]  # type: ignore[type-var]
     with pytest.raises(InputError, match="validation"):
         train_model(make_model(), make_loader(), readout=readout, options=WILD, progress=False)
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_what_only_does_harm_leaves_the_model_as_it_was(is_resumed: bool, tmp_path: Path) -> None:
+    readout, held, path = Readout("last", settle_steps=2), list(make_loader()), tmp_path / "model.ckpt"
+    model = make_model()
+    train_model(model, make_loader(), readout=readout, options=replace(FEW, n_epochs=12), progress=False)
+    began, before = copy.deepcopy(model), score_model(model, held, readout=readout)
+
+    def harm(done: float) -> None:
+        spoil_late(model)(1.0)
+        if is_resumed and done > 0.6:
+            raise KeyboardInterrupt
+
+    given = {"readout": readout, "options": replace(WILD, keep=None), "validation": held, "checkpoint": path, "progress": False}
+    if is_resumed:
+        with pytest.raises(KeyboardInterrupt):
+            train_model(model, make_loader(), **given, on_gradients=harm)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="training began with"):
+        history = train_model(model, make_loader(), **given, on_gradients=lambda _: spoil_late(model)(1.0))  # type: ignore[arg-type]
+    assert all((result.validation_accuracy or 0.0) < before and not result.is_kept for result in history)
+    assert equal(model, began)
 
 
 def test_a_resumed_run_keeps_the_best_epoch_of_both_parts(tmp_path: Path) -> None:
