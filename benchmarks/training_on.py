@@ -83,13 +83,14 @@ class Recipe:
         return replace(self, options=replace(self.options, **changes))
 
 
-RECIPE = Recipe(options=TrainOptions(n_epochs=10, learning_rate=2e-3, clip_norm=0.2, distil_weight=0.5, rate_weight=0.1))
+RECIPE = Recipe(options=TrainOptions(n_epochs=10, learning_rate=2e-3, clip_norm=0.2, rate_weight=0.1))
 """The penalty on rates keeps recurrent neurons out of bursts, small batches bring networks that start in bursts back."""
 CANDIDATES = {
     "as it is": RECIPE,
     "batches of 25": replace(RECIPE, batch=25),
+    "rate 1e-3": RECIPE.with_options(learning_rate=1e-3),
     "rate 5e-3": RECIPE.with_options(learning_rate=5e-3),
-    "no teacher": RECIPE.with_options(distil_weight=0.0),
+    "a teacher": RECIPE.with_options(distil_weight=0.5),
     "no penalty on rates": RECIPE.with_options(rate_weight=0.0),
 }
 """Among which ``RECIPE`` was chosen."""

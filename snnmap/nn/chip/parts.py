@@ -15,6 +15,9 @@ from snnmap.nn.chip.neurons import round_product, round_through
 
 __all__ = ["ChipPopulation", "ChipProjection", "NeuronTensors", "read_populations"]
 
+_TYPICAL_WEIGHT = 0.125
+"""Root mean square of a projection's weights in trained units, to a factor of the square root of 2."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeuronTensors:
@@ -36,6 +39,9 @@ class NeuronTensors:
 class ChipProjection(nn.Module):
     """The weights that the chip stores from one source to one synapse of a population; there are no others to train.
 
+    Weights are held in units in which those of all projections are about as large, a power of two of the target's own, so that
+    one learning rate moves all by the same share, whatever decays and fan-ins make of them.
+
     Attributes:
         name: of the projection.
         pre: input port or population.
@@ -43,11 +49,13 @@ class ChipProjection(nn.Module):
         delay_steps: of the network, before folding.
         shift: bits by which the chip shifts them.
         weight: ``(n_weights,)`` in trained units, source by source.
+        unit: a trained unit in those of the target.
         starts: ``(n_pre + 1,) int64``, where the weights of each source start.
         targets: ``(n_weights,) int64``, target of each.
         ranks: ``(n_pre,) int64``, place of each source in the order in which the chip adds up.
     """
 
+    unit: Tensor
     starts: Tensor
     targets: Tensor
     ranks: Tensor
@@ -63,7 +71,10 @@ class ChipProjection(nn.Module):
         self.register_buffer("targets", torch.tensor(projection.weights.indices))
         self.register_buffer("ranks", torch.tensor(ranks))
         values = (words << shift) / scale[projection.weights.indices]
-        self.weight = nn.Parameter(torch.tensor(values, dtype=torch.get_default_dtype()))
+        size = float(np.sqrt(np.mean(values**2))) if values.any() else _TYPICAL_WEIGHT
+        unit = 2.0 ** round(np.log2(size / _TYPICAL_WEIGHT))
+        self.register_buffer("unit", torch.tensor(unit, dtype=torch.get_default_dtype()))
+        self.weight = nn.Parameter(torch.tensor(values / unit, dtype=torch.get_default_dtype()))
 
     @property
     def sources(self) -> Tensor:
@@ -72,8 +83,8 @@ class ChipProjection(nn.Module):
 
     def codes(self, scale: Tensor) -> Tensor:
         """Return the weights as the chip counts them, ``(n_weights,)`` in state units, of the target's scale ``(size,)``."""
-        (low, high), unit = self.bits.weight_range, float(1 << self.shift)
-        return round_product(self.weight, scale[self.targets], unit).clamp(low, high) * unit
+        (low, high), step = self.bits.weight_range, float(1 << self.shift)
+        return round_product(self.weight, scale[self.targets] * self.unit, step).clamp(low, high) * step
 
     def extra_repr(self) -> str:
         """Say what the module prints of itself."""
@@ -84,8 +95,8 @@ class ChipPopulation(nn.Module):
     """Neurons of a network in the chip's integers, and the weights onto them.
 
     Parameters are held in trained units and rounded on their way, as in :class:`snnmap.nn.ChipLIF`. A unit is the neuron's
-    threshold or, for neurons that are read by their potentials, the largest weight onto them, so that one learning rate suits
-    all, whatever units the model came in. Called with the population's counts it gives them back: a place for hooks.
+    threshold or, for neurons that are read by their potentials, the largest weight onto them, whatever units the model came in;
+    weights have their projection's. Called with the population's counts it gives them back: a place for hooks.
 
     Attributes:
         name: of the population.

@@ -198,6 +198,20 @@ def test_counts_of_all_populations_can_be_recorded_and_penalised() -> None:
     assert any(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
 
 
+def test_weights_of_all_projections_are_trained_in_units_of_their_size() -> None:
+    network = make_ports()
+    smaller = tuple(
+        replace(part, weights=part.weights.with_data(part.weights.data * 2.0 ** -(number % 5)))
+        for number, part in enumerate(network.projections)
+    )
+    given = draw_counts(network, 1)
+    artifacts = compile_model(replace(network, projections=smaller), CHIP, calibration=given, options=UNVERIFIED)
+    parts = [part for population in ChipNetwork(artifacts.quantised).list_populations() for part in population.list_incoming()]
+    assert len({float(part.unit) for part in parts}) > 2
+    sizes = [float(part.weight.detach().square().mean().sqrt()) for part in parts]
+    assert all(0.125 / 2**0.51 < size < 0.125 * 2**0.51 for size in sizes)
+
+
 def test_a_network_that_lost_a_path_is_aligned_anew() -> None:
     model, rasters = make_ported()
     before = dict(model.lags)
