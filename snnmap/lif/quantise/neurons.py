@@ -9,13 +9,13 @@ import numpy.typing as npt
 from snnmap.chip import Bits, Chip, Family
 from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray, record
 from snnmap.lif.program import NeuronCodes, NeuronParameters, TensorError
-from snnmap.lif.quantise.calibrate import N_LEVELS, StateSwing
 from snnmap.lif.quantise.decays import DecayCodes, code_decays
 from snnmap.lif.quantise.drift import find_bias
 from snnmap.lif.quantise.lines import Lines, MemoryWeights, list_lines
 from snnmap.lif.quantise.response import RowResponses
 from snnmap.lif.quantise.row import round_lines
 from snnmap.lif.quantise.scale import MemoryDemand, choose_scaling
+from snnmap.lif.quantise.swing import N_LEVELS, StateSwing
 from snnmap.lif.quantise.windows import SourceCounts
 
 __all__ = ["QuantisedNeurons", "mask_targets", "quantise_neurons"]

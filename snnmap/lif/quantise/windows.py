@@ -14,6 +14,8 @@ __all__ = ["Counts", "SourceCounts"]
 Counts: TypeAlias = npt.NDArray[np.integer[Any]]
 
 _MOST_WINDOWS = 1024
+_MOST_NARROW = 2.0**24
+"""Whole numbers below which float32 holds every one."""
 
 
 class SourceCounts:
@@ -47,7 +49,9 @@ class SourceCounts:
             chosen = np.unique(np.linspace(0, n_windows - 1, min(n_windows, _MOST_WINDOWS)).astype(np.int64))
             parts = [_add_windows(part, chosen // n_each, chosen % n_each * length, length) for part in self._parts]
             self._windows[length] = np.concatenate(parts)
-        return Sources(self.mean, self.variance, self._windows[length], float(length))
+        windows = self._windows[length]
+        largest = np.einsum("nw,nw->n", windows, windows, dtype=np.float64).max(initial=0.0)  # no two sources' sum is larger
+        return Sources(self.mean, self.variance, windows, float(length), bool(largest < _MOST_NARROW))
 
 
 def _add_squares(counts: Counts) -> IntArray:
