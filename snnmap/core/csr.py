@@ -62,8 +62,11 @@ class CsrMatrix:
         dense = np.asarray(weights)
         if dense.ndim != 2:
             raise NetworkError("weights must be a matrix", measured=f"{dense.ndim} dimensions", limit="2")
-        rows, columns = np.nonzero(dense)
-        return cls.from_triplets(rows, columns, dense[rows, columns], dense.shape)
+        flat = dense.ravel()
+        places = np.flatnonzero(flat != 0)
+        rows, columns = np.divmod(places, max(1, dense.shape[1]))
+        edges = np.r_[0, np.cumsum(np.bincount(rows, minlength=dense.shape[0]))]
+        return cls(shape=dense.shape, indptr=edges, indices=columns, data=flat[places])
 
     @classmethod
     def from_triplets(cls, rows: npt.ArrayLike, columns: npt.ArrayLike, data: npt.ArrayLike, shape: tuple[int, int]) -> Self:
@@ -194,10 +197,10 @@ class CsrMatrix:
             return ""
         if self.indices.min() < 0 or self.indices.max() >= n_post:
             return "a column index is outside the shape"
-        same_row = np.diff(self.rows) == 0
-        if (np.diff(self.indices)[same_row] <= 0).any():
-            return "column indices do not ascend strictly within a row"
-        return ""
+        starts_row = np.zeros(self.indices.size + 1, np.bool_)
+        starts_row[self.indptr] = True
+        descents = 1 + np.flatnonzero(self.indices[1:] <= self.indices[:-1])
+        return "" if starts_row[descents].all() else "column indices do not ascend strictly within a row"
 
 
 def order_keys(keys: IntArray, size: int) -> IntArray:

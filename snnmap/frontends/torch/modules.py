@@ -1,6 +1,6 @@
 """Places and tensors of torch modules: what the frontends of torch-based models share."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,7 +22,9 @@ def locate(node: "fx.Node") -> str:
 
 def as_array(tensor: "Tensor") -> FloatArray:
     """Copy a tensor of any device and dtype to float64."""
-    return np.array(tensor.detach().cpu().double().numpy(), np.float64)
+    given = tensor.detach().cpu()
+    wide = given.double()
+    return np.array(wide.numpy()) if wide is given else cast(FloatArray, wide.numpy())
 
 
 def require_class_forward(path: str, module: "nn.Module", kind: "type[nn.Module]", *, own: tuple[str, ...] = ()) -> None:

@@ -1,8 +1,6 @@
 """What calibration data tell the quantiser: how often sources fire, how far states swing."""
 
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy.typing as npt
 from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
 from snnmap.core import Allowance, CsrMatrix, FloatArray, IntArray, record
 from snnmap.core.errors import InputError
+from snnmap.core.threads import count_cores, run_side_by_side
 from snnmap.lif.program import MappedNetwork, NeuronParameters, as_folded_network
 from snnmap.lif.quantise.swing import MOST_STATES, Extremes, StateSwing, Swing
 from snnmap.lif.quantise.windows import Counts, SourceCounts
@@ -217,8 +216,8 @@ def _measure_compiled(
             walk_sample(counts, sent[sample], memories, rows, extremes, (hidden.kept, outputs.kept), sample, *flags)
         return extremes
 
-    n_threads = min(os.cpu_count() or 1, max(1, n_samples))
-    with ThreadPoolExecutor(n_threads) as threads:
-        for of_hidden, of_outputs in threads.map(run, (np.arange(first, n_samples, n_threads) for first in range(n_threads))):
-            hidden.take(of_hidden)
-            outputs.take(of_outputs)
+    n_threads = min(count_cores(), max(1, n_samples))
+    shares = [np.arange(first, n_samples, n_threads) for first in range(n_threads)]
+    for of_hidden, of_outputs in run_side_by_side(run, shares, n_threads=n_threads):
+        hidden.take(of_hidden)
+        outputs.take(of_outputs)

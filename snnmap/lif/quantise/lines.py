@@ -87,8 +87,9 @@ def list_lines(
 def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[IntArray, tuple[IntArray, ...]]:
     """Return which pairs of source and target have a weight on any synapse, ascending; and which of them each weight is of."""
     keys = [matrix.rows * matrix.shape[1] + matrix.indices for matrix in matrices]
-    if all(np.array_equal(keys[0], other) for other in keys[1:]):
-        return keys[0], (np.arange(keys[0].size),) * len(keys)
+    first = next((own for own in keys if own.size), keys[0])
+    if all(np.array_equal(first, own) for own in keys if own.size):
+        return first, tuple(np.arange(own.size) for own in keys)
     every = np.sort(np.concatenate(keys), kind="stable")  # runs that ascend, which are merged
     every = every[np.diff(every, prepend=-1) > 0]
     return every, tuple(np.searchsorted(every, own) for own in keys)

@@ -195,18 +195,21 @@ def _weight_errors(
     bits: Bits,
 ) -> list[TensorError]:
     """Measure each memory; two weights of a source onto one neuron are one value, in units of the first synapse."""
-    (low, high), entries = bits.weight_range, lines.entries
-    share = responses.share()[responses.kind[lines.target]]
+    (low, high), entries, shares = bits.weight_range, lines.entries, responses.share()
+    trained, chip, clipped = np.zeros(lines.target.size), np.zeros(lines.target.size), np.zeros(lines.target.size, np.bool_)
+    for synapse, (value, steps) in enumerate(zip(entries.value.T, rounded.T, strict=True)):
+        share = shares[:, synapse][responses.kind][lines.target]
+        trained += value * share
+        chip += steps * share
+        nearest = np.rint(value / entries.lsb)
+        clipped |= (nearest < low) | (nearest > high)
     unit = scale[lines.target]
-    trained = (entries.value * share).sum(axis=1) / unit
-    chip = (rounded * share).sum(axis=1) * entries.lsb / unit
-    del share, unit  # as large as all weights
-    nearest = np.rint(entries.value / entries.lsb[:, np.newaxis])
-    clipped = np.asarray(((nearest < low) | (nearest > high)).any(axis=1), np.bool_)
-    del nearest
+    trained /= unit
+    chip *= entries.lsb
+    chip /= unit
     errors = []
     for number, memory in enumerate(memories):
-        mine = lines.memory == number
+        mine = slice(None) if len(memories) == 1 else np.flatnonzero(lines.memory == number)
         lost = _find_lost_share(trained[mine], chip[mine], lines.target[mine])
         errors.append(replace(_measure(memory.name, trained[mine], chip[mine], int(clipped[mine].sum())), lost_share=lost))
     return errors
