@@ -333,24 +333,24 @@ def _search(
     """Move weights within their bounds as long as that helps."""
     n, n_synapses = exact.shape
     moves = _PAIR_MOVES if n_synapses == 2 else _SINGLE_MOVES
-    error = _subtract(weight, exact)
+    n_moves, error = len(moves), _subtract(weight, exact)
     pull = _pull(error, lsb, together, total)
     along, own, cross, power = _weigh_moves(moves, lsb, variance, together, total, shape)
-    change, errors = np.empty((len(moves), n)), np.ascontiguousarray(error.T)
-    fewer, more = np.ascontiguousarray((lowest - weight).T), np.ascontiguousarray((highest - weight).T)
+    change, rest, twice = np.empty((n_moves, n)), np.empty((n_moves, n)), 2.0 * along
+    for row in range(n):
+        _weigh_shapes(rest, row, weight[row], error[row], lowest[row], highest[row], moves, cross, power[row])
     for _ in range(n * n_synapses):
-        for move in range(len(moves)):
-            _fill_change(change[move], moves[move], errors, fewer, more, pull, along[move], own[move], cross[move], power)
+        for move in range(n_moves):
+            for row in range(n):
+                change[move, row] = own[move, row] + twice[move, row] * pull[row] + rest[move, row]
         first, second = _find_moves(change, together, along)
         for place in (first, second):
             if place >= 0:
                 move, row = place // n, place % n
                 for synapse in range(n_synapses):
-                    step = moves[move, synapse]
-                    weight[row, synapse] += step
-                    errors[synapse, row] += step
-                    fewer[synapse, row] -= step
-                    more[synapse, row] -= step
+                    weight[row, synapse] += moves[move, synapse]
+                    error[row, synapse] += moves[move, synapse]
+                _weigh_shapes(rest, row, weight[row], error[row], lowest[row], highest[row], moves, cross, power[row])
                 for other in range(n):
                     pull[other] += together[row, other] * along[move, row]
         if first < 0:
@@ -381,32 +381,25 @@ def _weigh_moves(
     return along, own, cross, power
 
 
-def _fill_change(
-    change: FloatArray,
-    steps: FloatArray,
-    errors: FloatArray,
-    fewer: FloatArray,
-    more: FloatArray,
-    pull: FloatArray,
-    along: FloatArray,
-    own: FloatArray,
+def _weigh_shapes(
+    rest: FloatArray,
+    row: int,
+    weight: FloatArray,
+    error: FloatArray,
+    lowest: FloatArray,
+    highest: FloatArray,
+    moves: FloatArray,
     cross: FloatArray,
-    power: FloatArray,
+    power: float,
 ) -> None:
-    """Write by how much one move of each source changes the expected square; infinity where it leaves the bounds.
-
-    ``fewer`` and ``more`` are the steps down (negative) and up to the bounds, ``(n_synapses, n)``, as the errors.
-    """
-    change[:] = 0.0
-    for synapse in range(len(steps)):
-        for row in range(len(change)):
-            change[row] += cross[synapse] * errors[synapse, row]
-    for row in range(len(change)):
-        change[row] = own[row] + 2.0 * along[row] * pull[row] + power[row] * change[row]
-    for synapse in range(len(steps)):
-        for row in range(len(change)):
-            is_open = fewer[synapse, row] <= steps[synapse] and steps[synapse] <= more[synapse, row]
-            change[row] = change[row] if is_open else np.inf
+    """Write what each move of a source changes in the power of its shapes; infinity where it leaves the bounds."""
+    for move in range(len(moves)):
+        shapes, is_open = 0.0, True
+        for synapse in range(moves.shape[1]):
+            moved = weight[synapse] + moves[move, synapse]
+            is_open = is_open and lowest[synapse] <= moved <= highest[synapse]
+            shapes += cross[move, synapse] * error[synapse]
+        rest[move, row] = power * shapes if is_open else np.inf
 
 
 def _find_moves(change: FloatArray, together: FloatArray, along: FloatArray) -> tuple[int, int]:
@@ -538,7 +531,7 @@ def _round_partials(partials: FloatArray, n_partials: int) -> float:
 
 _PARTS = (
     _is_same, _gather, _gather_windows, _scale, _subtract, measure_together, _admits, _round, _round_used, _clip, _round_pair,
-    _search, _weigh_moves, _fill_change, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly,
+    _search, _weigh_moves, _weigh_shapes, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly,
     _round_partials,
 )  # fmt: skip
 
