@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.core.errors import NetworkError
-from snnmap.core.record import FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
+from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
 
 __all__ = ["CsrMatrix", "order_keys"]
 
@@ -66,7 +66,7 @@ class CsrMatrix:
         places = np.flatnonzero(flat != 0)
         rows, columns = np.divmod(places, max(1, dense.shape[1]))
         edges = np.r_[0, np.cumsum(np.bincount(rows, minlength=dense.shape[0]))]
-        return cls(shape=dense.shape, indptr=edges, indices=columns, data=flat[places])
+        return cls._of_own(dense.shape, edges, columns, flat[places])
 
     @classmethod
     def from_triplets(cls, rows: npt.ArrayLike, columns: npt.ArrayLike, data: npt.ArrayLike, shape: tuple[int, int]) -> Self:
@@ -79,15 +79,28 @@ class CsrMatrix:
             [[0.0, 2.5], [1.0, 0.0]]
         """
         row, column, weight = np.asarray(rows, np.int64), np.asarray(columns, np.int64), np.asarray(data)
+        is_own = False
         if not (np.diff(row * shape[1] + column) > 0).all():
             order = order_keys(column, shape[1])
             order = order[order_keys(row[order], shape[0])]
             row, column, weight = row[order], column[order], weight[order]
             starts = np.flatnonzero(np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 0)])
             row, column, weight = row[starts], column[starts], np.add.reduceat(weight, starts)
+            is_own = True
         kept = weight != 0
-        counts = np.bincount(row[kept], minlength=shape[0]) if kept.any() else np.zeros(shape[0], np.int64)
-        return cls(shape=shape, indptr=np.r_[0, np.cumsum(counts)], indices=column[kept], data=weight[kept])
+        if not kept.all():
+            row, column, weight, is_own = row[kept], column[kept], weight[kept], True
+        edges = np.r_[0, np.cumsum(np.bincount(row, minlength=shape[0]))]
+        own = (column, weight) if is_own else (column.copy(), weight.copy())
+        return cls._of_own(shape, edges, *own)
+
+    @classmethod
+    def _of_own(cls, shape: tuple[int, int], *arrays: npt.NDArray[Any]) -> Self:
+        """Build from row starts, columns and weights that nobody else holds, which are not copied."""
+        for array in arrays:
+            array.setflags(write=False)
+        indptr, indices, data = arrays
+        return cls(shape=shape, indptr=indptr, indices=indices, data=data)
 
     @classmethod
     def sum_of(cls, matrices: Sequence["CsrMatrix"]) -> Self:
@@ -141,6 +154,18 @@ class CsrMatrix:
         taken = taken if rows is None else taken[rows]
         taken = (taken if columns is None else taken[:, columns]).tocoo()
         return CsrMatrix.from_triplets(taken.row, taken.col, taken.data, taken.shape)
+
+    def keep(self, kept: BoolArray) -> "CsrMatrix":
+        """Return the stored weights that are to be kept, ``(nnz,) bool``; all of them are the matrix itself.
+
+        Example:
+            >>> CsrMatrix.from_dense([[0.5, 2.5], [1.0, 0.0]]).keep(np.array([False, True, True])).to_dense().tolist()
+            [[0.0, 2.5], [1.0, 0.0]]
+        """
+        if kept.all():
+            return self
+        edges = np.r_[0, np.cumsum(kept)][self.indptr]
+        return CsrMatrix._of_own(self.shape, edges, self.indices[kept], self.data[kept])
 
     def with_data(self, data: npt.ArrayLike) -> "CsrMatrix":
         """Return the same pattern with other weights, ``(nnz,)``."""

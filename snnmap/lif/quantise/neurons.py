@@ -172,10 +172,11 @@ def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tu
 
 
 def _collect(memory: MemoryWeights, places: tuple[IntArray, ...], rounded: IntArray) -> tuple[CsrMatrix, ...]:
-    return tuple(
-        CsrMatrix.from_triplets(matrix.rows, matrix.indices, rounded[place, synapse], matrix.shape)
-        for synapse, (matrix, place) in enumerate(zip(memory.matrices, places, strict=True))
-    )
+    collected = []
+    for synapse, (matrix, place) in enumerate(zip(memory.matrices, places, strict=True)):
+        steps = rounded[place, synapse]
+        collected.append(matrix.with_data(steps).keep(steps != 0))
+    return tuple(collected)
 
 
 def _share_of_threshold(
@@ -269,8 +270,4 @@ def mask_targets(matrices: tuple[CsrMatrix, ...], kept: BoolArray) -> tuple[CsrM
     """Leave out the weights onto targets that are not kept."""
     if kept.all():
         return matrices
-    masked = []
-    for matrix in matrices:
-        mine = kept[matrix.indices]
-        masked.append(CsrMatrix.from_triplets(matrix.rows[mine], matrix.indices[mine], matrix.data[mine], matrix.shape))
-    return tuple(masked)
+    return tuple(matrix.keep(kept[matrix.indices] & (matrix.data != 0)) for matrix in matrices)
