@@ -70,9 +70,10 @@ def measure_statistics(
     n_updates = n_samples * n_steps * (mapped.hidden.size + mapped.outputs.size)
     measure = _measure_arrays if _arrays_suffice.take(n_updates) else _measure_compiled
     measure(mapped, raster, arriving, hidden_counts, swings)
+    sources = SourceCounts(arriving.astype(_find_type(raster)), hidden_counts)
     return Statistics(
-        hidden_sources=SourceCounts(arriving.astype(_find_type(raster)), hidden_counts),
-        output_sources=SourceCounts(hidden_counts),
+        hidden_sources=sources,
+        output_sources=sources.take_part(1),
         hidden=swings["hidden"].finish(height),
         outputs=swings["outputs"].finish(height),
     )

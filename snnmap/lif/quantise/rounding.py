@@ -224,8 +224,7 @@ def measure_together(source: IntArray, sources: Sources) -> FloatArray:
 
 def _gather_windows(counts: Any, source: IntArray, windows: Any) -> None:
     for row in range(len(source)):
-        for window in range(windows.shape[1]):
-            counts[row, window] = windows[source[row], window]
+        counts[row] = windows[source[row]]
 
 
 def _admits(exact: FloatArray, limits: Limits) -> bool:
