@@ -102,10 +102,12 @@ class CsrMatrix:
         indptr, indices, data = arrays
         return cls(shape=shape, indptr=indptr, indices=indices, data=data)
 
-    @classmethod
-    def sum_of(cls, matrices: Sequence["CsrMatrix"]) -> Self:
+    @staticmethod
+    def sum_of(matrices: Sequence["CsrMatrix"]) -> "CsrMatrix":
         """Add matrices of one shape, of which there is at least one; entries that add up to exactly 0 are left out."""
-        return cls.from_triplets(
+        if len(matrices) == 1:
+            return matrices[0].keep(matrices[0].data != 0)
+        return CsrMatrix.from_triplets(
             np.concatenate([matrix.rows for matrix in matrices]),
             np.concatenate([matrix.indices for matrix in matrices]),
             np.concatenate([matrix.data for matrix in matrices]),
@@ -235,6 +237,8 @@ def order_keys(keys: IntArray, size: int) -> IntArray:
         >>> order_keys(np.array([2, 0, 2, 1]), 3).tolist()
         [1, 3, 0, 2]
     """
+    if (keys[1:] >= keys[:-1]).all():
+        return np.arange(keys.size)
     order, shift = np.argsort(keys.astype(np.uint16), kind="stable"), 16
     while (size - 1) >> shift:
         order = order[np.argsort((keys[order] >> shift).astype(np.uint16), kind="stable")]

@@ -148,7 +148,7 @@ class _Weights(NamedTuple):
     """The weights of all synapses of one kind of memory: target ``n * synapse + neuron`` of each source."""
 
     indptr: IntArray
-    indices: IntArray
+    indices: npt.NDArray[np.int32]
     data: FloatArray
 
     @classmethod
@@ -161,7 +161,7 @@ class _Weights(NamedTuple):
             columns = np.concatenate([matrix.indices + n * synapse for synapse, matrix in enumerate(matrices)])
             data = np.concatenate([matrix.data for matrix in matrices])
             joined = CsrMatrix.from_triplets(rows, columns, data, (n_pre, n * len(matrices)))
-        return cls(joined.indptr, joined.indices, joined.data)
+        return cls(joined.indptr, joined.indices.astype(np.int32), joined.data)
 
 
 class _Row(NamedTuple):
