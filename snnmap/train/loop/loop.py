@@ -95,9 +95,10 @@ class _Trainer:
     history: list[EpochResult] = field(default_factory=list)
     best: BestState | None = None
 
-    def take_best(self, epoch: int, accuracy: float) -> None:
-        """Keep the model as it is now."""
-        self.best = BestState(epoch=epoch, accuracy=accuracy, state=copy.deepcopy(self.model.state_dict()))
+    def keep_best(self, epoch: int, accuracy: float) -> None:
+        """Keep the model as it is now, unless it was better before."""
+        if self.best is None or accuracy >= self.best.accuracy:
+            self.best = BestState(epoch=epoch, accuracy=accuracy, state=copy.deepcopy(self.model.state_dict()))
 
     @property
     def penalises_activity(self) -> bool:
@@ -179,14 +180,14 @@ def train_model(
         trainer.history, trainer.best = load_checkpoint(kept, Path(checkpoint))
     with torch.random.fork_rng(devices=[]), TrainingBars(options.n_epochs, len(trainer.history), show=progress) as bars:
         if options.keep == "best" and validation is not None and trainer.best is None:
-            trainer.take_best(-1, score_model(model, validation, readout=readout))
+            trainer.keep_best(-1, score_model(model, validation, readout=readout))
         for epoch in range(len(trainer.history), options.n_epochs):
             torch.manual_seed(options.seed * 1_000_003 + epoch)
             result = _run_epoch(trainer, epoch, bars)
             result.validation_accuracy = None if validation is None else score_model(model, validation, readout=readout)
             trainer.history.append(result)
-            if trainer.best is not None and (result.validation_accuracy or 0.0) >= trainer.best.accuracy:
-                trainer.take_best(epoch, result.validation_accuracy or 0.0)
+            if options.keep == "best":
+                trainer.keep_best(epoch, result.validation_accuracy or 0.0)
             bars.tell(result)
             if checkpoint is not None:
                 save_checkpoint(kept, trainer.history, trainer.best, Path(checkpoint))
