@@ -21,6 +21,7 @@ from snnmap.frontends.registry import Frontend, list_frontends
 from snnmap.network import Network, load_network, parse_network
 
 if TYPE_CHECKING:
+    from snnmap.chip import Chip
     from snnmap.convert.convert import Conversion
     from snnmap.convert.options import ConvertOptions
     from snnmap.graph import LayerGraph
@@ -84,6 +85,7 @@ def open_model(
     weights: str | Path | None = None,
     calibration: npt.ArrayLike | None = None,
     conversion: "ConvertOptions | None" = None,
+    chips: "Sequence[Chip]" = (),
     **options: Any,
 ) -> Opened:
     """Read a model as :func:`load` does, say where in the user's files it is made, and convert an ANN.
@@ -94,10 +96,12 @@ def open_model(
         weights: likewise.
         calibration: input values, ``(n, ...)``, on which an ANN is converted; other models have no use for it.
         conversion: choices of that.
+        chips: for one of which an ANN is converted, where they are known.
         **options: as :func:`load` takes them.
 
     Raises:
         FrontendError: as :func:`load`, and its other errors.
+        NoRoomError: none of the chips has channels and neurons enough for an ANN.
     """
     if isinstance(model, Opened):
         _require_no_options(options)
@@ -112,7 +116,7 @@ def open_model(
     from snnmap.convert.convert import convert_model
     from snnmap.convert.options import ConvertOptions
 
-    converted = convert_model(made, calibration, conversion or ConvertOptions())
+    converted = convert_model(made, calibration, conversion or ConvertOptions(), chips)
     return Opened(network=converted.network, places=places, conversion=converted)
 
 

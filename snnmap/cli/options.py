@@ -1,7 +1,7 @@
 """Arguments that several verbs take."""
 
 import ast
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,15 @@ def load_chips(names: tuple[str, ...]) -> list[Chip]:
     return [load_chip(name) for name in dict.fromkeys(every)]
 
 
-def open_named(model: str, weights: str | None, read: tuple[str, ...], calibration: IntArray | None) -> Opened:
-    """Open the model that a command names.
+def open_named(
+    model: str, weights: str | None, read: tuple[str, ...], calibration: IntArray | None, chips: Sequence[Chip] = ()
+) -> Opened:
+    """Open the model that a command names, for one of some chips.
 
     Raises:
         FrontendError: as :func:`snnmap.loading.open_model`, and its other errors.
     """
-    return open_model(model, weights=weights, calibration=calibration, **dict(map(_read_choice, read)))
+    return open_model(model, weights=weights, calibration=calibration, chips=chips, **dict(map(_read_choice, read)))
 
 
 def _read_choice(text: str) -> tuple[str, Any]:

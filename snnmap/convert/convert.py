@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.chip import Chip, load_chip
 from snnmap.convert.ann import INPUT, Ann, measure_levels, shift_input
 from snnmap.convert.build import join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
@@ -100,7 +101,9 @@ class Conversion:
         return classes
 
 
-def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptions | None = None) -> Conversion:
+def convert_ann(
+    model: Any, calibration: npt.ArrayLike, *, options: ConvertOptions | None = None, chip: Chip | str | None = None
+) -> Conversion:
     """Convert a torch module of linear layers and ReLUs to a LIF network.
 
     Each ReLU becomes an integrate-and-fire neuron with reset by subtraction; its spike count over the presentation, times
@@ -113,6 +116,7 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
             ``nengo.Network`` (:func:`read_nengo`), a :class:`snnmap.graph.LayerGraph`, or an :class:`Ann`.
         calibration: ``(n, ...)`` input values as the model takes them, some hundreds.
         options: choices.
+        chip: a chip record, catalog name or TOML path that the network is for; without, it is of no chip's size.
 
     Warns:
         ConversionWarning: the outputs on calibration data err by more than ``error_limit``, in every way that was tried.
@@ -120,16 +124,18 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
     Raises:
         FrontendError: an operation has no counterpart.
         InputError: calibration data that are empty, out of range or of the wrong shape.
+        NoRoomError: the chip has not channels and neurons enough, as counting shows before anything is run.
     """
-    conversion = convert_model(model, calibration, options or ConvertOptions())
+    chips = () if chip is None else (load_chip(chip) if isinstance(chip, str) else chip,)
+    conversion = convert_model(model, calibration, options or ConvertOptions(), chips)
     warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)
     return conversion
 
 
-def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions) -> Conversion:
-    """Convert as :func:`convert_ann`, without a warning: for what reports the errors itself."""
+def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions, chips: Sequence[Chip] = ()) -> Conversion:
+    """Convert as :func:`convert_ann`, for any of some chips, without a warning: for what reports the errors itself."""
     data = read_data(calibration)
-    ann = read_model(model, data.shape[1:], signed=options.signed, samples=data)
+    ann = read_model(model, data.shape[1:], signed=options.signed, samples=data, chips=chips)
     _require_size(ann, data)
     best, choices = choose_attempt(shift_input(ann, options.input_min), data, options)
     control = [name for name in best.ports if name != INPUT]
@@ -146,7 +152,14 @@ def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOption
     )
 
 
-def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refuse", samples: FloatArray | None = None) -> Ann:
+def read_model(
+    model: Any,
+    input_shape: Sequence[int],
+    *,
+    signed: Signed = "refuse",
+    samples: FloatArray | None = None,
+    chips: Sequence[Chip] = (),
+) -> Ann:
     """Read a model of any kind that :func:`convert_ann` takes.
 
     Args:
@@ -154,23 +167,27 @@ def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refu
         input_shape: of one sample.
         signed: as in :class:`ConvertOptions`.
         samples: ``(n, *input_shape)`` on which a torch module is compared with what was read.
+        chips: of which one must have room for the network.
 
     Raises:
         FrontendError: an operation has no counterpart, or there is no reader for such a model.
+        NoRoomError: none of the chips has channels and neurons enough.
     """
     package = type(model).__module__.partition(".")[0]
     if isinstance(model, Ann):
         return model
     if isinstance(model, LayerGraph):
-        return read_graph(model, signed=signed, samples=samples)
+        return read_graph(model, signed=signed, samples=samples, chips=chips)
     if isinstance(model, str | Path) or package == "onnx":
-        ann = read_onnx(model, input_shape, signed=signed)
+        ann = read_onnx(model, input_shape, signed=signed, chips=chips)
         if samples is not None:
             confirm_onnx(ann, model, samples)
         return ann
     if any(cls.__module__.startswith("sklearn.") for cls in type(model).__mro__):
-        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples)
-    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape, signed=signed, samples=samples)
+        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples, chips=chips)
+    if package == "nengo":
+        return read_nengo(model)
+    return read_ann(model, input_shape, signed=signed, samples=samples, chips=chips)
 
 
 def read_data(values: Any, what: str = "calibration data") -> FloatArray:

@@ -11,7 +11,10 @@ from snnmap.convert.ann import INPUT, Affine, ReluLayer
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
 
-__all__ = ["RESERVED", "LayerList", "Pool"]
+__all__ = ["NO_BOUND", "RESERVED", "LayerList", "Pool"]
+
+NO_BOUND = 3.4e38
+"""Of float32, whose largest value stands for none where operators before set 11 had to name one."""
 
 RESERVED = (INPUT, "output", "clock", "clock repeat", "hold")
 """Names of ports and of the readout, which no layer may take."""

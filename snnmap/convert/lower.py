@@ -1,14 +1,16 @@
 """From a layer graph to ReLU layers with sparse matrices between them: the one place where layers are lowered to these."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from snnmap.chip import Chip
 from snnmap.convert.affine import apply_map, combine, make_identity, require_finite, reshape, scale
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer, drop_unused
-from snnmap.convert.layers import LayerList
+from snnmap.convert.count import require_room
+from snnmap.convert.layers import NO_BOUND, LayerList
 from snnmap.convert.levels import Levels, quantise_activation
 from snnmap.convert.lower_linear import (
     find_windows,
@@ -51,6 +53,7 @@ def lower_graph(
     fix: str,
     *,
     signed: Signed = "refuse",
+    chips: Sequence[Chip] = (),
     lowerings: Mapping[str, "Lower"] | None = None,
 ) -> Ann:
     """Lower a layer graph of one input and one output; consecutive linear operations become one affine map.
@@ -63,10 +66,12 @@ def lower_graph(
         find_place: how layers and errors are named.
         fix: what to do about an operation that has no counterpart.
         signed: what to do about quantised activations with negative levels.
+        chips: of which one must have room for the network.
         lowerings: of operations that one framework alone has, by name.
 
     Raises:
         FrontendError: an operation has no counterpart among ReLUs; it says which and where.
+        NoRoomError: none of the chips has channels and neurons enough.
     """
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise FrontendError(
@@ -76,7 +81,9 @@ def lower_graph(
             limit="1 and 1",
             fix="give a layer graph of one: graph.with_nodes(graph.nodes, outputs=graph.outputs[:1])",
         )
-    return Lowering(split_quantised(remove_identity(graph)), find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
+    plain = split_quantised(remove_identity(graph))
+    require_room(plain, chips)
+    return Lowering(plain, find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
 
 
 class Lowering:
@@ -344,7 +351,7 @@ def _lower_relu(lowering: Lowering, node: Node) -> Affine:
 
 def _lower_clip(lowering: Lowering, node: Node) -> Affine:
     operation: Any = node.operation
-    low, high = (np.sign(bound) * np.inf if abs(bound) >= _NO_BOUND else bound for bound in (operation.min, operation.max))
+    low, high = (np.sign(bound) * np.inf if abs(bound) >= NO_BOUND else bound for bound in (operation.min, operation.max))
     return lowering.layers.clip(lowering.name(node), lowering.value(node), low, high)
 
 
@@ -401,8 +408,6 @@ def _spread_axis(steps: FloatArray, axis: int, shape: tuple[int, ...]) -> FloatA
     return np.ascontiguousarray(np.broadcast_to(steps.reshape(sides), shape)).reshape(-1)
 
 
-_NO_BOUND = 3.4e38
-"""Of float32, whose largest value stands for none where operators before set 11 had to name one."""
 _EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul")
 """Operations whose first input may be a constant."""
 

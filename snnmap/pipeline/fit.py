@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind, list_chips
 from snnmap.core.diagnostics import Diagnostic
-from snnmap.core.errors import ChipError, InputError
+from snnmap.core.errors import ChipError, InputError, NoRoomError
 from snnmap.core.fields import list_fields, put_field
 from snnmap.core.jobs import run_jobs
 from snnmap.core.near import suggest
@@ -32,6 +32,7 @@ __all__ = [
     "find_smallest_chip",
     "fit_model",
     "fit_variants",
+    "refuse_all",
     "require_field",
     "sweep_model",
     "vary_fields",
@@ -223,11 +224,20 @@ def fit_model(
         ChipError: unknown or malformed chip.
         InputError: calibration data or labels that do not suit the model.
     """
-    task = open_task(model, options, calibration, labels)
     records = [read_chip(chip) for chip in (list_chips() if chips is None else chips)]
+    try:
+        task = open_task(model, options, calibration, labels, chips=() if fixes else records)
+    except NoRoomError as error:
+        return refuse_all(records, error)
     builds = {place: (task, chip, chip.name, fixes) for place, chip in enumerate(records)}
     rows = _fit_all(builds, on_stage, executor, n_workers)
     return Fit(model=task.network.name, rows=tuple(rows[place] for place in builds))
+
+
+def refuse_all(chips: Iterable[Chip], error: NoRoomError) -> Fit:
+    """Return the fit of a model for which none of the chips has room, as counting shows; they are those of the error."""
+    rows = (ChipFit(chip=chip.name, broken=report.errors) for chip, report in zip(chips, error.reports, strict=True))
+    return Fit(model=error.model, rows=tuple(rows))
 
 
 _Build = tuple[Task, Chip, str, FixOptions | None]

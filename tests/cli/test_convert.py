@@ -1,9 +1,11 @@
 """snnmap convert: the network of an ANN, as the library converts it."""
 
+import json
 from pathlib import Path
 from runpy import run_path
 
 import numpy as np
+import pytest
 from command_line import Run
 
 from snnmap.convert import ConvertOptions, convert_ann
@@ -44,3 +46,21 @@ def test_a_spiking_network_needs_none(run: Run, tmp_path: Path) -> None:
     assert result.code == 2
     assert "needs no conversion" in result.err
     assert not (tmp_path / "other.json").exists()
+
+
+def test_what_is_too_large_for_the_chip_is_told_at_once(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.convert.lower.Lowering", None)
+    model, values = write_model(tmp_path)
+    result = run("convert", model, "--calibration", values, "-o", tmp_path / "net.json", "--chip", "toy-4")
+    assert result.code == 1
+    assert "SNN202 [too-many-hidden-neurons]" in result.err
+    assert "measured 6 neurons, limit 4 neurons" in result.err
+    assert not (tmp_path / "net.json").exists()
+    told = run("check", model, "--calibration", values, "-c", "toy-4", "-c", "toy-4", "--format", "json", "-q")
+    assert told.code == 1
+    assert [found["rule"] for found in json.loads(told.out)["diagnostics"]] == ["SNN201", "SNN202", "SNN203"]
+    built = run("build", model, "--calibration", values, "-c", "toy-4", "-o", tmp_path / "build")
+    assert (built.code, "measured 6 neurons" in built.err) == (1, True)
+    fit = run("fit", model, "--calibration", values, "-c", "toy-4", "--format", "json", "-q")
+    assert fit.code == 1
+    assert "measured 6, limit 4" in json.loads(fit.out)["chips"][0]["broken"]

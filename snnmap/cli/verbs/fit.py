@@ -25,11 +25,11 @@ from snnmap.cli.options import (
 from snnmap.cli.records import read_record
 from snnmap.cli.runners import open_executor, worker_options
 from snnmap.core import fsio
-from snnmap.core.errors import InputError
+from snnmap.core.errors import InputError, NoRoomError
 from snnmap.core.table import write_table
 from snnmap.lif.fixes import FixOptions
 from snnmap.loading import make_object
-from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, sweep_model
+from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, refuse_all, sweep_model
 from snnmap.report import draw_fit, fit_csv, fit_rows, make_table, write_report
 
 __all__ = ["command"]
@@ -97,8 +97,13 @@ def command(
     raster, classes = read_data(calibration, labels)
     trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
     anew = trains or (sweep is not None and sweep.startswith("convert."))
+    counted = load_chips(chips or ("all",)) if sweep is None and smallest is None and not fix else []
     with naming_file(calibration):
-        opened: Any = make_object(model, weights=weights)[0] if anew else open_named(model, weights, read, raster)
+        try:
+            opened: Any = make_object(model, weights=weights)[0] if anew else open_named(model, weights, read, raster, counted)
+        except NoRoomError as error:
+            _write(refuse_all(counted, error), form, output)
+            return 1
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
     with open_executor(cluster, workers) as executor, naming_file(calibration):
         if smallest is not None:

@@ -9,6 +9,7 @@ from snnmap.chip import MemoryKind
 from snnmap.core import BoolArray, IntArray
 from snnmap.core.diagnostics import Least, Location
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.sizes import tell_hidden, tell_inputs, tell_outputs
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork, memories_of, unfold_network
 from snnmap.network import Network
 
@@ -33,17 +34,8 @@ def check_inputs(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: feed the data over more steps, or reduce the channels.
     """
-    used, limit = sum(port.size for port in subject.of.inputs), subject.chip.inputs.count
-    if used > limit:
-        yield Finding(
-            location=Location(port=", ".join(port.name for port in subject.of.inputs)),
-            message="there are more input channels than the chip has",
-            measured=Amount(used),
-            limit=Amount(limit),
-            unit="channels",
-            least=Least(do="drop", n=used - limit, what="channels", of=used),
-            fix="feed the data over more steps, reduce the channels, or take a chip with more (`snnmap chips`)",
-        )
+    ports = subject.of.inputs
+    yield from tell_inputs(", ".join(port.name for port in ports), sum(port.size for port in ports), subject.chip)
 
 
 @rule("SNN202", "too-many-hidden-neurons", MappedNetwork)
@@ -65,17 +57,9 @@ def check_hidden(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     How to fix: make populations smaller, or shorten skip connections: a skip around k populations costs k relays a neuron.
     """
     mapped = subject.of
-    used, limit = mapped.hidden.size, subject.chip.hidden.count
-    if used > limit:
-        yield Finding(
-            location=Location(),
-            message=f"there are more hidden neurons than the chip has ({mapped.n_relays} of them are relays)",
-            measured=Amount(used),
-            limit=Amount(limit),
-            unit="neurons",
-            least=Least(do="drop", n=used - limit, what="neurons", of=used, instead=_shorten(mapped, used - limit)),
-            fix="make populations smaller or skip connections shorter, or take a chip with more (`snnmap chips`)",
-        )
+    excess = mapped.hidden.size - subject.chip.hidden.count
+    instead = _shorten(mapped, excess) if excess > 0 else ""
+    yield from tell_hidden(mapped.hidden.size, subject.chip, f"{mapped.n_relays} of them are relays", instead=instead)
 
 
 @rule("SNN203", "too-many-outputs", Network)
@@ -96,19 +80,8 @@ def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: code the classes in fewer neurons.
     """
-    network = subject.of
-    sizes = {p.name: p.size for p in network.populations}
-    used, limit = sum(sizes.get(name, 0) for name in network.output_populations), subject.chip.outputs.count
-    if used > limit:
-        yield Finding(
-            location=Location(population=", ".join(network.output_populations)),
-            message="there are more output neurons than the chip has",
-            measured=Amount(used),
-            limit=Amount(limit),
-            unit="neurons",
-            least=Least(do="drop", n=used - limit, what="outputs", of=used),
-            fix="read fewer neurons (`snnmap.OutputPort(populations=...)`), or take a chip with more (`snnmap chips`)",
-        )
+    sizes, read = {p.name: p.size for p in subject.of.populations}, subject.of.output_populations
+    yield from tell_outputs(", ".join(read), sum(sizes.get(name, 0) for name in read), subject.chip)
 
 
 @rule("SNN204", "fan-in-exceeded", MappedNetwork)
