@@ -125,6 +125,26 @@ def test_nothing_is_cut_from_a_chip_that_is_too_small() -> None:
         snnmap.find_smallest_chip(random_network(3), "toy-4")
 
 
+@pytest.mark.parametrize("name", ["toy-4", "xylo-audio-3"])
+def test_what_a_model_needs_beyond_a_chip_is_a_record_that_holds_it(name: str) -> None:
+    network = snnmap.sketch_network({"in": 20, "a": 150, "b": 140, "out": 33})
+    refused = snnmap.check_model(network, name, options=LAX).report.errors
+    assert {"SNN201", "SNN203"} < {error.rule for error in refused}
+    needed = snnmap.find_smallest_chip(network, name, enlarge=True, options=LAX)
+    assert (needed.inputs.count, needed.hidden.count, needed.outputs.count) == (20, 290, 33)
+    assert needed.recurrent_weights.max_words == 150 * 140
+    assert needed.name == f"{name}-for-{network.name}"
+    assert read_chip(format_chip(needed), where="text") == needed
+    assert snnmap.compile_model(network, needed, options=LAX).verification is not None
+
+
+def test_no_size_makes_up_for_what_a_chip_does_not_do() -> None:
+    network = snnmap.sketch_network({"in": 20, "a": 8, "out": 2}, bias={"a": 0.1})
+    with pytest.raises(InputError, match="chip 'xylo-audio-2', even of any size, does not hold this model") as refused:
+        snnmap.find_smallest_chip(network, "xylo-audio-2", enlarge=True, options=LAX)
+    assert refused.value.measured == "SNN210"
+
+
 @pytest.mark.parametrize("name", list_chips())
 def test_records_as_toml_are_read_as_they_were(name: str) -> None:
     chip = load_chip(name)

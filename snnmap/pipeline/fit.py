@@ -1,5 +1,6 @@
 """Which chip holds a model, and at what cost: every chip beside the others, and what a limit is worth."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -38,6 +39,7 @@ __all__ = [
     "vary_fields",
 ]
 
+_FOR = "-for-"
 _CONVERT = "convert."
 """What names of choices of a conversion begin with."""
 
@@ -458,6 +460,7 @@ def find_smallest_chip(
     model: object,
     chip: Chip | str,
     *,
+    enlarge: bool = False,
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
@@ -465,11 +468,12 @@ def find_smallest_chip(
 ) -> Chip:
     """Return the record with the fewest neurons and weight words that holds a model: a chip cut down to what the model uses.
 
-    Widths, delays, layouts and arithmetic stay as they are.
+    Widths, delays, layouts and arithmetic stay as they are; only ids become as wide as the neurons are many.
 
     Args:
         model: whatever :func:`compile_model` takes.
         chip: that holds the model.
+        enlarge: whether the chip may have too little room for the model, which the record then has.
         options: choices of the build.
         calibration: as :func:`fit_model` takes it.
         labels: likewise.
@@ -481,9 +485,12 @@ def find_smallest_chip(
     """
     base, task = read_chip(chip), open_task(model, options, calibration, labels)
     found = check_task(task, base, on_stage)
+    if enlarge and found.mapped is not None and not found.report.is_clean:
+        found = check_task(task, _cut_down(found.mapped), on_stage)
     if found.mapped is None or not found.report.is_clean:
+        even = ", even of any size," if enlarge else ""
         raise InputError(
-            f"chip '{base.name}' does not hold this model, so nothing can be cut from it",
+            f"chip '{base.name}'{even} does not hold this model, so nothing can be cut from it",
             measured="; ".join(d.rule for d in found.report.errors),
             fix="name a chip that does (`snnmap fit MODEL` lists them)",
         )
@@ -527,13 +534,20 @@ def _list_reached(mapped: MappedNetwork) -> tuple[npt.NDArray[np.int64], npt.NDA
 def _cut_down(mapped: MappedNetwork) -> Chip:
     chip, n_inputs, n_hidden, n_outputs = mapped.chip, mapped.table.channel_source.size, mapped.hidden.size, mapped.outputs.size
     taking, read = _list_reached(mapped)
+    n_most, name = max(n_inputs, n_hidden, n_outputs), chip.name.partition(_FOR)[0]
+    whole: dict[str, Any] = {
+        kind.weights_name: replace(chip.memory(kind), max_words=max(1, math.prod(kind.shape(n_inputs, n_hidden, n_outputs))))
+        for kind in MemoryKind
+    }
     cut = replace(
         chip,
-        name=f"{chip.name}-for-{mapped.name}",
-        description=f"{chip.name}, cut down to what '{mapped.name}' uses",
+        name=f"{name}{_FOR}{mapped.name}",
+        description=f"{name}, of the size that '{mapped.name}' uses",
+        bits=replace(chip.bits, neuron_id=max(chip.bits.neuron_id, n_most.bit_length())),
         inputs=replace(chip.inputs, count=n_inputs, reach=_reach(chip.inputs.reach, taking, n_hidden)),
         hidden=replace(chip.hidden, count=n_hidden),
         outputs=replace(chip.outputs, count=n_outputs, reach=_reach(chip.outputs.reach, read, n_hidden)),
+        **whole,
     )
     memories: dict[str, Any] = {}
     for kind, (name, memory, matrices) in zip(MemoryKind, memories_of(mapped), strict=True):

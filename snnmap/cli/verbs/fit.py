@@ -51,6 +51,7 @@ __all__ = ["command"]
     help="Train MODEL anew for each value of a sweep, within the chip's fan-in, on the calibration data and labels.",
 )
 @click.option("--smallest", type=click.Path(dir_okay=False), help="TOML file for the smallest record that holds MODEL.")
+@click.option("--enlarge", is_flag=True, help="Let the smallest record have more room than --chip, where MODEL needs it.")
 @click.option("--fix", is_flag=True, help="Change the network for chips that it does not fit, as `snnmap check --fix` does.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "csv", "parquet"]), default="text", help="Form of the table."
@@ -70,6 +71,7 @@ def command(
     sweep: str | None,
     retrain: int | None,
     smallest: str | None,
+    enlarge: bool,
     fix: bool,
     form: str,
     output: str | None,
@@ -93,6 +95,8 @@ def command(
         raise InputError("a model is trained anew along a sweep", where="--retrain", fix="add --sweep FIELD=V1,V2,...")
     if retrain is not None and str(sweep).partition("=")[0].strip() == "train.n_epochs":
         raise InputError("the sweep says for how many epochs to train", where="--retrain", fix="leave it out")
+    if enlarge and smallest is None:
+        raise InputError("only the smallest record is enlarged", where="--enlarge", fix="add --smallest FILE")
     on_stage("reading the model")
     raster, classes = read_data(calibration, labels)
     trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
@@ -107,7 +111,7 @@ def command(
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
     with open_executor(cluster, workers) as executor, naming_file(calibration):
         if smallest is not None:
-            chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), **data)
+            chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), enlarge=enlarge, **data)
             fsio.write_file(Path(smallest), format_chip(chip).encode())
             click.echo(f"{smallest}: {chip.description}", err=True)
             chips = (*chips, smallest)

@@ -9,7 +9,7 @@ from snnmap.chip import MemoryKind
 from snnmap.core import BoolArray, IntArray
 from snnmap.core.diagnostics import Least, Location
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
-from snnmap.lif.drc.sizes import tell_hidden, tell_inputs, tell_outputs
+from snnmap.lif.drc.sizes import LARGER, tell_hidden, tell_inputs, tell_outputs
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork, memories_of, unfold_network
 from snnmap.network import Network
 
@@ -114,7 +114,8 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                     memory.max_fan_in,
                     f"{name}[{synapse}]",
                     "the memory stores fewer weights for one neuron",
-                    "use the second synapse or prune (`snnmap check --fix`), or train with a mask (`snnmap.train.limit_fan_in`)",
+                    "use the second synapse or prune (`snnmap check --fix`), train with a mask (`snnmap.train.limit_fan_in`), or "
+                    f"{LARGER}",
                     by_output=by_output,
                 )
 
@@ -146,7 +147,7 @@ def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 memory.max_fan_out,
                 name,
                 "the memory stores fewer weights from one neuron",
-                "clone the neuron or prune weights (`snnmap check --fix`)",
+                f"clone the neuron or prune weights (`snnmap check --fix`), or {LARGER}",
                 by_input=name == MemoryKind.INPUT.weights_name,
             )
 
@@ -179,7 +180,7 @@ def check_words(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                     limit=Amount(memory.max_words),
                     unit="words",
                     least=Least(do="prune", n=matrix.nnz - memory.max_words, what="weights", of=matrix.nnz),
-                    fix="use the second synapse or prune weights (`snnmap check --fix`), or make layers sparser",
+                    fix=f"use the second synapse or prune weights (`snnmap check --fix`), make layers sparser, or {LARGER}",
                 )
 
 
@@ -245,7 +246,7 @@ def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         reached,
         "takes inputs",
         "take inputs",
-        "let fewer neurons take inputs, or take a chip that reaches more (`snnmap chips`)",
+        f"let fewer neurons take inputs, or {LARGER}",
     )
 
 
@@ -277,7 +278,7 @@ def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         read,
         "is read by outputs",
         "be read",
-        "let outputs read fewer neurons, or take a chip that reaches more (`snnmap chips`)",
+        f"let outputs read fewer neurons, or {LARGER}",
     )
 
 

@@ -7,12 +7,14 @@ from snnmap.core import Report, record
 from snnmap.core.diagnostics import Least, Location
 from snnmap.lif.drc.engine import RULES, Amount, Finding
 
-__all__ = ["COUNTED", "Sizes", "check_sizes", "tell_hidden", "tell_inputs", "tell_outputs"]
+__all__ = ["COUNTED", "LARGER", "Sizes", "check_sizes", "tell_hidden", "tell_inputs", "tell_outputs"]
 
 COUNTED = ("SNN201", "SNN202", "SNN203")
 """The rules of :func:`check_sizes`."""
 _SHOWN = 3
 """Layers that are named."""
+LARGER = "take a chip with more (`snnmap chips`; `snnmap fit --smallest FILE --enlarge` writes the record of one)"
+"""What does about any capacity."""
 
 
 @record
@@ -54,7 +56,7 @@ def tell_inputs(ports: str, used: int, chip: Chip) -> Iterator[Finding]:
             limit=Amount(limit),
             unit="channels",
             least=Least(do="drop", n=used - limit, what="channels", of=used),
-            fix="feed the data over more steps, reduce the channels, or take a chip with more (`snnmap chips`)",
+            fix=f"feed the data over more steps, reduce the channels, or {LARGER}",
         )
 
 
@@ -69,7 +71,7 @@ def tell_hidden(used: int, chip: Chip, told: str, *, instead: str = "") -> Itera
             limit=Amount(limit),
             unit="neurons",
             least=Least(do="drop", n=used - limit, what="neurons", of=used, instead=instead),
-            fix="make populations smaller or skip connections shorter, or take a chip with more (`snnmap chips`)",
+            fix=f"make populations smaller or skip connections shorter, or {LARGER}",
         )
 
 
@@ -84,5 +86,5 @@ def tell_outputs(populations: str, used: int, chip: Chip) -> Iterator[Finding]:
             limit=Amount(limit),
             unit="neurons",
             least=Least(do="drop", n=used - limit, what="outputs", of=used),
-            fix="read fewer neurons (`snnmap.OutputPort(populations=...)`), or take a chip with more (`snnmap chips`)",
+            fix=f"read fewer neurons (`snnmap.OutputPort(populations=...)`), or {LARGER}",
         )
