@@ -15,7 +15,7 @@ from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
 from snnmap.convert.confirm import confirm_onnx
 from snnmap.convert.encode import encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
-from snnmap.convert.options import ConvertOptions, Signed
+from snnmap.convert.options import ConvertOptions, Pools, Signed
 from snnmap.convert.read import read_ann, read_graph, read_onnx
 from snnmap.core import FloatArray, IntArray, record
 from snnmap.core.errors import InputError
@@ -86,6 +86,11 @@ class Conversion:
         return split_ports(counts, self.ports)
 
     @property
+    def pools(self) -> dict[str, int]:
+        """Neurons by pool that is a layer of its own, each for a step of latency."""
+        return {layer.name: layer.incoming.size for layer in self.ann.layers if layer.kind == "pool"}
+
+    @property
     def depth(self) -> float:
         """Thresholds below 0 that potentials should be able to reach on the chip: 16, or what is held and a quarter more."""
         return max(16.0, 1.25 * max((row.held for row in self.compensations), default=0.0))
@@ -135,7 +140,7 @@ def convert_ann(
 def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions, chips: Sequence[Chip] = ()) -> Conversion:
     """Convert as :func:`convert_ann`, for any of some chips, without a warning: for what reports the errors itself."""
     data = read_data(calibration)
-    ann = read_model(model, data.shape[1:], signed=options.signed, samples=data, chips=chips)
+    ann = read_model(model, data.shape[1:], signed=options.signed, samples=data, pools=options.pools, chips=chips)
     _require_size(ann, data)
     best, choices = choose_attempt(shift_input(ann, options.input_min), data, options)
     control = [name for name in best.ports if name != INPUT]
@@ -158,6 +163,7 @@ def read_model(
     *,
     signed: Signed = "refuse",
     samples: FloatArray | None = None,
+    pools: Pools = "weights",
     chips: Sequence[Chip] = (),
 ) -> Ann:
     """Read a model of any kind that :func:`convert_ann` takes.
@@ -167,6 +173,7 @@ def read_model(
         input_shape: of one sample.
         signed: as in :class:`ConvertOptions`.
         samples: ``(n, *input_shape)`` on which a torch module is compared with what was read.
+        pools: as in :class:`ConvertOptions`.
         chips: of which one must have room for the network.
 
     Raises:
@@ -177,17 +184,17 @@ def read_model(
     if isinstance(model, Ann):
         return model
     if isinstance(model, LayerGraph):
-        return read_graph(model, signed=signed, samples=samples, chips=chips)
+        return read_graph(model, signed=signed, samples=samples, pools=pools, chips=chips)
     if isinstance(model, str | Path) or package == "onnx":
-        ann = read_onnx(model, input_shape, signed=signed, chips=chips)
+        ann = read_onnx(model, input_shape, signed=signed, pools=pools, chips=chips)
         if samples is not None:
             confirm_onnx(ann, model, samples)
         return ann
     if any(cls.__module__.startswith("sklearn.") for cls in type(model).__mro__):
-        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples, chips=chips)
+        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples, pools=pools, chips=chips)
     if package == "nengo":
         return read_nengo(model)
-    return read_ann(model, input_shape, signed=signed, samples=samples, chips=chips)
+    return read_ann(model, input_shape, signed=signed, samples=samples, pools=pools, chips=chips)
 
 
 def read_data(values: Any, what: str = "calibration data") -> FloatArray:

@@ -11,7 +11,7 @@ from snnmap.convert.affine import apply_map, combine, make_identity, require_fin
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer, drop_unused
 from snnmap.convert.count import require_room
 from snnmap.convert.layers import NO_BOUND, LayerList
-from snnmap.convert.levels import Levels, quantise_activation
+from snnmap.convert.levels import Levels, is_non_negative, quantise_activation
 from snnmap.convert.lower_linear import (
     find_windows,
     lower_average,
@@ -21,7 +21,8 @@ from snnmap.convert.lower_linear import (
     lower_sum,
     probe,
 )
-from snnmap.convert.options import Signed
+from snnmap.convert.options import Pools, Signed
+from snnmap.convert.pools import POOLS, choose_pools
 from snnmap.convert.quantised import lower_dequantise, lower_quantise
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
@@ -53,6 +54,7 @@ def lower_graph(
     fix: str,
     *,
     signed: Signed = "refuse",
+    pools: Pools = "weights",
     chips: Sequence[Chip] = (),
     lowerings: Mapping[str, "Lower"] | None = None,
 ) -> Ann:
@@ -66,6 +68,7 @@ def lower_graph(
         find_place: how layers and errors are named.
         fix: what to do about an operation that has no counterpart.
         signed: what to do about quantised activations with negative levels.
+        pools: as in :class:`ConvertOptions`.
         chips: of which one must have room for the network.
         lowerings: of operations that one framework alone has, by name.
 
@@ -83,7 +86,14 @@ def lower_graph(
         )
     plain = split_quantised(remove_identity(graph))
     require_room(plain, chips)
-    return Lowering(plain, find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
+
+    def lower(as_neurons: frozenset[str]) -> tuple[Ann, Mapping[str, frozenset[str]]]:
+        lowering = Lowering(plain, find_place, fix, signed, as_neurons)
+        return lowering.lower({**_LOWERINGS, **(lowerings or {})}), lowering.pools_within
+
+    if pools == "auto" and len(chips) == 1:
+        return choose_pools(lower, chips[0])
+    return lower(frozenset(node.name for node in plain.select_kinds(*POOLS) if pools == "neurons"))[0]
 
 
 class Lowering:
@@ -96,10 +106,15 @@ class Lowering:
         constants: arrays by name, floating-point ones in float64.
         steps: of values that are whole numbers of a step, by name.
         zeros: zero points of quantised values, by name.
+        pools_within: pools that are multiplied out into a layer's weights, or those of ``output``.
     """
 
-    def __init__(self, graph: LayerGraph, find_place: Callable[[Node], Place], fix: str, signed: Signed) -> None:
+    def __init__(
+        self, graph: LayerGraph, find_place: Callable[[Node], Place], fix: str, signed: Signed, as_neurons: frozenset[str]
+    ) -> None:
         self.graph, self.find_place, self.fix, self.signed = graph, find_place, fix, signed
+        self.as_neurons, self.pools_within = as_neurons, dict[str, frozenset[str]]()
+        self._pools_in: dict[str, frozenset[str]] = {}
         self.layers, self.left_out = LayerList(), ""
         self.uses = graph.count_uses()
         self.constants = {name: _to_double(array) for name, array in graph.constants.items()}
@@ -116,10 +131,13 @@ class Lowering:
             lower = lowerings.get(node.kind)
             if lower is None or (any(name in self.constants for name in node.inputs[:1]) and node.kind not in _EITHER):
                 raise self.refuse(node, f"{self.find_place(node).noun} has no LIF counterpart")
+            n_before = len(self.layers)
             self.values[node.name] = lower(self, node)
             require_finite(self.values[node.name], self.where(node))
+            self._follow_pools(node, n_before)
         graph = self.graph
         (name,) = graph.inputs
+        self.pools_within["output"] = self._pools_in.get(graph.outputs[0], frozenset())
         ann = Ann(
             name=graph.name,
             n_inputs=self.values[name].size,
@@ -129,6 +147,21 @@ class Lowering:
             left_out=self.left_out,
         )
         return drop_unused(ann)  # a ReLU that is one with the quantiser behind it
+
+    def _follow_pools(self, node: Node, n_before: int) -> None:
+        """Note the pools in what a node gives, and in the layers that it added; make neurons of a pool that is to be some."""
+        within = frozenset[str]().union(*(self._pools_in.get(name, ()) for name in node.inputs))
+        self.pools_within |= {layer.name: within for layer in self.layers.layers[n_before:]}
+        value = self.values[node.name]
+        if node.kind in POOLS and is_non_negative(value):
+            if node.name in self.as_neurons:
+                pool = ReluLayer(name=self.name(node), incoming=value, kind="pool", step=self.steps.get(node.name))
+                self.values[node.name] = self.layers.rectify(pool)
+                self.pools_within[self.layers.layers[-1].name] = within
+                within = frozenset()
+            else:
+                within |= {node.name}
+        self._pools_in[node.name] = frozenset() if node.kind in _RECTIFYING else within
 
     def value(self, node: Node, place: int = 0) -> Affine:
         """Return an input that is an activation."""
@@ -410,6 +443,9 @@ def _spread_axis(steps: FloatArray, axis: int, shape: tuple[int, ...]) -> FloatA
 
 _EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul")
 """Operations whose first input may be a constant."""
+
+_RECTIFYING = ("Relu", "Clip", "HardSigmoid", "Abs", "LeakyRelu", "PRelu", "Levels", "QuantizeLinear")
+"""Operations whose values are layers of their own."""
 
 _LEFT_OUT = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 """Functions that keep the order of the outputs."""

@@ -38,6 +38,15 @@ def test_a_network_as_the_library_converts_it(run: Run, tmp_path: Path) -> None:
     assert load_network(tmp_path / "net.json") == wanted.network
 
 
+def test_pools_that_are_neurons_are_told_with_what_they_cost(run: Run, tmp_path: Path) -> None:
+    layers = "torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(8, 3)"
+    (tmp_path / "cnn.py").write_text(f"import torch\n\n\ndef make():\n    return torch.nn.Sequential({layers})\n")
+    np.save(tmp_path / "values.npy", np.random.default_rng(0).uniform(0, 1, (40, 1, 6, 6)))
+    given = ("convert", f"{tmp_path}/cnn.py:make", "--calibration", tmp_path / "values.npy", "-o", tmp_path / "net.json")
+    assert "pool '2' is 8 neurons and a step of latency" in run(*given, "--pools", "neurons").out
+    assert "pool" not in run(*given, "--chip", "generic-4096").out
+
+
 def test_a_spiking_network_needs_none(run: Run, tmp_path: Path) -> None:
     model, values = write_model(tmp_path)
     made = run_path(model.removesuffix(":make"))["make"]()
