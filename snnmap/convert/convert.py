@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, load_chip
-from snnmap.convert.ann import INPUT, Ann, measure_levels, shift_input
+from snnmap.convert.ann import INPUT, Ann, measure_levels, run_ann, shift_input
 from snnmap.convert.build import join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
 from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
@@ -16,6 +16,7 @@ from snnmap.convert.confirm import confirm_onnx
 from snnmap.convert.encode import encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.options import ConvertOptions, Pools, Signed
+from snnmap.convert.prune import Pruning, prune_ann
 from snnmap.convert.read import read_ann, read_graph, read_onnx
 from snnmap.core import FloatArray, IntArray, record
 from snnmap.core.errors import InputError
@@ -33,16 +34,17 @@ class Conversion:
     Attributes:
         network: with input ports ``input`` and ``clock`` (the most spikes in each step of the presentation; it carries biases),
             and where spikes are held back ``hold`` and a ``release`` for each level.
-        ann: the ANN that it stands for, of input values less ``input_min``, without neurons that clip nothing, its channels
-            scaled where they are balanced each by itself.
+        ann: the ANN that it stands for, of input values less ``input_min``, pruned where that was asked for, without neurons
+            that clip nothing, its channels scaled where they are balanced each by itself.
         options: of the conversion, ``auto`` replaced by what was taken.
         units: activation that one spike count over the presentation stands for, by layer.
         errors: a line a layer, on calibration data.
         compensations: a line a layer.
         calibration: ``(n, time, size)`` counts by input port, of the first calibration data: what the quantiser takes.
-        expected: ``(n, n_outputs) float64``, the ANN's own outputs for the samples in ``calibration``, which
+        expected: ``(n, n_outputs) float64``, the whole ANN's own outputs for the samples in ``calibration``, which
             :meth:`read_logits` of a run of these should give.
         choices: a line a way that was tried, with what it errs and costs; one is taken.
+        pruning: what the ANN lost before it was converted; None where nothing was pruned.
     """
 
     network: Network
@@ -54,6 +56,7 @@ class Conversion:
     calibration: Mapping[str, IntArray]
     expected: FloatArray
     choices: tuple[Choice, ...]
+    pruning: Pruning | None = None
 
     @property
     def ports(self) -> dict[str, int]:
@@ -139,11 +142,15 @@ def convert_ann(
 
 def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions, chips: Sequence[Chip] = ()) -> Conversion:
     """Convert as :func:`convert_ann`, for any of some chips, without a warning: for what reports the errors itself."""
-    data = read_data(calibration)
+    data, chip = read_data(calibration), _take_one(chips) if options.prune else None
     ann = read_model(model, data.shape[1:], signed=options.signed, samples=data, pools=options.pools, chips=chips)
     _require_size(ann, data)
-    best, choices = choose_attempt(shift_input(ann, options.input_min), data, options)
-    control = [name for name in best.ports if name != INPUT]
+    whole, values, pruning = shift_input(ann, options.input_min), data - options.input_min, None
+    ann = whole
+    if chip is not None:
+        ann, pruning = prune_ann(whole, values, chip)
+    best, choices = choose_attempt(ann, data, options)
+    control, n_run = [name for name in best.ports if name != INPUT], len(best.activations["output"])
     return Conversion(
         network=join_layers(best.ann, best.calibrated.parts, control, best.options),
         ann=best.ann,
@@ -152,8 +159,9 @@ def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOption
         errors=measure_errors(best.ann, best.units, best.activations, best.calibrated.spikes),
         compensations=best.calibrated.compensations,
         calibration=best.ports,
-        expected=best.activations["output"],
+        expected=best.activations["output"] if pruning is None else run_ann(whole, values[:n_run])["output"],
         choices=choices,
+        pruning=pruning,
     )
 
 
@@ -227,6 +235,18 @@ def read_data(values: Any, what: str = "calibration data") -> FloatArray:
             fix="mend or leave out these samples",
         )
     return data
+
+
+def _take_one(chips: Sequence[Chip]) -> Chip:
+    if len(chips) != 1:
+        raise InputError(
+            "an ANN is pruned to the fan-in of one chip",
+            where="ConvertOptions.prune",
+            measured=", ".join(chip.name for chip in chips) or "none",
+            limit="1",
+            fix="name the chip (convert_ann(chip=), snnmap convert --chip)",
+        )
+    return chips[0]
 
 
 def _require_size(ann: Ann, data: FloatArray) -> None:

@@ -71,6 +71,8 @@ class ConvertOptions:
             behind, whose fan-in grows by the places of a window (of a maximum three-fold for four places); ``neurons`` gives
             each value a neuron of its own, exactly, for a step of latency and, of an average, one more rounding; ``auto``
             takes neurons where the one chip that the network is for cannot store the weights.
+        prune: drop the weights that contribute least, until each neuron has no more than the one chip that the network is for
+            stores; :attr:`Conversion.pruning` says what that costs.
 
     Raises:
         InputError: a value outside its range.
@@ -99,6 +101,7 @@ class ConvertOptions:
     hold_margin: float = 1.25
     signed: Signed = "refuse"
     pools: Pools = "auto"
+    prune: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "settle_steps", "input_rate", "dash_syn", "hold_steps"):

@@ -13,8 +13,9 @@ __all__ = ["N_CONTROL", "POOLS", "choose_pools", "count_fan_in"]
 POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "MaxPool", "GlobalMaxPool", "ReduceMax")
 """Operations that several values become one by, which is never negative where these are not."""
 
-N_CONTROL = {MemoryKind.INPUT: 3, MemoryKind.RECURRENT: 0, MemoryKind.OUTPUT: 1}
-"""Weights that the conversion may add for a neuron: of clock, hold and release, and of the repeated clock."""
+N_CONTROL = {MemoryKind.INPUT: 3, MemoryKind.RECURRENT: 3, MemoryKind.OUTPUT: 1}
+"""Weights that the conversion may add for a neuron: of clock, hold and release, directly or through relays, and of the repeated
+clock."""
 
 Lowered = tuple[Ann, Mapping[str, frozenset[str]]]
 """An ANN, and the pools that are multiplied out into the weights of each of its layers and of the output."""

@@ -101,11 +101,11 @@ def test_neurons_are_taken_for_the_pools_that_a_chip_has_no_room_for_in_weights(
     torch.manual_seed(0)
     layers = (nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.AvgPool2d(4))
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4, 3)).eval()
-    for limits, wanted in (((12, 16, 65), []), ((12, 15, 65), ["2"]), ((12, 16, 64), ["5"]), ((12, 15, 64), ["2", "5"])):
+    for limits, wanted in (((12, 19, 65), []), ((12, 18, 65), ["2"]), ((12, 19, 64), ["5"]), ((12, 18, 64), ["2", "5"])):
         conversion = convert_ann(model, VALUES, options=ConvertOptions(error_limit=1e9), chip=make_small_chip(*limits))
         assert list(conversion.pools) == wanted
     assert not convert_ann(model, VALUES, options=ConvertOptions(error_limit=1e9)).pools
-    full = make_small_chip(12, 15, 65)
+    full = make_small_chip(12, 18, 65)
     n_neurons = 4 * 64 + 4 * 16 + 10  # with no room for the 64 neurons of a pool
     reaches = {
         row: replace(getattr(full, row), reach=replace(full.inputs.reach, count=n_neurons)) for row in ("inputs", "outputs")

@@ -52,6 +52,8 @@ def command(model: str, weights: str | None, calibration: str, output: str, chip
     out().print(table, compensation_table(conversion.compensations))
     n_neurons = sum(population.size for population in conversion.network.populations)
     click.echo(f"{output}: {n_neurons} neurons, answers after {conversion.latency_steps} steps")
+    if conversion.pruning is not None:
+        click.echo(f"pruned: {conversion.pruning}")
     for name, size in conversion.pools.items():
         click.echo(f"pool '{name}' is {size} neurons and a step of latency, for fewer weights of a neuron behind it")
     warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)
