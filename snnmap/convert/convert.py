@@ -94,6 +94,15 @@ class Conversion:
         return {layer.name: layer.incoming.size for layer in self.ann.layers if layer.kind == "pool"}
 
     @property
+    def changes(self) -> tuple[str, ...]:
+        """What was done to the ANN so that the chip stores it, each with what it costs."""
+        pools = (
+            f"pool '{name}' is {size} neurons and a step of latency, for fewer weights of a neuron behind it"
+            for name, size in self.pools.items()
+        )
+        return (*pools, *(() if self.pruning is None else (f"pruned: {self.pruning}",)))
+
+    @property
     def depth(self) -> float:
         """Thresholds below 0 that potentials should be able to reach on the chip: 16, or what is held and a quarter more."""
         return max(16.0, 1.25 * max((row.held for row in self.compensations), default=0.0))

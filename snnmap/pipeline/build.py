@@ -104,7 +104,8 @@ def compile_model(
         calibration: input rasters of typical use, ``(n_samples, n_steps, n_channels)``; by name where the network has several
             input ports.
         labels: ``(n_samples,)`` classes of the calibration data, for the accuracy of model and bitstream.
-        read: choices of the frontend, by name, as :func:`snnmap.load` takes them.
+        read: choices of the frontend, by name, as :func:`snnmap.load` takes them; of an ANN, choices of its conversion
+            (:class:`snnmap.convert.ConvertOptions`).
         on_stage: called with a line of text as each stage starts; stages that are tried in several ways come again.
 
     Raises:

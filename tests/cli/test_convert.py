@@ -47,6 +47,30 @@ def test_pools_that_are_neurons_are_told_with_what_they_cost(run: Run, tmp_path:
     assert "a step of latency" not in run(*given, "--chip", "generic-4096").out
 
 
+def test_what_is_pruned_is_told_with_its_cost_and_can_be_built(run: Run, tmp_path: Path) -> None:
+    layers = "torch.nn.Linear(300, 12), torch.nn.ReLU(), torch.nn.Linear(12, 3)"
+    (tmp_path / "mlp.py").write_text(f"import torch\n\n\ndef make():\n    return torch.nn.Sequential({layers})\n")
+    np.save(tmp_path / "values.npy", np.random.default_rng(0).uniform(0, 1, (40, 300)))
+    model, values = f"{tmp_path}/mlp.py:make", tmp_path / "values.npy"
+    given = ("convert", model, "--calibration", values, "-o", tmp_path / "net.json")
+    assert "one chip" in run(*given, "--prune").err
+    told = run(*given, "--prune", "--chip", "generic-4096").out
+    assert "pruned: weights that contribute least are gone: 564 of 3600 onto '1'; relative error" in told
+    assert "same decisions on calibration data" in told
+    checked = ("check", model, "--calibration", values, "-c", "generic-4096", "--allow", "SNN6")
+    assert "fan-in-exceeded" in run(*checked).out
+    pruned = run(*checked, "--read", "prune=True")
+    assert (pruned.code, "pruned: weights that contribute least are gone: 564" in pruned.err) == (0, True)
+
+
+def test_a_choice_that_a_conversion_does_not_have_is_refused(run: Run, tmp_path: Path) -> None:
+    model, values = write_model(tmp_path)
+    for choice, told in (("prnue=True", "did you mean 'prune'?"), ("n_steps=x", "give such as 8"), ("n_steps=0", "limit: >= 1")):
+        refused = run("check", model, "--calibration", values, "-c", "generic-4096", "--read", choice)
+        assert refused.code == 2
+        assert told in refused.err
+
+
 def test_a_spiking_network_needs_none(run: Run, tmp_path: Path) -> None:
     model, values = write_model(tmp_path)
     made = run_path(model.removesuffix(":make"))["make"]()

@@ -38,7 +38,8 @@ __all__ = ["command"]
 def command(model: str, weights: str | None, calibration: str, output: str, chip: str | None, **choices: Any) -> None:
     """Convert MODEL, an ANN, to a network: an ONNX file, or FILE.py:FUNCTION that gives a torch module or an estimator.
 
-    `snnmap check` and `build` convert an ANN by themselves where --calibration is given, with the defaults of these choices.
+    `snnmap check` and `build` convert an ANN by themselves where --calibration is given; they take these choices as
+    `--read NAME=VALUE`.
     """
     options, values = read_record(ConvertOptions, choices), read_array(calibration)
     chips = [] if chip is None else load_chips((chip,))
@@ -52,8 +53,6 @@ def command(model: str, weights: str | None, calibration: str, output: str, chip
     out().print(table, compensation_table(conversion.compensations))
     n_neurons = sum(population.size for population in conversion.network.populations)
     click.echo(f"{output}: {n_neurons} neurons, answers after {conversion.latency_steps} steps")
-    if conversion.pruning is not None:
-        click.echo(f"pruned: {conversion.pruning}")
-    for name, size in conversion.pools.items():
-        click.echo(f"pool '{name}' is {size} neurons and a step of latency, for fewer weights of a neuron behind it")
+    for told in conversion.changes:
+        click.echo(told)
     warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)

@@ -101,7 +101,8 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
         check_model(sketch_network({"in": 256, "h": 3, "out": 2}), "generic-4096")
 
-    How to fix: prune the named neurons, train with a mask, or move weights to the second synapse.
+    How to fix: prune the named neurons, train with a mask, or move weights to the second synapse. Of an ANN, prune before
+    converting, which keeps convolutions and says what it costs; pools can be neurons of their own (`ConvertOptions(pools=)`).
     """
     for name, memory, matrices in memories_of(subject.of):
         for synapse, matrix in enumerate(matrices):
@@ -114,8 +115,8 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                     memory.max_fan_in,
                     f"{name}[{synapse}]",
                     "the memory stores fewer weights for one neuron",
-                    "use the second synapse or prune (`snnmap check --fix`), train with a mask (`snnmap.train.limit_fan_in`), or "
-                    f"{LARGER}",
+                    "use the second synapse or prune (`snnmap check --fix`; an ANN before it is converted: "
+                    f"`snnmap build --read prune=True`), train with a mask (`snnmap.train.limit_fan_in`), or {LARGER}",
                     by_output=by_output,
                 )
 
