@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from random_networks import random_network
 
@@ -52,6 +53,18 @@ def test_a_sweep_of_a_field_is_a_check_of_each_record() -> None:
     impossible = snnmap.sweep_model(network, chip, "hidden.synapses", [3], options=LAX).rows[0]
     assert not impossible.fits
     assert "hidden.synapses = 3 is outside 1..2" in impossible.problem
+
+
+def test_choices_of_a_conversion_are_told_with_what_they_do_to_the_network() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(300, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    values = np.random.default_rng(0).uniform(0, 1, (40, 300))
+    fit = snnmap.sweep_model(model, "generic-4096", "convert.prune", ["False", "True"], options=LAX, calibration=values)
+    assert [row.fits for row in fit.rows] == [False, True]
+    assert [["pruned" in told for told in row.fixes] for row in fit.rows] == [[], [True]]
+    none = snnmap.sweep_model(model, "toy-4", "convert.n_steps", [4, 8], options=LAX, calibration=values)
+    assert ["SNN201 there are more input channels" in row.problem for row in none.rows] == [True, True]
 
 
 def test_whoever_runs_the_builds_the_fit_is_the_same() -> None:

@@ -91,9 +91,10 @@ def lower_graph(
         lowering = Lowering(plain, find_place, fix, signed, as_neurons)
         return lowering.lower({**_LOWERINGS, **(lowerings or {})}), lowering.pools_within
 
+    every = frozenset(node.name for node in plain.select_kinds(*POOLS))
     if pools == "auto" and len(chips) == 1:
-        return choose_pools(lower, chips[0])
-    return lower(frozenset(node.name for node in plain.select_kinds(*POOLS) if pools == "neurons"))[0]
+        return choose_pools(lower, every, chips[0])
+    return lower(every if pools == "neurons" else frozenset())[0]
 
 
 class Lowering:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snnmap.chip import Chip, MemoryKind
+from snnmap.chip import Chip
 from snnmap.convert.ann import INPUT, Affine, Ann, run_ann
 from snnmap.convert.choose import measure_agreement, measure_relative_error
-from snnmap.convert.pools import N_CONTROL
+from snnmap.convert.pools import find_limits
 from snnmap.core import BoolArray, FloatArray, IntArray
 
 __all__ = ["Pruning", "prune_ann"]
@@ -59,8 +59,9 @@ def prune_ann(ann: Ann, inputs: FloatArray, chip: Chip) -> tuple[Ann, Pruning]:
     activations = run_ann(ann, inputs[:_MEASURED])
     shapes = {INPUT: inputs.shape[1:], **{layer.name: layer.incoming.shape for layer in ann.layers}}
     sources = {name: _Source(shape=shape, values=activations[name]) for name, shape in shapes.items()}
-    layers = tuple(replace(one, incoming=_prune(one.incoming, chip, MemoryKind.RECURRENT, sources)) for one in ann.layers)
-    pruned = replace(ann, layers=layers, output=_prune(ann.output, chip, MemoryKind.OUTPUT, sources))
+    limits = find_limits(ann, chip)
+    layers = tuple(replace(layer, incoming=_prune(layer.incoming, limits[layer.name], sources)) for layer in ann.layers)
+    pruned = replace(ann, layers=layers, output=_prune(ann.output, limits["output"], sources))
     before, after = _count_weights(ann), _count_weights(pruned)
     lost = {name: before[name] - after[name] for name in before if before[name] > after[name]}
     outputs, wanted = run_ann(pruned, inputs[:_MEASURED])["output"], activations["output"]
@@ -87,32 +88,22 @@ class _Source:
         squares = np.square(self.values).mean(axis=0)
         if by_channel:
             squares = np.repeat(squares.reshape(self.shape[0], -1).mean(axis=1), squares.size // self.shape[0])
-        return np.sqrt(squares)
+        power: FloatArray = np.sqrt(squares)
+        return power
 
 
 def _count_weights(ann: Ann) -> dict[str, int]:
     values = {**{layer.name: layer.incoming for layer in ann.layers}, "output": ann.output}
-    return {name: sum(np.count_nonzero(weights.data) for weights in value.terms.values()) for name, value in values.items()}
+    return {name: sum(int(np.count_nonzero(weights.data)) for weights in value.terms.values()) for name, value in values.items()}
 
 
-def _prune(value: Affine, chip: Chip, of_hidden: MemoryKind, sources: Mapping[str, _Source]) -> Affine:
-    """Prune the weights from the input, and those from layers, to the limits of their memories."""
-    for kind, names in (
-        (MemoryKind.INPUT, [name for name in value.terms if name == INPUT]),
-        (of_hidden, [name for name in value.terms if name != INPUT]),
-    ):
-        limit = chip.memory(kind).max_fan_in
-        if limit and names:
-            value = _prune_terms(value, names, max(1, limit - N_CONTROL[kind]), sources)
-    return value
-
-
-def _prune_terms(value: Affine, names: list[str], limit: int, sources: Mapping[str, _Source]) -> Affine:
-    """Prune the weights from some sources, to which one limit applies."""
+def _prune(value: Affine, limit: int, sources: Mapping[str, _Source]) -> Affine:
     from scipy.sparse import csr_array
 
-    entries = {name: value.terms[name].tocoo() for name in names}
-    power = {name: sources[name].measure_power(by_channel=len(value.shape) > 1) + _SILENT for name in names}
+    if not limit or not value.terms:
+        return value
+    entries = {name: weights.tocoo() for name, weights in value.terms.items()}
+    power = {name: sources[name].measure_power(by_channel=len(value.shape) > 1) + _SILENT for name in entries}
     score = np.concatenate([np.abs(part.data) * power[name][part.row] for name, part in entries.items()])
     target = np.concatenate([part.col for part in entries.values()])
     kept = _choose(score, target, limit, value.size // value.shape[0])

@@ -443,9 +443,13 @@ def _vary_conversion(
     require_field(field, known, known)
     for value in values:
         chosen = put_field(ConvertOptions(), field.removeprefix(_CONVERT), value)
-        opened = None
+        name, opened = f"{chip.name}, {field} = {value}", None
         if calibration is not None and not isinstance(calibration, Mapping):
-            opened = open_model(model, calibration=calibration, conversion=chosen)
+            try:
+                opened = open_model(model, calibration=calibration, conversion=chosen, chips=(chip,))
+            except NoRoomError as error:
+                yield Variant(name=name, chip=chip, options=options, problem="; ".join(map(_describe, error.diagnostics)))
+                continue
         if opened is None or opened.conversion is None or isinstance(model, Opened):
             raise InputError(
                 "choices of a conversion are varied for an ANN and input values, with which it is converted anew",
@@ -453,7 +457,8 @@ def _vary_conversion(
                 measured="a model that is not converted" if calibration is not None else "no calibration",
                 fix="give a torch module of ReLUs, an ONNX file or a layer graph, and calibration data",
             )
-        yield Variant(name=f"{chip.name}, {field} = {value}", source=opened, chip=chip, options=options)
+        changes = opened.conversion.changes
+        yield Variant(name=name, source=opened, chip=chip, options=options, changes=changes)
 
 
 def find_smallest_chip(

@@ -50,7 +50,7 @@ def list_kinds(ann: Ann) -> list[str]:
 
 def find_fan_in(ann: Ann, name: str) -> int:
     (layer,) = (layer for layer in ann.layers if layer.name == name)
-    return int(count_fan_in(layer.incoming, of_input=False).max())
+    return int(count_fan_in(layer.incoming).max())
 
 
 @pytest.mark.parametrize("before", [nn.ReLU(), nn.ReLU6(), QuantisedReLU(6, step=0.1)], ids=["ReLU", "ReLU6", "quantised"])
@@ -112,6 +112,15 @@ def test_neurons_are_taken_for_the_pools_that_a_chip_has_no_room_for_in_weights(
     }
     small = replace(full, hidden=replace(full.hidden, count=n_neurons), **reaches)
     assert not convert_ann(model, VALUES, options=ConvertOptions(error_limit=1e9), chip=small).pools
+
+
+def test_a_quantiser_that_takes_the_place_of_a_relu_hides_no_pool() -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(16, 5), nn.ReLU())
+    model = nn.Sequential(*layers, QuantisedReLU(6, step=0.05), nn.Linear(5, 3)).eval()
+    options = ConvertOptions(error_limit=1e9)
+    assert list(convert_ann(model, VALUES, options=options, chip=make_small_chip(12, 19, 40)).pools) == ["2"]
+    assert not convert_ann(model, VALUES, options=options, chip=make_small_chip(12, 259, 40)).pools
 
 
 def test_a_network_that_breaks_the_fan_in_fits_and_does_what_the_model_does() -> None:

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 from fan_in_models import make_small_chip
-from torch import nn
+from torch import Tensor, nn
 
 import snnmap
 from snnmap.convert import Ann, ConvertOptions, convert_ann, read_ann, run_ann
 from snnmap.convert.ann import apply_affine
-from snnmap.convert.pools import N_CONTROL, count_fan_in
+from snnmap.convert.pools import count_fan_in
 from snnmap.convert.prune import prune_ann
 from snnmap.core.errors import InputError
 
 VALUES = np.random.default_rng(0).uniform(0, 1, (60, 2, 8, 8))
 CHIP = make_small_chip(10, 20, 30)
-LIMITS = {kind: CHIP.memory(kind).max_fan_in - n for kind, n in N_CONTROL.items()}
+N_INPUT, N_RECURRENT, N_OUTPUT = 10 - 3, 20 - 3, 30 - 1  # less clock, hold and release, and the repeated clock
 
 
 def make_cnn() -> nn.Sequential:
@@ -67,12 +67,10 @@ def test_a_convolution_stays_one() -> None:
 def test_no_neuron_has_more_than_the_chip_stores_and_what_is_dropped_is_counted() -> None:
     ann = read_cnn()
     pruned, lost = prune_ann(ann, VALUES, CHIP)
-    kinds = {kind.value: limit for kind, limit in LIMITS.items()}
     for layer in pruned.layers:
-        assert count_fan_in(layer.incoming, of_input=True).max() <= kinds["input"]
-        assert count_fan_in(layer.incoming, of_input=False).max() <= kinds["recurrent"]
-    assert count_fan_in(pruned.output, of_input=False).max() == kinds["output"]
-    assert lost.dropped["output"] == 3 * (80 - kinds["output"])
+        assert count_fan_in(layer.incoming).max() == (N_INPUT if "input" in layer.incoming.terms else N_RECURRENT)
+    assert (count_fan_in(pruned.output) == N_OUTPUT).all()
+    assert lost.dropped["output"] == 3 * (80 - N_OUTPUT)
     assert lost.weights["output"] == 240
     wanted, found = (run_ann(one, VALUES)["output"] for one in (ann, pruned))
     assert lost.agreement == np.mean(wanted.argmax(axis=1) == found.argmax(axis=1)) < 1.0
@@ -89,7 +87,7 @@ def test_the_least_contributions_go_and_their_mean_stays() -> None:
     weights, kept = (one.terms["input"].toarray() for one in (before, after))
     score = np.abs(weights) * np.sqrt((values**2).mean(axis=0))[:, np.newaxis]
     for neuron in range(5):
-        largest = np.argsort(-score[:, neuron])[: LIMITS[next(kind for kind in LIMITS if kind.value == "input")]]
+        largest = np.argsort(-score[:, neuron])[:N_INPUT]
         assert sorted(largest) == np.flatnonzero(kept[:, neuron]).tolist()
         assert np.array_equal(kept[largest, neuron], weights[largest, neuron])
     means = (apply_affine(one, {"input": values}).mean(axis=0) for one in (before, after))
@@ -101,9 +99,8 @@ def test_of_equal_weights_no_more_go_than_must() -> None:
     with torch.no_grad():
         model[0].weight.fill_(0.25)
     pruned, lost = prune_ann(read_ann(model, (2, 8, 8)), np.ones((20, 2, 8, 8)), CHIP)
-    n_kept = LIMITS[next(kind for kind in LIMITS if kind.value == "input")]
-    assert (count_fan_in(pruned.layers[0].incoming, of_input=True) == n_kept).all()
-    assert lost.dropped["1"] == 108 * (18 - n_kept)
+    assert (count_fan_in(pruned.layers[0].incoming) == N_INPUT).all()
+    assert lost.dropped["1"] == 108 * (18 - N_INPUT)
 
 
 def test_what_fits_is_left_alone() -> None:
@@ -127,6 +124,28 @@ def test_a_pruned_conversion_fits_and_is_held_against_the_whole_model() -> None:
         assert conversion.pruning.dropped.keys() == {"1", "1.excess", "3", "output"}
         wanted = model(torch.tensor(bright, dtype=torch.float32)).detach().numpy()
         assert np.allclose(conversion.expected, wanted, atol=1e-5)
+
+
+def test_inputs_past_a_layer_count_where_relays_bring_them() -> None:
+    class Skip(nn.Module):
+        """A layer that takes another's values and the input's."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.last = nn.Linear(9, 12), nn.Linear(21, 4), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            joint = torch.cat([torch.relu(self.first(x)), x], dim=1)
+            outputs: Tensor = self.last(torch.relu(self.second(joint)))
+            return outputs
+
+    torch.manual_seed(0)
+    values = np.random.default_rng(0).uniform(0, 1, (40, 9))
+    options = ConvertOptions(error_limit=1e9, prune=True)
+    conversion = convert_ann(Skip().eval(), values, options=options, chip=CHIP)
+    assert [int(count_fan_in(layer.incoming).max()) for layer in conversion.ann.layers] == [N_INPUT, N_RECURRENT]
+    report = snnmap.check_model(conversion, CHIP, options=snnmap.CompileOptions(allow=("SNN6",))).report
+    assert not report.errors
 
 
 def test_pruning_needs_the_one_chip_that_it_is_for() -> None:
