@@ -5,7 +5,6 @@ from pathlib import Path
 from runpy import run_path
 
 import numpy as np
-import pytest
 from command_line import Run
 
 from snnmap.convert import ConvertOptions, convert_ann
@@ -81,8 +80,7 @@ def test_a_spiking_network_needs_none(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "other.json").exists()
 
 
-def test_what_is_too_large_for_the_chip_is_told_at_once(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnmap.convert.lower.Lowering", None)
+def test_what_is_too_large_for_the_chip_is_told_at_once(run: Run, tmp_path: Path) -> None:
     model, values = write_model(tmp_path)
     result = run("convert", model, "--calibration", values, "-o", tmp_path / "net.json", "--chip", "toy-4")
     assert result.code == 1
@@ -92,6 +90,8 @@ def test_what_is_too_large_for_the_chip_is_told_at_once(run: Run, tmp_path: Path
     told = run("check", model, "--calibration", values, "-c", "toy-4", "-c", "toy-4", "--format", "json", "-q")
     assert told.code == 1
     assert [found["rule"] for found in json.loads(told.out)["diagnostics"]] == ["SNN201", "SNN202", "SNN203"]
+    fixed = run("check", model, "--calibration", values, "-c", "toy-4", "--fix")
+    assert "there are more hidden neurons than the chip has (0 of them are relays)" in fixed.out
     built = run("build", model, "--calibration", values, "-c", "toy-4", "-o", tmp_path / "build")
     assert (built.code, "measured 6 neurons" in built.err) == (1, True)
     fit = run("fit", model, "--calibration", values, "-c", "toy-4", "--format", "json", "-q")

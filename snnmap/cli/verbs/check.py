@@ -26,7 +26,7 @@ from snnmap.cli.options import (
     read_project,
 )
 from snnmap.cli.records import read_record, record_options
-from snnmap.core import fsio
+from snnmap.core import IntArray, fsio
 from snnmap.core.errors import ChipError, InputError, NoRoomError
 from snnmap.core.near import suggest
 from snnmap.core.places import shorten
@@ -116,7 +116,7 @@ def command(
     made = None
     with naming_file(calibration):
         try:
-            opened = open_named(model, weights, read, raster, () if only else records)
+            opened = _open(model, weights, read, raster, records, fixes=only is not None)
         except NoRoomError as error:
             results = [CheckResult(report=report) for report in error.reports]
             described = CheckRun(model=model, digest=error.digest, version=snnmap.__version__)
@@ -141,6 +141,17 @@ def command(
     for other, file in others:
         _write(run, other, file, silent=False)
     return 0 if run.passes else 1
+
+
+def _open(
+    model: str, weights: str | None, read: tuple[str, ...], raster: IntArray | None, chips: list[Chip], *, fixes: bool
+) -> Opened:
+    try:
+        return open_named(model, weights, read, raster, chips)
+    except NoRoomError:
+        if not fixes:
+            raise
+    return open_named(model, weights, read, raster)  # fixes drop neurons that do nothing
 
 
 def _select(project: Config, choices: dict[str, Any]) -> Selection:
