@@ -119,4 +119,4 @@ class DesignRuleError(SnnmapError):
 
 
 class ConversionWarning(UserWarning):
-    """A converted network gives other outputs than its ANN by more than the stated limit."""
+    """A network gives other outputs than its ANN by more than the stated limit, or was read with an approximation."""

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -26,8 +26,8 @@ from snnmap.frontends.following.operations import (
     find_pool,
     move,
     passes,
-    slide,
-    view_again,
+    run_with_batch_of_one,
+    spread_over_batch,
 )
 from snnmap.frontends.following.signal import Part, Signal, Source, Sources, join, make_constant
 from snnmap.frontends.torch.modules import as_array
@@ -47,7 +47,8 @@ __all__ = [
 _USABLE = (
     "use Linear, Conv1d, Conv2d, BatchNorm, AvgPool, Flatten, cat, sums and products with numbers, and the framework's neurons"
 )
-_POOL = "put the MaxPool behind the neurons, whose spikes are 0 or 1, or use AvgPool2d"
+_POOL = "put the MaxPool behind the neurons, whose spikes are 0 or 1, and train on, or use AvgPool2d"
+_MOVE = "; or pools='after' in snnmap.load, which moves it there and measures what that changes"
 
 
 _WEIGHING = ("linear", "matmul", "__matmul__", "mm", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
@@ -97,6 +98,15 @@ class Layer:
     def size(self) -> int:
         """Number of neurons."""
         return self.inputs[0].size
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """A MaxPool: what goes in, ``(n_in, n_out)`` ones where a value is in a window, and the name of its neurons."""
+
+    signal: Signal
+    windows: Any
+    path: str
 
 
 Watch = Callable[[str, nn.Module, Callable[..., Any], Any, Any], Any]
@@ -174,6 +184,7 @@ class Follower(TorchFunctionMode):
         states: arguments of forward that are states.
         inputs: arguments of forward, and on which axis they have steps; -1 for none.
         unknown: names of inputs whose number of channels is not known.
+        moved: names of the pools that were put behind the neurons, and of these neurons.
     """
 
     def __init__(self, framework: Framework) -> None:
@@ -184,6 +195,8 @@ class Follower(TorchFunctionMode):
         self.unknown: set[str] = set()
         self.sources = Sources()
         self.layers: dict[str, Layer] = {}
+        self.moved: dict[str, str] = {}
+        self._pooled: dict[int, tuple[Tensor, _Pool]] = {}
         self._values: dict[int, tuple[Tensor, Signal | FrontendError]] = {}
         self._stack: list[tuple[str, nn.Module]] = []
         self._chains: dict[Any, str] = {}
@@ -288,7 +301,7 @@ class Follower(TorchFunctionMode):
                 self._learn_steps(first, args[1])
             raise
         except RuntimeError as error:
-            again = view_again(func, name, args, kwargs)
+            again = run_with_batch_of_one(func, name, args, kwargs)
             if again is not None:
                 return again
             if name in _WEIGHING:
@@ -320,24 +333,36 @@ class Follower(TorchFunctionMode):
                 raise Learn(name, steps=place + 1)
 
     def _pool(self, call: Call) -> Signal:
-        """Add neurons that fire where one of several spikes does."""
-        value, flat = call.args[0], "1d" in call.name
-        signal = self.find(value)
-        parts = list(self.sources.split(signal))
-        plain = all(self._is_binary(part.source) and (part.weights.data == part.weights.data[0]).all() for part in parts)
-        counts = np.diff(signal.matrix.indptr)
-        if not parts or not plain or (counts > 1).any() or signal.constant.any() or parts[0].weights.data[0] <= 0:
-            raise UnreadableError("the largest of several currents is no sum of spikes, of which neurons are made", _POOL)
+        """Add neurons that fire where one of several spikes does; remember the largest of several currents."""
         if call.argument(5, "ceil_mode", False) or call.argument(6, "return_indices", False):
             raise UnreadableError("this form of MaxPool", "use ceil_mode=False and return_indices=False")
         from snnmap.core.spatial import lower_pooling
 
-        window = find_pool(call, call.argument(4, "dilation", 1))
-        matrix, _ = lower_pooling(window, 1.0, find_plane(value, flat), call.path or "forward")
+        value = call.args[0]
+        window, shape = find_pool(call, call.argument(4, "dilation", 1)), find_plane(value, "1d" in call.name)
+        matrix, _ = lower_pooling(window, 1.0, shape, call.path or "forward")
+        pool = _Pool(self.find(value), spread_over_batch(matrix, value), self._path() or call.name)
+        if self._are_spikes(pool.signal):
+            return self._fire_where_any(pool)
+        if self.framework.pools == "after":
+            self._pooled[id(call.result)] = (call.result, pool)
+        what = "the largest of several currents is no sum of spikes, of which neurons are made"
+        raise UnreadableError(what, _POOL + (_MOVE if self.framework.pools == "exact" else ""))
+
+    def _are_spikes(self, signal: Signal) -> bool:
+        """Say whether values are spikes of 0 or 1, all times the same factor above 0."""
+        parts = list(self.sources.split(signal))
+        plain = all(self._is_binary(part.source) and (part.weights.data == part.weights.data[0]).all() for part in parts)
+        single = plain and bool(parts) and not (np.diff(signal.matrix.indptr) > 1).any() and not signal.constant.any()
+        return single and bool(parts[0].weights.data[0] > 0)
+
+    def _fire_where_any(self, pool: _Pool) -> Signal:
+        """Add neurons that fire where one of the spikes in their window does."""
+        parts = list(self.sources.split(pool.signal))
         height = float(parts[0].weights.data[0])
-        inputs = slide(call, value, matrix, None).scale(np.full(call.result.numel(), 1.0 / height))
-        key = ("pool", self._path(), tuple(part.source.name for part in parts))
-        layer = self._find_layer(key, self._path() or call.name, "pool", "module")
+        inputs = pool.signal.through(pool.windows, path=self._path())
+        inputs = inputs.scale(np.full(inputs.size, 1.0 / height))
+        layer = self._find_layer(("pool", pool.path, tuple(part.source.name for part in parts)), pool.path, "pool", "module")
         return self._add_step(layer, inputs).scale(np.full(inputs.size, height))
 
     def _is_binary(self, source: Source) -> bool:
@@ -352,10 +377,13 @@ class Follower(TorchFunctionMode):
             given[names[0]] = kwargs["state"]
         tensor, *states = args[0] if args else kwargs[next(iter(kwargs))], *(given.get(name) for name in names)
         found = {name: state for name, state in zip(names, _spread(states), strict=False) if state is not None}
-        signal = self.find(tensor)
+        pool = self._find_pooled(tensor)
+        signal, shape = (self.find(tensor), tuple(tensor.shape)) if pool is None else (pool.signal, (pool.signal.size,))
         self._learn_neurons(path, module, signal)
         layer = self._find_chain(path, kind, found)
-        spikes = self._take_steps(layer, module, signal, tensor)  # what they are is looked at before they run
+        spikes = self._take_steps(layer, module, signal, shape)  # what they are is looked at before they run
+        if pool is not None:
+            spikes = self._move_behind(layer, replace(pool, signal=spikes))
         with torch._C.DisableTorchFunction():
             result = forward(*[_as_double(part) for part in args], **{name: _as_double(part) for name, part in kwargs.items()})
         values, structure = tree_flatten(result)
@@ -367,10 +395,27 @@ class Follower(TorchFunctionMode):
                 self.follow(state, self.sources.add(layer.name, "state", state.numel(), step=len(layer.inputs) - 1, state=name))
         return tree_unflatten(values, structure)
 
-    def _take_steps(self, layer: Layer, module: nn.Module, signal: Signal, tensor: Tensor) -> Signal:
+    def _find_pooled(self, tensor: Tensor) -> _Pool | None:
+        """Return the pool of currents that gave a tensor, if one is to be moved behind the neurons."""
+        known = self._pooled.get(id(tensor))
+        return known[1] if known is not None and known[0] is tensor else None
+
+    def _move_behind(self, layer: Layer, pool: _Pool) -> Signal:
+        """Add a pool's neurons behind those that took its currents."""
+        if not self._are_spikes(pool.signal):
+            raise FrontendError(
+                "a MaxPool of currents cannot be moved behind neurons whose spikes are not all worth the same",
+                where=f"module '{layer.path}'",
+                fix=_POOL,
+            )
+        spikes = self._fire_where_any(pool)
+        self.moved[self._chains["pool", pool.path, (layer.name,)]] = layer.name
+        return spikes
+
+    def _take_steps(self, layer: Layer, module: nn.Module, signal: Signal, shape: tuple[int, ...]) -> Signal:
         """Let neurons take what came in, of one step or of several in one call, and return what they give."""
         axis = self.framework.time_axis(module)
-        places = np.arange(signal.size).reshape(tuple(tensor.shape))
+        places = np.arange(signal.size).reshape(shape)
         steps = [places] if axis is None else list(np.moveaxis(places, axis, 0))
         given = []
         for step in steps:
