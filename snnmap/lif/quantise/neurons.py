@@ -130,7 +130,10 @@ def _current_levels(
     Measured ones hold where a neuron uses one synapse. Where weights are shared between two, a current is taken to spread evenly
     about its mean, as mean and variance of the sources' counts make it.
     """
-    entries = lines.entries
+    entries, shared = lines.entries, np.zeros(scale.size, np.bool_)
+    shared[lines.target[entries.present.sum(axis=1) > 1]] = True
+    if not shared.any():
+        return swing.current_levels * scale
     weight = rounded * entries.lsb[:, np.newaxis]
     means, variances = counts.mean[entries.source], counts.variance[entries.source]
     n = scale.size
@@ -141,8 +144,6 @@ def _current_levels(
         mean = np.bincount(lines.target, weights=means * weight[:, synapse], minlength=n) * gains[synapse] / (1.0 - decay)
         power = np.bincount(lines.target, weights=variances * weight[:, synapse] ** 2, minlength=n)
         levels[:, synapse] = mean + spread * np.sqrt(power * gains[synapse] ** 2 / (1.0 - decay**2))
-    shared = np.zeros(n, np.bool_)
-    shared[lines.target[entries.present.sum(axis=1) > 1]] = True
     return np.where(shared, levels, swing.current_levels * scale)
 
 
@@ -196,23 +197,22 @@ def _weight_errors(
     bits: Bits,
 ) -> list[TensorError]:
     """Measure each memory; two weights of a source onto one neuron are one value, in units of the first synapse."""
-    (low, high), entries, shares = bits.weight_range, lines.entries, responses.share()
-    trained, chip, clipped = np.zeros(lines.target.size), np.zeros(lines.target.size), np.zeros(lines.target.size, np.bool_)
-    for synapse, (value, steps) in enumerate(zip(entries.value.T, rounded.T, strict=True)):
-        share = shares[:, synapse][responses.kind][lines.target]
-        trained += value * share
-        chip += steps * share
-        nearest = np.rint(value / entries.lsb)
-        clipped |= (nearest < low) | (nearest > high)
-    unit = scale[lines.target]
-    trained /= unit
-    chip *= entries.lsb
-    chip /= unit
-    errors = []
+    (low, high), entries, shares, errors = bits.weight_range, lines.entries, responses.share(), []
     for number, memory in enumerate(memories):
-        mine = slice(None) if len(memories) == 1 else np.flatnonzero(lines.memory == number)
-        lost = _find_lost_share(trained[mine], chip[mine], lines.target[mine])
-        errors.append(replace(_measure(memory.name, trained[mine], chip[mine], int(clipped[mine].sum())), lost_share=lost))
+        mine = np.flatnonzero(lines.memory == number)
+        target, lsb = lines.target[mine], entries.lsb[mine]
+        trained, chip, clipped = np.zeros(mine.size), np.zeros(mine.size), np.zeros(mine.size, np.bool_)
+        for synapse in range(len(memory.matrices)):
+            value, share = entries.value[mine, synapse], shares[:, synapse][responses.kind][target]
+            trained += value * share
+            chip += rounded[mine, synapse] * share
+            nearest = np.rint(value / lsb)
+            clipped |= (nearest < low) | (nearest > high)
+        chip *= lsb
+        for values in (trained, chip):
+            values /= scale[target]
+        lost = _find_lost_share(trained, chip, target)
+        errors.append(replace(_measure(memory.name, trained, chip, int(clipped.sum())), lost_share=lost))
     return errors
 
 
