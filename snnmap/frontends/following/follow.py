@@ -146,6 +146,10 @@ def _require_real(module: nn.Module) -> None:
                 limit="floats or integers",
                 fix="give the module as before it was quantised, with real weights; a build rounds them to the chip's words",
             )
+        lost = [name for name, value in held if bool(value.isnan().any())]
+        if lost:
+            fix = "take weights of before they were lost, and train with clipped gradients or a lower learning rate"
+            raise FrontendError("a layer's weights are NaN", where=f"module '{path}'", measured=lost[0], fix=fix)
 
 
 @contextmanager
@@ -242,7 +246,7 @@ class Follower(TorchFunctionMode):
             return func(*args, **kwargs)
         if name in ("__getitem__", "unbind", "__iter__", "select") and self._takes_sample(args):
             raise OtherLayout
-        if name in READING:
+        if name in READING or (name in MOVING and any(map(self._is_followed_index, leaves))):
             raise FrontendError(
                 "what forward does depends on the values of spikes, states or inputs",
                 where=self._where(),
@@ -260,6 +264,10 @@ class Follower(TorchFunctionMode):
             for tensor in results:
                 self.follow(tensor, self._refuse_operation(name))
         return result
+
+    def _is_followed_index(self, leaf: Tensor) -> bool:
+        """Say whether a tensor of a call says by followed values which values are taken, as a mask or places."""
+        return not leaf.is_floating_point() and self.is_followed(leaf)
 
     def _takes_sample(self, args: Any) -> bool:
         """Say whether one sample of a batch is taken, which is a step in truth."""

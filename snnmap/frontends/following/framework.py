@@ -62,6 +62,7 @@ class Framework:
     Attributes:
         name: for errors.
         package: that its classes are from.
+        tried: version of the package with which what is read was compared.
         neurons: classes that all of its neurons derive from.
         kinds: classes that are known, and their names.
         states: what a class takes after its input, and what it returns after its spikes, by its name.
@@ -76,6 +77,7 @@ class Framework:
 
     name: str
     package: str
+    tried: str
     neurons: tuple[type, ...]
     kinds: Mapping[type, str]
     states: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]

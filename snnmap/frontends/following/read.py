@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
@@ -83,8 +84,23 @@ def read_module(
         warnings.warn(f"{told}\n  fix: {_FIX_OF_MOVED}", ConversionWarning, stacklevel=3)
         return replace(network, provenance={**network.provenance, "max pools": told})
     if is_exact:
-        require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)
+        try:
+            require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)
+        except FrontendError as error:
+            raise _tell_version(framework, error) from error
     return network
+
+
+def _tell_version(framework: Framework, error: FrontendError) -> FrontendError:
+    """Return the error, with the version of the framework where it is another than the one that was tried."""
+    try:
+        found = version(framework.package)
+    except PackageNotFoundError:  # a tree that was not installed
+        return error
+    if found == framework.tried:
+        return error
+    fix = f"{error.fix}; or install {framework.package}=={framework.tried}, as which {framework.name} {found} is read"
+    return FrontendError(error.what, where=error.where, measured=error.measured, limit=error.limit, fix=fix)
 
 
 def _run_counts(

@@ -113,6 +113,7 @@ def _make_framework(snntorch: Any, overshoot: Overshoot, pools: Literal["exact",
     return Framework(
         name="snnTorch",
         package="snntorch",
+        tried="1.0.0",
         neurons=(snntorch.SpikingNeuron,),
         kinds=kinds,
         states={kind: (STATES[kind], RETURNED_STATES[kind]) for kind in STATES},
