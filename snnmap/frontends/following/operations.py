@@ -118,7 +118,7 @@ def passes(func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> bool:
     return (is_place and "dtype" not in kwargs) or bool(func(*args, **kwargs).is_floating_point())
 
 
-def run_with_batch_of_one(func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Tensor | None:
+def run_with_batch_of_one(func: Callable[..., Tensor], name: str, args: Any, kwargs: Any) -> Tensor | None:
     """Return what failed as forward names the batch of its training and has one of 1: a view, or a product behind it; or None."""
     if name == "linear" and args[0].ndim == 2 and args[0].numel() == args[1].shape[-1]:
         return func(args[0].reshape(1, -1), *args[1:], **kwargs)
