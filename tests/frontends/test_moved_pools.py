@@ -31,7 +31,7 @@ def make(order: str, *, reset: str = "subtract", **options: Any) -> nn.Module:
     torch.manual_seed(0)
 
     def neurons(**more: Any) -> nn.Module:
-        return snn.Leaky(beta=0.8, init_hidden=True, reset_mechanism=reset, spike_grad=step, **more)
+        return snn.Leaky(init_hidden=True, reset_mechanism=reset, spike_grad=step, **{"beta": 0.8, **more})
 
     parts: list[nn.Module] = []
     for n_in, n_out in ((1, 3), (3, 4)):
@@ -103,10 +103,17 @@ def test_what_is_not_moved_is_refused(order: str, options: dict[str, Any], messa
         load(make(order), input_sizes=[SHAPE], **{"pools": "after", **options})
 
 
-def test_spikes_of_several_worths_are_no_spikes_of_a_pool() -> None:
-    module = make("cpn", graded_spikes_factor=torch.tensor(-1.0))
-    with pytest.raises(FrontendError, match="whose spikes are not all worth the same"):
-        load(module, input_sizes=[SHAPE], pools="after")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"graded_spikes_factor": torch.tensor(-1.0)}, "whose spikes are not all worth the same"),
+        ({"reset": "none", "output": True}, "that are read by their membrane"),
+        ({"beta": torch.full((3, 4, 4), 0.8)}, "(?s)parameters of their own.*measured: 'beta' of 48 values"),
+    ],
+)
+def test_neurons_behind_which_no_pool_can_be_are_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(FrontendError, match=message):
+        load(make("cpn", **options), input_sizes=[SHAPE], pools="after")
 
 
 class Loop(nn.Module):
@@ -135,6 +142,8 @@ def test_samples_have_the_steps_of_the_loop() -> None:
     assert told[0] == told[1] != told[2]
     with pytest.raises(InputError, match="forward has more steps than the samples"):
         load(Loop(9, is_static=False), input_sizes=[SHAPE], pools="after", calibration=draw()[:, :8])
+    with pytest.raises(InputError, match="no samples"):
+        load(Loop(9, is_static=False), input_sizes=[SHAPE], pools="after", calibration=draw()[:0])
     with pytest.raises(InputError):
         load(Loop(9, is_static=False), input_sizes=[SHAPE], pools="after", calibration=draw()[..., :5])
 

@@ -1,10 +1,7 @@
 """Following a forward by running it: loops, lists and states as Python has them, whatever their form."""
 
-import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +27,7 @@ from snnmap.frontends.following.operations import (
     spread_over_batch,
 )
 from snnmap.frontends.following.signal import Part, Signal, Source, Sources, join, make_constant
+from snnmap.frontends.following.twin import take_spikes
 from snnmap.frontends.torch.modules import as_array
 
 __all__ = [
@@ -38,10 +36,7 @@ __all__ = [
     "Learn",
     "MisfitError",
     "OtherLayout",
-    "make_twin",
     "refuse_unknown_size",
-    "take_spikes",
-    "watch",
 ]
 
 _USABLE = (
@@ -107,76 +102,6 @@ class _Pool:
     signal: Signal
     windows: Any
     path: str
-
-
-Watch = Callable[[str, nn.Module, Callable[..., Any], Any, Any], Any]
-
-
-def make_twin(module: nn.Module, framework: Framework) -> nn.Module:
-    """Return a copy in float64 and evaluation mode whose neurons start anew.
-
-    Raises:
-        FrontendError: the module cannot be copied, or has weights that are no real numbers.
-    """
-    _require_real(module)
-    known: dict[int, Any] = {}
-    for part in module.modules():  # states of a training step hang on its graph, which cannot be copied
-        for value in tree_flatten(vars(part))[0]:
-            if isinstance(value, Tensor) and not value.is_leaf:
-                known[id(value)] = value.detach().clone()
-    try:
-        twin = copy.deepcopy(module, known).cpu().double().eval()
-    except Exception as error:
-        fix = "give a module that copy.deepcopy copies"
-        raise FrontendError.from_failure("the module cannot be copied", error, where=type(module).__name__, fix=fix) from error
-    framework.restart(twin)
-    return twin
-
-
-def _require_real(module: nn.Module) -> None:
-    for path, part in module.named_modules():
-        packed = [type(part).__name__] if type(part).__module__.startswith("torch.ao.nn.quantized") else []
-        held = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
-        wrong = packed + [f"{name} of {value.dtype}" for name, value in held if value.is_complex() or value.is_quantized]
-        if wrong:
-            raise FrontendError(
-                "a layer's weights are no real numbers that float64 holds",
-                where=f"module '{path}'" if path else type(part).__name__,
-                measured=wrong[0],
-                limit="floats or integers",
-                fix="give the module as before it was quantised, with real weights; a build rounds them to the chip's words",
-            )
-        lost = [name for name, value in held if bool(value.isnan().any())]
-        if lost:
-            fix = "take weights of before they were lost, and train with clipped gradients or a lower learning rate"
-            raise FrontendError("a layer's weights are NaN", where=f"module '{path}'", measured=lost[0], fix=fix)
-
-
-@contextmanager
-def watch(twin: nn.Module, watcher: Watch) -> Iterator[None]:
-    """Let a function do, or only see, what each module's forward does."""
-    parts = dict(twin.named_modules())
-    before = {path: vars(part).get("forward") for path, part in parts.items()}
-    for path, part in parts.items():
-        part.forward = partial(watcher, path, part, part.forward)
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        torch.set_default_dtype(default)
-        for path, part in parts.items():
-            if before[path] is None:
-                del part.forward
-            else:
-                part.forward = before[path]
-
-
-def take_spikes(module: nn.Module, framework: Framework, args: Any) -> Any:
-    """Give a layer the spikes alone of neurons that return their states too, which a Sequential hands on as they are."""
-    is_layer = type(module).__module__.startswith(("torch.nn.modules", framework.package))
-    return (args[0][0], *args[1:]) if is_layer and args and isinstance(args[0], tuple) and args[0] else args
 
 
 class Follower(TorchFunctionMode):
@@ -389,6 +314,8 @@ class Follower(TorchFunctionMode):
         signal, shape = (self.find(tensor), tuple(tensor.shape)) if pool is None else (pool.signal, (pool.signal.size,))
         self._learn_neurons(path, module, signal)
         layer = self._find_chain(path, kind, found)
+        if pool is not None:
+            _require_one_for_all(path, module, tensor.numel(), names)
         spikes = self._take_steps(layer, module, signal, shape)  # what they are is looked at before they run
         if pool is not None:
             spikes = self._move_behind(layer, replace(pool, signal=spikes))
@@ -410,12 +337,11 @@ class Follower(TorchFunctionMode):
 
     def _move_behind(self, layer: Layer, pool: _Pool) -> Signal:
         """Add a pool's neurons behind those that took its currents."""
-        if not self._are_spikes(pool.signal):
-            raise FrontendError(
-                "a MaxPool of currents cannot be moved behind neurons whose spikes are not all worth the same",
-                where=f"module '{layer.path}'",
-                fix=_POOL,
-            )
+        is_read = layer.neurons is not None and layer.neurons.is_readout
+        if is_read or not self._are_spikes(pool.signal):
+            why = "that are read by their membrane" if is_read else "whose spikes are not all worth the same"
+            what = f"a MaxPool of currents cannot be moved behind neurons {why}"
+            raise FrontendError(what, where=f"module '{layer.path}'", fix=_POOL)
         spikes = self._fire_where_any(pool)
         self.moved[self._chains["pool", pool.path, (layer.name,)]] = layer.name
         return spikes
@@ -544,6 +470,20 @@ class Follower(TorchFunctionMode):
 def _as_double(leaf: Any) -> Any:
     is_short = isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype != torch.float64
     return leaf.double() if is_short else leaf
+
+
+def _require_one_for_all(path: str, module: nn.Module, n_pooled: int, states: Sequence[str]) -> None:
+    """Refuse parameters of each value of a pool, of which there are more neurons in front of it."""
+    own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    single = [name for name, value in own if value.numel() == n_pooled > 1 and name not in states]
+    if single:
+        raise FrontendError(
+            "a MaxPool of currents cannot be moved behind neurons with parameters of their own",
+            where=f"module '{path}'",
+            measured=f"'{single[0]}' of {n_pooled} values",
+            limit="1 value",
+            fix=f"give one for all, or {_POOL}",
+        )
 
 
 def _spread(states: list[Any]) -> list[Any]:

@@ -60,7 +60,9 @@ def _draw(trace: Trace, network: Network) -> dict[str, IntArray]:
 
 def _fit_steps(trace: Trace, rasters: Mapping[str, IntArray]) -> dict[str, IntArray]:
     """Return rasters of as many steps as forward has: the first in all of them, where forward has the same in all."""
-    n_given = next(iter(rasters.values())).shape[1]
+    n_samples, n_given = next(iter(rasters.values())).shape[:2]
+    if not n_samples:
+        raise InputError("there are no samples on which moved pools are measured", measured="0", limit="1", fix="give some")
     if trace.layout == "one step" and trace.n_steps > 1:
         return {name: np.repeat(raster[:, :1], trace.n_steps, axis=1) for name, raster in rasters.items()}
     n_steps = n_given if trace.n_steps in (1, trace.n_given) else trace.n_steps

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from snnmap.core.errors import ConversionWarning, FrontendError
 from snnmap.core.record import IntArray
 from snnmap.frontends.following.build import Builder
-from snnmap.frontends.following.follow import make_twin
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.moved import describe_move
 from snnmap.frontends.following.trace import Trace, trace_forward
 from snnmap.frontends.following.trial import count_spikes, require_same_spikes, run_forward
+from snnmap.frontends.following.twin import make_twin
 from snnmap.frontends.torch.modules import require_class_forward
 from snnmap.network import Network
 

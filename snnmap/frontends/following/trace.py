@@ -19,10 +19,10 @@ from snnmap.frontends.following.follow import (
     MisfitError,
     OtherLayout,
     refuse_unknown_size,
-    watch,
 )
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.signal import Signal, Sources, join
+from snnmap.frontends.following.twin import watch
 from snnmap.nn.tracing import user_line
 
 __all__ = ["Input", "Layout", "Trace", "trace_forward"]

@@ -12,11 +12,12 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.record import FloatArray, IntArray
-from snnmap.frontends.following.follow import Layer, take_spikes, watch
+from snnmap.frontends.following.follow import Layer
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.operations import passes, run_with_batch_of_one
 from snnmap.frontends.following.signal import Signal
 from snnmap.frontends.following.trace import Trace
+from snnmap.frontends.following.twin import take_spikes, watch
 from snnmap.network import Network, simulate_network
 
 __all__ = ["count_spikes", "count_steps", "require_same_spikes", "run_forward"]
