@@ -59,14 +59,16 @@ class Figure:
         return f"{'>=' if self.at_least else '<='} {self.goal:g} {self.unit}{'' if self.gain >= 1.0 else ', missed'}"
 
 
-def time_in_turn(jobs: dict[str, Callable[[], object]], n_rounds: int) -> dict[str, list[float]]:
-    """Run the jobs A B C A B C ...; give the seconds of the processor of each round, after one that is not timed."""
+def time_in_turn(
+    jobs: dict[str, Callable[[], object]], n_rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, list[float]]:
+    """Run the jobs A B C A B C ...; give the seconds (of the processor) of each round, after one that is not timed."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(n_rounds + 1):
         for name, job in jobs.items():
-            start = time.process_time()
+            start = clock()
             job()
-            times[name] += [time.process_time() - start] if number else []
+            times[name] += [clock() - start] if number else []
     return times
 
 

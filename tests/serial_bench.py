@@ -56,6 +56,10 @@ async def loads_and_runs_an_image(dut: Any) -> None:
         raster = np.load(os.environ["RASTER"])
         chip.run(raster[:2])
         chip.clear()
+        for channel in range(chip.program.n_inputs):
+            exchange(bytes([3, channel, 0, 0, 255]), 0)
+        assert exchange(bytes([4, 5]), 4) == b"\xff" * 4  # a read while the core runs
+        chip.clear()
         return chip.run(raster)
 
     steps = await bridge(talk)()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-__all__ = ["Cached", "cached"]
+__all__ = ["Cached", "cached", "hand_on"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound="Cached")
@@ -31,3 +31,11 @@ def cached(compute: Callable[[C], T]) -> Callable[[C], T]:
         return found
 
     return give
+
+
+def hand_on(give: Callable[[C], Any], owner: C, other: C) -> C:
+    """Return another record, of which a cached function gives the same as of the first, with what was computed of that."""
+    compute, derived = give.__wrapped__, getattr(owner, "_derived", {})  # type: ignore[attr-defined]
+    if compute in derived:
+        object.__setattr__(other, "_derived", {**getattr(other, "_derived", {}), compute: derived[compute]})
+    return other

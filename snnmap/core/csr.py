@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.core.errors import NetworkError
-from snnmap.core.record import FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
+from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
 
 __all__ = ["CsrMatrix", "order_keys"]
 
@@ -62,8 +62,11 @@ class CsrMatrix:
         dense = np.asarray(weights)
         if dense.ndim != 2:
             raise NetworkError("weights must be a matrix", measured=f"{dense.ndim} dimensions", limit="2")
-        rows, columns = np.nonzero(dense)
-        return cls.from_triplets(rows, columns, dense[rows, columns], dense.shape)
+        flat = dense.ravel()
+        places = np.flatnonzero(flat != 0)
+        rows, columns = np.divmod(places, max(1, dense.shape[1]))
+        edges = np.r_[0, np.cumsum(np.bincount(rows, minlength=dense.shape[0]))]
+        return cls._of_own(dense.shape, edges, columns, flat[places])
 
     @classmethod
     def from_triplets(cls, rows: npt.ArrayLike, columns: npt.ArrayLike, data: npt.ArrayLike, shape: tuple[int, int]) -> Self:
@@ -76,20 +79,35 @@ class CsrMatrix:
             [[0.0, 2.5], [1.0, 0.0]]
         """
         row, column, weight = np.asarray(rows, np.int64), np.asarray(columns, np.int64), np.asarray(data)
+        is_own = False
         if not (np.diff(row * shape[1] + column) > 0).all():
             order = order_keys(column, shape[1])
             order = order[order_keys(row[order], shape[0])]
             row, column, weight = row[order], column[order], weight[order]
             starts = np.flatnonzero(np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 0)])
             row, column, weight = row[starts], column[starts], np.add.reduceat(weight, starts)
+            is_own = True
         kept = weight != 0
-        counts = np.bincount(row[kept], minlength=shape[0]) if kept.any() else np.zeros(shape[0], np.int64)
-        return cls(shape=shape, indptr=np.r_[0, np.cumsum(counts)], indices=column[kept], data=weight[kept])
+        if not kept.all():
+            row, column, weight, is_own = row[kept], column[kept], weight[kept], True
+        edges = np.r_[0, np.cumsum(np.bincount(row, minlength=shape[0]))]
+        own = (column, weight) if is_own else (column.copy(), weight.copy())
+        return cls._of_own(shape, edges, *own)
 
     @classmethod
-    def sum_of(cls, matrices: Sequence["CsrMatrix"]) -> Self:
+    def _of_own(cls, shape: tuple[int, int], *arrays: npt.NDArray[Any]) -> Self:
+        """Build from row starts, columns and weights that nobody else holds, which are not copied."""
+        for array in arrays:
+            array.setflags(write=False)
+        indptr, indices, data = arrays
+        return cls(shape=shape, indptr=indptr, indices=indices, data=data)
+
+    @staticmethod
+    def sum_of(matrices: Sequence["CsrMatrix"]) -> "CsrMatrix":
         """Add matrices of one shape, of which there is at least one; entries that add up to exactly 0 are left out."""
-        return cls.from_triplets(
+        if len(matrices) == 1:
+            return matrices[0].keep(matrices[0].data != 0)
+        return CsrMatrix.from_triplets(
             np.concatenate([matrix.rows for matrix in matrices]),
             np.concatenate([matrix.indices for matrix in matrices]),
             np.concatenate([matrix.data for matrix in matrices]),
@@ -138,6 +156,18 @@ class CsrMatrix:
         taken = taken if rows is None else taken[rows]
         taken = (taken if columns is None else taken[:, columns]).tocoo()
         return CsrMatrix.from_triplets(taken.row, taken.col, taken.data, taken.shape)
+
+    def keep(self, kept: BoolArray) -> "CsrMatrix":
+        """Return the stored weights that are to be kept, ``(nnz,) bool``; all of them are the matrix itself.
+
+        Example:
+            >>> CsrMatrix.from_dense([[0.5, 2.5], [1.0, 0.0]]).keep(np.array([False, True, True])).to_dense().tolist()
+            [[0.0, 2.5], [1.0, 0.0]]
+        """
+        if kept.all():
+            return self
+        edges = np.r_[0, np.cumsum(kept)][self.indptr]
+        return CsrMatrix._of_own(self.shape, edges, self.indices[kept], self.data[kept])
 
     def with_data(self, data: npt.ArrayLike) -> "CsrMatrix":
         """Return the same pattern with other weights, ``(nnz,)``."""
@@ -194,10 +224,10 @@ class CsrMatrix:
             return ""
         if self.indices.min() < 0 or self.indices.max() >= n_post:
             return "a column index is outside the shape"
-        same_row = np.diff(self.rows) == 0
-        if (np.diff(self.indices)[same_row] <= 0).any():
-            return "column indices do not ascend strictly within a row"
-        return ""
+        starts_row = np.zeros(self.indices.size + 1, np.bool_)
+        starts_row[self.indptr] = True
+        descents = 1 + np.flatnonzero(self.indices[1:] <= self.indices[:-1])
+        return "" if starts_row[descents].all() else "column indices do not ascend strictly within a row"
 
 
 def order_keys(keys: IntArray, size: int) -> IntArray:
@@ -207,6 +237,8 @@ def order_keys(keys: IntArray, size: int) -> IntArray:
         >>> order_keys(np.array([2, 0, 2, 1]), 3).tolist()
         [1, 3, 0, 2]
     """
+    if (keys[1:] >= keys[:-1]).all():
+        return np.arange(keys.size)
     order, shift = np.argsort(keys.astype(np.uint16), kind="stable"), 16
     while (size - 1) >> shift:
         order = order[np.argsort((keys[order] >> shift).astype(np.uint16), kind="stable")]

@@ -67,19 +67,19 @@ def _equals(self: Any, other: object) -> Any:
 
 
 def freeze_float(values: npt.ArrayLike, shape: tuple[int, ...] | None = None) -> FloatArray:
-    """Copy to a read-only float64 array, broadcast to ``shape`` where one is given."""
-    array = np.array(values, dtype=np.float64)
+    """Copy to a read-only float64 array, broadcast to ``shape`` where one is given; an array that is frozen already stays."""
+    array = values if _is_frozen(values, np.float64) else np.array(values, dtype=np.float64)
     return _freeze(array if shape is None else np.array(np.broadcast_to(array, shape)))
 
 
 def freeze_int(values: npt.ArrayLike, shape: tuple[int, ...] | None = None) -> IntArray:
-    """Copy to a read-only int64 array, broadcast to ``shape`` where one is given.
+    """Copy to a read-only int64 array, broadcast to ``shape`` where one is given; an array that is frozen already stays.
 
     Raises:
         ValueError: when a value is not an integer, so that nothing is truncated in silence.
     """
     given = np.asarray(values)
-    array = np.array(given, dtype=np.int64)
+    array = given if _is_frozen(given, np.int64) else np.array(given, dtype=np.int64)
     if given.dtype.kind not in "iub" and not np.array_equal(array, given):
         raise ValueError("expected integers")
     return _freeze(array if shape is None else np.array(np.broadcast_to(array, shape)))
@@ -153,6 +153,11 @@ def _holds_default(part: Any, field: "Field[Any]") -> bool:
 def replace_array(owner: object, name: str, array: object) -> None:
     """Set a field of a frozen record from its own ``__post_init__``."""
     object.__setattr__(owner, name, array)
+
+
+def _is_frozen(values: object, dtype: type[np.generic]) -> bool:
+    """Say whether values are an array of a type that nothing can change: it is read-only and shows no other's values."""
+    return type(values) is np.ndarray and values.dtype == dtype and values.base is None and not values.flags.writeable
 
 
 def _freeze(array: A) -> A:

@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from snnmap import frontends
@@ -30,6 +31,7 @@ def list_frontends() -> list[Frontend]:
     return sorted(map(_read, files), key=lambda frontend: frontend.order)
 
 
+@cache
 def _read(file: Path) -> Frontend:
     record = tomllib.loads(file.read_text(encoding="utf-8"))
     return Frontend(name=file.parent.name, **{**record, "suffixes": tuple(record.get("suffixes", ()))})

@@ -1,11 +1,12 @@
 """Compiled loops: which tensors they take, and how rows are shared among threads."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from snnmap.core.threads import run_side_by_side
 
 __all__ = ["is_compiled", "run_parts", "split_evenly"]
 
@@ -24,9 +25,4 @@ def split_evenly(n_rows: int, n_parts: int) -> list[slice]:
 
 def run_parts(parts: Sequence[Callable[[], object]]) -> None:
     """Run compiled loops side by side; they hold no interpreter lock."""
-    if len(parts) == 1:
-        parts[0]()
-        return
-    with ThreadPoolExecutor(len(parts)) as pool:
-        for finished in [pool.submit(part) for part in parts]:
-            finished.result()
+    run_side_by_side(lambda part: part(), parts, n_threads=len(parts))

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 from rule_cases import feedback, loop_of_sums, residual
 
-from snnmap.core.cached import cached
+from snnmap.core.cached import cached, hand_on
 from snnmap.network import Network, expand_terms, find_zero_delay_loops, graph, is_sound, order_populations, require_structure
 
 
@@ -65,3 +65,17 @@ def test_an_error_is_no_result() -> None:
         with pytest.raises(ValueError, match="no meaning"):
             fail(network)
     assert len(calls) == 2
+
+
+def test_what_was_computed_is_handed_on_and_nothing_else() -> None:
+    calls = []
+
+    @cached
+    def count(network: Network) -> int:
+        calls.append(network.name)
+        return len(calls)
+
+    one, other = residual(), replace(residual(), name="other")
+    assert not hasattr(hand_on(count, one, replace(one)), "_derived")
+    assert (count(one), count(hand_on(count, one, other)), count(one)) == (1, 1, 1)
+    assert order_populations(other) == order_populations(one)

@@ -15,6 +15,7 @@ from random_networks import random_network
 
 from snnmap.convert import convert_ann
 from snnmap.core.errors import DesignRuleError, InputError
+from snnmap.core.record import freeze_float, freeze_int
 from snnmap.lif.mapping import draw_rasters
 from snnmap.network import Network, format_network, simulate_network
 from snnmap.pipeline import Artifacts, CompileOptions, check_model, compile_model
@@ -113,3 +114,19 @@ def test_equality_still_tells_records_apart(things: dict[str, Any]) -> None:
     output = conversion.ann.output
     doubled = replace(output, terms={name: 2 * weights for name, weights in output.terms.items()})
     assert replace(conversion, ann=replace(conversion.ann, output=doubled)) != conversion
+
+
+@pytest.mark.parametrize(("freeze", "kind"), [(freeze_float, np.float64), (freeze_int, np.int64)])
+def test_arrays_that_nothing_can_change_are_not_copied(freeze: Callable[..., np.ndarray], kind: type[np.generic]) -> None:
+    given = np.arange(4).astype(kind)
+    frozen = freeze(given)
+    assert freeze(frozen) is frozen
+    given[0] = 7
+    view, other = given[:2], given.astype(np.int8)
+    for array in (given, view, other):
+        array.setflags(write=False)
+    copied = freeze(view)
+    given.setflags(write=True)
+    given[0] = 8
+    assert (frozen[0], copied[0]) == (0, 7)
+    assert freeze(other).dtype == kind

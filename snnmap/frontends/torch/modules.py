@@ -1,8 +1,9 @@
 """Places and tensors of torch modules: what the frontends of torch-based models share."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
@@ -10,7 +11,7 @@ from snnmap.core.errors import FrontendError
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn
 
-__all__ = ["as_array", "locate", "require_class_forward"]
+__all__ = ["as_array", "as_view", "locate", "require_class_forward"]
 
 
 def locate(node: "fx.Node") -> str:
@@ -22,7 +23,15 @@ def locate(node: "fx.Node") -> str:
 
 def as_array(tensor: "Tensor") -> FloatArray:
     """Copy a tensor of any device and dtype to float64."""
-    return np.array(tensor.detach().cpu().double().numpy(), np.float64)
+    given = tensor.detach().cpu()
+    wide = given.double()
+    return np.array(wide.numpy()) if wide is given else cast(FloatArray, wide.numpy())
+
+
+def as_view(tensor: "Tensor") -> npt.NDArray[Any]:
+    """Show a tensor's values for reading alone: as they are in float32 or float64, else copied to float64."""
+    given = tensor.detach().cpu()
+    return given.numpy() if str(given.dtype) in ("torch.float32", "torch.float64") else as_array(given)
 
 
 def require_class_forward(path: str, module: "nn.Module", kind: "type[nn.Module]", *, own: tuple[str, ...] = ()) -> None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from snnmap.chip import Readout, find_family
 from snnmap.core import CsrMatrix, FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
 from snnmap.frontends.torch.chip_network import read_chip_network
-from snnmap.frontends.torch.modules import as_array, locate, require_class_forward
+from snnmap.frontends.torch.modules import as_array, as_view, locate, require_class_forward
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class _Reader:
             self._project(term.counts.source, name, term.weights, module, 0, term.path)
         recurrent = getattr(module, "recurrent_weight", None)
         if recurrent is not None:
-            self._project(name, name, as_array(recurrent), module, 1, path)
+            self._project(name, name, as_view(recurrent), module, 1, path)
         return _Counts(name, module.size)
 
     def _read_chip_neurons(self, path: str, module: Any, value: Any) -> _Counts:
@@ -288,7 +289,7 @@ class _Reader:
             source=path,
         )
 
-    def _project(self, pre: str, post: str, weights: FloatArray, module: Any, delay_steps: int, path: str) -> None:
+    def _project(self, pre: str, post: str, weights: npt.NDArray[Any], module: Any, delay_steps: int, path: str) -> None:
         """Add one projection a synapse; columns of synapse 0 come first."""
         taken = {projection.name for projection in self.projections}
         for synapse in range(module.n_synapses):

@@ -1,12 +1,13 @@
 """Run the image and the model on the same inputs, and count what differs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Readout
 from snnmap.core import BoolArray, FloatArray, IntArray
+from snnmap.core.threads import count_cores, run_side_by_side
 from snnmap.lif.compare.decide import LAST, SpreadError, compare_decisions, summarise_course
 from snnmap.lif.compare.source import SourceReference, compare_source
 from snnmap.lif.mapping import folded_counts, folded_currents, folded_potentials
@@ -91,14 +92,11 @@ def compare_image(
     outputs = network.output_populations
     populations = {p.name: _PopulationCount(p, p.name in outputs) for p in network.populations}
     ports = [_PortCount(port, network) for port in network.outputs]
-    lag, area_size = max(mapped.lags.values(), default=0), max(1, mapped.hidden.size + mapped.outputs.size)
-    chunk = max(1, _MOST_VALUES // ((n_steps + lag) * area_size))
+    lag, n_neurons = max(mapped.lags.values(), default=0), max(1, mapped.hidden.size + mapped.outputs.size)
+    chunk = max(1, _MOST_VALUES // ((n_steps + lag) * n_neurons))
     for start in range(0, n_samples, chunk):
         part = {name: raster[start : start + chunk] for name, raster in rasters.items()}
-        model = _run_model(network, quantised, part, list(populations))
-        padded = np.pad(join_rasters(network.inputs, part), ((0, 0), (0, lag), (0, 0)))
-        both = ("hidden", "outputs")
-        run = simulate_image(image, padded, counts_of=both, states_of=both, engine="auto", clamp=True)
+        model, run = _run_both(network, quantised, image, part, list(populations))
         chip = _ChipRun(quantised, run, n_steps)
         for name, count in populations.items():
             count.add(model, chip.counts(name), chip.saturated(name))
@@ -123,6 +121,21 @@ def compare_image(
         integers=network.integers,
         classifies=classifies or labels is not None,
     )
+
+
+def _run_both(
+    network: Network, quantised: QuantisedNetwork, image: Image, inputs: Mapping[str, IntArray], names: list[str]
+) -> tuple[Recording, Recording]:
+    """Run the model and the image, side by side where a single sample of a large network would keep one core busy."""
+    raster, lag = join_rasters(network.inputs, inputs), max(quantised.mapped.lags.values(), default=0)
+    padded, both = np.pad(raster, ((0, 0), (0, lag), (0, 0))), ("hidden", "outputs")
+    runs: list[Callable[[], Recording]] = [
+        lambda: _run_model(network, quantised, inputs, names),
+        lambda: simulate_image(image, padded, counts_of=both, states_of=both, engine="auto", clamp=True),
+    ]
+    n_threads = min(2, count_cores()) if len(raster) == 1 else 1
+    model, chip = run_side_by_side(lambda run: run(), runs, n_threads=n_threads)
+    return model, chip
 
 
 def _run_model(network: Network, quantised: QuantisedNetwork, inputs: Mapping[str, IntArray], names: list[str]) -> Recording:

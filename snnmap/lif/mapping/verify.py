@@ -1,6 +1,6 @@
 """Proof by running: the folded network does what the source network does, up to the known lags."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from snnmap.chip import MemoryKind
 from snnmap.core import CsrMatrix, FloatArray, IntArray, record
 from snnmap.core.errors import NetworkError
+from snnmap.core.threads import count_cores, run_side_by_side
 from snnmap.lif.mapping.lower import lower_network, stretch_network
 from snnmap.lif.mapping.rasters import draw_rasters, drive_populations
 from snnmap.lif.program import MappedNetwork, as_folded_network, unfold_network
@@ -21,6 +22,8 @@ _EXACT_BITS = 51
 _MOST_SAMPLES = 6
 _MOST_WORK = 20_000_000
 """Weights and neurons of all samples in a step."""
+_MUCH_WORK = 100_000
+"""Weights and neurons of a network of which two runs share the cores."""
 
 
 @record
@@ -107,28 +110,36 @@ def verify_fold(
 
 def _count_samples(network: Network) -> int:
     """Return how many samples to draw: of large networks fewer, some of whose populations are then driven after them."""
-    work = sum(p.weights.nnz for p in network.projections) + sum(p.size for p in network.populations)
-    return int(np.clip(_MOST_WORK // max(1, work), 1, _MOST_SAMPLES))
+    return int(np.clip(_MOST_WORK // max(1, _count_work(network)), 1, _MOST_SAMPLES))
+
+
+def _count_work(network: Network) -> int:
+    """Return the weights and neurons of a network."""
+    return sum(p.weights.nnz for p in network.projections) + sum(p.size for p in network.populations)
 
 
 def _run_both(network: Network, lowered: Network, mapped: MappedNetwork, rasters: dict[str, IntArray]) -> Verification:
     names = [population.name for population in network.populations]
     read = [name for port in network.outputs if port.readout != "spikes" for name in port.populations]
     grid = _choose_grid(network, rasters)
-    source = simulate_network(
-        _snap_network(lowered, grid), rasters, counts_of=names, states_of=dict.fromkeys(read), warmup_steps=mapped.lags
-    )
     if not mapped.stretched and not _is_renamed(network, lowered):
         exact = _snap_network(network, grid)
         _require_equal_counts(
             simulate_network(exact, rasters, counts_of=names), simulate_network(lower_network(exact), rasters, counts_of=names)
         )
-    folded = simulate_network(
-        as_folded_network(_snap_mapped(mapped, grid)),
-        _pad(join_rasters(network.inputs, rasters), mapped),
-        counts_of=["hidden", "outputs"],
-        states_of=["outputs"] if read else [],
-    )
+    runs: list[Callable[[], Recording]] = [
+        lambda: simulate_network(
+            _snap_network(lowered, grid), rasters, counts_of=names, states_of=dict.fromkeys(read), warmup_steps=mapped.lags
+        ),
+        lambda: simulate_network(
+            as_folded_network(_snap_mapped(mapped, grid)),
+            _pad(join_rasters(network.inputs, rasters), mapped),
+            counts_of=["hidden", "outputs"],
+            states_of=["outputs"] if read else [],
+        ),
+    ]
+    n_threads = min(2, count_cores()) if _count_work(network) > _MUCH_WORK else 1
+    source, folded = run_side_by_side(lambda run: run(), runs, n_threads=n_threads)
     return _compare(source, folded, mapped)
 
 

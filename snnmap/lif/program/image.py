@@ -6,7 +6,7 @@ from enum import IntEnum
 import numpy as np
 
 from snnmap.chip import Chip, MemoryKind
-from snnmap.core.cached import Cached, cached
+from snnmap.core.cached import Cached, cached, hand_on
 from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import FormatError
 from snnmap.core.record import IntArray, freeze_int, record, replace_array
@@ -83,10 +83,10 @@ class Image(Cached):
     def with_manifest(self, manifest: Manifest | None) -> "Image":
         """Return the image with another manifest, or without one."""
         if manifest is None:
-            return Image(chip=self.chip, blocks=self.memories)
+            return hand_on(unpack, self, Image(chip=self.chip, blocks=self.memories))
         words = np.frombuffer(write_manifest(manifest), np.uint8).astype(np.int64)
         block = Block(kind=BlockKind.MANIFEST, synapse=0, word_bits=8, words=words)
-        return Image(chip=self.chip, blocks=(*self.memories, block))
+        return hand_on(unpack, self, Image(chip=self.chip, blocks=(*self.memories, block)))
 
     @property
     def sizes(self) -> tuple[int, int, int]:

@@ -85,9 +85,8 @@ def _read_memory(
         values = matrix.data[mine] / family.weight_gain(codes)
         coded = np.abs(family.synapse_factors(codes) - parameters.alpha[synapse][matrix.indices[mine]]) < _TOLERANCE
         whole &= bool((_is_whole(values) & coded).all())
-        found.append(
-            CsrMatrix.from_triplets(matrix.rows[mine], matrix.indices[mine], np.rint(values).astype(np.int64), matrix.shape)
-        )
+        steps = np.rint(values).astype(np.int64)
+        found.append(matrix.keep(mine).with_data(steps).keep(steps != 0))
     everything = np.concatenate([matrix.data for matrix in found])
     return IntegerMemory(name=name, matrices=tuple(found), shift=_find_shift(everything, chip) if whole else -1)
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Family
-from snnmap.core import CsrMatrix, FloatArray, IntArray, order_keys, record
+from snnmap.core import CsrMatrix, FloatArray, IntArray, record
 from snnmap.lif.quantise.decays import DecayCodes
 from snnmap.lif.quantise.rounding import Entries
 
@@ -42,6 +43,8 @@ class Lines:
 
     def scale(self, factor: FloatArray) -> "Lines":
         """Return the same with values at other scales, ``(n,)`` of the neurons."""
+        if (factor == 1.0).all():
+            return self
         value = self.entries.value * factor[self.target][:, np.newaxis]
         return replace(self, entries=self.entries._replace(value=value))
 
@@ -60,41 +63,58 @@ def list_lines(
     """
     n_synapses, n = decays.dash_syn.shape
     patterns = [_join_patterns(memory.matrices) for memory in memories]
-    first = np.cumsum([0, *(memory.matrices[0].shape[0] for memory in memories)])
-    target = np.concatenate([pattern % n for pattern, _ in patterns])
-    source = np.concatenate([pattern // n + start for (pattern, _), start in zip(patterns, first[:-1], strict=True)])
-    memory = np.repeat(np.arange(len(memories), dtype=np.int8), [pattern.size for pattern, _ in patterns])
-    order = order_keys(target, n)
+    sizes = [pattern.nnz for pattern, _ in patterns]
+    columns = _number_columns([pattern for pattern, _ in patterns])
+    order, edges = columns.data, columns.indptr.astype(np.int64)
     line = np.empty_like(order)
     line[order] = np.arange(order.size)
-    places = _split(line, patterns)
+    places = _split(line, [which for _, which in patterns], sizes)
     value, present = np.zeros((order.size, n_synapses)), np.zeros((order.size, n_synapses), np.bool_)
     for weights, own in zip(memories, places, strict=True):
         for synapse, (matrix, place) in enumerate(zip(weights.matrices, own, strict=True)):
             value[place, synapse] = matrix.data * (decays.weight_factor[synapse] * scale)[matrix.indices]
             present[place, synapse] = True
-    memory = memory[order]
+    memory = np.repeat(np.arange(len(memories), dtype=np.int8), sizes)[order]
     entries = Entries(
-        edges=np.r_[0, np.cumsum(np.bincount(target, minlength=n))],
-        source=source[order],
+        edges=edges,
+        source=columns.indices.astype(np.int64),
         present=present,
         value=value,
         lsb=np.array([float(1 << (shift + family.weight_shift)) for shift in shifts])[memory],
     )
-    return Lines(entries=entries, target=target[order], memory=memory, places=places)
+    return Lines(entries=entries, target=np.repeat(np.arange(n), np.diff(edges)), memory=memory, places=places)
 
 
-def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[IntArray, tuple[IntArray, ...]]:
-    """Return which pairs of source and target have a weight on any synapse, ascending; and which of them each weight is of."""
-    keys = [matrix.rows * matrix.shape[1] + matrix.indices for matrix in matrices]
-    if all(np.array_equal(keys[0], other) for other in keys[1:]):
-        return keys[0], (np.arange(keys[0].size),) * len(keys)
+def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[IntArray, ...]]:
+    """Return which sources have a weight onto which targets on any synapse, and which of these each weight is of."""
+    first = next((matrix for matrix in matrices if matrix.nnz), matrices[0])
+    if all(_is_alike(first, matrix) for matrix in matrices if matrix.nnz):
+        return first, tuple(np.arange(matrix.nnz) for matrix in matrices)
+    n_pre, n = first.shape
+    keys = [matrix.rows * n + matrix.indices for matrix in matrices]
     every = np.sort(np.concatenate(keys), kind="stable")  # runs that ascend, which are merged
     every = every[np.diff(every, prepend=-1) > 0]
-    return every, tuple(np.searchsorted(every, own) for own in keys)
+    edges = np.searchsorted(every, np.arange(n_pre + 1) * n)
+    joined = CsrMatrix(shape=first.shape, indptr=edges, indices=every % n, data=np.ones(every.size))
+    return joined, tuple(np.searchsorted(every, own) for own in keys)
 
 
-def _split(line: IntArray, patterns: Sequence[tuple[IntArray, tuple[IntArray, ...]]]) -> tuple[tuple[IntArray, ...], ...]:
+def _number_columns(patterns: Sequence[CsrMatrix]) -> Any:
+    """Return the numbers of the pairs, one pattern's below the other's, as compressed columns of scipy."""
+    from scipy.sparse import csr_array
+
+    sizes = [pattern.nnz for pattern in patterns]
+    starts = np.concatenate([[0], *(p.indptr[1:] + start for p, start in zip(patterns, np.cumsum([0, *sizes]), strict=False))])
+    shape = sum(pattern.shape[0] for pattern in patterns), patterns[0].shape[1]
+    indices = np.concatenate([pattern.indices for pattern in patterns])
+    return csr_array((np.arange(indices.size), indices, starts), shape=shape).tocsc()
+
+
+def _is_alike(one: CsrMatrix, other: CsrMatrix) -> bool:
+    return np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices)
+
+
+def _split(line: IntArray, which: Sequence[tuple[IntArray, ...]], sizes: Sequence[int]) -> tuple[tuple[IntArray, ...], ...]:
     """Return the line of each weight, memory by memory and synapse by synapse."""
-    parts = np.split(line, np.cumsum([pattern.size for pattern, _ in patterns])[:-1])
-    return tuple(tuple(part[own] for own in which) for part, (_, which) in zip(parts, patterns, strict=True))
+    parts = np.split(line, np.cumsum(sizes)[:-1])
+    return tuple(tuple(part[own] for own in owns) for part, owns in zip(parts, which, strict=True))

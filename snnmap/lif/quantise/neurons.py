@@ -9,13 +9,13 @@ import numpy.typing as npt
 from snnmap.chip import Bits, Chip, Family
 from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray, record
 from snnmap.lif.program import NeuronCodes, NeuronParameters, TensorError
-from snnmap.lif.quantise.calibrate import N_LEVELS, StateSwing
 from snnmap.lif.quantise.decays import DecayCodes, code_decays
 from snnmap.lif.quantise.drift import find_bias
 from snnmap.lif.quantise.lines import Lines, MemoryWeights, list_lines
 from snnmap.lif.quantise.response import RowResponses
 from snnmap.lif.quantise.row import round_lines
 from snnmap.lif.quantise.scale import MemoryDemand, choose_scaling
+from snnmap.lif.quantise.swing import N_LEVELS, StateSwing
 from snnmap.lif.quantise.windows import SourceCounts
 
 __all__ = ["QuantisedNeurons", "mask_targets", "quantise_neurons"]
@@ -130,7 +130,10 @@ def _current_levels(
     Measured ones hold where a neuron uses one synapse. Where weights are shared between two, a current is taken to spread evenly
     about its mean, as mean and variance of the sources' counts make it.
     """
-    entries = lines.entries
+    entries, shared = lines.entries, np.zeros(scale.size, np.bool_)
+    shared[lines.target[entries.present.sum(axis=1) > 1]] = True
+    if not shared.any():
+        return swing.current_levels * scale
     weight = rounded * entries.lsb[:, np.newaxis]
     means, variances = counts.mean[entries.source], counts.variance[entries.source]
     n = scale.size
@@ -141,8 +144,6 @@ def _current_levels(
         mean = np.bincount(lines.target, weights=means * weight[:, synapse], minlength=n) * gains[synapse] / (1.0 - decay)
         power = np.bincount(lines.target, weights=variances * weight[:, synapse] ** 2, minlength=n)
         levels[:, synapse] = mean + spread * np.sqrt(power * gains[synapse] ** 2 / (1.0 - decay**2))
-    shared = np.zeros(n, np.bool_)
-    shared[lines.target[entries.present.sum(axis=1) > 1]] = True
     return np.where(shared, levels, swing.current_levels * scale)
 
 
@@ -172,10 +173,11 @@ def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tu
 
 
 def _collect(memory: MemoryWeights, places: tuple[IntArray, ...], rounded: IntArray) -> tuple[CsrMatrix, ...]:
-    return tuple(
-        CsrMatrix.from_triplets(matrix.rows, matrix.indices, rounded[place, synapse], matrix.shape)
-        for synapse, (matrix, place) in enumerate(zip(memory.matrices, places, strict=True))
-    )
+    collected = []
+    for synapse, (matrix, place) in enumerate(zip(memory.matrices, places, strict=True)):
+        steps = rounded[place, synapse]
+        collected.append(matrix.with_data(steps).keep(steps != 0))
+    return tuple(collected)
 
 
 def _share_of_threshold(
@@ -195,20 +197,22 @@ def _weight_errors(
     bits: Bits,
 ) -> list[TensorError]:
     """Measure each memory; two weights of a source onto one neuron are one value, in units of the first synapse."""
-    (low, high), entries = bits.weight_range, lines.entries
-    share = responses.share()[responses.kind[lines.target]]
-    unit = scale[lines.target]
-    trained = (entries.value * share).sum(axis=1) / unit
-    chip = (rounded * share).sum(axis=1) * entries.lsb / unit
-    del share, unit  # as large as all weights
-    nearest = np.rint(entries.value / entries.lsb[:, np.newaxis])
-    clipped = np.asarray(((nearest < low) | (nearest > high)).any(axis=1), np.bool_)
-    del nearest
-    errors = []
+    (low, high), entries, shares, errors = bits.weight_range, lines.entries, responses.share(), []
     for number, memory in enumerate(memories):
-        mine = lines.memory == number
-        lost = _find_lost_share(trained[mine], chip[mine], lines.target[mine])
-        errors.append(replace(_measure(memory.name, trained[mine], chip[mine], int(clipped[mine].sum())), lost_share=lost))
+        mine = np.flatnonzero(lines.memory == number)
+        target, lsb = lines.target[mine], entries.lsb[mine]
+        trained, chip, clipped = np.zeros(mine.size), np.zeros(mine.size), np.zeros(mine.size, np.bool_)
+        for synapse in range(len(memory.matrices)):
+            value, share = entries.value[mine, synapse], shares[:, synapse][responses.kind][target]
+            trained += value * share
+            chip += rounded[mine, synapse] * share
+            nearest = np.rint(value / lsb)
+            clipped |= (nearest < low) | (nearest > high)
+        chip *= lsb
+        for values in (trained, chip):
+            values /= scale[target]
+        lost = _find_lost_share(trained, chip, target)
+        errors.append(replace(_measure(memory.name, trained, chip, int(clipped.sum())), lost_share=lost))
     return errors
 
 
@@ -266,8 +270,4 @@ def mask_targets(matrices: tuple[CsrMatrix, ...], kept: BoolArray) -> tuple[CsrM
     """Leave out the weights onto targets that are not kept."""
     if kept.all():
         return matrices
-    masked = []
-    for matrix in matrices:
-        mine = kept[matrix.indices]
-        masked.append(CsrMatrix.from_triplets(matrix.rows[mine], matrix.indices[mine], matrix.data[mine], matrix.shape))
-    return tuple(masked)
+    return tuple(matrix.keep(kept[matrix.indices] & (matrix.data != 0)) for matrix in matrices)

@@ -114,9 +114,9 @@ class RowResponses:
 
     def __init__(self, decays: DecayCodes, family: Family, n_steps: float = math.inf) -> None:
         codes = np.vstack([decays.dash_syn, decays.dash_mem])
-        kinds, self.kind = np.unique(codes, axis=1, return_inverse=True)
-        self.kind = self.kind.reshape(-1)
-        self.responses: list[Response] = [respond(kind[:-1], int(kind[-1]), family, n_steps) for kind in kinds.T]
+        number = np.ravel_multi_index(tuple(codes), tuple(codes.max(axis=1, initial=0) + 1))
+        _, first, self.kind = np.unique(number, return_index=True, return_inverse=True)
+        self.responses: list[Response] = [respond(kind[:-1], int(kind[-1]), family, n_steps) for kind in codes[:, first].T]
 
     def power(self) -> FloatArray:
         """Return the power of each neuron's strongest kernel, ``(n,)``."""

@@ -65,12 +65,14 @@ class Sources(NamedTuple):
         variance: ``(n_sources,) float64``.
         windows: ``(n_sources, n_windows) int32``, counts of as many steps as the potential adds up.
         length: of a window in steps.
+        is_narrow: whether float32 holds every sum of products of two sources' windows exactly.
     """
 
     mean: FloatArray
     variance: FloatArray
     windows: Any
     length: float
+    is_narrow: bool
 
 
 class Responses(NamedTuple):
@@ -201,19 +203,28 @@ def measure_together(source: IntArray, sources: Sources) -> FloatArray:
     drawn to those of independent sources.
     """
     n, n_windows = len(source), sources.windows.shape[1]
-    counts = np.empty((n, n_windows))
-    for row in range(n):
-        for window in range(n_windows):
-            counts[row, window] = sources.windows[source[row], window]
-    together: FloatArray = np.dot(counts, counts.T)  # whole numbers: exact in any order
+    mean, together = _gather(sources.mean, source), np.empty((n, n))
+    if sources.is_narrow:
+        narrow = np.empty((n, n_windows), np.float32)
+        _gather_windows(narrow, source, sources.windows)
+        together[:] = np.dot(narrow, narrow.T)  # whole numbers: exact in any order
+    else:
+        wide = np.empty((n, n_windows), np.float64)
+        _gather_windows(wide, source, sources.windows)
+        together[:] = np.dot(wide, wide.T)
     size, drawn = n_windows * (sources.length * sources.length), n / (n + n_windows)
     for row in range(n):
+        own = mean[row] * mean[row] + sources.variance[source[row]] / sources.length
+        own = (1.0 - drawn) * (together[row, row] / size) + drawn * own
         for column in range(n):
-            apart = sources.mean[source[row]] * sources.mean[source[column]]
-            if row == column:
-                apart += sources.variance[source[row]] / sources.length
-            together[row, column] = (1.0 - drawn) * (together[row, column] / size) + drawn * apart
+            together[row, column] = (1.0 - drawn) * (together[row, column] / size) + drawn * (mean[row] * mean[column])
+        together[row, row] = own
     return together
+
+
+def _gather_windows(counts: Any, source: IntArray, windows: Any) -> None:
+    for row in range(len(source)):
+        counts[row] = windows[source[row]]
 
 
 def _admits(exact: FloatArray, limits: Limits) -> bool:
@@ -321,12 +332,16 @@ def _search(
     """Move weights within their bounds as long as that helps."""
     n, n_synapses = exact.shape
     moves = _PAIR_MOVES if n_synapses == 2 else _SINGLE_MOVES
-    error = _subtract(weight, exact)
+    n_moves, error = len(moves), _subtract(weight, exact)
     pull = _pull(error, lsb, together, total)
     along, own, cross, power = _weigh_moves(moves, lsb, variance, together, total, shape)
-    change = np.empty((len(moves), n))
+    change, rest, twice = np.empty((n_moves, n)), np.empty((n_moves, n)), 2.0 * along
+    for row in range(n):
+        _weigh_shapes(rest, row, weight[row], error[row], lowest[row], highest[row], moves, cross, power[row])
     for _ in range(n * n_synapses):
-        _fill_changes(change, weight, error, pull, lowest, highest, moves, along, own, cross, power)
+        for move in range(n_moves):
+            for row in range(n):
+                change[move, row] = own[move, row] + twice[move, row] * pull[row] + rest[move, row]
         first, second = _find_moves(change, together, along)
         for place in (first, second):
             if place >= 0:
@@ -334,6 +349,7 @@ def _search(
                 for synapse in range(n_synapses):
                     weight[row, synapse] += moves[move, synapse]
                     error[row, synapse] += moves[move, synapse]
+                _weigh_shapes(rest, row, weight[row], error[row], lowest[row], highest[row], moves, cross, power[row])
                 for other in range(n):
                     pull[other] += together[row, other] * along[move, row]
         if first < 0:
@@ -364,30 +380,25 @@ def _weigh_moves(
     return along, own, cross, power
 
 
-def _fill_changes(
-    change: FloatArray,
+def _weigh_shapes(
+    rest: FloatArray,
+    row: int,
     weight: FloatArray,
     error: FloatArray,
-    pull: FloatArray,
     lowest: FloatArray,
     highest: FloatArray,
     moves: FloatArray,
-    along: FloatArray,
-    own: FloatArray,
     cross: FloatArray,
-    power: FloatArray,
+    power: float,
 ) -> None:
-    """Write by how much each move of each source changes the expected square; infinity where it leaves the bounds."""
-    n_moves, n = change.shape
-    for move in range(n_moves):
-        for row in range(n):
-            shapes, is_open = 0.0, True
-            for synapse in range(moves.shape[1]):
-                moved = weight[row, synapse] + moves[move, synapse]
-                is_open = is_open and lowest[row, synapse] <= moved <= highest[row, synapse]
-                shapes += cross[move, synapse] * error[row, synapse]
-            found = own[move, row] + 2.0 * along[move, row] * pull[row] + power[row] * shapes
-            change[move, row] = found if is_open else np.inf
+    """Write what each move of a source changes in the power of its shapes; infinity where it leaves the bounds."""
+    for move in range(len(moves)):
+        shapes, is_open = 0.0, True
+        for synapse in range(moves.shape[1]):
+            moved = weight[synapse] + moves[move, synapse]
+            is_open = is_open and lowest[synapse] <= moved <= highest[synapse]
+            shapes += cross[move, synapse] * error[synapse]
+        rest[move, row] = power * shapes if is_open else np.inf
 
 
 def _find_moves(change: FloatArray, together: FloatArray, along: FloatArray) -> tuple[int, int]:
@@ -396,14 +407,19 @@ def _find_moves(change: FloatArray, together: FloatArray, along: FloatArray) -> 
     One of two is among the least bad.
     """
     n_moves, n = change.shape
+    alone, helps = -1, 0.0
+    for move in range(n_moves):
+        for row in range(n):
+            if change[move, row] < helps:
+                alone, helps = move * n + row, change[move, row]
+    if alone >= 0:
+        return alone, -1
     firsts, leasts, n_firsts = np.zeros(_FIRST_OF_PAIR, np.int64), np.full(_FIRST_OF_PAIR, np.inf), 0
     for move in range(n_moves):
         for row in range(n):
             if change[move, row] < leasts[_FIRST_OF_PAIR - 1]:
                 _insert(firsts, leasts, move * n + row, change[move, row])
                 n_firsts = min(n_firsts + 1, _FIRST_OF_PAIR)
-    if leasts[0] < 0.0:
-        return firsts[0], -1
     least, first, second = 0.0, -1, -1
     for place in firsts[:n_firsts]:
         its_move, its_row = place // n, place % n
@@ -513,8 +529,8 @@ def _round_partials(partials: FloatArray, n_partials: int) -> float:
 
 
 _PARTS = (
-    _is_same, _gather, _scale, _subtract, measure_together, _admits, _round, _round_used, _clip, _round_pair, _search,
-    _weigh_moves, _fill_changes, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly,
+    _is_same, _gather, _gather_windows, _scale, _subtract, measure_together, _admits, _round, _round_used, _clip, _round_pair,
+    _search, _weigh_moves, _weigh_shapes, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly,
     _round_partials,
 )  # fmt: skip
 

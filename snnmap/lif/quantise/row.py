@@ -1,8 +1,6 @@
 """The weights onto a row of neurons, rounded: in plain Python where they are few, else compiled, on all cores."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -10,6 +8,7 @@ import numpy as np
 
 from snnmap.chip import Bits
 from snnmap.core import Allowance, FloatArray, IntArray
+from snnmap.core.threads import count_cores, run_side_by_side
 from snnmap.lif.quantise.response import RowResponses, to_arrays
 from snnmap.lif.quantise.rounding import Entries, Limits, Rounded, compile_rounding, round_targets
 from snnmap.lif.quantise.windows import SourceCounts
@@ -53,7 +52,7 @@ def round_lines(
 
 def _choose_engine(work: int) -> tuple[Callable[..., None], int]:
     """Return the loop and how many threads can run it at once."""
-    return (round_targets, 1) if _plain_python.take(work) else (compile_rounding(), os.cpu_count() or 1)
+    return (round_targets, 1) if _plain_python.take(work) else (compile_rounding(), count_cores())
 
 
 def _run_part(run: Callable[..., None], rest: tuple[Any, ...], targets: IntArray) -> None:
@@ -62,14 +61,10 @@ def _run_part(run: Callable[..., None], rest: tuple[Any, ...], targets: IntArray
 
 def _share_out(run: Callable[[IntArray], None], targets: IntArray, work: IntArray, n_threads: int) -> None:
     """Run a loop over some neurons, on several threads in parts of about the same work."""
-    if n_threads == 1:
-        run(targets)
-        return
-    done, n_parts = np.cumsum(work), _PARTS * n_threads
+    n_parts = _PARTS * n_threads if n_threads > 1 else 1
+    done = np.cumsum(work)
     edges = np.searchsorted(done, done[-1] * np.arange(1, n_parts) / n_parts)
-    with ThreadPoolExecutor(n_threads) as threads:
-        for _ in threads.map(run, np.split(targets, edges)):
-            pass
+    run_side_by_side(run, np.split(targets, edges), n_threads=n_threads)
 
 
 def _order_alike(entries: Entries) -> IntArray:

@@ -1,7 +1,7 @@
 """Scales: state units of the chip for one trained unit, one a neuron, and one weight shift a memory."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -73,20 +73,33 @@ def choose_scaling(
     bits, family = chip.bits, chip.family
     ceiling = _state_ceiling(demands, threshold, bias, peak, bits, readout_margin)
     reference = np.where(np.isfinite(threshold), threshold, 1.0)
+    steps = [float(1 << (shift + family.weight_shift)) for shift in range(1 + max(max(shifts) for shifts in choices))]
+    limits = [[_find_limit(demand, bits.weight_range[1] * step) for step in steps] for demand in demands]
+    enough = [next((shift for shift, limit in enumerate(own) if (limit >= ceiling).all()), len(own)) for own in limits]
     best: tuple[float, Scaling] | None = None
-    for shifts in choices:
-        scale = ceiling
-        for demand, shift in zip(demands, shifts, strict=True):
-            fits = bits.weight_range[1] * float(1 << (shift + family.weight_shift))
-            scale = np.minimum(
-                scale, np.where(demand.largest > 0, fits / np.where(demand.largest > 0, demand.largest, 1.0), np.inf)
-            )
-        error = _expected_error(demands, shifts, scale, reference, dash_mem, kernel_power, family)
+    for shifts in _leave_out_coarser(choices, enough):
+        scale = np.minimum.reduce([ceiling, *(own[shift] for own, shift in zip(limits, shifts, strict=True))])
+        error = _expected_error(demands, [steps[shift] for shift in shifts], scale, reference, dash_mem, kernel_power, family)
         if best is None or error < best[0]:
             best = error, Scaling(scale=scale, shifts=shifts)
     if best is None:
         raise ValueError("no shift is allowed")
     return best[1]
+
+
+def _find_limit(demand: MemoryDemand, fits: float) -> FloatArray:
+    """Return the largest scale at which the weights onto each neuron fit, ``(n,)``."""
+    is_used = demand.largest > 0
+    return np.where(is_used, fits / np.where(is_used, demand.largest, 1.0), np.inf)
+
+
+def _leave_out_coarser(choices: Sequence[tuple[int, ...]], enough: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Leave out choices beside which there is one with a smaller shift at which a memory's weights limit no scale either."""
+    known = set(choices)
+    for shifts in choices:
+        least = tuple(map(min, shifts, enough))
+        if least == shifts or least not in known:
+            yield shifts
 
 
 def _state_ceiling(
@@ -106,7 +119,7 @@ def _state_ceiling(
 
 def _expected_error(
     demands: Sequence[MemoryDemand],
-    shifts: tuple[int, ...],
+    steps: Sequence[float],
     scale: FloatArray,
     reference: FloatArray,
     dash_mem: IntArray,
@@ -117,7 +130,7 @@ def _expected_error(
     unit = 1.0 / (scale * reference)
     drift = family.held_drift(dash_mem) * unit
     total = drift * drift
-    for demand, shift in zip(demands, shifts, strict=True):
-        lsb = float(1 << (shift + family.weight_shift)) * unit
+    for demand, step in zip(demands, steps, strict=True):
+        lsb = step * unit
         total = total + demand.power * kernel_power * lsb * lsb / 12.0
     return math.fsum(total.tolist())

@@ -1,6 +1,7 @@
 """Which sources fire together: their counts, added up over windows of time."""
 
 import math
+from copy import copy
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ __all__ = ["Counts", "SourceCounts"]
 Counts: TypeAlias = npt.NDArray[np.integer[Any]]
 
 _MOST_WINDOWS = 1024
+_MOST_NARROW = 2.0**24
+"""Whole numbers below which float32 holds every one."""
 
 
 class SourceCounts:
@@ -29,11 +32,20 @@ class SourceCounts:
         self._parts = parts
         self._n_samples, self._n_steps = parts[0].shape[:2]
         n_pairs = max(1, self._n_samples * self._n_steps)
-        mean = np.concatenate([part.sum(axis=(0, 1), dtype=np.int64) for part in parts]) / n_pairs
-        variance = np.concatenate([_add_squares(part) for part in parts]) / n_pairs - mean * mean
+        sums, squares = np.concatenate([_add_powers(part) for part in parts], axis=1)
+        mean = sums / n_pairs
+        variance = squares / n_pairs - mean * mean
         self.mean: FloatArray = np.maximum(mean, 1.0 / n_pairs)
         self.variance: FloatArray = np.maximum(variance, 1.0 / n_pairs)
         self._windows: dict[int, npt.NDArray[np.int32]] = {}
+
+    def take_part(self, number: int) -> "SourceCounts":
+        """Return the counts of one part of the sources alone."""
+        taken, edges = copy(self), np.cumsum([0, *(part.shape[2] for part in self._parts)])
+        mine = slice(edges[number], edges[number + 1])
+        taken._parts, taken._windows = self._parts[number : number + 1], {}
+        taken.mean, taken.variance = self.mean[mine], self.variance[mine]
+        return taken
 
     def choose_length(self, response_length: float) -> int:
         """Return the steps of the windows for potentials that add up so many steps: a power of two, or all of a run."""
@@ -47,14 +59,20 @@ class SourceCounts:
             chosen = np.unique(np.linspace(0, n_windows - 1, min(n_windows, _MOST_WINDOWS)).astype(np.int64))
             parts = [_add_windows(part, chosen // n_each, chosen % n_each * length, length) for part in self._parts]
             self._windows[length] = np.concatenate(parts)
-        return Sources(self.mean, self.variance, self._windows[length], float(length))
+        windows = self._windows[length]
+        largest = np.einsum("nw,nw->n", windows, windows, dtype=np.float64).max(initial=0.0)  # no two sources' sum is larger
+        return Sources(self.mean, self.variance, windows, float(length), bool(largest < _MOST_NARROW))
 
 
-def _add_squares(counts: Counts) -> IntArray:
-    squares = np.zeros(counts.shape[2], np.int64)
+def _add_powers(counts: Counts) -> IntArray:
+    """Return the sums of counts and of their squares, ``(2, n)``."""
+    powers = np.zeros((2, counts.shape[2]), np.int64)
+    kind = np.float64 if counts.dtype.itemsize <= 2 else np.int64  # sums of short words are exact in either
     for sample in counts:
-        squares += (sample.astype(np.int64) ** 2).sum(axis=0)
-    return squares
+        wide = sample.astype(kind)
+        powers[0] += wide.sum(axis=0).astype(np.int64)
+        powers[1] += np.einsum("tn,tn->n", wide, wide).astype(np.int64)
+    return powers
 
 
 def _add_windows(counts: Counts, samples: IntArray, starts: IntArray, length: int) -> npt.NDArray[np.int32]:

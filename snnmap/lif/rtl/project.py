@@ -63,6 +63,7 @@ simulate: bench.vvp
 	@grep -q ", 0 differ;" bench.log
 
 bench.vvp: bench.v $(CORE)
+	@$(call need,$(IVERILOG),apt-get install iverilog)
 	$(IVERILOG) -g2005 {parameters} -o $@ bench.v $(CORE)
 """
 _BENCH_FILES = """| `bench.v` | runs `stimulus.mem` and compares all states of every step with `expected.mem` |

@@ -16,6 +16,7 @@ Exchange: TypeAlias = Callable[[bytes, int], bytes]
 """Send bytes, and return as many as are asked for."""
 _WRITE, _CLEAR, _COUNT, _STEP, _READ = range(1, 6)
 _SYNAPSES = 4
+_EARLY = 0xFFFFFFFF
 
 
 class SerialChip:
@@ -38,8 +39,12 @@ class SerialChip:
         self.clear()
 
     def clear(self) -> None:
-        """Put all states back to rest."""
-        self._ask(bytes([_CLEAR]), 4)
+        """Put all states back to rest.
+
+        Raises:
+            InputError: the chip does not answer, or something else was sent to it meanwhile.
+        """
+        self._wait(_CLEAR)
 
     def run(self, raster: IntArray) -> Steps:
         """Run steps.
@@ -48,7 +53,8 @@ class SerialChip:
             raster: ``(n_steps, n_inputs)`` counts, 0..255; the core clamps them to what a channel carries.
 
         Raises:
-            InputError: the raster has other channels, or a count that the load port does not take; or the chip does not answer.
+            InputError: the raster has other channels, or a count that the load port does not take; the chip does not answer, or
+                something else was sent to it while it ran.
         """
         require_loadable(raster, self.program)
         n_slots, n_synapses = self.program.hidden.size + self.program.outputs.size, self.program.chip.hidden.synapses
@@ -56,11 +62,22 @@ class SerialChip:
         for step, counts in enumerate(raster.tolist()):
             for channel, count in enumerate(counts):
                 self._exchange(bytes([_COUNT]) + _encode(channel, 3) + bytes([count]), 0)
-            cycles.append(int.from_bytes(self._ask(bytes([_STEP]), 4), "little"))
+            cycles.append(self._wait(_STEP))
             for slot in range(n_slots):
                 answer = self._ask(bytes([_READ]) + _encode(slot, 3), 5 + 4 * n_synapses)
                 states[step, slot, 0], states[step, slot, 1:] = answer[0], np.frombuffer(answer[1:], "<i4")
         return join_steps(self.program.chip, np.array(cycles), states)
+
+    def _wait(self, command: int) -> int:
+        """Return the cycles that a command takes."""
+        cycles = int.from_bytes(self._ask(bytes([command]), 4), "little")
+        if cycles == _EARLY:
+            raise InputError(
+                "a byte was sent to the chip while it ran, and it did not hear it",
+                where=f"command {command}",
+                fix="let one host at a time use the line, and wait for run() and clear() to return",
+            )
+        return cycles
 
     def _ask(self, command: bytes, n: int) -> bytes:
         answer = self._exchange(command, n)

@@ -1,7 +1,5 @@
 """The fast engine: compiled, groups of samples side by side on all cores, synaptic work only where spikes are."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,6 +7,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind
 from snnmap.core import BoolArray, IntArray
+from snnmap.core.threads import count_cores, run_side_by_side
 from snnmap.lif.program import NeuronCodes, Program
 from snnmap.lif.simulator.kernel import find_kernel, find_state_type
 from snnmap.lif.simulator.run import Run
@@ -55,7 +54,7 @@ class Batch:
             (delay, chip.memory(MemoryKind.OUTPUT).delay_steps),
             (chip.hidden.max_count, chip.outputs.max_count),
         )
-        self.n_threads = n_threads or os.cpu_count() or 1
+        self.n_threads = n_threads or count_cores()
         self.firsts = self._share(n_samples)
         self.states = [_make_states(program, kind, min(self.firsts.step, n_samples - first)) for first in self.firsts]
         self.waiting = np.zeros((n_samples, delay, program.n_inputs), np.int64)
@@ -75,12 +74,7 @@ class Batch:
         def run_group(first: int, states: States) -> None:
             kernel(first, counts, *self.shared, states, *kept)
 
-        if len(self.states) == 1:
-            run_group(0, self.states[0])
-            return
-        with ThreadPoolExecutor(self.n_threads) as threads:
-            for _ in threads.map(run_group, self.firsts, self.states):
-                pass
+        run_side_by_side(run_group, self.firsts, self.states, n_threads=min(self.n_threads, len(self.states)))
 
     def keep(self, samples: BoolArray) -> None:
         """Go on with some samples alone, ``(n_samples,) bool``."""

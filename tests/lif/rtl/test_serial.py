@@ -75,3 +75,10 @@ def test_a_line_that_does_not_answer_is_told() -> None:
     with pytest.raises(InputError, match="does not answer") as refused:
         SerialChip(image, exchange_over(SilentLine()))
     assert (refused.value.measured, refused.value.limit) == ("0 bytes", "4")
+
+
+def test_a_byte_that_came_while_the_core_ran_is_told() -> None:
+    image = pack(draw_program(load_chip("toy-4"), 1))
+    with pytest.raises(InputError, match="while it ran") as refused:
+        SerialChip(image, lambda _, n: b"\xff" * n)
+    assert refused.value.where == "command 2"

@@ -5,7 +5,8 @@
 // 3 channel*3 count       the count of an input channel in the step to come
 // 4                       run a step; answers cycles*4 when it has ended
 // 5 slot*3                answers count, potential*4, and current*4 of each synapse
-// Another first byte is answered by ff.
+// Another first byte is answered by ff. A byte that comes while the core runs (2, 4) is not heard: the answer then is ffffffff.
+// Wait for each answer before the next command.
 `default_nettype none
 module lif_serial #(
     parameter BIT = 217,                // clock cycles of a bit
@@ -49,6 +50,7 @@ module lif_serial #(
     reg [1:0] state;
     reg [71:0] command;  // lint_off UNUSEDSIGNAL
     reg [3:0] n_bytes;
+    reg early;                          // a byte came while the core ran
     reg [31:0] cycles;
     reg [ANSWER-1:0] answer;
     reg [3:0] to_send;
@@ -60,6 +62,7 @@ module lif_serial #(
     always @(posedge clk) begin
         {clear, start, in_we, prog_we} <= 0;
         cycles <= cycles + 1'b1;
+        early <= state == WAIT && (early || came);
         if (rst) begin
             state <= COLLECT;
             n_bytes <= 0;
@@ -76,7 +79,7 @@ module lif_serial #(
                 end
             end
             WAIT: if (cycles != 0 && !clear && !start && !busy) begin
-                answer <= cycles;  // lint_off WIDTHEXPAND
+                answer <= cycles | {32{early || came}};  // lint_off WIDTHEXPAND
                 to_send <= 4;
                 state <= SEND;
             end

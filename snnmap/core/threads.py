@@ -1,0 +1,38 @@
+"""Compiled code on several cores: it holds no interpreter lock, so threads of one process do."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+__all__ = ["count_cores", "run_side_by_side"]
+
+R = TypeVar("R")
+_NAME = "snnmap-core"
+
+
+def count_cores() -> int:
+    """Return how many threads can run at once."""
+    return os.cpu_count() or 1
+
+
+def run_side_by_side(function: Callable[..., R], *arguments: Iterable[Any], n_threads: int) -> list[R]:
+    """Do what ``list(map(function, *arguments))`` does, on threads that wait for the next call; one thread is the caller's own.
+
+    What comes back here from one of the threads is done by that thread.
+
+    Example:
+        >>> run_side_by_side(pow, [2, 3], [5, 2], n_threads=2)
+        [32, 9]
+    """
+    if n_threads <= 1 or threading.current_thread().name.startswith(_NAME):
+        return list(map(function, *arguments))
+    return list(_open_threads(n_threads, os.getpid()).map(function, *arguments))
+
+
+@cache
+def _open_threads(n_threads: int, process: int) -> ThreadPoolExecutor:
+    """Start threads once a process: one that was forked has none of its parent's."""
+    return ThreadPoolExecutor(n_threads, thread_name_prefix=f"{_NAME}-{process}")
