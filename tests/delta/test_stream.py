@@ -593,6 +593,8 @@ def test_a_held_frame_is_near_the_frame_and_the_output_is_its_own() -> None:
 def test_weights_beyond_the_first_cache(layer: nn.Module, rate: float) -> None:
     shape = {1: (90,), 3: (40, 23), 4: (40, 9, 7)}[layer.weight.ndim if layer.weight.ndim > 2 else 1]
     assert 8 * layer.weight.numel() > kernels.NEAR_BYTES
+    torch.manual_seed(0)
+    nn.init.normal_(layer.weight)
     model = make_dyadic(nn.Sequential(layer, nn.ReLU()))
     assert require_equal(model, draw_stream(*shape, n_steps=12, rate=rate), atol=0.0).dense_nodes == ()
 
