@@ -242,7 +242,8 @@ def describe_row(row: Row) -> tuple[str, str, str]:
     held = f">= {row.least_ratio:.0f}x" if row.sparsity >= LEAST_SPARSITY else f"below {LEAST_SPARSITY:.0%} still"
     measured = f"{row.bare_ratio:.1f}x ({row.one_thread_ratio:.1f}x of one thread, as the stream has)"
     if row.is_missed:
-        held += f", missed: of {row.mac_ratio:.0f}x fewer products each takes {row.mac_ratio / row.bare_ratio:.1f}x as long as torch's"
+        slower = row.mac_ratio / row.bare_ratio
+        held += f", missed: of {row.mac_ratio:.0f}x fewer products each takes {slower:.1f}x as long as torch's"
     return f"DeltaStream against dense torch, {row.name}, {row.sparsity:.1%} still", measured, held
 
 
