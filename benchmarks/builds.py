@@ -8,8 +8,8 @@ from snnmap.core import IntArray
 from snnmap.core.errors import DesignRuleError
 
 
-def enlarge(chip: Chip, *, n_neurons: int | None = None) -> Chip:
-    """Take the limits on fan-in and words away, and give more neurons where that is asked for."""
+def enlarge(chip: Chip, *, n_neurons: int | None = None, n_inputs: int | None = None) -> Chip:
+    """Take the limits on fan-in and words away, and give more neurons and input channels where that is asked for."""
     n_neurons = n_neurons or chip.hidden.count
     memories = {kind.weights_name: replace(chip.memory(kind), max_fan_in=n_neurons, max_words=2**30) for kind in MemoryKind}
     reaches = {
@@ -17,7 +17,8 @@ def enlarge(chip: Chip, *, n_neurons: int | None = None) -> Chip:
         for area in ("inputs", "outputs")
     }
     bits = replace(chip.bits, neuron_id=max(chip.bits.neuron_id, n_neurons.bit_length()))
-    return replace(chip, hidden=replace(chip.hidden, count=n_neurons), bits=bits, **memories, **reaches)
+    inputs = replace(reaches.pop("inputs"), count=n_inputs or chip.inputs.count)
+    return replace(chip, hidden=replace(chip.hidden, count=n_neurons), inputs=inputs, bits=bits, **memories, **reaches)
 
 
 def build_anyway(
