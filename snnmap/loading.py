@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from snnmap.core.brief import brief_repr
 from snnmap.core.errors import FrontendError, InputError
+from snnmap.core.fields import list_fields, put_field
 from snnmap.core.mistaken import find_mistake
+from snnmap.core.near import suggest
 from snnmap.core.places import Places
 from snnmap.frontends.factories import call_in_file, call_in_module
 from snnmap.frontends.named import Call, find_network_file, read_call, read_weights
@@ -21,6 +23,7 @@ from snnmap.frontends.registry import Frontend, list_frontends
 from snnmap.network import Network, load_network, parse_network
 
 if TYPE_CHECKING:
+    from snnmap.chip import Chip
     from snnmap.convert.convert import Conversion
     from snnmap.convert.options import ConvertOptions
     from snnmap.graph import LayerGraph
@@ -84,6 +87,7 @@ def open_model(
     weights: str | Path | None = None,
     calibration: npt.ArrayLike | None = None,
     conversion: "ConvertOptions | None" = None,
+    chips: "Sequence[Chip]" = (),
     **options: Any,
 ) -> Opened:
     """Read a model as :func:`load` does, say where in the user's files it is made, and convert an ANN.
@@ -94,16 +98,19 @@ def open_model(
         weights: likewise.
         calibration: input values, ``(n, ...)``, on which an ANN is converted; other models have no use for it.
         conversion: choices of that.
-        **options: as :func:`load` takes them.
+        chips: for one of which an ANN is converted, where they are known.
+        **options: as :func:`load` takes them; of an ANN, choices of the conversion.
 
     Raises:
         FrontendError: as :func:`load`, and its other errors.
+        NoRoomError: none of the chips has channels and neurons enough for an ANN.
     """
     if isinstance(model, Opened):
         _require_no_options(options)
         return model
     made, places, where = make_object(model, weights=weights)
-    if calibration is None or not _is_ann(made):
+    is_converted = calibration is not None and _is_ann(made)
+    if not is_converted:
         made = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where)
     if isinstance(made, Network):
         return Opened(network=made, places=places)
@@ -112,8 +119,22 @@ def open_model(
     from snnmap.convert.convert import convert_model
     from snnmap.convert.options import ConvertOptions
 
-    converted = convert_model(made, calibration, conversion or ConvertOptions())
+    converted = convert_model(made, calibration, _choose(conversion or ConvertOptions(), options if is_converted else {}), chips)
     return Opened(network=converted.network, places=places, conversion=converted)
+
+
+def _choose(conversion: "ConvertOptions", choices: Mapping[str, Any]) -> "ConvertOptions":
+    known = list_fields(conversion)
+    for name, value in choices.items():
+        if name not in known:
+            raise InputError(
+                "the conversion of an ANN has no such choice",
+                measured=name,
+                limit=", ".join(known),
+                fix=suggest(name, known, "leave it out"),
+            )
+        conversion = put_field(conversion, name, value)
+    return conversion
 
 
 def load_layers(model: object, *input_shapes: Sequence[int], weights: str | Path | None = None) -> "LayerGraph":

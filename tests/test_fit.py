@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from random_networks import random_network
 
@@ -52,6 +53,18 @@ def test_a_sweep_of_a_field_is_a_check_of_each_record() -> None:
     impossible = snnmap.sweep_model(network, chip, "hidden.synapses", [3], options=LAX).rows[0]
     assert not impossible.fits
     assert "hidden.synapses = 3 is outside 1..2" in impossible.problem
+
+
+def test_choices_of_a_conversion_are_told_with_what_they_do_to_the_network() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(300, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    values = np.random.default_rng(0).uniform(0, 1, (40, 300))
+    fit = snnmap.sweep_model(model, "generic-4096", "convert.prune", ["False", "True"], options=LAX, calibration=values)
+    assert [row.fits for row in fit.rows] == [False, True]
+    assert [["pruned" in told for told in row.fixes] for row in fit.rows] == [[], [True]]
+    none = snnmap.sweep_model(model, "toy-4", "convert.n_steps", [4, 8], options=LAX, calibration=values)
+    assert ["SNN201 there are more input channels" in row.problem for row in none.rows] == [True, True]
 
 
 def test_whoever_runs_the_builds_the_fit_is_the_same() -> None:
@@ -123,6 +136,26 @@ def test_the_smallest_record_holds_the_model_and_one_less_does_not(name: str, se
 def test_nothing_is_cut_from_a_chip_that_is_too_small() -> None:
     with pytest.raises(InputError, match="does not hold this model"):
         snnmap.find_smallest_chip(random_network(3), "toy-4")
+
+
+@pytest.mark.parametrize("name", ["toy-4", "xylo-audio-3"])
+def test_what_a_model_needs_beyond_a_chip_is_a_record_that_holds_it(name: str) -> None:
+    network = snnmap.sketch_network({"in": 20, "a": 150, "b": 140, "out": 33})
+    refused = snnmap.check_model(network, name, options=LAX).report.errors
+    assert {"SNN201", "SNN203"} < {error.rule for error in refused}
+    needed = snnmap.find_smallest_chip(network, name, enlarge=True, options=LAX)
+    assert (needed.inputs.count, needed.hidden.count, needed.outputs.count) == (20, 290, 33)
+    assert needed.recurrent_weights.max_words == 150 * 140
+    assert needed.name == f"{name}-for-{network.name}"
+    assert read_chip(format_chip(needed), where="text") == needed
+    assert snnmap.compile_model(network, needed, options=LAX).verification is not None
+
+
+def test_no_size_makes_up_for_what_a_chip_does_not_do() -> None:
+    network = snnmap.sketch_network({"in": 20, "a": 8, "out": 2}, bias={"a": 0.1})
+    with pytest.raises(InputError, match="chip 'xylo-audio-2', even of any size, does not hold this model") as refused:
+        snnmap.find_smallest_chip(network, "xylo-audio-2", enlarge=True, options=LAX)
+    assert refused.value.measured == "SNN210"
 
 
 @pytest.mark.parametrize("name", list_chips())

@@ -1,7 +1,7 @@
 """Arguments that several verbs take."""
 
 import ast
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,10 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what names a model: its argument, weights, and choices of its frontend."""
     for option in (
         click.option(
-            "--read", multiple=True, metavar="NAME=VALUE", help="Choice of the frontend, such as integrator=euler of NIR."
+            "--read",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Choice of the frontend, such as integrator=euler of NIR, or of an ANN's conversion, such as prune=True.",
         ),
         click.option("--weights", type=click.Path(dir_okay=False), help="Weights (state_dict) for the torch module of MODEL."),
         click.argument("model"),
@@ -64,13 +67,18 @@ def load_chips(names: tuple[str, ...]) -> list[Chip]:
     return [load_chip(name) for name in dict.fromkeys(every)]
 
 
-def open_named(model: str, weights: str | None, read: tuple[str, ...], calibration: IntArray | None) -> Opened:
-    """Open the model that a command names.
+def open_named(
+    model: str, weights: str | None, read: tuple[str, ...], calibration: IntArray | None, chips: Sequence[Chip] = ()
+) -> Opened:
+    """Open the model that a command names, for one of some chips; say what was done to an ANN for it.
 
     Raises:
         FrontendError: as :func:`snnmap.loading.open_model`, and its other errors.
     """
-    return open_model(model, weights=weights, calibration=calibration, **dict(map(_read_choice, read)))
+    opened = open_model(model, weights=weights, calibration=calibration, chips=chips, **dict(map(_read_choice, read)))
+    for told in () if opened.conversion is None else opened.conversion.changes:
+        click.echo(told, err=True)
+    return opened
 
 
 def _read_choice(text: str) -> tuple[str, Any]:

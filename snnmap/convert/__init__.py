@@ -20,6 +20,7 @@ from snnmap.convert.nengo_neurons import NENGO_NEURONS, NengoNeurons, explain_ne
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.nengo_run import NengoRun, run_nengo
 from snnmap.convert.options import Coding, ConvertOptions, Signed
+from snnmap.convert.prune import Pruning
 from snnmap.convert.read import read_ann, read_onnx
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ConvertOptions",
     "Signed",
     "LayerError",
+    "Pruning",
     "convert_ann",
     # feeding
     "Coding",

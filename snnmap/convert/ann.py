@@ -27,7 +27,7 @@ __all__ = [
 
 INPUT = "input"
 
-LayerKind = Literal["relu", "max", "excess"]
+LayerKind = Literal["relu", "max", "excess", "pool"]
 Rounding = Literal["round", "half_down", "floor"]
 
 
@@ -58,8 +58,9 @@ class ReluLayer:
     Attributes:
         name: unique.
         incoming: pre-activation.
-        kind: ``relu`` of the model; ``max``, of a maximum ``a + relu(b - a)``; or ``excess``, of a clip
-            ``relu(z) - relu(z - b)``, whose neurons are of use only where the clip is reached.
+        kind: ``relu`` of the model; ``max``, of a maximum ``a + relu(b - a)``; ``excess``, of a clip
+            ``relu(z) - relu(z - b)``, whose neurons are of use only where the clip is reached; or ``pool``, of a pool of
+            values that are never negative, which rectified is what it was.
         step: activation of one level, where the model's activation is quantised; an activation is a whole number of steps.
         rounding: of ``pre-activation / step``: to the nearest whole number, ties upwards or, with ``half_down``, downwards; or
             to the one below.

@@ -55,13 +55,13 @@ def choose_units(ann: Ann, activations: Mapping[str, FloatArray], options: Conve
 
 
 def _inherit(layer: ReluLayer, units: Mapping[str, float]) -> float | None:
-    """Return the unit of a clip's excess or of a maximum of whole counts, None for other layers."""
+    """Return the unit of a clip's excess or of a maximum of whole counts, as neurons or not; None for other layers."""
     if layer.kind == "excess":
         return units.get(layer.name.removesuffix(".excess"))
     terms = layer.incoming.terms
     used = {units[source] for source in terms}
     whole = all(np.array_equal(weights.data, np.rint(weights.data)) for weights in terms.values())
-    if layer.kind == "max" and len(used) == 1 and INPUT not in terms and whole and not layer.incoming.bias.any():
+    if layer.kind in ("max", "pool") and len(used) == 1 and INPUT not in terms and whole and not layer.incoming.bias.any():
         return used.pop()
     return None
 

@@ -19,7 +19,7 @@ from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.core.errors import ConversionWarning, InputError
 from snnmap.network import simulate_network
 
-__all__ = ["Attempt", "Choice", "choose_attempt", "warn_of_error"]
+__all__ = ["Attempt", "Choice", "choose_attempt", "measure_agreement", "measure_relative_error", "warn_of_error"]
 
 _MEASURED = 256
 """Samples of the calibration data that are simulated; units are chosen on all."""
@@ -132,11 +132,17 @@ def _try_ways(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray,
             return
 
 
-def _relative_error(found: FloatArray, wanted: FloatArray) -> float:
+def measure_relative_error(found: FloatArray, wanted: FloatArray) -> float:
     """Return the error over the spread of the outputs; over their size where they are the same for all samples."""
     spread = float(np.sqrt(np.mean((wanted - wanted.mean(axis=0)) ** 2)))
     size = float(np.sqrt(np.mean(wanted**2)))
     return float(np.sqrt(np.mean((found - wanted) ** 2))) / ((spread if spread > _CONSTANT * size else size) or 1.0)
+
+
+def measure_agreement(found: FloatArray, wanted: FloatArray) -> float:
+    """Return the share of samples of which the largest output is the same; of one output, the sign."""
+    same = found.argmax(axis=1) == wanted.argmax(axis=1) if wanted.shape[1] > 1 else (found > 0)[:, 0] == (wanted > 0)[:, 0]
+    return float(np.mean(same))
 
 
 def warn_of_error(choices: Sequence[Choice], error_limit: float, *, stacklevel: int) -> None:
@@ -215,20 +221,18 @@ def _measure_unseen(ann: Ann, activations: Mapping[str, FloatArray], data: Float
     ports = encode_ports(others, ann.n_inputs, max(measure_levels(attempt.ann).values()), attempt.options)
     rest = simulate_network(network, ports, counts_of=[], states_of=["output"]).potentials["output"][:, -1]
     wanted = run_ann(ann, others - options.input_min)["output"]
-    return _relative_error(np.asarray(rest * attempt.units["output"], np.float64), wanted)
+    return measure_relative_error(np.asarray(rest * attempt.units["output"], np.float64), wanted)
 
 
 def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions) -> Choice:
-    found = calibrated.outputs
-    same = found.argmax(axis=1) == wanted.argmax(axis=1) if wanted.shape[1] > 1 else (found > 0)[:, 0] == (wanted > 0)[:, 0]
     return Choice(
         overshoot="hold" if options.overshoot == "hold" else "allow",
         balance_by="channel" if options.balance_by == "channel" else "layer",
         n_steps=options.n_steps,
         latency_steps=options.n_steps + options.settle_steps,
         spikes=sum(float(counts.sum()) for counts in calibrated.spikes.values()) / len(wanted),
-        relative_error=_relative_error(found, wanted),
-        agreement=float(np.mean(same)),
+        relative_error=measure_relative_error(calibrated.outputs, wanted),
+        agreement=measure_agreement(calibrated.outputs, wanted),
         taken=True,
     )
 

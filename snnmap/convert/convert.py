@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.convert.ann import INPUT, Ann, measure_levels, shift_input
+from snnmap.chip import Chip, load_chip
+from snnmap.convert.ann import INPUT, Ann, measure_levels, run_ann, shift_input
 from snnmap.convert.build import join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
 from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
 from snnmap.convert.confirm import confirm_onnx
 from snnmap.convert.encode import encode_ports, split_ports
 from snnmap.convert.nengo_read import read_nengo
-from snnmap.convert.options import ConvertOptions, Signed
+from snnmap.convert.options import ConvertOptions, Pools, Signed
+from snnmap.convert.prune import Pruning, prune_ann
 from snnmap.convert.read import read_ann, read_graph, read_onnx
 from snnmap.core import FloatArray, IntArray, record
 from snnmap.core.errors import InputError
@@ -32,16 +34,17 @@ class Conversion:
     Attributes:
         network: with input ports ``input`` and ``clock`` (the most spikes in each step of the presentation; it carries biases),
             and where spikes are held back ``hold`` and a ``release`` for each level.
-        ann: the ANN that it stands for, of input values less ``input_min``, without neurons that clip nothing, its channels
-            scaled where they are balanced each by itself.
+        ann: the ANN that it stands for, of input values less ``input_min``, pruned where that was asked for, without neurons
+            that clip nothing, its channels scaled where they are balanced each by itself.
         options: of the conversion, ``auto`` replaced by what was taken.
         units: activation that one spike count over the presentation stands for, by layer.
         errors: a line a layer, on calibration data.
         compensations: a line a layer.
         calibration: ``(n, time, size)`` counts by input port, of the first calibration data: what the quantiser takes.
-        expected: ``(n, n_outputs) float64``, the ANN's own outputs for the samples in ``calibration``, which
+        expected: ``(n, n_outputs) float64``, the whole ANN's own outputs for the samples in ``calibration``, which
             :meth:`read_logits` of a run of these should give.
         choices: a line a way that was tried, with what it errs and costs; one is taken.
+        pruning: what the ANN lost before it was converted; None where nothing was pruned.
     """
 
     network: Network
@@ -53,6 +56,7 @@ class Conversion:
     calibration: Mapping[str, IntArray]
     expected: FloatArray
     choices: tuple[Choice, ...]
+    pruning: Pruning | None = None
 
     @property
     def ports(self) -> dict[str, int]:
@@ -85,6 +89,20 @@ class Conversion:
         return split_ports(counts, self.ports)
 
     @property
+    def pools(self) -> dict[str, int]:
+        """Neurons by pool that is a layer of its own, each for a step of latency."""
+        return {layer.name: layer.incoming.size for layer in self.ann.layers if layer.kind == "pool"}
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What was done to the ANN so that the chip stores it, each with what it costs."""
+        pools = (
+            f"pool '{name}' is {size} neurons and a step of latency, for fewer weights of a neuron behind it"
+            for name, size in self.pools.items()
+        )
+        return (*pools, *(() if self.pruning is None else (f"pruned: {self.pruning}",)))
+
+    @property
     def depth(self) -> float:
         """Thresholds below 0 that potentials should be able to reach on the chip: 16, or what is held and a quarter more."""
         return max(16.0, 1.25 * max((row.held for row in self.compensations), default=0.0))
@@ -100,7 +118,9 @@ class Conversion:
         return classes
 
 
-def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptions | None = None) -> Conversion:
+def convert_ann(
+    model: Any, calibration: npt.ArrayLike, *, options: ConvertOptions | None = None, chip: Chip | str | None = None
+) -> Conversion:
     """Convert a torch module of linear layers and ReLUs to a LIF network.
 
     Each ReLU becomes an integrate-and-fire neuron with reset by subtraction; its spike count over the presentation, times
@@ -113,6 +133,7 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
             ``nengo.Network`` (:func:`read_nengo`), a :class:`snnmap.graph.LayerGraph`, or an :class:`Ann`.
         calibration: ``(n, ...)`` input values as the model takes them, some hundreds.
         options: choices.
+        chip: a chip record, catalog name or TOML path that the network is for; without, it is of no chip's size.
 
     Warns:
         ConversionWarning: the outputs on calibration data err by more than ``error_limit``, in every way that was tried.
@@ -120,19 +141,25 @@ def convert_ann(model: Any, calibration: npt.ArrayLike, *, options: ConvertOptio
     Raises:
         FrontendError: an operation has no counterpart.
         InputError: calibration data that are empty, out of range or of the wrong shape.
+        NoRoomError: the chip has not channels and neurons enough, as counting shows before anything is run.
     """
-    conversion = convert_model(model, calibration, options or ConvertOptions())
+    chips = () if chip is None else (load_chip(chip) if isinstance(chip, str) else chip,)
+    conversion = convert_model(model, calibration, options or ConvertOptions(), chips)
     warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)
     return conversion
 
 
-def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions) -> Conversion:
-    """Convert as :func:`convert_ann`, without a warning: for what reports the errors itself."""
-    data = read_data(calibration)
-    ann = read_model(model, data.shape[1:], signed=options.signed, samples=data)
+def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOptions, chips: Sequence[Chip] = ()) -> Conversion:
+    """Convert as :func:`convert_ann`, for any of some chips, without a warning: for what reports the errors itself."""
+    data, chip = read_data(calibration), _take_one(chips) if options.prune else None
+    ann = read_model(model, data.shape[1:], signed=options.signed, samples=data, pools=options.pools, chips=chips)
     _require_size(ann, data)
-    best, choices = choose_attempt(shift_input(ann, options.input_min), data, options)
-    control = [name for name in best.ports if name != INPUT]
+    whole, values, pruning = shift_input(ann, options.input_min), data - options.input_min, None
+    ann = whole
+    if chip is not None:
+        ann, pruning = prune_ann(whole, values, chip)
+    best, choices = choose_attempt(ann, data, options)
+    control, n_run = [name for name in best.ports if name != INPUT], len(best.activations["output"])
     return Conversion(
         network=join_layers(best.ann, best.calibrated.parts, control, best.options),
         ann=best.ann,
@@ -141,12 +168,21 @@ def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOption
         errors=measure_errors(best.ann, best.units, best.activations, best.calibrated.spikes),
         compensations=best.calibrated.compensations,
         calibration=best.ports,
-        expected=best.activations["output"],
+        expected=best.activations["output"] if pruning is None else run_ann(whole, values[:n_run])["output"],
         choices=choices,
+        pruning=pruning,
     )
 
 
-def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refuse", samples: FloatArray | None = None) -> Ann:
+def read_model(
+    model: Any,
+    input_shape: Sequence[int],
+    *,
+    signed: Signed = "refuse",
+    samples: FloatArray | None = None,
+    pools: Pools = "weights",
+    chips: Sequence[Chip] = (),
+) -> Ann:
     """Read a model of any kind that :func:`convert_ann` takes.
 
     Args:
@@ -154,23 +190,28 @@ def read_model(model: Any, input_shape: Sequence[int], *, signed: Signed = "refu
         input_shape: of one sample.
         signed: as in :class:`ConvertOptions`.
         samples: ``(n, *input_shape)`` on which a torch module is compared with what was read.
+        pools: as in :class:`ConvertOptions`.
+        chips: of which one must have room for the network.
 
     Raises:
         FrontendError: an operation has no counterpart, or there is no reader for such a model.
+        NoRoomError: none of the chips has channels and neurons enough.
     """
     package = type(model).__module__.partition(".")[0]
     if isinstance(model, Ann):
         return model
     if isinstance(model, LayerGraph):
-        return read_graph(model, signed=signed, samples=samples)
+        return read_graph(model, signed=signed, samples=samples, pools=pools, chips=chips)
     if isinstance(model, str | Path) or package == "onnx":
-        ann = read_onnx(model, input_shape, signed=signed)
+        ann = read_onnx(model, input_shape, signed=signed, pools=pools, chips=chips)
         if samples is not None:
             confirm_onnx(ann, model, samples)
         return ann
     if any(cls.__module__.startswith("sklearn.") for cls in type(model).__mro__):
-        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples)
-    return read_nengo(model) if package == "nengo" else read_ann(model, input_shape, signed=signed, samples=samples)
+        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples, pools=pools, chips=chips)
+    if package == "nengo":
+        return read_nengo(model)
+    return read_ann(model, input_shape, signed=signed, samples=samples, pools=pools, chips=chips)
 
 
 def read_data(values: Any, what: str = "calibration data") -> FloatArray:
@@ -203,6 +244,18 @@ def read_data(values: Any, what: str = "calibration data") -> FloatArray:
             fix="mend or leave out these samples",
         )
     return data
+
+
+def _take_one(chips: Sequence[Chip]) -> Chip:
+    if len(chips) != 1:
+        raise InputError(
+            "an ANN is pruned to the fan-in of one chip",
+            where="ConvertOptions.prune",
+            measured=", ".join(chip.name for chip in chips) or "none",
+            limit="1",
+            fix="name the chip (convert_ann(chip=), snnmap convert --chip)",
+        )
+    return chips[0]
 
 
 def _require_size(ann: Ann, data: FloatArray) -> None:

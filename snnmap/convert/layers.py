@@ -11,10 +11,15 @@ from snnmap.convert.ann import INPUT, Affine, ReluLayer
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
 
-__all__ = ["RESERVED", "LayerList", "Pool"]
+__all__ = ["NO_BOUND", "RESERVED", "LayerList", "Pool"]
+
+NO_BOUND = 3.4e38
+"""Of float32, whose largest value stands for none where operators before set 11 had to name one."""
 
 RESERVED = (INPUT, "output", "clock", "clock repeat", "hold")
 """Names of ports and of the readout, which no layer may take."""
+_PLAIN = ("relu", "pool")
+"""Layers that are one with a quantiser behind them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +96,7 @@ class LayerList:
             return None
         layer, weights = self._layers[-1], value.terms[self._layers[-1].name]
         plain = make_identity(layer.name, value.shape).terms[layer.name]
-        if layer.kind != "relu" or layer.step is not None or value.bias.any() or (weights != plain).nnz:
+        if layer.kind not in _PLAIN or layer.step is not None or value.bias.any() or (weights != plain).nnz:
             return None
         return self._layers.pop()
 
@@ -114,7 +119,7 @@ class LayerList:
 
     def _plain_layers(self, value: Affine) -> Iterator[ReluLayer]:
         for layer in self._layers:
-            if layer.name in value.terms and layer.kind == "relu" and layer.step is None and layer.incoming.size == value.size:
+            if layer.name in value.terms and layer.kind in _PLAIN and layer.step is None and layer.incoming.size == value.size:
                 yield layer
 
     def pool_maxima(self, name: str, windows: IntArray, shape: tuple[int, ...], value: Affine, where: str) -> Affine:

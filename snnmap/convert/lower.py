@@ -1,15 +1,17 @@
 """From a layer graph to ReLU layers with sparse matrices between them: the one place where layers are lowered to these."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from snnmap.chip import Chip
 from snnmap.convert.affine import apply_map, combine, make_identity, require_finite, reshape, scale
 from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer, drop_unused
-from snnmap.convert.layers import LayerList
-from snnmap.convert.levels import Levels, quantise_activation
+from snnmap.convert.count import require_room
+from snnmap.convert.layers import NO_BOUND, LayerList
+from snnmap.convert.levels import Levels, is_non_negative, quantise_activation
 from snnmap.convert.lower_linear import (
     find_windows,
     lower_average,
@@ -19,7 +21,8 @@ from snnmap.convert.lower_linear import (
     lower_sum,
     probe,
 )
-from snnmap.convert.options import Signed
+from snnmap.convert.options import Pools, Signed
+from snnmap.convert.pools import POOLS, choose_pools
 from snnmap.convert.quantised import lower_dequantise, lower_quantise
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
@@ -51,6 +54,8 @@ def lower_graph(
     fix: str,
     *,
     signed: Signed = "refuse",
+    pools: Pools = "weights",
+    chips: Sequence[Chip] = (),
     lowerings: Mapping[str, "Lower"] | None = None,
 ) -> Ann:
     """Lower a layer graph of one input and one output; consecutive linear operations become one affine map.
@@ -63,10 +68,13 @@ def lower_graph(
         find_place: how layers and errors are named.
         fix: what to do about an operation that has no counterpart.
         signed: what to do about quantised activations with negative levels.
+        pools: as in :class:`ConvertOptions`.
+        chips: of which one must have room for the network.
         lowerings: of operations that one framework alone has, by name.
 
     Raises:
         FrontendError: an operation has no counterpart among ReLUs; it says which and where.
+        NoRoomError: none of the chips has channels and neurons enough.
     """
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise FrontendError(
@@ -76,7 +84,17 @@ def lower_graph(
             limit="1 and 1",
             fix="give a layer graph of one: graph.with_nodes(graph.nodes, outputs=graph.outputs[:1])",
         )
-    return Lowering(split_quantised(remove_identity(graph)), find_place, fix, signed).lower({**_LOWERINGS, **(lowerings or {})})
+    plain = split_quantised(remove_identity(graph))
+    require_room(plain, chips)
+
+    def lower(as_neurons: frozenset[str]) -> tuple[Ann, Mapping[str, frozenset[str]]]:
+        lowering = Lowering(plain, find_place, fix, signed, as_neurons)
+        return lowering.lower({**_LOWERINGS, **(lowerings or {})}), lowering.pools_within
+
+    every = frozenset(node.name for node in plain.select_kinds(*POOLS))
+    if pools == "auto" and len(chips) == 1:
+        return choose_pools(lower, every, chips[0])
+    return lower(every if pools == "neurons" else frozenset())[0]
 
 
 class Lowering:
@@ -89,10 +107,15 @@ class Lowering:
         constants: arrays by name, floating-point ones in float64.
         steps: of values that are whole numbers of a step, by name.
         zeros: zero points of quantised values, by name.
+        pools_within: pools that are multiplied out into a layer's weights, or those of ``output``.
     """
 
-    def __init__(self, graph: LayerGraph, find_place: Callable[[Node], Place], fix: str, signed: Signed) -> None:
+    def __init__(
+        self, graph: LayerGraph, find_place: Callable[[Node], Place], fix: str, signed: Signed, as_neurons: frozenset[str]
+    ) -> None:
         self.graph, self.find_place, self.fix, self.signed = graph, find_place, fix, signed
+        self.as_neurons, self.pools_within = as_neurons, dict[str, frozenset[str]]()
+        self._pools_in: dict[str, frozenset[str]] = {}
         self.layers, self.left_out = LayerList(), ""
         self.uses = graph.count_uses()
         self.constants = {name: _to_double(array) for name, array in graph.constants.items()}
@@ -109,10 +132,13 @@ class Lowering:
             lower = lowerings.get(node.kind)
             if lower is None or (any(name in self.constants for name in node.inputs[:1]) and node.kind not in _EITHER):
                 raise self.refuse(node, f"{self.find_place(node).noun} has no LIF counterpart")
+            n_before = len(self.layers)
             self.values[node.name] = lower(self, node)
             require_finite(self.values[node.name], self.where(node))
+            self._follow_pools(node, n_before)
         graph = self.graph
         (name,) = graph.inputs
+        self.pools_within["output"] = self._pools_in.get(graph.outputs[0], frozenset())
         ann = Ann(
             name=graph.name,
             n_inputs=self.values[name].size,
@@ -122,6 +148,21 @@ class Lowering:
             left_out=self.left_out,
         )
         return drop_unused(ann)  # a ReLU that is one with the quantiser behind it
+
+    def _follow_pools(self, node: Node, n_before: int) -> None:
+        """Note the pools in what a node gives, and in the layers that it added; make neurons of a pool that is to be some."""
+        within = frozenset[str]().union(*(self._pools_in.get(name, ()) for name in node.inputs))
+        self.pools_within |= {layer.name: within for layer in self.layers.layers[n_before:]}
+        value = self.values[node.name]
+        if node.kind in POOLS and is_non_negative(value):
+            if node.name in self.as_neurons:
+                pool = ReluLayer(name=self.name(node), incoming=value, kind="pool", step=self.steps.get(node.name))
+                self.values[node.name] = self.layers.rectify(pool)
+                self.pools_within[self.layers.layers[-1].name] = within
+                within = frozenset()
+            else:
+                within |= {node.name}
+        self._pools_in[node.name] = frozenset() if node.kind in _RECTIFYING else within
 
     def value(self, node: Node, place: int = 0) -> Affine:
         """Return an input that is an activation."""
@@ -344,7 +385,7 @@ def _lower_relu(lowering: Lowering, node: Node) -> Affine:
 
 def _lower_clip(lowering: Lowering, node: Node) -> Affine:
     operation: Any = node.operation
-    low, high = (np.sign(bound) * np.inf if abs(bound) >= _NO_BOUND else bound for bound in (operation.min, operation.max))
+    low, high = (np.sign(bound) * np.inf if abs(bound) >= NO_BOUND else bound for bound in (operation.min, operation.max))
     return lowering.layers.clip(lowering.name(node), lowering.value(node), low, high)
 
 
@@ -401,10 +442,11 @@ def _spread_axis(steps: FloatArray, axis: int, shape: tuple[int, ...]) -> FloatA
     return np.ascontiguousarray(np.broadcast_to(steps.reshape(sides), shape)).reshape(-1)
 
 
-_NO_BOUND = 3.4e38
-"""Of float32, whose largest value stands for none where operators before set 11 had to name one."""
 _EITHER = ("Add", "Sub", "Mul", "Div", "Max", "Min", "MatMul")
 """Operations whose first input may be a constant."""
+
+_RECTIFYING = ("Relu", "Clip", "HardSigmoid", "Abs", "LeakyRelu", "PRelu", "Levels", "QuantizeLinear")
+"""Operations whose values are layers of their own."""
 
 _LEFT_OUT = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 """Functions that keep the order of the outputs."""

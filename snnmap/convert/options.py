@@ -6,12 +6,13 @@ from typing import Literal
 
 from snnmap.core.errors import InputError
 
-__all__ = ["Balanced", "Coding", "ConvertOptions", "Overshoot", "Signed"]
+__all__ = ["Balanced", "Coding", "ConvertOptions", "Overshoot", "Pools", "Signed"]
 
 Coding = Literal["count", "direct", "rate", "latency"]
 Signed = Literal["refuse", "pairs"]
 Overshoot = Literal["auto", "allow", "hold"]
 Balanced = Literal["auto", "layer", "channel"]
+Pools = Literal["auto", "weights", "neurons"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,12 @@ class ConvertOptions:
         hold_margin: held charge over that which calibration data need.
         signed: ``refuse`` quantised activations with negative levels, which a spike count cannot be, or give them ``pairs`` of
             neurons, one for each sign.
+        pools: whose values are never negative, such as those behind a ReLU: ``weights`` multiplies them out into the layer
+            behind, whose fan-in grows by the places of a window (of a maximum three-fold for four places); ``neurons`` gives
+            each value a neuron of its own, exactly, for a step of latency and, of an average, one more rounding; ``auto``
+            takes neurons where the one chip that the network is for cannot store the weights.
+        prune: drop the weights that contribute least, until each neuron has no more than the one chip that the network is for
+            stores; :attr:`Conversion.pruning` says what that costs.
 
     Raises:
         InputError: a value outside its range.
@@ -93,6 +100,8 @@ class ConvertOptions:
     hold_steps: int = 0
     hold_margin: float = 1.25
     signed: Signed = "refuse"
+    pools: Pools = "auto"
+    prune: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "settle_steps", "input_rate", "dash_syn", "hold_steps"):
@@ -115,6 +124,7 @@ class ConvertOptions:
         self._require("error_limit", isinstance(self.error_limit, int | float) and self.error_limit > 0.0, "> 0")
         self._require("hold_steps", self.hold_steps >= 0, ">= 0")
         self._require("signed", self.signed in ("refuse", "pairs"), "refuse or pairs")
+        self._require("pools", self.pools in ("auto", "weights", "neurons"), "auto, weights or neurons")
         self._require("hold_margin", self.hold_margin >= 1.0, ">= 1")
 
     @property

@@ -7,10 +7,11 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.chip import Chip
 from snnmap.convert.ann import Ann
 from snnmap.convert.confirm import confirm_graph, confirm_reading
 from snnmap.convert.lower import Place, lower_graph
-from snnmap.convert.options import Signed
+from snnmap.convert.options import Pools, Signed
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
@@ -33,7 +34,15 @@ _GRAPH_FIX = (
 _ONNX_FIX = f"{_GRAPH_FIX}; export in evaluation mode with constants folded"
 
 
-def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refuse", samples: npt.ArrayLike | None = None) -> Ann:
+def read_ann(
+    module: Any,
+    input_shape: Sequence[int],
+    *,
+    signed: Signed = "refuse",
+    samples: npt.ArrayLike | None = None,
+    pools: Pools = "weights",
+    chips: Sequence[Chip] = (),
+) -> Ann:
     """Read a module by torch.fx; batch normalisation is folded, dropout removed, maxima and clips become ReLUs.
 
     Delta layers are read as the frame by frame network that delta inference equals: quantisers as levels, a masked layer's
@@ -48,6 +57,8 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
         input_shape: of one sample, one frame of a delta network's, without the batch.
         signed: what to do about quantised activations with negative levels, as in :class:`ConvertOptions`.
         samples: ``(n, *input_shape)`` inputs on which both are run; None draws some.
+        pools: as in :class:`ConvertOptions`.
+        chips: of which one must have room for the network.
 
     Returns:
         ReLU layers named by module path, and the output.
@@ -55,6 +66,7 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
     Raises:
         FrontendError: torch is missing, an operation has no counterpart, or what was read gives other outputs than the module;
             it says which and where.
+        NoRoomError: none of the chips has channels and neurons enough.
     """
     torch = import_package("torch")
     from snnmap.nn.delta import DeltaNetwork, DeltaSynapse
@@ -72,12 +84,19 @@ def read_ann(module: Any, input_shape: Sequence[int], *, signed: Signed = "refus
         graph = torch_frontend.read_layer_graph(module, input_shape)
     except UnreadableModelError as error:
         _refuse_first(error, _TORCH_FIX)
-    ann = lower_graph(graph, lambda node: _find_torch_place(modules, node), _TORCH_FIX, signed=signed)
+    ann = lower_graph(graph, lambda node: _find_torch_place(modules, node), _TORCH_FIX, signed=signed, pools=pools, chips=chips)
     confirm_reading(ann, module, tuple(input_shape), None if samples is None else np.asarray(samples, np.float64))
     return ann
 
 
-def read_onnx(source: Any, input_shape: Sequence[int] | None = None, *, signed: Signed = "refuse") -> Ann:
+def read_onnx(
+    source: Any,
+    input_shape: Sequence[int] | None = None,
+    *,
+    signed: Signed = "refuse",
+    pools: Pools = "weights",
+    chips: Sequence[Chip] = (),
+) -> Ann:
     """Read an ONNX model; consecutive linear operators become one affine map.
 
     A quantised activation, ``QuantizeLinear`` with its zero point at the least integer, or of values that are never negative,
@@ -89,32 +108,45 @@ def read_onnx(source: Any, input_shape: Sequence[int] | None = None, *, signed: 
         source: path of a file, or ``onnx.ModelProto``.
         input_shape: of one sample, without the batch; that of the graph where left out.
         signed: what to do about quantised activations with negative levels, as in :class:`ConvertOptions`.
+        pools: likewise.
+        chips: as :func:`read_ann` takes them.
 
     Returns:
         ReLU layers named by node, and the output.
 
     Raises:
         FrontendError: onnx is missing, the file cannot be read, or a node has no counterpart; it says which and why.
+        NoRoomError: as :func:`read_ann`.
     """
     try:
         graph = onnx_frontend.read_layer_graph(source, input_shape)
     except UnreadableModelError as error:
         _refuse_first(error, _ONNX_FIX)
-    return lower_graph(graph, _find_node_place, _ONNX_FIX, signed=signed)
+    return lower_graph(graph, _find_node_place, _ONNX_FIX, signed=signed, pools=pools, chips=chips)
 
 
-def read_graph(graph: LayerGraph, *, signed: Signed = "refuse", samples: FloatArray | None = None) -> Ann:
+def read_graph(
+    graph: LayerGraph,
+    *,
+    signed: Signed = "refuse",
+    samples: FloatArray | None = None,
+    pools: Pools = "weights",
+    chips: Sequence[Chip] = (),
+) -> Ann:
     """Read a layer graph, as a frontend's ``load`` gives one of an ANN, or a :class:`snnmap.graph.GraphBuilder`.
 
     Args:
         graph: of one input and one output.
         signed: what to do about quantised activations with negative levels, as in :class:`ConvertOptions`.
         samples: ``(n, ...)`` inputs on which the graph's reference run is compared with what was read.
+        pools: as in :class:`ConvertOptions`.
+        chips: as :func:`read_ann` takes them.
 
     Raises:
         FrontendError: an operation has no counterpart, or what was read gives other outputs than the graph.
+        NoRoomError: as :func:`read_ann`.
     """
-    ann = lower_graph(graph, _find_node_place, _GRAPH_FIX, signed=signed)
+    ann = lower_graph(graph, _find_node_place, _GRAPH_FIX, signed=signed, pools=pools, chips=chips)
     if samples is not None:
         confirm_graph(ann, graph, samples)
     return ann

@@ -9,8 +9,10 @@ import numpy.typing as npt
 from snnmap.core.errors import NetworkError
 from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
 
-__all__ = ["CsrMatrix", "order_keys"]
+__all__ = ["MOST_NEAR", "CsrMatrix", "order_keys"]
 
+MOST_NEAR = 100_000
+"""Sums that a processor holds near, about a megabyte; where more are added up, every weight is read in the order of targets."""
 _FEW_PRODUCTS = 65_536
 """Products of a value and a weight that numpy adds up before compiled code would have been loaded for them."""
 
@@ -205,14 +207,27 @@ class CsrMatrix:
         return multiply
 
     def _build_compiled(self, n: int) -> Callable[[FloatArray], FloatArray]:
-        from snnmap.core.product import add_rows
+        from snnmap.core.product import add_columns, add_rows
 
+        columns = self.to_columns() if self.shape[1] > MOST_NEAR else None
+
+        @np.errstate(invalid="ignore")  # of values that are no bytes, which are then taken as they are
         def multiply(values: FloatArray) -> FloatArray:
-            sums = np.empty((n, self.shape[1]))
-            add_rows(values, self.indptr, self.indices, self.data, sums)
+            sums, counts = np.empty((n, self.shape[1])), values.astype(np.uint8) if columns else values
+            if columns and np.array_equal(counts, values):
+                add_columns(counts, *columns, sums)
+            else:
+                add_rows(values, self.indptr, self.indices, self.data, sums)
             return sums
 
         return multiply
+
+    def to_columns(self) -> tuple[IntArray, npt.NDArray[np.int32], npt.NDArray[Any]]:
+        """Return compressed columns: where each starts, ``(n_post + 1,) int64``, sources ``(nnz,)``, and weights."""
+        from scipy.sparse import csr_array
+
+        columns = csr_array((self.data, self.indices, self.indptr), shape=self.shape).tocsc()
+        return columns.indptr.astype(np.int64), columns.indices.astype(np.int32), columns.data
 
     def _find_defect(self) -> str:
         n_pre, n_post = self.shape

@@ -1,9 +1,12 @@
 """The errors a user can cause, and a warning; every other exception is a defect of snnmap."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from snnmap.core.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from snnmap.core.report import Report
 
 __all__ = [
     "ChipError",
@@ -13,6 +16,7 @@ __all__ = [
     "FrontendError",
     "InputError",
     "NetworkError",
+    "NoRoomError",
     "SnnmapError",
 ]
 
@@ -116,6 +120,23 @@ class DesignRuleError(SnnmapError):
     def within(self, place: str) -> SnnmapError:
         """Return the same error: its diagnostics hold their own places."""
         return self
+
+
+class NoRoomError(DesignRuleError):
+    """A model needs more than any of some chips has, as counting shows before anything is built.
+
+    Args:
+        model: its name.
+        digest: of its text form, SHA-256 in hexadecimal.
+        reports: what is found for each chip, in their order.
+    """
+
+    def __init__(self, model: str, digest: str, reports: "Sequence[Report]") -> None:
+        self.model, self.digest, self.reports = model, digest, tuple(reports)
+        super().__init__([diagnostic for report in self.reports for diagnostic in report.diagnostics])
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, "tuple[Report, ...]"]]:  # type: ignore[override]
+        return type(self), (self.model, self.digest, self.reports)
 
 
 class ConversionWarning(UserWarning):

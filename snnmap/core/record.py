@@ -68,7 +68,8 @@ def _equals(self: Any, other: object) -> Any:
 
 def freeze_float(values: npt.ArrayLike, shape: tuple[int, ...] | None = None) -> FloatArray:
     """Copy to a read-only float64 array, broadcast to ``shape`` where one is given; an array that is frozen already stays."""
-    array = values if _is_frozen(values, np.float64) else np.array(values, dtype=np.float64)
+    given = np.asarray(values)
+    array: FloatArray = given if _is_frozen(given, np.float64) else np.array(given, dtype=np.float64)
     return _freeze(array if shape is None else np.array(np.broadcast_to(array, shape)))
 
 
@@ -155,7 +156,7 @@ def replace_array(owner: object, name: str, array: object) -> None:
     object.__setattr__(owner, name, array)
 
 
-def _is_frozen(values: object, dtype: type[np.generic]) -> bool:
+def _is_frozen(values: npt.NDArray[Any], dtype: type[np.generic]) -> bool:
     """Say whether values are an array of a type that nothing can change: it is read-only and shows no other's values."""
     return type(values) is np.ndarray and values.dtype == dtype and values.base is None and not values.flags.writeable
 

@@ -54,7 +54,7 @@ class CheckRun:
 
     Attributes:
         model: as the user named it.
-        digest: of the network that it was read as, in hexadecimal.
+        digest: of the network that it was read as, or of its layers where counting these was enough; in hexadecimal.
         file: of the model, where it has one.
         line: in it.
         version: of snnmap.

@@ -3,7 +3,7 @@
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
 from snnmap.pipeline.build import FIRST_STAGE, check_model, compile_model
 from snnmap.pipeline.evaluate import Evaluation, evaluate_image
-from snnmap.pipeline.fit import ChipFit, Fit, find_smallest_chip, fit_model, sweep_model
+from snnmap.pipeline.fit import ChipFit, Fit, find_smallest_chip, fit_model, refuse_all, sweep_model
 from snnmap.pipeline.fix import FixResult, fix_model, is_fixed
 from snnmap.pipeline.folder import FAILED_BUILD, mark_failure, require_same_build
 from snnmap.pipeline.options import CompileOptions, Rasters
@@ -30,6 +30,7 @@ __all__ = [
     "fix_model",
     "is_fixed",
     "mark_failure",
+    "refuse_all",
     "require_same_build",
     "sweep_model",
 ]

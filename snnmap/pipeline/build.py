@@ -1,6 +1,6 @@
 """From a model to a bitstream: the stages, one after the other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from snnmap.chip import Chip, MemoryKind, load_chip
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
-from snnmap.core.errors import DesignRuleError, InputError, NetworkError
+from snnmap.core.errors import DesignRuleError, InputError, NetworkError, NoRoomError
 from snnmap.core.places import Places
 from snnmap.findings import apply_waivers
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
@@ -74,7 +74,12 @@ def check_model(
         >>> check_model(network, "xylo-audio-3").report.is_clean
         True
     """
-    return check_task(open_task(model, options, calibration, labels, read), read_chip(chip), on_stage)
+    record = read_chip(chip)
+    try:
+        task = open_task(model, options, calibration, labels, read, chips=(record,))
+    except NoRoomError as error:
+        return CheckResult(report=error.reports[0])
+    return check_task(task, record, on_stage)
 
 
 def compile_model(
@@ -99,7 +104,8 @@ def compile_model(
         calibration: input rasters of typical use, ``(n_samples, n_steps, n_channels)``; by name where the network has several
             input ports.
         labels: ``(n_samples,)`` classes of the calibration data, for the accuracy of model and bitstream.
-        read: choices of the frontend, by name, as :func:`snnmap.load` takes them.
+        read: choices of the frontend, by name, as :func:`snnmap.load` takes them; of an ANN, choices of its conversion
+            (:class:`snnmap.convert.ConvertOptions`).
         on_stage: called with a line of text as each stage starts; stages that are tried in several ways come again.
 
     Raises:
@@ -118,8 +124,9 @@ def compile_model(
         >>> artifacts.run(np.full((1, 4, 2), 1))["y"][0].tolist()
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
-    task = open_task(model, options, calibration, labels, read)
-    found = check_task(task, read_chip(chip), on_stage)
+    record = read_chip(chip)
+    task = open_task(model, options, calibration, labels, read, chips=(record,))
+    found = check_task(task, record, on_stage)
     if found.report.errors or found.matched is None or found.mapped is None or found.quantised is None:
         raise DesignRuleError(found.report.errors)
     if found.image is None or found.comparison is None:
@@ -150,9 +157,15 @@ def open_task(
     calibration: Rasters | None,
     labels: npt.ArrayLike | None,
     read: Mapping[str, Any] | None = None,
+    *,
+    chips: Sequence[Chip] = (),
 ) -> Task:
-    """Read a model and what is to be done with it; arguments as those of :func:`compile_model`."""
-    options, places, model = options or CompileOptions(), Places(), open_source(model, calibration, read)
+    """Read a model and what is to be done with it; arguments as those of :func:`compile_model`.
+
+    Raises:
+        NoRoomError: an ANN for which none of the chips has channels and neurons enough.
+    """
+    options, places, model = options or CompileOptions(), Places(), open_source(model, calibration, read, chips)
     if isinstance(model, Opened):
         places, network = model.places, model.network
         if model.conversion is None:
@@ -170,13 +183,16 @@ def open_task(
     )
 
 
-def open_source(model: object, calibration: Rasters | None, read: Mapping[str, Any] | None = None) -> "Opened | Conversion":
-    """Read a model, once for all tasks with it; a conversion is taken as it is. Arguments as those of :func:`compile_model`."""
+def open_source(
+    model: object, calibration: Rasters | None, read: Mapping[str, Any] | None = None, chips: Sequence[Chip] = ()
+) -> "Opened | Conversion":
+    """Read a model, once for all tasks with it; a conversion is taken as it is. Arguments as those of :func:`open_task`."""
     if _is_conversion(model):
         if read:
             raise InputError("a conversion is read already", measured=", ".join(sorted(read)), fix="leave read= out")
         return model
-    return open_model(model, calibration=None if isinstance(calibration, Mapping) else calibration, **dict(read or {}))
+    values = None if isinstance(calibration, Mapping) else calibration
+    return open_model(model, calibration=values, chips=chips, **dict(read or {}))
 
 
 def _is_conversion(model: object) -> "TypeGuard[Conversion]":

@@ -1,5 +1,6 @@
 """Which chip holds a model, and at what cost: every chip beside the others, and what a limit is worth."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind, list_chips
 from snnmap.core.diagnostics import Diagnostic
-from snnmap.core.errors import ChipError, InputError
+from snnmap.core.errors import ChipError, InputError, NoRoomError
 from snnmap.core.fields import list_fields, put_field
 from snnmap.core.jobs import run_jobs
 from snnmap.core.near import suggest
@@ -32,11 +33,13 @@ __all__ = [
     "find_smallest_chip",
     "fit_model",
     "fit_variants",
+    "refuse_all",
     "require_field",
     "sweep_model",
     "vary_fields",
 ]
 
+_FOR = "-for-"
 _CONVERT = "convert."
 """What names of choices of a conversion begin with."""
 
@@ -223,11 +226,20 @@ def fit_model(
         ChipError: unknown or malformed chip.
         InputError: calibration data or labels that do not suit the model.
     """
-    task = open_task(model, options, calibration, labels)
     records = [read_chip(chip) for chip in (list_chips() if chips is None else chips)]
+    try:
+        task = open_task(model, options, calibration, labels, chips=() if fixes else records)
+    except NoRoomError as error:
+        return refuse_all(records, error)
     builds = {place: (task, chip, chip.name, fixes) for place, chip in enumerate(records)}
     rows = _fit_all(builds, on_stage, executor, n_workers)
     return Fit(model=task.network.name, rows=tuple(rows[place] for place in builds))
+
+
+def refuse_all(chips: Iterable[Chip], error: NoRoomError) -> Fit:
+    """Return the fit of a model for which none of the chips has room, as counting shows; they are those of the error."""
+    rows = (ChipFit(chip=chip.name, broken=report.errors) for chip, report in zip(chips, error.reports, strict=True))
+    return Fit(model=error.model, rows=tuple(rows))
 
 
 _Build = tuple[Task, Chip, str, FixOptions | None]
@@ -431,9 +443,13 @@ def _vary_conversion(
     require_field(field, known, known)
     for value in values:
         chosen = put_field(ConvertOptions(), field.removeprefix(_CONVERT), value)
-        opened = None
+        name, opened = f"{chip.name}, {field} = {value}", None
         if calibration is not None and not isinstance(calibration, Mapping):
-            opened = open_model(model, calibration=calibration, conversion=chosen)
+            try:
+                opened = open_model(model, calibration=calibration, conversion=chosen, chips=(chip,))
+            except NoRoomError as error:
+                yield Variant(name=name, chip=chip, options=options, problem="; ".join(map(_describe, error.diagnostics)))
+                continue
         if opened is None or opened.conversion is None or isinstance(model, Opened):
             raise InputError(
                 "choices of a conversion are varied for an ANN and input values, with which it is converted anew",
@@ -441,13 +457,15 @@ def _vary_conversion(
                 measured="a model that is not converted" if calibration is not None else "no calibration",
                 fix="give a torch module of ReLUs, an ONNX file or a layer graph, and calibration data",
             )
-        yield Variant(name=f"{chip.name}, {field} = {value}", source=opened, chip=chip, options=options)
+        changes = opened.conversion.changes
+        yield Variant(name=name, source=opened, chip=chip, options=options, changes=changes)
 
 
 def find_smallest_chip(
     model: object,
     chip: Chip | str,
     *,
+    enlarge: bool = False,
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
@@ -455,11 +473,12 @@ def find_smallest_chip(
 ) -> Chip:
     """Return the record with the fewest neurons and weight words that holds a model: a chip cut down to what the model uses.
 
-    Widths, delays, layouts and arithmetic stay as they are.
+    Widths, delays, layouts and arithmetic stay as they are; only ids become as wide as the neurons are many.
 
     Args:
         model: whatever :func:`compile_model` takes.
         chip: that holds the model.
+        enlarge: whether the chip may have too little room for the model, which the record then has.
         options: choices of the build.
         calibration: as :func:`fit_model` takes it.
         labels: likewise.
@@ -471,9 +490,12 @@ def find_smallest_chip(
     """
     base, task = read_chip(chip), open_task(model, options, calibration, labels)
     found = check_task(task, base, on_stage)
+    if enlarge and found.mapped is not None and not found.report.is_clean:
+        found = check_task(task, _cut_down(found.mapped), on_stage)
     if found.mapped is None or not found.report.is_clean:
+        even = ", even of any size," if enlarge else ""
         raise InputError(
-            f"chip '{base.name}' does not hold this model, so nothing can be cut from it",
+            f"chip '{base.name}'{even} does not hold this model, so nothing can be cut from it",
             measured="; ".join(d.rule for d in found.report.errors),
             fix="name a chip that does (`snnmap fit MODEL` lists them)",
         )
@@ -517,13 +539,20 @@ def _list_reached(mapped: MappedNetwork) -> tuple[npt.NDArray[np.int64], npt.NDA
 def _cut_down(mapped: MappedNetwork) -> Chip:
     chip, n_inputs, n_hidden, n_outputs = mapped.chip, mapped.table.channel_source.size, mapped.hidden.size, mapped.outputs.size
     taking, read = _list_reached(mapped)
+    n_most, name = max(n_inputs, n_hidden, n_outputs), chip.name.partition(_FOR)[0]
+    whole: dict[str, Any] = {
+        kind.weights_name: replace(chip.memory(kind), max_words=max(1, math.prod(kind.shape(n_inputs, n_hidden, n_outputs))))
+        for kind in MemoryKind
+    }
     cut = replace(
         chip,
-        name=f"{chip.name}-for-{mapped.name}",
-        description=f"{chip.name}, cut down to what '{mapped.name}' uses",
+        name=f"{name}{_FOR}{mapped.name}",
+        description=f"{name}, of the size that '{mapped.name}' uses",
+        bits=replace(chip.bits, neuron_id=max(chip.bits.neuron_id, n_most.bit_length())),
         inputs=replace(chip.inputs, count=n_inputs, reach=_reach(chip.inputs.reach, taking, n_hidden)),
         hidden=replace(chip.hidden, count=n_hidden),
         outputs=replace(chip.outputs, count=n_outputs, reach=_reach(chip.outputs.reach, read, n_hidden)),
+        **whole,
     )
     memories: dict[str, Any] = {}
     for kind, (name, memory, matrices) in zip(MemoryKind, memories_of(mapped), strict=True):

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip
 from snnmap.core import Report
+from snnmap.core.errors import NoRoomError
 from snnmap.lif.fixes import Applied, FixOptions, fix_network
 from snnmap.network import Network
 from snnmap.pipeline.artifacts import CheckResult
@@ -77,8 +78,12 @@ def fix_model(
         >>> fixed.applied, fixed.network == network
         ((), True)
     """
-    task = open_task(model, options, calibration, labels)
-    return fix_task(task, read_chip(chip), fixes=fixes, told=told, on_stage=on_stage)
+    record = read_chip(chip)
+    try:
+        task = open_task(model, options, calibration, labels, chips=(record,))
+    except NoRoomError:  # fixes drop neurons that do nothing
+        task = open_task(model, options, calibration, labels)
+    return fix_task(task, record, fixes=fixes, told=told, on_stage=on_stage)
 
 
 def fix_task(

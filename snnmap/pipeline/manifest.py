@@ -1,11 +1,14 @@
 """What a build lets its image say of itself."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from snnmap import __version__
 from snnmap.core import IntArray, Report
+from snnmap.core.threads import count_cores, run_side_by_side
 from snnmap.lif.bitstream import digest_image, encode
 from snnmap.lif.compare import make_golden, usual_decision
 from snnmap.lif.program import Comparison, Decision, Image, Manifest, MappedNetwork, OutputReadout, Place, WaivedRule
@@ -23,17 +26,19 @@ def add_manifest(task: Task, found: CheckResult) -> CheckResult:
     """Let the image of a check say what it is; a check that did not get as far as an image stays as it is."""
     if found.image is None or found.quantised is None or found.comparison is None:
         return found
-    manifest = _describe(task, found, found.image, found.quantised.mapped, found.comparison)
-    raster = _choose_golden(task, found.quantised.mapped)
-    image = found.image.with_manifest(replace(manifest, golden=make_golden(found.image, manifest, raster)))
+    image, mapped = found.image, found.quantised.mapped
+    manifest, raster = _describe(task, found, image, mapped, found.comparison), _choose_golden(task, mapped)
+    computed: list[Callable[[], Any]] = [lambda: digest_network(task.network), lambda: make_golden(image, manifest, raster)]
+    digest, golden = run_side_by_side(lambda compute: compute(), computed, n_threads=min(2, count_cores()))
+    image = image.with_manifest(replace(manifest, model_digest=digest, golden=golden))
     return replace(found, image=image, bitstream=encode(image))
 
 
 def _describe(task: Task, found: CheckResult, image: Image, mapped: MappedNetwork, comparison: Comparison) -> Manifest:
-    network = task.network
+    """Return the manifest but for the model's digest and the golden samples."""
     return Manifest(
-        model=network.name,
-        model_digest=digest_network(network),
+        model=task.network.name,
+        model_digest="",
         chip=image.chip.plain_name,
         chip_digest=image.chip.digest.hex(),
         image_digest=digest_image(image),

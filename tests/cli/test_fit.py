@@ -39,6 +39,9 @@ def test_the_verb(run: Run, saved: Path, tmp_path: Path) -> None:
     small = tmp_path / "small.toml"
     assert run("fit", saved, *chips[:2], *chips[4:], "--smallest", small).code == 0
     assert run("check", saved, "-c", small, "--allow", "SNN6").code == 0
+    assert run("fit", saved, "-c", "toy-4", "--allow", "SNN6", "--smallest", small).code == 2
+    assert run("fit", saved, "-c", "toy-4", "--allow", "SNN6", "--smallest", small, "--enlarge").code == 0
+    assert run("check", saved, "-c", small, "--allow", "SNN6").code == 0
 
 
 def test_what_the_verb_refuses(run: Run, saved: Path, tmp_path: Path) -> None:
@@ -48,6 +51,7 @@ def test_what_the_verb_refuses(run: Run, saved: Path, tmp_path: Path) -> None:
         (("-c", "toy-4", "--sweep", "hidden.cuont=4"), "hidden.count"),
         (("-c", "toy-4", "-o", str(tmp_path / "x")), "csv or"),
         (("-c", "generic-4069"), "generic-4096"),
+        (("-c", "toy-4", "--enlarge"), "--smallest FILE"),
         (("-c", "toy-4", "--format", "parquet"), "-o table.parquet"),
         (("-c", "toy-4", "--workers", "2", "--cluster", "tcp://127.0.0.1:1"), "leave --workers out"),
     ):

@@ -30,12 +30,18 @@ def test_transposing_leaves_out_weights_that_became_0() -> None:
 def test_few_and_many_products_add_up_to_the_same_bits(seed: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(seed)
     matrix = CsrMatrix.from_dense(rng.normal(0, 10.0 ** rng.integers(-8, 8), (50, 7)) * (rng.random((50, 7)) < 0.7))
-    values = rng.poisson(0.8, (n, 50)).astype(np.float64)
+    values = rng.poisson(0.8, (n, 50)) * rng.choice([1.0, 1.0, 300.0], (n, 50))
     few = matrix.build_product(n)(values)
     monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
     many = matrix.build_product(n)(values)
+    monkeypatch.setattr("snnmap.core.csr.MOST_NEAR", 0)
+    wide = matrix.build_product(n)
     assert few.shape == many.shape == (n, 7)
-    assert few.tobytes() == many.tobytes()
+    assert few.tobytes() == many.tobytes() == wide(values).tobytes()
+    values = np.minimum(values, 255.0)
+    columns = wide(values)
+    monkeypatch.undo()
+    assert columns.tobytes() == matrix.build_product(n)(values).tobytes()
 
 
 def test_few_products_of_what_is_no_number_are_those_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from snnmap.cli.options import (
     build_options,
     chip_option,
     config_option,
+    load_chips,
     model_options,
     naming_file,
     open_named,
@@ -54,7 +55,7 @@ def command(
         on_stage("reading the model")
         raster, classes = read_data(calibration, labels)
         with naming_file(calibration):
-            opened = open_named(model, weights, read, raster)
+            opened = open_named(model, weights, read, raster, load_chips((chip,)))
         with naming_file(calibration):
             artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
         artifacts.write(output, name=name)

@@ -26,8 +26,8 @@ from snnmap.cli.options import (
     read_project,
 )
 from snnmap.cli.records import read_record, record_options
-from snnmap.core import fsio
-from snnmap.core.errors import ChipError, InputError
+from snnmap.core import IntArray, fsio
+from snnmap.core.errors import ChipError, InputError, NoRoomError
 from snnmap.core.near import suggest
 from snnmap.core.places import shorten
 from snnmap.findings import (
@@ -112,20 +112,24 @@ def command(
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
     on_stage("reading the model")
     raster, classes = read_data(calibration, labels)
-    with naming_file(calibration):
-        opened = open_named(model, weights, read, raster)
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
     made = None
     with naming_file(calibration):
-        if only:
-            made = fix_model(opened, only, fixes=fixes, told=lambda report: selection.split(report)[0], **data)
-            tell_fixes(made)
-        results = [made.checked] if made and target else [check_model(opened, chip, **data) for chip in records]
-    checked = [_tell(result, chip, selection, options) for result, chip in zip(results, records, strict=True)]
-    if made and target:
-        model, opened = _write_fixed(made, model, target), replace(opened, network=made.network)
-    described = replace(_describe(model, opened), rules_url=project.rules_url)
-    run = replace(described, checked=tuple(checked), strict=strict, statistics=statistics, least=least)
+        try:
+            opened = _open(model, weights, read, raster, records, fixes=only is not None)
+        except NoRoomError as error:
+            results = [CheckResult(report=report) for report in error.reports]
+            described = CheckRun(model=model, digest=error.digest, version=snnmap.__version__)
+        else:
+            if only:
+                made = fix_model(opened, only, fixes=fixes, told=lambda report: selection.split(report)[0], **data)
+                tell_fixes(made)
+            results = [made.checked] if made and target else [check_model(opened, chip, **data) for chip in records]
+            if made and target:
+                model, opened = _write_fixed(made, model, target), replace(opened, network=made.network)
+            described = _describe(model, opened)
+    checked = tuple(_tell(result, chip, selection, options) for result, chip in zip(results, records, strict=True))
+    run = replace(described, checked=checked, rules_url=project.rules_url, strict=strict, statistics=statistics, least=least)
     if write_baseline:
         fsio.write_file(Path(write_baseline), format_baseline(run).encode())
     known = write_baseline or baseline or project.baseline
@@ -137,6 +141,17 @@ def command(
     for other, file in others:
         _write(run, other, file, silent=False)
     return 0 if run.passes else 1
+
+
+def _open(
+    model: str, weights: str | None, read: tuple[str, ...], raster: IntArray | None, chips: list[Chip], *, fixes: bool
+) -> Opened:
+    try:
+        return open_named(model, weights, read, raster, chips)
+    except NoRoomError:
+        if not fixes:
+            raise
+    return open_named(model, weights, read, raster)  # fixes drop neurons that do nothing
 
 
 def _select(project: Config, choices: dict[str, Any]) -> Selection:

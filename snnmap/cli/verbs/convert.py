@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
+from snnmap.cli.complete import complete_chips
 from snnmap.cli.console import out
-from snnmap.cli.options import naming_file, read_array
+from snnmap.cli.options import load_chips, naming_file, read_array
 from snnmap.cli.records import read_record, record_options
 from snnmap.convert import ConvertOptions
 from snnmap.convert.choose import warn_of_error
@@ -30,15 +31,20 @@ __all__ = ["command"]
 @click.option(
     "--output", "-o", required=True, type=click.Path(dir_okay=False), help="File for the network, which every verb reads."
 )
+@click.option(
+    "--chip", "-c", shell_complete=complete_chips, help="Chip that the network is for: its name, or path of its TOML file."
+)
 @record_options(ConvertOptions)
-def command(model: str, weights: str | None, calibration: str, output: str, **choices: Any) -> None:
+def command(model: str, weights: str | None, calibration: str, output: str, chip: str | None, **choices: Any) -> None:
     """Convert MODEL, an ANN, to a network: an ONNX file, or FILE.py:FUNCTION that gives a torch module or an estimator.
 
-    `snnmap check` and `build` convert an ANN by themselves where --calibration is given, with the defaults of these choices.
+    `snnmap check` and `build` convert an ANN by themselves where --calibration is given; they take these choices as
+    `--read NAME=VALUE`.
     """
     options, values = read_record(ConvertOptions, choices), read_array(calibration)
+    chips = [] if chip is None else load_chips((chip,))
     with naming_file(calibration):
-        conversion = open_model(model, weights=weights, calibration=values, conversion=options).conversion
+        conversion = open_model(model, weights=weights, calibration=values, conversion=options, chips=chips).conversion
     if conversion is None:
         raise InputError("a spiking network needs no conversion", where=model, fix="give it to snnmap check and build as it is")
     save_network(conversion.network, Path(output))
@@ -47,4 +53,6 @@ def command(model: str, weights: str | None, calibration: str, output: str, **ch
     out().print(table, compensation_table(conversion.compensations))
     n_neurons = sum(population.size for population in conversion.network.populations)
     click.echo(f"{output}: {n_neurons} neurons, answers after {conversion.latency_steps} steps")
+    for told in conversion.changes:
+        click.echo(told)
     warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)

@@ -25,11 +25,11 @@ from snnmap.cli.options import (
 from snnmap.cli.records import read_record
 from snnmap.cli.runners import open_executor, worker_options
 from snnmap.core import fsio
-from snnmap.core.errors import InputError
+from snnmap.core.errors import InputError, NoRoomError
 from snnmap.core.table import write_table
 from snnmap.lif.fixes import FixOptions
 from snnmap.loading import make_object
-from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, sweep_model
+from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, refuse_all, sweep_model
 from snnmap.report import draw_fit, fit_csv, fit_rows, make_table, write_report
 
 __all__ = ["command"]
@@ -51,6 +51,7 @@ __all__ = ["command"]
     help="Train MODEL anew for each value of a sweep, within the chip's fan-in, on the calibration data and labels.",
 )
 @click.option("--smallest", type=click.Path(dir_okay=False), help="TOML file for the smallest record that holds MODEL.")
+@click.option("--enlarge", is_flag=True, help="Let the smallest record have more room than --chip, where MODEL needs it.")
 @click.option("--fix", is_flag=True, help="Change the network for chips that it does not fit, as `snnmap check --fix` does.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "csv", "parquet"]), default="text", help="Form of the table."
@@ -70,6 +71,7 @@ def command(
     sweep: str | None,
     retrain: int | None,
     smallest: str | None,
+    enlarge: bool,
     fix: bool,
     form: str,
     output: str | None,
@@ -93,16 +95,23 @@ def command(
         raise InputError("a model is trained anew along a sweep", where="--retrain", fix="add --sweep FIELD=V1,V2,...")
     if retrain is not None and str(sweep).partition("=")[0].strip() == "train.n_epochs":
         raise InputError("the sweep says for how many epochs to train", where="--retrain", fix="leave it out")
+    if enlarge and smallest is None:
+        raise InputError("only the smallest record is enlarged", where="--enlarge", fix="add --smallest FILE")
     on_stage("reading the model")
     raster, classes = read_data(calibration, labels)
     trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
     anew = trains or (sweep is not None and sweep.startswith("convert."))
+    counted = load_chips(chips or ("all",)) if sweep is None and smallest is None and not fix else []
     with naming_file(calibration):
-        opened: Any = make_object(model, weights=weights)[0] if anew else open_named(model, weights, read, raster)
+        try:
+            opened: Any = make_object(model, weights=weights)[0] if anew else open_named(model, weights, read, raster, counted)
+        except NoRoomError as error:
+            _write(refuse_all(counted, error), form, output)
+            return 1
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
     with open_executor(cluster, workers) as executor, naming_file(calibration):
         if smallest is not None:
-            chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), **data)
+            chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), enlarge=enlarge, **data)
             fsio.write_file(Path(smallest), format_chip(chip).encode())
             click.echo(f"{smallest}: {chip.description}", err=True)
             chips = (*chips, smallest)

@@ -19,6 +19,7 @@ from snnmap.lif.drc.engine import (
     find_rule,
     format_rules,
 )
+from snnmap.lif.drc.sizes import Sizes, check_sizes
 from snnmap.lif.drc.timing import ease_relays
 
 __all__ = [
@@ -27,12 +28,14 @@ __all__ = [
     "check_mapped",
     "check_network",
     "check_quantised",
+    "check_sizes",
     "ease_relays",
     # the rules
     "HEADINGS",
     "RULES",
     "OnChip",
     "Rule",
+    "Sizes",
     "explain_rule",
     "find_rule",
     "format_rule",

@@ -9,6 +9,7 @@ from snnmap.chip import MemoryKind
 from snnmap.core import BoolArray, IntArray
 from snnmap.core.diagnostics import Least, Location
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.sizes import LARGER, tell_hidden, tell_inputs, tell_outputs
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork, memories_of, unfold_network
 from snnmap.network import Network
 
@@ -33,17 +34,8 @@ def check_inputs(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: feed the data over more steps, or reduce the channels.
     """
-    used, limit = sum(port.size for port in subject.of.inputs), subject.chip.inputs.count
-    if used > limit:
-        yield Finding(
-            location=Location(port=", ".join(port.name for port in subject.of.inputs)),
-            message="there are more input channels than the chip has",
-            measured=Amount(used),
-            limit=Amount(limit),
-            unit="channels",
-            least=Least(do="drop", n=used - limit, what="channels", of=used),
-            fix="feed the data over more steps, reduce the channels, or take a chip with more (`snnmap chips`)",
-        )
+    ports = subject.of.inputs
+    yield from tell_inputs(", ".join(port.name for port in ports), sum(port.size for port in ports), subject.chip)
 
 
 @rule("SNN202", "too-many-hidden-neurons", MappedNetwork)
@@ -65,17 +57,9 @@ def check_hidden(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     How to fix: make populations smaller, or shorten skip connections: a skip around k populations costs k relays a neuron.
     """
     mapped = subject.of
-    used, limit = mapped.hidden.size, subject.chip.hidden.count
-    if used > limit:
-        yield Finding(
-            location=Location(),
-            message=f"there are more hidden neurons than the chip has ({mapped.n_relays} of them are relays)",
-            measured=Amount(used),
-            limit=Amount(limit),
-            unit="neurons",
-            least=Least(do="drop", n=used - limit, what="neurons", of=used, instead=_shorten(mapped, used - limit)),
-            fix="make populations smaller or skip connections shorter, or take a chip with more (`snnmap chips`)",
-        )
+    excess = mapped.hidden.size - subject.chip.hidden.count
+    instead = _shorten(mapped, excess) if excess > 0 else ""
+    yield from tell_hidden(mapped.hidden.size, subject.chip, f"{mapped.n_relays} of them are relays", instead=instead)
 
 
 @rule("SNN203", "too-many-outputs", Network)
@@ -96,19 +80,8 @@ def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: code the classes in fewer neurons.
     """
-    network = subject.of
-    sizes = {p.name: p.size for p in network.populations}
-    used, limit = sum(sizes.get(name, 0) for name in network.output_populations), subject.chip.outputs.count
-    if used > limit:
-        yield Finding(
-            location=Location(population=", ".join(network.output_populations)),
-            message="there are more output neurons than the chip has",
-            measured=Amount(used),
-            limit=Amount(limit),
-            unit="neurons",
-            least=Least(do="drop", n=used - limit, what="outputs", of=used),
-            fix="read fewer neurons (`snnmap.OutputPort(populations=...)`), or take a chip with more (`snnmap chips`)",
-        )
+    sizes, read = {p.name: p.size for p in subject.of.populations}, subject.of.output_populations
+    yield from tell_outputs(", ".join(read), sum(sizes.get(name, 0) for name in read), subject.chip)
 
 
 @rule("SNN204", "fan-in-exceeded", MappedNetwork)
@@ -128,7 +101,8 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
         check_model(sketch_network({"in": 256, "h": 3, "out": 2}), "generic-4096")
 
-    How to fix: prune the named neurons, train with a mask, or move weights to the second synapse.
+    How to fix: prune the named neurons, train with a mask, or move weights to the second synapse. Of an ANN, prune before
+    converting, which keeps convolutions and says what it costs; pools can be neurons of their own (`ConvertOptions(pools=)`).
     """
     for name, memory, matrices in memories_of(subject.of):
         for synapse, matrix in enumerate(matrices):
@@ -141,7 +115,8 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                     memory.max_fan_in,
                     f"{name}[{synapse}]",
                     "the memory stores fewer weights for one neuron",
-                    "use the second synapse or prune (`snnmap check --fix`), or train with a mask (`snnmap.train.limit_fan_in`)",
+                    "use the second synapse or prune (`snnmap check --fix`; an ANN before it is converted: "
+                    f"`snnmap build --read prune=True`), train with a mask (`snnmap.train.limit_fan_in`), or {LARGER}",
                     by_output=by_output,
                 )
 
@@ -173,7 +148,7 @@ def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 memory.max_fan_out,
                 name,
                 "the memory stores fewer weights from one neuron",
-                "clone the neuron or prune weights (`snnmap check --fix`)",
+                f"clone the neuron or prune weights (`snnmap check --fix`), or {LARGER}",
                 by_input=name == MemoryKind.INPUT.weights_name,
             )
 
@@ -206,7 +181,7 @@ def check_words(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                     limit=Amount(memory.max_words),
                     unit="words",
                     least=Least(do="prune", n=matrix.nnz - memory.max_words, what="weights", of=matrix.nnz),
-                    fix="use the second synapse or prune weights (`snnmap check --fix`), or make layers sparser",
+                    fix=f"use the second synapse or prune weights (`snnmap check --fix`), make layers sparser, or {LARGER}",
                 )
 
 
@@ -272,7 +247,7 @@ def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         reached,
         "takes inputs",
         "take inputs",
-        "let fewer neurons take inputs, or take a chip that reaches more (`snnmap chips`)",
+        f"let fewer neurons take inputs, or {LARGER}",
     )
 
 
@@ -304,7 +279,7 @@ def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         read,
         "is read by outputs",
         "be read",
-        "let outputs read fewer neurons, or take a chip that reaches more (`snnmap chips`)",
+        f"let outputs read fewer neurons, or {LARGER}",
     )
 
 

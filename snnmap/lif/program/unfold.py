@@ -117,29 +117,48 @@ def _rebuild_area(
     pre: tuple[IntArray, IntArray, IntArray],
     post: tuple[IntArray, IntArray, IntArray],
 ) -> Iterator[Projection]:
-    rows, columns = matrix.rows, matrix.indices
-    real = np.flatnonzero(post[2][columns] == 0)
-    n_hops, n_names = int(pre[2].max(initial=0)) + 1, len(mapped.table.sources)
-    keys = ((pre[0][rows] * n_names + post[0][columns]) * n_hops + pre[2][rows])[real]
-    order = order_keys(keys, n_names * n_names * n_hops)
-    chosen, keys = real[order], keys[order]
     names = mapped.table.sources
-    for part in np.split(np.arange(keys.size), np.flatnonzero(np.diff(keys)) + 1) if keys.size else []:
-        (u, v), hops = divmod(int(keys[part[0]]) // n_hops, n_names), int(keys[part[0]]) % n_hops
+    for u, v, hops, weights in _split_area(mapped, matrix, pre, post):
         delay = mapped.delay_of(names[u], names[v], hops)
         if delay < 0:
             raise NetworkError("a rebuilt delay is negative", where=f"{names[u]} -> {names[v]}", measured=str(delay), limit="0")
-        mine = chosen[part]
         yield Projection(
             name=projection_name(names[u], names[v], synapse, delay),
             pre=names[u],
             post=names[v],
             synapse=synapse,
             delay_steps=delay,
-            weights=CsrMatrix.from_triplets(
-                pre[1][rows[mine]], post[1][columns[mine]], matrix.data[mine], (_size(mapped, u), _size(mapped, v))
-            ),
+            weights=weights,
         )
+
+
+def _split_area(
+    mapped: MappedNetwork,
+    matrix: CsrMatrix,
+    pre: tuple[IntArray, IntArray, IntArray],
+    post: tuple[IntArray, IntArray, IntArray],
+) -> Iterator[tuple[int, int, int, CsrMatrix]]:
+    """Yield source, target, hops and weights of each pair of populations; what goes onto relays is left out."""
+    if matrix.nnz and _is_one(*pre) and _is_one(*post):
+        u, v = int(pre[0][0]), int(post[0][0])
+        if matrix.shape == (_size(mapped, u), _size(mapped, v)):
+            yield u, v, 0, matrix.keep(matrix.data != 0)
+            return
+    rows, columns = matrix.rows, matrix.indices
+    real = np.flatnonzero(post[2][columns] == 0)
+    n_hops, n_names = int(pre[2].max(initial=0)) + 1, len(mapped.table.sources)
+    keys = ((pre[0][rows] * n_names + post[0][columns]) * n_hops + pre[2][rows])[real]
+    order = order_keys(keys, n_names * n_names * n_hops)
+    chosen, keys = real[order], keys[order]
+    for part in np.split(np.arange(keys.size), np.flatnonzero(np.diff(keys)) + 1) if keys.size else []:
+        (u, v), hops = divmod(int(keys[part[0]]) // n_hops, n_names), int(keys[part[0]]) % n_hops
+        mine, shape = chosen[part], (_size(mapped, u), _size(mapped, v))
+        yield u, v, hops, CsrMatrix.from_triplets(pre[1][rows[mine]], post[1][columns[mine]], matrix.data[mine], shape)
+
+
+def _is_one(sources: IntArray, neurons: IntArray, hops: IntArray) -> bool:
+    """Say whether slots are all neurons of one population, in order, and no relays."""
+    return bool((sources == sources[0]).all() and not hops.any() and np.array_equal(neurons, np.arange(neurons.size)))
 
 
 def _size(mapped: MappedNetwork, source: int) -> int:

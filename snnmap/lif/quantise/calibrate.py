@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
 from snnmap.core import Allowance, CsrMatrix, FloatArray, IntArray, record
+from snnmap.core.csr import MOST_NEAR
 from snnmap.core.errors import InputError
 from snnmap.core.threads import count_cores, run_side_by_side
 from snnmap.lif.program import MappedNetwork, NeuronParameters, as_folded_network
@@ -145,14 +146,14 @@ def _build_bounds(mapped: MappedNetwork, kind: MemoryKind, n_samples: int) -> Ca
 
 
 class _Weights(NamedTuple):
-    """The weights of all synapses of one kind of memory: target ``n * synapse + neuron`` of each source."""
+    """The weights of all synapses of one kind of memory: target ``n * synapse + neuron`` of each source, or sources of each."""
 
     indptr: IntArray
     indices: npt.NDArray[np.int32]
     data: FloatArray
 
     @classmethod
-    def join(cls, matrices: tuple[CsrMatrix, ...]) -> "_Weights":
+    def join(cls, matrices: tuple[CsrMatrix, ...], *, by_target: bool) -> "_Weights":
         if len(matrices) == 1:
             joined = matrices[0]
         else:
@@ -161,7 +162,7 @@ class _Weights(NamedTuple):
             columns = np.concatenate([matrix.indices + n * synapse for synapse, matrix in enumerate(matrices)])
             data = np.concatenate([matrix.data for matrix in matrices])
             joined = CsrMatrix.from_triplets(rows, columns, data, (n_pre, n * len(matrices)))
-        return cls(joined.indptr, joined.indices.astype(np.int32), joined.data)
+        return cls(*joined.to_columns()) if by_target else cls(joined.indptr, joined.indices.astype(np.int32), joined.data)
 
 
 class _Row(NamedTuple):
@@ -203,12 +204,15 @@ def _measure_compiled(
     chip, n_samples = mapped.chip, len(raster)
     hidden, outputs = swings["hidden"], swings["outputs"]
     n_used = {kind: _count_used(mapped, kind) for kind in MemoryKind}
-    memories = tuple(_Weights.join(mapped.weights(kind)[:n]) for kind, n in n_used.items())
+    most = max(mapped.hidden.max_count.max(initial=0), arriving.max(initial=0))
+    by_target = bool(mapped.hidden.size > MOST_NEAR and most <= np.iinfo(np.uint8).max)
+    memories = tuple(_Weights.join(mapped.weights(kind)[:n], by_target=by_target) for kind, n in n_used.items())
     rows = (
         _Row.of(mapped.hidden, n_used[MemoryKind.RECURRENT], hidden),
         _Row.of(mapped.outputs, n_used[MemoryKind.OUTPUT], outputs),
     )
-    flags = (chip.family.reset == "subtract", bool(np.isfinite(hidden.depth)), chip.memory(MemoryKind.OUTPUT).delay_steps > 0)
+    is_deep, is_late = bool(np.isfinite(hidden.depth)), chip.memory(MemoryKind.OUTPUT).delay_steps > 0
+    flags = (chip.family.reset == "subtract", is_deep, is_late, by_target)
 
     def run(samples: IntArray) -> tuple[Extremes, Extremes]:
         extremes = hidden.make_extremes(), outputs.make_extremes()

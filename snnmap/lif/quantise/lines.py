@@ -43,6 +43,8 @@ class Lines:
 
     def scale(self, factor: FloatArray) -> "Lines":
         """Return the same with values at other scales, ``(n,)`` of the neurons."""
+        if (factor == 1.0).all():
+            return self
         value = self.entries.value * factor[self.target][:, np.newaxis]
         return replace(self, entries=self.entries._replace(value=value))
 

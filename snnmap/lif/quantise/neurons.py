@@ -130,7 +130,10 @@ def _current_levels(
     Measured ones hold where a neuron uses one synapse. Where weights are shared between two, a current is taken to spread evenly
     about its mean, as mean and variance of the sources' counts make it.
     """
-    entries = lines.entries
+    entries, shared = lines.entries, np.zeros(scale.size, np.bool_)
+    shared[lines.target[entries.present.sum(axis=1) > 1]] = True
+    if not shared.any():
+        return swing.current_levels * scale
     weight = rounded * entries.lsb[:, np.newaxis]
     means, variances = counts.mean[entries.source], counts.variance[entries.source]
     n = scale.size
@@ -141,8 +144,6 @@ def _current_levels(
         mean = np.bincount(lines.target, weights=means * weight[:, synapse], minlength=n) * gains[synapse] / (1.0 - decay)
         power = np.bincount(lines.target, weights=variances * weight[:, synapse] ** 2, minlength=n)
         levels[:, synapse] = mean + spread * np.sqrt(power * gains[synapse] ** 2 / (1.0 - decay**2))
-    shared = np.zeros(n, np.bool_)
-    shared[lines.target[entries.present.sum(axis=1) > 1]] = True
     return np.where(shared, levels, swing.current_levels * scale)
 
 

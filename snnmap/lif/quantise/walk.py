@@ -25,6 +25,7 @@ def walk_sample(
     subtracts: bool,
     is_deep: bool,
     is_late: bool,
+    by_target: bool,
 ) -> None:
     """Run one sample from rest.
 
@@ -39,6 +40,7 @@ def walk_sample(
         subtracts: whether a spike subtracts the threshold; else it sets the potential to 0.
         is_deep: whether how deep potentials must be held is measured.
         is_late: whether hidden spikes reach the outputs a step later.
+        by_target: whether the weights are listed by target, which suits rows that no cache holds; counts are then at most 255.
     """
     hidden, outputs = rows
     hidden_states, output_states = _rest(hidden, 2), _rest(outputs, 1)
@@ -46,10 +48,10 @@ def walk_sample(
         before = hidden_states.counts.copy()
         for neuron in range(before.size):
             sent[step, neuron] = before[neuron]
-        _add_rows(inputs[step], memories[0], hidden_states, 0)
-        _add_rows(before, memories[1], hidden_states, 1)
+        _add(inputs[step], memories[0], hidden_states, 0, by_target)
+        _add(before, memories[1], hidden_states, 1, by_target)
         _advance(hidden, hidden_states, extremes[0], subtracts, is_deep)
-        _add_rows(before if is_late else hidden_states.counts, memories[2], output_states, 0)
+        _add(before if is_late else hidden_states.counts, memories[2], output_states, 0, by_target)
         _advance(outputs, output_states, extremes[1], subtracts, is_deep)
         _keep(hidden_states, kept[0], kept[0].place[sample, step])
         _keep(output_states, kept[1], kept[1].place[sample, step])
@@ -76,10 +78,29 @@ def _rest(row: Any, n_memories: int) -> Any:
 
 
 @_compile
-def _add_rows(values: Any, weights: Any, states: Any, memory: int) -> None:
+def _add(values: Any, weights: Any, states: Any, memory: int, by_target: bool) -> None:
     """Write ``values @ weights`` to a memory's sums, with and without signs, in ascending source."""
+    if by_target:
+        _add_columns(values.astype(np.uint8), weights, states.sums[memory], states.sizes[memory])
+    else:
+        _add_rows(values, weights, states.sums[memory], states.sizes[memory])
+
+
+@_compile
+def _add_columns(counts: Any, weights: Any, sums: Any, sizes: Any) -> None:
     indptr, indices, data = weights
-    sums, sizes = states.sums[memory], states.sizes[memory]
+    for target in range(sums.size):
+        total, size = 0.0, 0.0
+        for place in range(indptr[target], indptr[target + 1]):
+            product = counts[np.uint64(indices[place])] * data[place]
+            total += product
+            size += abs(product)
+        sums[target], sizes[target] = total, size
+
+
+@_compile
+def _add_rows(values: Any, weights: Any, sums: Any, sizes: Any) -> None:
+    indptr, indices, data = weights
     sums[:], sizes[:] = 0.0, 0.0
     for source in range(values.size):
         value = values[source]
