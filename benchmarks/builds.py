@@ -1,5 +1,6 @@
 """Builds that benchmarks share: on chips with more room, and in spite of what the comparison finds."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from snnmap import Artifacts, CompileOptions, compile_model
@@ -22,12 +23,18 @@ def enlarge(chip: Chip, *, n_neurons: int | None = None, n_inputs: int | None = 
 
 
 def build_anyway(
-    model: object, chip: Chip | str, *, options: CompileOptions | None = None, calibration: IntArray | None = None
+    model: object,
+    chip: Chip | str,
+    *,
+    options: CompileOptions | None = None,
+    calibration: IntArray | None = None,
+    on_stage: Callable[[str], None] = lambda _: None,
 ) -> tuple[Artifacts, tuple[str, ...]]:
     """Return the build, whatever the bitstream does beside the model, and the rules that refuse it unless that is allowed."""
     options = options or CompileOptions()
     try:
-        return compile_model(model, chip, options=options, calibration=calibration), ()
+        return compile_model(model, chip, options=options, calibration=calibration, on_stage=on_stage), ()
     except DesignRuleError as refusal:
         rules = tuple(sorted({diagnostic.rule for diagnostic in refusal.diagnostics}))
-    return compile_model(model, chip, options=replace(options, allow=("SNN6",)), calibration=calibration), rules
+    options = replace(options, allow=("SNN6",))
+    return compile_model(model, chip, options=options, calibration=calibration, on_stage=on_stage), rules
