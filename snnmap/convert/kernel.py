@@ -11,22 +11,21 @@ _compile: Any = numba.njit(cache=True, nogil=True)
 
 
 @_compile
-def advance_layer(alpha: float, parameters: Any, arriving: Any, counts: Any, potentials: Any, v: Any) -> None:
+def advance_layer(parameters: Any, arriving: Any, counts: Any, potentials: Any, v: Any) -> None:
     """Run integrate-and-fire neurons of threshold 1 from rest.
 
     Args:
-        alpha: share of a current that is left after a step.
-        parameters: what is left of a potential after a step, bias, and the most spikes of a step, ``(n,) float64`` each.
+        parameters: alpha, beta, bias and max_count, ``(n,) float64`` each.
         arriving: ``(n_steps, n) float64``.
         counts: ``(n_steps, n)``, where spikes go; of no steps where the neurons do not fire.
         potentials: ``(n_kept, n) float64``, where potentials after the reset go, of the first steps.
         v: ``(n,) float64`` of zeros, in which the last potentials are left.
     """
-    beta, bias, max_count = parameters
+    alpha, beta, bias, max_count = parameters
     current = np.zeros(v.size)
     for step in range(len(arriving)):
         for neuron in range(v.size):
-            current[neuron] = alpha * current[neuron] + arriving[step, neuron]
+            current[neuron] = alpha[neuron] * current[neuron] + arriving[step, neuron]
             v[neuron] = beta[neuron] * v[neuron] + current[neuron] + bias[neuron]
         if len(counts):
             for neuron in range(v.size):

@@ -60,13 +60,15 @@ def _run_batch(part: LayerNetwork, sources: Mapping[str, Counts], fires: bool, n
         potentials=np.zeros((n_samples, n_kept, p.size)),
         rest=np.zeros((n_samples, p.size)),
     )
-    parameters = (p.beta, p.bias, p.max_count.astype(np.float64))
+    parameters = (p.alpha[0], p.beta, p.bias, p.max_count.astype(np.float64))
 
-    def run_sample(sample: int) -> None:
-        arriving = _sum_arriving(part, {source: counts[sample] for source, counts in sources.items()})
-        advance_layer(p.alpha[0, 0], parameters, arriving, run.counts[sample], run.potentials[sample], run.rest[sample])
+    def run_share(samples: range) -> None:
+        for sample in samples:
+            arriving = _sum_arriving(part, {source: counts[sample] for source, counts in sources.items()})
+            advance_layer(parameters, arriving, run.counts[sample], run.potentials[sample], run.rest[sample])
 
-    run_side_by_side(run_sample, range(n_samples), n_threads=min(n_samples, count_cores()))
+    n_threads = min(n_samples, count_cores())
+    run_side_by_side(run_share, [range(first, n_samples, n_threads) for first in range(n_threads)], n_threads=n_threads)
     return run
 
 

@@ -195,9 +195,7 @@ def _count_used(mapped: MappedNetwork, kind: MemoryKind) -> int:
     return int(np.flatnonzero(n_weights).max(initial=0)) + 1
 
 
-def _measure_compiled(
-    mapped: MappedNetwork, raster: Counts, arriving: Counts, sent: Counts, swings: dict[str, Swing]
-) -> None:
+def _measure_compiled(mapped: MappedNetwork, raster: Counts, arriving: Counts, sent: Counts, swings: dict[str, Swing]) -> None:
     """Do the same in compiled code, sample after sample on each core."""
     from snnmap.lif.quantise.walk import walk_sample
 
