@@ -127,7 +127,7 @@ def _measure_part(
     bounds = {kind: _build_bounds(mapped, kind, n_samples) for kind in MemoryKind}
     for swing in swings.values():
         swing.begin(start, n_samples)
-    for now in walk_network(as_folded_network(mapped), {"inputs": raster}):
+    for now in walk_network(as_folded_network(mapped), {"inputs": raster.astype(np.int64)}):
         sent[:, now.step], counts = before, now.counts["hidden"]
         sources = (arriving[:, now.step].astype(np.float64), before, before if delay else counts)
         sums = {kind: bounds[kind](source) for kind, source in zip(MemoryKind, sources, strict=True)}
