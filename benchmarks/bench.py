@@ -43,21 +43,17 @@ def measure_engines() -> Iterator[Figure]:
             yield Figure(name=f"{n_cores} cores by one, {activity} active", value=value, goal=1.8)
 
 
-SHARE = "a core adds products at two thirds of a dense product's rate"
-
-
 def measure_streams() -> Iterator[Figure]:
     """Give the ratios to dense torch, on the faster of one and two threads; the stream has one."""
     for row in delta_streaming.measure_goals():
         one_thread = f"{row.one_thread_ratio:.1f}x of one thread, as the stream has"
-        share = "about three changes a position share the reading and writing of sums" if "random" in row.name else SHARE
         yield Figure(
             name=f"stream, {row.name}",
             value=row.bare_ratio,
             unit="x torch",
             goal=row.least_ratio if row.sparsity >= delta_streaming.LEAST_SPARSITY else None,
             detail=f"{row.sparsity:.1%} still, dense / MACs {row.mac_ratio:.0f}; {one_thread}",
-            reason=f"the stream has one core, torch up to two ({one_thread}); {share}",
+            reason=row.reason,
         )
 
 

@@ -96,7 +96,8 @@ def open_model(
         model: as :func:`load` takes it; or an ANN: an ONNX file, a torch module of ReLUs, a :class:`~snnmap.graph.LayerGraph`, or
             what a frontend reads as one.
         weights: likewise.
-        calibration: input values, ``(n, ...)``, on which an ANN is converted; other models have no use for it.
+        calibration: input values, ``(n, ...)``, on which an ANN is converted; rasters, on which a frontend measures what it was
+            allowed to read otherwise.
         conversion: choices of that.
         chips: for one of which an ANN is converted, where they are known.
         **options: as :func:`load` takes them; of an ANN, choices of the conversion.
@@ -111,7 +112,7 @@ def open_model(
     made, places, where = make_object(model, weights=weights)
     is_converted = calibration is not None and _is_ann(made)
     if not is_converted:
-        made = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where)
+        made = _load_path(made, options) if isinstance(made, str) else _load_object(made, options, where, calibration)
     if isinstance(made, Network):
         return Opened(network=made, places=places)
     if calibration is None:
@@ -247,7 +248,7 @@ def _is_ann(made: object) -> bool:
     return frontend is not None and frontend.name == "torch" and "snnmap" not in _list_packages(made)
 
 
-def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Network | LayerGraph":
+def _load_object(model: object, options: dict[str, Any], where: str, calibration: npt.ArrayLike | None) -> "Network | LayerGraph":
     if isinstance(model, Network) or _is_layer_graph(model):
         _require_no_options(options)
         return model
@@ -267,7 +268,7 @@ def _load_object(model: object, options: dict[str, Any], where: str = "") -> "Ne
             fix="give the model itself, or export it as NIR",
         )
     try:
-        return _call_frontend(frontend.name, model, options)
+        return _call_frontend(frontend.name, model, options, calibration)
     except FrontendError as error:
         if frontend.name != "torch" or not _is_ann(model):
             raise
@@ -340,7 +341,9 @@ def _list_classes(model: object) -> set[type]:
     return {cls for part in parts for cls in type(part).__mro__}
 
 
-def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> "Network | LayerGraph":
+def _call_frontend(
+    frontend: str, model: object, options: dict[str, Any], calibration: npt.ArrayLike | None = None
+) -> "Network | LayerGraph":
     reader = importlib.import_module(f"snnmap.frontends.{frontend}").load
     parameters = inspect.signature(reader).parameters
     known = list(parameters)[1:]
@@ -353,4 +356,5 @@ def _call_frontend(frontend: str, model: object, options: dict[str, Any]) -> "Ne
             limit=", ".join(known) or "no options",
             fix=f"see snnmap.frontends.{frontend}.load",
         )
-    return cast("Network | LayerGraph", reader(model, **options))
+    measured_on = {"calibration": calibration} if "calibration" in known else {}
+    return cast("Network | LayerGraph", reader(model, **(measured_on | options)))

@@ -278,7 +278,7 @@ class ForwardForward(nn.Module):
 
 @dataclass(frozen=True)
 class Tutorial:
-    """A network, the shape of a step of its input, and why it is refused, in words of the message."""
+    """A network, the shape of a step of its input, and why it is refused as it stands, in words of the message."""
 
     make: Callable[..., nn.Module]
     shape: tuple[int, ...]

@@ -194,7 +194,9 @@ def _measure_overshoot(part: LayerNetwork, rasters: Mapping[str, Counts], level:
     arrived = 1.0 - (1.0 - options.gain) ** np.arange(1, until + 1)[:, np.newaxis]
     held = np.zeros(part.population.size)
     for run in run_layer(part, rasters, fires=False, n_kept=until):
-        beyond = (run.potentials - np.maximum(run.rest[:, np.newaxis], 0.0)) / arrived
+        beyond = run.potentials
+        beyond -= np.maximum(run.rest[:, np.newaxis], 0.0)
+        beyond /= arrived
         held = np.maximum(held, beyond.max(axis=(0, 1)))
     return options.hold_margin * held
 

@@ -104,23 +104,32 @@ def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple
         InputError: the only way has too little time, or values are out of range.
     """
     activations = run_ann(ann, data - options.input_min)
-    tried: list[Attempt] = []
-    for way in _list_ways(options):
-        try:
-            tried.append(_try_way(ann, activations, data, way))
-        except InputError:
-            if not tried:
-                raise
-            continue  # no time to hold spikes in the steps that the user gave: the ways before it remain
-        if tried[-1].choice.relative_error <= options.error_limit:
-            break
-    best = min(tried, key=lambda attempt: attempt.choice.relative_error)
+    attempts = _try_ways(ann, activations, data, options)
+    best = next(attempts)
+    tried = [best.choice]
+    for attempt in attempts:
+        tried.append(attempt.choice)
+        best = min(best, attempt, key=lambda one: one.choice.relative_error)
     unseen = None
     if best.options.overshoot == "hold" and best.choice.relative_error <= options.error_limit and len(data) >= _FEWEST:
         way = replace(best.options, settle_steps=options.settle_steps)
         unseen = _measure_unseen(ann, activations, data, way)
     taken = replace(best.choice, unseen_error=unseen)
-    return best, tuple(taken if attempt is best else replace(attempt.choice, taken=False) for attempt in tried)
+    return best, tuple(taken if choice is best.choice else replace(choice, taken=False) for choice in tried)
+
+
+def _try_ways(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> Iterator[Attempt]:
+    """Yield one way after the other, the first that errs little enough as the last."""
+    for number, way in enumerate(_list_ways(options)):
+        try:
+            attempt = _try_way(ann, activations, data, way)
+        except InputError:
+            if not number:
+                raise
+            continue  # no time to hold spikes in the steps that the user gave: the ways before it remain
+        yield attempt
+        if attempt.choice.relative_error <= options.error_limit:
+            return
 
 
 def measure_relative_error(found: FloatArray, wanted: FloatArray) -> float:

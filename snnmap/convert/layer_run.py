@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from snnmap.convert.build import LayerNetwork
 from snnmap.core import FloatArray
+from snnmap.core.threads import count_cores, run_side_by_side
 
 __all__ = ["Counts", "LayerRun", "run_layer"]
 
 Counts = npt.NDArray[np.integer[Any]]
 
-_LARGEST = 4_000_000
+_LARGEST = 2_000_000
 """Potentials (samples, steps, neurons) that are kept at a time."""
 
 
@@ -42,47 +43,40 @@ def run_layer(part: LayerNetwork, rasters: Mapping[str, Counts], *, fires: bool 
         fires: whether it sends spikes.
         n_kept: first steps whose potentials are kept.
     """
-    weights = {projection.pre: projection.weights.to_scipy() for projection in part.projections}
     n_samples, n_steps = next(iter(rasters.values())).shape[:2]
-    batch = max(1, _LARGEST // (n_steps * part.population.size))
+    batch = max(count_cores(), _LARGEST // (n_steps * part.population.size))
     for start in range(0, n_samples, batch):
-        sources = {source: rasters[source][start : start + batch] for source in weights}
-        yield _run_batch(part, weights, sources, fires, n_kept)
+        sources = {projection.pre: rasters[projection.pre][start : start + batch] for projection in part.projections}
+        yield _run_batch(part, sources, fires, n_kept)
 
 
-def _run_batch(
-    part: LayerNetwork, weights: Mapping[str, Any], sources: Mapping[str, Counts], fires: bool, n_kept: int
-) -> LayerRun:
-    population = part.population
+def _run_batch(part: LayerNetwork, sources: Mapping[str, Counts], fires: bool, n_kept: int) -> LayerRun:
+    from snnmap.convert.kernel import advance_layer
+
+    p = part.population
     n_samples, n_steps = next(iter(sources.values())).shape[:2]
-    active = {source: np.asarray(counts.any(axis=(0, 2))) for source, counts in sources.items()}
-    current, v, sent = np.zeros((3, n_samples, population.size))
-    counts = np.zeros((n_samples, n_steps if fires else 0, population.size), np.int8)
-    potentials = np.zeros((n_samples, n_kept, population.size))
-    for step in range(n_steps):
-        arriving = _sum_arriving(weights, sources, active, step)
-        current *= population.alpha[0]
-        if arriving is not None:
-            current += arriving
-        v *= population.beta
-        v += current
-        v += population.bias
-        if fires:
-            np.floor(v, out=sent)
-            np.clip(sent, 0.0, population.max_count, out=sent)
-            v -= sent
-            counts[:, step] = sent
-        if step < n_kept:
-            potentials[:, step] = v
-    return LayerRun(counts=counts, potentials=potentials, rest=v)
+    run = LayerRun(
+        counts=np.zeros((n_samples, n_steps if fires else 0, p.size), np.int8),
+        potentials=np.zeros((n_samples, n_kept, p.size)),
+        rest=np.zeros((n_samples, p.size)),
+    )
+    parameters = (p.alpha[0], p.beta, p.bias, p.max_count.astype(np.float64))
+
+    def run_share(samples: range) -> None:
+        for sample in samples:
+            arriving = _sum_arriving(part, {source: counts[sample] for source, counts in sources.items()})
+            advance_layer(parameters, arriving, run.counts[sample], run.potentials[sample], run.rest[sample])
+
+    n_threads = min(n_samples, count_cores())
+    run_side_by_side(run_share, [range(first, n_samples, n_threads) for first in range(n_threads)], n_threads=n_threads)
+    return run
 
 
-def _sum_arriving(
-    weights: Mapping[str, Any], sources: Mapping[str, Counts], active: Mapping[str, npt.NDArray[np.bool_]], step: int
-) -> FloatArray | None:
-    total: FloatArray | None = None
-    for source, matrix in weights.items():
-        if active[source][step]:
-            arriving = sources[source][:, step].astype(np.float64) @ matrix
-            total = arriving if total is None else total + arriving
+def _sum_arriving(part: LayerNetwork, counts: Mapping[str, Counts]) -> FloatArray:
+    """Return what ``(time, n_pre)`` counts by source bring, ``(time, size)``."""
+    total = np.zeros((len(next(iter(counts.values()))), part.population.size))
+    for projection in part.projections:
+        sent = counts[projection.pre]
+        steps = np.flatnonzero(sent.any(axis=1))
+        total[steps] += projection.weights.build_product(steps.size)(sent[steps].astype(np.float64))
     return total

@@ -140,4 +140,4 @@ class NoRoomError(DesignRuleError):
 
 
 class ConversionWarning(UserWarning):
-    """A converted network gives other outputs than its ANN by more than the stated limit."""
+    """A network gives other outputs than its ANN by more than the stated limit, or was read with an approximation."""

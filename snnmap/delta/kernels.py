@@ -30,6 +30,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     "LANE_BYTES",
+    "NEAR_BYTES",
     "find_changes",
     "follow_concat",
     "follow_map",
@@ -42,8 +43,10 @@ __all__ = [
 ]
 
 LANE_BYTES = 64
+NEAR_BYTES = 48 * 1024  # of weights, about a core's first cache
 Array = npt.NDArray[Any]
 _compile: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+_inline: Any = numba.njit(inline="always")
 _intrinsic: Any = intrinsic
 _emit: Any = cgutils
 SPREAD_FROM = 8  # where a channel has its own weights: an eighth of a position's channels, from which on all are added at once
@@ -275,13 +278,15 @@ def find_changes(new: Array, given: Array, places: Array, starts: Array, out: An
     n_found = _list_unequal(new, given, places)
     if n_found < 0:
         return False
-    first = 0
+    first, lowest, highest = 0, n_positions, -1
     for n in range(n_found):
         while places[n] >= first + n_positions:
             first += n_positions
         given[places[n]] = new[places[n]]
-        starts[places[n] - first + 1] += 1
-    for position in range(n_positions):
+        position = places[n] - first
+        lowest, highest = min(lowest, position), max(highest, position)
+        starts[position + 1] += 1
+    for position in range(lowest, highest):
         starts[position + 1] += starts[position]
     first = channel = 0
     for n in range(n_found):
@@ -294,7 +299,7 @@ def find_changes(new: Array, given: Array, places: Array, starts: Array, out: An
     for event in range(n_found):
         index = indices[event]
         values[index], olds[event] = olds[event], values[index]
-    starts[:] = 0
+    starts[lowest : highest + 2] = 0
     count[0] = n_found
     return True
 
@@ -324,15 +329,22 @@ def _settle_positions(marks: Array, total: Array, fresh: Array, activation: Any,
     rounds, n_channels, tables, limits = activation
     values, indices, olds, count = out
     n_lanes, width, found = LANE_BYTES // values.itemsize, tables.shape[1], 0
-    for position in range(marks.size):
-        if not marks[position]:
+    for first in range(0, marks.size, LANE_BYTES):
+        behind = min(first + LANE_BYTES, marks.size)
+        is_any = False
+        for position in range(first, behind):
+            is_any |= marks[position]
+        if not is_any:
             continue
-        marks[position] = False
-        for block in range(0, n_channels, n_lanes):
-            at, start = position * width + block, position * n_channels + block
-            bits = _settle_lanes(total, at, rounds, tables, block, limits, values, start, n_channels - block, fresh)
-            if bits != 0 and indices.size:
-                found = _append_lanes(bits, start, fresh, block, indices, olds, found)
+        for position in range(first, behind):
+            if not marks[position]:
+                continue
+            marks[position] = False
+            for block in range(0, n_channels, n_lanes):
+                at, start = position * width + block, position * n_channels + block
+                bits = _settle_lanes(total, at, rounds, tables, block, limits, values, start, n_channels - block, fresh)
+                if bits != 0 and indices.size:
+                    found = _append_lanes(bits, start, fresh, block, indices, olds, found)
     count[0] = found
 
 
@@ -357,14 +369,39 @@ def _tally(source: Any, fan_out: Array, changes: Array, tallies: Array) -> None:
     tallies[3] += tallies[5]
 
 
+@_inline
+def _add_run(visit: Any, row_of: Any, indices: Array, geometry: Array, ways: Any, weights: Any, sums: Any) -> None:
+    """Add what one position's changes give through one row of the kernel, and mark whom they reach.
+
+    ``visit`` is the first event, the one behind the last, the position and its x; ``row_of`` the kernel's row and the output's.
+    """
+    start, stop, position, x = visit
+    place_y, to_y = row_of
+    _, _, starts_x, reach_x = ways
+    rows, starts, targets, synapses, _ = weights
+    total, changes, marks = sums
+    n_inputs, out_width, kernel_width, width = geometry[0], geometry[4], geometry[6], total.size // marks.size
+    for run_x in range(starts_x[x], starts_x[x + 1]):
+        target, n_targets = to_y * out_width + reach_x[run_x, 0], reach_x[run_x, 2]
+        for n in range(n_targets):
+            marks[target + n] = True
+        row, at = (place_y - position) * n_inputs * kernel_width + reach_x[run_x, 1], target * width
+        if starts.size == 0:
+            size, pitch = n_targets * width, kernel_width * width
+            _add_rows(total, at, size, rows, row * width, pitch, indices, changes, start, stop)
+        else:
+            for one in range(start, stop):
+                own = indices[one] * kernel_width + row
+                for n in range(n_targets):
+                    for synapse in range(starts[own + n], starts[own + n + 1]):
+                        total[at + n * width + targets[synapse]] += changes[one] * synapses[synapse]
+
+
 @_compile
 def _add_products(indices: Array, n_events: int, geometry: Array, ways: Any, weights: Any, sums: Any) -> None:
     """Add the products of all changes to the pre-activations that they reach, position by position, and mark those."""
-    starts_y, reach_y, starts_x, reach_x = ways
-    rows, starts, targets, synapses, _ = weights
-    total, changes, marks = sums
-    n_inputs, in_width, out_width, kernel_width = geometry[0], geometry[2], geometry[4], geometry[6]
-    n_places, width, is_dense = geometry[5] * kernel_width, total.size // marks.size, starts.size == 0
+    starts_y, reach_y, _, _ = ways
+    n_inputs, in_width = geometry[0], geometry[2]
     event = y = 0
     while event < n_events:
         start, position = event, indices[event] // n_inputs
@@ -373,25 +410,44 @@ def _add_products(indices: Array, n_events: int, geometry: Array, ways: Any, wei
             event += 1
         while position >= (y + 1) * in_width:
             y += 1
-        x = position - y * in_width
+        visit = start, event, position, position - y * in_width
         for run_y in range(starts_y[y], starts_y[y + 1]):
             for i in range(reach_y[run_y, 2]):
-                for run_x in range(starts_x[x], starts_x[x + 1]):
-                    place = (reach_y[run_y, 1] + i) * kernel_width + reach_x[run_x, 1]
-                    target, n_targets = (reach_y[run_y, 0] + i) * out_width + reach_x[run_x, 0], reach_x[run_x, 2]
-                    for n in range(n_targets):
-                        marks[target + n] = True
-                    row, at = place - position * n_inputs * n_places, target * width
-                    if is_dense:
-                        _add_rows(
-                            total, at, n_targets * width, rows, row * width, n_places * width, indices, changes, start, event
-                        )
-                        continue
-                    for one in range(start, event):
-                        own = indices[one] * n_places + row
-                        for n in range(n_targets):
-                            for synapse in range(starts[own + n], starts[own + n + 1]):
-                                total[at + n * width + targets[synapse]] += changes[one] * synapses[synapse]
+                row_of = reach_y[run_y, 1] + i, reach_y[run_y, 0] + i
+                _add_run(visit, row_of, indices, geometry, ways, weights, sums)
+
+
+@_compile
+def _add_products_by_row(indices: Array, n_events: int, geometry: Array, ways: Any, weights: Any, sums: Any) -> None:
+    """Do so one row of the kernel after another, each for all positions: its weights stay near."""
+    starts_y, reach_y, _, _ = ways
+    n_inputs, in_width = geometry[0], geometry[2]
+    firsts = _list_firsts(indices, n_events, n_inputs)
+    for place_y in range(geometry[5]):
+        y = 0
+        for n in range(firsts.size - 1):
+            position = indices[firsts[n]] // n_inputs
+            while position >= (y + 1) * in_width:
+                y += 1
+            visit = firsts[n], firsts[n + 1], position, position - y * in_width
+            for run_y in range(starts_y[y], starts_y[y + 1]):
+                i = place_y - reach_y[run_y, 1]
+                if 0 <= i < reach_y[run_y, 2]:
+                    _add_run(visit, (place_y, reach_y[run_y, 0] + i), indices, geometry, ways, weights, sums)
+
+
+@_compile
+def _list_firsts(indices: Array, n_events: int, n_inputs: int) -> Array:
+    """Return the first event of each position with changes, and the number of events."""
+    firsts = np.empty(n_events + 1, np.int64)
+    n_firsts = behind = 0
+    for event in range(n_events):
+        if indices[event] >= behind:
+            behind = (indices[event] // n_inputs + 1) * n_inputs
+            firsts[n_firsts] = event
+            n_firsts += 1
+    firsts[n_firsts] = n_events
+    return firsts[: n_firsts + 1]
 
 
 @_compile
@@ -448,11 +504,11 @@ def follow_synapses(
 ) -> None:
     """Follow the changes of a layer's input: the pre-activations get their products, ``out`` the activations that change.
 
-    ``ways`` are the starts and reach of y, then those of x. ``weights`` are rows of output channels, ``(input channels, kernel
-    places)`` of them: the dense rows; or, where they are lists, their starts, target channels and weights; or, where each channel
-    has its own, rows of ``kernel places`` and last room for the changes of a position, 0 before and after. ``sums`` are the
-    pre-activations, rows of the tables' width; room for the changes; and marks, one a row, False before and after. ``fan_out``
-    and ``tallies`` are those of a ``Tally``.
+    ``ways`` are the starts and reach of y, then those of x. ``weights`` are rows of output channels, ``(kernel rows, input
+    channels, kernel columns)`` of them: the dense rows; or, where they are lists, their starts, target channels and weights; or,
+    where each channel has its own, rows of ``kernel places`` and last room for the changes of a position, 0 before and after.
+    ``sums`` are the pre-activations, rows of the tables' width; room for the changes; and marks, one a row, False before and
+    after. ``fan_out`` and ``tallies`` are those of a ``Tally``.
     """
     total, changes, marks = sums
     _tally(source, fan_out, changes, tallies)
@@ -460,6 +516,8 @@ def follow_synapses(
     if source[3][0]:
         if weights[4].size:
             _add_channelwise(source[1], source[3][0], geometry, ways, weights, sums)
+        elif weights[0].nbytes > NEAR_BYTES:
+            _add_products_by_row(source[1], source[3][0], geometry, ways, weights, sums)
         else:
             _add_products(source[1], source[3][0], geometry, ways, weights, sums)
         _settle_positions(marks, total, fresh, activation, out)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from snnmap.delta.activation import Activation
 from snnmap.delta.kernels import (
+    NEAR_BYTES,
     follow_concat,
     follow_map,
     follow_mean,
@@ -47,8 +48,9 @@ __all__ = [
 Weighted = Gemm | Conv | ConvTranspose
 
 MAX_SPARSE_DENSITY = 1 / 16  # below it, lists of weights are faster than whole rows
-NEAR_BYTES = 48 * 1024  # of weights, a core's first cache: with fewer, following took no longer than a dense step and its upkeep
-MAX_CHANGED = 0.4  # of the input of a convolution with more: above it torch, with its blocks of positions, is faster
+MAX_CHANGED = (
+    0.4  # of the input of a convolution whose weights are not near: above it torch, with its blocks of positions, is faster
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,38 +270,41 @@ def follow_by_pool(pool: MaxPool | AveragePool, source: Signal, activation: Acti
 
 
 def _place_weights(layer: Weighted, weight: Array, source: Signal, axes: list["_Axis"]) -> Array:
-    """Return weights as ``(channels / groups, kernel places, outputs)``, the places in the order of the axes' reach."""
+    """Return weights as ``(kernel rows, channels / groups, columns, outputs)``, rows and columns in the order of the reach."""
     if isinstance(layer, Gemm):
-        return weight[:, flatten_last(torch.arange(weight.shape[1]), source.stored)].T[:, np.newaxis]
+        return weight[:, flatten_last(torch.arange(weight.shape[1]), source.stored)].T[np.newaxis, :, np.newaxis]
     if isinstance(layer, ConvTranspose):
         by_group = weight.reshape(layer.group, -1, *weight.shape[1:])
         weight = by_group.swapaxes(1, 2).reshape(-1, *by_group.shape[1:2], *weight.shape[2:])
     by_place = weight.reshape(*weight.shape[:2], -1, weight.shape[-1])[:, :, axes[0].order][..., axes[1].order]
-    return by_place.reshape(*weight.shape[:2], -1).transpose(1, 2, 0)
+    return by_place.transpose(2, 1, 3, 0)
 
 
 def _arrange_weights(layer: Weighted, by_place: Array, row_width: int) -> tuple[Array, ...]:
     """Return weights as the kernels expect them: as rows, as lists or as each channel's own, by what is faster."""
     n_groups = 1 if isinstance(layer, Gemm) else layer.group
-    is_channelwise = n_groups == by_place.shape[2] and by_place.shape[0] == 1 < n_groups
+    n_outputs = by_place.shape[-1]
+    is_channelwise = n_groups == n_outputs and by_place.shape[1] == 1 < n_groups
     if not is_channelwise and (n_groups > 1 or np.count_nonzero(by_place) < MAX_SPARSE_DENSITY * by_place.size):
         return _list_weights(by_place, n_groups)
-    rows = allocate(math.prod(by_place.shape[:2]) * row_width, by_place.dtype)
-    rows.reshape(-1, row_width)[:, : by_place.shape[2]] = by_place.reshape(-1, by_place.shape[2])
+    rows = allocate(by_place.size // n_outputs * row_width, by_place.dtype)
+    rows.reshape(-1, row_width)[:, :n_outputs] = by_place.reshape(-1, n_outputs)
     none, nothing = np.zeros(0, np.int64), np.zeros(0, by_place.dtype)
     return rows, none, none, nothing, allocate(row_width, by_place.dtype) if is_channelwise else nothing
 
 
 def _list_weights(by_place: Array, n_groups: int) -> tuple[Array, ...]:
-    """Return the weights that are not 0, a list for each input channel and place of the kernel."""
-    n_group_inputs, n_places, n_outputs = by_place.shape
-    channel, place, target = by_place.nonzero()
-    row = (target // (n_outputs // n_groups) * n_group_inputs + channel) * n_places + place
+    """Return the weights that are not 0, a list for each row of the kernel, input channel and column."""
+    n_rows, n_group_inputs, n_columns, n_outputs = by_place.shape
+    place_y, channel, place_x, target = by_place.nonzero()
+    channel_in = target // (n_outputs // n_groups) * n_group_inputs + channel
+    lists = (n_rows, n_groups * n_group_inputs, n_columns)
+    row = np.ravel_multi_index((place_y, channel_in, place_x), lists)
     order = np.argsort(row, kind="stable")
-    starts = np.zeros(n_places * n_groups * n_group_inputs + 1, np.int64)
+    starts = np.zeros(math.prod(lists) + 1, np.int64)
     starts[1:] = np.cumsum(np.bincount(row, minlength=starts.size - 1))
     nothing = np.zeros(0, by_place.dtype)
-    return nothing, starts, target[order], by_place[channel, place, target][order], nothing
+    return nothing, starts, target[order], by_place[place_y, channel, place_x, target][order], nothing
 
 
 @dataclass(frozen=True, slots=True)

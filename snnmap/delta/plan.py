@@ -97,9 +97,12 @@ class Plan:
         for tally in self.tallies:
             tally.count_refresh()
 
-    def follow(self, frame: Tensor) -> None:
-        """Run a step."""
-        self._intakes[self._input_name].follow(frame)
+    def take(self, frame: Tensor) -> bool:
+        """Take over what changed in a step's frame; give False, with nothing changed, where a value is not finite."""
+        return self._intakes[self._input_name].take(frame)
+
+    def follow(self) -> None:
+        """Run a step, whose frame was taken."""
         for follower in self._followers.values():
             follower.run()
 

@@ -112,14 +112,18 @@ class Intake:
             raise self._refuse(values)
         self._given[:] = values.detach().reshape(-1).numpy()
 
+    def take(self, values: Tensor) -> bool:
+        """Set the signal to ``(1, *shape)`` and list what differs; give False, unchanged, where a value is not finite."""
+        new = values.detach().reshape(-1).numpy()
+        return bool(find_changes(new, self._given, self._places, self._starts, self._signal.changed))
+
     def follow(self, values: Tensor) -> None:
-        """Set the signal to ``(1, *shape)`` and list what differs.
+        """Do so for a result.
 
         Raises:
-            InputError: a value is not finite; nothing is changed.
+            InputError: a value is not finite.
         """
-        new = values.detach().reshape(-1).numpy()
-        if not find_changes(new, self._given, self._places, self._starts, self._signal.changed):
+        if not self.take(values):
             raise self._refuse(values)
 
     def _refuse(self, values: Tensor) -> InputError:

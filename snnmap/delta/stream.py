@@ -97,25 +97,44 @@ class DeltaStream:
             InputError: another shape, or a value that is not finite and would stay in the states. If the network made it, the
                 stream is reset; a refused frame changes nothing.
         """
-        self._require_frame(frame)
+        frame = frame.detach().to(self.dtype)
         try:
-            return self._step(frame.detach().to(self.dtype))
+            if self._take(frame):
+                return self._step(frame if self.held is None else self.held)
         except BaseException:
             self.reset()
             raise
+        raise self._refuse(frame)
+
+    def _take(self, frame: Tensor) -> bool:
+        """Take over what changed, or all of a first frame; give False, with nothing changed, where the frame cannot be taken."""
+        if tuple(frame.shape) != (1, *self._plan.input.shape):
+            return False
+        held = self._hold(frame)
+        is_taken = self._plan.take(held) if self.n_steps else _is_finite(held)
+        if is_taken and self.threshold:
+            self.held = held
+        return is_taken
+
+    def _hold(self, frame: Tensor) -> Tensor:
+        """Keep the values that have changed too little; what is not finite has not."""
+        if self.threshold == 0.0:
+            return frame
+        held = frame if self.held is None else self.held
+        return torch.where((frame - held).abs() <= self.threshold, held, frame)
 
     def _step(self, frame: Tensor) -> Tensor:
+        """Run the network on a frame that was taken."""
         with torch.inference_mode():
-            frame = self._hold(frame)
             if self.n_steps == 0:
                 self._plan.start(frame)
             else:
-                self._plan.follow(frame)
+                self._plan.follow()
             self.n_steps += 1
             if self.refresh_every is not None and self.n_steps % self.refresh_every == 0:
                 self._plan.refresh(frame)
-            for tally in self._plan.tallies:
-                tally.n_frames = self.n_steps
+        for tally in self._plan.tallies:
+            tally.n_frames = self.n_steps
         output = self._plan.give_output()
         if not _is_finite(output):
             raise InputError(
@@ -126,14 +145,6 @@ class DeltaStream:
                 fix="give smaller values; the stream was reset",
             )
         return output
-
-    def _hold(self, frame: Tensor) -> Tensor:
-        """Keep the values that have changed too little."""
-        if self.threshold == 0.0:
-            return frame
-        held = frame if self.held is None else self.held
-        self.held = torch.where((frame - held).abs() > self.threshold, frame, held)
-        return self.held
 
     def counts(self) -> tuple[LayerCount, ...]:
         """Return the work of each layer of weights since the reset, in the order of the graph.
@@ -165,17 +176,14 @@ class DeltaStream:
                 fix="give dtype=torch.float32, refresh_every=None, threshold=0.0",
             )
 
-    def _require_frame(self, frame: Tensor) -> None:
-        """Refuse another shape, and values that are not finite."""
-        shape = (1, *self._plan.input.shape)
-        if tuple(frame.shape) != shape or not _is_finite(frame):
-            raise InputError(
-                "the stream cannot take this frame",
-                where=f"DeltaStream.step, frame {self.n_steps}",
-                measured=f"shape {tuple(frame.shape)}, {int((~torch.isfinite(frame)).sum())} values not finite",
-                limit=f"shape {shape}, all finite",
-                fix="give finite frames of the example's shape",
-            )
+    def _refuse(self, frame: Tensor) -> InputError:
+        return InputError(
+            "the stream cannot take this frame",
+            where=f"DeltaStream.step, frame {self.n_steps}",
+            measured=f"shape {tuple(frame.shape)}, {int((~torch.isfinite(frame)).sum())} values not finite",
+            limit=f"shape {(1, *self._plan.input.shape)}, all finite",
+            fix="give finite frames of the example's shape",
+        )
 
 
 def _is_finite(values: Tensor) -> bool:

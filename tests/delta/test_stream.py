@@ -404,11 +404,12 @@ def test_nothing_is_multiplied_with_what_stays() -> None:
         rows, starts, _, lists, channelwise = inspect.getclosurevars(follower.run).nonlocals["weights"]
         for channel in (channel for channel in range(n_channels) if channel != 1):
             if starts.size:
-                lists[starts[9 * channel] : starts[9 * channel + 9]] = np.nan
+                for first in range(3 * channel, 9 * n_channels, 3 * n_channels):  # of each row of the kernel
+                    lists[starts[first] : starts[first + 3]] = np.nan
             elif channelwise.size:
                 rows.reshape(9, -1)[:, channel] = np.nan
             else:
-                rows.reshape(n_channels, 9, -1)[channel] = np.nan
+                rows.reshape(3, n_channels, 3, -1)[:, channel] = np.nan
         torch.testing.assert_close(stream.step(changed), expected)
 
 
@@ -576,6 +577,26 @@ def test_a_held_frame_is_near_the_frame_and_the_output_is_its_own() -> None:
             assert torch.equal(stream.held[kept], before[kept])
     stream.reset()
     assert stream.held is None
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(40, 40, 3, padding=1),
+        nn.Conv2d(40, 40, (3, 2), (2, 1), (2, 0), dilation=(2, 1)),
+        nn.ConvTranspose2d(40, 40, 3, 2, 1),
+        nn.Conv1d(40, 40, 5, padding=2),
+        nn.Linear(90, 80),
+    ],
+)
+@pytest.mark.parametrize("rate", [0.002, 0.1])
+def test_weights_beyond_the_first_cache(layer: nn.Module, rate: float) -> None:
+    shape = {1: (90,), 3: (40, 23), 4: (40, 9, 7)}[layer.weight.ndim if layer.weight.ndim > 2 else 1]
+    assert 8 * layer.weight.numel() > kernels.NEAR_BYTES
+    torch.manual_seed(0)
+    nn.init.normal_(layer.weight)
+    model = make_dyadic(nn.Sequential(layer, nn.ReLU()))
+    assert require_equal(model, draw_stream(*shape, n_steps=12, rate=rate), atol=0.0).dense_nodes == ()
 
 
 @pytest.mark.parametrize(("axis", "dense"), [(1, ()), (-3, ()), (2, ("cat",)), (3, ("cat",))])

@@ -38,6 +38,23 @@ def test_frames_that_would_spoil_the_states_are_refused_and_change_nothing(frame
     torch.testing.assert_close(stream.step(torch.ones(1, 3)), model(torch.ones(1, 3)).detach())
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.25])
+@pytest.mark.parametrize("spoilt", [torch.nan, torch.inf])
+def test_refused_frames_leave_the_stream_where_it_was(spoilt: float, threshold: float) -> None:
+    frame = torch.ones(1, 3)
+    bad = torch.tensor([[5.0, spoilt, 0.0]])
+    stream = DeltaStream(nn.Linear(3, 2), frame, threshold=threshold)
+    with pytest.raises(InputError, match=r"frame 0\n.*, 1 values not finite"):
+        stream.step(bad)
+    first = stream.step(frame)
+    with pytest.raises(InputError, match=r"frame 1\n.*, 1 values not finite"):
+        stream.step(bad)
+    assert stream.n_steps == 1
+    assert torch.equal(stream.step(frame), first)
+    assert stream.counts()[0].n_changed == 3
+    assert threshold == 0.0 or torch.equal(stream.held, frame)
+
+
 def test_forwards_that_cannot_be_streams_are_refused() -> None:
     class Two(nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,10 @@
 """Modules of Sinabs, SpikingJelly and Norse read directly: spike for spike what the framework itself gives, in float64."""
 
 import importlib
+import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -213,3 +215,13 @@ def test_what_no_network_does_is_refused_in_the_frameworks_words() -> None:
     refused(lambda: neuron.IFNode(v_reset=2.0), "starts where no network's does")
     norse = need("norse.torch")
     refused(lambda: norse.LIFBoxCell(norse.LIFBoxParameters(tau_mem_inv=torch.tensor(2000.0))), "shorter than a step")
+
+
+@pytest.mark.parametrize("package", ["norse", "sinabs", "snntorch", "spikingjelly"])
+def test_the_version_that_was_tried_is_the_one_that_is_tested(package: str) -> None:
+    """And that the page of the frontends tells."""
+    root = Path(__file__).parents[2]
+    tried = re.search(r'tried="([\d.]+)"', (root / "snnmap" / "frontends" / package / "__init__.py").read_text())
+    assert tried is not None
+    assert f"\n{package}=={tried[1]}\n" in (root / "constraints.txt").read_text()
+    assert f"Tried with {tried[1]}" in (root / "docs" / "frontends.md").read_text()

@@ -175,6 +175,8 @@ def test_a_sum_over_the_steps_is_read_as_the_spikes_of_each() -> None:
         (lambda s: s.lif(s.fc(s.x[s.t]) if s.last.sum() > 1 else s.fc(2 * s.x[s.t])), "depends on the values of spikes"),
         (lambda s: s.lif(s.fc(s.x[s.t]) * (1 + s.t)), "something else in one step than in another"),
         (lambda s: s.lif(s.fc(s.x[s.t] * s.last)), "product of spikes or states with each other"),
+        (lambda s: s.lif(s.fc(s.x[s.t])[s.x[s.t] > 0].reshape(1, -1)), "depends on the values of spikes"),
+        (lambda s: s.lif(s.fc(s.x[s.t])[:, s.x[s.t][0].argsort()]), "depends on the values of spikes"),
         (lambda s: s.lif(s.fc(s.x[min(s.t + 1, len(s.x) - 1)])), "other steps of its input|mixes the samples"),
         (lambda s: s.lif(torch.relu(s.fc(s.x[s.t]))), "operation 'relu' has no counterpart"),
         (lambda s: s.lif(functional.dropout(s.fc(s.x[s.t]), 0.5)), "operation 'dropout' has no counterpart"),
@@ -190,7 +192,7 @@ def test_what_is_no_step_of_a_network_is_refused(body: Callable[..., Tensor], me
         give(body)
 
 
-def test_what_following_does_not_see_is_found_by_running() -> None:
+def test_what_following_does_not_see_is_found_by_running(monkeypatch: pytest.MonkeyPatch) -> None:
     """Following looks at a few steps, the comparison at more: here the weights change after twenty."""
 
     def body(s: SimpleNamespace) -> Tensor:
@@ -198,7 +200,11 @@ def test_what_following_does_not_see_is_found_by_running() -> None:
             s.fc.weight.data.mul_(0.5)
         return plain(s)
 
-    with pytest.raises(FrontendError, match="gives other spikes"):
+    with pytest.raises(FrontendError, match="gives other spikes") as caught:
+        give(body)
+    assert "==" not in caught.value.fix
+    monkeypatch.setattr("snnmap.frontends.following.read.version", lambda _: "9.8")
+    with pytest.raises(FrontendError, match=r"install snntorch==[\d.]+, as which snnTorch 9.8 is read"):
         give(body)
 
 
@@ -209,5 +215,10 @@ def test_weights_that_are_no_real_numbers_are_refused_and_short_floats_read() ->
     with pytest.raises(FrontendError, match="no real numbers") as caught:
         load(model.to(torch.complex64))
     assert (caught.value.where, caught.value.measured) == ("module 'fc'", "weight of torch.complex64")
+    lost = Small(plain)
+    lost.fc.weight.data[0, 0] = torch.nan
+    with pytest.raises(FrontendError, match="weights are NaN") as caught:
+        load(lost)
+    assert (caught.value.where, caught.value.measured) == ("module 'fc'", "weight")
     with pytest.raises(FrontendError, match="no real numbers"):
         load(torch.ao.quantization.quantize_dynamic(Small(plain), {nn.Linear}, dtype=torch.qint8))

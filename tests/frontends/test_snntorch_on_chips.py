@@ -31,7 +31,12 @@ CASES: dict[str, tuple[dict[str, int], str]] = {
 frames of two channels."""
 AIM = 0.98
 MISSES = {"regression 2": 0.975, "spoken commands": 0.975, "tactile digits": 0.96}
-"""Share of decisions as the model's that is aimed at; and what holds of those that miss it, which is open."""
+"""Share of decisions as the model's that is aimed at; and what holds of those that miss it, which is open.
+
+Decays that no shift gives (0.9, 0.95) and what rounding adds move a spike in some samples, where the model's first is one ahead.
+"""
+TIED_MISSES = {"tactile digits": 0.97}
+"""The same where the model fires most for several classes, each of them counted as its decision, as a build's comparison does."""
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
 CHIP = "generic-4096-single"
 
@@ -84,10 +89,13 @@ def test_they_decide_on_a_chip_as_the_model(name: str) -> None:
     train(model, form, raster, labels, scale)
     calibration, unseen = raster[:N_CALIBRATION], raster[N_TRAINED:]
     with torch.no_grad():
-        wanted = run(model.eval(), form, unseen, scale).argmax(dim=1).numpy()
+        counts = run(model.eval(), form, unseen, scale).numpy()
+    wanted = counts.argmax(axis=1)
     network = load(model, input_sizes=[TUTORIALS[name].shape if form == "frames" else 64], input_scale=scale)
     fixed = fix_model(network, CHIP, calibration=calibration)
     artifacts = compile_model(fixed.network, CHIP, calibration=calibration)
     found = np.asarray(artifacts.run(unseen)["output"]).sum(axis=1).argmax(axis=1)
     assert np.mean(wanted == labels[N_TRAINED:]) > 0.9
     assert np.mean(found == wanted) >= MISSES.get(name, AIM)
+    is_best = counts[np.arange(len(found)), found] == counts.max(axis=1)
+    assert np.mean(is_best) >= TIED_MISSES.get(name, AIM)

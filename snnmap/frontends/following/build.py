@@ -125,6 +125,7 @@ class Builder:
 
     def _find_wanted(self, wanted: Sequence[str]) -> list[str]:
         known = {layer.path: self.populations[name] for name, layer in self.trace.layers.items()} | self.populations
+        known |= {self.trace.layers[neurons].path: self.populations[pool] for pool, neurons in self.trace.moved.items()}
         unknown = [path for path in wanted if path not in known]
         if unknown:
             limit = ", ".join(known)

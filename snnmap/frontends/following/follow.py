@@ -1,10 +1,7 @@
 """Following a forward by running it: loops, lists and states as Python has them, whatever their form."""
 
-import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,10 +23,11 @@ from snnmap.frontends.following.operations import (
     find_pool,
     move,
     passes,
-    slide,
-    view_again,
+    run_with_batch_of_one,
+    spread_over_batch,
 )
 from snnmap.frontends.following.signal import Part, Signal, Source, Sources, join, make_constant
+from snnmap.frontends.following.twin import take_spikes
 from snnmap.frontends.torch.modules import as_array
 
 __all__ = [
@@ -38,16 +36,14 @@ __all__ = [
     "Learn",
     "MisfitError",
     "OtherLayout",
-    "make_twin",
     "refuse_unknown_size",
-    "take_spikes",
-    "watch",
 ]
 
 _USABLE = (
     "use Linear, Conv1d, Conv2d, BatchNorm, AvgPool, Flatten, cat, sums and products with numbers, and the framework's neurons"
 )
-_POOL = "put the MaxPool behind the neurons, whose spikes are 0 or 1, or use AvgPool2d"
+_POOL = "put the MaxPool behind the neurons, whose spikes are 0 or 1, and train on, or use AvgPool2d"
+_MOVE = "; or pools='after' in snnmap.load, which moves it there and measures what that changes"
 
 
 _WEIGHING = ("linear", "matmul", "__matmul__", "mm", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
@@ -99,70 +95,13 @@ class Layer:
         return self.inputs[0].size
 
 
-Watch = Callable[[str, nn.Module, Callable[..., Any], Any, Any], Any]
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """A MaxPool: what goes in, ``(n_in, n_out)`` ones where a value is in a window, and the name of its neurons."""
 
-
-def make_twin(module: nn.Module, framework: Framework) -> nn.Module:
-    """Return a copy in float64 and evaluation mode whose neurons start anew.
-
-    Raises:
-        FrontendError: the module cannot be copied, or has weights that are no real numbers.
-    """
-    _require_real(module)
-    known: dict[int, Any] = {}
-    for part in module.modules():  # states of a training step hang on its graph, which cannot be copied
-        for value in tree_flatten(vars(part))[0]:
-            if isinstance(value, Tensor) and not value.is_leaf:
-                known[id(value)] = value.detach().clone()
-    try:
-        twin = copy.deepcopy(module, known).cpu().double().eval()
-    except Exception as error:
-        fix = "give a module that copy.deepcopy copies"
-        raise FrontendError.from_failure("the module cannot be copied", error, where=type(module).__name__, fix=fix) from error
-    framework.restart(twin)
-    return twin
-
-
-def _require_real(module: nn.Module) -> None:
-    for path, part in module.named_modules():
-        packed = [type(part).__name__] if type(part).__module__.startswith("torch.ao.nn.quantized") else []
-        held = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
-        wrong = packed + [f"{name} of {value.dtype}" for name, value in held if value.is_complex() or value.is_quantized]
-        if wrong:
-            raise FrontendError(
-                "a layer's weights are no real numbers that float64 holds",
-                where=f"module '{path}'" if path else type(part).__name__,
-                measured=wrong[0],
-                limit="floats or integers",
-                fix="give the module as before it was quantised, with real weights; a build rounds them to the chip's words",
-            )
-
-
-@contextmanager
-def watch(twin: nn.Module, watcher: Watch) -> Iterator[None]:
-    """Let a function do, or only see, what each module's forward does."""
-    parts = dict(twin.named_modules())
-    before = {path: vars(part).get("forward") for path, part in parts.items()}
-    for path, part in parts.items():
-        part.forward = partial(watcher, path, part, part.forward)
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        torch.set_default_dtype(default)
-        for path, part in parts.items():
-            if before[path] is None:
-                del part.forward
-            else:
-                part.forward = before[path]
-
-
-def take_spikes(module: nn.Module, framework: Framework, args: Any) -> Any:
-    """Give a layer the spikes alone of neurons that return their states too, which a Sequential hands on as they are."""
-    is_layer = type(module).__module__.startswith(("torch.nn.modules", framework.package))
-    return (args[0][0], *args[1:]) if is_layer and args and isinstance(args[0], tuple) and args[0] else args
+    signal: Signal
+    windows: Any
+    path: str
 
 
 class Follower(TorchFunctionMode):
@@ -174,6 +113,7 @@ class Follower(TorchFunctionMode):
         states: arguments of forward that are states.
         inputs: arguments of forward, and on which axis they have steps; -1 for none.
         unknown: names of inputs whose number of channels is not known.
+        moved: names of the pools that were put behind the neurons, and of these neurons.
     """
 
     def __init__(self, framework: Framework) -> None:
@@ -184,6 +124,8 @@ class Follower(TorchFunctionMode):
         self.unknown: set[str] = set()
         self.sources = Sources()
         self.layers: dict[str, Layer] = {}
+        self.moved: dict[str, str] = {}
+        self._pooled: dict[int, tuple[Tensor, _Pool]] = {}
         self._values: dict[int, tuple[Tensor, Signal | FrontendError]] = {}
         self._stack: list[tuple[str, nn.Module]] = []
         self._chains: dict[Any, str] = {}
@@ -229,7 +171,7 @@ class Follower(TorchFunctionMode):
             return func(*args, **kwargs)
         if name in ("__getitem__", "unbind", "__iter__", "select") and self._takes_sample(args):
             raise OtherLayout
-        if name in READING:
+        if name in READING or (name in MOVING and any(map(self._is_followed_index, leaves))):
             raise FrontendError(
                 "what forward does depends on the values of spikes, states or inputs",
                 where=self._where(),
@@ -247,6 +189,10 @@ class Follower(TorchFunctionMode):
             for tensor in results:
                 self.follow(tensor, self._refuse_operation(name))
         return result
+
+    def _is_followed_index(self, leaf: Tensor) -> bool:
+        """Say whether a tensor of a call says by followed values which values are taken, as a mask or places."""
+        return not leaf.is_floating_point() and self.is_followed(leaf)
 
     def _takes_sample(self, args: Any) -> bool:
         """Say whether one sample of a batch is taken, which is a step in truth."""
@@ -288,7 +234,7 @@ class Follower(TorchFunctionMode):
                 self._learn_steps(first, args[1])
             raise
         except RuntimeError as error:
-            again = view_again(func, name, args, kwargs)
+            again = run_with_batch_of_one(func, name, args, kwargs)
             if again is not None:
                 return again
             if name in _WEIGHING:
@@ -320,24 +266,36 @@ class Follower(TorchFunctionMode):
                 raise Learn(name, steps=place + 1)
 
     def _pool(self, call: Call) -> Signal:
-        """Add neurons that fire where one of several spikes does."""
-        value, flat = call.args[0], "1d" in call.name
-        signal = self.find(value)
-        parts = list(self.sources.split(signal))
-        plain = all(self._is_binary(part.source) and (part.weights.data == part.weights.data[0]).all() for part in parts)
-        counts = np.diff(signal.matrix.indptr)
-        if not parts or not plain or (counts > 1).any() or signal.constant.any() or parts[0].weights.data[0] <= 0:
-            raise UnreadableError("the largest of several currents is no sum of spikes, of which neurons are made", _POOL)
+        """Add neurons that fire where one of several spikes does; remember the largest of several currents."""
         if call.argument(5, "ceil_mode", False) or call.argument(6, "return_indices", False):
             raise UnreadableError("this form of MaxPool", "use ceil_mode=False and return_indices=False")
         from snnmap.core.spatial import lower_pooling
 
-        window = find_pool(call, call.argument(4, "dilation", 1))
-        matrix, _ = lower_pooling(window, 1.0, find_plane(value, flat), call.path or "forward")
+        value = call.args[0]
+        window, shape = find_pool(call, call.argument(4, "dilation", 1)), find_plane(value, "1d" in call.name)
+        matrix, _ = lower_pooling(window, 1.0, shape, call.path or "forward")
+        pool = _Pool(self.find(value), spread_over_batch(matrix, value), self._path() or call.name)
+        if self._are_spikes(pool.signal):
+            return self._fire_where_any(pool)
+        if self.framework.pools == "after":
+            self._pooled[id(call.result)] = (call.result, pool)
+        what = "the largest of several currents is no sum of spikes, of which neurons are made"
+        raise UnreadableError(what, _POOL + (_MOVE if self.framework.pools == "exact" else ""))
+
+    def _are_spikes(self, signal: Signal) -> bool:
+        """Say whether values are spikes of 0 or 1, all times the same factor above 0."""
+        parts = list(self.sources.split(signal))
+        plain = all(self._is_binary(part.source) and (part.weights.data == part.weights.data[0]).all() for part in parts)
+        single = plain and bool(parts) and not (np.diff(signal.matrix.indptr) > 1).any() and not signal.constant.any()
+        return single and bool(parts[0].weights.data[0] > 0)
+
+    def _fire_where_any(self, pool: _Pool) -> Signal:
+        """Add neurons that fire where one of the spikes in their window does."""
+        parts = list(self.sources.split(pool.signal))
         height = float(parts[0].weights.data[0])
-        inputs = slide(call, value, matrix, None).scale(np.full(call.result.numel(), 1.0 / height))
-        key = ("pool", self._path(), tuple(part.source.name for part in parts))
-        layer = self._find_layer(key, self._path() or call.name, "pool", "module")
+        inputs = pool.signal.through(pool.windows, path=self._path())
+        inputs = inputs.scale(np.full(inputs.size, 1.0 / height))
+        layer = self._find_layer(("pool", pool.path, tuple(part.source.name for part in parts)), pool.path, "pool", "module")
         return self._add_step(layer, inputs).scale(np.full(inputs.size, height))
 
     def _is_binary(self, source: Source) -> bool:
@@ -352,10 +310,15 @@ class Follower(TorchFunctionMode):
             given[names[0]] = kwargs["state"]
         tensor, *states = args[0] if args else kwargs[next(iter(kwargs))], *(given.get(name) for name in names)
         found = {name: state for name, state in zip(names, _spread(states), strict=False) if state is not None}
-        signal = self.find(tensor)
+        pool = self._find_pooled(tensor)
+        signal, shape = (self.find(tensor), tuple(tensor.shape)) if pool is None else (pool.signal, (pool.signal.size,))
         self._learn_neurons(path, module, signal)
         layer = self._find_chain(path, kind, found)
-        spikes = self._take_steps(layer, module, signal, tensor)  # what they are is looked at before they run
+        if pool is not None:
+            _require_one_for_all(path, module, tensor.numel(), names)
+        spikes = self._take_steps(layer, module, signal, shape)  # what they are is looked at before they run
+        if pool is not None:
+            spikes = self._move_behind(layer, replace(pool, signal=spikes))
         with torch._C.DisableTorchFunction():
             result = forward(*[_as_double(part) for part in args], **{name: _as_double(part) for name, part in kwargs.items()})
         values, structure = tree_flatten(result)
@@ -367,10 +330,26 @@ class Follower(TorchFunctionMode):
                 self.follow(state, self.sources.add(layer.name, "state", state.numel(), step=len(layer.inputs) - 1, state=name))
         return tree_unflatten(values, structure)
 
-    def _take_steps(self, layer: Layer, module: nn.Module, signal: Signal, tensor: Tensor) -> Signal:
+    def _find_pooled(self, tensor: Tensor) -> _Pool | None:
+        """Return the pool of currents that gave a tensor, if one is to be moved behind the neurons."""
+        known = self._pooled.get(id(tensor))
+        return known[1] if known is not None and known[0] is tensor else None
+
+    def _move_behind(self, layer: Layer, pool: _Pool) -> Signal:
+        """Add a pool's neurons behind those that took its currents."""
+        is_read = layer.neurons is not None and layer.neurons.is_readout
+        if is_read or not self._are_spikes(pool.signal):
+            why = "that are read by their membrane" if is_read else "whose spikes are not all worth the same"
+            what = f"a MaxPool of currents cannot be moved behind neurons {why}"
+            raise FrontendError(what, where=f"module '{layer.path}'", fix=_POOL)
+        spikes = self._fire_where_any(pool)
+        self.moved[self._chains["pool", pool.path, (layer.name,)]] = layer.name
+        return spikes
+
+    def _take_steps(self, layer: Layer, module: nn.Module, signal: Signal, shape: tuple[int, ...]) -> Signal:
         """Let neurons take what came in, of one step or of several in one call, and return what they give."""
         axis = self.framework.time_axis(module)
-        places = np.arange(signal.size).reshape(tuple(tensor.shape))
+        places = np.arange(signal.size).reshape(shape)
         steps = [places] if axis is None else list(np.moveaxis(places, axis, 0))
         given = []
         for step in steps:
@@ -491,6 +470,20 @@ class Follower(TorchFunctionMode):
 def _as_double(leaf: Any) -> Any:
     is_short = isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype != torch.float64
     return leaf.double() if is_short else leaf
+
+
+def _require_one_for_all(path: str, module: nn.Module, n_pooled: int, states: Sequence[str]) -> None:
+    """Refuse parameters of each value of a pool, of which there are more neurons in front of it."""
+    own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    single = [name for name, value in own if value.numel() == n_pooled > 1 and name not in states]
+    if single:
+        raise FrontendError(
+            "a MaxPool of currents cannot be moved behind neurons with parameters of their own",
+            where=f"module '{path}'",
+            measured=f"'{single[0]}' of {n_pooled} values",
+            limit="1 value",
+            fix=f"give one for all, or {_POOL}",
+        )
 
 
 def _spread(states: list[Any]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class Framework:
     Attributes:
         name: for errors.
         package: that its classes are from.
+        tried: version of the package with which what is read was compared.
         neurons: classes that all of its neurons derive from.
         kinds: classes that are known, and their names.
         states: what a class takes after its input, and what it returns after its spikes, by its name.
@@ -69,11 +70,14 @@ class Framework:
         restart: lets a module's neurons start anew.
         time_axis: of what a module takes in one call, where that is several steps.
         own_functions: attributes that the framework itself sets to functions on its modules.
+        pools: whether a MaxPool of currents is refused, or put behind the neurons that take it; empty where the frontend gives no
+            choice.
         passes_states: whether a forward of one step takes the states that it returned as its second argument.
     """
 
     name: str
     package: str
+    tried: str
     neurons: tuple[type, ...]
     kinds: Mapping[type, str]
     states: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
@@ -82,3 +86,4 @@ class Framework:
     time_axis: Callable[[Any], int | None] = lambda _: None
     passes_states: bool = False
     own_functions: tuple[str, ...] = ()
+    pools: Literal["exact", "after", ""] = ""

@@ -25,8 +25,8 @@ __all__ = [
     "find_pool",
     "move",
     "passes",
-    "slide",
-    "view_again",
+    "spread_over_batch",
+    "run_with_batch_of_one",
 ]
 
 MOVING = frozenset({
@@ -118,8 +118,10 @@ def passes(func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> bool:
     return (is_place and "dtype" not in kwargs) or bool(func(*args, **kwargs).is_floating_point())
 
 
-def view_again(func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Tensor | None:
-    """Return a view that failed with a batch of 1 in place of the one that forward names, as training has it; or None."""
+def run_with_batch_of_one(func: Callable[..., Tensor], name: str, args: Any, kwargs: Any) -> Tensor | None:
+    """Return what failed as forward names the batch of its training and has one of 1: a view, or a product behind it; or None."""
+    if name == "linear" and args[0].ndim == 2 and args[0].numel() == args[1].shape[-1]:
+        return func(args[0].reshape(1, -1), *args[1:], **kwargs)
     if name not in ("view", "reshape") or len(args) < 2 or not isinstance(args[0], Tensor):
         return None
     given = tuple(args[1]) if isinstance(args[1], tuple | list) else tuple(args[1:])
@@ -197,12 +199,9 @@ def _matmul(call: Call) -> Signal:
 
 def _weigh(call: Call, value: Tensor, weights: FloatArray, bias: FloatArray | None) -> Signal:
     """Multiply the last dimension by ``(n, m)`` weights."""
-    from scipy.sparse import csr_array, kron
+    from scipy.sparse import csr_array
 
-    rows = value.numel() // weights.shape[0]
-    matrix = csr_array(weights)
-    whole = matrix if rows == 1 else kron(csr_array(np.eye(rows)), matrix, format="csr")
-    return call.find(value).through(whole, None if bias is None else np.tile(bias, rows), path=call.path)
+    return _slide(call, value, csr_array(weights), bias)
 
 
 def _convolve(call: Call) -> Signal:
@@ -214,7 +213,7 @@ def _convolve(call: Call) -> Signal:
     kernel = weight[:, :, np.newaxis, :] if flat else weight
     shape = find_plane(value, flat)
     matrix, out = lower_convolution(kernel, window, int(call.argument(6, "groups", 1)), shape, _where(call))
-    return slide(call, value, matrix, None if bias is None else np.repeat(bias, out[1] * out[2]))
+    return _slide(call, value, matrix, None if bias is None else np.repeat(bias, out[1] * out[2]))
 
 
 _SLIDES = {"stride": 1, "padding": 0, "dilation": 1}
@@ -231,7 +230,7 @@ def _convolve_back(call: Call) -> Signal:
     window = _cut(_find_window(weight.shape[2:], stride, padding, dilation), out, find_plane(value, flat))
     kernel = weight[:, :, np.newaxis, :] if flat else weight
     matrix, _ = lower_convolution(kernel, window, groups, out, _where(call))
-    return slide(call, value, matrix.T, None if bias is None else np.repeat(bias, out[1] * out[2]))
+    return _slide(call, value, matrix.T, None if bias is None else np.repeat(bias, out[1] * out[2]))
 
 
 def _cut(window: Window, shape: tuple[int, int, int], wanted: tuple[int, int, int]) -> Window:
@@ -253,7 +252,7 @@ def _average(call: Call) -> Signal:
     if call.argument(5, "count_include_pad", True) is False and window.padding != ((0, 0), (0, 0)):
         raise UnreadableError("an average that leaves padding out", "use count_include_pad=True, or no padding")
     matrix, _ = lower_pooling(window, 1.0 / (window.kernel[0] * window.kernel[1]), find_plane(value, flat), _where(call))
-    return slide(call, value, matrix, None)
+    return _slide(call, value, matrix, None)
 
 
 def find_pool(call: Call, dilation: Any) -> Window:
@@ -273,7 +272,7 @@ def _average_to_size(call: Call) -> Signal:
         raise UnreadableError("an average over windows of several sizes", "give sides that divide those of the input")
     kernel = (shape[1] // out[1], shape[2] // out[2])
     matrix, _ = lower_pooling(Window(kernel=kernel, stride=kernel), 1.0 / (kernel[0] * kernel[1]), shape, _where(call))
-    return slide(call, value, matrix, None)
+    return _slide(call, value, matrix, None)
 
 
 def _normalise(call: Call) -> Signal:
@@ -311,13 +310,18 @@ def _mean(call: Call) -> Signal:
     return total.scale(np.full(total.size, call.result.numel() / call.args[0].numel()))
 
 
-def slide(call: Call, value: Tensor, matrix: Any, bias: FloatArray | None) -> Signal:
+def _slide(call: Call, value: Tensor, matrix: Any, bias: FloatArray | None) -> Signal:
     """Apply what was lowered for one sample to each of the batch."""
+    offset = None if bias is None else np.tile(bias, value.numel() // matrix.shape[0])
+    return call.find(value).through(spread_over_batch(matrix, value), offset, path=call.path)
+
+
+def spread_over_batch(matrix: Any, value: Tensor) -> Any:
+    """Return what was lowered for one sample as a matrix for all samples of a batch."""
     from scipy.sparse import csr_array, kron
 
     rows = value.numel() // matrix.shape[0]
-    whole = matrix if rows == 1 else kron(csr_array(np.eye(rows)), matrix, format="csr")
-    return call.find(value).through(whole, None if bias is None else np.tile(bias, rows), path=call.path)
+    return matrix if rows == 1 else kron(csr_array(np.eye(rows)), matrix, format="csr")
 
 
 def _find_window(kernel: Any, stride: Any, padding: Any, dilation: Any) -> Window:

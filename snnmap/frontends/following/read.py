@@ -1,18 +1,31 @@
 """From a module and its framework to a network: followed, built, and run beside the module."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from snnmap.core.errors import FrontendError
+import numpy as np
+import numpy.typing as npt
+
+from snnmap.core.errors import ConversionWarning, FrontendError
+from snnmap.core.record import IntArray
 from snnmap.frontends.following.build import Builder
-from snnmap.frontends.following.follow import make_twin
 from snnmap.frontends.following.framework import Framework
-from snnmap.frontends.following.trace import trace_forward
-from snnmap.frontends.following.trial import require_same_spikes
+from snnmap.frontends.following.moved import describe_move
+from snnmap.frontends.following.trace import Trace, trace_forward
+from snnmap.frontends.following.trial import count_spikes, require_same_spikes, run_forward
+from snnmap.frontends.following.twin import make_twin
 from snnmap.frontends.torch.modules import require_class_forward
 from snnmap.network import Network
 
 __all__ = ["Sizes", "read_module"]
+
+_FIX_OF_MOVED = (
+    "train on with the MaxPool behind the neurons; calibration= gives samples of typical use on which this is measured"
+)
 
 Sizes = Sequence[int | Sequence[int]] | None
 """Channels of each input of forward, or its shape in a step without the batch."""
@@ -30,11 +43,16 @@ def read_module(
     dt: float = 0.0,
     describe: Callable[[Builder], Mapping[str, str]],
     is_exact: bool = True,
+    calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
 ) -> Network:
     """Turn a module into a network that gives the same spikes; it is run beside the module where it ``is_exact``.
 
     Raises:
         FrontendError: an operation or option has no counterpart, or the two differ; it says which and where.
+        InputError: calibration data of which the module's steps cannot be made.
+
+    Warns:
+        ConversionWarning: pools were moved behind neurons, and what that changes.
     """
     from torch import nn
 
@@ -60,6 +78,38 @@ def read_module(
         limit = str(input_sizes)
         raise FrontendError("forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=limit)
     network = builder.parts.to_network(title, dt, describe(builder))
+    if trace.moved:
+        run = partial(_run_counts, twin, framework, trace, input_scale)
+        told = describe_move(run, trace, network, (builder.populations, builder.ports), calibration)
+        warnings.warn(f"{told}\n  fix: {_FIX_OF_MOVED}", ConversionWarning, stacklevel=3)
+        return replace(network, provenance={**network.provenance, "max pools": told})
     if is_exact:
-        require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)
+        try:
+            require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)
+        except FrontendError as error:
+            raise _tell_version(framework, error) from error
     return network
+
+
+def _tell_version(framework: Framework, error: FrontendError) -> FrontendError:
+    """Return the error, with the version of the framework where it is another than the one that was tried."""
+    try:
+        found = version(framework.package)
+    except PackageNotFoundError:  # a tree that was not installed
+        return error
+    if found == framework.tried:
+        return error
+    fix = f"{error.fix}; or install {framework.package}=={framework.tried}, as which {framework.name} {found} is read"
+    return FrontendError(error.what, where=error.where, measured=error.measured, limit=error.limit, fix=fix)
+
+
+def _run_counts(
+    twin: Any, framework: Framework, trace: Trace, input_scale: float, rasters: Mapping[str, IntArray], n_steps: int
+) -> dict[str, IntArray]:
+    """Return a module's own spikes, ``(n_steps, size)`` by layer."""
+    found = run_forward(twin, framework, trace, rasters, n_steps, input_scale)
+    moved = set(trace.moved.values())  # the module has as many of them as the pool has values
+    return {
+        name: (first > 0).astype(np.int64) if name in moved else count_spikes(trace.layers[name], first)
+        for name, (first, _) in found.items()
+    }

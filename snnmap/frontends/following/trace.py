@@ -19,10 +19,10 @@ from snnmap.frontends.following.follow import (
     MisfitError,
     OtherLayout,
     refuse_unknown_size,
-    watch,
 )
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.signal import Signal, Sources, join
+from snnmap.frontends.following.twin import watch
 from snnmap.nn.tracing import user_line
 
 __all__ = ["Input", "Layout", "Trace", "trace_forward"]
@@ -87,6 +87,7 @@ class Trace:
         layout: of batch and time in them.
         n_steps: how often each layer ran.
         n_given: steps in the arguments, of a layout with time.
+        moved: names of pools that were put behind the neurons that take their currents, and of these neurons.
     """
 
     layers: Mapping[str, Layer]
@@ -96,6 +97,7 @@ class Trace:
     layout: Layout
     n_steps: int
     n_given: int
+    moved: Mapping[str, str]
 
 
 def trace_forward(twin: nn.Module, framework: Framework, shapes: Sequence[tuple[int, ...]] | None) -> Trace:
@@ -181,7 +183,8 @@ def _run(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Lay
         raise OtherLayout
     _require_same_runs(follower.layers)
     _require_known(follower, outputs, inputs)
-    return Trace(follower.layers, follower.sources, outputs, inputs, layout, max(counts, default=1), n_steps)
+    n_runs = max(counts, default=1)
+    return Trace(follower.layers, follower.sources, outputs, inputs, layout, n_runs, n_steps, follower.moved)
 
 
 def _is_positional(twin: nn.Module) -> bool:

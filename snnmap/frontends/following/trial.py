@@ -12,14 +12,15 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.record import FloatArray, IntArray
-from snnmap.frontends.following.follow import Layer, take_spikes, watch
+from snnmap.frontends.following.follow import Layer
 from snnmap.frontends.following.framework import Framework
-from snnmap.frontends.following.operations import passes, view_again
+from snnmap.frontends.following.operations import passes, run_with_batch_of_one
 from snnmap.frontends.following.signal import Signal
 from snnmap.frontends.following.trace import Trace
+from snnmap.frontends.following.twin import take_spikes, watch
 from snnmap.network import Network, simulate_network
 
-__all__ = ["require_same_spikes"]
+__all__ = ["count_spikes", "count_steps", "require_same_spikes", "run_forward"]
 
 _RATES = (0.5, 3.0, 15.0)
 """Counts a channel and step; the last where neurons were silent at the others."""
@@ -59,12 +60,11 @@ def require_same_spikes(
         if rate == _RATES[-1] and not silent:
             break
         rng = np.random.default_rng(number)
-        n_steps = _STEPS if trace.n_steps in (1, trace.n_given) else trace.n_steps
+        n_steps = count_steps(trace)
         rasters = {one.name: rng.poisson(rate, (n_steps, one.size)) for one in trace.inputs if one.name in ports}
         if trace.layout == "one step" and trace.n_steps > 1:
-            n_steps = trace.n_steps
             rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
-        wanted = _run(twin, framework, trace, rasters, n_steps, input_scale)
+        wanted = run_forward(twin, framework, trace, rasters, n_steps, input_scale)
         n_steps = min((len(given) for given, _ in wanted.values()), default=n_steps)
         given = {ports[name]: raster[np.newaxis, :n_steps] for name, raster in rasters.items()}
         found = simulate_network(network, given, counts_of=list(known.values()), states_of=list(read.values()))
@@ -73,8 +73,13 @@ def require_same_spikes(
             if name in read:
                 _compare_membranes(trace.layers[name], first, last, found.potentials[population][0])
             else:
-                _compare(trace.layers[name].path, _count(trace.layers[name], first), found.counts[population][0])
+                _compare(trace.layers[name].path, count_spikes(trace.layers[name], first), found.counts[population][0])
         silent = {name for name in silent if not found.counts[known[name]].any()}
+
+
+def count_steps(trace: Trace) -> int:
+    """Return how many steps a run on drawn inputs has: those of a loop of fixed length, else some."""
+    return _STEPS if trace.n_steps in (1, trace.n_given) else trace.n_steps
 
 
 def _compare_membranes(layer: Layer, first: FloatArray, last: FloatArray, found: FloatArray) -> None:
@@ -143,7 +148,7 @@ class _Runner(TorchFunctionMode):
         try:
             return func(*args, **kwargs)
         except RuntimeError:
-            again = view_again(func, name, args, kwargs)
+            again = run_with_batch_of_one(func, name, args, kwargs)
             if again is None:
                 raise
             return again
@@ -153,7 +158,7 @@ def _is_short(leaf: object) -> bool:
     return isinstance(leaf, Tensor) and leaf.dtype != torch.float64 and leaf.is_floating_point()
 
 
-def _run(
+def run_forward(
     twin: nn.Module,
     framework: Framework,
     trace: Trace,
@@ -201,7 +206,7 @@ def _list_steps(values: Tensor, axis: int | None) -> list[FloatArray]:
     return [step.reshape(-1).numpy() for step in steps]
 
 
-def _count(layer: Layer, values: FloatArray) -> IntArray:
+def count_spikes(layer: Layer, values: FloatArray) -> IntArray:
     """Return counts, ``(n_steps, size)``, from the spikes that neurons gave."""
     scale = np.ones(1) if layer.neurons is None else np.where(layer.neurons.scale == 0, 1.0, layer.neurons.scale)
     return np.rint(values / scale).astype(np.int64)

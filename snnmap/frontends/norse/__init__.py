@@ -74,6 +74,7 @@ def _make_framework(norse: Any) -> "Framework":
     return Framework(
         name="Norse",
         package="norse",
+        tried="1.1.0",
         neurons=(snn.SNN, snn.SNNCell, snn.SNNRecurrent, snn.SNNRecurrentCell),
         kinds=kinds,
         states={kind: (states, states) for kind, states in _STATES.items()},

@@ -71,6 +71,7 @@ def _make_framework(layers: Any) -> "Framework":
     return Framework(
         name="Sinabs",
         package="sinabs",
+        tried="3.1.3",
         neurons=(layers.StatefulLayer,),
         kinds=kinds,
         states=dict.fromkeys(kinds.values(), ((), ())),

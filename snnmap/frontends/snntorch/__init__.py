@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy.typing as npt
+
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
 from snnmap.frontends.snntorch.neurons import (
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
-_OVERSHOOTS, _READOUTS = ("exact", "ignore"), ("spikes", "potential", None)
+_OVERSHOOTS, _READOUTS, _POOLS = ("exact", "ignore"), ("spikes", "potential", None), ("exact", "after")
 
 
 def load(
@@ -35,6 +37,8 @@ def load(
     overshoot: Overshoot = "exact",
     readout: Literal["spikes", "potential"] | None = None,
     input_scale: float = 1.0,
+    pools: Literal["exact", "after"] = "exact",
+    calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
     dt: float = 0.0,
     name: str | None = None,
 ) -> Network:
@@ -63,6 +67,10 @@ def load(
             that watches for it, which no chip can fold; ``ignore`` leaves the rule out, which changes nothing as long as no
             membrane reaches twice its threshold.
         input_scale: value of forward's input that one input spike stands for, such as 1/15 for images in 16 grey levels.
+        pools: what to do about a MaxPool of currents, in front of the neurons, which no neurons compute: ``exact`` refuses it,
+            ``after`` puts it behind them, where it takes the spikes of as many more neurons, and measures what that changes.
+        calibration: rasters, ``(n_samples, n_steps, channels)`` or by input, on which ``pools="after"`` is measured; drawn
+            ones where left out.
         dt: length of a step in seconds, for reports; 0 where it has none.
         name: of the network; the module's class name where left out.
 
@@ -71,16 +79,21 @@ def load(
 
     Raises:
         FrontendError: snnTorch is missing, or an operation or option has no counterpart; it says which and where.
+        InputError: calibration data that do not suit the module.
+
+    Warns:
+        ConversionWarning: pools were put behind neurons; with the share of spikes and decisions that differ.
     """
     snntorch = import_package("snntorch", called="snnTorch")
-    for option, value, choices in (("overshoot", overshoot, _OVERSHOOTS), ("readout", readout, _READOUTS)):
+    given = (("overshoot", overshoot, _OVERSHOOTS), ("readout", readout, _READOUTS), ("pools", pools, _POOLS))
+    for option, value, choices in given:
         if value not in choices:
             raise FrontendError(f"unknown choice of {option}", measured=repr(value), limit=", ".join(map(str, choices)))
     from snnmap.frontends.following.read import read_module
 
     return read_module(
         module,
-        _make_framework(snntorch, overshoot),
+        _make_framework(snntorch, overshoot, pools),
         input_sizes=input_sizes,
         outputs=outputs,
         readout=readout,
@@ -89,22 +102,25 @@ def load(
         dt=dt,
         describe=lambda builder: _describe(snntorch.__version__, builder, overshoot, dt),
         is_exact=overshoot == "exact",
+        calibration=calibration,
     )
 
 
-def _make_framework(snntorch: Any, overshoot: Overshoot) -> "Framework":
+def _make_framework(snntorch: Any, overshoot: Overshoot, pools: Literal["exact", "after"]) -> "Framework":
     from snnmap.frontends.following.framework import Framework
 
     kinds = {getattr(snntorch, kind): kind for kind in STATES}
     return Framework(
         name="snnTorch",
         package="snntorch",
+        tried="1.0.0",
         neurons=(snntorch.SpikingNeuron,),
         kinds=kinds,
         states={kind: (STATES[kind], RETURNED_STATES[kind]) for kind in STATES},
         read=lambda path, module, kind, size: read_neurons(path, module, cast(NeuronKind, kind), size, overshoot),
         restart=lambda twin: _restart(twin, kinds),
         own_functions=OWN_FUNCTIONS,
+        pools=pools,
     )
 
 

@@ -69,6 +69,7 @@ def _make_framework(neuron: Any) -> "Framework":
     return Framework(
         name="SpikingJelly",
         package="spikingjelly",
+        tried="2.0.0",
         neurons=(neuron.BaseNode,),
         kinds=kinds,
         states=dict.fromkeys(kinds.values(), ((), ())),

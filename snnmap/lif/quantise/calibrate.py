@@ -58,9 +58,9 @@ def measure_statistics(
     Raises:
         InputError: rasters that do not suit the network, or a count above what a channel carries.
     """
-    lag = max(mapped.lags.values(), default=0)
     chip, lag, delay = mapped.chip, max(mapped.lags.values(), default=0), mapped.chip.memory(MemoryKind.INPUT).delay_steps
-    raster = np.pad(_read_counts(mapped, calibration), ((0, 0), (0, lag), (0, 0)))
+    counts = _read_counts(mapped, calibration)
+    raster = np.pad(counts.astype(_find_type(counts)), ((0, 0), (0, lag), (0, 0)))
     arriving = np.pad(raster, ((0, 0), (delay, 0), (0, 0)))[:, : raster.shape[1]]
     n_samples, n_steps = raster.shape[:2]
     hidden_counts = np.zeros((n_samples, n_steps, mapped.hidden.size), _find_type(mapped.hidden.max_count))
@@ -71,7 +71,7 @@ def measure_statistics(
     n_updates = n_samples * n_steps * (mapped.hidden.size + mapped.outputs.size)
     measure = _measure_arrays if _arrays_suffice.take(n_updates) else _measure_compiled
     measure(mapped, raster, arriving, hidden_counts, swings)
-    sources = SourceCounts(arriving.astype(_find_type(raster)), hidden_counts)
+    sources = SourceCounts(arriving, hidden_counts)
     return Statistics(
         hidden_sources=sources,
         output_sources=sources.take_part(1),
@@ -102,7 +102,7 @@ def _find_type(counts: IntArray) -> np.dtype[Any]:
     return np.min_scalar_type(-int(counts.max(initial=0)) - 1)
 
 
-def _measure_arrays(mapped: MappedNetwork, raster: IntArray, arriving: IntArray, sent: Counts, swings: dict[str, Swing]) -> None:
+def _measure_arrays(mapped: MappedNetwork, raster: Counts, arriving: Counts, sent: Counts, swings: dict[str, Swing]) -> None:
     """Run all samples in numpy, as many beside each other as there is room for.
 
     Args:
@@ -119,7 +119,7 @@ def _measure_arrays(mapped: MappedNetwork, raster: IntArray, arriving: IntArray,
 
 
 def _measure_part(
-    mapped: MappedNetwork, raster: IntArray, arriving: IntArray, sent: Counts, swings: dict[str, Swing], start: int
+    mapped: MappedNetwork, raster: Counts, arriving: Counts, sent: Counts, swings: dict[str, Swing], start: int
 ) -> None:
     """Run some samples, the first of them number ``start``."""
     n_samples, delay = len(raster), mapped.chip.memory(MemoryKind.OUTPUT).delay_steps
@@ -127,7 +127,7 @@ def _measure_part(
     bounds = {kind: _build_bounds(mapped, kind, n_samples) for kind in MemoryKind}
     for swing in swings.values():
         swing.begin(start, n_samples)
-    for now in walk_network(as_folded_network(mapped), {"inputs": raster}):
+    for now in walk_network(as_folded_network(mapped), {"inputs": raster.astype(np.int64)}):
         sent[:, now.step], counts = before, now.counts["hidden"]
         sources = (arriving[:, now.step].astype(np.float64), before, before if delay else counts)
         sums = {kind: bounds[kind](source) for kind, source in zip(MemoryKind, sources, strict=True)}
@@ -195,9 +195,7 @@ def _count_used(mapped: MappedNetwork, kind: MemoryKind) -> int:
     return int(np.flatnonzero(n_weights).max(initial=0)) + 1
 
 
-def _measure_compiled(
-    mapped: MappedNetwork, raster: IntArray, arriving: IntArray, sent: Counts, swings: dict[str, Swing]
-) -> None:
+def _measure_compiled(mapped: MappedNetwork, raster: Counts, arriving: Counts, sent: Counts, swings: dict[str, Swing]) -> None:
     """Do the same in compiled code, sample after sample on each core."""
     from snnmap.lif.quantise.walk import walk_sample
 
