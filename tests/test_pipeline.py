@@ -380,3 +380,12 @@ def test_inputs_that_relays_cut_off_are_refused_where_the_build_has_not_seen_the
     artifacts.run(raster)
     with pytest.raises(InputError, match="more spikes a step than the relays repeat"):
         artifacts.run(raster + 1)
+
+
+def test_ways_that_give_the_same_network_are_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.pipeline.ways._may_gain", lambda _: True)
+    stages: list[str] = []
+    once = check_model(chain(3, 5, 2), "xylo-audio-3", on_stage=stages.append)
+    assert stages.count("quantising") == 4  # with a second synapse and without, rates brought back and not, of eight ways
+    monkeypatch.undo()
+    assert once.bitstream == check_model(chain(3, 5, 2), "xylo-audio-3").bitstream

@@ -16,7 +16,7 @@ from snnmap.lif.compare import SourceReference, choose_samples, compare_image, c
 from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, ease_relays, find_rule
 from snnmap.lif.mapping import fold_network, lower_network, stretch_network
 from snnmap.lif.program import MappedNetwork, Program, QuantisedNetwork, pack
-from snnmap.lif.quantise import RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
+from snnmap.lif.quantise import DecayMatch, RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
 from snnmap.network import Network, draw_inputs, join_rasters, read_rasters, require_steps, simulate_network
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
@@ -107,10 +107,15 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
     Raises:
         InputError: calibration data or labels that do not suit the network.
     """
-    data, rates = _read_data(task, chip), _Rates()
+    data, rates, tried = _read_data(task, chip), _Rates(), list[tuple[bool, Network]]()
     best: tuple[tuple[float, ...], CheckResult] | None = None
     for way in _list_ways(task, data):
-        found = _try_way(task, chip, data, way, rates, on_stage)
+        matched, matches = match_decays(task.network, chip, second_synapse=way.second_synapse)
+        if (way.tuned, matched) in tried:
+            continue
+        tried.append((way.tuned, matched))
+        on_stage("folding into the hidden population")
+        found = _try_way(task, chip, data, matched, matches, rates if way.tuned else None, on_stage)
         if best is None or _score(found) < best[0]:
             best = _score(found), found
         if found.comparison is not None and not found.report.errors and not _may_gain(found.report):
@@ -197,10 +202,17 @@ class _Rates:
         return self._counts[key]
 
 
-def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_stage: Callable[[str], None]) -> CheckResult:
+def _try_way(
+    task: Task,
+    chip: Chip,
+    data: _Data,
+    matched: Network,
+    matches: tuple[DecayMatch, ...],
+    rates: _Rates | None,
+    on_stage: Callable[[str], None],
+) -> CheckResult:
+    """Fold, quantise and compare a network with the chip's decays; where the model's rates are given, they are brought back."""
     options, network = task.options, task.network
-    on_stage("folding into the hidden population")
-    matched, matches = match_decays(network, chip, second_synapse=way.second_synapse)
     mapped = fold_network(matched, chip, options=options.fold)
     report = ease_relays(check_mapped(mapped), chip, {} if data.drawn else data.rasters)
     reached = CheckResult(report=report, matched=matched, matches=matches, mapped=mapped)
@@ -211,7 +223,7 @@ def _try_way(task: Task, chip: Chip, data: _Data, way: _Way, rates: _Rates, on_s
     quantised = quantise_network(mapped, calibration=fitted, drawn=data.drawn, options=options.quantise)
     source = _stretch(network, mapped)
     tunings: tuple[RateTuning, ...] = ()
-    if way.tuned:
+    if rates is not None:
         quantised, tunings = _tune(source, quantised, data, rates)
     report = report.merge(check_quantised(quantised))
     reached = replace(reached, report=report, quantised=quantised, tunings=tunings)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from snnmap.core import CsrMatrix
+from snnmap.core import CsrMatrix, order_keys
 from snnmap.core.errors import NetworkError
 
 matrices = hnp.arrays(np.int64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.integers(-2, 2))
@@ -50,6 +50,16 @@ def test_few_products_of_what_is_no_number_are_those_of_scipy(monkeypatch: pytes
     few = matrix.build_product(3)(values)
     monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
     assert np.array_equal(few, matrix.build_product(3)(values), equal_nan=True)
+
+
+@pytest.mark.parametrize("size", [10, 70_000, 200_000])
+def test_keys_are_ordered_stably_however_many(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = np.random.default_rng(size).integers(0, size, 80_000)
+    wanted = np.argsort(keys, kind="stable")
+    assert np.array_equal(order_keys(keys, size), wanted)
+    monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 10**9)
+    assert np.array_equal(order_keys(keys, size), wanted)
+    assert np.array_equal(order_keys(keys[wanted], size), np.arange(keys.size))
 
 
 @given(matrices, st.integers(0, 2**32 - 1))
