@@ -32,10 +32,10 @@ def walk_sample(
     Args:
         inputs: ``(n_steps, n_channels) float64``, counts as they arrive.
         sent: ``(n_steps, n_hidden)``, where hidden spikes go as they arrive, a step later.
-        memories: :class:`Weights` of inputs, recurrent ones, and those onto outputs.
-        rows: :class:`Row` of hidden and of output neurons.
-        extremes: :class:`Extremes` of both, which are added to.
-        kept: :class:`Kept` of both.
+        memories: weights of inputs, recurrent ones, and those onto outputs, each as row starts, columns and data.
+        rows: parameters of hidden and of output neurons.
+        extremes: :class:`snnmap.lif.quantise.swing.Extremes` of both, which are added to.
+        kept: :class:`snnmap.lif.quantise.swing.Kept` of both.
         sample: its number.
         subtracts: whether a spike subtracts the threshold; else it sets the potential to 0.
         is_deep: whether how deep potentials must be held is measured.
