@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from snnmap.lif.quantise.decays import DecayCodes
 from snnmap.lif.quantise.rounding import Entries
 
 __all__ = ["Lines", "MemoryWeights", "list_lines"]
+
+_Pairs: TypeAlias = IntArray | slice
+"""Which pairs of source and target, as an index."""
 
 
 @record
@@ -85,11 +88,11 @@ def list_lines(
     return Lines(entries=entries, target=np.repeat(np.arange(n), np.diff(edges)), memory=memory, places=places)
 
 
-def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[IntArray, ...]]:
+def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[_Pairs, ...]]:
     """Return which sources have a weight onto which targets on any synapse, and which of these each weight is of."""
     first = next((matrix for matrix in matrices if matrix.nnz), matrices[0])
     if all(_is_alike(first, matrix) for matrix in matrices if matrix.nnz):
-        return first, tuple(np.arange(matrix.nnz) for matrix in matrices)
+        return first, tuple(slice(matrix.nnz) for matrix in matrices)
     n_pre, n = first.shape
     keys = [matrix.rows * n + matrix.indices for matrix in matrices]
     every = np.sort(np.concatenate(keys), kind="stable")  # runs that ascend, which are merged
@@ -114,7 +117,7 @@ def _is_alike(one: CsrMatrix, other: CsrMatrix) -> bool:
     return np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices)
 
 
-def _split(line: IntArray, which: Sequence[tuple[IntArray, ...]], sizes: Sequence[int]) -> tuple[tuple[IntArray, ...], ...]:
+def _split(line: IntArray, which: Sequence[tuple[_Pairs, ...]], sizes: Sequence[int]) -> tuple[tuple[IntArray, ...], ...]:
     """Return the line of each weight, memory by memory and synapse by synapse."""
     parts = np.split(line, np.cumsum(sizes)[:-1])
     return tuple(tuple(part[own] for own in owns) for part, owns in zip(parts, which, strict=True))

@@ -206,8 +206,9 @@ def _weight_errors(
             value, share = entries.value[mine, synapse], shares[:, synapse][responses.kind][target]
             trained += value * share
             chip += rounded[mine, synapse] * share
-            nearest = np.rint(value / lsb)
-            clipped |= (nearest < low) | (nearest > high)
+            value = np.rint(value / lsb)
+            clipped |= (value < low) | (value > high)
+            del value, share  # as large as all weights
         chip *= lsb
         for values in (trained, chip):
             values /= scale[target]
