@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Family
-from snnmap.core import CsrMatrix, FloatArray, IntArray, record
+from snnmap.core import CsrMatrix, FloatArray, IntArray, order_keys, record
 from snnmap.lif.quantise.decays import DecayCodes
 from snnmap.lif.quantise.rounding import Entries
 
@@ -67,8 +67,10 @@ def list_lines(
     n_synapses, n = decays.dash_syn.shape
     patterns = [_join_patterns(memory.matrices) for memory in memories]
     sizes = [pattern.nnz for pattern, _ in patterns]
-    columns = _number_columns([pattern for pattern, _ in patterns])
-    order, edges = columns.data, columns.indptr.astype(np.int64)
+    first = np.cumsum([0, *(pattern.shape[0] for pattern, _ in patterns)])
+    source = np.concatenate([pattern.rows + start for (pattern, _), start in zip(patterns, first, strict=False)])
+    target = np.concatenate([pattern.indices for pattern, _ in patterns])
+    order, edges = order_keys(target, n), np.r_[0, np.cumsum(np.bincount(target, minlength=n))]
     line = np.empty_like(order)
     line[order] = np.arange(order.size)
     places = _split(line, [which for _, which in patterns], sizes)
@@ -80,12 +82,12 @@ def list_lines(
     memory = np.repeat(np.arange(len(memories), dtype=np.int8), sizes)[order]
     entries = Entries(
         edges=edges,
-        source=columns.indices.astype(np.int64),
+        source=source[order],
         present=present,
         value=value,
         lsb=np.array([float(1 << (shift + family.weight_shift)) for shift in shifts])[memory],
     )
-    return Lines(entries=entries, target=np.repeat(np.arange(n), np.diff(edges)), memory=memory, places=places)
+    return Lines(entries=entries, target=target[order], memory=memory, places=places)
 
 
 def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[_Pairs, ...]]:
@@ -100,17 +102,6 @@ def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[_P
     edges = np.searchsorted(every, np.arange(n_pre + 1) * n)
     joined = CsrMatrix(shape=first.shape, indptr=edges, indices=every % n, data=np.ones(every.size))
     return joined, tuple(np.searchsorted(every, own) for own in keys)
-
-
-def _number_columns(patterns: Sequence[CsrMatrix]) -> Any:
-    """Return the numbers of the pairs, one pattern's below the other's, as compressed columns of scipy."""
-    from scipy.sparse import csr_array
-
-    sizes = [pattern.nnz for pattern in patterns]
-    starts = np.concatenate([[0], *(p.indptr[1:] + start for p, start in zip(patterns, np.cumsum([0, *sizes]), strict=False))])
-    shape = sum(pattern.shape[0] for pattern in patterns), patterns[0].shape[1]
-    indices = np.concatenate([pattern.indices for pattern in patterns])
-    return csr_array((np.arange(indices.size), indices, starts), shape=shape).tocsc()
 
 
 def _is_alike(one: CsrMatrix, other: CsrMatrix) -> bool:
