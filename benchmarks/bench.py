@@ -20,7 +20,6 @@ from rich.console import Console
 
 from snnmap.report import make_table
 
-
 SIDE_BY_SIDE = (
     "cores that share a processor with others slow each other: measured once, threads of a calibration run took 1.6x as long"
 )
