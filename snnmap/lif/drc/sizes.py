@@ -47,44 +47,36 @@ def check_sizes(sizes: Sizes, chip: Chip) -> Report:
 
 def tell_inputs(ports: str, used: int, chip: Chip) -> Iterator[Finding]:
     """Yield what SNN201 finds of so many channels of the named input ports."""
-    limit = chip.inputs.count
-    if used > limit:
-        yield Finding(
-            location=Location(port=ports),
-            message="there are more input channels than the chip has",
-            measured=Amount(used),
-            limit=Amount(limit),
-            unit="channels",
-            least=Least(do="drop", n=used - limit, what="channels", of=used),
-            fix=f"feed the data over more steps, reduce the channels, or {LARGER}",
-        )
+    message, fix = "there are more input channels than the chip has", "feed the data over more steps, reduce the channels"
+    yield from _tell(Location(port=ports), message, used, chip.inputs.count, "channels", "channels", fix)
 
 
 def tell_hidden(used: int, chip: Chip, told: str, *, instead: str = "") -> Iterator[Finding]:
     """Yield what SNN202 finds of so many hidden neurons, with what is told of them and another change that would do."""
-    limit = chip.hidden.count
-    if used > limit:
-        yield Finding(
-            location=Location(),
-            message=f"there are more hidden neurons than the chip has ({told})",
-            measured=Amount(used),
-            limit=Amount(limit),
-            unit="neurons",
-            least=Least(do="drop", n=used - limit, what="neurons", of=used, instead=instead),
-            fix=f"make populations smaller or skip connections shorter, or {LARGER}",
-        )
+    message, fix = (
+        f"there are more hidden neurons than the chip has ({told})",
+        "make populations smaller or skip connections shorter",
+    )
+    yield from _tell(Location(), message, used, chip.hidden.count, "neurons", "neurons", fix, instead)
 
 
 def tell_outputs(populations: str, used: int, chip: Chip) -> Iterator[Finding]:
     """Yield what SNN203 finds of so many neurons of the named populations, which are read."""
-    limit = chip.outputs.count
+    message, fix = "there are more output neurons than the chip has", "read fewer neurons (`snnmap.OutputPort(populations=...)`)"
+    yield from _tell(Location(population=populations), message, used, chip.outputs.count, "neurons", "outputs", fix)
+
+
+def _tell(
+    location: Location, message: str, used: int, limit: int, unit: str, what: str, fix: str, instead: str = ""
+) -> Iterator[Finding]:
+    """Yield a finding where more are used than the chip has; a larger chip does too."""
     if used > limit:
         yield Finding(
-            location=Location(population=populations),
-            message="there are more output neurons than the chip has",
+            location=location,
+            message=message,
             measured=Amount(used),
             limit=Amount(limit),
-            unit="neurons",
-            least=Least(do="drop", n=used - limit, what="outputs", of=used),
-            fix=f"read fewer neurons (`snnmap.OutputPort(populations=...)`), or {LARGER}",
+            unit=unit,
+            least=Least(do="drop", n=used - limit, what=what, of=used, instead=instead),
+            fix=f"{fix}, or {LARGER}",
         )
