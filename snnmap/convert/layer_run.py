@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from snnmap.convert.build import LayerNetwork
 from snnmap.core import FloatArray
-from snnmap.core.threads import count_cores, run_side_by_side
+from snnmap.core.threads import count_cores, deal_out, run_side_by_side
 
 __all__ = ["Counts", "LayerRun", "run_layer"]
 
@@ -68,7 +68,7 @@ def _run_batch(part: LayerNetwork, sources: Mapping[str, Counts], fires: bool, n
             advance_layer(parameters, arriving, run.counts[sample], run.potentials[sample], run.rest[sample])
 
     n_threads = min(n_samples, count_cores())
-    run_side_by_side(run_share, [range(first, n_samples, n_threads) for first in range(n_threads)], n_threads=n_threads)
+    run_side_by_side(run_share, deal_out(n_samples, n_threads), n_threads=n_threads)
     return run
 
 

@@ -2,12 +2,12 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
-__all__ = ["count_cores", "run_side_by_side"]
+__all__ = ["count_cores", "deal_out", "run_parts", "run_side_by_side"]
 
 R = TypeVar("R")
 _NAME = "snnmap-core"
@@ -16,6 +16,21 @@ _NAME = "snnmap-core"
 def count_cores() -> int:
     """Return how many threads can run at once."""
     return os.cpu_count() or 1
+
+
+def deal_out(n: int, n_threads: int) -> list[range]:
+    """Share out numbers below ``n`` as cards are dealt, a range a thread.
+
+    Example:
+        >>> deal_out(5, 2)
+        [range(0, 5, 2), range(1, 5, 2)]
+    """
+    return [range(first, n, n_threads) for first in range(n_threads)]
+
+
+def run_parts(parts: Sequence[Callable[[], R]], *, n_threads: int | None = None) -> list[R]:
+    """Call functions and return their results, as if one after the other; a thread each where no number is given."""
+    return run_side_by_side(lambda part: part(), parts, n_threads=len(parts) if n_threads is None else n_threads)
 
 
 def run_side_by_side(function: Callable[..., R], *arguments: Iterable[Any], n_threads: int) -> list[R]:

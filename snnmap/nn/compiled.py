@@ -1,14 +1,11 @@
 """Compiled loops: which tensors they take, and how rows are shared among threads."""
 
-from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from snnmap.core.threads import run_side_by_side
-
-__all__ = ["is_compiled", "run_parts", "split_evenly"]
+__all__ = ["is_compiled", "split_evenly"]
 
 
 def is_compiled(tensor: Tensor) -> bool:
@@ -21,8 +18,3 @@ def split_evenly(n_rows: int, n_parts: int) -> list[slice]:
     n_parts = max(min(n_parts, n_rows), 1)
     edges = [n_rows * number // n_parts for number in range(n_parts + 1)]
     return [slice(first, last) for first, last in pairwise(edges)]
-
-
-def run_parts(parts: Sequence[Callable[[], object]]) -> None:
-    """Run compiled loops side by side; they hold no interpreter lock."""
-    run_side_by_side(lambda part: part(), parts, n_threads=len(parts))

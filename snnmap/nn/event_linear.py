@@ -7,7 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snnmap.nn.compiled import run_parts, split_evenly
+from snnmap.core.threads import run_parts
+from snnmap.nn.compiled import split_evenly
 
 __all__ = ["EventLinear", "multiply_counts"]
 

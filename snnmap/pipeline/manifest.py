@@ -8,7 +8,7 @@ import numpy as np
 
 from snnmap import __version__
 from snnmap.core import IntArray, Report
-from snnmap.core.threads import count_cores, run_side_by_side
+from snnmap.core.threads import count_cores, run_parts
 from snnmap.lif.bitstream import digest_image, encode
 from snnmap.lif.compare import make_golden, usual_decision
 from snnmap.lif.program import Comparison, Decision, Image, Manifest, MappedNetwork, OutputReadout, Place, WaivedRule
@@ -29,7 +29,7 @@ def add_manifest(task: Task, found: CheckResult) -> CheckResult:
     image, mapped = found.image, found.quantised.mapped
     manifest, raster = _describe(task, found, image, mapped, found.comparison), _choose_golden(task, mapped)
     computed: list[Callable[[], Any]] = [lambda: digest_network(task.network), lambda: make_golden(image, manifest, raster)]
-    digest, golden = run_side_by_side(lambda compute: compute(), computed, n_threads=min(2, count_cores()))
+    digest, golden = run_parts(computed, n_threads=min(2, count_cores()))
     image = image.with_manifest(replace(manifest, model_digest=digest, golden=golden))
     return replace(found, image=image, bitstream=encode(image))
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Readout
 from snnmap.core import BoolArray, FloatArray, IntArray
-from snnmap.core.threads import count_cores, run_side_by_side
+from snnmap.core.threads import count_cores, run_parts
 from snnmap.lif.compare.decide import LAST, SpreadError, compare_decisions, summarise_course
 from snnmap.lif.compare.source import SourceReference, compare_source
 from snnmap.lif.mapping import folded_counts, folded_currents, folded_potentials
@@ -134,7 +134,7 @@ def _run_both(
         lambda: simulate_image(image, padded, counts_of=both, states_of=both, engine="auto", clamp=True),
     ]
     n_threads = min(2, count_cores()) if len(raster) == 1 else 1
-    model, chip = run_side_by_side(lambda run: run(), runs, n_threads=n_threads)
+    model, chip = run_parts(runs, n_threads=n_threads)
     return model, chip
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from snnmap.chip import MemoryKind
 from snnmap.core import CsrMatrix, FloatArray, IntArray, record
 from snnmap.core.errors import NetworkError
-from snnmap.core.threads import count_cores, run_side_by_side
+from snnmap.core.threads import count_cores, run_parts
 from snnmap.lif.mapping.lower import lower_network, stretch_network
 from snnmap.lif.mapping.rasters import draw_rasters, drive_populations
 from snnmap.lif.program import MappedNetwork, as_folded_network, unfold_network
@@ -139,7 +139,7 @@ def _run_both(network: Network, lowered: Network, mapped: MappedNetwork, rasters
         ),
     ]
     n_threads = min(2, count_cores()) if _count_work(network) > _MUCH_WORK else 1
-    source, folded = run_side_by_side(lambda run: run(), runs, n_threads=n_threads)
+    source, folded = run_parts(runs, n_threads=n_threads)
     return _compare(source, folded, mapped)
 
 

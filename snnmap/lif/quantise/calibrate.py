@@ -10,7 +10,7 @@ from snnmap.chip import HIDDEN_MEMORIES, MemoryKind
 from snnmap.core import Allowance, CsrMatrix, FloatArray, IntArray, record
 from snnmap.core.csr import MOST_NEAR
 from snnmap.core.errors import InputError
-from snnmap.core.threads import count_cores, run_side_by_side
+from snnmap.core.threads import count_cores, deal_out, run_side_by_side
 from snnmap.lif.program import MappedNetwork, NeuronParameters, as_folded_network
 from snnmap.lif.quantise.swing import MOST_STATES, Extremes, StateSwing, Swing
 from snnmap.lif.quantise.windows import Counts, SourceCounts
@@ -212,15 +212,14 @@ def _measure_compiled(mapped: MappedNetwork, raster: Counts, arriving: Counts, s
     is_deep, is_late = bool(np.isfinite(hidden.depth)), chip.memory(MemoryKind.OUTPUT).delay_steps > 0
     flags = (chip.family.reset == "subtract", is_deep, is_late, by_target)
 
-    def run(samples: IntArray) -> tuple[Extremes, Extremes]:
+    def run(samples: range) -> tuple[Extremes, Extremes]:
         extremes = hidden.make_extremes(), outputs.make_extremes()
-        for sample in samples.tolist():
+        for sample in samples:
             counts = arriving[sample].astype(np.float64)
             walk_sample(counts, sent[sample], memories, rows, extremes, (hidden.kept, outputs.kept), sample, *flags)
         return extremes
 
     n_threads = min(count_cores(), max(1, n_samples))
-    shares = [np.arange(first, n_samples, n_threads) for first in range(n_threads)]
-    for of_hidden, of_outputs in run_side_by_side(run, shares, n_threads=n_threads):
+    for of_hidden, of_outputs in run_side_by_side(run, deal_out(n_samples, n_threads), n_threads=n_threads):
         hidden.take(of_hidden)
         outputs.take(of_outputs)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snnmap.chip import Family, find_family
 from snnmap.chip.arithmetic import FloatOps
-from snnmap.nn.compiled import run_parts
+from snnmap.core.threads import run_parts
 from snnmap.nn.neurons import Surrogate
 from snnmap.nn.neurons.dynamics import Course, backward_through_time, own_input, run_steps, share_rows
 
@@ -263,7 +263,7 @@ def _forward(
 
 def _compile_advance(
     rows: tuple[Tensor, ...], parameters: tuple[Tensor, ...], shares: list[slice], family: Family
-) -> Callable[[int, int], None]:
+) -> Callable[[int, int], object]:
     """Return the compiled loop over some steps, the samples shared among threads."""
     from snnmap.nn.chip.kernels import find_chip_loops
 

@@ -7,7 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from snnmap.nn.compiled import is_compiled, run_parts, split_evenly
+from snnmap.core.threads import run_parts
+from snnmap.nn.compiled import is_compiled, split_evenly
 from snnmap.nn.event_linear import multiply_counts
 
 __all__ = ["multiply_sparse"]

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from snnmap.chip import Family
+from snnmap.core.threads import run_parts
 from snnmap.nn.chip.delivery import Delivery
 from snnmap.nn.chip.dynamics import Decays, reset_potentials, retreat_integrator, run_chip_integrator, run_chip_lif
-from snnmap.nn.compiled import is_compiled, run_parts, split_evenly
+from snnmap.nn.compiled import is_compiled, split_evenly
 from snnmap.nn.neurons import Surrogate
 
 __all__ = ["WiredNeurons", "Wiring", "run_wired_integrator", "run_wired_lif"]

@@ -12,7 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from snnmap.nn.compiled import is_compiled, run_parts, split_evenly
+from snnmap.core.threads import run_parts
+from snnmap.nn.compiled import is_compiled, split_evenly
 from snnmap.nn.neurons.surrogate import Surrogate
 
 __all__ = [
@@ -144,7 +145,7 @@ def own_input(x: Tensor, recurrent_weight: Tensor | None) -> Tensor:
 
 
 def run_steps(
-    run: Callable[[int, int], None],
+    run: Callable[[int, int], object],
     x: Tensor,
     counts: Tensor,
     recurrent_weight: Tensor | None,
