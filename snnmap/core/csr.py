@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.core.cached import Cached, cached
 from snnmap.core.errors import NetworkError
 from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
 
@@ -20,7 +21,7 @@ _FEW_TRIPLETS = 1_000_000
 
 
 @record
-class CsrMatrix:
+class CsrMatrix(Cached):
     """A sparse matrix, one row a source neuron: compressed sparse rows in canonical form.
 
     Canonical: column indices ascend strictly within a row. Rows are sources, columns are targets.
@@ -197,7 +198,7 @@ class CsrMatrix:
             [[3.0, 5.0]]
         """
         if n * self.nnz > _FEW_PRODUCTS:
-            return self._build_compiled(n) if np.isfinite(self.data).all() else lambda values: values @ self.to_scipy()
+            return self._build_compiled(n) if self._is_finite() else lambda values: values @ self.to_scipy()
         sources, n_post = self.rows, self.shape[1]
         places = (np.arange(n)[:, np.newaxis] * n_post + self.indices).ravel()
 
@@ -207,6 +208,10 @@ class CsrMatrix:
             return np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64)
 
         return multiply
+
+    @cached
+    def _is_finite(self) -> bool:
+        return bool(np.isfinite(self.data).all())
 
     def _build_compiled(self, n: int) -> Callable[[FloatArray], FloatArray]:
         from snnmap.core.product import add_columns, add_rows
