@@ -14,7 +14,7 @@ __all__ = ["add_columns", "add_rows"]
 
 _compile: Any = numba.njit(cache=True, nogil=True)
 _FEW_ROWS = 4
-"""Rows, on average, in which a source that has a value at all has one, from which on its weights are read once for all of them."""
+"""Rows, on average, in which a source with a value at all has one, from which on its weights are read once for all of them."""
 _MOST_IDLE = 3
 """Rows from the first to the last of these, for each of them, up to which it is quicker to leave none out."""
 

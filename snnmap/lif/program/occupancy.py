@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Self
 
-import numpy as np
-
 from snnmap.chip import MemoryKind, WeightMemory, find_relay_cells
 from snnmap.core import CsrMatrix, IntArray, record
 from snnmap.lif.program.mapped import MappedNetwork
