@@ -17,6 +17,7 @@ __all__ = [
     "InputError",
     "NetworkError",
     "NoRoomError",
+    "OptionError",
     "SnnmapError",
 ]
 
@@ -87,16 +88,20 @@ class InputError(SnnmapError):
             of: what the options are of, such as ``the training``.
 
         Raises:
-            InputError: it is not within its limit.
+            OptionError: it is not within its limit.
         """
         if not holds:
-            raise cls(
+            raise OptionError(
                 f"an option of {of} is out of range",
                 where=f"{type(options).__name__}.{name}",
                 measured=str(getattr(options, name)),
                 limit=limit,
                 fix=f"give {name} within its limit",
             )
+
+
+class OptionError(InputError):
+    """There is no such choice, or it is none of its values; data that are given beside it are not at fault."""
 
 
 class FormatError(SnnmapError):

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind, load_chip
@@ -14,6 +13,7 @@ from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import DesignRuleError, InputError, NetworkError, NoRoomError
 from snnmap.core.places import Places
 from snnmap.findings import apply_waivers
+from snnmap.lif.compare import read_labels
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
 from snnmap.lif.mapping import Verification, fold_network, verify_fold
 from snnmap.loading import Opened, open_model
@@ -164,14 +164,30 @@ def open_task(
 
     Raises:
         NoRoomError: an ANN for which none of the chips has channels and neurons enough.
+        InputError: calibration data or labels that do not suit the model, whatever the rules will find of it.
     """
-    options, places, model = options or CompileOptions(), Places(), open_source(model, calibration, read, chips)
+    task = _open_task(model, options or CompileOptions(), calibration, labels, read, chips)
+    task.require_data()
+    return task
+
+
+def _open_task(
+    model: object,
+    options: CompileOptions,
+    calibration: Rasters | None,
+    labels: npt.ArrayLike | None,
+    read: Mapping[str, Any] | None,
+    chips: Sequence[Chip],
+) -> Task:
+    places, model = Places(), open_source(model, calibration, read, chips)
     if isinstance(model, Opened):
         places, network = model.places, model.network
         if model.conversion is None:
             return Task(network=network, options=options, calibration=calibration, labels=labels, conversion=None, places=places)
-        model, calibration = model.conversion, None
-        labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
+        model, n_given = model.conversion, len(model.conversion.expected) if calibration is None else len(calibration)
+        if labels is not None:
+            labels = read_labels(labels, n_given, model.expected.shape[1])[: len(model.expected)]  # of the samples that it keeps
+        calibration = None
     depth = min(options.quantise.depth, model.depth)
     return Task(
         network=model.network,
