@@ -105,7 +105,7 @@ def test_labels_are_of_all_calibration_data_that_an_ann_is_converted_on() -> Non
     values = np.random.default_rng(0).random((20, 4))
     assert compile_model(ann, "generic-4096", calibration=values, labels=np.zeros(20, np.int64), options=ALLOW).bitstream
     for n_labels in (19, 21):
-        with pytest.raises(InputError, match=rf"\(20,\)"):
+        with pytest.raises(InputError, match=r"\(20,\)"):
             compile_model(ann, "generic-4096", calibration=values, labels=np.zeros(n_labels, np.int64), options=ALLOW)
 
 
