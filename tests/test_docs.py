@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ BLOCKS = {title: code for page in PAGES for title, code in re.findall(BLOCK, pag
 
 FRAMEWORKS = {
     "snnTorch": "snntorch", "Sinabs": "sinabs", "SpikingJelly": "spikingjelly", "Norse": "norse", "Rockpool": "rockpool",
-    "NIR": "snntorch", "Nengo": "nengo", "Torch": "torch", "ONNX": "onnxruntime", "scikit-learn": "sklearn",
+    "NIR": "snntorch", "Nengo": "nengo", "Torch": "torch", "ONNX": "onnxruntime", "Keras": "onnxruntime",
+    "scikit-learn": "sklearn",
 }  # fmt: skip
 """Sections that begin with that of the digits, and what they import."""
 BEGIN_WITH = {"ONNX": ("Digits", "Torch")}
@@ -43,6 +45,9 @@ EXPORTS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "SpikingJelly": ((1, 1, 64), {"dt_s": 1e-4}),
 }
 """Shape of the sample with which the model of a section is exported to NIR, and what is said about the file."""
+
+KERAS = Path(__file__).parent / "frontends" / "onnx" / "keras" / "cnn.onnx"
+"""A convolution, a pool and a dense layer, trained on the digits; as Keras 3.15.1 exports it, by tf2onnx 1.17.0."""
 
 AGREEMENT = dict(re.findall(BLOCK, (DOCS / "agreement.md").read_text(), flags=re.DOTALL))
 
@@ -86,6 +91,7 @@ def test_a_model_of_each_framework_keeps_its_accuracy_on_a_chip(
 ) -> None:
     pytest.importorskip(FRAMEWORKS[framework])
     monkeypatch.chdir(tmp_path)
+    shutil.copy(KERAS, tmp_path)
     names: dict[str, Any] = {}
     for section in (*BEGIN_WITH.get(framework, ("Digits",)), framework):
         exec(BLOCKS[section], names)

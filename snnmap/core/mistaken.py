@@ -8,7 +8,8 @@ import numpy as np
 __all__ = ["find_mistake"]
 
 _BATCHES = "give the model first, and its inputs as calibration: torch.cat([batch[0] for batch in loader])"
-_EXPORT = "export it to ONNX: tf2onnx.convert.from_keras(model), and give that"
+_EXPORT = "export it to ONNX, and give the file: model.export('net.onnx', format='onnx')"
+_EXPORT_KERAS_2 = "export it to ONNX, and give the file: tf2onnx.convert.from_keras(model, output_path='net.onnx')"
 
 
 def find_mistake(model: Any) -> tuple[str, str] | None:
@@ -23,5 +24,6 @@ def find_mistake(model: Any) -> tuple[str, str] | None:
     if isinstance(model, np.ndarray) or (kind.__module__, kind.__name__) == ("torch", "Tensor"):
         return "an array is no model", "give the model first, and the array as calibration="
     if kind.__module__.startswith(("tensorflow.", "keras.", "tf_keras.")):
-        return "no reader takes models of Keras as they are", _EXPORT
+        export = _EXPORT_KERAS_2 if kind.__module__.startswith("tf_keras.") else _EXPORT
+        return "no reader takes models of Keras as they are", export
     return None
