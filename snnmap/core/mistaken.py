@@ -12,13 +12,19 @@ _EXPORT = "export it to ONNX, and give the file: model.export('net.onnx', format
 _EXPORT_KERAS_2 = "export it to ONNX, and give the file: tf2onnx.convert.from_keras(model, output_path='net.onnx')"
 
 
+def _are_weights(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(hasattr(one, "shape") for one in value.values())
+
+
 def find_mistake(model: Any) -> tuple[str, str] | None:
     """Return what a thing is that is no model, and what to do; None where it may be one."""
     kind = type(model)
     if isinstance(model, type):
         return "a class is not a model", f"make one: {model.__name__}(...), and load its weights"
-    if isinstance(model, Mapping) and model and all(hasattr(value, "shape") for value in model.values()):
+    if _are_weights(model):
         return "weights alone are no model", "make the module, then load these weights: module.load_state_dict(...)"
+    if isinstance(model, Mapping) and (key := next((key for key, value in model.items() if _are_weights(value)), None)):
+        return "a checkpoint is no model", f"make the module, then load its weights: module.load_state_dict(checkpoint[{key!r}])"
     if kind.__module__.startswith("torch.utils.data."):
         return "batches of data are no model", _BATCHES
     if isinstance(model, np.ndarray) or (kind.__module__, kind.__name__) == ("torch", "Tensor"):

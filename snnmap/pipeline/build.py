@@ -35,7 +35,6 @@ __all__ = [
     "compile_model",
     "open_source",
     "open_task",
-    "read_chip",
 ]
 
 OnStage = Callable[[str], None]
@@ -74,7 +73,7 @@ def check_model(
         >>> check_model(network, "xylo-audio-3").report.is_clean
         True
     """
-    record = read_chip(chip)
+    record = load_chip(chip)
     try:
         task = open_task(model, options, calibration, labels, read, chips=(record,))
     except NoRoomError as error:
@@ -124,7 +123,7 @@ def compile_model(
         >>> artifacts.run(np.full((1, 4, 2), 1))["y"][0].tolist()
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
-    record = read_chip(chip)
+    record = load_chip(chip)
     task = open_task(model, options, calibration, labels, read, chips=(record,))
     found = check_task(task, record, on_stage)
     if found.report.errors or found.matched is None or found.mapped is None or found.quantised is None:
@@ -300,8 +299,3 @@ def _require_match(verification: Verification) -> None:
         raise NetworkError(
             "the folded network differs from its source", measured=str(worst), limit="0", fix="report this as a defect"
         )
-
-
-def read_chip(chip: Chip | str) -> Chip:
-    """Return a chip record, or the one of a catalog name or TOML path."""
-    return load_chip(chip) if isinstance(chip, str) else chip
