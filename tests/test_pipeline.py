@@ -100,6 +100,11 @@ def test_data_that_do_not_suit_a_network_are_refused_whatever_else_is_found_of_i
         call(broken, "xylo-audio-3", calibration=data, labels=labels)
 
 
+def test_a_dict_is_no_options_of_a_build() -> None:
+    with pytest.raises(InputError, match=r"(?s)dict.*give CompileOptions\(\.\.\.\)"):
+        check_model(CLEAN, "xylo-audio-3", options={"decision": "last"})  # type: ignore[arg-type]
+
+
 def test_labels_are_of_all_calibration_data_that_an_ann_is_converted_on() -> None:
     ann = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2))
     values = np.random.default_rng(0).random((20, 4))

@@ -157,11 +157,7 @@ def convert_ann(
         InputError: calibration data that are empty, out of range or of the wrong shape.
         NoRoomError: the chip has not channels and neurons enough, as counting shows before anything is run.
     """
-    if not isinstance(options, ConvertOptions | None):
-        fix = "give ConvertOptions(...)"
-        raise OptionError(
-            "the options are none of a conversion", measured=type(options).__name__, limit="ConvertOptions", fix=fix
-        )
+    OptionError.require_record(options, ConvertOptions, of="a conversion")
     chips = () if chip is None else (load_chip(chip),)
     conversion = convert_model(model, calibration, options or ConvertOptions(), chips)
     warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)

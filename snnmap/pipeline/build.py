@@ -10,7 +10,7 @@ import numpy.typing as npt
 from snnmap.chip import Chip, MemoryKind, load_chip
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
-from snnmap.core.errors import DesignRuleError, InputError, NetworkError, NoRoomError
+from snnmap.core.errors import DesignRuleError, InputError, NetworkError, NoRoomError, OptionError
 from snnmap.core.places import Places
 from snnmap.findings import apply_waivers
 from snnmap.lif.compare import read_labels
@@ -165,6 +165,7 @@ def open_task(
         NoRoomError: an ANN for which none of the chips has channels and neurons enough.
         InputError: calibration data or labels that do not suit the model, whatever the rules will find of it.
     """
+    OptionError.require_record(options, CompileOptions, of="a build")
     task = _open_task(model, options or CompileOptions(), calibration, labels, read, chips)
     task.require_data()
     return task
