@@ -69,7 +69,9 @@ class Task:
         if self.labels is None:
             return None
         if self.calibration is None:
-            raise InputError("labels belong to calibration data", where="labels", fix="give calibration data too (calibration=)")
+            raise InputError(
+                "labels belong to calibration data", where="labels", fix="give calibration data too (calibration=, --calibration)"
+            )
         sizes = (sum(self.network.population(name).size for name in port.populations) for port in self.network.outputs)
         return read_labels(self.labels, n_samples, max(sizes, default=0))
 

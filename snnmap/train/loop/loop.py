@@ -343,7 +343,7 @@ def _cross_entropy(read: Tensor, labels: Tensor, *, label_smoothing: float) -> T
     if labels.shape != (read.shape if are_shares else read.shape[:-1]):
         raise InputError(
             "the labels do not fit what the model gives",
-            where="train_model",
+            where="labels",
             measured=f"{labels.dtype} of shape {tuple(labels.shape)}",
             limit=f"integers of shape {tuple(read.shape[:-1])}, or shares of shape {tuple(read.shape)}",
             fix="give one class a sample: labels.long(), or labels.argmax(dim=1) of one-hot rows",
@@ -351,7 +351,7 @@ def _cross_entropy(read: Tensor, labels: Tensor, *, label_smoothing: float) -> T
     if not are_shares and not 0 <= int(labels.min()) <= int(labels.max()) < read.shape[-1]:
         raise InputError(
             "there are labels that no output stands for",
-            where="train_model",
+            where="labels",
             measured=f"{int(labels.min())}..{int(labels.max())}",
             limit=f"0..{read.shape[-1] - 1}",
             fix="number the classes as the outputs are, from 0",
