@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy.typing as npt
 
@@ -184,8 +184,9 @@ def _open_task(
         places, network = model.places, model.network
         if model.conversion is None:
             return Task(network=network, options=options, calibration=calibration, labels=labels, conversion=None, places=places)
-        model, n_given = model.conversion, len(model.conversion.expected) if calibration is None else len(calibration)
+        model = model.conversion
         if labels is not None:
+            n_given = len(model.expected if calibration is None else cast(Any, calibration))
             labels = read_labels(labels, n_given, model.expected.shape[1])[: len(model.expected)]  # of the samples that it keeps
         calibration = None
     depth = min(options.quantise.depth, model.depth)
