@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,7 +65,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         checks = {
-            "n_epochs": (isinstance(self.n_epochs, int) and self.n_epochs >= 1, "a whole number >= 1"),
+            "n_epochs": (isinstance(self.n_epochs, Integral) and self.n_epochs >= 1, "a whole number >= 1"),
             "learning_rate": (0.0 < self.learning_rate < float("inf"), "> 0"),
             "weight_decay": (self.weight_decay >= 0.0, ">= 0"),
             "schedule": (self.schedule in ("one-cycle", "cosine", "constant"), "one-cycle, cosine or constant"),
@@ -75,7 +76,7 @@ class TrainOptions:
             "distil_weight": (0.0 <= self.distil_weight <= 1.0, "0..1"),
             "temperature": (self.temperature > 0.0, "> 0"),
             "keep": (self.keep in (None, "last", "best"), "last or best"),
-            "seed": (isinstance(self.seed, int) and 0 <= self.seed < 2**32, "a whole number from 0, below 2**32"),
+            "seed": (isinstance(self.seed, Integral) and 0 <= self.seed < 2**32, "a whole number from 0, below 2**32"),
         }
         for name, (holds, limit) in checks.items():
             InputError.require_option(self, name, holds, limit, of="the training")
