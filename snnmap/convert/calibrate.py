@@ -9,7 +9,7 @@ from snnmap.convert.ann import Ann, ReluLayer, apply_affine, measure_levels
 from snnmap.convert.balance import Units
 from snnmap.convert.build import LayerNetwork, add_charge, build_ends, build_layer, hold_charge, leak_drive, start_charge
 from snnmap.convert.encode import CLOCK, release_step
-from snnmap.convert.layer_run import Counts, run_layer
+from snnmap.convert.layer_run import Counts, LayerInput, run_layer
 from snnmap.convert.options import ConvertOptions
 from snnmap.core import FloatArray, IntArray
 
@@ -96,8 +96,7 @@ def calibrate_layers(
     parts, given, spikes = [], [], {}
     for layer in ann.layers:
         name = layer.name
-        part, charges = _fit_layer(layer, units.values, activations, rasters, levels[name], options)
-        counts, _ = _run(part, rasters)
+        part, charges, counts = _fit_layer(layer, units.values, activations, rasters, levels[name], options)
         parts.append(part)
         given.append(_describe(layer, units, charges, options))
         spikes[name] = counts.sum(axis=1)
@@ -140,22 +139,25 @@ def _fit_layer(
     rasters: Mapping[str, Counts],
     level: int,
     options: ConvertOptions,
-) -> tuple[LayerNetwork, tuple[FloatArray, FloatArray]]:
-    """Build one layer; give it and its charges, ``(size,)`` each: what calibration added and what is held back."""
+) -> tuple[LayerNetwork, tuple[FloatArray, FloatArray], Counts]:
+    """Build one layer; give it, its charges, ``(size,)`` each: what calibration added and what is held back, and its counts."""
     part, nothing = build_layer(layer, units, options), np.zeros(layer.incoming.size)
-    lacking, held = nothing, nothing
+    lacking, held, shared = nothing, nothing, LayerInput(part.projections[: len(layer.incoming.terms)])
     if options.overshoot == "hold":
-        held = _measure_overshoot(part, rasters, level, options)
+        held = _measure_overshoot(part, rasters, shared, level, options)
         part = hold_charge(part, held, level, options)
     if options.calibrate:
-        lacking = _measure_lack(layer, units, activations, _run(part, rasters), options)
+        lacking = _measure_lack(layer, units, activations, _run(part, rasters, shared), options)
         part = add_charge(part, CLOCK, lacking / options.clock_count, options)
-    return part, (lacking, held)
+    counts, _ = _run(part, rasters, shared)
+    return part, (lacking, held), counts
 
 
-def _run(part: LayerNetwork, rasters: Mapping[str, Counts], *, fires: bool = True) -> tuple[Counts, FloatArray]:
+def _run(
+    part: LayerNetwork, rasters: Mapping[str, Counts], shared: LayerInput | None = None, *, fires: bool = True
+) -> tuple[Counts, FloatArray]:
     """Run one layer on its sources' counts; give its own, ``(n, time, size)``, and the last potentials, ``(n, size)``."""
-    runs = list(run_layer(part, rasters, fires=fires))
+    runs = list(run_layer(part, rasters, shared=shared, fires=fires))
     return np.concatenate([run.counts for run in runs]), np.concatenate([run.rest for run in runs])
 
 
@@ -182,7 +184,9 @@ def _measure_lack(
     return lacking
 
 
-def _measure_overshoot(part: LayerNetwork, rasters: Mapping[str, Counts], level: int, options: ConvertOptions) -> FloatArray:
+def _measure_overshoot(
+    part: LayerNetwork, rasters: Mapping[str, Counts], shared: LayerInput, level: int, options: ConvertOptions
+) -> FloatArray:
     """Return the charge ``(size,)`` that keeps the potential from ever passing its last value (or 0, where that is below).
 
     Without spikes, the potential v[t] is the sum of all charge so far. Held back by h[t] H, where h is the share of the held
@@ -193,7 +197,7 @@ def _measure_overshoot(part: LayerNetwork, rasters: Mapping[str, Counts], level:
     until = release_step(level, options)
     arrived = 1.0 - (1.0 - options.gain) ** np.arange(1, until + 1)[:, np.newaxis]
     held = np.zeros(part.population.size)
-    for run in run_layer(part, rasters, fires=False, n_kept=until):
+    for run in run_layer(part, rasters, shared=shared, fires=False, n_kept=until):
         beyond = run.potentials
         beyond -= np.maximum(run.rest[:, np.newaxis], 0.0)
         beyond /= arrived

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-__all__ = ["Cached", "cached", "hand_on"]
+__all__ = ["Cached", "cached", "hand_on", "let_give"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound="Cached")
@@ -35,7 +35,13 @@ def cached(compute: Callable[[C], T]) -> Callable[[C], T]:
 
 def hand_on(give: Callable[[C], Any], owner: C, other: C) -> C:
     """Return another record, of which a cached function gives the same as of the first, with what was computed of that."""
-    compute, derived = give.__wrapped__, getattr(owner, "_derived", {})  # type: ignore[attr-defined]
-    if compute in derived:
-        object.__setattr__(other, "_derived", {**getattr(other, "_derived", {}), compute: derived[compute]})
-    return other
+    derived = getattr(owner, "_derived", {})
+    compute = give.__wrapped__  # type: ignore[attr-defined]
+    return let_give(give, other, derived[compute]) if compute in derived else other
+
+
+def let_give(give: Callable[[C], T], owner: C, known: T) -> C:
+    """Return a record, of which a cached function now gives what is known without being computed."""
+    compute = give.__wrapped__  # type: ignore[attr-defined]
+    object.__setattr__(owner, "_derived", {**getattr(owner, "_derived", {}), compute: known})
+    return owner

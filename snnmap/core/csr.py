@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from snnmap.core.cached import Cached, cached
 from snnmap.core.errors import NetworkError
 from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
 
@@ -15,10 +16,12 @@ MOST_NEAR = 100_000
 """Sums that a processor holds near, about a megabyte; where more are added up, every weight is read in the order of targets."""
 _FEW_PRODUCTS = 65_536
 """Products of a value and a weight that numpy adds up before compiled code would have been loaded for them."""
+_FEW_TRIPLETS = 1_000_000
+"""Synapses that numpy orders in the time in which compiled code is loaded."""
 
 
 @record
-class CsrMatrix:
+class CsrMatrix(Cached):
     """A sparse matrix, one row a source neuron: compressed sparse rows in canonical form.
 
     Canonical: column indices ascend strictly within a row. Rows are sources, columns are targets.
@@ -82,12 +85,12 @@ class CsrMatrix:
         """
         row, column, weight = np.asarray(rows, np.int64), np.asarray(columns, np.int64), np.asarray(data)
         is_own = False
-        if not (np.diff(row * shape[1] + column) > 0).all():
-            order = order_keys(column, shape[1])
-            order = order[order_keys(row[order], shape[0])]
-            row, column, weight = row[order], column[order], weight[order]
-            starts = np.flatnonzero(np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 0)])
-            row, column, weight = row[starts], column[starts], np.add.reduceat(weight, starts)
+        if not _are_ordered(row, column, shape):
+            row, column, weight = _order_triplets(row, column, weight, shape)
+            is_first = np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 0)]
+            if not is_first.all():
+                starts = np.flatnonzero(is_first)
+                row, column, weight = row[starts], column[starts], np.add.reduceat(weight, starts)
             is_own = True
         kept = weight != 0
         if not kept.all():
@@ -143,9 +146,9 @@ class CsrMatrix:
 
     def transpose(self) -> "CsrMatrix":
         """Return the same weights with sources and targets exchanged, in linear time; those that are exactly 0 are left out."""
-        columns = self.to_scipy().tocsc()
-        columns.eliminate_zeros()
-        return CsrMatrix(shape=(self.shape[1], self.shape[0]), indptr=columns.indptr, indices=columns.indices, data=columns.data)
+        indptr, indices, data = self.to_columns()
+        transposed = CsrMatrix._of_own((self.shape[1], self.shape[0]), indptr, indices.astype(np.int64), data)
+        return transposed.keep(data != 0)
 
     def select(self, rows: IntArray | None = None, columns: IntArray | None = None) -> "CsrMatrix":
         """Return some rows and columns, in the order of their numbers; all where none are given.
@@ -195,7 +198,7 @@ class CsrMatrix:
             [[3.0, 5.0]]
         """
         if n * self.nnz > _FEW_PRODUCTS:
-            return self._build_compiled(n) if np.isfinite(self.data).all() else lambda values: values @ self.to_scipy()
+            return self._build_compiled(n) if self._is_finite() else lambda values: values @ self.to_scipy()
         sources, n_post = self.rows, self.shape[1]
         places = (np.arange(n)[:, np.newaxis] * n_post + self.indices).ravel()
 
@@ -205,6 +208,10 @@ class CsrMatrix:
             return np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64)
 
         return multiply
+
+    @cached
+    def _is_finite(self) -> bool:
+        return bool(np.isfinite(self.data).all())
 
     def _build_compiled(self, n: int) -> Callable[[FloatArray], FloatArray]:
         from snnmap.core.product import add_columns, add_rows
@@ -243,6 +250,29 @@ class CsrMatrix:
         starts_row[self.indptr] = True
         descents = 1 + np.flatnonzero(self.indices[1:] <= self.indices[:-1])
         return "" if starts_row[descents].all() else "column indices do not ascend strictly within a row"
+
+
+def _are_ordered(row: IntArray, column: IntArray, shape: tuple[int, int]) -> bool:
+    """Say whether synapses ascend strictly, by row and then by column."""
+    if row.size <= _FEW_TRIPLETS or row.size != column.size:
+        return bool((np.diff(row * shape[1] + column) > 0).all())
+    from snnmap.core.triplets import are_ordered
+
+    return bool(are_ordered(row, column))
+
+
+def _order_triplets(
+    row: IntArray, column: IntArray, weight: npt.NDArray[Any], shape: tuple[int, int]
+) -> tuple[IntArray, IntArray, npt.NDArray[Any]]:
+    """Order synapses by row and then by column, those of one pair as they are given."""
+    if row.size <= _FEW_TRIPLETS or not 0 <= row.min() <= row.max() < shape[0]:
+        order = order_keys(column, shape[1])
+        order = order[order_keys(row[order], shape[0])]
+        return row[order], column[order], weight[order]
+    from snnmap.core.triplets import order_by_row
+
+    columns, weights = order_by_row(row, column, weight, shape[0])
+    return np.repeat(np.arange(shape[0]), np.bincount(row, minlength=shape[0])), columns, weights
 
 
 def order_keys(keys: IntArray, size: int) -> IntArray:

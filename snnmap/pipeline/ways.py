@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip
 from snnmap.core import IntArray, Report
+from snnmap.core.cached import cached, let_give
 from snnmap.core.errors import FormatError, InputError
 from snnmap.core.places import Places
 from snnmap.lif.bitstream import decode, encode
 from snnmap.lif.compare import SourceReference, choose_samples, compare_image, count_spikes, read_labels
 from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, ease_relays, find_rule
 from snnmap.lif.mapping import fold_network, lower_network, stretch_network
-from snnmap.lif.program import MappedNetwork, Program, QuantisedNetwork, pack
+from snnmap.lif.program import Image, MappedNetwork, Program, QuantisedNetwork, pack, unpack
 from snnmap.lif.quantise import DecayMatch, RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
 from snnmap.network import Network, draw_inputs, join_rasters, read_rasters, require_steps, simulate_network
 from snnmap.pipeline.artifacts import CheckResult
@@ -246,10 +247,10 @@ def _try_way(
     if report.errors:
         return reached
     on_stage("packing and encoding the image")
-    image = pack(quantised.program)
+    image = _pack(quantised.program)
     bitstream = encode(image)
     read_back = decode(bitstream, chip=chip)
-    if read_back != image:
+    if read_back != image or unpack(read_back) != quantised.program:
         raise FormatError("the bitstream does not decode to the image that was encoded")
     on_stage("comparing the bitstream with the model")
     comparison = compare_image(
@@ -288,10 +289,16 @@ def _tune(
     joined = join_rasters(quantised.mapped.inputs, rasters)
 
     def measure(program: Program) -> Mapping[str, int]:
-        return count_spikes(quantised.mapped, pack(program), joined, names)
+        return count_spikes(quantised.mapped, _pack(program), joined, names)
 
     wanted = {name: int(counts[name].sum()) for name in names}
     return tune_rates(quantised, wanted, {name: counts[name].size for name in names}, measure)
+
+
+@cached
+def _pack(program: Program) -> Image:
+    """Pack a program, which the image is not read back to: that is done with the image that its bytes decode to."""
+    return let_give(unpack, pack(program), program)
 
 
 def _refer(task: Task, data: _Data) -> SourceReference | None:

@@ -14,7 +14,7 @@ from snnmap.convert.ann import measure_levels
 from snnmap.convert.balance import Units
 from snnmap.convert.build import build_layer
 from snnmap.convert.equalise import equalise_channels
-from snnmap.convert.layer_run import run_layer
+from snnmap.convert.layer_run import LayerInput, run_layer
 from snnmap.core import FloatArray
 from snnmap.core.errors import ConversionWarning, InputError
 from snnmap.network import InputPort, Network, simulate_network
@@ -196,7 +196,9 @@ def test_equalised_channels_are_the_same_function(model: nn.Module, shape: tuple
 
 
 @pytest.mark.parametrize("fires", [True, False])
-def test_a_layer_alone_does_as_in_a_network(fires: bool) -> None:
+@pytest.mark.parametrize("kept_per_weight", [0, 2, 10**6])
+def test_a_layer_alone_does_as_in_a_network(fires: bool, kept_per_weight: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.convert.layer_run._KEPT_PER_WEIGHT", kept_per_weight)
     layer = read_ann(make_chain(1), (10,)).layers[0]
     units = Units(values={"input": 1 / 120, layer.name: 0.02}, origins={})
     part = build_layer(layer, units.values, ConvertOptions())
@@ -214,7 +216,9 @@ def test_a_layer_alone_does_as_in_a_network(fires: bool) -> None:
     ports = tuple(InputPort(name=source, size=raster.shape[2]) for source, raster in rasters.items())
     network = Network(name="alone", inputs=ports, populations=(population,), projections=projections, outputs=())
     wanted = simulate_network(network, rasters, counts_of=[name], states_of=[name])
-    (found,) = run_layer(part, rasters, fires=fires, n_kept=5)
+    shared = LayerInput(part.projections[:1])
+    list(run_layer(part, rasters, shared=shared, fires=not fires))
+    (found,) = run_layer(part, rasters, shared=shared, fires=fires, n_kept=5)
     assert np.array_equal(found.rest, wanted.potentials[name][:, -1])
     assert np.array_equal(found.potentials, wanted.potentials[name][:, :5])
     if fires:

@@ -20,6 +20,28 @@ def test_dense_round_trip_and_transpose(dense: np.ndarray) -> None:
     assert np.array_equal(matrix.column_lengths, (dense != 0).sum(axis=0))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_few_and_many_triplets_make_the_same_matrix(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    shape, n = rng.integers(1, 30, 2).tolist(), int(rng.integers(1, 400))
+    rows, columns = rng.integers(0, shape[0], n), rng.integers(0, shape[1], n)
+    weights = rng.normal(size=n) * rng.choice([0.0, 1.0, 1e9], n) if seed % 2 else rng.integers(-2, 3, n)
+    if seed % 3 == 0:
+        order = np.lexsort((columns, rows))
+        rows, columns, weights = rows[order], columns[order], weights[order]
+    few = CsrMatrix.from_triplets(rows, columns, weights, shape)
+    monkeypatch.setattr("snnmap.core.csr._FEW_TRIPLETS", 0)
+    many = CsrMatrix.from_triplets(rows, columns, weights, shape)
+    assert few == many
+    assert few.data.tobytes() == many.data.tobytes()
+
+
+def test_many_triplets_beyond_the_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.core.csr._FEW_TRIPLETS", 0)
+    with pytest.raises(NetworkError, match="malformed"):
+        CsrMatrix.from_triplets([0, 5, 0], [0, 1, 0], [1.0, 2.0, 3.0], (3, 3))
+
+
 def test_transposing_leaves_out_weights_that_became_0() -> None:
     matrix = CsrMatrix.from_dense([[1.0, 2.0], [3.0, 0.0]]).with_data([0.0, 2.0, 3.0])
     assert matrix.transpose() == CsrMatrix.from_dense([[0.0, 3.0], [2.0, 0.0]])

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import re
 import tracemalloc
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 from random_networks import random_network
 from rule_cases import chain, edit
 
+from snnmap.core import CsrMatrix
 from snnmap.core.errors import NetworkError
 from snnmap.network import Population, digest_network, format_network, load_network, parse_network, save_network
 
@@ -29,6 +31,16 @@ def test_odd_floats_survive() -> None:
     read = parse_network(format_network(network))
     assert read == network
     assert np.signbit(read.population("h0").beta).all()
+
+
+@pytest.mark.parametrize("n_values", [1, 40, 3000])
+def test_weights_that_repeat_are_written_as_others_are(n_values: int) -> None:
+    rng = np.random.default_rng(n_values)
+    values = np.r_[rng.normal(size=n_values), -0.0, 0.0, np.inf, 5e-324]
+    weights = CsrMatrix.from_dense(np.ones((50, 40))).with_data(values[rng.integers(0, values.size, 2000)])
+    network = random_network(0)
+    network = replace(network, projections=(replace(network.projections[0], weights=weights),))
+    assert f'"data": {json.dumps(weights.data.tolist())}\n' in format_network(network)
 
 
 def test_files_round_trip(tmp_path: Path) -> None:

@@ -88,8 +88,7 @@ def find_codec(area: MemoryArea) -> LayoutCodec:
 
 def to_signed(words: IntArray, bits: int) -> IntArray:
     """Read the low bits of words in two's complement."""
-    low = words & ((1 << bits) - 1)
-    return low - ((low >> (bits - 1)) << bits)
+    return np.asarray(words << (64 - bits), np.int64) >> (64 - bits)
 
 
 class _Dense:
@@ -116,8 +115,7 @@ class _RowsBySource:
         return _pack_lists(area, matrix, area.sources, self._length_bits(area))
 
     def unpack(self, area: MemoryArea, take: TakeWords) -> CsrMatrix:
-        source, target, data = _unpack_lists(area, take, area.sources, area.shape[1], self._length_bits(area))
-        return CsrMatrix.from_triplets(source, target, data, area.shape)
+        return _unpack_lists(area, take, area.sources, area.shape, self._length_bits(area))
 
     @staticmethod
     def _length_bits(area: MemoryArea) -> int:
@@ -131,8 +129,8 @@ class _ColumnsByTarget:
         return _pack_lists(area, matrix.transpose(), area.targets, self._length_bits(area))
 
     def unpack(self, area: MemoryArea, take: TakeWords) -> CsrMatrix:
-        target, source, data = _unpack_lists(area, take, area.targets, area.shape[0], self._length_bits(area))
-        return CsrMatrix.from_triplets(target, source, data, (area.shape[1], area.shape[0])).transpose()
+        n_sources, n_targets = area.shape
+        return _unpack_lists(area, take, area.targets, (n_targets, n_sources), self._length_bits(area)).transpose()
 
     @staticmethod
     def _length_bits(area: MemoryArea) -> int:
@@ -153,25 +151,26 @@ def _pack_lists(area: MemoryArea, stored: CsrMatrix, owners: range, length_bits:
     return [Words("lengths", length_bits, lengths), Words("weights", area.word_bits, words)]
 
 
-def _unpack_lists(
-    area: MemoryArea, take: TakeWords, owners: range, n_others: int, length_bits: int
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Return owner, other neuron and weight of each synapse."""
+def _unpack_lists(area: MemoryArea, take: TakeWords, owners: range, shape: tuple[int, int], length_bits: int) -> CsrMatrix:
+    """Return the synapses, a row for each owner."""
     lengths = take("lengths", length_bits, len(owners))
     words = take("weights", area.word_bits, int(lengths.sum()))
-    owner, other = np.repeat(np.arange(owners.start, owners.stop), lengths), words >> area.weight_bits
-    data = to_signed(words, area.weight_bits)
-    _require_canonical(area.kind, owner, other, data, n_others)
-    return owner, other, data
+    edges = np.zeros(shape[0] + 1, np.int64)
+    edges[owners.start + 1 : owners.stop + 1] = np.cumsum(lengths)
+    edges[owners.stop + 1 :] = words.size
+    other, data = words >> area.weight_bits, to_signed(words, area.weight_bits)
+    _require_canonical(area.kind, edges, other, data, shape[1])
+    return CsrMatrix(shape=shape, indptr=edges, indices=other, data=data)
 
 
-def _require_canonical(kind: MemoryKind, owner: IntArray, other: IntArray, data: IntArray, n_others: int) -> None:
+def _require_canonical(kind: MemoryKind, edges: IntArray, other: IntArray, data: IntArray, n_others: int) -> None:
     """Refuse words that packing never makes: zero weights, ids out of range, ids that do not ascend in a list."""
-    not_ascending = (np.diff(other) <= 0) & (np.diff(owner) == 0)
+    does_not_ascend = np.diff(other, prepend=-1) <= 0
+    does_not_ascend[edges[:-1][np.diff(edges) > 0]] = False  # what begins a list
     for what, wrong in (
         ("a weight of 0", data == 0),
         (f"an id above {n_others - 1}", other >= n_others),
-        ("ids that do not ascend", not_ascending),
+        ("ids that do not ascend", does_not_ascend[1:]),
     ):
         if wrong.any():
             where = f"block {kind.name}_WEIGHTS, word {int(np.argmax(wrong))}"

@@ -1,16 +1,14 @@
 """How full the chip is."""
 
-from collections.abc import Iterable
-
-import numpy as np
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 from snnmap.chip import MemoryKind, WeightMemory, find_relay_cells
-from snnmap.core import CsrMatrix
-from snnmap.core.record import record
+from snnmap.core import CsrMatrix, IntArray, record
 from snnmap.lif.program.mapped import MappedNetwork
 from snnmap.lif.program.program import Program
 
-__all__ = ["Occupancy", "measure_occupancy", "memories_of"]
+__all__ = ["Occupancy", "WeightCounts", "measure_occupancy", "memories_of"]
 
 
 @record
@@ -37,23 +35,43 @@ class Occupancy:
         return self.used / self.capacity
 
 
-def memories_of(mapped: MappedNetwork) -> tuple[tuple[str, WeightMemory, tuple[CsrMatrix, ...]], ...]:
-    """Return name, record and matrices of the three kinds of weight memory, with relays' synapses onto themselves."""
-    weights = {kind: mapped.weights(kind) for kind in MemoryKind}
-    weights[MemoryKind.RECURRENT] = (_with_own_synapses(mapped), *weights[MemoryKind.RECURRENT][1:])
-    return tuple((kind.weights_name, mapped.chip.memory(kind), matrices) for kind, matrices in weights.items())
+@record
+class WeightCounts:
+    """How many weights a matrix stores.
+
+    Attributes:
+        nnz: in all.
+        row_lengths: fan-out of each source, ``(n_pre,) int64``.
+        column_lengths: fan-in of each target, ``(n_post,) int64``.
+    """
+
+    nnz: int
+    row_lengths: IntArray
+    column_lengths: IntArray
+
+    @classmethod
+    def of(cls, matrix: CsrMatrix) -> Self:
+        """Count the weights of a matrix."""
+        return cls(nnz=matrix.nnz, row_lengths=matrix.row_lengths, column_lengths=matrix.column_lengths)
 
 
-def _with_own_synapses(mapped: MappedNetwork) -> CsrMatrix:
-    """Add what the quantiser will add to the first recurrent matrix: each relay's synapse onto itself, where its cell has one."""
-    matrix, relays = mapped.weights(MemoryKind.RECURRENT)[0], np.flatnonzero(mapped.table.hidden_hop)
-    if not relays.size or not any(cell.self_weight for cell in find_relay_cells(mapped.chip).values()):
-        return matrix
-    return CsrMatrix.from_triplets(
-        np.concatenate([matrix.rows, relays]),
-        np.concatenate([matrix.indices, relays]),
-        np.concatenate([matrix.data, np.ones(relays.size)]),
-        matrix.shape,
+def memories_of(mapped: MappedNetwork) -> tuple[tuple[str, WeightMemory, tuple[WeightCounts, ...]], ...]:
+    """Return name, record and counts by synapse of the three kinds of weight memory, with relays' synapses onto themselves."""
+    counts = {kind: tuple(map(WeightCounts.of, mapped.weights(kind))) for kind in MemoryKind}
+    first, *others = counts[MemoryKind.RECURRENT]
+    counts[MemoryKind.RECURRENT] = (_with_own_synapses(mapped, first), *others)
+    return tuple((kind.weights_name, mapped.chip.memory(kind), found) for kind, found in counts.items())
+
+
+def _with_own_synapses(mapped: MappedNetwork, counts: WeightCounts) -> WeightCounts:
+    """Count what the quantiser will add to the first recurrent matrix: a relay's synapse onto itself, where its cell has one."""
+    is_relay = mapped.table.hidden_hop > 0
+    if not is_relay.any() or not any(cell.self_weight for cell in find_relay_cells(mapped.chip).values()):
+        return counts
+    return WeightCounts(
+        nnz=counts.nnz + int(is_relay.sum()),
+        row_lengths=counts.row_lengths + is_relay,
+        column_lengths=counts.column_lengths + is_relay,
     )
 
 
@@ -69,7 +87,9 @@ def measure_occupancy(placed: Program | MappedNetwork) -> tuple[Occupancy, ...]:
     return neurons + tuple(_measure_memories(placed.memories if isinstance(placed, Program) else memories_of(placed)))
 
 
-def _measure_memories(memories: Iterable[tuple[str, WeightMemory, tuple[CsrMatrix, ...]]]) -> Iterable[Occupancy]:
+def _measure_memories(
+    memories: Iterable[tuple[str, WeightMemory, Sequence[WeightCounts | CsrMatrix]]],
+) -> Iterable[Occupancy]:
     for name, memory, matrices in memories:
         for synapse, matrix in enumerate(matrices):
             yield Occupancy(

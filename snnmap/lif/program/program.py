@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from snnmap.chip import Chip, MemoryKind, WeightMemory
+from snnmap.core.cached import Cached
 from snnmap.core.csr import CsrMatrix
 from snnmap.core.record import IntArray, freeze_int, record, replace_array
 
@@ -52,7 +53,7 @@ class StoredWeights(NamedTuple):
 
 
 @record
-class Program:
+class Program(Cached):
     """Integer weights and codes of a configured chip; :meth:`memory` gives weights and shift by kind of memory.
 
     Attributes:

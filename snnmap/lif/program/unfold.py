@@ -184,11 +184,13 @@ def _population(name: str, parameters: NeuronParameters, slots: IntArray | slice
 def _require_relay_chains(mapped: MappedNetwork) -> None:
     """Check that each relay has one incoming synapse: weight 1, from the same neuron one hop before."""
     table = mapped.table
-    relays = np.flatnonzero(table.hidden_hop)
+    is_relay = table.hidden_hop > 0
+    relays = np.flatnonzero(is_relay)
     if not relays.size:
         return
     fan_in = sum(m.column_lengths[relays] for kind in HIDDEN_MEMORIES for m in mapped.weights(kind))
-    columns = {kind: mapped.weights(kind)[0].transpose() for kind in reversed(HIDDEN_MEMORIES)}
+    onto = {kind: mapped.weights(kind)[0] for kind in reversed(HIDDEN_MEMORIES)}
+    columns = {kind: matrix.keep(is_relay[matrix.indices]).transpose() for kind, matrix in onto.items()}
     for relay, inputs in zip(relays.tolist(), np.broadcast_to(fan_in, relays.shape).tolist(), strict=True):
         expected = (table.hidden_source[relay], table.hidden_neuron[relay], table.hidden_hop[relay] - 1)
         found = [entry for kind, matrix in columns.items() for entry in _incoming(mapped, matrix, relay, kind)]

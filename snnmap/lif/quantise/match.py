@@ -90,6 +90,7 @@ def match_decays(
         return network, ()
     matches: list[DecayMatch] = []
     matched, outputs = network, set(network.output_populations)
+    adds_vernier = second_synapse == "always" and any(_is_slow(population, chip) for population in network.populations)
     for population in network.populations:
         if population.name in outputs or population.reset != "subtract":
             continue
@@ -97,7 +98,7 @@ def match_decays(
         if not _is_codable(population, chip):
             matched, match = _rebuild(matched, population, chip, pair=free and second_synapse != "never")
             matches.append(match)
-        elif free and second_synapse == "always":
+        elif free and adds_vernier:
             matched = _add_vernier(matched, population, chip)
     if matches and calibration is not None and chip.hidden.bias:
         matched = _tune_rates(network, matched, [match.population for match in matches], calibration)
@@ -178,6 +179,11 @@ def _take_name(name: str, taken: set[str]) -> str:
         name += "'"
     taken.add(name)
     return name
+
+
+def _is_slow(population: Population, chip: Chip) -> bool:
+    """Say whether any neuron's synapse leaves room for a faster one beside it; where none does, there is nothing to add."""
+    return bool((chip.family.code_synapses(population.alpha[0], chip.bits.dash_max) > 1).any())
 
 
 def _add_vernier(network: Network, population: Population, chip: Chip) -> Network:

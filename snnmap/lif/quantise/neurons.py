@@ -202,7 +202,7 @@ def _weight_errors(
         mine = np.flatnonzero(lines.memory == number)
         target, lsb = lines.target[mine], entries.lsb[mine]
         trained, chip, clipped = np.zeros(mine.size), np.zeros(mine.size), np.zeros(mine.size, np.bool_)
-        for synapse in range(len(memory.matrices)):
+        for synapse in (number for number, matrix in enumerate(memory.matrices) if matrix.nnz):
             value, share = entries.value[mine, synapse], shares[:, synapse][responses.kind][target]
             trained += value * share
             chip += rounded[mine, synapse] * share

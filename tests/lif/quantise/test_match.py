@@ -94,6 +94,12 @@ def test_always_adds_a_second_synapse_that_does_next_to_nothing() -> None:
     assert np.allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
+def test_always_adds_nothing_where_no_synapse_can_be_faster() -> None:
+    source = chain(3, 5, 4, 2)
+    assert {float(decay) for population in source.populations for decay in population.alpha.flat} == {0.5}
+    assert match_decays(source, TWO, second_synapse="always") == (source, ())
+
+
 def test_neurons_of_one_population_may_all_differ() -> None:
     rng = np.random.default_rng(2)
     source = uncodable(0.5, 0.5)
