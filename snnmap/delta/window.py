@@ -1,58 +1,20 @@
 """One window that moves over a stream, through a network that computes only what the steps that enter reach."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snnmap.core.errors import InputError
-from snnmap.delta.moving import WINDOWED, Moving, Way, find_way, sees_last
+from snnmap.delta.kept import Kept
+from snnmap.delta.moving import WINDOWED, Moving, find_way
 from snnmap.delta.trace import choose_dtype, find_path, is_layer, trace_copy
-from snnmap.frontends.torch.partial import read_partly
+from snnmap.frontends.torch.partial import TorchCall, read_partly
 from snnmap.graph.graph import Node
+from snnmap.graph.operation import TensorType
 
 __all__ = ["WindowStream"]
-
-
-@dataclass(slots=True)
-class _Kept:
-    """What a stream keeps of a signal: places of time from ``start`` to before ``stop``, or all where it does not move."""
-
-    moving: Moving | None
-    start: int = 0
-    stop: int = 0
-    values: Any = None
-
-    def widen(self, start: int, stop: int) -> None:
-        """Keep a range of places too."""
-        if self.stop:
-            start, stop = min(start, self.start), max(stop, self.stop)
-        self.start, self.stop = start, stop
-
-    def part(self, start: int, stop: int) -> Tensor:
-        """Return a copy of places that are kept, which a call may change."""
-        assert self.moving is not None
-        found: Tensor = self.values.narrow(self.moving.axis, start - self.start, stop - start)
-        return found.clone()
-
-    def whole(self) -> Any:
-        """Return a copy of the whole, with zeros where nothing is kept since nobody looks there."""
-        if not isinstance(self.values, Tensor) or self.moving is None or self.stop - self.start == self.moving.size:
-            return self.values.clone() if isinstance(self.values, Tensor) else self.values
-        found = self.values.new_zeros(self.moving.shape)
-        found.narrow(self.moving.axis, self.start, self.stop - self.start).copy_(self.values)
-        return found
-
-    def split(self) -> list[tuple[int, int]]:
-        """Return the ranges that a step computes: all but what has only moved."""
-        assert self.moving is not None
-        low, high = max(self.start, self.moving.first), min(self.stop - self.moving.hop, self.moving.stop)
-        if high <= low:
-            return [(self.start, self.stop)]
-        return [(start, stop) for start, stop in ((self.start, low), (high, self.stop)) if start < stop]
 
 
 class WindowStream:
@@ -97,23 +59,12 @@ class WindowStream:
     ) -> None:
         dtype = choose_dtype(model, example_window) if dtype is None else dtype
         _require_options(example_window, axis, hop, dtype)
-        module, results = trace_copy(model, example_window.to(dtype), where="WindowStream")
-        self._graph, self._calls = read_partly(module, results, WINDOWED)
-        (self._input,), (self._output,) = self._graph.inputs, self._graph.outputs
-        shape = tuple(example_window.shape)
-        moving = Moving(shape, dtype, axis % len(shape), hop, 0, shape[axis] - hop)
-        self._kept = {self._input: _Kept(moving)}
-        self._ways: dict[str, Way | None] = {}
-        with torch.inference_mode():
-            for node in self._graph.nodes:
-                self._add(node)
-            self._find_ranges()
-        names = [self._calls[name].name for name, way in self._ways.items() if way is None]
+        self._window, *self._nodes = self._keep_all(model, example_window.to(dtype), axis % example_window.ndim, hop)
+        names = [kept.call.name for kept in self._nodes if kept.way is None and kept.call is not None]
         self.dense_nodes = tuple(find_path(name) or name for name in names)
-        self.n_macs, self.n_macs_dense = (
-            sum(counts) for counts in zip((0, 0), *map(self._count, self._graph.nodes), strict=True)
-        )
         self.reset()
+        counts = [_count(kept) for kept in self._nodes]
+        self.n_macs, self.n_macs_dense = (sum(count[which] for count in counts) for which in (0, 1))
 
     def reset(self, window: Tensor | None = None) -> None:
         """Begin another stream, with a window ``(1, ...)`` of what came before, or of zeros.
@@ -121,13 +72,14 @@ class WindowStream:
         Raises:
             InputError: another shape.
         """
-        kept = self._kept[self._input]
-        assert kept.moving is not None
-        window = torch.zeros(kept.moving.shape) if window is None else window
-        self._require_shape(window, kept.moving.shape, "reset")
-        part = window.detach().to(kept.moving.dtype).narrow(kept.moving.axis, kept.start, kept.stop - kept.start)
+        kept, moving = self._window, self._moving
+        window = torch.zeros(moving.shape) if window is None else window
+        _require_shape(window, moving.shape, "reset")
+        part = window.detach().to(moving.dtype).narrow(moving.axis, kept.start, kept.stop - kept.start)
         kept.values = part.clone()
-        self._run(lambda one: [(one.start, one.stop)])
+        with torch.inference_mode():
+            for node in self._nodes:
+                node.load()
 
     def step(self, entering: Tensor) -> Tensor:
         """Move the window on and return its output.
@@ -141,110 +93,68 @@ class WindowStream:
         Raises:
             InputError: another shape.
         """
-        kept = self._kept[self._input]
-        assert kept.moving is not None
-        axis, hop = kept.moving.axis, kept.moving.hop
-        shape = (*kept.moving.shape[:axis], hop, *kept.moving.shape[axis + 1 :])
-        self._require_shape(entering, shape, "step")
-        joint = torch.cat([kept.values, entering.detach().to(kept.moving.dtype)], axis)
-        kept.values = joint.narrow(axis, joint.shape[axis] - kept.stop + kept.start, kept.stop - kept.start)
-        self._run(_Kept.split)
-        return self._kept[self._output].whole()
+        shape, axis = self._moving.shape, self._moving.axis
+        _require_shape(entering, (*shape[:axis], self._moving.hop, *shape[axis + 1 :]), "step")
+        try:
+            with torch.inference_mode():
+                self._window.enter(entering.detach().to(self._moving.dtype))
+                for node in self._nodes:
+                    node.follow()
+        except BaseException:
+            self.reset()
+            raise
+        output: Tensor = self._output.copy_whole()
+        return output
 
-    def _run(self, split: Callable[[_Kept], list[tuple[int, int]]]) -> None:
+    def _keep_all(self, model: nn.Module, example: Tensor, axis: int, hop: int) -> list[Kept]:
+        """Give the window and all other signals, with what is kept of each, in the order of the graph."""
+        module, results = trace_copy(model, example, where="WindowStream")
+        graph, calls = read_partly(module, results, WINDOWED)
+        (name,), (output,), shape = graph.inputs, graph.outputs, tuple(example.shape)
+        self._moving = Moving(shape, example.dtype, axis, hop, 0, shape[axis] - hop)
+        kept = {name: Kept(None, {}, None, self._moving)}
         with torch.inference_mode():
-            for node in self._graph.nodes:
-                way, kept = self._ways[node.name], self._kept[node.name]
-                if way is None:
-                    kept.values = self._calls[node.name].run(lambda name: self._kept[name].whole())
-                else:
-                    kept.values = self._move(node, way, kept, split(kept))
+            for node in graph.nodes:
+                kept[node.name] = _keep(node, calls[node.name], kept, graph.types[node.name])
+            self._output = kept[output]
+            if self._output.moving is not None:
+                self._output.widen(0, self._output.moving.size)
+            for one in reversed(kept.values()):
+                one.widen_sources()
+        kept[name].widen(shape[axis] - 1, shape[axis])  # where steps enter
+        return list(kept.values())
 
-    def _move(self, node: Node, way: Way, kept: _Kept, ranges: list[tuple[int, int]]) -> Tensor:
-        """Compute a signal's places of some ranges, and let those between have moved."""
-        parts, at = [], kept.start
-        for start, stop in ranges:
-            if at < start:
-                parts.append(kept.part(at + way.out.hop, start + way.out.hop))
-            parts.append(self._compute(node, way, start, stop))
-            at = stop
-        if at < kept.stop:
-            parts.append(kept.part(at + way.out.hop, kept.stop + way.out.hop))
-        return parts[0] if len(parts) == 1 else torch.cat(parts, way.out.axis)
 
-    def _compute(self, node: Node, way: Way, start: int, stop: int) -> Tensor:
-        parts = {}
-        for name in self._find_sources(node):
-            kept = self._kept[name]
-            assert kept.moving is not None
-            parts[name] = kept.part(*way.reaches(kept.moving, start, stop))
-        return way.run(parts, start, stop)
+def _keep(node: Node, call: TorchCall, kept: Mapping[str, Kept], kind: TensorType) -> Kept:
+    sources = {name: kept[name] for name in dict.fromkeys(node.inputs) if name in kept}
+    moving = {name: source.moving for name, source in sources.items() if source.moving is not None}
+    all_move = 0 < len(moving) == len(sources) and kind.dtype != "object"
+    way = find_way(node.operation, call, moving, (1, *kind.shape)) if all_move else None
+    return Kept(call, sources, way, None if way is None else way.out)
 
-    def _find_sources(self, node: Node) -> list[str]:
-        return [name for name in dict.fromkeys(node.inputs) if name in self._kept]
 
-    def _find_moving(self, node: Node) -> dict[str, Moving]:
-        """Return the inputs of a node, or nothing where one of them does not move."""
-        found = {name: self._kept[name].moving for name in self._find_sources(node)}
-        moving = {name: one for name, one in found.items() if one is not None}
-        return moving if len(moving) == len(found) else {}
+def _count(kept: Kept) -> tuple[int, int]:
+    """Count a layer's multiply-accumulates of a step and of a window."""
+    module: Any = None if kept.call is None else kept.call.module
+    if not is_layer(module):
+        return 0, 0
+    (source,) = kept.sources.values()
+    values = source.copy_whole() if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d) else kept.copy_whole()
+    n_macs = module.weight.numel() * values.numel() // values.shape[1 if module.weight.ndim > 2 else -1]
+    if kept.moving is None:
+        return n_macs, n_macs
+    return n_macs * sum(part.stop - part.start for part in kept.parts) // kept.moving.size, n_macs
 
-    def _add(self, node: Node) -> None:
-        kind, sources = self._graph.types[node.name], self._find_moving(node)
-        is_sample = bool(sources) and kind.dtype != "object"
-        way = find_way(node.operation, self._calls[node.name], sources, (1, *kind.shape)) if is_sample else None
-        self._ways[node.name] = way
-        self._kept[node.name] = _Kept(None if way is None else way.out)
 
-    def _find_ranges(self) -> None:
-        """Find what of each signal is seen, from the output back."""
-        whole = self._kept[self._output]
-        if whole.moving is not None:
-            whole.widen(0, whole.moving.size)
-        for node in reversed(self._graph.nodes):
-            way, kept, sources = self._ways[node.name], self._kept[node.name], self._find_moving(node)
-            if way is not None and not kept.stop:
-                kept.widen(0, 1)  # which nobody sees
-            is_last = way is None and bool(sources) and sees_last(self._calls[node.name], sources)
-            for name in self._find_sources(node):
-                self._widen(self._kept[name], way, kept, is_last)
-        window = self._kept[self._input]
-        assert window.moving is not None
-        window.widen(window.moving.size - 1, window.moving.size)
-
-    @staticmethod
-    def _widen(source: _Kept, way: Way | None, kept: _Kept, is_last: bool) -> None:
-        if source.moving is None:
-            return
-        size = source.moving.size
-        if way is not None:
-            source.widen(*way.reaches(source.moving, kept.start, kept.stop))
-        else:
-            source.widen(size - 1 if is_last else 0, size)
-
-    def _count(self, node: Node) -> tuple[float, int]:
-        """Count a layer's multiply-accumulates of a step and of a window."""
-        module: Any = self._calls[node.name].module
-        if not is_layer(module):
-            return 0, 0
-        is_transposed = isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d)
-        shape = self._graph.types[node.inputs[0] if is_transposed else node.name].shape
-        n_channels = shape[0 if module.weight.ndim > 2 else -1]
-        n_macs, kept = module.weight.numel() * math.prod(shape) // n_channels, self._kept[node.name]
-        if kept.moving is None:
-            return n_macs, n_macs
-        return n_macs * sum(stop - start for start, stop in kept.split()) // kept.moving.size, n_macs
-
-    @staticmethod
-    def _require_shape(given: Tensor, shape: tuple[int, ...], call: str) -> None:
-        if tuple(given.shape) != shape:
-            raise InputError(
-                "the stream cannot take these steps",
-                where=f"WindowStream.{call}",
-                measured=str(tuple(given.shape)),
-                limit=str(shape),
-                fix="give step() what enters the window, and reset() a whole one",
-            )
+def _require_shape(given: Tensor, shape: tuple[int, ...], call: str) -> None:
+    if tuple(given.shape) != shape:
+        raise InputError(
+            "the stream cannot take these steps",
+            where=f"WindowStream.{call}",
+            measured=str(tuple(given.shape)),
+            limit=str(shape),
+            fix="give step() what enters the window, and reset() a whole one",
+        )
 
 
 def _require_options(example: Tensor, axis: int, hop: int, dtype: torch.dtype) -> None:
