@@ -46,12 +46,14 @@ def _or_probe(read: Reader) -> Reader:
 
 
 def _read_as_module(call: Call, arguments: Any, keywords: Any) -> Any:
-    """Read a function that a layer of torch.nn does too."""
+    """Read a function that a layer of torch.nn does too; an exported one may give places beside the values."""
     module = as_module(call.operator, arguments[1:], keywords)
     read = find_layer(module)
     if read is None:
         raise UnreadableError("no operation of a layer graph does this", FIX, is_unknown=True)
-    return read(call, module, first_value(arguments, keywords))
+    found = read(call, module, first_value(arguments, keywords))
+    schema = getattr(call.node.target, "_schema", None)
+    return found if schema is None or len(schema.returns) == 1 else _Extreme(found)
 
 
 def _name_arguments(arguments: Any, keywords: Any, *names: str) -> dict[str, Any]:
@@ -103,6 +105,21 @@ def _read_softmax(call: Call, arguments: Any, keywords: Any) -> Value:
     value = first_value(arguments, keywords)
     kind = activations.LogSoftmax if call.operator == "log_softmax" else activations.Softmax
     return call.add(kind(axis=find_axis(_name_arguments(arguments, keywords, "input", "dim").get("dim"), value)), [value])
+
+
+def _read_reversed(call: Call, arguments: Any, keywords: Any) -> Value:
+    """Read ``other - input``."""
+    given = _name_arguments(arguments, keywords, "input", "other")
+    if set(given) - {"input", "other"}:
+        raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write a - b; scale weights instead of using alpha")
+    return _read_pair(arithmetic.Sub)(call, (given["other"], given["input"]), {})
+
+
+def _read_prelu(call: Call, arguments: Any, keywords: Any) -> Value:
+    value, slope = first_value(arguments, keywords), _name_arguments(arguments, keywords, "input", "weight")["weight"]
+    if isinstance(slope, Value):
+        raise UnreadableError("slopes that depend on the input", "give constant slopes")
+    return call.add(activations.PRelu(), [value, slope.reshape(-1, *(1,) * (len(value.shape) - 1))])
 
 
 def _read_silu(call: Call, arguments: Any, keywords: Any) -> Value:
@@ -348,6 +365,7 @@ def _require_shape(value: Value, sides: tuple[int, ...]) -> Value:
 _FUNCTIONS: Mapping[str, Reader] = {
     **dict.fromkeys(("add", "add_", "iadd"), _read_pair(arithmetic.Add)),
     **dict.fromkeys(("sub", "sub_", "isub", "subtract"), _read_pair(arithmetic.Sub)),
+    "rsub": _read_reversed,
     **dict.fromkeys(("mul", "mul_", "imul", "multiply"), _read_pair(arithmetic.Mul)),
     **dict.fromkeys(("div", "div_", "truediv", "itruediv", "divide", "true_divide"), _read_pair(arithmetic.Div)),
     **dict.fromkeys(("pow", "pow_"), _read_pair(arithmetic.Pow)),
@@ -362,6 +380,7 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "sqrt": _read_one(lambda _: activations.Sqrt()),
     "elu": _read_one(lambda given: activations.Elu(alpha=float(given.get("alpha", 1.0))), "alpha"),
     "hardswish": _read_one(lambda _: activations.HardSwish()),
+    "prelu": _read_prelu,
     "silu": _read_silu,
     **dict.fromkeys(("softmax", "log_softmax"), _read_softmax),
     **dict.fromkeys(("cat", "concat", "concatenate"), _read_concat),
@@ -375,7 +394,7 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "amin": _reduce(pooling.ReduceMin),
     "max": _read_extreme(arithmetic.Max, pooling.ReduceMax),
     "min": _read_extreme(arithmetic.Min, pooling.ReduceMin),
-    **dict.fromkeys(("chunk", "split", "tensor_split"), _read_parts),
+    **dict.fromkeys(("chunk", "split", "split_with_sizes", "tensor_split"), _read_parts),
     "unbind": _read_unbound,
     "stack": _read_stack,
     "getitem": _read_item,
