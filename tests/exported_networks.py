@@ -252,6 +252,7 @@ ROUTES: dict[str, Callable[[nn.Module, tuple[int, ...]], Any]] = {
     "jit.trace": lambda module, shape: torch.jit.trace(module, torch.rand(2, *shape)),
     "jit.script": lambda module, _: torch.jit.script(module),
     "export": lambda module, shape: export_program(module, shape, 1),
+    "export, decomposed": lambda module, shape: export_program(module, shape, 1).run_decompositions(),
     "export, open": lambda module, shape: export_program(module, shape, 3, dynamic_shapes=({0: torch.export.Dim.AUTO},)),
     "ONNX": lambda module, shape: export_network(module, shape, optimize=True),
     "ONNX by TorchScript": lambda module, shape: export_old(module, shape, 17),
@@ -266,6 +267,10 @@ ROUTES: dict[str, Callable[[nn.Module, tuple[int, ...]], Any]] = {
 SOURCES: list[tuple[str, str]] = [
     *((route, name) for route in ("torch.compile", "DataParallel", "fx", "jit.script") for name in ("mlp",)),
     *((route, name) for route in ("jit.trace", "export") for name in ("mlp", "cnn", "resnet", "slice")),
+    *(
+        ("export, decomposed", name)
+        for name in ("cnn", "resnet", "softmax last", "zero pad", "transposed convolution", "uneven adaptive average", "1-d")
+    ),
     *(("export, open", name) for name in ("cnn", "mobilenet", "transposed", "dict")),
     *(
         ("export", name)

@@ -53,7 +53,7 @@ def _read_as_module(call: Call, arguments: Any, keywords: Any) -> Any:
         raise UnreadableError("no operation of a layer graph does this", FIX, is_unknown=True)
     found = read(call, module, first_value(arguments, keywords))
     schema = getattr(call.node.target, "_schema", None)
-    return found if schema is None or len(schema.returns) == 1 else _Extreme(found)
+    return found if schema is None or len(schema.returns) == 1 else _Several(found)
 
 
 def _name_arguments(arguments: Any, keywords: Any, *names: str) -> dict[str, Any]:
@@ -182,8 +182,8 @@ def _reduce(kind: type[pooling.Reduction]) -> Reader:
     return read
 
 
-class _Extreme(NamedTuple):
-    """What torch gives for the greatest or least values along an axis; where they are is not read."""
+class _Several(NamedTuple):
+    """What torch gives beside other values that are not read, such as the greatest along an axis and where they are."""
 
     values: Value
     indices: None = None
@@ -196,7 +196,7 @@ def _read_extreme(pair: type[Operation], reduction: type[pooling.Reduction]) -> 
         given = _name_arguments(arguments, keywords, "input", "dim")
         other = given.get("other", given.get("dim"))
         if isinstance(other, int):
-            return _Extreme(_reduce(reduction)(call, arguments, keywords))
+            return _Several(_reduce(reduction)(call, arguments, keywords))
         return _read_pair(pair)(call, arguments, keywords)
 
     return read
@@ -204,7 +204,7 @@ def _read_extreme(pair: type[Operation], reduction: type[pooling.Reduction]) -> 
 
 def _read_attribute(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG001 what every reader takes
     """Read a field of a tuple that torch gives by names."""
-    found = getattr(arguments[0], arguments[1], None) if isinstance(arguments[0], _Extreme) else None
+    found = getattr(arguments[0], arguments[1], None) if isinstance(arguments[0], _Several) else None
     if found is None:
         raise UnreadableError(f"an attribute {arguments[1]} of an activation", FIX, is_unknown=True)
     return found
@@ -314,6 +314,26 @@ def _read_conv(call: Call, arguments: Any, keywords: Any) -> Value:
     return call.add(operation, [first_value(arguments, keywords), weight, *([] if bias is None else [bias])])
 
 
+def _read_convolution(call: Call, arguments: Any, keywords: Any) -> Value:
+    """Read the operator that all convolutions are decomposed to."""
+    value, weight, bias, stride, padding, dilation, is_transposed, _, groups = arguments
+    if is_transposed:
+        raise UnreadableError("a transposed convolution as a function", "use the layer")
+    return _read_conv(call, (value, weight, bias, stride, padding, dilation, groups), keywords)
+
+
+def _read_constant_pad(call: Call, arguments: Any, keywords: Any) -> Value:
+    value, pad, *filled = arguments
+    return _read_pad(call, (value, pad, "constant", *filled), keywords)
+
+
+def _read_evaluated_norm(call: Call, arguments: Any, keywords: Any) -> Any:
+    """Read the operator that normalisation in evaluation is decomposed to, which gives three values."""
+    value, weight, bias, mean, variance, momentum, epsilon = arguments
+    found = _read_norm(call, (value, mean, variance, weight, bias, False, momentum, epsilon), keywords)
+    return _Several(found)
+
+
 def _read_norm(call: Call, arguments: Any, keywords: Any) -> Value:
     statistics, affine_names = ("running_mean", "running_var"), ("weight", "bias")
     middle = (*affine_names, *statistics) if call.operator == "aten.batch_norm" else (*statistics, *affine_names)
@@ -400,10 +420,13 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "getitem": _read_item,
     "getattr": _read_attribute,
     "pad": _read_pad,
+    "constant_pad_nd": _read_constant_pad,
     **dict.fromkeys(("matmul", "mm"), _read_product),
     "addmm": _read_addmm,
     "linear": _read_linear,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _read_conv),
+    "convolution": _read_convolution,
+    "_native_batch_norm_legit_no_training": _read_evaluated_norm,
     **dict.fromkeys(("batch_norm", "aten.batch_norm"), _read_norm),
     **dict.fromkeys(
         (

@@ -22,8 +22,8 @@ MOVING = frozenset({
 """Functions whose results are their arguments' values in other places; interpolation only to the nearest."""
 
 LINEAR = frozenset({
-    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cumsum", "einsum", "interpolate", "linear", "matmul", "mean",
-    "sum", "upsample", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d",
+    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "convolution", "cumsum", "einsum", "interpolate", "linear",
+    "matmul", "mean", "sum", "upsample", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d",
 })  # fmt: skip
 """Functions of one activation, all else constant, that are linear in it."""
 
