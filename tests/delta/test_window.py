@@ -61,7 +61,7 @@ def require_equal(
         window = torch.cat([window, entering], axis).narrow(axis, hop, window.shape[axis])
         found, expected = stream.step(entering), model(window)
         assert found.shape == expected.shape
-        torch.testing.assert_close(found, expected, rtol=0.0, atol=atol)
+        torch.testing.assert_close(found, expected, rtol=0.0, atol=atol, equal_nan=True)
     return stream
 
 
@@ -153,6 +153,10 @@ def test_time_may_be_any_axis_and_change_its_place() -> None:
         (lambda _, x: x.softmax(2), ("softmax",)),
         (lambda _, x: x.softmax(1), ()),
         (lambda _, x: x.cumsum(2), ("cumsum",)),
+        (lambda _, x: x / torch.zeros(3, 1), ()),
+        (lambda _, x: (x / 0.0).mean(2), ("mean",)),
+        (lambda _, x: x.argmax(2) * 1.0, ("argmax", "mul")),
+        (lambda m, x: x + 1e-9 * m.place, ("add",)),
         (lambda _, x: x.flip(2), ("flip",)),
         (lambda _, x: torch.roll(x, 1, 2), ("roll",)),
         (lambda _, x: torch.cat([x, x], 2), ("cat",)),

@@ -112,7 +112,8 @@ def _read_reversed(call: Call, arguments: Any, keywords: Any) -> Value:
     given = _name_arguments(arguments, keywords, "input", "other")
     if set(given) - {"input", "other"}:
         raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write a - b; scale weights instead of using alpha")
-    return _read_pair(arithmetic.Sub)(call, (given["other"], given["input"]), {})
+    found: Value = _read_pair(arithmetic.Sub)(call, (given["other"], given["input"]), {})
+    return found
 
 
 def _read_prelu(call: Call, arguments: Any, keywords: Any) -> Value:
