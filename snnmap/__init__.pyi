@@ -1,5 +1,6 @@
 """The public names; ``__init__.py`` imports each when it is first asked for."""
 
+from . import convert, delta, graph, network, nn, train
 from .chip import Chip, list_chips, load_chip
 from .core.errors import SnnmapError
 from .design import search
@@ -85,6 +86,13 @@ __all__ = [
     # training in the chip's integers (needs torch)
     "align_model",
     "verify_model",
+    # rooms with names of their own
+    "convert",
+    "delta",
+    "graph",
+    "network",
+    "nn",
+    "train",
     # what goes wrong
     "SnnmapError",
 ]

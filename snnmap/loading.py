@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 import numpy.typing as npt
 
 from snnmap.core.brief import brief_repr
-from snnmap.core.errors import FrontendError, InputError
+from snnmap.core.errors import FrontendError, InputError, OptionError
 from snnmap.core.fields import list_fields, put_field
 from snnmap.core.mistaken import find_mistake
 from snnmap.core.near import suggest
@@ -128,7 +128,7 @@ def _choose(conversion: "ConvertOptions", choices: Mapping[str, Any]) -> "Conver
     known = list_fields(conversion)
     for name, value in choices.items():
         if name not in known:
-            raise InputError(
+            raise OptionError(
                 "the conversion of an ANN has no such choice",
                 measured=name,
                 limit=", ".join(known),
@@ -307,7 +307,7 @@ def _load_path(path: str, options: dict[str, Any]) -> "Network | LayerGraph":
 
 def _require_no_options(options: dict[str, Any]) -> None:
     if options:
-        raise InputError(
+        raise OptionError(
             "a network is read as it is and has no options", measured=", ".join(sorted(options)), fix="leave them out"
         )
 
@@ -350,7 +350,7 @@ def _call_frontend(
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())  # and judges them itself
     unknown = [] if takes_any else sorted(options.keys() - set(known))
     if unknown:
-        raise InputError(
+        raise OptionError(
             f"the {frontend} frontend has no such option",
             measured=", ".join(unknown),
             limit=", ".join(known) or "no options",

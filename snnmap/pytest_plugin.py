@@ -50,7 +50,7 @@ def drc_clean(request: pytest.FixtureRequest) -> "Callable[..., tuple[CheckResul
                 "drc_clean needs a chip: drc_clean(model, chip), --snnmap-chip NAME, or chips in [tool.snnmap]", pytrace=False
             )
         options = given.pop("options", None) or CompileOptions(waivers=project.waivers)
-        records = [load_chip(each) if isinstance(each, str) else each for each in chips]
+        records = [load_chip(each) for each in chips]
         found = tuple(check_model(model, record, options=options, **given) for record in records)
         strict = project.strict if strict is None else strict
         reports = [project.selection.split(result.report)[0] for result in found]

@@ -1,7 +1,8 @@
 """The pages of docs/ run as shown."""
 
+import importlib
 import re
-import warnings
+import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from rule_cases import CASES, chain, edit
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import snnmap
 from snnmap.design import OBJECTIVES, Space
+from snnmap.frontends.nir import NirOptions
 from snnmap.lif.drc import RULES
 from snnmap.lif.fixes import FIXES
 from snnmap.lif.program import AgreementLimits
@@ -29,9 +32,22 @@ BLOCKS = {title: code for page in PAGES for title, code in re.findall(BLOCK, pag
 
 FRAMEWORKS = {
     "snnTorch": "snntorch", "Sinabs": "sinabs", "SpikingJelly": "spikingjelly", "Norse": "norse", "Rockpool": "rockpool",
-    "Nengo": "nengo", "Torch": "torch",
+    "NIR": "snntorch", "Nengo": "nengo", "Torch": "torch", "ONNX": "onnxruntime", "Keras": "onnxruntime",
+    "scikit-learn": "sklearn",
 }  # fmt: skip
 """Sections that begin with that of the digits, and what they import."""
+BEGIN_WITH = {"ONNX": ("Digits", "Torch")}
+"""Other sections that they begin with."""
+
+EXPORTS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "Rockpool": ((1, 64), {"dt_s": 1e-3}),
+    "Sinabs": ((1, 64), {"dt_s": 1.0, "floor": "none"}),
+    "SpikingJelly": ((1, 1, 64), {"dt_s": 1e-4}),
+}
+"""Shape of the sample with which the model of a section is exported to NIR, and what is said about the file."""
+
+KERAS = Path(__file__).parent / "frontends" / "onnx" / "keras" / "cnn.onnx"
+"""A convolution, a pool and a dense layer, trained on the digits; as Keras 3.15.1 exports it, by tf2onnx 1.17.0."""
 
 AGREEMENT = dict(re.findall(BLOCK, (DOCS / "agreement.md").read_text(), flags=re.DOTALL))
 
@@ -43,33 +59,14 @@ PAGES_WITH_MODELS = {
 }
 
 
-def write_graph(path: str) -> None:
-    import nir
-
-    graph = nir.NIRGraph(
-        {
-            "in": nir.Input(np.array([3])),
-            "w": nir.Linear(np.ones((2, 3))),
-            "n": nir.LIF(tau=np.full(2, 0.01), r=np.ones(2), v_leak=np.zeros(2), v_threshold=np.ones(2), v_reset=np.zeros(2)),
-            "out": nir.Output(np.array([2])),
-        },
-        [("in", "w"), ("w", "n"), ("n", "out")],
-    )
-    nir.write(path, graph)
-
-
-@pytest.fixture
-def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the page takes for granted: a network, a NIR file of another tool, an ONNX file, images."""
-    monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    write_graph("graph.nir")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlp = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 5))
-        torch.onnx.export(mlp, (torch.rand(2, 20),), "net.onnx", verbose=False)
-    images = np.random.default_rng(0).uniform(0, 1, (40, 20))
-    return {"network": random_network(3, n_synapses=1), "images": images}
+def export(framework: str, names: dict[str, Any]) -> Any:
+    """Export the model of a section to NIR by the call that the page names, and load the file's graph."""
+    sample, choices = EXPORTS[framework]
+    (call,) = re.findall(rf"\n\| `{framework.lower()}` \| `(.*?)`", PAGES[0])
+    module, _, function = call.partition("(")[0].rpartition(".")
+    names |= {"sample": torch.zeros(sample), function: getattr(importlib.import_module(module), function)}
+    graph = eval(call.removeprefix(f"{module}."), names)
+    return snnmap.load(graph, options=NirOptions.like(framework.lower(), **choices))
 
 
 def test_every_source_has_a_page() -> None:
@@ -79,24 +76,34 @@ def test_every_source_has_a_page() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("source", sorted(set(BLOCKS) - set(FRAMEWORKS)))
-def test_it_runs_as_shown(source: str, names: dict[str, Any]) -> None:
+def test_it_runs_as_shown(source: str) -> None:
+    torch.manual_seed(0)
+    names = {"images": np.random.default_rng(0).uniform(0, 1, (40, 20))}
     exec(BLOCKS[source], names)
-    for name in ("network", "same", "other"):
-        assert isinstance(names.get(name, names["network"]), Network)
     if "classes" in names:
         assert names["classes"].shape == (40,)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_model_of_each_framework_keeps_its_accuracy_on_a_chip(framework: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_each_framework_keeps_its_accuracy_on_a_chip(
+    framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip(FRAMEWORKS[framework])
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(KERAS, tmp_path)
     names: dict[str, Any] = {}
-    exec(BLOCKS["Digits"], names)
-    exec(BLOCKS[framework], names)
-    model, bitstream = map(float, re.findall(r"([\d.]+)%", capsys.readouterr().out.splitlines()[-1]))
-    assert model > 65
-    assert bitstream > model - 3
+    for section in (*BEGIN_WITH.get(framework, ("Digits",)), framework):
+        exec(BLOCKS[section], names)
+    if framework in EXPORTS:
+        chip = re.findall(r'"(generic-.*?)"', BLOCKS[framework])[-1]
+        names["build"](export(framework, names), names["run"], chip)
+    rows = re.findall(r"^model ([\d.]+)%, bitstream ([\d.]+)%$", capsys.readouterr().out, flags=re.MULTILINE)
+    assert len(rows) == {"ONNX": 4}.get(framework, 1 + (framework in EXPORTS))
+    for model, bitstream in rows:
+        assert float(model) > 65
+        assert float(bitstream) > float(model) - 3
+    assert isinstance(names.get("same", names.get("network", random_network(3))), Network)
 
 
 @pytest.mark.parametrize("section", ["Limits", "Single-spike"])

@@ -185,6 +185,10 @@ CALLS = {
 MISTAKES = {
     "class": (torch.nn.Linear, r"(?s)a class is not a model.*make one: Linear\(\.\.\.\)"),
     "weights": (torch.nn.Linear(3, 2).state_dict(), "(?s)weights alone are no model.*load_state_dict"),
+    "checkpoint": (
+        {"epoch": 3, "net": torch.nn.Linear(3, 2).state_dict()},
+        r"(?s)no model.*load_state_dict\(checkpoint\['net'\]\)",
+    ),
     "batches": (torch.utils.data.DataLoader(torch.ones(4, 3)), r"(?s)no model.*model first.*torch\.cat\(\[batch"),
     "array": (np.ones((4, 3)), "(?s)an array is no model.*calibration="),
     "tensor": (torch.ones(4, 3), "(?s)an array is no model.*calibration="),
@@ -208,3 +212,15 @@ def test_a_model_of_the_other_kind_is_told_where_it_goes() -> None:
     spiking = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2))
     with pytest.raises(FrontendError, match=r"(?s)spiking neuron.*module '1'.*compile_model\(model, chip\)"):
         convert_ann(spiking, np.ones((4, 3)))
+    for converted in (conversion := convert_ann(relu, np.ones((4, 3))), conversion.network):
+        with pytest.raises(FrontendError, match=r"(?s)needs no conversion.*compile_model\(model, chip\)"):
+            convert_ann(converted, np.ones((4, 3)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "export"), [("keras.src.models.sequential", r"model\.export\('"), ("tf_keras.src.engine.sequential", "from_keras")]
+)
+def test_models_of_keras_are_told_the_export_of_their_version(kind: str, export: str) -> None:
+    model = type("Sequential", (), {"__module__": kind})()
+    with pytest.raises(FrontendError, match=f"(?s)models of Keras.*{export}"):
+        snnmap.load(model)

@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,29 @@ def test_weights_that_are_none_are_refused_and_no_code_is_run(folder: Path, case
         snnmap.load("models.py:make(6)", weights="w.pt")
     assert "w.pt" in str(refused.value)
     assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrap", "said"),
+    [
+        (lambda state: {"epoch": 3, "net": state}, "torch.load(path)['net']"),
+        (lambda state: {f"module.{key}": value for key, value in state.items()}, "without 'module.'"),
+        (lambda state: {f"module.{key}": value for key, value in list(state.items())[1:]}, "the weights of this module"),
+    ],
+)
+def test_weights_within_a_checkpoint_or_a_wrapper_are_told(
+    folder: Path, wrap: Callable[[dict[str, torch.Tensor]], object], said: str
+) -> None:
+    torch.save(wrap(open_module("models.py:make(6)").state_dict()), "w.pt")
+    with pytest.raises(FrontendError, match="not the module's") as refused:
+        snnmap.load("models.py:make(6)", weights="w.pt")
+    assert said in refused.value.fix
+
+
+def test_a_model_that_a_file_holds_is_no_function(folder: Path) -> None:
+    (folder / "models.py").write_text(f"{MODEL}\nnet = relu()\n")
+    with pytest.raises(FrontendError, match=r"(?s)'net' is a model and no function.*def make_net\(\): return net"):
+        snnmap.load("models.py:net")
 
 
 def test_weights_are_for_modules_of_functions(folder: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from importlib.resources import files
+from types import ModuleType
 
 import pytest
 
@@ -40,8 +41,9 @@ def test_pytest_starts_without_what_takes_long() -> None:
 
 @pytest.mark.parametrize("name", snnmap.__all__)
 def test_every_public_name_resolves(name: str) -> None:
-    assert getattr(snnmap, name).__module__.startswith("snnmap.")
-    assert getattr(snnmap, name).__doc__
+    found = getattr(snnmap, name)
+    assert (found.__name__ if isinstance(found, ModuleType) else found.__module__).startswith("snnmap.")
+    assert found.__doc__
 
 
 def test_the_version_is_that_of_the_package() -> None:

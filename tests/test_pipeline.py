@@ -4,12 +4,14 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from random_networks import random_network
 from rule_cases import CASES, CLEAN, XYLO, Case, chain, check, feedback, residual, set_first, with_weights
 
@@ -85,6 +87,41 @@ def test_lags_are_the_hops() -> None:
     for name in ("h1", "h2"):
         assert np.array_equal(folded_counts(folded, mapped, name)[:, :12], source.counts[name])
         assert source.counts[name].any()
+
+
+@pytest.mark.parametrize("call", [check_model, compile_model, fix_model])
+@pytest.mark.parametrize(
+    ("data", "labels", "what"),
+    [
+        (np.ones((2, 9, 5), np.int64), None, r"\(2, 9, 5\)"),
+        (np.full((2, 9, 3), 0.5), None, "smallest 0.5"),
+        (np.ones((0, 9, 3), np.int64), None, "0 samples"),
+        (np.ones((2, 9, 3), np.int64), np.eye(2), r"one-hot rows labels\.argmax"),
+        (np.ones((2, 9, 3), np.int64), [0, 7], r"0\.\.7"),
+        (None, [0, 1], "give calibration data too"),
+    ],
+)
+def test_data_that_do_not_suit_a_network_are_refused_whatever_else_is_found_of_it(
+    call: Callable[..., object], data: object, labels: object, what: str
+) -> None:
+    broken = with_weights("h1->h2", set_first(np.inf))
+    assert not check_model(broken, "xylo-audio-3").report.is_clean
+    with pytest.raises(InputError, match=what):
+        call(broken, "xylo-audio-3", calibration=data, labels=labels)
+
+
+def test_a_dict_is_no_options_of_a_build() -> None:
+    with pytest.raises(InputError, match=r"(?s)dict.*give CompileOptions\(\.\.\.\)"):
+        check_model(CLEAN, "xylo-audio-3", options={"decision": "last"})  # type: ignore[arg-type]
+
+
+def test_labels_are_of_all_calibration_data_that_an_ann_is_converted_on() -> None:
+    ann = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2))
+    values = np.random.default_rng(0).random((20, 4))
+    assert compile_model(ann, "generic-4096", calibration=values, labels=np.zeros(20, np.int64), options=ALLOW).bitstream
+    for n_labels in (19, 21):
+        with pytest.raises(InputError, match=r"\(20,\)"):
+            compile_model(ann, "generic-4096", calibration=values, labels=np.zeros(n_labels, np.int64), options=ALLOW)
 
 
 def test_calibration_of_the_wrong_shape() -> None:

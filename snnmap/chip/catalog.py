@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 from snnmap.chip.record import Chip
 from snnmap.core.catalog import list_entries, read_entry
+from snnmap.core.errors import ChipError
 from snnmap.core.toml import read_toml_record
 
 __all__ = ["find_chip_by_id", "list_chips", "load_chip", "read_chip", "read_record"]
@@ -20,19 +22,25 @@ def list_chips() -> list[str]:
     return list_entries("snnmap.chip")
 
 
-def load_chip(name: str) -> Chip:
-    """Load a chip from the catalog, or from a TOML file where ``name`` is a path.
+def load_chip(chip: Chip | str | Path) -> Chip:
+    """Load a chip from the catalog, or from a TOML file where a path is given; a record stands for itself.
 
     Args:
-        name: a catalog name, or a path that ends in ``.toml``.
+        chip: a catalog name, a path that ends in ``.toml``, or a record.
 
     Raises:
-        ChipError: unknown name, unreadable file, missing, unknown or contradictory field.
+        ChipError: neither of these, unknown name, unreadable file, missing, unknown or contradictory field.
 
     Example:
         >>> load_chip("xylo-audio-3").hidden.count
         992
     """
+    if isinstance(chip, Chip):
+        return chip
+    if not isinstance(chip, str | Path):
+        fix = "name one chip, such as 'xylo-audio-3', or give the path of its TOML file"
+        raise ChipError("this is no chip", measured=repr(chip), limit="a name, a path or a snnmap.Chip", fix=fix)
+    name = str(chip)
     return read_chip(read_record(name), where=name) if name.endswith(".toml") else _load_built_in(name)
 
 

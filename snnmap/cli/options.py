@@ -13,7 +13,7 @@ from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.records import record_options
 from snnmap.core import IntArray
-from snnmap.core.errors import FormatError, InputError
+from snnmap.core.errors import FormatError, InputError, OptionError
 from snnmap.findings import Config, WaiverError, find_config, read_config
 from snnmap.lif.bitstream import decode
 from snnmap.lif.program import Image
@@ -75,7 +75,11 @@ def open_named(
     Raises:
         FrontendError: as :func:`snnmap.loading.open_model`, and its other errors.
     """
-    opened = open_model(model, weights=weights, calibration=calibration, chips=chips, **dict(map(_read_choice, read)))
+    choices = dict(map(_read_choice, read))
+    try:
+        opened = open_model(model, weights=weights, calibration=calibration, chips=chips, **choices)
+    except OptionError as error:
+        raise error.within("--read") from error
     for told in () if opened.conversion is None else opened.conversion.changes:
         click.echo(told, err=True)
     return opened
@@ -84,9 +88,8 @@ def open_named(
 def _read_choice(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise InputError(
-            "this option takes the name of a choice and its value", where="--read", measured=text, fix="write --read NAME=VALUE"
-        )
+        what = "this option takes the name of a choice and its value"
+        raise OptionError(what, where="--read", measured=text, fix="write --read NAME=VALUE")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
@@ -290,13 +293,14 @@ def _load(path: str) -> Any:
 
 
 @contextmanager
-def naming_file(path: str | None) -> Iterator[None]:
-    """Let errors of an input raster say which file it came from."""
+def naming_file(path: str | None, *, labels: str | None = None) -> Iterator[None]:
+    """Let errors of an input raster, and of its labels, say which file it came from."""
     try:
         yield
-    except WaiverError:  # names the file of its own
+    except (WaiverError, OptionError):  # name what they are about
         raise
     except InputError as error:
-        if path is None or str(error.where).startswith(path):
+        file = (labels or path) if error.where == "labels" else path
+        if file is None or str(error.where).startswith(file):
             raise
-        raise error.within(path) from error
+        raise error.within(file) from error

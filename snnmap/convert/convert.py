@@ -13,13 +13,13 @@ from snnmap.convert.build import join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
 from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
 from snnmap.convert.confirm import confirm_onnx
-from snnmap.convert.encode import encode_ports, split_ports
+from snnmap.convert.encode import encode_ports, read_values, split_ports
 from snnmap.convert.nengo_read import read_nengo
 from snnmap.convert.options import ConvertOptions, Pools, Signed
 from snnmap.convert.prune import Pruning, prune_ann
 from snnmap.convert.read import read_ann, read_graph, read_onnx
 from snnmap.core import FloatArray, IntArray, record
-from snnmap.core.errors import InputError
+from snnmap.core.errors import InputError, OptionError
 from snnmap.frontends import sklearn as sklearn_frontend
 from snnmap.graph import LayerGraph
 from snnmap.network import Network
@@ -78,7 +78,7 @@ class Conversion:
             ``(n, n_steps + settle_steps, n_inputs + n_control)``, the clock after the inputs; see :attr:`ports`.
 
         Raises:
-            InputError: values out of range, or a wrong number of them.
+            InputError: no array of numbers, values out of range, or a wrong number of them.
         """
         n_levels = max(measure_levels(self.ann).values())
         ports = encode_ports(inputs, self.ann.n_inputs, n_levels, self.options)
@@ -109,13 +109,27 @@ class Conversion:
 
     def read_logits(self, potentials: npt.ArrayLike) -> FloatArray:
         """Return the ANN's outputs, ``(n, n_classes)``, from the outputs' potentials ``(n, time, n_classes)`` of a run."""
-        logits: FloatArray = np.asarray(potentials, np.float64)[:, -1] * self.units["output"]
+        logits: FloatArray = self._read_last(potentials) * self.units["output"]
         return logits
 
     def read(self, potentials: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """Return classes from the outputs' potentials ``(n, time, n_classes)`` of a run: the highest in the last step."""
-        classes: npt.NDArray[np.intp] = np.asarray(potentials)[:, -1].argmax(axis=1)
+        classes: npt.NDArray[np.intp] = self._read_last(potentials).argmax(axis=1)
         return classes
+
+    def _read_last(self, potentials: npt.ArrayLike) -> FloatArray:
+        """Return what the outputs hold in the last step, ``(n, n_classes)``."""
+        n_steps, n_classes = self.latency_steps, self.expected.shape[1]
+        values = np.asarray(potentials, object if isinstance(potentials, Mapping) else np.float64)
+        if values.ndim != 3 or values.shape[2] != n_classes:
+            raise InputError(
+                "these are no potentials of the outputs",
+                measured=f"shape {values.shape}" if values.ndim else type(potentials).__name__,
+                limit=f"(n, {n_steps}, {n_classes})",
+                fix='give those of a run: conversion.read(artifacts.run(conversion.encode(inputs))["output"])',
+            )
+        last: FloatArray = values[:, -1]
+        return last
 
 
 def convert_ann(
@@ -143,7 +157,8 @@ def convert_ann(
         InputError: calibration data that are empty, out of range or of the wrong shape.
         NoRoomError: the chip has not channels and neurons enough, as counting shows before anything is run.
     """
-    chips = () if chip is None else (load_chip(chip) if isinstance(chip, str) else chip,)
+    OptionError.require_record(options, ConvertOptions, of="a conversion")
+    chips = () if chip is None else (load_chip(chip),)
     conversion = convert_model(model, calibration, options or ConvertOptions(), chips)
     warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)
     return conversion
@@ -221,16 +236,7 @@ def read_data(values: Any, what: str = "calibration data") -> FloatArray:
     Raises:
         InputError: no batch, no samples, or values that are not finite.
     """
-    given = values.detach().cpu() if hasattr(values, "detach") else values
-    try:
-        data = np.asarray(given, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"the {what} are no array of numbers",
-            measured=f"{type(values).__module__}.{type(values).__qualname__}",
-            limit="an array or tensor (n, ...)",
-            fix="give one array; of a DataLoader: torch.cat([batch[0] for batch in loader])",
-        ) from error
+    data = read_values(values, what)
     if data.ndim < 2 or not data.shape[0]:
         raise InputError(
             f"the {what} are empty or have no batch", measured=str(data.shape), limit="(n, ...)", fix="give some hundred inputs"
@@ -240,7 +246,7 @@ def read_data(values: Any, what: str = "calibration data") -> FloatArray:
         raise InputError(
             f"the {what} are not finite",
             where=f"sample {sample}",
-            measured=f"{np.count_nonzero(~np.isfinite(data))} values",
+            measured=f"{np.count_nonzero(~np.isfinite(data))} of {data.size} values",
             limit="0",
             fix="mend or leave out these samples",
         )

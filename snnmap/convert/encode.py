@@ -1,6 +1,7 @@
 """Input values as spike counts, and the channels that carry time: clock, hold and releases."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,17 @@ from snnmap.convert.options import ConvertOptions
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import InputError
 
-__all__ = ["CLOCK", "HOLD", "encode_control", "encode_ports", "encode_values", "release_name", "release_step", "split_ports"]
+__all__ = [
+    "CLOCK",
+    "HOLD",
+    "encode_control",
+    "encode_ports",
+    "encode_values",
+    "read_values",
+    "release_name",
+    "release_step",
+    "split_ports",
+]
 
 CLOCK = "clock"
 HOLD = "hold"
@@ -119,17 +130,41 @@ def split_ports(counts: IntArray, ports: Mapping[str, int] | None = None) -> dic
     return {name: counts[..., start:stop] for name, start, stop in zip(sizes, edges[:-1], edges[1:], strict=True)}
 
 
+def read_values(values: Any, what: str) -> FloatArray:
+    """Return an array, a tensor or nested lists of these as float64.
+
+    Args:
+        values: numbers.
+        what: they are, in errors.
+
+    Raises:
+        InputError: something else.
+    """
+    given = values.detach().cpu() if hasattr(values, "detach") else values
+    try:
+        return np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the {what} are no array of numbers",
+            measured=f"{type(values).__module__}.{type(values).__qualname__}",
+            limit="an array or tensor (n, ...)",
+            fix="give one array; of a DataLoader: torch.cat([batch[0] for batch in loader])",
+        ) from error
+
+
 def _read_shares(inputs: npt.ArrayLike, n_inputs: int, options: ConvertOptions) -> FloatArray:
-    values = np.asarray(inputs, np.float64)
+    values = read_values(inputs, "input values")
     values = values.reshape(len(values), -1) if values.ndim > 1 else values.reshape(1, -1)
     share = (values - options.input_min) / (options.input_max - options.input_min)
     if options.clip_inputs:
         share = np.clip(share, 0.0, 1.0)
-    if values.shape[1] != n_inputs or not (share >= -1e-9).all() or not (share <= 1 + 1e-9).all():
+    fits = values.shape[1] == n_inputs
+    if not fits or not (share >= -1e-9).all() or not (share <= 1 + 1e-9).all():
+        fix = "set input_min and input_max, or clip_inputs=True; a BatchNorm in front of the model takes raw values"
         raise InputError(
             "input values cannot be coded as spike counts",
             measured=f"{values.shape[1]} values from {values.min(initial=np.inf):.4g} to {values.max(initial=-np.inf):.4g}",
             limit=f"{n_inputs} values from {options.input_min:g} to {options.input_max:g}",
-            fix="set input_min and input_max, or clip_inputs=True; a BatchNorm in front of the model takes raw values",
+            fix=fix if fits else "give samples of the model's input, (n, ...)",
         )
     return np.clip(share, 0.0, 1.0)

@@ -104,9 +104,10 @@ class ConvertOptions:
     prune: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_steps", "settle_steps", "input_rate", "dash_syn", "hold_steps"):
+        for name in ("n_steps", "settle_steps", "input_rate", "dash_syn", "hold_steps", "seed"):
             self._require(name, isinstance(getattr(self, name), int), "a whole number")
         self._require("n_steps", self.n_steps >= 1, ">= 1")
+        self._require("seed", self.seed >= 0, ">= 0")
         self._require("settle_steps", self.settle_steps >= 0, ">= 0")
         self._require("balance", self.balance in ("percentile", "mse"), "percentile or mse")
         self._require("percentile", 0.0 < self.percentile <= 100.0, "0 < percentile <= 100")

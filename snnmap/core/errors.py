@@ -17,6 +17,7 @@ __all__ = [
     "InputError",
     "NetworkError",
     "NoRoomError",
+    "OptionError",
     "SnnmapError",
 ]
 
@@ -87,15 +88,40 @@ class InputError(SnnmapError):
             of: what the options are of, such as ``the training``.
 
         Raises:
-            InputError: it is not within its limit.
+            OptionError: it is not within its limit.
         """
         if not holds:
-            raise cls(
+            raise OptionError(
                 f"an option of {of} is out of range",
                 where=f"{type(options).__name__}.{name}",
                 measured=str(getattr(options, name)),
                 limit=limit,
                 fix=f"give {name} within its limit",
+            )
+
+
+class OptionError(InputError):
+    """There is no such choice, or it is none of its values; data that are given beside it are not at fault."""
+
+    @classmethod
+    def require_record(cls, options: object, kind: type, *, of: str) -> None:
+        """Refuse what is no record of options, such as a dict.
+
+        Args:
+            options: as given; None where they were left out.
+            kind: of the record.
+            of: what the options are of, such as ``the training``.
+
+        Raises:
+            OptionError: it is of another kind.
+        """
+        if options is not None and not isinstance(options, kind):
+            raise cls(
+                f"these are no options of {of}",
+                where="options",
+                measured=type(options).__name__,
+                limit=kind.__name__,
+                fix=f"give {kind.__name__}(...)",
             )
 
 

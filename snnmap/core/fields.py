@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from snnmap.core.errors import InputError
+from snnmap.core.errors import OptionError
 
 __all__ = ["list_fields", "put_field"]
 
@@ -26,7 +26,7 @@ def put_field(part: T, path: str, value: Any) -> T:
     """Return a record in which one field, of a part of it, has another value; texts are read where the field is no text.
 
     Raises:
-        InputError: a value of another type than the field's; and what the record itself raises.
+        OptionError: a value of another type than the field's; and what the record itself raises.
     """
     return _put_field(part, path, value, path)
 
@@ -48,7 +48,7 @@ def _read_like(old: Any, value: Any, path: str) -> Any:
     if isinstance(old, tuple) and isinstance(value, str):
         value = (value,)
     if old is not None and type(value) is not type(old):
-        raise InputError(
+        raise OptionError(
             "this field holds values of another type", where=path, measured=repr(value), limit=type(old).__name__,
             fix=f"give such as {old!r}",
         )  # fmt: skip

@@ -8,7 +8,12 @@ import numpy as np
 __all__ = ["find_mistake"]
 
 _BATCHES = "give the model first, and its inputs as calibration: torch.cat([batch[0] for batch in loader])"
-_EXPORT = "export it to ONNX: tf2onnx.convert.from_keras(model), and give that"
+_EXPORT = "export it to ONNX, and give the file: model.export('net.onnx', format='onnx')"
+_EXPORT_KERAS_2 = "export it to ONNX, and give the file: tf2onnx.convert.from_keras(model, output_path='net.onnx')"
+
+
+def _are_weights(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(hasattr(one, "shape") for one in value.values())
 
 
 def find_mistake(model: Any) -> tuple[str, str] | None:
@@ -16,12 +21,15 @@ def find_mistake(model: Any) -> tuple[str, str] | None:
     kind = type(model)
     if isinstance(model, type):
         return "a class is not a model", f"make one: {model.__name__}(...), and load its weights"
-    if isinstance(model, Mapping) and model and all(hasattr(value, "shape") for value in model.values()):
+    if _are_weights(model):
         return "weights alone are no model", "make the module, then load these weights: module.load_state_dict(...)"
+    if isinstance(model, Mapping) and (key := next((key for key, value in model.items() if _are_weights(value)), None)):
+        return "a checkpoint is no model", f"make the module, then load its weights: module.load_state_dict(checkpoint[{key!r}])"
     if kind.__module__.startswith("torch.utils.data."):
         return "batches of data are no model", _BATCHES
     if isinstance(model, np.ndarray) or (kind.__module__, kind.__name__) == ("torch", "Tensor"):
         return "an array is no model", "give the model first, and the array as calibration="
     if kind.__module__.startswith(("tensorflow.", "keras.", "tf_keras.")):
-        return "no reader takes models of Keras as they are", _EXPORT
+        export = _EXPORT_KERAS_2 if kind.__module__.startswith("tf_keras.") else _EXPORT
+        return "no reader takes models of Keras as they are", export
     return None

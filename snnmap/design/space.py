@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, load_chip
 from snnmap.core.errors import ChipError, InputError
 from snnmap.core.fields import list_fields, put_field
 from snnmap.core.near import suggest
@@ -18,7 +18,6 @@ from snnmap.design.objectives import OBJECTIVES
 from snnmap.design.parameters import Parameter, Value, is_parameter, list_active, read_parameter
 from snnmap.lif.program import Decision
 from snnmap.pipeline import CompileOptions
-from snnmap.pipeline.build import read_chip
 from snnmap.train import TrainOptions
 
 __all__ = ["EarlyStopping", "Sampler", "Space", "read_space"]
@@ -137,7 +136,7 @@ class Space:
             ChipError: its record contradicts itself, or there is none of its name.
         """
         chosen = self.select(values, "chip")
-        chip = read_chip(self.locate(str(chosen.pop("name"))))
+        chip = load_chip(self.locate(str(chosen.pop("name"))))
         varied: Chip = _put_all(chip, chosen)
         return varied
 
@@ -200,7 +199,7 @@ def _require_values(space: Space) -> None:
     """Refuse fields that there are not, and values that they cannot have."""
     if not space.list_values("chip.name"):
         raise InputError("the space names no chip", where="chip.name", fix='write [chip] and name = "xylo-audio-3"')
-    chips = [read_chip(space.locate(str(name))) for name in space.list_values("chip.name")]
+    chips = [load_chip(space.locate(str(name))) for name in space.list_values("chip.name")]
     records: dict[str, Any] = {"train": TrainOptions(), "build": CompileOptions()}
     for name in (*space.parameters, *space.fixed):
         table, _, path = name.partition(".")
@@ -238,7 +237,7 @@ def _require_conditions(space: Space) -> None:
 def _require_measured(space: Space) -> None:
     """Refuse objectives and limits that a chip's record has no figures for."""
     for name in space.list_values("chip.name"):
-        chip = read_chip(space.locate(str(name)))
+        chip = load_chip(space.locate(str(name)))
         for objective in (*space.objectives, *space.limits):
             unknown = OBJECTIVES[objective].find_unknown(chip)
             if unknown:

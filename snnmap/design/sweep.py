@@ -11,14 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, load_chip
 from snnmap.core.errors import InputError
 from snnmap.core.fields import list_fields, put_field
 from snnmap.design.training import Labelled, limit_fan_in, train_classifier
 from snnmap.lif.fixes import FixOptions
 from snnmap.loading import make_object
 from snnmap.pipeline import CompileOptions, Fit
-from snnmap.pipeline.build import OnStage, read_chip
+from snnmap.pipeline.build import OnStage
 from snnmap.pipeline.fit import Variant, fit_variants, require_field, vary_fields
 from snnmap.pipeline.ways import hold_back
 from snnmap.train import TrainOptions
@@ -84,7 +84,7 @@ def sweep_training(
     chosen = options or CompileOptions()
     seen = np.setdiff1d(np.arange(len(counts)), hold_back(len(counts), chosen.hold_back))
     samples = Labelled(counts=counts[seen].astype(np.int64), labels=classes[seen].astype(np.int64))
-    variants = _vary(made, read_chip(chip), field, values, samples, training or TrainOptions(), batch_size, chosen, on_stage)
+    variants = _vary(made, load_chip(chip), field, values, samples, training or TrainOptions(), batch_size, chosen, on_stage)
     return fit_variants(
         variants,
         calibration=counts,

@@ -101,6 +101,9 @@ def _find_line(factory: object) -> int:
 
 def _find_function(module: ModuleType, name: str, path: Path) -> Callable[..., object]:
     factory = getattr(module, name, None)
+    if hasattr(factory, "state_dict") and not isinstance(factory, type):
+        fix = f"write a function that returns it, such as def make_{name}(): return {name}, and name that"
+        raise FrontendError(f"'{name}' is a model and no function that makes one", where=str(path), fix=fix)
     if callable(factory):
         return cast("Callable[..., object]", factory)
     functions = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))

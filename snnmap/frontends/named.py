@@ -17,8 +17,16 @@ __all__ = ["Call", "find_network_file", "read_call", "read_weights"]
 _MOST_NAMED = 3
 _KINDS = (
     (b"\x89HDF", "an HDF5 file, as NIR graphs are", "give it the suffix .nir, if it is one"),
-    (b"PK\x03\x04", "an archive, as torch's weights are", "give it as --weights, beside the function that makes the module"),
-    (b"\x80", "a pickle, whose code is not run", "save the module's state_dict by torch.save, and give it as --weights"),
+    (
+        b"PK\x03\x04",
+        "an archive, as torch's weights are",
+        "give it as --weights (weights= in Python), beside the function that makes the module",
+    ),
+    (
+        b"\x80",
+        "a pickle, whose code is not run",
+        "save the module's state_dict by torch.save, and give it as --weights (weights= in Python)",
+    ),
     (b"\x93NUMPY", "an array", "give it as --calibration, beside the model"),
     (b"snnmap-image", "a bitstream as text", "make its bytes by `snnmap asm`; `snnmap inspect` shows what is in it"),
 )
@@ -106,8 +114,20 @@ def _require_same(wanted: Mapping[str, Any], found: object, path: Path) -> None:
         if names
     ]
     if told or not isinstance(found, Mapping):
-        fix = "give the weights of this module, and the arguments that it was made with"
+        fix = _find_weights(wanted, given) or "give the weights of this module, and the arguments that it was made with"
         raise FrontendError("the weights are not the module's", where=str(path), measured="; ".join(told) or "no table", fix=fix)
+
+
+def _find_weights(wanted: Mapping[str, Any], given: Mapping[Any, Any]) -> str:
+    """Say how to get a module's weights out of a checkpoint that holds them among others, or under longer names."""
+    for key, value in given.items():
+        if isinstance(value, Mapping) and wanted.keys() <= value.keys():
+            return f"save that part alone: torch.save(torch.load(path)[{key!r}], new_path)"
+    for key in given:
+        prefix = str(key).removesuffix(next(iter(wanted), ""))
+        if prefix != key and {f"{prefix}{name}" for name in wanted} == given.keys():
+            return f"save them without '{prefix}', which a wrapper has put before their names: those of the module within it"
+    return ""
 
 
 def find_network_file(path: Path) -> Path:

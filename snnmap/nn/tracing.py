@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from snnmap.core.errors import FrontendError, SnnmapError
 
@@ -242,6 +243,9 @@ def refuse_hooks(module: nn.Module, known: tuple[type, ...] = ()) -> None:
     """
     for path, part in module.named_modules():
         for hook in (hook for hook in foreign_hooks(part) if not isinstance(hook, known)):
+            if isinstance(part, LazyModuleMixin):
+                fix = "run the module once on an input, which gives the layer its size"
+                raise FrontendError("a lazy layer has no weights yet", where=f"module '{path}'", fix=fix)
             raise FrontendError(
                 "a hook of the module may change what it computes",
                 where=f"module '{path}'",

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
-import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind, load_chip
 from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
-from snnmap.core.errors import DesignRuleError, InputError, NetworkError, NoRoomError
+from snnmap.core.errors import DesignRuleError, InputError, NetworkError, NoRoomError, OptionError
 from snnmap.core.places import Places
 from snnmap.findings import apply_waivers
+from snnmap.lif.compare import read_labels
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
 from snnmap.lif.mapping import Verification, fold_network, verify_fold
 from snnmap.loading import Opened, open_model
@@ -35,7 +35,6 @@ __all__ = [
     "compile_model",
     "open_source",
     "open_task",
-    "read_chip",
 ]
 
 OnStage = Callable[[str], None]
@@ -74,7 +73,7 @@ def check_model(
         >>> check_model(network, "xylo-audio-3").report.is_clean
         True
     """
-    record = read_chip(chip)
+    record = load_chip(chip)
     try:
         task = open_task(model, options, calibration, labels, read, chips=(record,))
     except NoRoomError as error:
@@ -124,7 +123,7 @@ def compile_model(
         >>> artifacts.run(np.full((1, 4, 2), 1))["y"][0].tolist()
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
-    record = read_chip(chip)
+    record = load_chip(chip)
     task = open_task(model, options, calibration, labels, read, chips=(record,))
     found = check_task(task, record, on_stage)
     if found.report.errors or found.matched is None or found.mapped is None or found.quantised is None:
@@ -164,14 +163,32 @@ def open_task(
 
     Raises:
         NoRoomError: an ANN for which none of the chips has channels and neurons enough.
+        InputError: calibration data or labels that do not suit the model, whatever the rules will find of it.
     """
-    options, places, model = options or CompileOptions(), Places(), open_source(model, calibration, read, chips)
+    OptionError.require_record(options, CompileOptions, of="a build")
+    task = _open_task(model, options or CompileOptions(), calibration, labels, read, chips)
+    task.require_data()
+    return task
+
+
+def _open_task(
+    model: object,
+    options: CompileOptions,
+    calibration: Rasters | None,
+    labels: npt.ArrayLike | None,
+    read: Mapping[str, Any] | None,
+    chips: Sequence[Chip],
+) -> Task:
+    places, model = Places(), open_source(model, calibration, read, chips)
     if isinstance(model, Opened):
         places, network = model.places, model.network
         if model.conversion is None:
             return Task(network=network, options=options, calibration=calibration, labels=labels, conversion=None, places=places)
-        model, calibration = model.conversion, None
-        labels = None if labels is None else np.asarray(labels)[: len(model.expected)]  # of the samples that it keeps
+        model = model.conversion
+        if labels is not None:
+            n_given = len(model.expected if calibration is None else cast(Any, calibration))
+            labels = read_labels(labels, n_given, model.expected.shape[1])[: len(model.expected)]  # of the samples that it keeps
+        calibration = None
     depth = min(options.quantise.depth, model.depth)
     return Task(
         network=model.network,
@@ -284,8 +301,3 @@ def _require_match(verification: Verification) -> None:
         raise NetworkError(
             "the folded network differs from its source", measured=str(worst), limit="0", fix="report this as a defect"
         )
-
-
-def read_chip(chip: Chip | str) -> Chip:
-    """Return a chip record, or the one of a catalog name or TOML path."""
-    return load_chip(chip) if isinstance(chip, str) else chip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.chip import Chip, MemoryKind, list_chips
+from snnmap.chip import Chip, MemoryKind, list_chips, load_chip
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.errors import ChipError, InputError, NoRoomError
 from snnmap.core.fields import list_fields, put_field
@@ -21,7 +21,7 @@ from snnmap.lif.profile import ChipProfile, Cycles, list_slots, profile_image
 from snnmap.lif.program import Comparison, MappedNetwork, Occupancy, measure_occupancy, memories_of
 from snnmap.loading import Opened, open_model
 from snnmap.pipeline.artifacts import CheckResult
-from snnmap.pipeline.build import OnStage, check_task, open_source, open_task, read_chip
+from snnmap.pipeline.build import OnStage, check_task, open_source, open_task
 from snnmap.pipeline.fix import fix_task
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task
@@ -228,7 +228,7 @@ def fit_model(
         ChipError: unknown or malformed chip.
         InputError: calibration data or labels that do not suit the model.
     """
-    records = [read_chip(chip) for chip in (list_chips() if chips is None else chips)]
+    records = [load_chip(chip) for chip in (list_chips() if chips is None else chips)]
     try:
         task = open_task(model, options, calibration, labels, read, chips=() if fixes else records)
     except NoRoomError as error:
@@ -373,7 +373,7 @@ def sweep_model(
         InputError: neither the record nor the options have such a field, or a value is not of its type.
         FrontendError, ChipError: as :func:`fit_model`.
     """
-    base, chosen = read_chip(chip), options or CompileOptions()
+    base, chosen = load_chip(chip), options or CompileOptions()
     if field.startswith(_CONVERT):
         variants = _vary_conversion(model, base, field, values, chosen, calibration, read)
     else:
@@ -500,7 +500,7 @@ def find_smallest_chip(
         InputError: the chip does not hold the model, or the model does not fit what is left of it.
         FrontendError, ChipError: as :func:`fit_model`.
     """
-    base, task = read_chip(chip), open_task(model, options, calibration, labels, read)
+    base, task = load_chip(chip), open_task(model, options, calibration, labels, read)
     found = check_task(task, base, on_stage)
     if enlarge and found.mapped is not None and not found.report.is_clean:
         found = check_task(task, _cut_down(found.mapped), on_stage)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy.typing as npt
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, load_chip
 from snnmap.core import Report
 from snnmap.core.errors import NoRoomError
 from snnmap.lif.fixes import Applied, FixOptions, fix_network
 from snnmap.network import Network
 from snnmap.pipeline.artifacts import CheckResult
-from snnmap.pipeline.build import OnStage, check_task, open_task, read_chip
+from snnmap.pipeline.build import OnStage, check_task, open_task
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task
 
@@ -81,7 +81,7 @@ def fix_model(
         >>> fixed.applied, fixed.network == network
         ((), True)
     """
-    record = read_chip(chip)
+    record = load_chip(chip)
     try:
         task = open_task(model, options, calibration, labels, read, chips=(record,))
     except NoRoomError:  # fixes drop neurons that do nothing

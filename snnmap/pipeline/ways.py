@@ -64,6 +64,27 @@ class Task:
             return draw_inputs(inputs, max_count=chip.inputs.max_count, n_steps=n_steps)
         return read_rasters(inputs, self.calibration)
 
+    def read_labels(self, n_samples: int) -> IntArray | None:
+        """Return the classes of calibration data of so many samples, where there are labels."""
+        if self.labels is None:
+            return None
+        if self.calibration is None:
+            raise InputError(
+                "labels belong to calibration data", where="labels", fix="give calibration data too (calibration=, --calibration)"
+            )
+        sizes = (sum(self.network.population(name).size for name in port.populations) for port in self.network.outputs)
+        return read_labels(self.labels, n_samples, max(sizes, default=0))
+
+    def require_data(self) -> None:
+        """Refuse data that do not suit the network, whatever else is found of it.
+
+        Raises:
+            InputError: calibration data or labels that do not suit it.
+        """
+        rasters = {} if self.calibration is None else read_rasters(self.network.inputs, self.calibration)
+        _require_samples(rasters)
+        self.read_labels(next((raster.shape[0] for raster in rasters.values()), 0))
+
     def read_channels(self, chip: Chip) -> IntArray:
         """Return the same as a chip's channels carry it, ``(n_samples, n_steps, n_channels)``."""
         return np.minimum(join_rasters(self.network.inputs, self.read_rasters(chip)), chip.inputs.max_count)
@@ -128,13 +149,8 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
 def _read_data(task: Task, chip: Chip) -> _Data:
     network, drawn = task.network, task.calibration is None
     rasters = task.read_rasters(chip)
-    if not drawn:
-        _require_samples(rasters)
     n_samples, n_steps = next(iter(rasters.values())).shape[:2]
-    if task.labels is not None and drawn:
-        raise InputError("labels belong to calibration data", where="labels", fix="give calibration data too (calibration=)")
-    n_classes = max(sum(network.population(name).size for name in port.populations) for port in network.outputs)
-    labels = None if task.labels is None else read_labels(task.labels, n_samples, n_classes)
+    labels = task.read_labels(n_samples)
     held = np.zeros(0, np.int64) if drawn or network.integers else hold_back(n_samples, task.options.hold_back)
     seen = np.setdiff1d(np.arange(n_samples), held)
     compared = held if held.size else seen

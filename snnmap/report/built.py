@@ -150,7 +150,7 @@ def read_built(path: Path | str, chip: Chip | str | None = None) -> Built:
     is_told = path.is_dir() or (folder / "build.json").exists()
     build = _read_json(folder / "build.json", _BUILD_KEYS) if is_told else {}
     file = folder / str(build.get("bitstream", "")) if path.is_dir() else path
-    data, record = _read(file), load_chip(chip) if isinstance(chip, str) else chip
+    data, record = _read(file), None if chip is None else load_chip(chip)
     try:
         image = decode(data, chip=record)
     except FormatError as error:

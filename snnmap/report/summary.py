@@ -101,7 +101,7 @@ def model_summary(model: object, chip: Chip | str | None = None) -> ModelSummary
     network = open_model(model).network
     if chip is None:
         return ModelSummary(network=network)
-    record = load_chip(chip) if isinstance(chip, str) else chip
+    record = load_chip(chip)
     report = check_network(network, record)
     where = f"design rules of {record.name}"
     if any((rule := find_rule(found)) is None or rule.stops_folding for found in report.errors):

@@ -1,6 +1,7 @@
 """Tables for people: findings, occupancy, lags, quantisation errors, chips."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.table import Table
 
@@ -15,7 +16,8 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     """Build a plain table; columns whose name ends in ``#`` hold numbers and are set right."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="", show_edge=False)
     for column in columns:
-        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
+        justify: Literal["left", "right"] = "right" if column.endswith("#") else "left"
+        table.add_column(column.removesuffix("#"), justify=justify, overflow="fold")  # nothing is cut
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     return table

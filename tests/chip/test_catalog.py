@@ -167,3 +167,13 @@ def test_a_defect_of_a_chip_file_is_named(before: str, after: str, expected: str
 def test_an_unknown_chip_says_what_there_is(name: str) -> None:
     with pytest.raises(ChipError, match=r"fix: "):
         load_chip(name)
+
+
+def test_a_record_and_a_path_are_chips_and_nothing_else_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(catalog_text("toy-4"))
+    assert load_chip(load_chip("toy-4")) is load_chip("toy-4")
+    assert load_chip(path) == load_chip(str(path))
+    for wrong in (None, ["toy-4"], 4):
+        with pytest.raises(ChipError, match=r"(?s)this is no chip.*name one chip"):
+            load_chip(wrong)  # type: ignore[arg-type]

@@ -97,3 +97,18 @@ def test_what_is_too_large_for_the_chip_is_told_at_once(run: Run, tmp_path: Path
     fit = run("fit", model, "--calibration", values, "-c", "toy-4", "--format", "json", "-q")
     assert fit.code == 1
     assert "measured 6, limit 4" in json.loads(fit.out)["chips"][0]["broken"]
+
+
+def test_what_is_wrong_is_told_of_the_file_or_option_that_it_is_in(run: Run, tmp_path: Path) -> None:
+    model, values = write_model(tmp_path)
+    labels = tmp_path / "one-hot.npy"
+    np.save(labels, np.eye(3)[np.arange(40) % 3])
+    given = ("check", model, "-c", "generic-4096", "--calibration", values)
+    assert f"where: {labels}, labels\n" in run(*given, "--labels", labels).err
+    assert "where: --read, n_steps\n" in run(*given, "--read", "n_steps=many").err
+    assert "where: --read, ConvertOptions.n_steps\n" in run(*given, "--read", "n_steps=0").err
+    assert "where: --read\n" in run(*given, "--read", "steps=4").err
+    np.save(values, np.ones((40, 5)))
+    assert "module '0'" in run(*given).err
+    np.save(values, np.full((40, 4), 7.0))
+    assert f"where: {values}\n" in run(*given).err

@@ -267,6 +267,22 @@ def test_data_may_need_gradients_and_must_be_an_array() -> None:
     assert one.network == other.network
     with pytest.raises(InputError, match=r"(?s)DataLoader.*torch.cat"):
         convert_ann(net, torch.utils.data.DataLoader(torch.tensor(DATA), 8))
+    with pytest.raises(InputError, match=r"(?s)DataLoader.*torch.cat"):
+        one.encode(torch.utils.data.DataLoader(torch.tensor(DATA), 8))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"(?s)dict.*ConvertOptions\(\.\.\.\)"):
+        convert_ann(net, DATA, options={"n_steps": 8})  # type: ignore[arg-type]
+    with pytest.raises(FrontendError, match=r"(?s)lazy layer.*module '0'.*once on an input"):
+        convert_ann(nn.Sequential(nn.LazyLinear(4), nn.ReLU()), DATA)
+
+
+def test_classes_are_read_from_potentials_of_a_run() -> None:
+    torch.manual_seed(0)
+    conversion = convert_ann(Net(), DATA)
+    potentials = np.zeros((5, conversion.latency_steps, conversion.expected.shape[1]))
+    assert conversion.read(potentials).shape == (5,)
+    for wrong in ({"output": potentials}, potentials[0], potentials.sum(axis=1), potentials[..., :-1]):
+        with pytest.raises(InputError, match=r"(?s)no potentials.*artifacts\.run\("):
+            conversion.read(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("make", [insert_delta, DeltaNetwork])

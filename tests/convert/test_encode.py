@@ -82,6 +82,7 @@ def test_one_clock_by_default() -> None:
 @pytest.mark.parametrize(
     "options",
     [
+        {"seed": -1}, {"seed": 0.5},
         {"n_steps": 0}, {"input_rate": 16}, {"input_max": 0.0}, {"dash_syn": 0}, {"dash_mem": 16}, {"percentile": 0.0},
         {"coding": "phase"}, {"balance": "max"}, {"overshoot": "hald"}, {"max_rate": 0.0}, {"hold_steps": -1}, {"start": "full"},
     ],

@@ -109,6 +109,22 @@ def test_sinabs(seed: int) -> None:
     assert_same(network, raster, wanted)
 
 
+def test_sinabs_sum_pool_is_a_sum() -> None:
+    layers = need("sinabs.layers")
+    torch.manual_seed(0)
+    neurons = [layers.IAFSqueeze(batch_size=1) for _ in range(2)]
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), neurons[0], layers.SumPool2d(2), nn.Flatten(), nn.Linear(12, 4), neurons[1])
+    raster = make_input(0)
+    network = snnmap.load(model, input_sizes=[SHAPE])
+    with torch.no_grad():
+        wanted = in_doubles(model)(torch.tensor(raster).double().reshape(N_STEPS, *SHAPE))
+    assert wanted.any()
+    assert_same(network, raster, wanted)
+    for other in (nn.LPPool2d(2, 2), nn.LPPool2d(1, 2, ceil_mode=True)):
+        with pytest.raises(FrontendError, match="norm that is no sum"):
+            snnmap.load(nn.Sequential(*model[:2], other, *model[3:]), input_sizes=[SHAPE])
+
+
 def test_sinabs_with_batch_and_time() -> None:
     layers = need("sinabs.layers")
     torch.manual_seed(0)
@@ -198,6 +214,18 @@ def test_norse(seed: int) -> None:
             spikes, state = model(frame, state)
             out.append(spikes)
     assert_same(network, raster, torch.stack(out))
+
+
+def test_norses_potentials_behind_a_synapse_are_read_with_its_own_defaults() -> None:
+    norse = need("norse.torch")
+    torch.manual_seed(0)
+    model = norse.SequentialState(nn.Linear(72, 5), norse.LIFCell(), nn.Linear(5, 3), norse.LICell())
+    assert snnmap.load(model).outputs[0].readout == "potential"
+
+
+def test_norses_neurons_within_a_forward_that_takes_no_states_are_refused() -> None:
+    norse = need("norse.torch")
+    refused(lambda: norse.LIFBoxCell(), "(?s)states that it does not take.*SequentialState")
 
 
 def refused(make: Callable[[], nn.Module], message: str) -> None:

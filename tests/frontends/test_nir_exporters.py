@@ -235,8 +235,9 @@ def test_sinabs_leaky_integrator_takes_its_input_whole() -> None:
 
 def test_sinabs_floor_is_asked_for_since_no_file_says_it() -> None:
     node = nir.IF(r=full(1), v_threshold=full(1))
-    with pytest.raises(FrontendError, match="min_v_mem"):
+    with pytest.raises(FrontendError, match="min_v_mem") as refused:
         load(graph(node, weights()), NirOptions.like("sinabs"))
+    assert refused.value.fix == "give floor='none'"  # which no framework's rules say
     currents = raster() @ weights().T
     free, limited = (sinabs_spikes(currents, 1.0, 1.0, floor) for floor in (-np.inf, -1.0))
     assert (free != limited).any()

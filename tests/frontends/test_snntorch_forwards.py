@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snnmap.core.errors import FrontendError
+from snnmap.core.errors import FrontendError, OptionError
 from snnmap.frontends.snntorch import load
 from snnmap.network import Network, simulate_network
 
@@ -215,6 +216,8 @@ def test_weights_that_are_no_real_numbers_are_refused_and_short_floats_read() ->
     with pytest.raises(FrontendError, match="no real numbers") as caught:
         load(model.to(torch.complex64))
     assert (caught.value.where, caught.value.measured) == ("module 'fc'", "weight of torch.complex64")
+    with pytest.raises(FrontendError, match=r"(?s)no values.*module 'fc'.*weight"):
+        load(Small(plain).to("meta"))
     lost = Small(plain)
     lost.fc.weight.data[0, 0] = torch.nan
     with pytest.raises(FrontendError, match="weights are NaN") as caught:
@@ -222,3 +225,19 @@ def test_weights_that_are_no_real_numbers_are_refused_and_short_floats_read() ->
     assert (caught.value.where, caught.value.measured) == ("module 'fc'", "weight")
     with pytest.raises(FrontendError, match="no real numbers"):
         load(torch.ao.quantization.quantize_dynamic(Small(plain), {nn.Linear}, dtype=torch.qint8))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"input_sizes": 3}, r"input_sizes=\[64\]"),
+        ({"input_sizes": ["1x8x8"]}, r"input_sizes=\[64\]"),
+        ({"input_sizes": [(0, 8)]}, r"input_sizes=\[64\]"),
+        ({"input_sizes": (2, 34, 34)}, r"more sizes than inputs"),
+        ({"input_scale": 0}, "input_scale=0.0625"),
+        ({"input_scale": "1/15"}, "input_scale=0.0625"),
+    ],
+)
+def test_options_of_inputs_that_are_none_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        load(Small(plain), **options)

@@ -54,9 +54,9 @@ def command(
         on_stage = StageProfile(report_stages())
         on_stage("reading the model")
         raster, classes = read_data(calibration, labels)
-        with naming_file(calibration):
+        with naming_file(calibration, labels=labels):
             opened = open_named(model, weights, read, raster, load_chips((chip,)))
-        with naming_file(calibration):
+        with naming_file(calibration, labels=labels):
             artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
         artifacts.write(output, name=name)
         stages = on_stage.finish()

@@ -114,7 +114,7 @@ def command(
     raster, classes = read_data(calibration, labels)
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
     made = None
-    with naming_file(calibration):
+    with naming_file(calibration, labels=labels):
         try:
             opened = _open(model, weights, read, raster, records, fixes=only is not None)
         except NoRoomError as error:

@@ -54,7 +54,7 @@ def command(
     with naming_file(raster):
         for _, image in images:
             require_counts(read_raster(counts, image.sizes[0], where="input raster"), image.chip)
-    with open_executor(cluster, workers) as executor:
+    with open_executor(cluster, workers) as executor, naming_file(raster, labels=labels):
         for path, image in images:
             warn_of_failed_build(path)
             found = evaluate_image(image, counts, labels=classes, executor=executor, n_workers=workers, table=output, chunk=chunk)

@@ -102,14 +102,14 @@ def command(
     trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
     anew = trains or (sweep is not None and sweep.startswith("convert."))
     counted = load_chips(chips or ("all",)) if sweep is None and smallest is None and not fix else []
-    with naming_file(calibration):
+    with naming_file(calibration, labels=labels):
         try:
             opened: Any = make_object(model, weights=weights)[0] if anew else open_named(model, weights, read, raster, counted)
         except NoRoomError as error:
             _write(refuse_all(counted, error), form, output)
             return 1
     data: dict[str, Any] = {"options": options, "calibration": raster, "labels": classes, "on_stage": on_stage}
-    with open_executor(cluster, workers) as executor, naming_file(calibration):
+    with open_executor(cluster, workers) as executor, naming_file(calibration, labels=labels):
         if smallest is not None:
             chip = find_smallest_chip(opened, _take_one(chips, "--smallest"), enlarge=enlarge, **data)
             fsio.write_file(Path(smallest), format_chip(chip).encode())

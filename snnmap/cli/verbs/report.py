@@ -18,5 +18,5 @@ __all__ = ["command"]
 def command(build: str, output: str, raster: str | None, labels: str | None, sample: int | None, chip: str | None) -> None:
     """Write a page about BUILD, the folder of `snnmap build` or the bitstream in it: all that is known, in one HTML file."""
     counts, classes = read_data(raster, labels)
-    with naming_file(raster):
+    with naming_file(raster, labels=labels):
         write_report(build, output, inputs=counts, labels=classes, sample=sample, chip=chip)

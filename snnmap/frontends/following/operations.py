@@ -255,6 +255,17 @@ def _average(call: Call) -> Signal:
     return _slide(call, value, matrix, None)
 
 
+def _sum_windows(call: Call) -> Signal:
+    """Sum over windows, as a pool of norm 1 does (Sinabs' SumPool2d)."""
+    value, flat, kernel = call.args[0], "1d" in call.name, call.argument(2, "kernel_size")
+    if call.argument(1, "norm_type") != 1 or call.argument(4, "ceil_mode", False):
+        raise UnreadableError("a pool of a norm that is no sum", "use norm_type=1 and ceil_mode=False, or AvgPool2d")
+    size = _pair(kernel, flat)
+    window = _find_window(size[1:] if flat else size, call.argument(3, "stride") or kernel, 0, 1)
+    matrix, _ = lower_pooling(window, 1.0, find_plane(value, flat), _where(call))
+    return _slide(call, value, matrix, None)
+
+
 def find_pool(call: Call, dilation: Any) -> Window:
     """Return how the windows of a pooling slide."""
     flat, kernel = "1d" in call.name, call.argument(1, "kernel_size")
@@ -362,6 +373,7 @@ LINEAR: Mapping[str, Callable[[Call], Signal]] = {
     **dict.fromkeys(("conv1d", "conv2d"), _convolve),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), _convolve_back),
     **dict.fromkeys(("avg_pool1d", "avg_pool2d"), _average),
+    **dict.fromkeys(("lp_pool1d", "lp_pool2d"), _sum_windows),
     **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), _average_to_size),
     **dict.fromkeys(("matmul", "mm", "__matmul__"), _matmul),
     "batch_norm": _normalise,

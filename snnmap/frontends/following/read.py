@@ -1,5 +1,6 @@
 """From a module and its framework to a network: followed, built, and run beside the module."""
 
+import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.core.errors import ConversionWarning, FrontendError
+from snnmap.core.errors import ConversionWarning, FrontendError, OptionError
 from snnmap.core.record import IntArray
 from snnmap.frontends.following.build import Builder
 from snnmap.frontends.following.framework import Framework
@@ -56,7 +57,8 @@ def read_module(
     """
     from torch import nn
 
-    sizes = None if input_sizes is None else [(size,) if isinstance(size, int) else tuple(size) for size in input_sizes]
+    sizes = _read_sizes(input_sizes)
+    _require_scale(input_scale)
     title = name or type(module).__name__
     is_layer = isinstance(module, (nn.Linear, *framework.neurons))
     module = nn.Sequential(module) if is_layer and not framework.passes_states else module
@@ -89,6 +91,37 @@ def read_module(
         except FrontendError as error:
             raise _tell_version(framework, error) from error
     return network
+
+
+def _read_sizes(given: Sizes) -> list[tuple[int, ...]] | None:
+    """Return the shape of each input in a step, as the option of that name says it."""
+    if given is None:
+        return None
+    try:
+        sizes = [(size,) if isinstance(size, int) else tuple(map(operator.index, size)) for size in given]
+    except TypeError:
+        sizes = []
+    if not sizes or not all(size and min(size) >= 1 for size in sizes):
+        raise OptionError(
+            "these are no sizes of inputs",
+            where="input_sizes",
+            measured=repr(given),
+            limit="for each input a number of channels, or a shape",
+            fix="give such as input_sizes=[64], or input_sizes=[(2, 34, 34)]",
+        )
+    return sizes
+
+
+def _require_scale(scale: object) -> None:
+    if isinstance(scale, int | float | np.number) and 0 < scale < np.inf:
+        return
+    raise OptionError(
+        "this is no value that an input spike stands for",
+        where="input_scale",
+        measured=repr(scale),
+        limit="a number above 0",
+        fix="give such as input_scale=0.0625",
+    )
 
 
 def _tell_version(framework: Framework, error: FrontendError) -> FrontendError:

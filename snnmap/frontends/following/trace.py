@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from snnmap.core.errors import FrontendError, SnnmapError
+from snnmap.core.errors import FrontendError, OptionError, SnnmapError
 from snnmap.frontends.following.follow import (
     Follower,
     Layer,
@@ -141,6 +141,15 @@ def _list_inputs(twin: nn.Module, shapes: Sequence[tuple[int, ...]] | None) -> l
     empty, kinds = inspect.Parameter.empty, (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = list(inspect.signature(twin.forward).parameters.values())
     names = [p.name for p in parameters if p.default is empty and p.kind in (*kinds, inspect.Parameter.KEYWORD_ONLY)]
+    takes_any = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    if shapes is not None and len(shapes) > len(names) and not takes_any:
+        raise OptionError(
+            "there are more sizes than inputs of forward",
+            where="input_sizes",
+            measured=str(shapes),
+            limit=", ".join(names),
+            fix="give one for each input; a shape is one tuple: input_sizes=[(2, 34, 34)]",
+        )
     return [Input(name, shapes[k] if shapes is not None and k < len(shapes) else None) for k, name in enumerate(names)]
 
 

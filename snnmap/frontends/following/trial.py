@@ -226,7 +226,17 @@ def _call(
         carried: tuple[Any, ...] = ()
         for step in range(n_steps):
             given = [one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs]
-            _, *carried_on = twin(*given, *carried)
+            try:
+                _, *carried_on = twin(*given, *carried)
+            except TypeError as error:
+                if not carried:
+                    raise
+                raise FrontendError(
+                    "forward gives states that it does not take",
+                    where=type(twin).__name__,
+                    measured=str(error),
+                    fix="write forward(x, state), which hands each neuron its state, as Norse's SequentialState does",
+                ) from error
             carried = tuple(carried_on)
         return
     places = _find_states(trace)

@@ -52,6 +52,9 @@ def _require_real(module: nn.Module) -> None:
                 limit="floats or integers",
                 fix="give the module as before it was quantised, with real weights; a build rounds them to the chip's words",
             )
+        if empty := [name for name, value in held if value.is_meta]:
+            fix = "make the module on the CPU, and load its state_dict()"
+            raise FrontendError("a layer's weights have no values", where=f"module '{path}'", measured=empty[0], fix=fix)
         lost = [name for name, value in held if bool(value.isnan().any())]
         if lost:
             fix = "take weights of before they were lost, and train with clipped gradients or a lower learning rate"

@@ -47,6 +47,8 @@ def read_file(path: Path) -> Any:
     nir = import_package("nir")
     import h5py
 
+    if not path.exists():
+        raise FrontendError("there is no such NIR file", where=str(path), fix="give the path of a .nir file")
     try:
         with h5py.File(path, "r") as file:
             content = nir.serialization.hdf2dict(file["node"])

@@ -113,11 +113,14 @@ class NirOptions:
         """
         value = getattr(self, name)
         if value is None:
+            values = " or ".join(map(repr, _CHOICES.get(name, ()))) or "..."
+            told = next((framework for framework, rules in FRAMEWORKS.items() if rules.get(name) is not None), None)
+            others = "" if told is None else f", or NirOptions.like({told!r}, dt_s=...) for all rules of a framework"
             raise FrontendError(
                 f"NIR does not say which {_MEANING[name]} this graph was made for, and option '{name}' is not given",
                 where=where,
                 limit=_describe(name),
-                fix=f"give {name}=..., or NirOptions.like('norse', dt_s=...) for all rules of a framework",
+                fix=f"give {name}={values}{others}",
             )
         return value
 

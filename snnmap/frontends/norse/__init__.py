@@ -91,7 +91,7 @@ def _read(path: str, module: Any, kind: str, size: int) -> "LifNeurons":
 
     p, zeros = module.p, np.zeros(size)
     rate = zeros if kind == "IAFCell" else spread(path, "tau_mem_inv", module.dt * p.tau_mem_inv, size)
-    kept = spread(path, "tau_syn_inv", 1.0 - module.dt * p.tau_syn_inv, size) if "i" in _STATES[kind] else zeros
+    kept = 1.0 - spread(path, "tau_syn_inv", module.dt * p.tau_syn_inv, size) if "i" in _STATES[kind] else zeros
     if (rate > 1).any() or (kept < 0).any():
         fix = "give a dt below the time constants"
         raise refuse(path, "a time constant is shorter than a step", f"dt={module.dt:g} s", "at least a step", fix)

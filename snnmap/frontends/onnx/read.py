@@ -88,9 +88,9 @@ def open_model(source: Any) -> tuple[Any, int, str]:
         try:
             model = onnx.load(str(source))
         except Exception as error:  # onnx lets protobuf's errors through
-            raise FrontendError.from_failure(
-                "the ONNX file cannot be read", error, where=where, fix="export the model again"
-            ) from error
+            is_named = where.lower().endswith(".onnx")
+            fix = "export the model again" if is_named else "give a .onnx file; of torch's weights, the module with these loaded"
+            raise FrontendError.from_failure("the ONNX file cannot be read", error, where=where, fix=fix) from error
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     told = f"ONNX {onnx.__version__}, operator set {opset}"
     if 0 < opset < LEAST_OPSET:

@@ -58,8 +58,8 @@ def load(module_or_graph: Any, *, dt: float | None = None, max_count: int | None
     """
     rockpool = import_package("rockpool", called="Rockpool")
     graphs = importlib.import_module("rockpool.graph")
-    if max_count is not None and max_count < 1:
-        raise FrontendError("max_count lets no neuron fire", measured=str(max_count), limit="1 or more")
+    if max_count is not None and not (isinstance(max_count, int) and max_count >= 1):
+        raise FrontendError("max_count lets no neuron fire", measured=repr(max_count), limit="a whole number from 1")
     graph, root = _read_graph(module_or_graph, graphs)
     title = name or type(graph if root is None else root).__name__
     reader = _Reader(graph, graphs, root, dt, max_count)

@@ -95,7 +95,13 @@ def _refuse_kind(model: Any, where: str) -> FrontendError:
     if mistake is not None:
         place = f"{model.__module__}.{model.__qualname__}" if isinstance(model, type) else where
         return FrontendError(mistake[0], where=place, measured=name, fix=mistake[1])
-    fix = "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network, a LayerGraph or an Ann"
+    if name.startswith(("snnmap.network.", "snnmap.convert.")):
+        fix = "give it to snnmap.compile_model(model, chip) as it is"
+        return FrontendError("a spiking network needs no conversion", where=where, measured=name, fix=fix)
+    fix = (
+        "give a torch.nn.Module, the path of an ONNX file, an onnx.ModelProto, a nengo.Network, an estimator of scikit-learn, a "
+        "LayerGraph or an Ann"
+    )
     if name.startswith("sklearn."):
         fix = "give snnmap.frontends.sklearn.load(estimator), a layer graph"
     return FrontendError("no reader converts such a model", where=where, measured=name, fix=fix)

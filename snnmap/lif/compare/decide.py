@@ -111,7 +111,7 @@ def read_labels(labels: object, n_samples: int, n_classes: int) -> IntArray:
             where="labels",
             measured=f"{given.dtype} of shape {given.shape}",
             limit=f"integers of shape ({n_samples},)",
-            fix="give one class a sample",
+            fix="give one class a sample" + ("; of one-hot rows labels.argmax(axis=1)" if given.ndim == 2 else ""),
         )
     return given.astype(np.int64)
 

@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from snnmap.core.errors import InputError
+from snnmap.core.errors import InputError, OptionError
 from snnmap.nn import Readout
 from snnmap.train.activity import ActivityRecorder
 from snnmap.train.loop.batches import Batch, Batches
@@ -63,7 +65,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         checks = {
-            "n_epochs": (self.n_epochs >= 1, ">= 1"),
+            "n_epochs": (isinstance(self.n_epochs, Integral) and self.n_epochs >= 1, "a whole number >= 1"),
             "learning_rate": (0.0 < self.learning_rate < float("inf"), "> 0"),
             "weight_decay": (self.weight_decay >= 0.0, ">= 0"),
             "schedule": (self.schedule in ("one-cycle", "cosine", "constant"), "one-cycle, cosine or constant"),
@@ -74,6 +76,7 @@ class TrainOptions:
             "distil_weight": (0.0 <= self.distil_weight <= 1.0, "0..1"),
             "temperature": (self.temperature > 0.0, "> 0"),
             "keep": (self.keep in (None, "last", "best"), "last or best"),
+            "seed": (isinstance(self.seed, Integral) and 0 <= self.seed < 2**32, "a whole number from 0, below 2**32"),
         }
         for name, (holds, limit) in checks.items():
             InputError.require_option(self, name, holds, limit, of="the training")
@@ -154,6 +157,7 @@ def train_model(
             other options.
     """
     require_module(model, "train_model")
+    OptionError.require_record(options, TrainOptions, of="the training")
     options = options or TrainOptions()
     options = replace(options, keep=options.keep or ("last" if validation is None else "best"))
     if (teacher is None) != (options.distil_weight == 0.0):
@@ -219,7 +223,7 @@ def score_model(model: nn.Module, batches: Iterable[Batch], *, readout: Readout 
     right, n_samples = 0, 0
     try:
         for inputs, labels, *lengths in batches:
-            right += _count_right(_read(model(inputs), readout, lengths), labels)
+            right += _count_right(_read(_run_model(model, inputs), readout, lengths), labels)
             n_samples += len(labels)
     finally:
         model.train(was_training)
@@ -242,7 +246,7 @@ def _make_trainer(
         batches=batches,
         readout=readout,
         options=options,
-        loss=loss or nn.CrossEntropyLoss(label_smoothing=options.label_smoothing),
+        loss=loss or partial(_cross_entropy, label_smoothing=options.label_smoothing),
         teacher=teacher,
         on_gradients=on_gradients,
         optimiser=optimiser,
@@ -293,7 +297,7 @@ def _run_batch(trainer: _Trainer, batch: Batch, activity: ActivityRecorder | Non
     inputs, labels, *lengths = batch
     options = trainer.options
     trainer.optimiser.zero_grad()
-    read = _read(trainer.model(inputs), trainer.readout, lengths)
+    read = _read(_run_model(trainer.model, inputs), trainer.readout, lengths)
     loss = trainer.loss(read, labels)
     if trainer.teacher is not None:
         taught = _distil(read, _ask(trainer.teacher, inputs), options.temperature)
@@ -317,6 +321,45 @@ def _run_batch(trainer: _Trainer, batch: Batch, activity: ActivityRecorder | Non
     return float(loss.detach()), read.detach(), labels
 
 
+def _run_model(model: nn.Module, inputs: Tensor) -> object:
+    """Run a model; where it fails on numbers of another type than its weights', say so."""
+    try:
+        return model(inputs)
+    except RuntimeError as error:
+        kind = next((parameter.dtype for parameter in model.parameters()), inputs.dtype)
+        if inputs.dtype == kind:
+            raise
+        raise InputError(
+            "the inputs are of another type than the model's weights",
+            where="train_model, score_model",
+            measured=str(inputs.dtype),
+            limit=str(kind),
+            fix="convert them: inputs.float()",
+        ) from error
+
+
+def _cross_entropy(read: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
+    """Return the cross entropy of classes ``(batch,)``, or of a share for each ``(batch, n)``."""
+    are_shares = labels.is_floating_point()
+    if labels.shape != (read.shape if are_shares else read.shape[:-1]):
+        raise InputError(
+            "the labels do not fit what the model gives",
+            where="labels",
+            measured=f"{labels.dtype} of shape {tuple(labels.shape)}",
+            limit=f"integers of shape {tuple(read.shape[:-1])}, or shares of shape {tuple(read.shape)}",
+            fix="give one class a sample: labels.long(), or labels.argmax(dim=1) of one-hot rows",
+        )
+    if not are_shares and not 0 <= int(labels.min()) <= int(labels.max()) < read.shape[-1]:
+        raise InputError(
+            "there are labels that no output stands for",
+            where="labels",
+            measured=f"{int(labels.min())}..{int(labels.max())}",
+            limit=f"0..{read.shape[-1] - 1}",
+            fix="number the classes as the outputs are, from 0",
+        )
+    return nn.functional.cross_entropy(read, labels if are_shares else labels.long(), label_smoothing=label_smoothing)
+
+
 def _read(outputs: object, readout: Readout | None, lengths: list[Tensor]) -> Tensor:
     if not isinstance(outputs, Tensor):
         raise InputError(
@@ -326,6 +369,9 @@ def _read(outputs: object, readout: Readout | None, lengths: list[Tensor]) -> Te
             limit="(batch, time, n), or (batch, n)",
             fix="wrap it in a module that gives one output; to_chip_exact(model, chip) makes one of another framework's model",
         )
+    if not callable(readout) and readout is not None:
+        fix = f"give readout=Readout({str(readout)!r})"
+        raise InputError("this is no readout", where="train_model, score_model", measured=repr(readout), fix=fix)
     read: Tensor = outputs if readout is None else readout(outputs, *lengths)
     if readout is None and outputs.ndim == 3:
         raise InputError(
@@ -353,5 +399,6 @@ def _distil(read: Tensor, taught: Tensor, temperature: float) -> Tensor:
 
 
 def _count_right(read: Tensor, labels: Tensor) -> int:
-    """Count the right classes; 0 where labels are not classes."""
-    return int((read.argmax(dim=-1) == labels).sum()) if labels.shape == read.shape[:-1] else 0
+    """Count the right classes, of shares the highest; 0 where labels are neither."""
+    classes = labels.argmax(dim=-1) if labels.shape == read.shape else labels
+    return int((read.argmax(dim=-1) == classes).sum()) if classes.shape == read.shape[:-1] else 0

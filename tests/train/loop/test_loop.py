@@ -231,8 +231,12 @@ def test_a_teacher_and_its_weight_belong_together() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"schedule": "onecycle"}, {"n_epochs": 0}, {"learning_rate": 0.0}, {"distil_weight": 2.0}, {"clip_norm": -1.0}]
-)
+    "options",
+    [
+        {"schedule": "onecycle"}, {"n_epochs": 0}, {"n_epochs": 2.5}, {"learning_rate": 0.0}, {"distil_weight": 2.0},
+        {"clip_norm": -1.0}, {"seed": -1}, {"seed": 0.5}, {"seed": 2**32},
+    ],
+)  # fmt: skip
 def test_options_have_ranges(options: dict[str, object]) -> None:
     with pytest.raises(InputError, match=f"TrainOptions.{next(iter(options))}"):
         TrainOptions(**options)  # type: ignore[arg-type]
@@ -250,6 +254,41 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path: Path
     with pytest.raises(InputError, match="not finite"):
         train_model(model, make_loader(), readout=readout, options=more, checkpoint=path, on_gradients=spoil)
     assert path.read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda inputs, labels: (inputs, labels + 1), r"measured: \d..2   limit: 0..1"),
+        (lambda inputs, labels: (inputs, labels - 1), r"measured: -1..\d   limit: 0..1"),
+        (lambda inputs, labels: (inputs, torch.eye(2, dtype=torch.int64)[labels]), r"labels\.argmax\(dim=1\)"),
+        (lambda inputs, labels: (inputs, labels.float()), r"labels\.long\(\)"),
+        (lambda inputs, labels: (inputs.double(), labels), r"inputs\.float\(\)"),
+        (lambda inputs, labels: (inputs.long(), labels), r"inputs\.float\(\)"),
+    ],
+)
+def test_batches_that_do_not_suit_are_told(spoil: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], said: str) -> None:
+    batches = [spoil(inputs, labels) for inputs, labels, _ in make_loader()]
+    with pytest.raises(InputError, match=said):
+        train_model(make_model(), batches, readout=Readout("last"), options=FEW, progress=False)
+
+
+def test_classes_may_be_short_integers_or_shares() -> None:
+    found = []
+    for change in (torch.Tensor.int, torch.Tensor.long, lambda labels: torch.eye(2)[labels]):
+        torch.manual_seed(0)
+        batches = [(inputs, change(labels)) for inputs, labels, _ in make_loader()]
+        found.append(train_model(make_model(), batches, readout=Readout("last"), options=FEW, progress=False))
+    assert [epoch.accuracy for epoch in found[0]] == [epoch.accuracy for epoch in found[1]]
+    assert [epoch.accuracy for epoch in found[1]] == [epoch.accuracy for epoch in found[2]]
+    assert found[2][-1].accuracy > 0
+
+
+def test_a_name_is_no_readout_and_a_dict_no_options() -> None:
+    with pytest.raises(InputError, match=r"give readout=Readout\('last'\)"):
+        train_model(make_model(), make_loader(), readout="last", options=FEW, progress=False)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"(?s)dict.*give TrainOptions\(\.\.\.\)"):
+        train_model(make_model(), make_loader(), options={"n_epochs": 2}, progress=False)  # type: ignore[arg-type]
 
 
 def test_no_batches() -> None:
