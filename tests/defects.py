@@ -9,7 +9,7 @@ from rule_cases import edit, extend, limit, make_population, make_projection
 from snnmap.chip import load_chip
 from snnmap.core import CsrMatrix
 from snnmap.lif.drc import check_network
-from snnmap.network import InputPort, Network, OutputPort
+from snnmap.network import MOVED_POOLS, InputPort, Network, OutputPort
 
 CHIP = limit(load_chip("xylo-audio-2"), "outputs", readouts=("spikes",))
 N_BRANCHES = 10
@@ -72,6 +72,7 @@ DEFECTS: dict[str, Callable[[Network], Network]] = {
     "SNN404": lambda n: edit("populations", "h4", n, max_count=np.full(3, 40)),
     "SNN501": lambda n: set_weights(n, "in->h5", (0, 0), np.nan),
     "SNN502": lambda n: edit("populations", "h6", n, alpha=np.zeros((1, 3))),
+    "SNN613": lambda n: replace(n, provenance={MOVED_POOLS: "MaxPool of currents was put behind the neurons: 'h1'; 4% differ"}),
     "SNN503": lambda n: edit("populations", "h7", n, beta=np.full(3, 0.93)),
 }
 """By the rule that each breaks."""

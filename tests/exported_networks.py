@@ -159,6 +159,11 @@ TORCH: dict[str, tuple[Make, tuple[int, ...]]] = {
     "split": (lambda: Calls(lambda _, x: sum(torch.split(x, 2, dim=1)), 128), I),
     "unbind and stack": (lambda: Calls(lambda _, x: torch.stack(x.unbind(1)[:2], dim=1), 128), I),
     "chunk and cat": (lambda: Calls(lambda _, x: torch.cat(x.chunk(4, 1)[::-1], 1), 256), I),
+    "parts of two sizes": (lambda: Calls(lambda _, x: torch.cat(torch.split(x, [1, 3], 1)[::-1], 1), 256), I),
+    "picked": (lambda: Calls(lambda _, x: x[:, [0, 2]], 128), I),
+    "side by side": (lambda: Vectors(lambda _, x: torch.hstack([torch.relu(x), torch.rsub(x, 1)]), 16), V),
+    "pixel shuffle": (images(nn.PixelShuffle(2)), I),
+    "pixel unshuffle": (images(nn.PixelUnshuffle(2)), I),
     "transposed": (lambda: Calls(lambda _, x: x.permute(0, 2, 3, 1).contiguous(), 256), I),
     "squeezed": (lambda: Calls(lambda _, x: x.mean((2, 3), keepdim=True).squeeze(-1).unsqueeze(1).squeeze(), 4), I),
     "sum": (lambda: Calls(lambda _, x: x.sum(dim=1) + x.sum((1,)), 64), I),
@@ -169,6 +174,7 @@ TORCH: dict[str, tuple[Make, tuple[int, ...]]] = {
     "abs": (lambda: Vectors(lambda _, x: x.abs()), V),
     "leaky": (lambda: nn.Sequential(nn.Linear(6, 8), nn.LeakyReLU(0.1), nn.Linear(8, 3)), V),
     "prelu": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.PReLU(4), nn.Flatten(), nn.Linear(144, 3)), I),
+    "prelu as a function": (lambda: Vectors(lambda m, x: F.prelu(x, m.last.weight[0])), V),
     "relu6 and hardtanh": (lambda: Vectors(lambda _, x: F.relu6(4 * x) + F.hardtanh(x)), V),
     "stem pool": (images(nn.MaxPool2d(3, 2, 1)), I),
     "ceil max pool": (images(nn.MaxPool2d(3, 2, ceil_mode=True)), I),
@@ -246,6 +252,7 @@ ROUTES: dict[str, Callable[[nn.Module, tuple[int, ...]], Any]] = {
     "jit.trace": lambda module, shape: torch.jit.trace(module, torch.rand(2, *shape)),
     "jit.script": lambda module, _: torch.jit.script(module),
     "export": lambda module, shape: export_program(module, shape, 1),
+    "export, decomposed": lambda module, shape: export_program(module, shape, 1).run_decompositions(),
     "export, open": lambda module, shape: export_program(module, shape, 3, dynamic_shapes=({0: torch.export.Dim.AUTO},)),
     "ONNX": lambda module, shape: export_network(module, shape, optimize=True),
     "ONNX by TorchScript": lambda module, shape: export_old(module, shape, 17),
@@ -260,8 +267,16 @@ ROUTES: dict[str, Callable[[nn.Module, tuple[int, ...]], Any]] = {
 SOURCES: list[tuple[str, str]] = [
     *((route, name) for route in ("torch.compile", "DataParallel", "fx", "jit.script") for name in ("mlp",)),
     *((route, name) for route in ("jit.trace", "export") for name in ("mlp", "cnn", "resnet", "slice")),
+    *(
+        ("export, decomposed", name)
+        for name in ("cnn", "resnet", "softmax last", "zero pad", "transposed convolution", "uneven adaptive average", "1-d")
+    ),
     *(("export, open", name) for name in ("cnn", "mobilenet", "transposed", "dict")),
-    *(("ONNX", name) for name in ("cnn", "resnet", "mobilenet", "log_softmax last")),
+    *(
+        ("export", name)
+        for name in ("parts of two sizes", "picked", "side by side", "prelu", "global max pool", "nearest", "bilinear")
+    ),
+    *(("ONNX", name) for name in ("cnn", "resnet", "mobilenet", "log_softmax last", "pixel shuffle", "pixel unshuffle")),
     *(("ONNX by TorchScript", name) for name in ("mlp", "resnet", "sum", "amax", "ceil average", "nearest", "prelu", "split")),
     *(("ONNX 11", name) for name in ("cnn", "squeezed", "bilinear", "softmax last", "leaky")),
     *(("ONNX 9", name) for name in ("cnn", "zero pad", "clamp")),

@@ -12,6 +12,7 @@ from snnmap.core.brief import brief_repr
 
 __all__ = [
     "INPUT",
+    "REPEAT",
     "Affine",
     "Ann",
     "LayerKind",
@@ -21,13 +22,16 @@ __all__ = [
     "drop_unused",
     "keep_neurons",
     "measure_levels",
+    "repeat_input",
     "run_ann",
     "shift_input",
 ]
 
 INPUT = "input"
+REPEAT = "input repeat"
+"""A layer that repeats input values for the output, which inputs do not reach on a chip."""
 
-LayerKind = Literal["relu", "max", "excess", "pool"]
+LayerKind = Literal["relu", "max", "excess", "pool", "repeat"]
 Rounding = Literal["round", "half_down", "floor"]
 
 
@@ -59,8 +63,8 @@ class ReluLayer:
         name: unique.
         incoming: pre-activation.
         kind: ``relu`` of the model; ``max``, of a maximum ``a + relu(b - a)``; ``excess``, of a clip
-            ``relu(z) - relu(z - b)``, whose neurons are of use only where the clip is reached; or ``pool``, of a pool of
-            values that are never negative, which rectified is what it was.
+            ``relu(z) - relu(z - b)``, whose neurons are of use only where the clip is reached; ``pool``, of a pool of
+            values that are never negative, which rectified is what it was; or ``repeat``, of the input's values.
         step: activation of one level, where the model's activation is quantised; an activation is a whole number of steps.
         rounding: of ``pre-activation / step``: to the nearest whole number, ties upwards or, with ``half_down``, downwards; or
             to the one below.
@@ -131,6 +135,23 @@ def shift_input(ann: Ann, offset: float) -> Ann:
         return ann
     layers = tuple(replace(layer, incoming=_shift(layer.incoming, offset)) for layer in ann.layers)
     return replace(ann, layers=layers, output=_shift(ann.output, offset))
+
+
+def repeat_input(ann: Ann) -> Ann:
+    """Return the ANN of the same outputs for inputs of 0 and more, which takes input values for the output through a layer."""
+    from scipy.sparse import csr_array, eye_array
+
+    terms = dict(ann.output.terms)
+    if INPUT not in terms:
+        return ann
+    weights = csr_array(terms.pop(INPUT))
+    used = np.diff(weights.indptr) > 0
+    each = Affine(
+        terms={INPUT: eye_array(ann.n_inputs, format="csr")[:, used]}, bias=np.zeros(used.sum()), shape=(int(used.sum()),)
+    )
+    layer = ReluLayer(name=REPEAT, incoming=each, kind="repeat")
+    output = replace(ann.output, terms={**terms, REPEAT: weights[used]})
+    return replace(ann, layers=(*ann.layers, layer), output=output)
 
 
 def keep_neurons(ann: Ann, kept: Mapping[str, BoolArray]) -> Ann:

@@ -55,7 +55,9 @@ def choose_units(ann: Ann, activations: Mapping[str, FloatArray], options: Conve
 
 
 def _inherit(layer: ReluLayer, units: Mapping[str, float]) -> float | None:
-    """Return the unit of a clip's excess or of a maximum of whole counts, as neurons or not; None for other layers."""
+    """Return the unit of a repeated input, a clip's excess or a maximum of whole counts, as neurons or not; None for others."""
+    if layer.kind == "repeat":
+        return units[INPUT]
     if layer.kind == "excess":
         return units.get(layer.name.removesuffix(".excess"))
     terms = layer.incoming.terms

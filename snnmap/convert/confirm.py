@@ -152,8 +152,19 @@ def _run_module(module: Any, values: FloatArray) -> tuple[FloatArray, float]:
         "the module does not run on its input, so that what was read cannot be compared with it",
         last,
         where=type(module).__name__,
-        fix="give a module that takes one batch of these inputs and gives one tensor, and inputs as it takes them",
+        fix=_find_fix(module),
     ) from error
+
+
+def _find_fix(module: Any) -> str:
+    """Say what to do about a module that does not run: floats for weights that no layer of torch multiplies floats by."""
+    for path, parameter in module.named_parameters():
+        if not parameter.is_floating_point():
+            layer, _, name = path.rpartition(".")
+            owner = f"model.get_submodule('{layer}').{name}"
+            kind = str(parameter.dtype).removeprefix("torch.")
+            return f"scale '{path}', which is {kind}, to floats: {owner} = torch.nn.Parameter({owner}.float() * scale)"
+    return "give a module that takes one batch of these inputs and gives one tensor, and inputs as it takes them"
 
 
 def _call_exported(module: Any, given: Any) -> Any:

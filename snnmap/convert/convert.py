@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, load_chip
-from snnmap.convert.ann import INPUT, Ann, measure_levels, run_ann, shift_input
+from snnmap.convert.ann import INPUT, Ann, measure_levels, repeat_input, run_ann, shift_input
 from snnmap.convert.build import join_layers
 from snnmap.convert.calibrate import Compensation, LayerError, measure_errors
 from snnmap.convert.choose import Choice, choose_attempt, warn_of_error
@@ -173,6 +173,7 @@ def convert_model(model: Any, calibration: npt.ArrayLike, options: ConvertOption
     ann = whole
     if chip is not None:
         ann, pruning = prune_ann(whole, values, chip)
+    ann = repeat_input(ann)
     best, choices = choose_attempt(ann, data, options)
     control, n_run = [name for name in best.ports if name != INPUT], len(best.activations["output"])
     return Conversion(

@@ -18,8 +18,9 @@ _FEWEST = 16
 def equalise_channels(ann: Ann, activations: Mapping[str, FloatArray], percentile: float) -> Ann:
     """Return an ANN of the same outputs whose activations are each channel's over its percentile on calibration data.
 
-    Exactly: ``relu(z) = s relu(z / s)`` for s > 0, the s going into the weights behind. A layer with a step keeps its scale, a
-    clip's excess takes that of what it clips, and a maximum that of the values that it compares, where they have one.
+    Exactly: ``relu(z) = s relu(z / s)`` for s > 0, the s going into the weights behind. A layer with a step keeps its scale, as a
+    repeated input does, a clip's excess takes that of what it clips, and a maximum that of the values that it compares, where
+    they have one.
 
     Args:
         ann: to scale.
@@ -40,7 +41,7 @@ def _choose_scale(
     layer: ReluLayer, incoming: Affine, scales: Mapping[str, FloatArray], activations: FloatArray, percentile: float
 ) -> FloatArray:
     of_clip = scales.get(layer.name.removesuffix(".excess"))
-    if layer.step is not None:
+    if layer.step is not None or layer.kind == "repeat":
         return np.ones(layer.incoming.size)
     if layer.kind == "excess" and of_clip is not None:
         return of_clip

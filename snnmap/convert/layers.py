@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 
 from snnmap.convert.affine import combine, common_weight, make_identity, reshape, scale, select
-from snnmap.convert.ann import INPUT, Affine, ReluLayer
+from snnmap.convert.ann import INPUT, REPEAT, Affine, ReluLayer
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
 
@@ -16,7 +16,7 @@ __all__ = ["NO_BOUND", "RESERVED", "LayerList", "Pool"]
 NO_BOUND = 3.4e38
 """Of float32, whose largest value stands for none where operators before set 11 had to name one."""
 
-RESERVED = (INPUT, "output", "clock", "clock repeat", "hold")
+RESERVED = (INPUT, REPEAT, "output", "clock", "clock repeat", "hold")
 """Names of ports and of the readout, which no layer may take."""
 _PLAIN = ("relu", "pool")
 """Layers that are one with a quantiser behind them."""

@@ -2,13 +2,12 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
-from snnmap.core.errors import FrontendError, InputError
 from snnmap.delta.activation import ACTIVATIONS, Activation
 from snnmap.delta.layers import (
     Follower,
@@ -24,7 +23,8 @@ from snnmap.delta.layers import (
     make_tally,
 )
 from snnmap.delta.signal import Intake, Signal
-from snnmap.frontends.torch.partial import read_partly, record_results
+from snnmap.delta.trace import find_path, is_layer
+from snnmap.frontends.torch.partial import read_partly
 from snnmap.graph.graph import Node
 from snnmap.graph.operations.arithmetic import Add
 from snnmap.graph.operations.conv import Conv
@@ -33,17 +33,10 @@ from snnmap.graph.operations.gemm import Gemm
 from snnmap.graph.operations.movement import Concat, Flatten, Reshape
 from snnmap.graph.operations.opaque import Opaque
 from snnmap.graph.operations.pooling import AveragePool, GlobalAveragePool, MaxPool
-from snnmap.nn.delta.masked import MaskedConv1d, MaskedConv2d, MaskedLinear
-from snnmap.nn.event_linear import EventLinear
 
 __all__ = ["Plan"]
 
 _FOLLOWED = (Conv, ConvTranspose, Gemm, MaxPool, AveragePool, GlobalAveragePool, Add, Concat, Flatten, Reshape, *ACTIVATIONS)
-_LAYERS = (
-    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d),
-    *(MaskedLinear, MaskedConv1d, MaskedConv2d, EventLinear),
-)
-_FORWARDS: tuple[object, ...] = tuple(layer.forward for layer in _LAYERS)
 
 Make = Callable[[Activation, Signal], Follower]
 
@@ -53,7 +46,7 @@ class Plan:
 
     Args:
         module: the traced model, in evaluation, of the stream's dtype.
-        example: a frame ``(1, ...)``, run once for the shapes of all nodes.
+        results: what each of its nodes gives for an example frame ``(1, ...)``.
 
     Attributes:
         input: the frame's signal.
@@ -61,16 +54,15 @@ class Plan:
         dense: names of the calls that skip nothing.
 
     Raises:
-        FrontendError: the model cannot run the example, or its output depends on no frame.
-        InputError: the model does not take one tensor and give one.
+        FrontendError: the output depends on no frame.
     """
 
-    def __init__(self, module: fx.GraphModule, example: Tensor) -> None:
+    def __init__(self, module: fx.GraphModule, results: Mapping[fx.Node, Any]) -> None:
         self.tallies: list[Tally] = []
         self.dense: list[str] = []
-        self._graph, self._calls = read_partly(module, _run_example(module, example), _FOLLOWED)
+        self._graph, self._calls = read_partly(module, results, _FOLLOWED)
         (self._input_name,), (self._output_name,) = self._graph.inputs, self._graph.outputs
-        self._dtype = example.detach().numpy().dtype
+        self._dtype = next(iter(results.values())).numpy().dtype
         self._signals: dict[str, Signal] = {}
         self._others: dict[str, Any] = {}  # results that are no frames
         self._followers: dict[str, Follower] = {}
@@ -179,7 +171,7 @@ class Plan:
         if not isinstance(node.operation, Gemm) and not (sources and all(source.keeps_channels for source in sources)):
             return None
         match node.operation:
-            case Gemm() | Conv() | ConvTranspose() if _is_layer(self._calls[node.name].module):
+            case Gemm() | Conv() | ConvTranspose() if is_layer(self._calls[node.name].module):
                 return self._follow_layer(node, node.operation, sources[0])
             case MaxPool() | AveragePool() if len(node.operation.kernel_shape) <= 2:
                 return partial(follow_by_pool, node.operation, sources[0])
@@ -201,18 +193,18 @@ class Plan:
     def _add_tally(self, node: Node, source: Signal) -> Tally:
         call: Any = self._calls[node.name]
         n_outputs = math.prod(self._graph.types[node.name].shape)
-        self.tallies.append(make_tally(_path(call.name), call.module, source, n_outputs))
+        self.tallies.append(make_tally(find_path(call.name), call.module, source, n_outputs))
         return self.tallies[-1]
 
     def _add_dense(self, node: Node, sources: list[Signal]) -> None:
         """Let torch run a node on its whole inputs at every step."""
         call = self._calls[node.name]
-        tally = self._add_tally(node, sources[0]) if sources and _is_layer(call.module) else None
+        tally = self._add_tally(node, sources[0]) if sources and is_layer(call.module) else None
         if self._graph.types[node.name].dtype == "object":
             self._others[node.name] = None
         else:
             self._add_intake(node.name, node.tensor)
-        self.dense.append(call.name if call.module is None else _path(call.name))
+        self.dense.append(call.name if call.module is None else find_path(call.name))
         self._followers[node.name] = Follower(partial(self._run_dense, node.name, tally))
 
     def _add_intake(self, name: str, shown: str) -> Signal:
@@ -228,47 +220,3 @@ class Plan:
             self._others[name] = result
         if tally is not None:
             tally.count_dense()
-
-
-def _run_example(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, Any]:
-    """Return what each node of a model of one input and one output gives for a frame."""
-    output = _find_output(module)
-    try:
-        results = record_results(module, example)
-    except RuntimeError as error:
-        fix = "give a frame (1, ...) that model(frame) takes"
-        raise FrontendError.from_failure("the model cannot run the example", error, where="DeltaStream", fix=fix) from error
-    if not isinstance(results[output], Tensor):
-        raise InputError(
-            "a stream gives one tensor a frame",
-            where="DeltaStream",
-            measured=type(results[output]).__name__,
-            limit="a tensor",
-            fix="wrap the model so that its forward gives one",
-        )
-    return results
-
-
-def _find_output(module: fx.GraphModule) -> fx.Node:
-    nodes = module.graph.nodes
-    n_inputs = sum(node.op == "placeholder" for node in nodes)
-    (output,) = (node.args[0] for node in nodes if node.op == "output")
-    if n_inputs != 1 or not isinstance(output, fx.Node):
-        raise InputError(
-            "a stream has one input and one output a frame",
-            where="DeltaStream",
-            measured=f"{n_inputs} inputs, output {output}",
-            limit="one tensor each",
-            fix="wrap the model so that its forward takes one tensor and gives one",
-        )
-    return output
-
-
-def _is_layer(module: nn.Module | None) -> bool:
-    """Say whether a module is a layer of weights whose forward is known: a subclass may have another."""
-    return isinstance(module, _LAYERS) and type(module).forward in _FORWARDS
-
-
-def _path(name: str) -> str:
-    """Return a module's path in the model, without that of the model in its owner."""
-    return name.partition(".")[2]

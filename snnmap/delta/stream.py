@@ -1,17 +1,14 @@
 """One stream of frames through a network that computes only what changes."""
 
-import copy
 import math
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from snnmap.core.errors import InputError
 from snnmap.delta.plan import Plan
-from snnmap.frontends.torch.own_layers import list_own_layers
+from snnmap.delta.trace import choose_dtype, trace_copy
 from snnmap.nn.delta.counts import LayerCount
-from snnmap.nn.delta.inference import DeltaNetwork
-from snnmap.nn.tracing import refuse_hooks, trace_module
 
 __all__ = ["DeltaStream"]
 
@@ -67,13 +64,10 @@ class DeltaStream:
         refresh_every: int | None = None,
         threshold: float = 0.0,
     ) -> None:
-        self.dtype = _choose_dtype(model, example_frame) if dtype is None else dtype
+        self.dtype = choose_dtype(model, example_frame) if dtype is None else dtype
         self.refresh_every, self.threshold = refresh_every, threshold
         self._require_options(example_frame)
-        _require_model(model)
-        owner = nn.Sequential(_copy_without_hooks(model)).eval().to(self.dtype)
-        graph = trace_module(owner, list_own_layers())
-        self._plan = Plan(fx.GraphModule(owner, graph), example_frame.to(self.dtype))
+        self._plan = Plan(*trace_copy(model, example_frame.to(self.dtype), where="DeltaStream"))
         self.dense_nodes = tuple(self._plan.dense)
         self.reset()
 
@@ -189,28 +183,3 @@ class DeltaStream:
 def _is_finite(values: Tensor) -> bool:
     """Say whether all values are finite; a sum, which is much faster to tell, is not finite where one of them is not."""
     return math.isfinite(float(values.sum())) or bool(torch.isfinite(values).all())
-
-
-def _require_model(model: nn.Module) -> None:
-    refuse_hooks(model)
-    if isinstance(model, DeltaNetwork):
-        raise InputError(
-            "the model runs by delta inference already",
-            where="DeltaStream",
-            measured="DeltaNetwork",
-            fix="give the model it was made of",
-        )
-
-
-def _copy_without_hooks(model: nn.Module) -> nn.Module:
-    """Copy a model whose hooks are all our own, of counters and penalties, which have no part in a stream."""
-    result = copy.deepcopy(model)
-    for module in result.modules():
-        module._forward_hooks.clear()
-        module._forward_pre_hooks.clear()
-    return result
-
-
-def _choose_dtype(model: nn.Module, example: Tensor) -> torch.dtype:
-    """Return the type of the model's first floating-point parameter, or else the example's."""
-    return next((parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), example.dtype)

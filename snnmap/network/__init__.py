@@ -11,7 +11,7 @@ from snnmap.network.graph import (
     order_populations,
 )
 from snnmap.network.instant import carry_instant_synapses
-from snnmap.network.network import OTHERWISE, InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
+from snnmap.network.network import MOVED_POOLS, OTHERWISE, InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
 from snnmap.network.raster import Profile, Recording, Saturation, join_rasters, read_raster, read_rasters, require_steps
 from snnmap.network.resets import describe_reset, resets_as
 from snnmap.network.simulate import simulate_network, walk_network
@@ -22,6 +22,7 @@ from snnmap.network.text import digest_network, format_network, load_network, pa
 __all__ = [
     "InputPort",
     "Network",
+    "MOVED_POOLS",
     "OTHERWISE",
     "OutputPort",
     "Population",

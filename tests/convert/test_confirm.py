@@ -109,6 +109,12 @@ def with_statistics() -> nn.Module:
     return net
 
 
+def weights_of_integers() -> nn.Module:
+    module = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3))
+    module[0].weight = nn.Parameter(torch.ones(9, 6, dtype=torch.int8), requires_grad=False)
+    return module
+
+
 def quantised_weights() -> nn.Module:
     from torch.ao import quantization
     from torch.ao.nn import qat
@@ -156,6 +162,7 @@ def test_it_is_read_as_it_computes(make: Callable[[], nn.Module]) -> None:
     [
         (lambda: patched_layer(lambda z: nn.functional.softplus(z)), "softplus"),
         (Called, "__call__ of its own"),
+        (weights_of_integers, "(?s)does not run.*scale '0.weight', which is int8.*get_submodule\\('0'\\).weight.float"),
         (quantised_weights, "(?s)qat.*quantises as it runs.*module '0'.*quantize_static"),
         (lambda: prepared(convert=False), "QuantStub quantises as it runs"),
         (lambda: prepared(convert=True), "Quantize quantises as it runs"),

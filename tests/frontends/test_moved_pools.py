@@ -12,6 +12,7 @@ from snnmap.core.errors import ConversionWarning, FrontendError, InputError
 from snnmap.frontends.snntorch import load
 from snnmap.loading import open_model
 from snnmap.network import simulate_network
+from snnmap.pipeline import check_model
 
 snn = pytest.importorskip("snntorch")
 from snntorch import utils  # noqa: E402 (needs snnTorch)
@@ -81,6 +82,14 @@ def test_what_it_changes_is_measured_on_the_calibration_data() -> None:
     share = re.search(r"; ([\d.]+)% of their active counts differ", told)
     assert share is not None
     assert 1 < float(share[1]) < 100
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_check_reports_what_it_changes() -> None:
+    checked = check_model(make("cpn"), "generic-4096", read={"input_sizes": [SHAPE], "pools": "after"})
+    (found,) = [one for one in checked.report.diagnostics if one.rule == "SNN613"]
+    assert re.search(r"'1', '4'; [\d.]+% of their active counts differ, on 20 drawn samples", found.message)
+    assert (found.measured_value, found.limit_value) == (2, 0)
 
 
 @pytest.mark.filterwarnings("ignore")

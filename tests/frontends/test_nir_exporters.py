@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from snnmap.core.errors import FrontendError
+from snnmap.core.errors import ConversionWarning, FrontendError
 from snnmap.frontends.nir import NirOptions, load
 from snnmap.network import Network, simulate_network
 
@@ -346,3 +346,40 @@ def test_leading_sides_of_one_are_no_part_of_the_data() -> None:
     with pytest.raises(FrontendError, match="does not fit the weights") as caught:
         load(graph(node, weights(), n_in=(4, N_IN)), options)
     assert "ignore_dims" in caught.value.fix
+
+
+# What a file cannot hold
+
+
+def lif(r: float = 1.0, tau: float = 0.01) -> Any:
+    return nir.LIF(tau=full(tau), r=full(r), v_leak=full(0), v_threshold=full(1), v_reset=full(0))
+
+
+@pytest.mark.parametrize(
+    ("framework", "node", "choices", "told"),
+    [
+        ("snntorch", lif(), {"dt_s": 1e-3}, "snnTorch's export_to_nir does not write when neurons reset"),
+        ("rockpool", lif(10 * np.exp(-0.1)), {"dt_s": 1e-3}, "Rockpool's to_nir writes no w_in, no biases"),
+        ("sinabs", lif(tau=10), {"dt_s": 1e-3, "floor": "none"}, "Sinabs' to_nir writes no tau_syn"),
+    ],
+)
+def test_what_an_exporter_cannot_write_is_a_warning_with_its_name(framework: str, node: Any, choices: Any, told: str) -> None:
+    with pytest.warns(ConversionWarning, match=f"^{told}.*\n  fix: ") as warned:
+        network = load(graph(node, weights()), NirOptions.like(framework, **choices))
+    assert network.provenance["not in the file"].startswith(told)
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        NirOptions.like("snntorch", dt_s=1e-3, reset_delay_steps=0),
+        NirOptions.like("spikingjelly", dt_s=1e-3),
+        NirOptions.like("norse", dt_s=1e-3),
+        NirOptions.like("nengo", dt_s=1e-3),
+    ],
+)
+def test_nothing_is_told_where_nothing_is_lost(options: NirOptions) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "not in the file" not in load(graph(lif(), weights()), options).provenance

@@ -1,10 +1,13 @@
 """NIR graphs and `.nir` files to networks and back, through the `nir` package alone."""
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snnmap.core.errors import FrontendError, SnnmapError
+from snnmap.core.errors import ConversionWarning, FrontendError, SnnmapError
 from snnmap.core.packages import import_package
+from snnmap.frontends.nir.exporters import describe_lost
 from snnmap.frontends.nir.graph import flatten_graph, read_file, type_name
 from snnmap.frontends.nir.options import NirOptions
 from snnmap.frontends.nir.read import read_graph
@@ -35,6 +38,9 @@ def load(
     Returns:
         The network; its provenance records every choice, its sources name the nodes.
 
+    Warns:
+        ConversionWarning: what the exporter of the framework cannot write into the graph, and how it is read.
+
     Raises:
         FrontendError: nir is missing, a choice that the graph needs is missing, or the graph is malformed or has no
             counterpart; it says where.
@@ -56,8 +62,14 @@ def load(
     try:
         flat = flatten_graph(graph)
         used = read_options(flat.metadata, options, choices)
-        return read_graph(flat, used, name or (path.stem if path else ""))
+        network = read_graph(flat, used, name or (path.stem if path else ""))
     except SnnmapError as error:
         if path is None:
             raise
         raise error.within(str(path)) from error
+    lost = describe_lost({type_name(node) for node in flat.nodes.values()}, used)
+    if lost is not None:
+        told, fix = lost
+        warnings.warn(f"{told}\n  fix: {fix}", ConversionWarning, stacklevel=2)
+        return replace(network, provenance={**network.provenance, "not in the file": told})
+    return network

@@ -7,7 +7,7 @@ do; LIFTorch multiplies its input by the decay of the synapse, LIFNeuronTorch by
 spyx 1.0.0 (``nir.py``) writes ``r = beta`` and no ``w_in``, while its neurons take their input whole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -15,10 +15,43 @@ from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.nir.options import NirOptions
 
-__all__ = ["exported_gain", "require_known_gain"]
+__all__ = ["describe_lost", "exported_gain", "require_known_gain"]
 
 CLOSE = 1e-4
 """Relative; exporters compute in float32."""
+
+
+_FIRING = frozenset({"IF", "LIF", "CubaLIF"})
+_LOST: Mapping[str, tuple[frozenset[str], str, str]] = {
+    "rockpool": (
+        frozenset({"LI", "LIF", "CubaLIF"}),
+        "Rockpool's to_nir writes no w_in, no biases of LIFTorch and no recurrent weights; the graph is read with the gain of "
+        "its modules, without biases and recurrence",
+        "load the module itself where it has them: snnmap.load(module)",
+    ),
+    "sinabs": (
+        frozenset({"LI", "LIF"}),
+        "Sinabs' to_nir writes no tau_syn; the graph is read as of neurons without a synapse",
+        "load the module itself where it has one: snnmap.load(module)",
+    ),
+    "snntorch": (
+        _FIRING,
+        "snnTorch's export_to_nir does not write when neurons reset; the graph is read as they do by default, a step late",
+        "give reset_delay_steps=0 for neurons of reset_delay=False",
+    ),
+}
+"""By exporter: the nodes that it concerns, what the file cannot hold and how it is read, and what to do."""
+
+
+def describe_lost(kinds: Collection[str], options: NirOptions) -> tuple[str, str] | None:
+    """Return what the framework's exporter could not write of nodes of some kinds, and what to do; None where that is nothing.
+
+    What has to be chosen, such as Norse's ``w_in`` and Sinabs' ``floor``, is asked for and not told here.
+    """
+    concerned, told, fix = _LOST.get(options.written_by, (frozenset(), "", ""))
+    if concerned.isdisjoint(kinds) or (options.written_by == "snntorch" and options.reset_delay_steps == 0):
+        return None
+    return told, fix
 
 
 def exported_gain(

@@ -9,7 +9,7 @@ from snnmap.frontends.onnx.classical import CLASSICAL
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.graph import UnreadableError
 from snnmap.graph.operations.arithmetic import Add, Sum
-from snnmap.graph.operations.movement import Expand, Flatten, Identity, Pad, Reshape, Slice, Squeeze, Unsqueeze
+from snnmap.graph.operations.movement import Expand, Flatten, Identity, Pad, Reshape, Slice, Squeeze, Transpose, Unsqueeze
 from snnmap.graph.operations.pooling import ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
 from snnmap.graph.operations.resize import Resize
 
@@ -167,6 +167,27 @@ def _read_resize(reader: "OnnxReader", node: OnnxNode) -> None:
     reader.add(node, Resize(**options), node.inputs[:1])
 
 
+def _read_blocks(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read DepthToSpace and SpaceToDepth as a transposition of the blocks' axes."""
+    channels, *places = reader.shape_of(node.inputs[0])
+    side = int(node.get("blocksize", 1))
+    height, width = places
+    if node.kind == "SpaceToDepth":
+        split, perm = (channels, height // side, side, width // side, side), (0, 3, 5, 1, 2, 4)
+        whole: tuple[int, ...] = (channels * side**2, height // side, width // side)
+    else:
+        is_last = node.get("mode", "DCR") == "CRD"  # whether the blocks are counted after the channels that are left
+        left = channels // side**2
+        split = (left, side, side, height, width) if is_last else (side, side, left, height, width)
+        perm = (0, 1, 4, 2, 5, 3) if is_last else (0, 3, 4, 1, 5, 2)
+        whole = (left, height * side, width * side)
+    parts = reader.builder.add(f"{node.name}.split", Reshape(shape=split), [reader.name_of(node.inputs[0])], source=node.source)
+    moved = reader.builder.add(f"{node.name}.moved", Transpose(perm=perm), [parts], source=node.source)
+    reader.values[node.outputs[0]] = reader.builder.add(
+        node.name, Reshape(shape=whole), [moved], source=node.source, tensor=node.outputs[0]
+    )
+
+
 def _read_cast(reader: "OnnxReader", node: OnnxNode) -> None:
     from onnx import helper
 
@@ -206,6 +227,7 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "BatchNormalization": _read_evaluated,
     "Cast": _read_cast,
     "CastLike": _read_cast,
+    **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _read_blocks),
     "Dropout": _read_evaluated,
     "Expand": _read_expand,
     "Flatten": _read_flatten,

@@ -9,6 +9,14 @@ __all__ = ["GUARDS", "find_exported_batch", "is_exported", "name_operator"]
 
 GUARDS = "_guards_fn"
 """Module of an exported graph that checks its inputs."""
+_NAMES = {
+    "sym_size": "size",
+    "_adaptive_avg_pool2d": "adaptive_avg_pool2d",
+    "_log_softmax": "log_softmax",
+    "_softmax": "softmax",
+    "max_pool2d_with_indices": "max_pool2d",
+}
+"""Functions by the operators, those of ``run_decompositions()`` too, whose first arguments are theirs."""
 _OTHER_ORDER = ("batch_norm",)
 """Operators whose arguments stand in another order than those of the function of this name."""
 
@@ -33,7 +41,7 @@ def name_operator(target: Any) -> str:
     if not _is_operator(target):
         return str(getattr(target, "__name__", target))
     name = str(target.overloadpacket.__name__)
-    return f"aten.{name}" if name in _OTHER_ORDER else {"sym_size": "size"}.get(name, name)
+    return f"aten.{name}" if name in _OTHER_ORDER else _NAMES.get(name, name)
 
 
 def _is_operator(target: Any) -> bool:

@@ -22,7 +22,9 @@ _ARGUMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "rrelu": ("RReLU", ("lower", "upper")),
     "leaky_relu": ("LeakyReLU", ("negative_slope",)),
     "leaky_relu_": ("LeakyReLU", ("negative_slope",)),
-    **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "feature_dropout"), ("Dropout", ("p", "training"))),
+    **dict.fromkeys(
+        ("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout"), ("Dropout", ("p", "training"))
+    ),
     "contiguous": ("Identity", ()),
     "flatten": ("Flatten", ("start_dim", "end_dim")),
     "max_pool1d": ("MaxPool1d", (*_POOL, "dilation", "ceil_mode")),

@@ -46,12 +46,14 @@ def _or_probe(read: Reader) -> Reader:
 
 
 def _read_as_module(call: Call, arguments: Any, keywords: Any) -> Any:
-    """Read a function that a layer of torch.nn does too."""
+    """Read a function that a layer of torch.nn does too; an exported one may give places beside the values."""
     module = as_module(call.operator, arguments[1:], keywords)
     read = find_layer(module)
     if read is None:
         raise UnreadableError("no operation of a layer graph does this", FIX, is_unknown=True)
-    return read(call, module, first_value(arguments, keywords))
+    found = read(call, module, first_value(arguments, keywords))
+    schema = getattr(call.node.target, "_schema", None)
+    return found if schema is None or len(schema.returns) == 1 else _Several(found)
 
 
 def _name_arguments(arguments: Any, keywords: Any, *names: str) -> dict[str, Any]:
@@ -103,6 +105,22 @@ def _read_softmax(call: Call, arguments: Any, keywords: Any) -> Value:
     value = first_value(arguments, keywords)
     kind = activations.LogSoftmax if call.operator == "log_softmax" else activations.Softmax
     return call.add(kind(axis=find_axis(_name_arguments(arguments, keywords, "input", "dim").get("dim"), value)), [value])
+
+
+def _read_reversed(call: Call, arguments: Any, keywords: Any) -> Value:
+    """Read ``other - input``."""
+    given = _name_arguments(arguments, keywords, "input", "other")
+    if set(given) - {"input", "other"}:
+        raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write a - b; scale weights instead of using alpha")
+    found: Value = _read_pair(arithmetic.Sub)(call, (given["other"], given["input"]), {})
+    return found
+
+
+def _read_prelu(call: Call, arguments: Any, keywords: Any) -> Value:
+    value, slope = first_value(arguments, keywords), _name_arguments(arguments, keywords, "input", "weight")["weight"]
+    if isinstance(slope, Value):
+        raise UnreadableError("slopes that depend on the input", "give constant slopes")
+    return call.add(activations.PRelu(), [value, slope.reshape(-1, *(1,) * (len(value.shape) - 1))])
 
 
 def _read_silu(call: Call, arguments: Any, keywords: Any) -> Value:
@@ -165,8 +183,8 @@ def _reduce(kind: type[pooling.Reduction]) -> Reader:
     return read
 
 
-class _Extreme(NamedTuple):
-    """What torch gives for the greatest or least values along an axis; where they are is not read."""
+class _Several(NamedTuple):
+    """What torch gives beside other values that are not read, such as the greatest along an axis and where they are."""
 
     values: Value
     indices: None = None
@@ -179,7 +197,7 @@ def _read_extreme(pair: type[Operation], reduction: type[pooling.Reduction]) -> 
         given = _name_arguments(arguments, keywords, "input", "dim")
         other = given.get("other", given.get("dim"))
         if isinstance(other, int):
-            return _Extreme(_reduce(reduction)(call, arguments, keywords))
+            return _Several(_reduce(reduction)(call, arguments, keywords))
         return _read_pair(pair)(call, arguments, keywords)
 
     return read
@@ -187,7 +205,7 @@ def _read_extreme(pair: type[Operation], reduction: type[pooling.Reduction]) -> 
 
 def _read_attribute(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG001 what every reader takes
     """Read a field of a tuple that torch gives by names."""
-    found = getattr(arguments[0], arguments[1], None) if isinstance(arguments[0], _Extreme) else None
+    found = getattr(arguments[0], arguments[1], None) if isinstance(arguments[0], _Several) else None
     if found is None:
         raise UnreadableError(f"an attribute {arguments[1]} of an activation", FIX, is_unknown=True)
     return found
@@ -297,6 +315,26 @@ def _read_conv(call: Call, arguments: Any, keywords: Any) -> Value:
     return call.add(operation, [first_value(arguments, keywords), weight, *([] if bias is None else [bias])])
 
 
+def _read_convolution(call: Call, arguments: Any, keywords: Any) -> Value:
+    """Read the operator that all convolutions are decomposed to."""
+    value, weight, bias, stride, padding, dilation, is_transposed, _, groups = arguments
+    if is_transposed:
+        raise UnreadableError("a transposed convolution as a function", "use the layer")
+    return _read_conv(call, (value, weight, bias, stride, padding, dilation, groups), keywords)
+
+
+def _read_constant_pad(call: Call, arguments: Any, keywords: Any) -> Value:
+    value, pad, *filled = arguments
+    return _read_pad(call, (value, pad, "constant", *filled), keywords)
+
+
+def _read_evaluated_norm(call: Call, arguments: Any, keywords: Any) -> Any:
+    """Read the operator that normalisation in evaluation is decomposed to, which gives three values."""
+    value, weight, bias, mean, variance, momentum, epsilon = arguments
+    found = _read_norm(call, (value, mean, variance, weight, bias, False, momentum, epsilon), keywords)
+    return _Several(found)
+
+
 def _read_norm(call: Call, arguments: Any, keywords: Any) -> Value:
     statistics, affine_names = ("running_mean", "running_var"), ("weight", "bias")
     middle = (*affine_names, *statistics) if call.operator == "aten.batch_norm" else (*statistics, *affine_names)
@@ -348,6 +386,7 @@ def _require_shape(value: Value, sides: tuple[int, ...]) -> Value:
 _FUNCTIONS: Mapping[str, Reader] = {
     **dict.fromkeys(("add", "add_", "iadd"), _read_pair(arithmetic.Add)),
     **dict.fromkeys(("sub", "sub_", "isub", "subtract"), _read_pair(arithmetic.Sub)),
+    "rsub": _read_reversed,
     **dict.fromkeys(("mul", "mul_", "imul", "multiply"), _read_pair(arithmetic.Mul)),
     **dict.fromkeys(("div", "div_", "truediv", "itruediv", "divide", "true_divide"), _read_pair(arithmetic.Div)),
     **dict.fromkeys(("pow", "pow_"), _read_pair(arithmetic.Pow)),
@@ -362,6 +401,7 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "sqrt": _read_one(lambda _: activations.Sqrt()),
     "elu": _read_one(lambda given: activations.Elu(alpha=float(given.get("alpha", 1.0))), "alpha"),
     "hardswish": _read_one(lambda _: activations.HardSwish()),
+    "prelu": _read_prelu,
     "silu": _read_silu,
     **dict.fromkeys(("softmax", "log_softmax"), _read_softmax),
     **dict.fromkeys(("cat", "concat", "concatenate"), _read_concat),
@@ -375,16 +415,19 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "amin": _reduce(pooling.ReduceMin),
     "max": _read_extreme(arithmetic.Max, pooling.ReduceMax),
     "min": _read_extreme(arithmetic.Min, pooling.ReduceMin),
-    **dict.fromkeys(("chunk", "split", "tensor_split"), _read_parts),
+    **dict.fromkeys(("chunk", "split", "split_with_sizes", "tensor_split"), _read_parts),
     "unbind": _read_unbound,
     "stack": _read_stack,
     "getitem": _read_item,
     "getattr": _read_attribute,
     "pad": _read_pad,
+    "constant_pad_nd": _read_constant_pad,
     **dict.fromkeys(("matmul", "mm"), _read_product),
     "addmm": _read_addmm,
     "linear": _read_linear,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _read_conv),
+    "convolution": _read_convolution,
+    "_native_batch_norm_legit_no_training": _read_evaluated_norm,
     **dict.fromkeys(("batch_norm", "aten.batch_norm"), _read_norm),
     **dict.fromkeys(
         (

@@ -15,14 +15,15 @@ from snnmap.graph.operations.movement import Concat, Gather, Reshape
 __all__ = ["LINEAR", "MOVING", "add_probed", "add_probed_module"]
 
 MOVING = frozenset({
-    "channel_shuffle", "expand", "flip", "getitem", "index_select", "interpolate", "narrow", "pad", "pixel_shuffle",
-    "pixel_unshuffle", "repeat", "roll", "select", "slice", "stack", "tile", "upsample",
+    "channel_shuffle", "column_stack", "expand", "flip", "getitem", "hstack", "index", "index_select", "interpolate", "narrow",
+    "pad", "pixel_shuffle", "pixel_unshuffle", "repeat", "roll", "select", "slice", "stack", "tile", "upsample",
+    "upsample_nearest1d", "upsample_nearest2d",
 })  # fmt: skip
 """Functions whose results are their arguments' values in other places; interpolation only to the nearest."""
 
 LINEAR = frozenset({
-    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cumsum", "einsum", "interpolate", "linear", "matmul", "mean",
-    "sum", "upsample",
+    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "convolution", "cumsum", "einsum", "interpolate", "linear",
+    "matmul", "mean", "sum", "upsample", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d",
 })  # fmt: skip
 """Functions of one activation, all else constant, that are linear in it."""
 

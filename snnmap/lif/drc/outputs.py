@@ -6,6 +6,7 @@ from snnmap.core.diagnostics import Location, Severity
 from snnmap.lif.drc.advice import CALIBRATE, EITHER, TRAIN_ON, advise, locate
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import Agreement, Comparison
+from snnmap.network import MOVED_POOLS, Network
 
 __all__: list[str] = []
 
@@ -246,6 +247,42 @@ def check_reading(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 fix=f"read it without that, train it with the chip's limit, or {TRAIN_ON}",
                 severity=None if share > comparison.limits.otherwise_share and not comparison.drawn else Severity.WARNING,
             )
+
+
+@rule("SNN613", "pools-moved", Network, Severity.WARNING)
+def check_pools(subject: OnChip[Network]) -> Iterator[Finding]:
+    """What it checks: that no MaxPool of currents was put behind the neurons that it stood in front of (`pools="after"`).
+
+    Why it matters: the comparison is of the bitstream with the network that was read, whose pools are behind the neurons: the
+    greatest of the spikes, not the spikes of the greatest current. How far it is from the model was measured in reading.
+
+    Bad: a network of a module of convolution, pool, neurons, read with `pools="after"`.
+
+        from dataclasses import replace
+
+        from snnmap import check_model, sketch_network
+        from snnmap.network import MOVED_POOLS
+
+        network = sketch_network({"in": 2, "h": 3, "out": 2})
+        told = "MaxPool of currents was put behind the neurons: '1'; 4.0% of their active counts differ, on 20 drawn samples"
+        check_model(replace(network, provenance={MOVED_POOLS: told}), "xylo-audio-3")
+
+    Good:
+
+        check_model(network, "xylo-audio-3")
+
+    How to fix: train on with the MaxPool behind the neurons; give calibration data, which also tells the decisions that stay.
+    """
+    told = subject.of.provenance.get(MOVED_POOLS, "")
+    if told:
+        yield Finding(
+            location=Location(),
+            message=told,
+            measured=Amount(told.partition(";")[0].count(",") + 1),
+            limit=Amount(0),
+            unit="pools",
+            fix="train on with the MaxPool behind the neurons; calibration data (`--calibration`) tell what it changes in use",
+        )
 
 
 def _advise_readout(comparison: Comparison) -> str:
