@@ -2,7 +2,8 @@
 
 Rounding a decay is what quantisation gets most wrong: spike for spike, and in the mean rate. The chip offers more than
 the nearest code. A second synapse with another decay lets two kernels add up to the trained one, and a synapse of a
-neuron onto itself, one step after each spike, mends the course of the reset.
+neuron onto itself, one step after each spike, mends the course of the reset. What a bias adds in each step decays as a reset
+does, so a neuron that spikes in each step mends it through the same synapses.
 """
 
 from collections.abc import Mapping
@@ -15,9 +16,25 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, Family
 from snnmap.core import CsrMatrix, FloatArray, IntArray, record
-from snnmap.lif.quantise.response import LARGEST_DECAY, kernel_product, kernel_sum, tail_product, tail_sum
+from snnmap.lif.quantise.response import (
+    LARGEST_DECAY,
+    decay_power,
+    kernel_product,
+    kernel_sum,
+    tail_power,
+    tail_product,
+    tail_sum,
+)
 from snnmap.lif.quantise.tune import Tuner
-from snnmap.network import Network, Population, Projection, order_populations, read_rasters, simulate_network
+from snnmap.network import (
+    Network,
+    Population,
+    Projection,
+    find_fresh_name,
+    order_populations,
+    read_rasters,
+    simulate_network,
+)
 
 __all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
 
@@ -25,9 +42,11 @@ SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 
 _CODABLE = 1e-9
 """Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
-_AMPLIFICATION_COST = 0.005
-"""Cost of coefficients that nearly cancel, in errors of the kernel: they make the weights' rounding errors larger, and doubling
-them is worth half a percent of the kernel, about what a weight of 8 bits is rounded by."""
+_ROUNDING = 1.25
+"""Root mean square error of a rounded weight, in steps of it, for one weight as large as the largest beside many that are a third
+to a quarter of it; a slow synapse makes the most of such errors."""
+_PULSE = "a spike in each step, for biases whose decay is not coded"
+"""Source of the neuron that sends it."""
 _PLACE_HOLDER = 2.0**-24
 """A weight that does nothing but hold a word for the rounding to use."""
 
@@ -68,10 +87,12 @@ def match_decays(
     *,
     second_synapse: SecondSynapse = "decays",
     calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+    n_steps: int | None = None,
 ) -> tuple[Network, tuple[DecayMatch, ...]]:
     """Rebuild hidden populations from decays that the chip codes; populations that are codable stay as they are.
 
-    The gain of input and reset is kept exactly; within that, the kernels' squared error is least, over all codes.
+    The gain of input and reset is kept exactly; within that, the kernels' squared error is least, over all codes, with what the
+    chip's weights would be rounded by. A bias takes one neuron more, which spikes in each step, for the whole network.
 
     Args:
         network: well-formed.
@@ -82,6 +103,7 @@ def match_decays(
             doubles the population's weights.
         calibration: input rasters on which a bias a population brings back the mean spike count that remains off. A build
             does without: it brings rates back on the chip.
+        n_steps: of a run, beyond which no kernel counts; without, it runs on for ever.
 
     Returns:
         The network, and what was matched how well.
@@ -95,7 +117,7 @@ def match_decays(
             continue
         free = population.n_synapses == 1 and chip.hidden.synapses == 2 and chip.bits.dash_max > 1  # two codes to choose from
         if not _is_codable(population, chip):
-            matched, match = _rebuild(matched, population, chip, pair=free and second_synapse != "never")
+            matched, match = _rebuild(matched, population, chip, n_steps, pair=free and second_synapse != "never")
             matches.append(match)
         elif free and second_synapse == "always":
             matched = _add_vernier(matched, population, chip)
@@ -131,26 +153,35 @@ def _is_codable(population: Population, chip: Chip) -> bool:
     return bool((np.abs(alpha - population.alpha) < _CODABLE).all() and (np.abs(beta - population.beta) < _CODABLE).all())
 
 
-def _rebuild(network: Network, population: Population, chip: Chip, *, pair: bool) -> tuple[Network, DecayMatch]:
+def _rebuild(
+    network: Network, population: Population, chip: Chip, n_steps: int | None, *, pair: bool
+) -> tuple[Network, DecayMatch]:
     kinds, which = np.unique(np.vstack([population.alpha, population.beta]), axis=1, return_inverse=True)
-    fit = _fit_pair(kinds[0], kinds[1], chip) if pair else _fit_single(kinds[:-1], kinds[-1], chip)
+    fit = _fit_pair(kinds[0], kinds[1], chip, n_steps) if pair else _fit_single(kinds[:-1], kinds[-1], chip, n_steps)
     which = which.reshape(-1)
-    factor, self_weight = fit.factor[:, which], fit.self_weight[:, which] * population.threshold
+    factor, self_weight = fit.factor[:, which], fit.self_weight[:, which]
     alpha, beta = chip.family.synapse_factors(fit.dash_syn[:, which]), chip.family.membrane_factors(fit.dash_mem[which])
     rebuilt = replace(population, alpha=alpha, beta=beta)
-    bias_factor = (1.0 - rebuilt.beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY)
-    rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
     match = DecayMatch(
         population=population.name,
         n_synapses=rebuilt.n_synapses,
         input_error=float(fit.input_error.max()),
         reset_error=float(fit.reset_error.max()),
     )
-    return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
+    if not (population.bias * self_weight).any():
+        return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
+    if not _has_room(network, chip):
+        bias_factor = (1.0 - beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY)
+        rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
+        return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
+    return _mend_bias(_rewire(network, rebuilt, factor, self_weight, pair=pair), rebuilt, self_weight), match
 
 
 def _rewire(network: Network, population: Population, factor: FloatArray, self_weight: FloatArray, *, pair: bool) -> Network:
-    """Put a population in the place of its namesake; scale the weights onto it, and add its synapses onto itself."""
+    """Put a population in the place of its namesake; scale the weights onto it, and add its synapses onto itself.
+
+    ``factor`` and ``self_weight`` are ``(n_synapses, n) float64``, the latter in thresholds.
+    """
     projections: list[Projection] = []
     taken = {projection.name for projection in network.projections}
     for projection in network.projections:
@@ -161,7 +192,7 @@ def _rewire(network: Network, population: Population, factor: FloatArray, self_w
             data = projection.weights.data * factor[synapse][projection.weights.indices]
             name = _take_name(f"{projection.name}[{synapse}]", taken) if pair else projection.name
             projections.append(replace(projection, name=name, synapse=synapse, weights=projection.weights.with_data(data)))
-    for synapse, weights in enumerate(self_weight):
+    for synapse, weights in enumerate(self_weight * population.threshold):
         if (weights != 0).any():
             neurons = np.arange(population.size)
             diagonal = CsrMatrix.from_triplets(neurons, neurons, weights, (population.size, population.size))
@@ -170,6 +201,39 @@ def _rewire(network: Network, population: Population, factor: FloatArray, self_w
             projections.append(Projection(name=name, weights=diagonal, synapse=synapse, delay_steps=1, **own))
     kept = tuple(population if other.name == population.name else other for other in network.populations)
     return replace(network, populations=kept, projections=tuple(projections))
+
+
+def _has_room(network: Network, chip: Chip) -> bool:
+    """Say whether a hidden neuron is left, and whether it can be made to spike in each step."""
+    n_hidden = sum(part.size for part in network.populations if part.name not in network.output_populations)
+    return chip.hidden.bias and n_hidden < chip.hidden.count
+
+
+def _mend_bias(network: Network, population: Population, self_weight: FloatArray) -> Network:
+    """Let a neuron that spikes in each step make up for a bias that decays by another ``beta`` than the trained one.
+
+    A spike of a neuron's own leaves ``-threshold``, which its synapses onto itself mend; a bias leaves ``bias``, a step alike.
+    """
+    network, pulse = _take_pulse(network)
+    projections, taken = list(network.projections), {projection.name for projection in network.projections}
+    for synapse, weights in enumerate(-self_weight * population.bias):
+        neurons = np.flatnonzero(weights)
+        if neurons.size:
+            data = CsrMatrix.from_triplets(np.zeros_like(neurons), neurons, weights[neurons], (1, population.size))
+            name = _take_name(f"{population.name} bias[{synapse}]", taken)
+            own = {"pre": pulse, "post": population.name, "source": population.source}
+            projections.append(Projection(name=name, weights=data, synapse=synapse, delay_steps=1, **own))
+    return replace(network, projections=tuple(projections))
+
+
+def _take_pulse(network: Network) -> tuple[Network, str]:
+    """Return a network with a neuron that spikes once in each step, and its name; the same for all populations."""
+    made = next((part.name for part in network.populations if part.source == _PULSE), None)
+    if made is not None:
+        return network, made
+    name = find_fresh_name("pulse", set(network.source_sizes))
+    neuron = Population.create(name, 1, alpha=0.5, beta=0.0, threshold=1.0, bias=1.5, max_count=1, source=_PULSE)
+    return replace(network, populations=(*network.populations, neuron)), name
 
 
 def _take_name(name: str, taken: set[str]) -> str:
@@ -189,26 +253,29 @@ def _add_vernier(network: Network, population: Population, chip: Chip) -> Networ
     return _rewire(network, rebuilt, factor, np.zeros((0, population.size)), pair=True)
 
 
-def _fit_pair(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
+def _fit_pair(alpha: FloatArray, beta: FloatArray, chip: Chip, n_steps: int | None) -> _Fit:
     """Find, for each neuron, membrane and two synapses that rebuild its kernels best."""
     best: _Fit | None = None
-    top, family = _largest_dash(np.vstack([alpha, beta]), chip), chip.family
+    top = _largest_dash(np.vstack([alpha, beta]), chip)
     for dash_mem in range(top + 1):
         for first, second in combinations(range(1, top + 1), 2):
-            fit = _solve_pair(alpha, beta, dash_mem, first, second, family)
+            fit = _solve_pair(alpha, beta, dash_mem, first, second, chip, n_steps)
             best = fit if best is None else _better(best, fit)
     if best is None:
         raise ValueError("the chip codes no two decays")
     return best
 
 
-def _solve_pair(alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, second: int, family: Family) -> _Fit:
+def _solve_pair(
+    alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, second: int, chip: Chip, n_steps: int | None
+) -> _Fit:
+    family = chip.family
     b, codes = float(family.membrane_factors(dash_mem)), [float(family.synapse_factors(dash)) for dash in (first, second)]
-    factor, input_error = _match_input(alpha, beta, b, codes)
-    self_weight, reset_error = _match_reset(beta, b, codes)
-    amplified = np.abs(factor).sum(axis=0) / np.abs(factor.sum(axis=0)) - 1.0
+    factor, input_error = _match_input(alpha, beta, b, codes, n_steps)
+    self_weight, reset_error = _match_reset(beta, b, codes, n_steps)
+    rounded = _expect_rounding(alpha, beta, b, codes, factor, chip, n_steps)
     return _Fit(
-        cost=input_error + reset_error + _AMPLIFICATION_COST * amplified,
+        cost=np.sqrt(input_error * input_error + rounded * rounded) + reset_error,
         dash_mem=np.full(alpha.size, dash_mem),
         dash_syn=np.repeat([[first], [second]], alpha.size, axis=1),
         factor=factor,
@@ -218,17 +285,31 @@ def _solve_pair(alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, 
     )
 
 
-def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
+def _expect_rounding(
+    alpha: FloatArray, beta: FloatArray, b: float, codes: list[float], factor: FloatArray, chip: Chip, n_steps: int | None
+) -> FloatArray:
+    """Return what rounded weights make a kernel be off by, as a share of it: the more, the slower its parts, ``(n,)``.
+
+    Both synapses share the steps of a memory, which the larger of the two weights takes.
+    """
+    step = np.abs(factor).max(axis=0) / chip.bits.weight_range[1]
+    power = sum(float(kernel_product(code, b, code, b, n_steps)) for code in codes)
+    return np.asarray(_ROUNDING * step * np.sqrt(power / kernel_product(alpha, beta, alpha, beta, n_steps)), np.float64)
+
+
+def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip, n_steps: int | None) -> _Fit:
     """Find, for each neuron, one code for each synapse and the membrane, and a self-synapse on the first."""
     best: _Fit | None = None
     top, family = _largest_dash(np.vstack([alpha, beta]), chip), chip.family
     for dash_mem in range(top + 1):
         b = float(family.membrane_factors(dash_mem))
-        others = [_least_error([_solve_single(row, beta, b, dash, family) for dash in range(1, top + 1)]) for row in alpha[1:]]
+        others = [
+            _least_error([_solve_single(row, beta, b, dash, family, n_steps) for dash in range(1, top + 1)]) for row in alpha[1:]
+        ]
         for first in range(1, top + 1):
             code = float(family.synapse_factors(first))
-            factor, input_error = _match_input(alpha[0], beta, b, [code])
-            self_weight, reset_error = _match_reset(beta, b, [code])
+            factor, input_error = _match_input(alpha[0], beta, b, [code], n_steps)
+            self_weight, reset_error = _match_reset(beta, b, [code], n_steps)
             input_error = np.maximum.reduce([input_error, *(error for _, _, error in others)])
             fit = _Fit(
                 cost=input_error + reset_error,
@@ -246,9 +327,9 @@ def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
 
 
 def _solve_single(
-    alpha: FloatArray, beta: FloatArray, b: float, dash: int, family: Family
+    alpha: FloatArray, beta: FloatArray, b: float, dash: int, family: Family, n_steps: int | None
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    factor, error = _match_input(alpha, beta, b, [float(family.synapse_factors(dash))])
+    factor, error = _match_input(alpha, beta, b, [float(family.synapse_factors(dash))], n_steps)
     return np.full(alpha.size, dash), factor[0], error
 
 
@@ -262,28 +343,28 @@ def _least_error(options: list[tuple[IntArray, FloatArray, FloatArray]]) -> tupl
     return dash, factor, error
 
 
-def _match_input(alpha: FloatArray, beta: FloatArray, b: float, codes: list[float]) -> tuple[FloatArray, FloatArray]:
+def _match_input(
+    alpha: FloatArray, beta: FloatArray, b: float, codes: list[float], n_steps: int | None
+) -> tuple[FloatArray, FloatArray]:
     """Rebuild the kernel of an input spike from the kernels of the coded synapses."""
-    products = [kernel_product(code, b, alpha, beta) for code in codes]
-    power = kernel_product(alpha, beta, alpha, beta)
-    factor, left = _least_squares(codes, b, products, kernel_sum(alpha, beta), power)
+    products = [kernel_product(code, b, alpha, beta, n_steps) for code in codes]
+    power = kernel_product(alpha, beta, alpha, beta, n_steps)
+    factor, left = _least_squares(codes, b, products, kernel_sum(alpha, beta, n_steps), power, n_steps)
     return factor, np.sqrt(left / power)
 
 
-def _match_reset(beta: FloatArray, b: float, codes: list[float]) -> tuple[FloatArray, FloatArray]:
+def _match_reset(beta: FloatArray, b: float, codes: list[float], n_steps: int | None) -> tuple[FloatArray, FloatArray]:
     """Make up for a reset that decays by ``b`` and not by ``beta``, by spikes of the neuron onto itself a step later.
 
     The error is given as a share of the reset itself, ``beta**t``.
     """
-    products = [-tail_product(code, b, beta, b) for code in codes]
-    kept = np.minimum(beta, LARGEST_DECAY)
-    power = kept * kept / (1.0 - kept * kept) - 2.0 * kept * b / (1.0 - kept * b) + b * b / (1.0 - b * b)
-    weight, left = _least_squares(codes, b, products, -tail_sum(kept, b), np.maximum(power, 0.0))
-    return weight, np.sqrt(left * (1.0 - kept * kept))
+    products = [-tail_product(code, b, beta, b, n_steps) for code in codes]
+    weight, left = _least_squares(codes, b, products, -tail_sum(beta, b, n_steps), tail_power(beta, b, n_steps), n_steps)
+    return weight, np.sqrt(left / decay_power(beta, n_steps))
 
 
 def _least_squares(
-    codes: list[float], b: float, products: list[FloatArray], total: FloatArray, power: FloatArray
+    codes: list[float], b: float, products: list[FloatArray], total: FloatArray, power: FloatArray, n_steps: int | None
 ) -> tuple[FloatArray, FloatArray]:
     """Weigh kernels so that they keep the sum ``total``, and within that come nearest to a target.
 
@@ -293,12 +374,13 @@ def _least_squares(
         products: inner product of each kernel with the target, ``(n,)`` each.
         total: sum of the target, ``(n,)``.
         power: inner product of the target with itself, ``(n,)``.
+        n_steps: over which kernels are summed.
 
     Returns:
         Coefficients ``(n_codes, n)`` and the squared error left, ``(n,)``.
     """
-    sums = [float(kernel_sum(code, b)) for code in codes]
-    gram = [[float(kernel_product(one, b, other, b)) for other in codes] for one in codes]
+    sums = [float(kernel_sum(code, b, n_steps)) for code in codes]
+    gram = [[float(kernel_product(one, b, other, b, n_steps)) for other in codes] for one in codes]
     if len(codes) == 1:
         weights = [total / sums[0]]
     else:
