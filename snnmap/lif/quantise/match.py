@@ -42,9 +42,15 @@ SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 
 _CODABLE = 1e-9
 """Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
-_ROUNDING = 1.25
-"""Root mean square error of a rounded weight, in steps of it, for one weight as large as the largest beside many that are a third
-to a quarter of it; a slow synapse makes the most of such errors."""
+_ROUNDING_COST = 0.4
+"""Cost of a synapse's weights in errors of the kernel: a step of the largest weight, times the kernel of the synapse."""
+_SELF_COST = 0.03
+"""Cost of what of a threshold is left to synapses of neurons onto themselves, which have 8 bits where thresholds have 16, and
+whose weights are large, so that the steps of a memory's other weights become larger."""
+_CARRIED_COST = 6.0
+"""How many times as much both cost where a weight is taken back a step later: of the two little is left, and both are rounded."""
+_SHORT_RUN = 2.5
+"""Slowest time constants up to which it counts that a run ends; in longer ones it is the gain that counts."""
 _PULSE = "a spike in each step, for biases whose decay is not coded"
 """Source of the neuron that sends it."""
 _PLACE_HOLDER = 2.0**-24
@@ -157,7 +163,12 @@ def _rebuild(
     network: Network, population: Population, chip: Chip, n_steps: int | None, *, pair: bool
 ) -> tuple[Network, DecayMatch]:
     kinds, which = np.unique(np.vstack([population.alpha, population.beta]), axis=1, return_inverse=True)
-    fit = _fit_pair(kinds[0], kinds[1], chip, n_steps) if pair else _fit_single(kinds[:-1], kinds[-1], chip, n_steps)
+    n_steps = n_steps if n_steps is not None and n_steps * (1.0 - kinds.max()) <= _SHORT_RUN else None
+    carried = _CARRIED_COST if _is_carried(network, population) else 1.0
+    if pair:
+        fit = _fit_pair(kinds[0], kinds[1], carried, chip, n_steps)
+    else:
+        fit = _fit_single(kinds[:-1], kinds[-1], chip, n_steps)
     which = which.reshape(-1)
     factor, self_weight = fit.factor[:, which], fit.self_weight[:, which]
     alpha, beta = chip.family.synapse_factors(fit.dash_syn[:, which]), chip.family.membrane_factors(fit.dash_mem[which])
@@ -175,6 +186,18 @@ def _rebuild(
         rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
         return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
     return _mend_bias(_rewire(network, rebuilt, factor, self_weight, pair=pair), rebuilt, self_weight), match
+
+
+def _is_carried(network: Network, population: Population) -> bool:
+    """Say whether what synapses keep is taken back a step later; see :func:`snnmap.network.carry_instant_synapses`."""
+    onto = [part for part in network.projections if part.post == population.name]
+    later = {(part.pre, part.synapse, part.delay_steps - 1): part.weights for part in onto}
+    return any(
+        (tail := later.get((part.pre, part.synapse, part.delay_steps))) is not None
+        and np.array_equal(tail.indices, part.weights.indices)
+        and np.array_equal(tail.data, -population.alpha[part.synapse][tail.indices] * part.weights.data)
+        for part in onto
+    )
 
 
 def _rewire(network: Network, population: Population, factor: FloatArray, self_weight: FloatArray, *, pair: bool) -> Network:
@@ -253,13 +276,13 @@ def _add_vernier(network: Network, population: Population, chip: Chip) -> Networ
     return _rewire(network, rebuilt, factor, np.zeros((0, population.size)), pair=True)
 
 
-def _fit_pair(alpha: FloatArray, beta: FloatArray, chip: Chip, n_steps: int | None) -> _Fit:
-    """Find, for each neuron, membrane and two synapses that rebuild its kernels best."""
+def _fit_pair(alpha: FloatArray, beta: FloatArray, costly: float, chip: Chip, n_steps: int | None) -> _Fit:
+    """Find, for each neuron, membrane and two synapses that rebuild its kernels best; ``costly`` is what rounding counts."""
     best: _Fit | None = None
     top = _largest_dash(np.vstack([alpha, beta]), chip)
     for dash_mem in range(top + 1):
         for first, second in combinations(range(1, top + 1), 2):
-            fit = _solve_pair(alpha, beta, dash_mem, first, second, chip, n_steps)
+            fit = _solve_pair(alpha, beta, costly, dash_mem, first, second, chip, n_steps)
             best = fit if best is None else _better(best, fit)
     if best is None:
         raise ValueError("the chip codes no two decays")
@@ -267,15 +290,18 @@ def _fit_pair(alpha: FloatArray, beta: FloatArray, chip: Chip, n_steps: int | No
 
 
 def _solve_pair(
-    alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, second: int, chip: Chip, n_steps: int | None
+    alpha: FloatArray, beta: FloatArray, costly: float, dash_mem: int, first: int, second: int, chip: Chip, n_steps: int | None
 ) -> _Fit:
     family = chip.family
     b, codes = float(family.membrane_factors(dash_mem)), [float(family.synapse_factors(dash)) for dash in (first, second)]
     factor, input_error = _match_input(alpha, beta, b, codes, n_steps)
     self_weight, reset_error = _match_reset(beta, b, codes, n_steps)
-    rounded = _expect_rounding(alpha, beta, b, codes, factor, chip, n_steps)
+    power = sum(float(kernel_product(code, b, code, b, n_steps)) for code in codes)
+    share = np.sqrt(power / kernel_product(alpha, beta, alpha, beta, n_steps))
+    rounded = costly * _ROUNDING_COST * np.abs(factor).max(axis=0) / chip.bits.weight_range[1] * share
+    left_to_self = costly * _SELF_COST * np.abs(self_weight).sum(axis=0)
     return _Fit(
-        cost=np.sqrt(input_error * input_error + rounded * rounded) + reset_error,
+        cost=np.sqrt(input_error * input_error + rounded * rounded) + reset_error + left_to_self,
         dash_mem=np.full(alpha.size, dash_mem),
         dash_syn=np.repeat([[first], [second]], alpha.size, axis=1),
         factor=factor,
@@ -283,18 +309,6 @@ def _solve_pair(
         input_error=input_error,
         reset_error=reset_error,
     )
-
-
-def _expect_rounding(
-    alpha: FloatArray, beta: FloatArray, b: float, codes: list[float], factor: FloatArray, chip: Chip, n_steps: int | None
-) -> FloatArray:
-    """Return what rounded weights make a kernel be off by, as a share of it: the more, the slower its parts, ``(n,)``.
-
-    Both synapses share the steps of a memory, which the larger of the two weights takes.
-    """
-    step = np.abs(factor).max(axis=0) / chip.bits.weight_range[1]
-    power = sum(float(kernel_product(code, b, code, b, n_steps)) for code in codes)
-    return np.asarray(_ROUNDING * step * np.sqrt(power / kernel_product(alpha, beta, alpha, beta, n_steps)), np.float64)
 
 
 def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip, n_steps: int | None) -> _Fit:
