@@ -36,7 +36,7 @@ from snnmap.network import (
     simulate_network,
 )
 
-__all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
+__all__ = ["DecayMatch", "SecondSynapse", "is_codable", "match_decays"]
 
 SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 
@@ -122,7 +122,7 @@ def match_decays(
         if population.name in outputs or population.reset != "subtract":
             continue
         free = population.n_synapses == 1 and chip.hidden.synapses == 2 and chip.bits.dash_max > 1  # two codes to choose from
-        if not _is_codable(population, chip):
+        if not is_codable(population, chip):
             matched, match = _rebuild(matched, population, chip, n_steps, pair=free and second_synapse != "never")
             matches.append(match)
         elif free and second_synapse == "always":
@@ -152,7 +152,8 @@ def _tune_rates(
     return tuner.tune(matched, order)[0]
 
 
-def _is_codable(population: Population, chip: Chip) -> bool:
+def is_codable(population: Population, chip: Chip) -> bool:
+    """Say whether the chip codes all decays of a population."""
     top, family = chip.bits.dash_max, chip.family
     alpha = family.synapse_factors(family.code_synapses(population.alpha, top))
     beta = family.membrane_factors(family.code_membranes(population.beta, top))
@@ -165,10 +166,7 @@ def _rebuild(
     kinds, which = np.unique(np.vstack([population.alpha, population.beta]), axis=1, return_inverse=True)
     n_steps = n_steps if n_steps is not None and n_steps * (1.0 - kinds.max()) <= _SHORT_RUN else None
     carried = _CARRIED_COST if _is_carried(network, population) else 1.0
-    if pair:
-        fit = _fit_pair(kinds[0], kinds[1], carried, chip, n_steps)
-    else:
-        fit = _fit_single(kinds[:-1], kinds[-1], chip, n_steps)
+    fit = _fit_pair(kinds[0], kinds[1], carried, chip, n_steps) if pair else _fit_single(kinds[:-1], kinds[-1], chip, n_steps)
     which = which.reshape(-1)
     factor, self_weight = fit.factor[:, which], fit.self_weight[:, which]
     alpha, beta = chip.family.synapse_factors(fit.dash_syn[:, which]), chip.family.membrane_factors(fit.dash_mem[which])
