@@ -107,7 +107,8 @@ class _Problem:
         arrival = {name: self.n_lags + index for index, name in enumerate(sizes)}
         n = self.n_lags + len(sizes)
         self.upper = np.full(n, np.inf)
-        self.upper[[self.lag[port.name] for port in network.inputs]] = 0
+        driven = {edge.post for edge in network.projections}
+        self.upper[[self.lag[name] for name in sizes if name not in driven]] = 0
         self.relay_cost, self.lag_cost = np.zeros(n), np.zeros(n)
         for name, size in sizes.items():
             self.relay_cost[arrival[name]] += size

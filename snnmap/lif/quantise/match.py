@@ -30,6 +30,7 @@ from snnmap.network import (
     Network,
     Population,
     Projection,
+    expand_terms,
     find_fresh_name,
     order_populations,
     read_rasters,
@@ -42,13 +43,11 @@ SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 
 _CODABLE = 1e-9
 """Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
-_ROUNDING_COST = 0.4
-"""Cost of a synapse's weights in errors of the kernel: a step of the largest weight, times the kernel of the synapse."""
-_SELF_COST = 0.03
-"""Cost of what of a threshold is left to synapses of neurons onto themselves, which have 8 bits where thresholds have 16, and
-whose weights are large, so that the steps of a memory's other weights become larger."""
-_CARRIED_COST = 6.0
-"""How many times as much both cost where a weight is taken back a step later: of the two little is left, and both are rounded."""
+_ROUNDING_COST, _CARRIED_COST = 0.4, 2.4
+"""Cost of a synapse's weights in errors of the kernel: a step of the largest weight, times the kernel of the synapse; and where a
+weight is taken back a step later, since little is left of the two and both are rounded."""
+_RESET_COST = 0.5
+"""Cost of a reset's error in errors of the kernel."""
 _SHORT_RUN = 2.5
 """Slowest time constants up to which it counts that a run ends; in longer ones it is the gain that counts."""
 _PULSE = "a spike in each step, for biases whose decay is not coded"
@@ -165,7 +164,7 @@ def _rebuild(
 ) -> tuple[Network, DecayMatch]:
     kinds, which = np.unique(np.vstack([population.alpha, population.beta]), axis=1, return_inverse=True)
     n_steps = n_steps if n_steps is not None and n_steps * (1.0 - kinds.max()) <= _SHORT_RUN else None
-    carried = _CARRIED_COST if _is_carried(network, population) else 1.0
+    carried = _is_carried(network, population)
     fit = _fit_pair(kinds[0], kinds[1], carried, chip, n_steps) if pair else _fit_single(kinds[:-1], kinds[-1], chip, n_steps)
     which = which.reshape(-1)
     factor, self_weight = fit.factor[:, which], fit.self_weight[:, which]
@@ -183,6 +182,9 @@ def _rebuild(
         bias_factor = (1.0 - beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY)
         rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
         return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
+    if _is_late(network, population):
+        rebuilt = replace(rebuilt, bias=np.zeros(population.size))
+        return _send_bias(_rewire(network, rebuilt, factor, self_weight, pair=pair), population, factor), match
     return _mend_bias(_rewire(network, rebuilt, factor, self_weight, pair=pair), rebuilt, self_weight), match
 
 
@@ -230,6 +232,40 @@ def _has_room(network: Network, chip: Chip) -> bool:
     return chip.hidden.bias and n_hidden < chip.hidden.count
 
 
+def _is_late(network: Network, population: Population) -> bool:
+    """Say whether a population runs behind the inputs, so that its bias would act on it before its input does.
+
+    One whose bias is larger than its weights is not taken for that, since it would take these their digits.
+    """
+    onto, ports = [part for part in network.projections if part.post == population.name], {port.name for port in network.inputs}
+    heaviest = max((np.abs(part.weights.data).max(initial=0.0) for part in onto), default=0.0)
+    return bool(np.abs(population.bias).max() <= heaviest) and not any(
+        part.delay_steps == 0 and ports & set(expand_terms(network, part.pre)) for part in onto
+    )
+
+
+def _send_bias(network: Network, population: Population, factor: FloatArray) -> Network:
+    """Let a neuron that spikes in each step from the first on send a bias, as inputs whose synapse has no memory do.
+
+    Args:
+        network: with the population rebuilt, without its bias.
+        population: as it was.
+        factor: ``(n_synapses, n) float64``, on weights of rebuilt synapses.
+    """
+    network, pulse = _take_pulse(network)
+    projections, taken = list(network.projections), {projection.name for projection in network.projections}
+    own = {"pre": pulse, "post": population.name, "source": population.source}
+    for synapse, share in enumerate(factor[: network.population(population.name).n_synapses]):
+        for delay, kept in ((0, np.ones(population.size)), (1, -population.alpha[0])):
+            weights = share * kept * population.bias
+            neurons = np.flatnonzero(weights)
+            if neurons.size:
+                data = CsrMatrix.from_triplets(np.zeros_like(neurons), neurons, weights[neurons], (1, population.size))
+                name = _take_name(f"{population.name} bias[{synapse}]", taken)
+                projections.append(Projection(name=name, weights=data, synapse=synapse, delay_steps=delay, **own))
+    return replace(network, projections=tuple(projections))
+
+
 def _mend_bias(network: Network, population: Population, self_weight: FloatArray) -> Network:
     """Let a neuron that spikes in each step make up for a bias that decays by another ``beta`` than the trained one.
 
@@ -274,13 +310,16 @@ def _add_vernier(network: Network, population: Population, chip: Chip) -> Networ
     return _rewire(network, rebuilt, factor, np.zeros((0, population.size)), pair=True)
 
 
-def _fit_pair(alpha: FloatArray, beta: FloatArray, costly: float, chip: Chip, n_steps: int | None) -> _Fit:
-    """Find, for each neuron, membrane and two synapses that rebuild its kernels best; ``costly`` is what rounding counts."""
+def _fit_pair(alpha: FloatArray, beta: FloatArray, carried: bool, chip: Chip, n_steps: int | None) -> _Fit:
+    """Find, for each neuron, membrane and two synapses that rebuild its kernels best.
+
+    Where synapses are carried, the membrane keeps the nearest code, so that resets are left to thresholds, which have more bits.
+    """
     best: _Fit | None = None
     top = _largest_dash(np.vstack([alpha, beta]), chip)
     for dash_mem in range(top + 1):
         for first, second in combinations(range(1, top + 1), 2):
-            fit = _solve_pair(alpha, beta, costly, dash_mem, first, second, chip, n_steps)
+            fit = _solve_pair(alpha, beta, carried, dash_mem, first, second, chip, n_steps)
             best = fit if best is None else _better(best, fit)
     if best is None:
         raise ValueError("the chip codes no two decays")
@@ -288,7 +327,7 @@ def _fit_pair(alpha: FloatArray, beta: FloatArray, costly: float, chip: Chip, n_
 
 
 def _solve_pair(
-    alpha: FloatArray, beta: FloatArray, costly: float, dash_mem: int, first: int, second: int, chip: Chip, n_steps: int | None
+    alpha: FloatArray, beta: FloatArray, carried: bool, dash_mem: int, first: int, second: int, chip: Chip, n_steps: int | None
 ) -> _Fit:
     family = chip.family
     b, codes = float(family.membrane_factors(dash_mem)), [float(family.synapse_factors(dash)) for dash in (first, second)]
@@ -296,10 +335,12 @@ def _solve_pair(
     self_weight, reset_error = _match_reset(beta, b, codes, n_steps)
     power = sum(float(kernel_product(code, b, code, b, n_steps)) for code in codes)
     share = np.sqrt(power / kernel_product(alpha, beta, alpha, beta, n_steps))
-    rounded = costly * _ROUNDING_COST * np.abs(factor).max(axis=0) / chip.bits.weight_range[1] * share
-    left_to_self = costly * _SELF_COST * np.abs(self_weight).sum(axis=0)
+    step = (_CARRIED_COST if carried else _ROUNDING_COST) / chip.bits.weight_range[1]
+    rounded = step * np.abs(factor).max(axis=0) * share
+    is_open = (not carried) | (family.code_membranes(beta, chip.bits.dash_max) == dash_mem)
+    cost = np.sqrt(input_error * input_error + rounded * rounded) + _RESET_COST * reset_error
     return _Fit(
-        cost=np.sqrt(input_error * input_error + rounded * rounded) + reset_error + left_to_self,
+        cost=np.where(is_open, cost, np.inf),
         dash_mem=np.full(alpha.size, dash_mem),
         dash_syn=np.repeat([[first], [second]], alpha.size, axis=1),
         factor=factor,
