@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,16 @@ from snnmap.lif.mapping import FoldOptions, Verification, folded_counts
 from snnmap.lif.program import Image, as_folded_network
 from snnmap.loading import load
 from snnmap.network import load_network, parse_network, save_network, simulate_network, sketch_network
-from snnmap.pipeline import CompileOptions, StageProfile, check_model, compile_model, fix_model
+from snnmap.pipeline import (
+    CompileOptions,
+    StageProfile,
+    check_model,
+    compile_model,
+    find_smallest_chip,
+    fit_model,
+    fix_model,
+    sweep_model,
+)
 
 ALLOW = CompileOptions(allow=("SNN6",))
 
@@ -356,6 +366,12 @@ def test_choices_of_the_frontend_are_given_to_a_build() -> None:
     read = {"like": "norse", "dt_s": 1e-3, "w_in": "given"}
     network = load(graph, **read)
     assert check_model(graph, "generic-4096-single", read=read) == check_model(network, "generic-4096-single")
+    assert fix_model(graph, "generic-4096-single", read=read).source == network
+    assert fit_model(graph, ["generic-4096-single"], read=read) == fit_model(network, ["generic-4096-single"])
+    sweep: tuple[Any, ...] = ("generic-4096-single", "hidden.count", [1, 8])
+    assert sweep_model(graph, *sweep, read=read) == sweep_model(network, *sweep)
+    with pytest.raises(InputError, match="does not hold this model"):
+        find_smallest_chip(graph, "generic-4096-single", read=read)
     with pytest.raises(FrontendError, match="NIR does not say"):
         check_model(graph, "generic-4096-single")
     with pytest.raises(InputError, match="has no options"):

@@ -199,6 +199,7 @@ def fit_model(
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
+    read: Mapping[str, Any] | None = None,
     fixes: FixOptions | None = None,
     on_stage: OnStage = lambda _: None,
     executor: Executor | None = None,
@@ -213,6 +214,7 @@ def fit_model(
         calibration: as :func:`compile_model` takes it; cycles, energy and decisions are those of these inputs. Without, inputs
             are drawn.
         labels: as :func:`compile_model` takes them.
+        read: likewise.
         fixes: change the model for chips that it does not fit, by these (:func:`fix_model`); without, nothing is changed.
         on_stage: called with a line of text as each stage starts.
         executor: runs a chip a job, with the interface of ``concurrent.futures``; the fit is the same.
@@ -228,7 +230,7 @@ def fit_model(
     """
     records = [read_chip(chip) for chip in (list_chips() if chips is None else chips)]
     try:
-        task = open_task(model, options, calibration, labels, chips=() if fixes else records)
+        task = open_task(model, options, calibration, labels, read, chips=() if fixes else records)
     except NoRoomError as error:
         return refuse_all(records, error)
     builds = {place: (task, chip, chip.name, fixes) for place, chip in enumerate(records)}
@@ -341,6 +343,7 @@ def sweep_model(
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
+    read: Mapping[str, Any] | None = None,
     fixes: FixOptions | None = None,
     on_stage: OnStage = lambda _: None,
     executor: Executor | None = None,
@@ -357,6 +360,7 @@ def sweep_model(
         options: choices of the build.
         calibration: as :func:`fit_model` takes it.
         labels: likewise.
+        read: likewise.
         fixes: likewise.
         on_stage: called with a line of text as each stage starts.
         executor: as :func:`fit_model` takes it.
@@ -371,9 +375,9 @@ def sweep_model(
     """
     base, chosen = read_chip(chip), options or CompileOptions()
     if field.startswith(_CONVERT):
-        variants = _vary_conversion(model, base, field, values, chosen, calibration)
+        variants = _vary_conversion(model, base, field, values, chosen, calibration, read)
     else:
-        variants = vary_fields(open_source(model, calibration), base, field, values, chosen)
+        variants = vary_fields(open_source(model, calibration, read), base, field, values, chosen)
     return fit_variants(
         variants,
         calibration=calibration,
@@ -434,7 +438,13 @@ def require_field(field: str, fields: Sequence[str], known: Sequence[str]) -> No
 
 
 def _vary_conversion(
-    model: object, chip: Chip, field: str, values: Sequence[Any], options: CompileOptions, calibration: Rasters | None
+    model: object,
+    chip: Chip,
+    field: str,
+    values: Sequence[Any],
+    options: CompileOptions,
+    calibration: Rasters | None,
+    read: Mapping[str, Any] | None,
 ) -> Iterator[Variant]:
     """Yield a variant for each value of a choice of the conversion of an ANN, converted anew."""
     from snnmap.convert.options import ConvertOptions
@@ -446,7 +456,7 @@ def _vary_conversion(
         name, opened = f"{chip.name}, {field} = {value}", None
         if calibration is not None and not isinstance(calibration, Mapping):
             try:
-                opened = open_model(model, calibration=calibration, conversion=chosen, chips=(chip,))
+                opened = open_model(model, calibration=calibration, conversion=chosen, chips=(chip,), **dict(read or {}))
             except NoRoomError as error:
                 yield Variant(name=name, chip=chip, options=options, problem="; ".join(map(_describe, error.diagnostics)))
                 continue
@@ -469,6 +479,7 @@ def find_smallest_chip(
     options: CompileOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
+    read: Mapping[str, Any] | None = None,
     on_stage: OnStage = lambda _: None,
 ) -> Chip:
     """Return the record with the fewest neurons and weight words that holds a model: a chip cut down to what the model uses.
@@ -482,13 +493,14 @@ def find_smallest_chip(
         options: choices of the build.
         calibration: as :func:`fit_model` takes it.
         labels: likewise.
+        read: likewise.
         on_stage: called with a line of text as each stage starts.
 
     Raises:
         InputError: the chip does not hold the model, or the model does not fit what is left of it.
         FrontendError, ChipError: as :func:`fit_model`.
     """
-    base, task = read_chip(chip), open_task(model, options, calibration, labels)
+    base, task = read_chip(chip), open_task(model, options, calibration, labels, read)
     found = check_task(task, base, on_stage)
     if enlarge and found.mapped is not None and not found.report.is_clean:
         found = check_task(task, _cut_down(found.mapped), on_stage)

@@ -1,7 +1,8 @@
 """From a model that a chip does not take to a network that it takes, as far as fixes lead there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy.typing as npt
 
@@ -48,6 +49,7 @@ def fix_model(
     fixes: FixOptions | None = None,
     calibration: Rasters | None = None,
     labels: npt.ArrayLike | None = None,
+    read: Mapping[str, Any] | None = None,
     told: Callable[[Report], Report] = lambda report: report,
     on_stage: OnStage = lambda _: None,
 ) -> FixResult:
@@ -63,6 +65,7 @@ def fix_model(
         fixes: which fixes may be applied.
         calibration: as :func:`compile_model` takes it.
         labels: likewise.
+        read: likewise.
         told: gives the part of a report that is to be mended.
         on_stage: called with a line of text as each stage starts.
 
@@ -80,9 +83,9 @@ def fix_model(
     """
     record = read_chip(chip)
     try:
-        task = open_task(model, options, calibration, labels, chips=(record,))
+        task = open_task(model, options, calibration, labels, read, chips=(record,))
     except NoRoomError:  # fixes drop neurons that do nothing
-        task = open_task(model, options, calibration, labels)
+        task = open_task(model, options, calibration, labels, read)
     return fix_task(task, record, fixes=fixes, told=told, on_stage=on_stage)
 
 

@@ -60,8 +60,8 @@ def insert_relays(mapped: MappedNetwork, program: Program) -> Program:
 def _relay_wiring(mapped: MappedNetwork, kind: MemoryKind, weight: int) -> CsrMatrix:
     """Return the synapses onto relays in one kind of memory, with a relay cell's weight."""
     wiring = mapped.weights(kind)[0]
-    mine = (mapped.table.hidden_hop > 0)[wiring.indices]
-    return CsrMatrix.from_triplets(wiring.rows[mine], wiring.indices[mine], np.full(int(mine.sum()), weight), wiring.shape)
+    onto_relays = wiring.keep((mapped.table.hidden_hop > 0)[wiring.indices])
+    return onto_relays.with_data(np.full(onto_relays.nnz, weight))
 
 
 def _scale(matrix: CsrMatrix, n_bits: int) -> CsrMatrix:
