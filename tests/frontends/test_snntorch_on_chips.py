@@ -33,7 +33,7 @@ AIM = 0.98
 MISSES = {"tactile digits": 0.97}
 """Share of decisions as the model's that is aimed at; and what holds of the one that misses it, which is open.
 
-It reaches the aim where, as in a build's comparison, each of several classes for which the model fires most counts as its decision.
+It reaches the aim where each of several classes for which the model fires most counts as its decision, as a build counts them.
 Of its two convolutions one spike in forty that differs moves one in three of its outputs' spikes, in float64 as well.
 """
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
