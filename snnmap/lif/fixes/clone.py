@@ -109,9 +109,8 @@ def _repeat(network: Network, name: str, hidden: str) -> Network:
         max_count=output.max_count,
         source=output.source,
     )
-    moved = [
-        replace(part, **{end: hidden for end in ("pre", "post") if getattr(part, end) == name}) for part in network.projections
-    ]
+    now = {name: hidden}
+    moved = [replace(part, pre=now.get(part.pre, part.pre), post=now.get(part.post, part.post)) for part in network.projections]
     taken = {part.name for part in network.projections}
     neurons = np.arange(output.size)
     for delay, weight in ((0, 1.0), (1, -0.5)):

@@ -9,7 +9,7 @@ does, so a neuron that spikes in each step mends it through the same synapses.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,8 @@ __all__ = ["DecayMatch", "SecondSynapse", "is_codable", "match_decays"]
 
 SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 
+_Pulses: TypeAlias = dict[tuple[int, int], FloatArray]
+"""Weights ``(n,) float64`` of the neuron that spikes in each step, by synapse and delay in steps."""
 _CODABLE = 1e-9
 """Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
 _ROUNDING_COST, _CARRIED_COST = 0.4, 2.4
@@ -179,13 +181,13 @@ def _rebuild(
     if not (population.bias * self_weight).any():
         return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
     if not _has_room(network, chip):
-        bias_factor = (1.0 - beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY)
-        rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
-        return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
-    if _is_late(network, population):
-        rebuilt = replace(rebuilt, bias=np.zeros(population.size))
-        return _send_bias(_rewire(network, rebuilt, factor, self_weight, pair=pair), population, factor), match
-    return _mend_bias(_rewire(network, rebuilt, factor, self_weight, pair=pair), rebuilt, self_weight), match
+        bias, pulses = population.bias * (1.0 - beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY), {}
+    elif _is_late(network, population):
+        bias, pulses = np.zeros(population.size), _send_bias(population, factor if pair else factor[:1])
+    else:
+        bias, pulses = population.bias, _mend_bias(population, self_weight)
+    network = _rewire(network, replace(rebuilt, bias=bias), factor, self_weight, pair=pair)
+    return _add_pulses(network, population, pulses), match
 
 
 def _is_carried(network: Network, population: Population) -> bool:
@@ -244,42 +246,38 @@ def _is_late(network: Network, population: Population) -> bool:
     )
 
 
-def _send_bias(network: Network, population: Population, factor: FloatArray) -> Network:
-    """Let a neuron that spikes in each step from the first on send a bias, as inputs whose synapse has no memory do.
+def _send_bias(population: Population, factor: FloatArray) -> _Pulses:
+    """Return what sends the whole bias, from the first step of the input on, as inputs of a synapse without memory arrive.
 
     Args:
-        network: with the population rebuilt, without its bias.
         population: as it was.
-        factor: ``(n_synapses, n) float64``, on weights of rebuilt synapses.
+        factor: ``(n, size) float64``, on weights of each synapse by which its first one is rebuilt.
     """
-    network, pulse = _take_pulse(network)
-    projections, taken = list(network.projections), {projection.name for projection in network.projections}
-    own = {"pre": pulse, "post": population.name, "source": population.source}
-    for synapse, share in enumerate(factor[: network.population(population.name).n_synapses]):
-        for delay, kept in ((0, np.ones(population.size)), (1, -population.alpha[0])):
-            weights = share * kept * population.bias
-            neurons = np.flatnonzero(weights)
-            if neurons.size:
-                data = CsrMatrix.from_triplets(np.zeros_like(neurons), neurons, weights[neurons], (1, population.size))
-                name = _take_name(f"{population.name} bias[{synapse}]", taken)
-                projections.append(Projection(name=name, weights=data, synapse=synapse, delay_steps=delay, **own))
-    return replace(network, projections=tuple(projections))
+    first, later = population.bias, -population.alpha[0] * population.bias
+    return {(s, delay): share * bias for s, share in enumerate(factor) for delay, bias in ((0, first), (1, later))}
 
 
-def _mend_bias(network: Network, population: Population, self_weight: FloatArray) -> Network:
-    """Let a neuron that spikes in each step make up for a bias that decays by another ``beta`` than the trained one.
+def _mend_bias(population: Population, self_weight: FloatArray) -> _Pulses:
+    """Return what makes up for a bias that decays by another ``beta`` than the trained one.
 
     A spike of a neuron's own leaves ``-threshold``, which its synapses onto itself mend; a bias leaves ``bias``, a step alike.
     """
+    return {(synapse, 1): -weights * population.bias for synapse, weights in enumerate(self_weight)}
+
+
+def _add_pulses(network: Network, population: Population, pulses: _Pulses) -> Network:
+    """Let the neuron that spikes in each step send these weights to a population."""
+    if not pulses:
+        return network
     network, pulse = _take_pulse(network)
     projections, taken = list(network.projections), {projection.name for projection in network.projections}
-    for synapse, weights in enumerate(-self_weight * population.bias):
+    for (synapse, delay_steps), weights in pulses.items():
         neurons = np.flatnonzero(weights)
         if neurons.size:
             data = CsrMatrix.from_triplets(np.zeros_like(neurons), neurons, weights[neurons], (1, population.size))
             name = _take_name(f"{population.name} bias[{synapse}]", taken)
             own = {"pre": pulse, "post": population.name, "source": population.source}
-            projections.append(Projection(name=name, weights=data, synapse=synapse, delay_steps=1, **own))
+            projections.append(Projection(name=name, weights=data, synapse=synapse, delay_steps=delay_steps, **own))
     return replace(network, projections=tuple(projections))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_cases import chain, edit
 
-from snnmap.chip import load_chip
+from snnmap.chip import Chip, load_chip
 from snnmap.chip.arithmetic.bit_shift import decay_factors
 from snnmap.lif.drc import check_network
 from snnmap.lif.quantise import SecondSynapse, match_decays
@@ -136,6 +136,20 @@ def test_a_bias_keeps_its_course_from_the_first_step_on() -> None:
     alone, _ = match_decays(source, full)
     assert len(alone.populations) == len(source.populations)
     assert np.abs(follow_bias(alone, 20) - wanted).max() > 0.1 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(("chip", "n_synapses"), [(TWO, 1), (TWO, 2), (ONE, 1)])
+def test_a_bias_of_a_late_population_is_sent_whole(chip: Chip, n_synapses: int) -> None:
+    source = chain(3, 5, 4, 2)
+    alpha, bias = np.array([[0.75], [0.5]])[:n_synapses] * np.ones(4), np.array([0.05, -0.05, 0.02, 0.0])
+    source = edit("populations", "h2", source, beta=np.full(4, 0.95), alpha=alpha, bias=bias, threshold=np.full(4, 1e6))
+    matched, _ = match_decays(source, chip)
+    assert not matched.population("h2").bias.any()
+    wanted, found = (
+        simulate_network(network, np.zeros((1, 200, 3), np.int64), states_of=["h2"]).potentials["h2"][0, -1]
+        for network in (source, matched)
+    )
+    assert np.allclose(found, wanted, rtol=0.01)
 
 
 def test_one_pulse_serves_all_populations_and_none_is_made_without_a_bias() -> None:
