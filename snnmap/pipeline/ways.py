@@ -113,6 +113,11 @@ class _Data:
     compared: IntArray
     held_back: bool
 
+    @property
+    def n_steps(self) -> int | None:
+        """Steps of a run in use; None where nothing is known of it."""
+        return None if self.drawn else next(iter(self.rasters.values())).shape[1]
+
     def of(self, samples: IntArray) -> dict[str, IntArray]:
         return {name: raster[samples] for name, raster in self.rasters.items()}
 
@@ -132,7 +137,7 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
     data, rates, tried = _read_data(task, chip), _Rates(), list[tuple[bool, Network]]()
     best: tuple[tuple[float, ...], CheckResult] | None = None
     for way in _list_ways(task, data):
-        matched, matches = match_decays(task.network, chip, second_synapse=way.second_synapse)
+        matched, matches = match_decays(task.network, chip, second_synapse=way.second_synapse, n_steps=data.n_steps)
         if (way.tuned, matched) in tried:
             continue
         tried.append((way.tuned, matched))

@@ -30,13 +30,12 @@ CASES: dict[str, tuple[dict[str, int], str]] = {
 """Sizes for the digits of scikit-learn, and how the input comes: in a loop, the same in each step, or one step a call, perhaps as
 frames of two channels."""
 AIM = 0.98
-MISSES = {"regression 2": 0.975, "spoken commands": 0.975, "tactile digits": 0.96}
-"""Share of decisions as the model's that is aimed at; and what holds of those that miss it, which is open.
+MISSES = {"tactile digits": 0.97}
+"""Share of decisions as the model's that is aimed at; and what holds of the one that misses it, which is open.
 
-Decays that no shift gives (0.9, 0.95) and what rounding adds move a spike in some samples, where the model's first is one ahead.
+It reaches the aim where each of several classes for which the model fires most counts as its decision, as a build counts them.
+Of its two convolutions one spike in forty that differs moves one in three of its outputs' spikes, in float64 as well.
 """
-TIED_MISSES = {"tactile digits": 0.97}
-"""The same where the model fires most for several classes, each of them counted as its decision, as a build's comparison does."""
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
 CHIP = "generic-4096-single"
 
@@ -98,4 +97,4 @@ def test_they_decide_on_a_chip_as_the_model(name: str) -> None:
     assert np.mean(wanted == labels[N_TRAINED:]) > 0.9
     assert np.mean(found == wanted) >= MISSES.get(name, AIM)
     is_best = counts[np.arange(len(found)), found] == counts.max(axis=1)
-    assert np.mean(is_best) >= TIED_MISSES.get(name, AIM)
+    assert np.mean(is_best) >= AIM

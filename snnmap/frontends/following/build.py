@@ -90,7 +90,7 @@ class Builder:
         )
         neurons = layer.neurons
         if neurons is None:
-            population = Population.create(name, layer.size, threshold=1.0, max_count=1, source=layer.path)
+            population = Population.create(name, layer.size, threshold=0.75, max_count=1, source=layer.path)
             self.parts.populations.append(population)
             for term in terms:
                 term.add_to(self.parts, name)

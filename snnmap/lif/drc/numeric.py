@@ -130,7 +130,8 @@ def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
 
     Why it matters: a rounded decay changes the neuron's time course. This, not the 8-bit weights, is what quantisation most often
     gets wrong. The build rebuilds the neuron from decays that are coded, with a second synapse where one is free and a synapse
-    onto itself; that costs words, and what remains is in the report (`decays`). Output neurons keep only their gain.
+    onto itself; that costs words, and what remains is in the report (`decays`). Output neurons keep only their gain; those read
+    by spikes can repeat hidden ones (`snnmap check --fix`).
 
     Bad: a time constant of 16 ms at 1 ms a step (beta 0.9394), of which the nearest code is 0.9375.
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
-from snnmap.lif.fixes.clone import clone_outputs
+from snnmap.lif.fixes.clone import clone_outputs, repeat_uncodable_outputs
 from snnmap.lif.fixes.fix import Case, Change, fix
 from snnmap.network import carry_instant_synapses, expand_terms
 
@@ -45,14 +46,23 @@ def _find_loud_inputs(case: Case) -> list[str]:
 
 
 def _carry(case: Case, smoothed: Collection[str]) -> Change | None:
-    cloned = clone_outputs(case)
-    before = case.network if cloned is None else cloned.network
-    network = carry_instant_synapses(before, smoothed=smoothed)
-    if network is before:
+    before = _take_from_outputs(case)
+    network = carry_instant_synapses(before.network, smoothed=smoothed)
+    if network is before.network:
         return None
-    named = ", ".join(f"'{old.name}'" for old, new in zip(before.populations, network.populations, strict=True) if old != new)
+    pairs = zip(before.network.populations, network.populations, strict=True)
+    named = ", ".join(f"'{old.name}'" for old, new in pairs if old != new)
     kept = f", but for what inputs send: {', '.join(map(repr, smoothed))}" if smoothed else ""
     done = f"synapses without a memory have one of alpha 0.5, taken back a step later{kept}: {named}"
-    if cloned is None:
-        return Change(network=network, done=done)
-    return replace(cloned, network=network, done=f"{cloned.done}; {done}")
+    return replace(before, network=network, done="; ".join(filter(None, [before.done, done])))
+
+
+def _take_from_outputs(case: Case) -> Change:
+    """Leave to hidden neurons what outputs would have to send, and those outputs whose decays are not coded."""
+    made = Change(network=case.network, done="")
+    for fixed in (partial(repeat_uncodable_outputs, instant=True), clone_outputs):
+        more = fixed(replace(case, network=made.network))
+        if more is not None:
+            done = "; ".join(filter(None, [made.done, more.done]))
+            made = replace(more, done=done, origins={**made.origins, **more.origins})
+    return made

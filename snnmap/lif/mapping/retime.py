@@ -44,7 +44,8 @@ def retime_network(network: Network, chip: Chip) -> Retiming:
 
     Minimum-register retiming with shared fan-out (Leiserson & Saxe 1991): with ``A(u)`` the latest arrival of source u,
     minimise ``sum size(u) * (A(u) - lag(u))`` subject to ``lag(u) + c(e) <= lag(v) + d(e) <= A(u) + c(e)`` for every
-    edge e from u to v. Input ports have lag 0; populations read by one output port share a lag.
+    edge e from u to v. Input ports have lag 0, and populations that nothing drives, so that what their biases send comes
+    with the input; populations read by one output port share a lag.
 
     Args:
         network: lowered.
@@ -107,7 +108,8 @@ class _Problem:
         arrival = {name: self.n_lags + index for index, name in enumerate(sizes)}
         n = self.n_lags + len(sizes)
         self.upper = np.full(n, np.inf)
-        self.upper[[self.lag[port.name] for port in network.inputs]] = 0
+        awaited = {*(edge.post for edge in network.projections), *network.output_populations}
+        self.upper[[self.lag[name] for name in sizes if name not in awaited]] = 0
         self.relay_cost, self.lag_cost = np.zeros(n), np.zeros(n)
         for name, size in sizes.items():
             self.relay_cost[arrival[name]] += size

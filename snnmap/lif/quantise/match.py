@@ -2,32 +2,58 @@
 
 Rounding a decay is what quantisation gets most wrong: spike for spike, and in the mean rate. The chip offers more than
 the nearest code. A second synapse with another decay lets two kernels add up to the trained one, and a synapse of a
-neuron onto itself, one step after each spike, mends the course of the reset.
+neuron onto itself, one step after each spike, mends the course of the reset. What a bias adds in each step decays as a reset
+does, so a neuron that spikes in each step mends it through the same synapses.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Chip, Family
 from snnmap.core import CsrMatrix, FloatArray, IntArray, record
-from snnmap.lif.quantise.response import LARGEST_DECAY, kernel_product, kernel_sum, tail_product, tail_sum
+from snnmap.lif.quantise.response import (
+    LARGEST_DECAY,
+    decay_power,
+    kernel_product,
+    kernel_sum,
+    tail_power,
+    tail_product,
+    tail_sum,
+)
 from snnmap.lif.quantise.tune import Tuner
-from snnmap.network import Network, Population, Projection, order_populations, read_rasters, simulate_network
+from snnmap.network import (
+    Network,
+    Population,
+    Projection,
+    expand_terms,
+    find_fresh_name,
+    order_populations,
+    read_rasters,
+    simulate_network,
+)
 
-__all__ = ["DecayMatch", "SecondSynapse", "match_decays"]
+__all__ = ["DecayMatch", "SecondSynapse", "is_codable", "match_decays"]
 
 SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 
+_Pulses: TypeAlias = dict[tuple[int, int], FloatArray]
+"""Weights ``(n,) float64`` of the neuron that spikes in each step, by synapse and delay in steps."""
 _CODABLE = 1e-9
 """Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
-_AMPLIFICATION_COST = 0.005
-"""Cost of coefficients that nearly cancel, in errors of the kernel: they make the weights' rounding errors larger, and doubling
-them is worth half a percent of the kernel, about what a weight of 8 bits is rounded by."""
+_ROUNDING_COST, _CARRIED_COST = 0.4, 2.4
+"""Cost of a synapse's weights in errors of the kernel: a step of the largest weight, times the kernel of the synapse; and where a
+weight is taken back a step later, since little is left of the two and both are rounded."""
+_RESET_COST = 0.5
+"""Cost of a reset's error in errors of the kernel."""
+_SHORT_RUN = 2.5
+"""Slowest time constants up to which it counts that a run ends; in longer ones it is the gain that counts."""
+_PULSE = "a spike in each step, for biases whose decay is not coded"
+"""Source of the neuron that sends it."""
 _PLACE_HOLDER = 2.0**-24
 """A weight that does nothing but hold a word for the rounding to use."""
 
@@ -68,10 +94,12 @@ def match_decays(
     *,
     second_synapse: SecondSynapse = "decays",
     calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+    n_steps: int | None = None,
 ) -> tuple[Network, tuple[DecayMatch, ...]]:
     """Rebuild hidden populations from decays that the chip codes; populations that are codable stay as they are.
 
-    The gain of input and reset is kept exactly; within that, the kernels' squared error is least, over all codes.
+    The gain of input and reset is kept exactly; within that, the kernels' squared error is least, over all codes, with what the
+    chip's weights would be rounded by. A bias takes one neuron more, which spikes in each step, for the whole network.
 
     Args:
         network: well-formed.
@@ -82,6 +110,7 @@ def match_decays(
             doubles the population's weights.
         calibration: input rasters on which a bias a population brings back the mean spike count that remains off. A build
             does without: it brings rates back on the chip.
+        n_steps: of a run, beyond which no kernel counts; without, it runs on for ever.
 
     Returns:
         The network, and what was matched how well.
@@ -95,8 +124,8 @@ def match_decays(
         if population.name in outputs or population.reset != "subtract":
             continue
         free = population.n_synapses == 1 and chip.hidden.synapses == 2 and chip.bits.dash_max > 1  # two codes to choose from
-        if not _is_codable(population, chip):
-            matched, match = _rebuild(matched, population, chip, pair=free and second_synapse != "never")
+        if not is_codable(population, chip):
+            matched, match = _rebuild(matched, population, chip, n_steps, pair=free and second_synapse != "never")
             matches.append(match)
         elif free and adds_vernier:
             matched = _add_vernier(matched, population, chip)
@@ -125,33 +154,60 @@ def _tune_rates(
     return tuner.tune(matched, order)[0]
 
 
-def _is_codable(population: Population, chip: Chip) -> bool:
+def is_codable(population: Population, chip: Chip) -> bool:
+    """Say whether the chip codes all decays of a population."""
     top, family = chip.bits.dash_max, chip.family
     alpha = family.synapse_factors(family.code_synapses(population.alpha, top))
     beta = family.membrane_factors(family.code_membranes(population.beta, top))
     return bool((np.abs(alpha - population.alpha) < _CODABLE).all() and (np.abs(beta - population.beta) < _CODABLE).all())
 
 
-def _rebuild(network: Network, population: Population, chip: Chip, *, pair: bool) -> tuple[Network, DecayMatch]:
+def _rebuild(
+    network: Network, population: Population, chip: Chip, n_steps: int | None, *, pair: bool
+) -> tuple[Network, DecayMatch]:
     kinds, which = np.unique(np.vstack([population.alpha, population.beta]), axis=1, return_inverse=True)
-    fit = _fit_pair(kinds[0], kinds[1], chip) if pair else _fit_single(kinds[:-1], kinds[-1], chip)
+    n_steps = n_steps if n_steps is not None and n_steps * (1.0 - kinds.max()) <= _SHORT_RUN else None
+    carried = _is_carried(network, population)
+    fit = _fit_pair(kinds[0], kinds[1], carried, chip, n_steps) if pair else _fit_single(kinds[:-1], kinds[-1], chip, n_steps)
     which = which.reshape(-1)
-    factor, self_weight = fit.factor[:, which], fit.self_weight[:, which] * population.threshold
+    factor, self_weight = fit.factor[:, which], fit.self_weight[:, which]
     alpha, beta = chip.family.synapse_factors(fit.dash_syn[:, which]), chip.family.membrane_factors(fit.dash_mem[which])
     rebuilt = replace(population, alpha=alpha, beta=beta)
-    bias_factor = (1.0 - rebuilt.beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY)
-    rebuilt = replace(rebuilt, bias=population.bias * bias_factor)
     match = DecayMatch(
         population=population.name,
         n_synapses=rebuilt.n_synapses,
         input_error=float(fit.input_error.max()),
         reset_error=float(fit.reset_error.max()),
     )
-    return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
+    if not (population.bias * self_weight).any():
+        return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
+    if not _has_room(network, chip):
+        bias, pulses = population.bias * (1.0 - beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY), {}
+    elif _is_late(network, population):
+        bias, pulses = np.zeros(population.size), _send_bias(population, factor if pair else factor[:1])
+    else:
+        bias, pulses = population.bias, _mend_bias(population, self_weight)
+    network = _rewire(network, replace(rebuilt, bias=bias), factor, self_weight, pair=pair)
+    return _add_pulses(network, population, pulses), match
+
+
+def _is_carried(network: Network, population: Population) -> bool:
+    """Say whether what synapses keep is taken back a step later; see :func:`snnmap.network.carry_instant_synapses`."""
+    onto = [part for part in network.projections if part.post == population.name]
+    later = {(part.pre, part.synapse, part.delay_steps - 1): part.weights for part in onto}
+    return any(
+        (tail := later.get((part.pre, part.synapse, part.delay_steps))) is not None
+        and np.array_equal(tail.indices, part.weights.indices)
+        and np.array_equal(tail.data, -population.alpha[part.synapse][tail.indices] * part.weights.data)
+        for part in onto
+    )
 
 
 def _rewire(network: Network, population: Population, factor: FloatArray, self_weight: FloatArray, *, pair: bool) -> Network:
-    """Put a population in the place of its namesake; scale the weights onto it, and add its synapses onto itself."""
+    """Put a population in the place of its namesake; scale the weights onto it, and add its synapses onto itself.
+
+    ``factor`` and ``self_weight`` are ``(n_synapses, n) float64``, the latter in thresholds.
+    """
     projections: list[Projection] = []
     taken = {projection.name for projection in network.projections}
     for projection in network.projections:
@@ -162,7 +218,7 @@ def _rewire(network: Network, population: Population, factor: FloatArray, self_w
             data = projection.weights.data * factor[synapse][projection.weights.indices]
             name = _take_name(f"{projection.name}[{synapse}]", taken) if pair else projection.name
             projections.append(replace(projection, name=name, synapse=synapse, weights=projection.weights.with_data(data)))
-    for synapse, weights in enumerate(self_weight):
+    for synapse, weights in enumerate(self_weight * population.threshold):
         if (weights != 0).any():
             neurons = np.arange(population.size)
             diagonal = CsrMatrix.from_triplets(neurons, neurons, weights, (population.size, population.size))
@@ -171,6 +227,69 @@ def _rewire(network: Network, population: Population, factor: FloatArray, self_w
             projections.append(Projection(name=name, weights=diagonal, synapse=synapse, delay_steps=1, **own))
     kept = tuple(population if other.name == population.name else other for other in network.populations)
     return replace(network, populations=kept, projections=tuple(projections))
+
+
+def _has_room(network: Network, chip: Chip) -> bool:
+    """Say whether a hidden neuron is left, and whether it can be made to spike in each step."""
+    n_hidden = sum(part.size for part in network.populations if part.name not in network.output_populations)
+    return chip.hidden.bias and n_hidden < chip.hidden.count
+
+
+def _is_late(network: Network, population: Population) -> bool:
+    """Say whether a population runs behind the inputs, so that its bias would act on it before its input does.
+
+    One whose bias is larger than its weights is not taken for that, since it would take these their digits.
+    """
+    onto, ports = [part for part in network.projections if part.post == population.name], {port.name for port in network.inputs}
+    heaviest = max((np.abs(part.weights.data).max(initial=0.0) for part in onto), default=0.0)
+    return bool(np.abs(population.bias).max() <= heaviest) and not any(
+        part.delay_steps == 0 and ports & set(expand_terms(network, part.pre)) for part in onto
+    )
+
+
+def _send_bias(population: Population, factor: FloatArray) -> _Pulses:
+    """Return what sends the whole bias, from the first step of the input on, as inputs of a synapse without memory arrive.
+
+    Args:
+        population: as it was.
+        factor: ``(n, size) float64``, on weights of each synapse by which its first one is rebuilt.
+    """
+    first, later = population.bias, -population.alpha[0] * population.bias
+    return {(s, delay): share * bias for s, share in enumerate(factor) for delay, bias in ((0, first), (1, later))}
+
+
+def _mend_bias(population: Population, self_weight: FloatArray) -> _Pulses:
+    """Return what makes up for a bias that decays by another ``beta`` than the trained one.
+
+    A spike of a neuron's own leaves ``-threshold``, which its synapses onto itself mend; a bias leaves ``bias``, a step alike.
+    """
+    return {(synapse, 1): -weights * population.bias for synapse, weights in enumerate(self_weight)}
+
+
+def _add_pulses(network: Network, population: Population, pulses: _Pulses) -> Network:
+    """Let the neuron that spikes in each step send these weights to a population."""
+    if not pulses:
+        return network
+    network, pulse = _take_pulse(network)
+    projections, taken = list(network.projections), {projection.name for projection in network.projections}
+    for (synapse, delay_steps), weights in pulses.items():
+        neurons = np.flatnonzero(weights)
+        if neurons.size:
+            data = CsrMatrix.from_triplets(np.zeros_like(neurons), neurons, weights[neurons], (1, population.size))
+            name = _take_name(f"{population.name} bias[{synapse}]", taken)
+            own = {"pre": pulse, "post": population.name, "source": population.source}
+            projections.append(Projection(name=name, weights=data, synapse=synapse, delay_steps=delay_steps, **own))
+    return replace(network, projections=tuple(projections))
+
+
+def _take_pulse(network: Network) -> tuple[Network, str]:
+    """Return a network with a neuron that spikes once in each step, and its name; the same for all populations."""
+    made = next((part.name for part in network.populations if part.source == _PULSE), None)
+    if made is not None:
+        return network, made
+    name = find_fresh_name("pulse", set(network.source_sizes))
+    neuron = Population.create(name, 1, alpha=0.5, beta=0.0, threshold=1.0, bias=1.5, max_count=1, source=_PULSE)
+    return replace(network, populations=(*network.populations, neuron)), name
 
 
 def _take_name(name: str, taken: set[str]) -> str:
@@ -195,26 +314,37 @@ def _add_vernier(network: Network, population: Population, chip: Chip) -> Networ
     return _rewire(network, rebuilt, factor, np.zeros((0, population.size)), pair=True)
 
 
-def _fit_pair(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
-    """Find, for each neuron, membrane and two synapses that rebuild its kernels best."""
+def _fit_pair(alpha: FloatArray, beta: FloatArray, carried: bool, chip: Chip, n_steps: int | None) -> _Fit:
+    """Find, for each neuron, membrane and two synapses that rebuild its kernels best.
+
+    Where synapses are carried, the membrane keeps the nearest code, so that resets are left to thresholds, which have more bits.
+    """
     best: _Fit | None = None
-    top, family = _largest_dash(np.vstack([alpha, beta]), chip), chip.family
+    top = _largest_dash(np.vstack([alpha, beta]), chip)
     for dash_mem in range(top + 1):
         for first, second in combinations(range(1, top + 1), 2):
-            fit = _solve_pair(alpha, beta, dash_mem, first, second, family)
+            fit = _solve_pair(alpha, beta, carried, dash_mem, first, second, chip, n_steps)
             best = fit if best is None else _better(best, fit)
     if best is None:
         raise ValueError("the chip codes no two decays")
     return best
 
 
-def _solve_pair(alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, second: int, family: Family) -> _Fit:
+def _solve_pair(
+    alpha: FloatArray, beta: FloatArray, carried: bool, dash_mem: int, first: int, second: int, chip: Chip, n_steps: int | None
+) -> _Fit:
+    family = chip.family
     b, codes = float(family.membrane_factors(dash_mem)), [float(family.synapse_factors(dash)) for dash in (first, second)]
-    factor, input_error = _match_input(alpha, beta, b, codes)
-    self_weight, reset_error = _match_reset(beta, b, codes)
-    amplified = np.abs(factor).sum(axis=0) / np.abs(factor.sum(axis=0)) - 1.0
+    factor, input_error = _match_input(alpha, beta, b, codes, n_steps)
+    self_weight, reset_error = _match_reset(beta, b, codes, n_steps)
+    power = sum(float(kernel_product(code, b, code, b, n_steps)) for code in codes)
+    share = np.sqrt(power / kernel_product(alpha, beta, alpha, beta, n_steps))
+    step = (_CARRIED_COST if carried else _ROUNDING_COST) / chip.bits.weight_range[1]
+    rounded = step * np.abs(factor).max(axis=0) * share
+    is_open = (not carried) | (family.code_membranes(beta, chip.bits.dash_max) == dash_mem)
+    cost = np.sqrt(input_error * input_error + rounded * rounded) + _RESET_COST * reset_error
     return _Fit(
-        cost=input_error + reset_error + _AMPLIFICATION_COST * amplified,
+        cost=np.where(is_open, cost, np.inf),
         dash_mem=np.full(alpha.size, dash_mem),
         dash_syn=np.repeat([[first], [second]], alpha.size, axis=1),
         factor=factor,
@@ -224,17 +354,19 @@ def _solve_pair(alpha: FloatArray, beta: FloatArray, dash_mem: int, first: int, 
     )
 
 
-def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
+def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip, n_steps: int | None) -> _Fit:
     """Find, for each neuron, one code for each synapse and the membrane, and a self-synapse on the first."""
     best: _Fit | None = None
     top, family = _largest_dash(np.vstack([alpha, beta]), chip), chip.family
     for dash_mem in range(top + 1):
         b = float(family.membrane_factors(dash_mem))
-        others = [_least_error([_solve_single(row, beta, b, dash, family) for dash in range(1, top + 1)]) for row in alpha[1:]]
+        others = [
+            _least_error([_solve_single(row, beta, b, dash, family, n_steps) for dash in range(1, top + 1)]) for row in alpha[1:]
+        ]
         for first in range(1, top + 1):
             code = float(family.synapse_factors(first))
-            factor, input_error = _match_input(alpha[0], beta, b, [code])
-            self_weight, reset_error = _match_reset(beta, b, [code])
+            factor, input_error = _match_input(alpha[0], beta, b, [code], n_steps)
+            self_weight, reset_error = _match_reset(beta, b, [code], n_steps)
             input_error = np.maximum.reduce([input_error, *(error for _, _, error in others)])
             fit = _Fit(
                 cost=input_error + reset_error,
@@ -252,9 +384,9 @@ def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip) -> _Fit:
 
 
 def _solve_single(
-    alpha: FloatArray, beta: FloatArray, b: float, dash: int, family: Family
+    alpha: FloatArray, beta: FloatArray, b: float, dash: int, family: Family, n_steps: int | None
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    factor, error = _match_input(alpha, beta, b, [float(family.synapse_factors(dash))])
+    factor, error = _match_input(alpha, beta, b, [float(family.synapse_factors(dash))], n_steps)
     return np.full(alpha.size, dash), factor[0], error
 
 
@@ -268,28 +400,28 @@ def _least_error(options: list[tuple[IntArray, FloatArray, FloatArray]]) -> tupl
     return dash, factor, error
 
 
-def _match_input(alpha: FloatArray, beta: FloatArray, b: float, codes: list[float]) -> tuple[FloatArray, FloatArray]:
+def _match_input(
+    alpha: FloatArray, beta: FloatArray, b: float, codes: list[float], n_steps: int | None
+) -> tuple[FloatArray, FloatArray]:
     """Rebuild the kernel of an input spike from the kernels of the coded synapses."""
-    products = [kernel_product(code, b, alpha, beta) for code in codes]
-    power = kernel_product(alpha, beta, alpha, beta)
-    factor, left = _least_squares(codes, b, products, kernel_sum(alpha, beta), power)
+    products = [kernel_product(code, b, alpha, beta, n_steps) for code in codes]
+    power = kernel_product(alpha, beta, alpha, beta, n_steps)
+    factor, left = _least_squares(codes, b, products, kernel_sum(alpha, beta, n_steps), power, n_steps)
     return factor, np.sqrt(left / power)
 
 
-def _match_reset(beta: FloatArray, b: float, codes: list[float]) -> tuple[FloatArray, FloatArray]:
+def _match_reset(beta: FloatArray, b: float, codes: list[float], n_steps: int | None) -> tuple[FloatArray, FloatArray]:
     """Make up for a reset that decays by ``b`` and not by ``beta``, by spikes of the neuron onto itself a step later.
 
     The error is given as a share of the reset itself, ``beta**t``.
     """
-    products = [-tail_product(code, b, beta, b) for code in codes]
-    kept = np.minimum(beta, LARGEST_DECAY)
-    power = kept * kept / (1.0 - kept * kept) - 2.0 * kept * b / (1.0 - kept * b) + b * b / (1.0 - b * b)
-    weight, left = _least_squares(codes, b, products, -tail_sum(kept, b), np.maximum(power, 0.0))
-    return weight, np.sqrt(left * (1.0 - kept * kept))
+    products = [-tail_product(code, b, beta, b, n_steps) for code in codes]
+    weight, left = _least_squares(codes, b, products, -tail_sum(beta, b, n_steps), tail_power(beta, b, n_steps), n_steps)
+    return weight, np.sqrt(left / decay_power(beta, n_steps))
 
 
 def _least_squares(
-    codes: list[float], b: float, products: list[FloatArray], total: FloatArray, power: FloatArray
+    codes: list[float], b: float, products: list[FloatArray], total: FloatArray, power: FloatArray, n_steps: int | None
 ) -> tuple[FloatArray, FloatArray]:
     """Weigh kernels so that they keep the sum ``total``, and within that come nearest to a target.
 
@@ -299,12 +431,13 @@ def _least_squares(
         products: inner product of each kernel with the target, ``(n,)`` each.
         total: sum of the target, ``(n,)``.
         power: inner product of the target with itself, ``(n,)``.
+        n_steps: over which kernels are summed.
 
     Returns:
         Coefficients ``(n_codes, n)`` and the squared error left, ``(n,)``.
     """
-    sums = [float(kernel_sum(code, b)) for code in codes]
-    gram = [[float(kernel_product(one, b, other, b)) for other in codes] for one in codes]
+    sums = [float(kernel_sum(code, b, n_steps)) for code in codes]
+    gram = [[float(kernel_product(one, b, other, b, n_steps)) for other in codes] for one in codes]
     if len(codes) == 1:
         weights = [total / sums[0]]
     else:

@@ -4,7 +4,8 @@ A spike through a synapse with decay ``a`` onto a membrane with decay ``b`` move
 
     k[t] = sum over r of a**r b**(t - r) = (a**(t+1) - b**(t+1)) / (a - b)
 
-All sums over ``t`` are geometric, so only + - x / decide, and every machine gives the same numbers.
+All sums over ``t``, without an end or over the steps of a run, are geometric, so only + - x / decide, and every machine gives the
+same numbers.
 """
 
 import math
@@ -22,9 +23,11 @@ __all__ = [
     "LARGEST_DECAY",
     "Response",
     "RowResponses",
+    "decay_power",
     "kernel_product",
     "kernel_sum",
     "respond",
+    "tail_power",
     "tail_product",
     "tail_sum",
     "to_arrays",
@@ -67,35 +70,65 @@ class Response:
         return Response(power=self.power[one, one], total=self.total[one])
 
 
-def kernel_product(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.ArrayLike) -> FloatArray:
+def kernel_product(
+    a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.ArrayLike, n_steps: int | None = None
+) -> FloatArray:
     """Return ``sum over t of k_ab[t] k_cd[t]``; symmetric in ``a, b`` and in ``c, d``."""
     a, b = _apart(a, b)
     c, d = _apart(c, d)
-    total = _series(a * c) - _series(a * d) - _series(b * c) + _series(b * d)
-    return np.asarray(total / ((a - b) * (c - d)), np.float64)
+    return np.asarray(_cross(a, b, c, d, n_steps) / ((a - b) * (c - d)), np.float64)
 
 
-def kernel_sum(a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
+def kernel_sum(a: npt.ArrayLike, b: npt.ArrayLike, n_steps: int | None = None) -> FloatArray:
     """Return ``sum over t of k_ab[t]``: the potential that a constant input of 1 reaches."""
-    return np.asarray(1.0 / ((1.0 - _clip(a)) * (1.0 - _clip(b))), np.float64)
+    if n_steps is None:
+        return np.asarray(1.0 / ((1.0 - _clip(a)) * (1.0 - _clip(b))), np.float64)
+    a, b = _apart(a, b)
+    return np.asarray((_series(a, n_steps) - _series(b, n_steps)) / (a - b), np.float64)
 
 
-def tail_product(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.ArrayLike) -> FloatArray:
+def tail_product(
+    a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, d: npt.ArrayLike, n_steps: int | None = None
+) -> FloatArray:
     """Return ``sum over t of k_ab[t] (c**(t+1) - d**(t+1))``: a self-synapse's kernel against a difference of two decays."""
     a, b = _apart(a, b)
-    c, d = _clip(c), _clip(d)
-    total = _series(a * c) - _series(a * d) - _series(b * c) + _series(b * d)
-    return np.asarray(total / (a - b), np.float64)
+    return np.asarray(_cross(a, b, _clip(c), _clip(d), n_steps) / (a - b), np.float64)
 
 
-def tail_sum(c: npt.ArrayLike, d: npt.ArrayLike) -> FloatArray:
+def tail_sum(c: npt.ArrayLike, d: npt.ArrayLike, n_steps: int | None = None) -> FloatArray:
     """Return ``sum over t of (c**(t+1) - d**(t+1))``."""
-    return np.asarray(_series(_clip(c)) - _series(_clip(d)), np.float64)
+    return np.asarray(_series(_clip(c), n_steps) - _series(_clip(d), n_steps), np.float64)
 
 
-def _series(x: FloatArray) -> FloatArray:
-    """Return ``x + x**2 + ...``."""
-    return np.asarray(x / (1.0 - x), np.float64)
+def tail_power(c: npt.ArrayLike, d: npt.ArrayLike, n_steps: int | None = None) -> FloatArray:
+    """Return ``sum over t of (c**(t+1) - d**(t+1))**2``."""
+    c, d = _clip(c), _clip(d)
+    return np.maximum(_series(c * c, n_steps) - 2.0 * _series(c * d, n_steps) + _series(d * d, n_steps), 0.0)
+
+
+def decay_power(c: npt.ArrayLike, n_steps: int | None = None) -> FloatArray:
+    """Return ``sum over t of c**(2 t)``."""
+    c = _clip(c)
+    return np.asarray((1.0 - _raise(c * c, n_steps)) / (1.0 - c * c), np.float64)
+
+
+def _cross(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, n_steps: int | None) -> FloatArray:
+    """Return ``sum over t of (a**(t+1) - b**(t+1)) (c**(t+1) - d**(t+1))``."""
+    parts = [_series(product, n_steps) for product in (a * c, a * d, b * c, b * d)]
+    return parts[0] - parts[1] - parts[2] + parts[3]
+
+
+def _series(x: FloatArray, n_steps: int | None) -> FloatArray:
+    """Return ``x + x**2 + ...``, as many terms as there are steps."""
+    return np.asarray(x / (1.0 - x) * (1.0 - _raise(x, n_steps)), np.float64)
+
+
+def _raise(x: FloatArray, n_steps: int | None) -> FloatArray:
+    """Return ``x**n_steps`` by squaring; 0 where there is no end."""
+    power = np.zeros_like(x) if n_steps is None else np.ones_like(x)
+    for bit in bin(n_steps or 0)[2:]:
+        power = power * power * (x if bit == "1" else 1.0)
+    return power
 
 
 def _clip(decay: npt.ArrayLike) -> FloatArray:

@@ -189,6 +189,29 @@ def test_an_output_that_feeds_back_is_cloned_where_hidden_neurons_send_as_many_s
     require_same_outputs(single, fixed.network)
 
 
+def test_outputs_whose_decays_are_not_coded_repeat_hidden_neurons() -> None:
+    """Those that feed back as well; of those without a synaptic memory `carry-instant` does both."""
+    chip = load_chip("generic-4096-single")
+    back = extend(make_projection("out", "out", -0.3 * np.eye(2), delay_steps=2))
+    for alpha, fix_name in ((0.5, "repeat-outputs"), (0.0, "carry-instant")):
+        changed = {"out": {"beta": np.full(2, 0.8), "alpha": np.full((1, 2), alpha)}}
+        single = replace(
+            back,
+            populations=tuple(
+                replace(part, max_count=np.ones(part.size, int), **changed.get(part.name, {})) for part in back.populations
+            ),
+        )
+        fixed = fix_network(single, chip)
+        assert names(fixed) == [fix_name]
+        assert fixed.report.errors == ()
+        assert {part.name for part in fixed.network.populations} == {"h1", "h2", "out", "out hidden"}
+        assert {part.pre for part in fixed.network.projections if part.post == "out"} == {"out hidden"}
+        require_same_outputs(single, fixed.network)
+    (port,) = single.outputs
+    read = replace(single, outputs=(replace(port, readout="potential"),), projections=CLEAN.projections)
+    assert "repeat-outputs" not in names(fix_network(read, chip))
+
+
 def test_outputs_that_feed_back_are_cloned_before_their_synapses_get_a_memory() -> None:
     """As snnTorch's late reset does: each of the two exact fixes alone breaks the rule that the other one mends."""
     back = extend(make_projection("out", "out", -0.3 * np.eye(2), delay_steps=1))
