@@ -20,6 +20,8 @@ _LOG = logging.getLogger("mkdocs.plugins.snnmap")
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):`~?([\w.]+)`")
 _RULE_TABLE, _RULE_CELL = "snnmap/lif/drc/RULES.md", re.compile(r"^\| (SNN\d+) \|", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+_MARKED_FENCE = re.compile(r"^(```\w+) .+$", re.MULTILINE)
+"""Opening of a block whose language is followed by the environment that it is tested in, which the site's reader takes for none."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -37,10 +39,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Turn links that hold in the repository into links of the site; what has no page there is no link."""
+    """Turn links that hold in the repository into links of the site; what has no page there is no link. Blocks keep their language."""
     folder = "" if page.file.generated_by else "docs"
     if page.file.src_uri == _RULE_TABLE:
         markdown = _RULE_CELL.sub(rf"| [\1]({posixpath.relpath('rules', posixpath.dirname(_RULE_TABLE))}/\1.md) |", markdown)
+    markdown = _MARKED_FENCE.sub(r"\1", markdown)
     return _LINK.sub(lambda link: f"]({_move_link(link[1], folder, page.file.src_uri)}", markdown)
 
 
