@@ -21,7 +21,7 @@ _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):`~?([\w.]+)`")
 _RULE_TABLE, _RULE_CELL = "snnmap/lif/drc/RULES.md", re.compile(r"^\| (SNN\d+) \|", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 _MARKED_FENCE = re.compile(r"^(```\w+) .+$", re.MULTILINE)
-"""Opening of a block whose language is followed by the environment that it is tested in, which the site's reader takes for none."""
+"""Opening of a block whose language is followed by the environment of its tests, which the site takes for no block."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -39,7 +39,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Turn links that hold in the repository into links of the site; what has no page there is no link. Blocks keep their language."""
+    """Turn links that hold in the repository into links of the site; what has no page there is no link; fences without marks."""
     folder = "" if page.file.generated_by else "docs"
     if page.file.src_uri == _RULE_TABLE:
         markdown = _RULE_CELL.sub(rf"| [\1]({posixpath.relpath('rules', posixpath.dirname(_RULE_TABLE))}/\1.md) |", markdown)
