@@ -39,7 +39,7 @@ Of its two convolutions one spike in forty that differs moves one in three of it
 """
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
 SEEDS = (11, 12, 13)
-"""Of weights, batches and which digits are unseen; what matching costs (`snnmap.lif.quantise.match`) was set with seed 0 in view."""
+"""Of weights, batches and unseen digits; costs in `snnmap.lif.quantise.match` were set with seed 0 in view."""
 CHIP = "generic-4096-single"
 
 
