@@ -101,10 +101,9 @@ def make_nir(rng: np.random.Generator, folder: Path) -> Path:
 def make_nengo(rng: np.random.Generator, _: Path) -> Any:
     size = int(rng.integers(2, 20))
     with nengo.Network(seed=int(rng.integers(1000))) as network:
-        source = nengo.Node(size_in=N_INPUTS, label="input")
-        hidden, out = (
-            nengo.Ensemble(n, 1, neuron_type=nengo.LIF(tau_ref=0, min_voltage=-np.inf), label=f"e{n}x") for n in (size, N_OUTPUTS)
-        )
+        source = nengo.Node(np.zeros(N_INPUTS), label="input")
+        lif = nengo.LIF(tau_ref=0, min_voltage=-np.inf, initial_state={"voltage": nengo.dists.Choice([0])})
+        hidden, out = (nengo.Ensemble(n, 1, neuron_type=lif, label=f"e{n}x") for n in (size, N_OUTPUTS))
         for ensemble in (hidden, out):
             ensemble.gain, ensemble.bias = np.ones(ensemble.n_neurons), np.zeros(ensemble.n_neurons)
         nengo.Connection(source, hidden.neurons, transform=100 * draw_weights(rng, N_INPUTS, size).T, synapse=0.005)

@@ -193,7 +193,7 @@ def test_the_store_is_of_one_space_and_one_search(found: tuple[Path, Search], tm
         ("width", "widht = [3, 4]", "did you mean 'width'?"),
         ("model_from", "model_from = 'snnmap.nn.models:make_layerd'", "did you mean 'make_layered'?"),
         ("data_from", "data_from = 'date.npz'", "the data cannot be read"),
-        ("n_inputs", "n_inputs = 4", "the model cannot be trained"),
+        ("n_inputs", "n_inputs = 4", "the input raster has the wrong shape"),
         ("name", "name = 'generic-4096'\n[data]\nn_steps = 3", "a file of data takes no parameters"),
     ],
 )

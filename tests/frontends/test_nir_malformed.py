@@ -187,7 +187,7 @@ def test_files_that_are_no_nir(tmp_path: Path) -> None:
         file["node/nodes/a/tau"], file["node/nodes/a/r"], file["node/nodes/a/v_leak"] = np.ones(2), np.ones(3), np.ones(2)
         file["node/edges"] = np.zeros((0, 2))
     for name, message in {
-        "absent": "cannot be read as NIR", "text": "cannot be read as NIR", "empty": "cannot be read as NIR",
+        "absent": "there is no such NIR file", "text": "cannot be read as NIR", "empty": "cannot be read as NIR",
         "type": "type is unknown", "shapes": "the LI cannot be built",
     }.items():  # fmt: skip
         with pytest.raises(FrontendError, match=message) as caught:

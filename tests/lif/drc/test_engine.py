@@ -22,7 +22,7 @@ from snnmap.lif.drc import RULES, Rule, check_network, find_rule
 from snnmap.network import Network
 from snnmap.pipeline import compile_model
 
-ABOUT_THE_WHOLE = {"SNN110", "SNN202", "SNN302"}
+ABOUT_THE_WHOLE = {"SNN110", "SNN202", "SNN302", "SNN613"}
 ABOUT_SEVERAL = {"SNN103", "SNN104", "SNN203", "SNN301"}
 
 FOUND = Diagnostic(rule="SNN402", name="decay-out-of-range", severity=Severity.ERROR, location=Location(), message="found")
