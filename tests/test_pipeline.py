@@ -23,6 +23,7 @@ from snnmap.lif.bitstream import assemble, decode, export_readmemh
 from snnmap.lif.drc import RULES
 from snnmap.lif.mapping import FoldOptions, Verification, folded_counts
 from snnmap.lif.program import Image, as_folded_network
+from snnmap.lif.quantise import SecondSynapse, match_decays
 from snnmap.loading import load
 from snnmap.network import load_network, parse_network, save_network, simulate_network, sketch_network
 from snnmap.pipeline import (
@@ -389,6 +390,18 @@ def test_stages_are_measured_all_their_turns_together() -> None:
     assert [stage.is_check for stage in stages] == [False, False, True]
     assert stages[2].peak_bytes - stages[1].peak_bytes > 0.9 * block.nbytes
     assert profile.finish() == stages
+
+
+def test_decays_are_rebuilt_for_runs_as_long_as_the_calibration_data() -> None:
+    network, chip = edit("populations", "h1", CLEAN, beta=np.full(5, 0.95)), load_chip("xylo-audio-3")
+    raster = np.random.default_rng(0).poisson(0.5, (8, 20, network.inputs[0].size))
+    checked = check_model(network, chip, calibration=raster, options=CompileOptions(allow=("SNN6",)))
+    ways: tuple[SecondSynapse, ...] = ("decays", "always", "never")
+    in_runs, for_ever = (
+        [match_decays(network, chip, second_synapse=way, n_steps=n_steps)[1] for way in ways] for n_steps in (20, None)
+    )
+    assert checked.matches in in_runs
+    assert checked.matches not in for_ever
 
 
 def test_choices_of_the_frontend_are_given_to_a_build() -> None:
