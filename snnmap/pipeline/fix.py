@@ -1,8 +1,8 @@
 """From a model that a chip does not take to a network that it takes, as far as fixes lead there."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
@@ -16,7 +16,9 @@ from snnmap.pipeline.build import OnStage, check_task, open_task
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task
 
-__all__ = ["FixResult", "fix_model", "fix_task", "is_fixed"]
+__all__ = ["FixResult", "fix_model", "fix_task", "is_fixed", "open_to_fix"]
+
+T = TypeVar("T")
 
 _KEY = "fixes"
 """Of the provenance: what was fixed, by which a network that this made is known."""
@@ -82,11 +84,16 @@ def fix_model(
         ((), True)
     """
     record = load_chip(chip)
-    try:
-        task = open_task(model, options, calibration, labels, read, chips=(record,))
-    except NoRoomError:  # fixes drop neurons that do nothing
-        task = open_task(model, options, calibration, labels, read)
+    task = open_to_fix(lambda chips: open_task(model, options, calibration, labels, read, chips=chips), (record,))
     return fix_task(task, record, fixes=fixes, told=told, on_stage=on_stage)
+
+
+def open_to_fix(read: Callable[[Sequence[Chip]], T], chips: Sequence[Chip]) -> T:
+    """Read a model for chips, or, where they have no room, for none in particular: fixes drop neurons that do nothing."""
+    try:
+        return read(chips)
+    except NoRoomError:
+        return read(())
 
 
 def fix_task(

@@ -56,7 +56,6 @@ def command(
         raster, classes = read_data(calibration, labels)
         with naming_file(calibration, labels=labels):
             opened = open_named(model, weights, read, raster, load_chips((chip,)))
-        with naming_file(calibration, labels=labels):
             artifacts = compile_model(opened, chip, options=options, calibration=raster, labels=classes, on_stage=on_stage)
         artifacts.write(output, name=name)
         stages = on_stage.finish()

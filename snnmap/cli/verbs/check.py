@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from snnmap.cli.options import (
     read_project,
 )
 from snnmap.cli.records import read_record, record_options
-from snnmap.core import IntArray, fsio
+from snnmap.core import fsio
 from snnmap.core.errors import ChipError, InputError, NoRoomError
 from snnmap.core.near import suggest
 from snnmap.core.places import shorten
@@ -43,6 +44,7 @@ from snnmap.findings import (
 from snnmap.loading import Opened
 from snnmap.network import digest_network, save_network
 from snnmap.pipeline import CheckResult, CompileOptions, FixResult, check_model, fix_model
+from snnmap.pipeline.fix import open_to_fix
 
 __all__ = ["command"]
 
@@ -116,7 +118,8 @@ def command(
     made = None
     with naming_file(calibration, labels=labels):
         try:
-            opened = _open(model, weights, read, raster, records, fixes=only is not None)
+            open_for = partial(open_named, model, weights, read, raster)
+            opened = open_to_fix(open_for, records) if only else open_for(records)
         except NoRoomError as error:
             results = [CheckResult(report=report) for report in error.reports]
             described = CheckRun(model=model, digest=error.digest, version=snnmap.__version__)
@@ -141,17 +144,6 @@ def command(
     for other, file in others:
         _write(run, other, file, silent=False)
     return 0 if run.passes else 1
-
-
-def _open(
-    model: str, weights: str | None, read: tuple[str, ...], raster: IntArray | None, chips: list[Chip], *, fixes: bool
-) -> Opened:
-    try:
-        return open_named(model, weights, read, raster, chips)
-    except NoRoomError:
-        if not fixes:
-            raise
-    return open_named(model, weights, read, raster)  # fixes drop neurons that do nothing
 
 
 def _select(project: Config, choices: dict[str, Any]) -> Selection:

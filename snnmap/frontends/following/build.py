@@ -19,6 +19,9 @@ from snnmap.network import InputPort, OutputPort, Population
 
 __all__ = ["Builder"]
 
+_ANY_SPIKE = 0.75
+"""Threshold of a neuron that spikes when any of its sources does, each of weight 1; what the chip rounds stays within it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Step:
@@ -90,7 +93,7 @@ class Builder:
         )
         neurons = layer.neurons
         if neurons is None:
-            population = Population.create(name, layer.size, threshold=0.75, max_count=1, source=layer.path)
+            population = Population.create(name, layer.size, threshold=_ANY_SPIKE, max_count=1, source=layer.path)
             self.parts.populations.append(population)
             for term in terms:
                 term.add_to(self.parts, name)
