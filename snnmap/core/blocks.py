@@ -4,14 +4,13 @@ Targets with the same sources make a block of weights without gaps, whose sums s
 of a convolution hold the same weights, which are kept once.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.core.csr import order_alike
+from snnmap.core.csr import spread_marks
 from snnmap.core.record import FloatArray, IntArray
 
 __all__ = ["Blocks", "add_blocks", "find_blocks"]
@@ -45,53 +44,76 @@ class Blocks(NamedTuple):
     data: FloatArray
 
 
-def find_blocks(edges: IntArray, sources: npt.NDArray[np.int32], data: FloatArray) -> Blocks | None:
-    """Arrange compressed columns, ``(n_post + 1,)``, ``(nnz,)`` and ``(nnz,)``, as blocks; None where that gains nothing."""
-    if data.size < _FEW_SOURCES * (edges.size - 1):
+def find_blocks(indptr: IntArray, indices: IntArray, data: FloatArray, n_post: int) -> Blocks | None:
+    """Arrange compressed rows, ``(n_pre + 1,)``, ``(nnz,)`` and ``(nnz,)``, as blocks; None where that gains nothing."""
+    if data.size < _FEW_SOURCES * n_post:
         return None
-    targets = order_alike(edges, sources)
-    starts = _split_targets(edges, sources, targets, _WIDEST)
-    first = targets[starts[:-1]]
-    if targets.size < _FEW_ALIKE * first.size:
+    marks = _mark_targets(indptr, indices, spread_marks(indptr.size - 1), n_post)
+    targets = np.argsort(marks, kind="stable")
+    edges = _split_alike(marks[targets])
+    if n_post < _FEW_ALIKE * (edges.size - 1):
         return None
-    lines = np.r_[0, np.cumsum(np.diff(edges)[first])]
-    own = [sources[start:end] for start, end in zip(edges[first].tolist(), edges[first + 1].tolist(), strict=True)]
-    places, distinct, n_placed = dict[tuple[int, bytes], int](), list[FloatArray](), 0
-    place = np.zeros(first.size, np.int64)
-    for block, mine in enumerate(_list_targets(targets, starts)):
-        weights = np.stack([data[edges[target] : edges[target + 1]] for target in mine], axis=1)
-        key = mine.size, weights.tobytes()
-        if key not in places:
-            places[key], n_placed = n_placed, n_placed + weights.size
-            distinct.append(weights.ravel())
-        place[block] = places[key]
-    joined = [np.concatenate(parts) if parts else np.zeros(0, kind) for parts, kind in ((own, np.int32), (distinct, np.float64))]
-    return Blocks(targets, starts, joined[0], lines, place, joined[1])
-
-
-def _list_targets(targets: IntArray, starts: IntArray) -> Iterator[IntArray]:
-    for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        yield targets[first:last]
+    sources, lines, places, weights = _fill_blocks(indptr, indices, data, targets, edges)
+    if weights.size != data.size:
+        return None  # of two targets with the same mark that have other sources
+    known, distinct, n_placed = dict[tuple[int, bytes], int](), list[FloatArray](), 0
+    for block, (first, last) in enumerate(zip(places[:-1].tolist(), places[1:].tolist(), strict=True)):
+        mine = weights[first:last]
+        key = int(edges[block + 1] - edges[block]), mine.tobytes()
+        if key not in known:
+            known[key], n_placed = n_placed, n_placed + mine.size
+            distinct.append(mine)
+        places[block] = known[key]
+    return Blocks(targets, edges, sources, lines, places[:-1], np.concatenate(distinct))
 
 
 @_compile
-def _split_targets(edges: Any, sources: Any, targets: Any, widest: int) -> Any:
-    """Return where blocks start among targets: at most so many in a row that have the same sources."""
-    starts, n_starts = np.empty(targets.size + 1, np.int64), 0
-    for place in range(targets.size):
-        is_same = n_starts > 0 and place - starts[n_starts - 1] < widest
-        if is_same:
-            mine, its = targets[place], targets[place - 1]
-            first, last, other = edges[mine], edges[mine + 1], edges[its]
-            is_same = last - first == edges[its + 1] - other
-            while is_same and first < last:
-                is_same = sources[first] == sources[other]
-                first, other = first + 1, other + 1
-        if not is_same:
+def _mark_targets(indptr: Any, indices: Any, marks: Any, n_post: int) -> Any:
+    """Return the sum of the marks of each target's sources."""
+    sums = np.zeros(n_post, np.uint64)
+    for source in range(indptr.size - 1):
+        for target in indices[indptr[source] : indptr[source + 1]]:
+            sums[target] += marks[source]
+    return sums
+
+
+@_compile
+def _split_alike(marks: Any) -> Any:
+    """Return where blocks start: at most ``_WIDEST`` equal marks in a row."""
+    starts, n_starts = np.empty(marks.size + 1, np.int64), 0
+    for place in range(marks.size):
+        if not n_starts or marks[place] != marks[place - 1] or place - starts[n_starts - 1] == _WIDEST:
             starts[n_starts] = place
             n_starts += 1
-    starts[n_starts] = targets.size
+    starts[n_starts] = marks.size
     return starts[: n_starts + 1].copy()
+
+
+@_compile
+def _fill_blocks(indptr: Any, indices: Any, data: Any, targets: Any, edges: Any) -> tuple[Any, Any, Any, Any]:
+    """Return sources and weights of the blocks, and where each block's start; of targets with other sources, more weights."""
+    n_blocks = edges.size - 1
+    block_of, lane_of, n_lines = np.empty(targets.size, np.int64), np.empty(targets.size, np.int64), np.zeros(n_blocks, np.int64)
+    for block in range(n_blocks):
+        for place in range(edges[block], edges[block + 1]):
+            block_of[targets[place]], lane_of[targets[place]] = block, place - edges[block]
+    last = np.full(n_blocks, -1)
+    for source in range(indptr.size - 1):
+        for target in indices[indptr[source] : indptr[source + 1]]:
+            n_lines[block_of[target]] += last[block_of[target]] != source
+            last[block_of[target]] = source
+    lines, places = np.zeros(n_blocks + 1, np.int64), np.zeros(n_blocks + 1, np.int64)
+    lines[1:], places[1:] = np.cumsum(n_lines), np.cumsum(n_lines * np.diff(edges))
+    sources, weights, line = np.empty(lines[-1], np.int32), np.zeros(places[-1]), lines[:-1] - 1
+    for source in range(indptr.size - 1):
+        for place in range(indptr[source], indptr[source + 1]):
+            block = block_of[indices[place]]
+            if line[block] < lines[block] or sources[line[block]] != source:
+                line[block] += 1
+                sources[line[block]] = source
+            wide = edges[block + 1] - edges[block]
+            weights[places[block] + (line[block] - lines[block]) * wide + lane_of[indices[place]]] = data[place]
+    return sources, lines, places, weights
 
 
 @_compile

@@ -13,7 +13,7 @@ from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, fr
 if TYPE_CHECKING:
     from snnmap.core.blocks import Blocks
 
-__all__ = ["MOST_NEAR", "CsrMatrix", "order_alike", "order_keys"]
+__all__ = ["MOST_NEAR", "CsrMatrix", "order_alike", "order_keys", "spread_marks"]
 
 MOST_NEAR = 100_000
 """Sums that a processor holds near, about a megabyte; where more are added up, every weight is read in the order of targets."""
@@ -220,7 +220,7 @@ class CsrMatrix(Cached):
     def _find_blocks(self) -> "Blocks | None":
         from snnmap.core.blocks import find_blocks
 
-        return find_blocks(*self.to_columns())
+        return find_blocks(self.indptr, self.indices, self.data, self.shape[1])
 
     def _build_compiled(self, n: int) -> Callable[[FloatArray], FloatArray]:
         from snnmap.core.blocks import add_blocks
@@ -315,8 +315,13 @@ def order_alike(edges: IntArray, sources: npt.NDArray[Any]) -> IntArray:
         edges: ``(n_post + 1,) int64``, where each target's sources start.
         sources: ``(nnz,)``, integers.
     """
-    marks = np.arange(1, sources.max(initial=0) + 2, dtype=np.uint64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64, so that few sums are the same
-        marks = (marks ^ (marks >> np.uint64(shift))) * np.uint64(factor)
-    sums = np.r_[np.uint64(0), np.cumsum(marks[sources])]
+    sums = np.r_[np.uint64(0), np.cumsum(spread_marks(int(sources.max(initial=-1)) + 1)[sources])]
     return np.argsort(np.diff(sums[edges]), kind="stable")
+
+
+def spread_marks(n: int) -> npt.NDArray[np.uint64]:
+    """Return a number for each of ``n`` sources, so that few sums of some are the same."""
+    marks = np.arange(1, n + 1, dtype=np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
+        marks = (marks ^ (marks >> np.uint64(shift))) * np.uint64(factor)
+    return marks

@@ -86,10 +86,16 @@ def test_targets_that_share_sources_are_added_up_to_the_same_bits(
 def test_blocks_that_repeat_are_kept_once() -> None:
     kernel = np.random.default_rng(0).normal(0, 1, (9, 16))
     matrix = CsrMatrix.from_dense(np.kron(np.eye(5), kernel))
-    blocks = find_blocks(*matrix.to_columns())
+    blocks = find_blocks(matrix.indptr, matrix.indices, matrix.data, 80)
     assert blocks is not None
     assert blocks.places.tolist() == [0] * 5
     assert np.array_equal(blocks.data.reshape(9, 16), kernel)
+
+
+def test_targets_are_no_block_when_only_their_marks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = CsrMatrix.from_dense(np.kron(np.eye(5), np.ones((9, 16))))
+    monkeypatch.setattr("snnmap.core.blocks.spread_marks", lambda n: np.ones(n, np.uint64))
+    assert find_blocks(matrix.indptr, matrix.indices, matrix.data, 80) is None
 
 
 def test_few_products_of_what_is_no_number_are_those_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
