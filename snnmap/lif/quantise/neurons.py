@@ -131,7 +131,7 @@ def _current_levels(
     about its mean, as mean and variance of the sources' counts make it.
     """
     entries, shared = lines.entries, np.zeros(scale.size, np.bool_)
-    shared[lines.target[entries.present.sum(axis=1) > 1]] = True
+    shared[lines.target[entries.present.sum(axis=1, dtype=np.int8) > 1]] = True
     if not shared.any():
         return swing.current_levels * scale
     weight = rounded * entries.lsb[:, np.newaxis]
@@ -175,7 +175,7 @@ def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tu
 def _collect(memory: MemoryWeights, places: tuple[IntArray, ...], rounded: IntArray) -> tuple[CsrMatrix, ...]:
     collected = []
     for synapse, (matrix, place) in enumerate(zip(memory.matrices, places, strict=True)):
-        steps = rounded[place, synapse]
+        steps = rounded[place, synapse] if matrix.nnz else np.zeros(0, np.int64)
         collected.append(matrix.with_data(steps).keep(steps != 0))
     return tuple(collected)
 
