@@ -158,7 +158,7 @@ def _is_alike(one: int, other: int, entries: Entries) -> bool:
         return False
     while n_same < n and entries.source[mine + n_same] == entries.source[its + n_same]:
         n_same += 1
-    return n_same == n
+    return bool(n_same == n)
 
 
 def _round_alike(
