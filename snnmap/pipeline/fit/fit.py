@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from snnmap.lif.program import measure_occupancy
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.build import OnStage, check_task, open_task
 from snnmap.pipeline.fit.rows import ChipFit, Fit
-from snnmap.pipeline.fix import fix_task
+from snnmap.pipeline.fix import fix_task, open_to_fix
 from snnmap.pipeline.options import CompileOptions, Rasters
 from snnmap.pipeline.ways import Task
 
@@ -67,8 +68,9 @@ def fit_model(
         InputError: calibration data or labels that do not suit the model.
     """
     records = [load_chip(chip) for chip in (list_chips() if chips is None else chips)]
+    read_for = partial(open_task, model, options, calibration, labels, read)
     try:
-        task = open_task(model, options, calibration, labels, read, chips=() if fixes else records)
+        task = open_to_fix(read_for, records) if fixes else read_for(records)
     except NoRoomError as error:
         return refuse_all(records, error)
     builds = {place: (task, chip, chip.name, fixes) for place, chip in enumerate(records)}
