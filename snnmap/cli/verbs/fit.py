@@ -22,6 +22,7 @@ from snnmap.cli.options import (
     open_named,
     read_data,
     read_project,
+    write_text,
 )
 from snnmap.cli.records import read_record
 from snnmap.cli.runners import open_executor, worker_options
@@ -93,12 +94,7 @@ def command(
     """
     options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
-    if retrain is not None and sweep is None:
-        raise InputError("a model is trained anew along a sweep", where="--retrain", fix="add --sweep FIELD=V1,V2,...")
-    if retrain is not None and str(sweep).partition("=")[0].strip() == "train.n_epochs":
-        raise InputError("the sweep says for how many epochs to train", where="--retrain", fix="leave it out")
-    if enlarge and smallest is None:
-        raise InputError("only the smallest record is enlarged", where="--enlarge", fix="add --smallest FILE")
+    _require_partners(sweep, retrain, smallest, enlarge=enlarge)
     on_stage("reading the model")
     raster, classes = read_data(calibration, labels)
     trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
@@ -140,6 +136,16 @@ def command(
         write_report(fit, report)
     _write(fit, form, output)
     return 0 if any(row.fits for row in fit.rows) else 1
+
+
+def _require_partners(sweep: str | None, retrain: int | None, smallest: str | None, *, enlarge: bool) -> None:
+    """Refuse options without the one that they go with."""
+    if retrain is not None and sweep is None:
+        raise InputError("a model is trained anew along a sweep", where="--retrain", fix="add --sweep FIELD=V1,V2,...")
+    if retrain is not None and str(sweep).partition("=")[0].strip() == "train.n_epochs":
+        raise InputError("the sweep says for how many epochs to train", where="--retrain", fix="leave it out")
+    if enlarge and smallest is None:
+        raise InputError("only the smallest record is enlarged", where="--enlarge", fix="add --smallest FILE")
 
 
 def _sweep_training(
@@ -192,8 +198,4 @@ def _write(fit: Fit, form: str, output: str | None) -> None:
         fix = "name a file: -o table.parquet" if form == "parquet" else "add --format csv or --format json"
         raise InputError("a file takes csv or json, and parquet a file", where="--output", measured=form, fix=fix)
     plain = {"model": fit.model, "chips": [row.to_plain() for row in fit.rows]}
-    text = fit_csv(fit) if form == "csv" else json.dumps(plain, indent=2) + "\n"
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        fsio.write_file(Path(output), text.encode())
+    write_text(fit_csv(fit) if form == "csv" else json.dumps(plain, indent=2) + "\n", output)
