@@ -346,7 +346,7 @@ class _CompiledBackward(Backward):
 
 
 def add_sums(parted: list[list[Tensor]]) -> Sums:
-    """Add what :meth:`Backward.split` parted; None for what no gradient is asked of."""
+    """Add what :meth:`snnmap.nn.neurons.dynamics.Backward.split` parted; None for what no gradient is asked of."""
     totals = [torch.stack(sums).sum(dim=0) for sums in zip(*parted, strict=True)]
     by_beta, by_bias, by_threshold = (total if total.numel() else None for total in totals)
     return by_beta, by_bias, by_threshold
