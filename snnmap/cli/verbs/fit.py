@@ -119,17 +119,10 @@ def command(
             chips = (*chips, smallest)
         data |= {"fixes": FixOptions() if fix else None, "executor": executor, "n_workers": workers or 0}
         if sweep is not None:
-            field, values = _read_sweep(sweep)
-            base = _take_one(chips, "--sweep")
-            if trains:
-                fit = _sweep_training(opened, base, field, values, retrain, data)
-            else:
-                fit = sweep_model(opened, base, field, values, **data)
-            axis, ticks = field, list(values)
+            fit, axis, ticks = _sweep(opened, chips, sweep, retrain, data, trains=trains)
         else:
             records = load_chips(chips or ("all",))
-            fit = fit_model(opened, records, **data)
-            axis, ticks = "chip", [chip.name for chip in records]
+            fit, axis, ticks = fit_model(opened, records, **data), "chip", [chip.name for chip in records]
     if draw is not None:
         fsio.write_file(Path(draw), draw_fit(fit, ticks, axis=axis))
     if report is not None:
@@ -146,6 +139,17 @@ def _require_partners(sweep: str | None, retrain: int | None, smallest: str | No
         raise InputError("the sweep says for how many epochs to train", where="--retrain", fix="leave it out")
     if enlarge and smallest is None:
         raise InputError("only the smallest record is enlarged", where="--enlarge", fix="add --smallest FILE")
+
+
+def _sweep(
+    model: object, chips: tuple[str, ...], sweep: str, n_epochs: int | None, data: dict[str, Any], *, trains: bool
+) -> tuple[Fit, str, list[str]]:
+    """Build for each value of a sweep; say also what is varied, and its values."""
+    field, values = _read_sweep(sweep)
+    base = _take_one(chips, "--sweep")
+    if trains:
+        return _sweep_training(model, base, field, values, n_epochs, data), field, list(values)
+    return sweep_model(model, base, field, values, **data), field, list(values)
 
 
 def _sweep_training(
