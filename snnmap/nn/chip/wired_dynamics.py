@@ -148,23 +148,16 @@ def _advance_once(
     batch, n_steps, n_synapses, size = x.shape
     x = x.detach().clone(memory_format=torch.contiguous_format)
     currents, reached, counts = torch.empty_like(x), x.new_empty(batch, n_steps, size), x.new_empty(batch, n_steps, size)
-    limits = x.new_tensor([0.0, 1.0, float(neurons.max_count), -float(neurons.state_max) - 1.0, float(neurons.state_max)])
+    most = float(neurons.state_max)
+    (limits,) = _arrays(x.new_tensor([0.0, 1.0, float(neurons.max_count), -most - 1.0, most]))
     decays = Decays(neurons.family, neurons.dash_syn, neurons.dash_mem)
     parameters = tuple(_arrays(1.0 - decays.alpha, 1.0 - decays.beta, neurons.bias, neurons.threshold))
     wired, (listed, entries, history) = (*wiring.arrays(), *_arrays(weights)), delivery.arrays(flagged, counts)
     held, *states = _arrays(x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, reached, counts)
     kernels = []
     for share in _share(batch, n_steps):
-        part = (
-            listed,
-            entries,
-            history[share],
-            held[share],
-            parameters,
-            *_arrays(limits),
-            tuple(state[share] for state in states),
-        )
-        kernels.append(partial(advance_wired, wired, *part))
+        given = (history[share], held[share], parameters, limits, tuple(state[share] for state in states))
+        kernels.append(partial(advance_wired, wired, listed, entries, *given))
     run_parts(kernels)
     return currents, reached, counts
 
