@@ -102,21 +102,9 @@ class _Lif(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         alpha, beta, threshold, recurrent_weight, currents, reached, counts = ctx.saved_tensors
         course = Course(currents=currents, reached=reached, counts=counts, all_at_once=recurrent_weight is None)
-        return (
-            *backward_through_time(
-                gradients[0],
-                course,
-                alpha,
-                beta,
-                threshold,
-                recurrent_weight,
-                ctx.max_count,
-                ctx.surrogate,
-                ctx.needs_input_grad,
-            ),
-            None,
-            None,
-        )
+        limit, surrogate, needed = ctx.max_count, ctx.surrogate, ctx.needs_input_grad
+        found = backward_through_time(gradients[0], course, alpha, beta, threshold, recurrent_weight, limit, surrogate, needed)
+        return *found, None, None
 
 
 def _forward(
