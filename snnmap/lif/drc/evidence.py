@@ -102,10 +102,8 @@ def _find_silent(comparison: Comparison) -> Iterator[Finding]:
 
 def _find_undecided(comparison: Comparison) -> Iterator[Finding]:
     """Find outputs that never decide in the model."""
-    n, train = (
-        comparison.n_samples,
-        "train the model on (`snnmap.train.train_model`), or give data that it decides on (`--calibration`)",
-    )
+    n = comparison.n_samples
+    train = "train the model on (`snnmap.train.train_model`), or give data that it decides on (`--calibration`)"
     for port in comparison.ports:
         if n and port.agreements and all(a.undecided == n for a in port.agreements):
             yield Finding(
