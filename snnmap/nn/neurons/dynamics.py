@@ -257,7 +257,10 @@ def backward_through_time(
 
 @dataclass
 class Backward:
-    """What a loop over steps, from the last, needs; it fills ``by_x``. Arguments as :func:`backward_through_time` has them."""
+    """What a loop over steps, from the last, needs; it fills ``by_x``.
+
+    Attributes are the arguments of :func:`snnmap.nn.neurons.dynamics.backward_through_time`, ``given`` the gradient by counts.
+    """
 
     given: Tensor
     alpha: Tensor
