@@ -238,10 +238,8 @@ def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
     How to fix: let fewer neurons take inputs: a smaller first layer, skips from the input to fewer neurons.
     """
-    taking, fix = (
-        [matrix.indices for matrix in subject.of.weights(MemoryKind.INPUT)],
-        f"let fewer neurons take inputs, or {LARGER}",
-    )
+    taking = [matrix.indices for matrix in subject.of.weights(MemoryKind.INPUT)]
+    fix = f"let fewer neurons take inputs, or {LARGER}"
     yield from _report_reach(subject.of, taking, subject.chip.inputs.reach, "takes inputs", "take inputs", fix)
 
 
@@ -264,7 +262,8 @@ def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
     How to fix: let outputs read fewer neurons: a smaller last layer, no residual sum straight before the readout.
     """
-    read, fix = [matrix.rows for matrix in subject.of.weights(MemoryKind.OUTPUT)], f"let outputs read fewer neurons, or {LARGER}"
+    read = [matrix.rows for matrix in subject.of.weights(MemoryKind.OUTPUT)]
+    fix = f"let outputs read fewer neurons, or {LARGER}"
     yield from _report_reach(subject.of, read, subject.chip.outputs.reach, "is read by outputs", "be read", fix)
 
 
