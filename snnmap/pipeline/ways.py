@@ -46,8 +46,8 @@ class Task:
         calibration: as the user gave it.
         labels: likewise.
         conversion: that the network and the calibration are of; None where they are the user's own.
-        is_converted: whether the network is that of a conversion, whosever the calibration.
         places: where in the user's files the model is made.
+        is_converted: whether the network is that of a conversion, whosever the calibration.
     """
 
     network: Network
