@@ -196,6 +196,7 @@ def _open_task(
         labels=labels,
         conversion=model if calibration is None else None,
         places=places,
+        is_converted=True,
     )
 
 

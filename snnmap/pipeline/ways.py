@@ -47,6 +47,7 @@ class Task:
         labels: likewise.
         conversion: that the network and the calibration are of; None where they are the user's own.
         places: where in the user's files the model is made.
+        is_converted: whether the network is that of a conversion, whosever the calibration.
     """
 
     network: Network
@@ -55,6 +56,7 @@ class Task:
     labels: npt.ArrayLike | None
     conversion: "Conversion | None"
     places: Places
+    is_converted: bool = False
 
     def read_rasters(self, chip: Chip) -> Mapping[str, IntArray]:
         """Return the calibration data by input port, or what is drawn for a chip where there are none."""
@@ -197,14 +199,15 @@ def _list_ways(task: Task, data: _Data) -> Iterator[_Way]:
     """Yield ways: the second synapses asked for, those that need less of the chip, and then more.
 
     Rates are brought back at once on calibration data. Drawn inputs are of all rates, and what is right for some is wrong for
-    others, so that there it comes last.
+    others, so that there it comes last. Those of a conversion are left: its charges come with the input, and a bias that lasts
+    adds to them what no activation had.
     """
     if task.network.integers:
         yield _Way(second_synapse="unmatched", tuned=False)
         return
     every: tuple[SecondSynapse, ...] = ("always", "decays", "never", "unmatched")
     first = every.index(task.options.quantise.second_synapse)
-    for tuned in (False, True) if data.drawn else (True,):
+    for tuned in (False,) if task.is_converted else (False, True) if data.drawn else (True,):
         for choice in (*every[first:], *every[:first]):
             yield _Way(second_synapse=choice, tuned=tuned)
 

@@ -74,20 +74,27 @@ def quantise_neurons(
     """
     bits, family = chip.bits, chip.family
     decays = code_decays(parameters, chip)
-    responses = RowResponses(decays, family)
+    in_run = RowResponses(decays, family, swing.n_steps)
     demands = _measure_demands(memories, counts, decays)
     bias = parameters.bias * decays.bias_factor
     scaling = choose_scaling(
-        demands, parameters.threshold, bias, swing.peak, decays.dash_mem, responses.power(), chip, shifts, readout_margin
+        demands,
+        parameters.threshold,
+        bias,
+        swing.peak,
+        decays.dash_mem,
+        in_run.power(),
+        swing.n_steps,
+        chip,
+        shifts,
+        readout_margin,
     )
     if compared is not None and compared.any():
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
     lines = list_lines(memories, decays, scale, scaling.shifts, family)
     is_free = np.isfinite(parameters.threshold)
-    rounded, off, factor = round_lines(
-        lines.entries, counts, RowResponses(decays, family, swing.n_steps), np.where(is_free, threshold, 0), bits
-    )
+    rounded, off, factor = round_lines(lines.entries, counts, in_run, np.where(is_free, threshold, 0), bits)
     threshold, scale = np.rint(threshold * factor).astype(np.int64), scale * factor
     lines = lines.scale(factor)
     used = _find_used(parameters, memories)
@@ -108,7 +115,7 @@ def quantise_neurons(
         scale=scale,
         input_error=_share_of_threshold(off, threshold, parameters.threshold, scale, demands),
         errors=(
-            *_weight_errors(memories, lines, rounded, responses, scale, bits),
+            *_weight_errors(memories, lines, rounded, RowResponses(decays, family), scale, bits),
             *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, chip, used),
         ),
     )
