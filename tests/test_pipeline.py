@@ -26,7 +26,7 @@ from snnmap.lif.mapping import FoldOptions, Verification, folded_counts
 from snnmap.lif.program import Image, QuantisedNetwork, as_folded_network
 from snnmap.lif.quantise import RateTuning, SecondSynapse, match_decays
 from snnmap.loading import load
-from snnmap.network import load_network, parse_network, save_network, simulate_network, sketch_network
+from snnmap.network import format_network, load_network, parse_network, save_network, simulate_network, sketch_network
 from snnmap.pipeline import (
     CompileOptions,
     StageProfile,
@@ -475,5 +475,7 @@ def test_the_rates_of_a_conversion_are_left_whosever_the_calibration(monkeypatch
     for calibration in (None, conversion.calibration):
         check_model(conversion, "generic-4096", calibration=calibration)
     assert not tuned
-    check_model(conversion.network, "generic-4096", calibration=conversion.calibration)
+    check_model(parse_network(format_network(conversion.network)), "generic-4096", calibration=conversion.calibration)
+    assert not tuned
+    check_model(replace(conversion.network, provenance={}), "generic-4096", calibration=conversion.calibration)
     assert tuned

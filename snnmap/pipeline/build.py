@@ -196,7 +196,6 @@ def _open_task(
         labels=labels,
         conversion=model if calibration is None else None,
         places=places,
-        is_converted=True,
     )
 
 

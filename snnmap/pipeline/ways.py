@@ -18,7 +18,7 @@ from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, ease
 from snnmap.lif.mapping import fold_network, lower_network, stretch_network
 from snnmap.lif.program import Image, MappedNetwork, Program, QuantisedNetwork, pack, unpack
 from snnmap.lif.quantise import DecayMatch, RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
-from snnmap.network import Network, draw_inputs, join_rasters, read_rasters, require_steps, simulate_network
+from snnmap.network import PRESENTATION, Network, draw_inputs, join_rasters, read_rasters, require_steps, simulate_network
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 
@@ -47,7 +47,6 @@ class Task:
         labels: likewise.
         conversion: that the network and the calibration are of; None where they are the user's own.
         places: where in the user's files the model is made.
-        is_converted: whether the network is that of a conversion, whosever the calibration.
     """
 
     network: Network
@@ -56,7 +55,6 @@ class Task:
     labels: npt.ArrayLike | None
     conversion: "Conversion | None"
     places: Places
-    is_converted: bool = False
 
     def read_rasters(self, chip: Chip) -> Mapping[str, IntArray]:
         """Return the calibration data by input port, or what is drawn for a chip where there are none."""
@@ -207,7 +205,7 @@ def _list_ways(task: Task, data: _Data) -> Iterator[_Way]:
         return
     every: tuple[SecondSynapse, ...] = ("always", "decays", "never", "unmatched")
     first = every.index(task.options.quantise.second_synapse)
-    for tuned in (False,) if task.is_converted else (False, True) if data.drawn else (True,):
+    for tuned in (False,) if PRESENTATION in task.network.provenance else (False, True) if data.drawn else (True,):
         for choice in (*every[first:], *every[:first]):
             yield _Way(second_synapse=choice, tuned=tuned)
 
