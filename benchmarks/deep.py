@@ -4,7 +4,7 @@ An autoencoder of 8 layers of 64, which tells samples of its kind from others by
 scikit-learn's digits at 16 x 16 pixels: one of two convolutions, ResNet-8, ResNet-20 (He et al. 2016, a quarter of the width)
 and a MobileNet (Howard et al. 2017, an eighth and nine blocks); and VGG-9 (Simonyan and Zisserman 2015, a quarter) at 32 x 32.
 All are trained here. Figures are of held-out samples, which neither training nor calibration saw. Seconds are the processor's,
-of all threads, to convert and build; memory is the most that the process held, with Python, torch and the digits.
+of all threads, to convert and build; memory is the most that a process held which does nothing else, with Python and torch.
 
 Run with ``make deep``; ``--write`` writes the table. Words of a row's name measure it alone.
 """
@@ -14,16 +14,16 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from multiprocessing import get_context
 
 import numpy as np
 import torch
 from builds import build_anyway, enlarge
 from measurements import Row, print_rows, write_table
-from sklearn.datasets import load_digits
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 import snnmap
@@ -133,6 +133,17 @@ class Built:
 
 
 def build(model: nn.Module, calibration: FloatArray, tested: FloatArray) -> Built:
+    """Convert, build and run in a process that did nothing before."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=limit_threads) as executor:
+        return executor.submit(build_here, model, calibration, tested).result()
+
+
+def limit_threads() -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+def build_here(model: nn.Module, calibration: FloatArray, tested: FloatArray) -> Built:
     """Convert and build with nothing but defaults; run the bitstream whatever it does beside the model."""
     profile, start = StageProfile(), time.process_time()
     profile("converting")
@@ -163,6 +174,8 @@ def run_bitstream(artifacts: snnmap.Artifacts, conversion: Conversion, counts: I
 
 def measure_autoencoder() -> Iterator[Row]:
     """Give the error of its outputs, and how well its own error tells samples of its kind from others, as AUC."""
+    from sklearn.metrics import roc_auc_score
+
     rng = np.random.default_rng(0)
     usual = rng.uniform(0, 1, (4, 16))
     other = 0.7 * usual + 0.3 * rng.uniform(0, 1, (4, 16))
@@ -191,6 +204,8 @@ def measure_digits(
     limit: str = "",
 ) -> Iterator[Row]:
     """Give the points lost, and what converting and building took, which is held against ``limit``."""
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     pixels = torch.tensor(digits.images / 16, dtype=torch.float32)[:, None]
     images = np.asarray(nn.functional.interpolate(pixels, size=(side, side), mode="bilinear").numpy(), np.float64)
@@ -227,8 +242,7 @@ def measure(words: list[str]) -> Iterator[Row]:
 
 
 def main(words: list[str]) -> None:
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    limit_threads()
     lines = print_rows(measure(words))
     if "--write" in words:
         write_table("deep", lines)

@@ -15,7 +15,7 @@ MOST_STATES = 1_000_000
 """States of one kind that are held at once."""
 _MOST_THRESHOLDS = 256.0
 """Thresholds beyond which potentials of a neuron that fires are not held: it fires in every step, or not for a long time."""
-_MOST_VALUES = 16_000_000
+_MOST_VALUES = 8_000_000
 """States that are kept for their quantiles."""
 _FEWEST_KEPT = 512
 """Pairs of sample and step whose states are kept of however many neurons."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Self, cast
 
-import networkx as nx
 import torch
 from torch import Tensor, nn
 
@@ -313,6 +312,8 @@ def _deliver(
 
 def _order_groups(populations: list[ChipPopulation]) -> list[tuple[str, ...]]:
     """Return populations, those in a loop together, in an order in which each group comes after what it hears."""
+    import networkx as nx
+
     position = {population.name: number for number, population in enumerate(populations)}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(position)
