@@ -1,4 +1,4 @@
-"""A training loop of a few lines: surrogate gradients, schedules, averaged weights, activity penalties, a teacher, checkpoints."""
+"""A training loop of a few lines: surrogate gradients, schedules, averages, activity penalties, a teacher, checkpoints."""
 
 import copy
 import time
