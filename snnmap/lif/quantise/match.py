@@ -34,15 +34,15 @@ __all__ = ["DecayMatch", "SecondSynapse", "is_codable", "match_decays"]
 
 SecondSynapse = Literal["decays", "always", "never", "unmatched"]
 _Share = Literal["none", "some", "all"]
-"""Of a population's inputs."""
+"""Of a population's inputs, those whose memory is taken back a step later."""
 
 _Pulses: TypeAlias = dict[tuple[int, int], FloatArray]
 """Weights ``(n,) float64`` of the neuron that spikes in each step, by synapse and delay in steps."""
 _CODABLE = 1e-9
 """Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
-_ROUNDING_COST, _CARRIED_COST = 0.4, 2.4
-"""Cost of a synapse's weights in errors of the kernel: a step of the largest weight, times the kernel of the synapse; and where a
-weight is taken back a step later, since little is left of the two and both are rounded."""
+_ROUNDING_COST: Mapping[_Share, float] = {"none": 0.4, "some": 2.4, "all": 4.0}
+"""Cost of a synapse's weights in errors of the kernel: a step of the largest weight, times the kernel of the synapse; more where
+weights are taken back a step later, since little is left of the two and both are rounded."""
 _RESET_COST = 0.5
 """Cost of a reset's error in errors of the kernel."""
 _SHORT_RUN = 2.5
@@ -168,7 +168,7 @@ def _rebuild(
     which = which.reshape(-1)
     factor, self_weight = fit.factor[:, which], fit.self_weight[:, which]
     alpha, beta = chip.family.synapse_factors(fit.dash_syn[:, which]), chip.family.membrane_factors(fit.dash_mem[which])
-    head, tail = _carry(population, alpha[0], self_weight) if pair and tails else (factor, factor)
+    head, tail = _carry(population, alpha[0], self_weight) if pair and carried == "all" else (factor, factor)
     factors = dict.fromkeys(tails.values(), head) | dict.fromkeys(tails, tail)
     rewire = partial(_rewire, network, factor=factor, factors=factors, self_weight=self_weight, pair=pair)
     rebuilt = replace(population, alpha=alpha, beta=beta)
@@ -372,9 +372,9 @@ def _solve_pair(
     self_weight, reset_error = match_reset(beta, b, codes, n_steps)
     power = sum(float(kernel_product(code, b, code, b, n_steps)) for code in codes)
     share = np.sqrt(power / kernel_product(alpha, beta, alpha, beta, n_steps))
-    step = (_ROUNDING_COST if carried == "none" else _CARRIED_COST) / chip.bits.weight_range[1]
-    if carried != "none":
-        input_error = reset_error if carried == "all" else np.maximum(input_error, reset_error)
+    step = _ROUNDING_COST[carried] / chip.bits.weight_range[1]
+    if carried == "all":
+        input_error = reset_error
     rounded = step * share * (1.0 if carried == "all" else np.abs(factor).max(axis=0))
     is_open = (carried == "none") | (family.code_membranes(beta, chip.bits.dash_max) == dash_mem)
     cost = np.sqrt(input_error * input_error + rounded * rounded) + _RESET_COST * reset_error

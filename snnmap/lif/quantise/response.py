@@ -127,7 +127,7 @@ def match_input(
 def match_reset(beta: FloatArray, b: float, codes: list[float], n_steps: int | None) -> tuple[FloatArray, FloatArray]:
     """Make up for a reset that decays by ``b`` and not by ``beta``, by spikes of the neuron onto itself a step later.
 
-    The error is given as a share of the reset itself, ``beta**t``.
+    An input of which no synapse keeps anything decays likewise. The error is given as a share of the reset itself, ``beta**t``.
     """
     products = [-tail_product(code, b, beta, b, n_steps) for code in codes]
     weight, left = _least_squares(codes, b, products, -tail_sum(beta, b, n_steps), tail_power(beta, b, n_steps), n_steps)
