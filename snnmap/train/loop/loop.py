@@ -299,8 +299,10 @@ def _run_epoch(trainer: _Trainer, epoch: int, bars: TrainingBars) -> EpochResult
     recorder = ActivityRecorder(trainer.model) if trainer.penalises_activity else nullcontext()
     with recorder as activity:
         for number, batch in enumerate(bars.track(trainer.batches)):
-            done = (epoch * n_batches + number) / (trainer.options.n_epochs * n_batches)
-            loss, read, labels = _run_batch(trainer, batch, activity, done)
+            step, n_steps = epoch * n_batches + number, trainer.options.n_epochs * n_batches
+            loss, read, labels = _run_batch(trainer, batch, activity, step / n_steps)
+            if step + 1 > (1.0 - trainer.options.average_last) * n_steps:
+                trainer.average.add(trainer.model)
             n_samples, right = n_samples + len(labels), right + _count_right(read, labels)
             total += loss * len(labels)
     result.loss, result.accuracy, result.seconds = total / n_samples, right / n_samples, time.monotonic() - start
@@ -333,8 +335,6 @@ def _run_batch(trainer: _Trainer, batch: Batch, activity: ActivityRecorder | Non
         nn.utils.clip_grad_norm_(trainer.model.parameters(), options.clip_norm)
     trainer.optimiser.step()
     trainer.schedule.step()
-    if done >= 1.0 - options.average_last:
-        trainer.average.add(trainer.model)
     return float(loss.detach()), read.detach(), labels
 
 

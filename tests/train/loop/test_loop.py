@@ -162,8 +162,8 @@ def test_the_mean_of_the_last_weights_is_left() -> None:
     train_model(own, make_loader(), **given, options=FEW, on_gradients=lambda _: seen.append(copy.deepcopy(own[0].weight)))  # type: ignore[arg-type]
     train_model(model, make_loader(), **given, options=AVERAGED)  # type: ignore[arg-type]
     after_steps = [weight.detach() for weight in seen[1:]] + [own[0].weight.detach()]
-    kept = [weight for step, weight in enumerate(after_steps) if step / len(after_steps) >= 0.4]
-    assert len(kept) == 7
+    kept = [weight for step, weight in enumerate(after_steps) if step + 1 > 0.4 * len(after_steps)]
+    assert len(kept) == 8
     torch.testing.assert_close(model[0].weight.detach(), torch.stack(kept).mean(dim=0))
 
 
