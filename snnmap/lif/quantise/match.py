@@ -212,7 +212,7 @@ def _share_carried(network: Network, population: Population, tails: Mapping[str,
     """Say how many of a population's inputs have tails."""
     if not tails:
         return "none"
-    onto = {part.name for part in network.projections if part.post == population.name}
+    onto = {part.name for part in network.projections if part.post == population.name and part.weights.data.any()}
     return "some" if onto - set(tails) - set(tails.values()) else "all"
 
 
