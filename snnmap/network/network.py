@@ -14,7 +14,18 @@ from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import NetworkError
 from snnmap.core.record import FloatArray, IntArray, freeze_float, freeze_int, freeze_mapping, record, replace_array
 
-__all__ = ["MOVED_POOLS", "OTHERWISE", "InputPort", "Network", "OutputPort", "Population", "Projection", "Reset", "SpikeSum"]
+__all__ = [
+    "MOVED_POOLS",
+    "OTHERWISE",
+    "PRESENTATION",
+    "InputPort",
+    "Network",
+    "OutputPort",
+    "Population",
+    "Projection",
+    "Reset",
+    "SpikeSum",
+]
 
 Reset = Literal["subtract", "value"]
 MOVED_POOLS = "max pools"
@@ -24,6 +35,8 @@ OTHERWISE = "read otherwise beyond a further threshold"
 
 Behind a colon stand the populations, by name, separated by commas; all where nothing does.
 """
+PRESENTATION = "presentation"
+"""Key of the provenance for the steps that a value is presented for, of the network of an ANN that was converted."""
 
 
 @record
