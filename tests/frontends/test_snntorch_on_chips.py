@@ -30,16 +30,16 @@ CASES: dict[str, tuple[dict[str, int], str]] = {
 """Sizes for the digits of scikit-learn, and how the input comes: in a loop, the same in each step, or one step a call, perhaps as
 frames of two channels."""
 AIM = 0.98
-MISSES = {"tactile digits": 0.96}
-TIED_MISSES = {"tactile digits": 0.975}
-"""Share of decisions as the model's that is aimed at; and what holds of the one that misses it, which is open: of all, and where
-each of several classes for which the model fires most counts as its decision, as a build counts them.
+MISSES = {"tactile digits": 0.975}
+"""Share of decisions as the model's that is aimed at, also where each of several classes for which the model fires most counts as
+its decision, as a build counts them; and what holds of all decisions of the one that reaches it with these seeds by little.
 
-Of its two convolutions one spike in forty that differs moves one in three of its outputs' spikes, in float64 as well.
+Of its two convolutions one spike in forty that differs moves one in three of its outputs' spikes, in float64 as well: with other
+seeds 96 to 99% of its decisions are the model's.
 """
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
 SEEDS = (11, 12, 13)
-"""Of weights, batches and unseen digits; costs in `snnmap.lif.quantise.match` were set with seed 0 in view."""
+"""Of weights, batches and unseen digits; costs in `snnmap.lif.quantise.match` were set with others in view."""
 CHIP = "generic-4096-single"
 
 
@@ -101,4 +101,4 @@ def test_they_decide_on_a_chip_as_the_model(name: str, seed: int) -> None:
     assert np.mean(wanted == labels[N_TRAINED:]) > 0.85
     assert np.mean(found == wanted) >= MISSES.get(name, AIM)
     is_best = counts[np.arange(len(found)), found] == counts.max(axis=1)
-    assert np.mean(is_best) >= TIED_MISSES.get(name, AIM)
+    assert np.mean(is_best) >= AIM

@@ -8,6 +8,7 @@ does, so a neuron that spikes in each step mends it through the same synapses.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Literal, TypeAlias
 
@@ -16,15 +17,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, Family
 from snnmap.core import CsrMatrix, FloatArray, IntArray, record
-from snnmap.lif.quantise.response import (
-    LARGEST_DECAY,
-    decay_power,
-    kernel_product,
-    kernel_sum,
-    tail_power,
-    tail_product,
-    tail_sum,
-)
+from snnmap.lif.quantise.response import LARGEST_DECAY, kernel_product, match_input, match_reset
 from snnmap.lif.quantise.tune import Tuner
 from snnmap.network import (
     Network,
@@ -40,14 +33,16 @@ from snnmap.network import (
 __all__ = ["DecayMatch", "SecondSynapse", "is_codable", "match_decays"]
 
 SecondSynapse = Literal["decays", "always", "never", "unmatched"]
+_Share = Literal["none", "some", "all"]
+"""Of a population's inputs, those whose memory is taken back a step later."""
 
 _Pulses: TypeAlias = dict[tuple[int, int], FloatArray]
 """Weights ``(n,) float64`` of the neuron that spikes in each step, by synapse and delay in steps."""
 _CODABLE = 1e-9
 """Difference of decay factors that is none: between codes there are gaps of 1e-5 and more."""
-_ROUNDING_COST, _CARRIED_COST = 0.4, 2.4
-"""Cost of a synapse's weights in errors of the kernel: a step of the largest weight, times the kernel of the synapse; and where a
-weight is taken back a step later, since little is left of the two and both are rounded."""
+_ROUNDING_COST: Mapping[_Share, float] = {"none": 0.4, "some": 2.4, "all": 4.0}
+"""Cost of a synapse's weights in errors of the kernel: a step of the largest weight, times the kernel of the synapse; more where
+weights are taken back a step later, since little is left of the two and both are rounded."""
 _RESET_COST = 0.5
 """Cost of a reset's error in errors of the kernel."""
 _SHORT_RUN = 2.5
@@ -167,11 +162,15 @@ def _rebuild(
 ) -> tuple[Network, DecayMatch]:
     kinds, which = np.unique(np.vstack([population.alpha, population.beta]), axis=1, return_inverse=True)
     n_steps = n_steps if n_steps is not None and n_steps * (1.0 - kinds.max()) <= _SHORT_RUN else None
-    carried = _is_carried(network, population)
+    tails = _find_tails(network, population)
+    carried = _share_carried(network, population, tails)
     fit = _fit_pair(kinds[0], kinds[1], carried, chip, n_steps) if pair else _fit_single(kinds[:-1], kinds[-1], chip, n_steps)
     which = which.reshape(-1)
     factor, self_weight = fit.factor[:, which], fit.self_weight[:, which]
     alpha, beta = chip.family.synapse_factors(fit.dash_syn[:, which]), chip.family.membrane_factors(fit.dash_mem[which])
+    head, tail = _carry(population, alpha[0], self_weight) if pair and carried == "all" else (factor, factor)
+    factors = dict.fromkeys(tails.values(), head) | dict.fromkeys(tails, tail)
+    rewire = partial(_rewire, network, factor=factor, factors=factors, self_weight=self_weight, pair=pair)
     rebuilt = replace(population, alpha=alpha, beta=beta)
     match = DecayMatch(
         population=population.name,
@@ -180,33 +179,65 @@ def _rebuild(
         reset_error=float(fit.reset_error.max()),
     )
     if not (population.bias * self_weight).any():
-        return _rewire(network, rebuilt, factor, self_weight, pair=pair), match
+        return rewire(rebuilt), match
     if not _has_room(network, chip):
         bias, pulses = population.bias * (1.0 - beta) / np.maximum(1.0 - population.beta, 1.0 - LARGEST_DECAY), {}
     elif _is_late(network, population):
-        bias, pulses = np.zeros(population.size), _send_bias(population, factor if pair else factor[:1])
+        sent = slice(None if pair else 1)
+        bias, pulses = np.zeros(population.size), _send_bias(population, head[sent], tail[sent])
     else:
         bias, pulses = population.bias, _mend_bias(population, self_weight)
-    network = _rewire(network, replace(rebuilt, bias=bias), factor, self_weight, pair=pair)
-    return _add_pulses(network, population, pulses), match
+    return _add_pulses(rewire(replace(rebuilt, bias=bias)), population, pulses), match
 
 
-def _is_carried(network: Network, population: Population) -> bool:
-    """Say whether what synapses keep is taken back a step later; see :func:`snnmap.network.carry_instant_synapses`."""
-    onto = [part for part in network.projections if part.post == population.name]
-    later = {(part.pre, part.synapse, part.delay_steps - 1): part.weights for part in onto}
-    return any(
-        (tail := later.get((part.pre, part.synapse, part.delay_steps))) is not None
-        and np.array_equal(tail.indices, part.weights.indices)
-        and np.array_equal(tail.data, -population.alpha[part.synapse][tail.indices] * part.weights.data)
-        for part in onto
-    )
+def _find_tails(network: Network, population: Population) -> dict[str, str]:
+    """Return the projections that take back a step later what others left in a synapse, each with the one it follows.
+
+    See :func:`snnmap.network.carry_instant_synapses`.
+    """
+    tails: dict[str, str] = {}
+    onto = [part for part in network.projections if part.post == population.name and part.weights.data.any()]
+    later = {(part.pre, part.synapse, part.delay_steps - 1): part for part in onto}
+    for part in onto:
+        tail, kept = later.get((part.pre, part.synapse, part.delay_steps)), population.alpha[part.synapse][part.weights.indices]
+        if part.name in tails or tail is None or not kept.all():
+            continue
+        is_same = np.array_equal(tail.weights.indices, part.weights.indices)
+        if is_same and np.array_equal(tail.weights.data, -kept * part.weights.data):
+            tails[tail.name] = part.name
+    return tails
 
 
-def _rewire(network: Network, population: Population, factor: FloatArray, self_weight: FloatArray, *, pair: bool) -> Network:
+def _share_carried(network: Network, population: Population, tails: Mapping[str, str]) -> _Share:
+    """Say how many of a population's inputs have tails."""
+    if not tails:
+        return "none"
+    onto = {part.name for part in network.projections if part.post == population.name and part.weights.data.any()}
+    return "some" if onto - set(tails) - set(tails.values()) else "all"
+
+
+def _carry(population: Population, alpha: FloatArray, self_weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the factors, ``(2, n)`` each, on weights whose memory is taken back a step later, and on those that take it back.
+
+    What is left of a weight decays as a reset does, and is mended by the same synapses.
+    """
+    head = np.stack([np.ones(population.size), np.zeros(population.size)])
+    return head, (self_weight + head * alpha) / np.maximum(population.alpha[0], _CODABLE)
+
+
+def _rewire(
+    network: Network,
+    population: Population,
+    *,
+    factor: FloatArray,
+    factors: Mapping[str, FloatArray],
+    self_weight: FloatArray,
+    pair: bool,
+) -> Network:
     """Put a population in the place of its namesake; scale the weights onto it, and add its synapses onto itself.
 
-    ``factor`` and ``self_weight`` are ``(n_synapses, n) float64``, the latter in thresholds.
+    ``factor``, in its place those by projection in ``factors``, and ``self_weight`` are ``(n_synapses, n) float64``, the latter
+    in thresholds.
     """
     projections: list[Projection] = []
     taken = {projection.name for projection in network.projections}
@@ -214,8 +245,9 @@ def _rewire(network: Network, population: Population, factor: FloatArray, self_w
         if projection.post != population.name:
             projections.append(projection)
             continue
-        for synapse in range(population.n_synapses) if pair else (projection.synapse,):
-            data = projection.weights.data * factor[synapse][projection.weights.indices]
+        scale = factors.get(projection.name, factor)
+        for synapse in np.flatnonzero(scale.any(axis=1)).tolist() if pair else (projection.synapse,):
+            data = projection.weights.data * scale[synapse][projection.weights.indices]
             name = _take_name(f"{projection.name}[{synapse}]", taken) if pair else projection.name
             projections.append(replace(projection, name=name, synapse=synapse, weights=projection.weights.with_data(data)))
     for synapse, weights in enumerate(self_weight * population.threshold):
@@ -247,15 +279,16 @@ def _is_late(network: Network, population: Population) -> bool:
     )
 
 
-def _send_bias(population: Population, factor: FloatArray) -> _Pulses:
+def _send_bias(population: Population, head: FloatArray, tail: FloatArray) -> _Pulses:
     """Return what sends the whole bias, from the first step of the input on, as inputs of a synapse without memory arrive.
 
     Args:
         population: as it was.
-        factor: ``(n, size) float64``, on weights of each synapse by which its first one is rebuilt.
+        head: ``(n, size) float64``, on weights of each synapse by which its first one is rebuilt.
+        tail: the same, a step later, on weights that take back what the first one keeps.
     """
     first, later = population.bias, -population.alpha[0] * population.bias
-    return {(s, delay): share * bias for s, share in enumerate(factor) for delay, bias in ((0, first), (1, later))}
+    return {(s, d): share * bias for d, bias, shares in ((0, first, head), (1, later, tail)) for s, share in enumerate(shares)}
 
 
 def _mend_bias(population: Population, self_weight: FloatArray) -> _Pulses:
@@ -311,10 +344,10 @@ def _add_vernier(network: Network, population: Population, chip: Chip) -> Networ
     faster = np.maximum(dashes - 1, 1)
     rebuilt = replace(population, alpha=chip.family.synapse_factors(np.stack([dashes, faster])))
     factor = np.stack([np.ones(population.size), np.where(dashes > 1, _PLACE_HOLDER, 0.0)])
-    return _rewire(network, rebuilt, factor, np.zeros((0, population.size)), pair=True)
+    return _rewire(network, rebuilt, factor=factor, factors={}, self_weight=np.zeros((0, population.size)), pair=True)
 
 
-def _fit_pair(alpha: FloatArray, beta: FloatArray, carried: bool, chip: Chip, n_steps: int | None) -> _Fit:
+def _fit_pair(alpha: FloatArray, beta: FloatArray, carried: _Share, chip: Chip, n_steps: int | None) -> _Fit:
     """Find, for each neuron, membrane and two synapses that rebuild its kernels best.
 
     Where synapses are carried, the membrane keeps the nearest code, so that resets are left to thresholds, which have more bits.
@@ -331,17 +364,19 @@ def _fit_pair(alpha: FloatArray, beta: FloatArray, carried: bool, chip: Chip, n_
 
 
 def _solve_pair(
-    alpha: FloatArray, beta: FloatArray, carried: bool, dash_mem: int, first: int, second: int, chip: Chip, n_steps: int | None
+    alpha: FloatArray, beta: FloatArray, carried: _Share, dash_mem: int, first: int, second: int, chip: Chip, n_steps: int | None
 ) -> _Fit:
     family = chip.family
     b, codes = float(family.membrane_factors(dash_mem)), [float(family.synapse_factors(dash)) for dash in (first, second)]
-    factor, input_error = _match_input(alpha, beta, b, codes, n_steps)
-    self_weight, reset_error = _match_reset(beta, b, codes, n_steps)
+    factor, input_error = match_input(alpha, beta, b, codes, n_steps)
+    self_weight, reset_error = match_reset(beta, b, codes, n_steps)
     power = sum(float(kernel_product(code, b, code, b, n_steps)) for code in codes)
     share = np.sqrt(power / kernel_product(alpha, beta, alpha, beta, n_steps))
-    step = (_CARRIED_COST if carried else _ROUNDING_COST) / chip.bits.weight_range[1]
-    rounded = step * np.abs(factor).max(axis=0) * share
-    is_open = (not carried) | (family.code_membranes(beta, chip.bits.dash_max) == dash_mem)
+    step = _ROUNDING_COST[carried] / chip.bits.weight_range[1]
+    if carried == "all":
+        input_error = reset_error
+    rounded = step * share * (1.0 if carried == "all" else np.abs(factor).max(axis=0))
+    is_open = (carried == "none") | (family.code_membranes(beta, chip.bits.dash_max) == dash_mem)
     cost = np.sqrt(input_error * input_error + rounded * rounded) + _RESET_COST * reset_error
     return _Fit(
         cost=np.where(is_open, cost, np.inf),
@@ -365,8 +400,8 @@ def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip, n_steps: int | 
         ]
         for first in range(1, top + 1):
             code = float(family.synapse_factors(first))
-            factor, input_error = _match_input(alpha[0], beta, b, [code], n_steps)
-            self_weight, reset_error = _match_reset(beta, b, [code], n_steps)
+            factor, input_error = match_input(alpha[0], beta, b, [code], n_steps)
+            self_weight, reset_error = match_reset(beta, b, [code], n_steps)
             input_error = np.maximum.reduce([input_error, *(error for _, _, error in others)])
             fit = _Fit(
                 cost=input_error + reset_error,
@@ -386,7 +421,7 @@ def _fit_single(alpha: FloatArray, beta: FloatArray, chip: Chip, n_steps: int | 
 def _solve_single(
     alpha: FloatArray, beta: FloatArray, b: float, dash: int, family: Family, n_steps: int | None
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    factor, error = _match_input(alpha, beta, b, [float(family.synapse_factors(dash))], n_steps)
+    factor, error = match_input(alpha, beta, b, [float(family.synapse_factors(dash))], n_steps)
     return np.full(alpha.size, dash), factor[0], error
 
 
@@ -398,60 +433,6 @@ def _least_error(options: list[tuple[IntArray, FloatArray, FloatArray]]) -> tupl
         dash, factor = np.where(better, other_dash, dash), np.where(better, other_factor, factor)
         error = np.where(better, other_error, error)
     return dash, factor, error
-
-
-def _match_input(
-    alpha: FloatArray, beta: FloatArray, b: float, codes: list[float], n_steps: int | None
-) -> tuple[FloatArray, FloatArray]:
-    """Rebuild the kernel of an input spike from the kernels of the coded synapses."""
-    products = [kernel_product(code, b, alpha, beta, n_steps) for code in codes]
-    power = kernel_product(alpha, beta, alpha, beta, n_steps)
-    factor, left = _least_squares(codes, b, products, kernel_sum(alpha, beta, n_steps), power, n_steps)
-    return factor, np.sqrt(left / power)
-
-
-def _match_reset(beta: FloatArray, b: float, codes: list[float], n_steps: int | None) -> tuple[FloatArray, FloatArray]:
-    """Make up for a reset that decays by ``b`` and not by ``beta``, by spikes of the neuron onto itself a step later.
-
-    The error is given as a share of the reset itself, ``beta**t``.
-    """
-    products = [-tail_product(code, b, beta, b, n_steps) for code in codes]
-    weight, left = _least_squares(codes, b, products, -tail_sum(beta, b, n_steps), tail_power(beta, b, n_steps), n_steps)
-    return weight, np.sqrt(left / decay_power(beta, n_steps))
-
-
-def _least_squares(
-    codes: list[float], b: float, products: list[FloatArray], total: FloatArray, power: FloatArray, n_steps: int | None
-) -> tuple[FloatArray, FloatArray]:
-    """Weigh kernels so that they keep the sum ``total``, and within that come nearest to a target.
-
-    Args:
-        codes: synaptic decays, one or two.
-        b: membrane decay.
-        products: inner product of each kernel with the target, ``(n,)`` each.
-        total: sum of the target, ``(n,)``.
-        power: inner product of the target with itself, ``(n,)``.
-        n_steps: over which kernels are summed.
-
-    Returns:
-        Coefficients ``(n_codes, n)`` and the squared error left, ``(n,)``.
-    """
-    sums = [float(kernel_sum(code, b, n_steps)) for code in codes]
-    gram = [[float(kernel_product(one, b, other, b, n_steps)) for other in codes] for one in codes]
-    if len(codes) == 1:
-        weights = [total / sums[0]]
-    else:
-        ratio = sums[0] / sums[1]
-        curvature = gram[0][0] - 2.0 * ratio * gram[0][1] + ratio * ratio * gram[1][1]
-        start = total / sums[1]
-        first = (products[0] - ratio * products[1] - start * (gram[0][1] - ratio * gram[1][1])) / curvature
-        weights = [first, start - ratio * first]
-    left = power.copy()
-    for i, weight in enumerate(weights):
-        left -= 2.0 * weight * products[i]
-        for j, other in enumerate(weights):
-            left += weight * gram[i][j] * other
-    return np.stack(weights), np.maximum(left, 0.0)
 
 
 def _largest_dash(decays: FloatArray, chip: Chip) -> int:

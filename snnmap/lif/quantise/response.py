@@ -26,6 +26,8 @@ __all__ = [
     "decay_power",
     "kernel_product",
     "kernel_sum",
+    "match_input",
+    "match_reset",
     "respond",
     "tail_power",
     "tail_product",
@@ -110,6 +112,60 @@ def decay_power(c: npt.ArrayLike, n_steps: int | None = None) -> FloatArray:
     """Return ``sum over t of c**(2 t)``."""
     c = _clip(c)
     return np.asarray((1.0 - _raise(c * c, n_steps)) / (1.0 - c * c), np.float64)
+
+
+def match_input(
+    alpha: FloatArray, beta: FloatArray, b: float, codes: list[float], n_steps: int | None
+) -> tuple[FloatArray, FloatArray]:
+    """Rebuild the kernel of an input spike from the kernels of the coded synapses."""
+    products = [kernel_product(code, b, alpha, beta, n_steps) for code in codes]
+    power = kernel_product(alpha, beta, alpha, beta, n_steps)
+    factor, left = _least_squares(codes, b, products, kernel_sum(alpha, beta, n_steps), power, n_steps)
+    return factor, np.sqrt(left / power)
+
+
+def match_reset(beta: FloatArray, b: float, codes: list[float], n_steps: int | None) -> tuple[FloatArray, FloatArray]:
+    """Make up for a reset that decays by ``b`` and not by ``beta``, by spikes of the neuron onto itself a step later.
+
+    An input of which no synapse keeps anything decays likewise. The error is given as a share of the reset itself, ``beta**t``.
+    """
+    products = [-tail_product(code, b, beta, b, n_steps) for code in codes]
+    weight, left = _least_squares(codes, b, products, -tail_sum(beta, b, n_steps), tail_power(beta, b, n_steps), n_steps)
+    return weight, np.sqrt(left / decay_power(beta, n_steps))
+
+
+def _least_squares(
+    codes: list[float], b: float, products: list[FloatArray], total: FloatArray, power: FloatArray, n_steps: int | None
+) -> tuple[FloatArray, FloatArray]:
+    """Weigh kernels so that they keep the sum ``total``, and within that come nearest to a target.
+
+    Args:
+        codes: synaptic decays, one or two.
+        b: membrane decay.
+        products: inner product of each kernel with the target, ``(n,)`` each.
+        total: sum of the target, ``(n,)``.
+        power: inner product of the target with itself, ``(n,)``.
+        n_steps: over which kernels are summed.
+
+    Returns:
+        Coefficients ``(n_codes, n)`` and the squared error left, ``(n,)``.
+    """
+    sums = [float(kernel_sum(code, b, n_steps)) for code in codes]
+    gram = [[float(kernel_product(one, b, other, b, n_steps)) for other in codes] for one in codes]
+    if len(codes) == 1:
+        weights = [total / sums[0]]
+    else:
+        ratio = sums[0] / sums[1]
+        curvature = gram[0][0] - 2.0 * ratio * gram[0][1] + ratio * ratio * gram[1][1]
+        start = total / sums[1]
+        first = (products[0] - ratio * products[1] - start * (gram[0][1] - ratio * gram[1][1])) / curvature
+        weights = [first, start - ratio * first]
+    left = power.copy()
+    for i, weight in enumerate(weights):
+        left -= 2.0 * weight * products[i]
+        for j, other in enumerate(weights):
+            left += weight * gram[i][j] * other
+    return np.stack(weights), np.maximum(left, 0.0)
 
 
 def _cross(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, n_steps: int | None) -> FloatArray:

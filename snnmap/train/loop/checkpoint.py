@@ -13,11 +13,12 @@ from torch import nn
 
 from snnmap.core import fsio
 from snnmap.core.errors import InputError
+from snnmap.train.loop.average import WeightAverage
 from snnmap.train.loop.progress import EpochResult
 
 __all__ = ["BestState", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
-_VERSION = 2
+_VERSION = 3
 _ABSENT = "nothing"
 
 
@@ -29,12 +30,14 @@ class Checkpoint:
         model: its parameters and buffers; its modules' classes and settings are compared.
         optimiser: its state.
         schedule: its state.
+        average: of the weights so far.
         setting: plain values by name that must be the same.
     """
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
+    average: WeightAverage
     setting: Mapping[str, object]
 
 
@@ -73,6 +76,7 @@ def save_checkpoint(kept: Checkpoint, history: list[EpochResult], best: BestStat
         "history": [asdict(result) for result in history],
         "model": kept.model.state_dict(),
         "best": None if best is None else {"epoch": best.epoch, "accuracy": best.accuracy, "state": best.state},
+        "average": {"n_steps": kept.average.n_steps, "values": kept.average.values},
         "optimiser": kept.optimiser.state_dict(),
         "schedule": kept.schedule.state_dict(),
     }
@@ -95,6 +99,7 @@ def load_checkpoint(kept: Checkpoint, path: Path) -> tuple[list[EpochResult], Be
     kept.model.load_state_dict(content["model"])
     kept.optimiser.load_state_dict(content["optimiser"])
     kept.schedule.load_state_dict(content["schedule"])
+    kept.average.n_steps, kept.average.values = content["average"]["n_steps"], content["average"]["values"]
     best = None if content["best"] is None else BestState(**content["best"])
     return [EpochResult(**result) for result in content["history"]], best
 

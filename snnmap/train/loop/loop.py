@@ -1,4 +1,4 @@
-"""A training loop of a few lines: surrogate gradients, schedules, activity penalties, a teacher, checkpoints."""
+"""A training loop of a few lines: surrogate gradients, schedules, averages, activity penalties, a teacher, checkpoints."""
 
 import copy
 import time
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from snnmap.core.errors import InputError, OptionError
 from snnmap.nn import Readout
 from snnmap.train.activity import ActivityRecorder
+from snnmap.train.loop.average import WeightAverage, copy_into
 from snnmap.train.loop.batches import Batch, Batches
 from snnmap.train.loop.checkpoint import BestState, Checkpoint, load_checkpoint, save_checkpoint
 from snnmap.train.loop.progress import EpochResult, TrainingBars
@@ -41,6 +42,8 @@ class TrainOptions:
         operations_weight: weight of the mean synaptic operations a sample.
         distil_weight: share of the loss that is the teacher's, 0..1.
         temperature: that softens both distributions for it (Hinton et al. 2015).
+        average_last: share of the training, its last, of whose steps the weights are averaged (Izmailov et al. 2018), 0..1; 0 for
+            none. The average is what is validated and left; training goes on from its own weights.
         keep: which model is left in the end: that of the ``last`` epoch, or the ``best`` on the validation batches, the one that
             training began with among them (the latest of equals). Where left out, the best where there are validation batches.
         seed: of the order of batches and of dropout, anew in each epoch, so that a resumed run is the uninterrupted one.
@@ -60,6 +63,7 @@ class TrainOptions:
     operations_weight: float = 0.0
     distil_weight: float = 0.0
     temperature: float = 2.0
+    average_last: float = 0.0
     keep: Literal["last", "best"] | None = None
     seed: int = 0
 
@@ -75,6 +79,7 @@ class TrainOptions:
             "operations_weight": (self.operations_weight >= 0.0, ">= 0"),
             "distil_weight": (0.0 <= self.distil_weight <= 1.0, "0..1"),
             "temperature": (self.temperature > 0.0, "> 0"),
+            "average_last": (0.0 <= self.average_last <= 1.0, "0..1"),
             "keep": (self.keep in (None, "last", "best"), "last or best"),
             "seed": (isinstance(self.seed, Integral) and 0 <= self.seed < 2**32, "a whole number from 0, below 2**32"),
         }
@@ -97,6 +102,7 @@ class _Trainer:
     schedule: torch.optim.lr_scheduler.LRScheduler
     history: list[EpochResult] = field(default_factory=list)
     best: BestState | None = None
+    average: WeightAverage = field(default_factory=WeightAverage)
 
     def keep_best(self, epoch: int, accuracy: float) -> None:
         """Keep the model as it is now, unless it was better before."""
@@ -179,7 +185,13 @@ def train_model(
             "there are no batches to train on", where="train_model", measured="0", limit="1", fix="give some samples"
         )
     trainer = _make_trainer(model, batches, readout, options, loss, teacher, on_gradients)
-    kept = Checkpoint(model=model, optimiser=trainer.optimiser, schedule=trainer.schedule, setting=_describe_setting(trainer))
+    kept = Checkpoint(
+        model=model,
+        optimiser=trainer.optimiser,
+        schedule=trainer.schedule,
+        average=trainer.average,
+        setting=_describe_setting(trainer),
+    )
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.history, trainer.best = load_checkpoint(kept, Path(checkpoint))
     with torch.random.fork_rng(devices=[]), TrainingBars(options.n_epochs, len(trainer.history), show=progress) as bars:
@@ -188,10 +200,11 @@ def train_model(
         for epoch in range(len(trainer.history), options.n_epochs):
             torch.manual_seed(options.seed * 1_000_003 + epoch)
             result = _run_epoch(trainer, epoch, bars)
-            result.validation_accuracy = None if validation is None else score_model(model, validation, readout=readout)
+            with trainer.average.put_into(model):
+                result.validation_accuracy = None if validation is None else score_model(model, validation, readout=readout)
+                if options.keep == "best":
+                    trainer.keep_best(epoch, result.validation_accuracy or 0.0)
             trainer.history.append(result)
-            if options.keep == "best":
-                trainer.keep_best(epoch, result.validation_accuracy or 0.0)
             bars.tell(result)
             if checkpoint is not None:
                 save_checkpoint(kept, trainer.history, trainer.best, Path(checkpoint))
@@ -201,10 +214,12 @@ def train_model(
 
 
 def _leave_best(trainer: _Trainer) -> None:
-    """Bring the best model back where it is kept, and mark the epoch whose model is left."""
+    """Bring the best model back where it is kept, or else the average, and mark the epoch whose model is left."""
     best = trainer.best
     if best is not None:
         trainer.model.load_state_dict(best.state)
+    else:
+        copy_into(trainer.model, trainer.average.values)
     if best is not None and best.epoch < 0:
         warnings.warn(
             f"no epoch reads as many validation samples right as the model that training began with ({best.accuracy:.2%}): "
@@ -257,7 +272,7 @@ def _make_trainer(
 def _describe_setting(trainer: _Trainer) -> dict[str, object]:
     """Return what a checkpoint must have been trained with to go on from."""
     setting = asdict(trainer.options)
-    if trainer.options.schedule == "constant":
+    if trainer.options.schedule == "constant" and not trainer.options.average_last:
         del setting["n_epochs"]
     return setting | {
         "readout": str(trainer.readout),
@@ -284,8 +299,10 @@ def _run_epoch(trainer: _Trainer, epoch: int, bars: TrainingBars) -> EpochResult
     recorder = ActivityRecorder(trainer.model) if trainer.penalises_activity else nullcontext()
     with recorder as activity:
         for number, batch in enumerate(bars.track(trainer.batches)):
-            done = (epoch * n_batches + number) / (trainer.options.n_epochs * n_batches)
-            loss, read, labels = _run_batch(trainer, batch, activity, done)
+            step, n_steps = epoch * n_batches + number, trainer.options.n_epochs * n_batches
+            loss, read, labels = _run_batch(trainer, batch, activity, step / n_steps)
+            if step + 1 > (1.0 - trainer.options.average_last) * n_steps:
+                trainer.average.add(trainer.model)
             n_samples, right = n_samples + len(labels), right + _count_right(read, labels)
             total += loss * len(labels)
     result.loss, result.accuracy, result.seconds = total / n_samples, right / n_samples, time.monotonic() - start

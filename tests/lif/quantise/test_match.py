@@ -13,7 +13,7 @@ from snnmap.chip.arithmetic.bit_shift import decay_factors
 from snnmap.lif.drc import check_network
 from snnmap.lif.quantise import SecondSynapse, match_decays
 from snnmap.lif.quantise.response import decay_power, kernel_product, kernel_sum, tail_power, tail_product, tail_sum
-from snnmap.network import Network, simulate_network
+from snnmap.network import Network, carry_instant_synapses, simulate_network
 
 decays = st.floats(0.0, 0.99)
 TWO, ONE = load_chip("xylo-audio-3"), load_chip("xylo-imu")
@@ -178,3 +178,18 @@ def test_short_runs_are_matched_as_far_as_they_go() -> None:
         errors.append(float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted)))
     assert errors[1] == pytest.approx(match.input_error, rel=0.05)
     assert errors[1] < 0.7 * errors[0]
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.95])
+def test_what_takes_a_synapses_memory_back_mends_the_membrane(beta: float) -> None:
+    source = edit("populations", "h1", uncodable(0.0, beta), threshold=np.full(24, 1e6))
+    carried = carry_instant_synapses(source)
+    matched, (match,) = match_decays(carried, TWO, n_steps=20)
+    pulse = np.zeros((1, 21, 3), np.int64)
+    pulse[0, 0] = 1
+    wanted, found = (simulate_network(part, pulse, states_of=["h1"]).potentials["h1"] for part in (source, matched))
+    assert np.linalg.norm(found - wanted) / np.linalg.norm(wanted) == pytest.approx(match.input_error, rel=0.05)
+    assert match.input_error == match.reset_error < 0.03
+    assert abs((found - wanted).sum()) < 1e-3 * np.abs(wanted).sum()
+    onto = {(part.synapse, part.delay_steps): part.weights.data.size for part in matched.projections if part.pre == "in"}
+    assert set(onto) == {(0, 0), (0, 1), (1, 1)}

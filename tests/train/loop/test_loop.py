@@ -152,6 +152,63 @@ def test_a_resumed_run_keeps_the_best_epoch_of_both_parts(tmp_path: Path) -> Non
     assert equal(parts, whole)
 
 
+AVERAGED = replace(FEW, average_last=0.6)
+
+
+def test_the_mean_of_the_last_weights_is_left() -> None:
+    model, seen = make_model(), []
+    own = make_model()
+    given = {"readout": Readout("last", settle_steps=2), "progress": False}
+    train_model(own, make_loader(), **given, options=FEW, on_gradients=lambda _: seen.append(copy.deepcopy(own[0].weight)))  # type: ignore[arg-type]
+    train_model(model, make_loader(), **given, options=AVERAGED)  # type: ignore[arg-type]
+    after_steps = [weight.detach() for weight in seen[1:]] + [own[0].weight.detach()]
+    kept = [weight for step, weight in enumerate(after_steps) if step + 1 > 0.4 * len(after_steps)]
+    assert len(kept) == 8
+    torch.testing.assert_close(model[0].weight.detach(), torch.stack(kept).mean(dim=0))
+
+
+def test_what_is_validated_is_the_mean() -> None:
+    model, readout = make_model(), Readout("last", settle_steps=2)
+    scores: list[float] = []
+    history = train_model(
+        model,
+        make_loader(),
+        readout=readout,
+        options=replace(WILD, average_last=1.0, keep="last"),
+        validation=make_loader(),
+        on_epoch=lambda _: scores.append(score_model(model, make_loader(), readout=readout)),
+        progress=False,
+    )
+    assert history[-1].validation_accuracy == score_model(model, make_loader(), readout=readout)
+    assert [result.validation_accuracy for result in history] != scores
+
+
+def test_a_resumed_run_averages_both_parts(tmp_path: Path) -> None:
+    whole, readout, path = make_model(), Readout("last", settle_steps=2), tmp_path / "model.ckpt"
+    given = {"readout": readout, "options": AVERAGED, "progress": False}
+    train_model(whole, make_loader(), **given)  # type: ignore[arg-type]
+
+    def stop(done: float) -> None:
+        if done > 0.8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(make_model(), make_loader(), **given, checkpoint=path, on_gradients=stop)  # type: ignore[arg-type]
+    parts = make_model()
+    train_model(parts, make_loader(), **given, checkpoint=path)  # type: ignore[arg-type]
+    assert equal(parts, whole)
+
+
+def test_running_statistics_are_averaged_with_the_weights() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    batches, seen = [(torch.randn(8, 4), torch.randint(0, 2, (8,)))] * 2, []
+    options = TrainOptions(n_epochs=3, average_last=1.0)
+    train_model(
+        model, batches, options=options, on_gradients=lambda _: seen.append(model[1].running_mean.clone()), progress=False
+    )
+    torch.testing.assert_close(model[1].running_mean, torch.stack(seen).mean(dim=0))
+
+
 def test_the_users_random_numbers_are_left_alone() -> None:
     model, before = make_model(), torch.get_rng_state()
     train_model(model, make_loader(), readout=Readout(settle_steps=2), options=FEW, progress=False)
