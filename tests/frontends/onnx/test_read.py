@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.onnx import read_layer_graph
-from snnmap.graph import OPERATIONS, fuse_steps, measure_difference, run_graph
+from snnmap.graph import OPERATIONS, UnreadableModelError, fuse_steps, measure_difference, run_graph
 from snnmap.graph.operation import Operation, TensorType, operation
 
 RNG = np.random.default_rng(0)
@@ -334,6 +334,17 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
     assert "samples of shape (3, 4, 5) are reshaped to [-1, 5] and would mix" in told
 
 
+def test_parts_of_which_the_same_is_told_are_one_line() -> None:
+    nodes = [helper.make_node("Erf", ["x"], [f"t{place}"], name=f"n{place}") for place in range(5)]
+    nodes += [helper.make_node("NonZero", ["x"], ["z"], name="other"), helper.make_node("Add", ["t3", "t4"], ["y"])]
+    with pytest.raises(UnreadableModelError) as caught:
+        read_layer_graph(make_model(nodes, (3,)))
+    first, *lines = str(caught.value).splitlines()
+    assert first.startswith("6 parts")
+    assert [line.partition(":")[0] for line in lines[:2]] == ["  - 'n0', 'n1', 'n2' and 2 more (Erf)", "  - 'other' (NonZero)"]
+    assert [problem.name for problem in caught.value.problems] == ["n0", "n1", "n2", "n3", "n4", "other"]
+
+
 TOPOLOGIES = ["densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet"]
 MIXED = {
     "Embedding", "PReLU_1d", "PReLU_2d", "PReLU_3d", "PoissonNLLLLoss", "SELU", "operator_add_broadcast",
@@ -380,6 +391,34 @@ def test_topologies_that_onnx_ships(name: str) -> None:
     assert graph.types[graph.outputs[0]].shape[0] == 1000
 
 
+def make_chosen() -> onnx.ModelProto:
+    """Give a model of which a constant chooses between two branches."""
+    branches = {
+        f"{kind}_branch": helper.make_graph(
+            [helper.make_node(kind, ["x"], [kind])], kind, [], [helper.make_empty_tensor_value_info(kind)]
+        )
+        for kind in ("Relu", "Neg")
+    }
+    choice = helper.make_node(
+        "If", ["c"], ["y"], name="node", then_branch=branches["Relu_branch"], else_branch=branches["Neg_branch"]
+    )
+    return make_model([choice], (3,), c=np.array(True))
+
+
+def make_number() -> onnx.ModelProto:
+    """Give a model of one number."""
+    model = make_model(one("Relu"), ())
+    del model.graph.input[0].type.tensor_type.shape.dim[:]
+    return model
+
+
+def make_classifier(n_in: int) -> onnx.ModelProto:
+    """Give a linear classifier of three classes on four values."""
+    chosen = {"classlabels_ints": [0, 1, 2], "coefficients": [0.5] * 12, "intercepts": [0.0] * 3}
+    node = helper.make_node("LinearClassifier", ["x"], ["label", "y"], name="node", domain="ai.onnx.ml", **chosen)
+    return make_model([node], (n_in,))
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "no file": (lambda: "/nowhere/net.onnx", "(?s)no such ONNX file.*/nowhere"),
     "old operators": (lambda: make_model(one("Mine"), (3,), opset=9), "(?s)cannot bring the model to operator set 13.*newer"),
@@ -400,6 +439,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: make_model([helper.make_node("Reshape", ["x", "s"], ["y"], name="n"),], (2, 4)), "(?s)input 's' is not known",
     ),
     "rounding": (lambda: make_model(one("Cast", to=TensorProto.INT32), (2, 4)), "(?s)cast to int32 rounds"),
+    "one number": (make_number, "(?s)one number for all samples.*as a constant"),
+    "branch": (make_chosen, "(?s)'node' .If.*export the branch that is taken"),
+    "GELU": (lambda: make_model(one("Gelu"), (3,)), "(?s)'node' .Gelu.*train with ReLUs"),
+    "trees": (lambda: make_model(one("TreeEnsembleRegressor", domain="ai.onnx.ml"), (3,)), "(?s)trees are no layers of neurons"),
+    "several outputs, and unknown": (
+        lambda: make_model([helper.make_node("LSTM", ["x"], ["y", "h", "c"])], (2, 4)), "(?s)unroll it over its steps",
+    ),
+    "a size without coefficients": (lambda: make_classifier(2), r"(?s)measured 2, limit 4.*input_shape=\(4,\)"),
     "unknown attribute": (lambda: make_model(one("Relu", mine=1), (2,)), "(?s)attribute mine is not known"),
 }  # fmt: skip
 
