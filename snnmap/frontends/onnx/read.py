@@ -202,6 +202,8 @@ class OnnxReader:
             UnreadableError: it depends on the model's input.
         """
         tensor = node.inputs[place] if place < len(node.inputs) else ""
+        if tensor in self.quantisers:
+            self._settle(tensor)
         if tensor and tensor not in self.constants:
             raise UnreadableError(f"its input {place}, '{tensor}', depends on the model's input", "export with constants folded")
         return self.constants[tensor] if tensor else None
