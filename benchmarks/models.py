@@ -40,15 +40,17 @@ SIDE = 64
 """Of inputs whose sides a file leaves open."""
 SHAPES = {"logreg_iris": (4,), "silero_vad": (576,)}
 """Of one sample, of files that tell none or a wrong one, by the start of their names."""
-TORCHVISION = (
-    "alexnet densenet121 googlenet mnasnet0_5 mnasnet1_0 mobilenet_v2 regnet_x_400mf regnet_x_800mf resnet18 resnet34 resnet50 "
-    "resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn"
-).split()
-TIMM = (
-    "resnet10t resnet14t resnet18 resnet18d resnet26 resnet26d resnet34 resnext50_32x4d legacy_seresnet18 skresnet18 vgg11 "
-    "vgg11_bn densenet121 dla34 dla46_c hrnet_w18_small regnetx_002 regnetx_004 repvgg_a0 mobilenetv2_050 mnasnet_small fbnetc_100 "
-    "spnasnet_100 selecsls42 ese_vovnet19b_dw cspresnet50 xception41 ghostnet_050"
-).split()
+TORCHVISION = [
+    "alexnet", "densenet121", "googlenet", "mnasnet0_5", "mnasnet1_0", "mobilenet_v2", "regnet_x_400mf", "regnet_x_800mf",
+    "resnet18", "resnet34", "resnet50", "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_0", "squeezenet1_1", "vgg11",
+    "vgg11_bn",
+]  # fmt: skip
+TIMM = [
+    "resnet10t", "resnet14t", "resnet18", "resnet18d", "resnet26", "resnet26d", "resnet34", "resnext50_32x4d",
+    "legacy_seresnet18", "skresnet18", "vgg11", "vgg11_bn", "densenet121", "dla34", "dla46_c", "hrnet_w18_small",
+    "regnetx_002", "regnetx_004", "repvgg_a0", "mobilenetv2_050", "mnasnet_small", "fbnetc_100", "spnasnet_100",
+    "selecsls42", "ese_vovnet19b_dw", "cspresnet50", "xception41", "ghostnet_050",
+]  # fmt: skip
 """Classifiers of ReLU kind, at least one of each family that is made of convolutions."""
 
 

@@ -43,7 +43,7 @@ class Resize(Operation):
                 f"resizing by {self.mode} interpolation of integers, which rounds",
                 measured=data.dtype,
                 limit="float32",
-                fix="quantise by QuantFormat.QDQ, whose interpolation is one of floats, or without Resize in op_types_to_quantize",
+                fix="quantise by QuantFormat.QDQ, which interpolates floats, or without Resize in op_types_to_quantize",
             )
         return TensorType(shape=self._find_sizes(data.shape), dtype=data.dtype)
 
