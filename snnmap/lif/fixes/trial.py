@@ -111,7 +111,7 @@ def compare_networks(
         rasters: to run, by input port.
     """
     wanted, found = (_run(network, rasters) for network in (before, after))
-    pairs = list(_pair_counts(wanted, found, origins))
+    pairs = list(_pair_counts({**rasters, **wanted.counts}, found, origins))
     return Difference(
         readout=max((_compare_port(wanted, found, port.populations, port.readout) for port in before.outputs), default=0.0),
         n_compared=sum(old.size for old, _ in pairs),
@@ -127,11 +127,11 @@ def _run(network: Network, rasters: Mapping[str, IntArray]) -> Recording:
 
 
 def _pair_counts(
-    wanted: Recording, found: Recording, origins: Mapping[str, tuple[str, IntArray]]
+    wanted: Mapping[str, IntArray], found: Recording, origins: Mapping[str, tuple[str, IntArray]]
 ) -> Iterator[tuple[IntArray, IntArray]]:
     for name, counts in found.counts.items():
         source, neurons = origins.get(name, (name, np.arange(counts.shape[2])))
-        yield wanted.counts[source][:, :, neurons], counts
+        yield wanted[source][:, :, neurons], counts
 
 
 def _compare_port(wanted: Recording, found: Recording, names: Iterable[str], readout: Readout) -> float:
