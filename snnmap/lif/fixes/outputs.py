@@ -1,7 +1,8 @@
 """Outputs that a chip cannot have as they are: they, or the inputs that reach them, are repeated or cloned."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -31,22 +32,21 @@ def repeat_outputs(case: Case) -> Change | None:
     Outputs without a synaptic memory are left to `carry-instant`, and those of more neurons than channels reach them to
     `repeat-inputs`.
     """
-    return repeat_some_outputs(case, [*_list_straight_outputs(case), *_list_uncodable_outputs(case, instant=False)])
+    return _repeat_outputs(case, _list_outputs(case, instant=False))
 
 
 def repeat_instant_outputs(case: Case) -> Change | None:
-    """Do so for outputs with decays that are not coded, of which some have a synapse without a memory."""
-    return repeat_some_outputs(case, _list_uncodable_outputs(case, instant=True))
+    """Do so for outputs of which some have a synapse without a memory, where the chip's have one."""
+    return _repeat_outputs(case, _list_outputs(case, instant=True))
 
 
-def repeat_some_outputs(case: Case, names: Collection[str]) -> Change | None:
+def _repeat_outputs(case: Case, names: Sequence[str]) -> Change | None:
     network, origins = case.network, dict[str, Origin]()
-    for name in dict.fromkeys(names):
+    for name in names:
         hidden = find_fresh_name(f"{name} hidden", set(network.source_sizes))
         network = _move_output(separate_targets(network, name), name, hidden, case.chip)
         origins[hidden] = name, np.arange(network.population(name).size)
-    told = ", ".join(f"'{name}'" for name, _ in origins.values())
-    return Change(network=network, done=f"outputs repeat hidden neurons: {told}", origins=origins) if told else None
+    return _tell_change(case, network, "outputs repeat hidden neurons", origins)
 
 
 @fix("repeat-inputs", "SNN108", exact=True)
@@ -89,14 +89,22 @@ def clone_outputs(case: Case) -> Change | None:
     return Change(network=network, done="; ".join(told), origins=origins) if told else None
 
 
-def _list_straight_outputs(case: Case) -> list[str]:
-    """List outputs that inputs reach and hidden neurons can stand for, where these are not more than the channels."""
-    channels = {name: sum(rows.size for rows in found.values()) for name, found in _find_channels(case.network).items()}
-    return [
-        name
-        for name, n_channels in channels.items()
-        if _can_repeat(case, name) and case.network.population(name).size <= n_channels
-    ]
+def _list_outputs(case: Case, *, instant: bool) -> list[str]:
+    """List outputs that hidden neurons can stand for, and that inputs reach or whose decays the chip does not code.
+
+    Those of more neurons than channels that reach them are cheaper otherwise.
+    """
+    network, chip, straight = case.network, case.chip, _find_channels(case.network)
+    names = []
+    for name in sorted(filter(partial(_can_repeat, case), network.output_populations)):
+        output = network.population(name)
+        is_instant = chip.family.decays_after_input and bool((output.alpha == 0.0).any())
+        lent = replace(output, alpha=np.where(output.alpha == 0.0, 0.5, output.alpha))
+        is_uncodable = chip.family.has_few_decays and not is_codable(lent, chip)
+        n_channels = sum(channels.size for channels in straight.get(name, {}).values())
+        if is_instant == instant and (is_uncodable or output.size <= n_channels):
+            names.append(name)
+    return names
 
 
 def _find_channels(network: Network) -> Mapping[str, Mapping[str, IntArray]]:
@@ -108,18 +116,6 @@ def _find_channels(network: Network) -> Mapping[str, Mapping[str, IntArray]]:
             rows = found.setdefault(part.post, {}).get(part.pre, np.zeros(0, np.int64))
             found[part.post][part.pre] = np.union1d(rows, part.weights.rows)
     return found
-
-
-def _list_uncodable_outputs(case: Case, instant: bool) -> list[str]:
-    """List outputs whose decays the chip does not code and that hidden neurons can stand for."""
-    network, chip, names = case.network, case.chip, list[str]()
-    for name in sorted(network.output_populations):
-        output = network.population(name)
-        lent = replace(output, alpha=np.where(output.alpha == 0.0, 0.5, output.alpha))
-        is_meant = chip.family.has_few_decays and not is_codable(lent, chip) and (output.alpha == 0.0).any() == instant
-        if is_meant and _can_repeat(case, name):
-            names.append(name)
-    return names
 
 
 def _can_repeat(case: Case, name: str) -> bool:
@@ -164,8 +160,14 @@ def _repeat_inputs(case: Case) -> Change | None:
         ]
         network = replace(network, populations=(repeating, *network.populations), projections=tuple(moved))
         network = _repeat(network, port.name, name, channels, case.chip)
-    told = ", ".join(f"{channels.size} of '{port}' as '{name}'" for name, (port, channels) in origins.items())
-    return Change(network=network, done=f"neurons repeat channels that reach outputs: {told}", origins=origins) if told else None
+    return _tell_change(case, network, "neurons repeat channels that reach outputs", origins)
+
+
+def _tell_change(case: Case, network: Network, what: str, origins: Mapping[str, Origin]) -> Change | None:
+    """Return the change with what it takes; None where it is none."""
+    told = ", ".join(f"{numbers.size} of '{source}' as '{name}'" for name, (source, numbers) in origins.items())
+    relays = ", and as many relays" if case.chip.family.decays_after_input else ""
+    return Change(network=network, done=f"{what}: {told}{relays}", origins=origins) if origins else None
 
 
 def _make_repeating(name: str, size: int, max_count: IntArray | int, chip: Chip, source: str) -> Population:
