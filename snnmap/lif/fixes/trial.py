@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, Readout
 from snnmap.core import FloatArray, IntArray
+from snnmap.core.nouns import count_samples
 from snnmap.lif.compare import SpreadError, choose_samples
 from snnmap.lif.mapping import draw_rasters, drive_populations, snap_network
 from snnmap.network import Network, Recording, draw_inputs, read_rasters, simulate_network
@@ -38,7 +39,7 @@ class Trial:
     def inputs(self) -> str:
         """What they are, in words."""
         n_samples, n_steps = next(iter(self.rasters.values())).shape[:2]
-        return f"{'drawn inputs' if self.drawn else 'the calibration data'}, {n_samples} samples of {n_steps} steps"
+        return f"{'drawn inputs' if self.drawn else 'the calibration data'}, {count_samples(n_samples, n_steps)}"
 
     def prove_exact(self, before: Network) -> Iterator[tuple[Network, Mapping[str, IntArray]]]:
         """Yield inputs on which a fixed network must do what the network did, each with this network to run and to fix.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, MemoryKind
 from snnmap.core import FloatArray, IntArray, record
+from snnmap.core.nouns import count_samples
 from snnmap.lif.profile.aliases import needs_states, split_aliases
 from snnmap.lif.profile.cycles import Shares, average_cycles, count_words, list_operations, list_words, walk_cycles
 from snnmap.lif.program import Image, Program, SlotTable, unpack
@@ -258,7 +259,7 @@ class ChipProfile:
         rows = [tuple(row.values()) for row in plain["populations"]]
         cycles = [(c["model"], c["least"], round(c["mean"], 1), c["most"], c["worst"]) for c in plain["cycles"]]
         return to_html(
-            heading(f"{self.n_samples} samples of {self.n_steps} steps on {self.chip.name}, a sample"),
+            heading(f"{count_samples(self.n_samples, self.n_steps)} on {self.chip.name}, a sample"),
             make_table(POPULATION_COLUMNS, rows),
             make_table(("cycles a step", "least#", "mean#", "most#", "worst#"), cycles),
         )
