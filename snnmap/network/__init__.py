@@ -11,7 +11,18 @@ from snnmap.network.graph import (
     order_populations,
 )
 from snnmap.network.instant import carry_instant_synapses
-from snnmap.network.network import MOVED_POOLS, OTHERWISE, InputPort, Network, OutputPort, Population, Projection, Reset, SpikeSum
+from snnmap.network.network import (
+    MOVED_POOLS,
+    N_MOVED_POOLS,
+    OTHERWISE,
+    InputPort,
+    Network,
+    OutputPort,
+    Population,
+    Projection,
+    Reset,
+    SpikeSum,
+)
 from snnmap.network.raster import Profile, Recording, Saturation, join_rasters, read_raster, read_rasters, require_steps
 from snnmap.network.resets import describe_reset, resets_as
 from snnmap.network.simulate import simulate_network, walk_network
@@ -23,6 +34,7 @@ __all__ = [
     "InputPort",
     "Network",
     "MOVED_POOLS",
+    "N_MOVED_POOLS",
     "OTHERWISE",
     "OutputPort",
     "Population",

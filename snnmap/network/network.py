@@ -14,11 +14,24 @@ from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import NetworkError
 from snnmap.core.record import FloatArray, IntArray, freeze_float, freeze_int, freeze_mapping, record, replace_array
 
-__all__ = ["MOVED_POOLS", "OTHERWISE", "InputPort", "Network", "OutputPort", "Population", "Projection", "Reset", "SpikeSum"]
+__all__ = [
+    "MOVED_POOLS",
+    "N_MOVED_POOLS",
+    "OTHERWISE",
+    "InputPort",
+    "Network",
+    "OutputPort",
+    "Population",
+    "Projection",
+    "Reset",
+    "SpikeSum",
+]
 
 Reset = Literal["subtract", "value"]
 MOVED_POOLS = "max pools"
-"""Key of the provenance for pools that were put behind neurons at the user's word: which, and behind a semicolon what changed."""
+"""Key of the provenance for pools that were put behind neurons at the user's word: which, and what changed."""
+N_MOVED_POOLS = "number of max pools"
+"""Key of the provenance for how many these are."""
 OTHERWISE = "read otherwise beyond a further threshold"
 """Key of the provenance for a choice of the user's by which neurons beyond two thresholds do something else than the model's.
 
