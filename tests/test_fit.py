@@ -102,6 +102,16 @@ def test_fixes_tell_what_they_cost() -> None:
     assert any("prune" in told for told in fixed.rows[0].fixes)
 
 
+def test_an_ann_that_fits_is_the_same_where_fixes_are_allowed() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    layers = (torch.nn.Conv2d(1, 16, 1), torch.nn.ReLU(), torch.nn.AvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    model, values = torch.nn.Sequential(*layers), np.random.default_rng(0).uniform(0, 1, (8, 1, 8, 8))
+    fit = snnmap.fit_model(model, ["generic-4096"], options=LAX, calibration=values)
+    assert fit.rows[0].fits
+    assert snnmap.fit_model(model, ["generic-4096"], options=LAX, calibration=values, fixes=FixOptions()) == fit
+
+
 def shrink(chip: Chip, part: str, field: str) -> Chip:
     """Return the chip with one of its capacities one smaller; the dense memories go with what they connect."""
     held = getattr(chip, part)

@@ -156,7 +156,6 @@ def open_task(
     calibration: Rasters | None,
     labels: npt.ArrayLike | None,
     read: Mapping[str, Any] | None = None,
-    *,
     chips: Sequence[Chip] = (),
 ) -> Task:
     """Read a model and what is to be done with it; arguments as those of :func:`compile_model`.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy.typing as npt
@@ -84,7 +85,7 @@ def fix_model(
         ((), True)
     """
     record = load_chip(chip)
-    task = open_to_fix(lambda chips: open_task(model, options, calibration, labels, read, chips=chips), (record,))
+    task = open_to_fix(partial(open_task, model, options, calibration, labels, read), (record,))
     return fix_task(task, record, fixes=fixes, told=told, on_stage=on_stage)
 
 

@@ -196,6 +196,8 @@ def test_modules_may_be_used_twice() -> None:
         (nn.Sequential(QuantisedReLU(4)), (4,), "module '0'.*step="),
         (nn.Sequential(nn.Softmax(dim=1), nn.Linear(4, 2)), (4,), "module '0'.*as the last operation"),
         (nn.Sequential(nn.Softmax(dim=1)), (4, 3), "over dimension 1 of .batch, 4, 3"),
+        (nn.Sequential(nn.Linear(4, 2, dtype=torch.complex64)), (4,), "complex weights.*'0.weight'.*complex64"),
+        (nn.Sequential(nn.Linear(4, 2, device="meta")), (4,), "no values.*'0.weight'.*device 'meta'"),
         (Calls(lambda x: x * x), (6,), "forward, mul.*numbers only"),
         (Calls(lambda x: x / 0), (6,), "forward, truediv"),
         (Calls(lambda x: torch.add(x, x, alpha=2)), (6,), "forward, add"),

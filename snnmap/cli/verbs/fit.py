@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from snnmap.core.table import write_table
 from snnmap.lif.fixes import FixOptions
 from snnmap.loading import make_object
 from snnmap.pipeline import CompileOptions, Fit, find_smallest_chip, fit_model, refuse_all, sweep_model
+from snnmap.pipeline.fix import open_to_fix
 from snnmap.report import draw_fit, fit_csv, fit_rows, make_table, write_report
 
 __all__ = ["command"]
@@ -101,10 +103,14 @@ def command(
     raster, classes = read_data(calibration, labels)
     trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
     anew = trains or (sweep is not None and sweep.startswith("convert."))
-    counted = load_chips(chips or ("all",)) if sweep is None and smallest is None and not fix else []
+    counted = load_chips(chips or ("all",)) if sweep is None and smallest is None else []
     with naming_file(calibration, labels=labels):
         try:
-            opened: Any = make_object(model, weights=weights)[0] if anew else open_named(model, weights, read, raster, counted)
+            open_for = partial(open_named, model, weights, read, raster)
+            if anew:
+                opened: Any = make_object(model, weights=weights)[0]
+            else:
+                opened = open_to_fix(open_for, counted) if fix else open_for(counted)
         except NoRoomError as error:
             _write(refuse_all(counted, error), form, output)
             return 1

@@ -53,6 +53,14 @@ def require_module(module: Any, where: str = "convert_ann") -> None:
             raise FrontendError(
                 "the module has no values", where=f"'{path}'", measured="device 'meta'", fix="load its state_dict(), on the CPU"
             )
+    for path, parameter in module.named_parameters():
+        if parameter.is_complex():
+            raise FrontendError(
+                "complex weights, and those of neurons are real",
+                where=f"'{path}'",
+                measured=str(parameter.dtype).removeprefix("torch."),
+                fix="give real and imaginary parts as inputs of their own, and train real weights",
+            )
 
 
 def require_own_forward(module: Any, where: str) -> None:
