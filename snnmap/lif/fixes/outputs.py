@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from snnmap.network import (
 
 __all__: list[str] = []
 
+_NONE: IntArray = np.zeros(0, np.int64)
+
 
 @fix("repeat-outputs", "SNN108", "SNN109", "SNN503", exact=True)
 def repeat_outputs(case: Case) -> Change | None:
@@ -41,6 +43,8 @@ def repeat_instant_outputs(case: Case) -> Change | None:
 
 
 def _repeat_outputs(case: Case, names: Sequence[str]) -> Change | None:
+    if not names:
+        return None
     network, origins = case.network, dict[str, Origin]()
     for name in names:
         hidden = find_fresh_name(f"{name} hidden", set(network.source_sizes))
@@ -113,7 +117,7 @@ def _find_channels(network: Network) -> Mapping[str, Mapping[str, IntArray]]:
     ports = [port.name for port in network.inputs]
     for part in separate_sources(network, network.output_populations).projections:
         if part.post in network.output_populations and part.pre in ports:
-            rows = found.setdefault(part.post, {}).get(part.pre, np.zeros(0, np.int64))
+            rows = found.setdefault(part.post, {}).get(part.pre, _NONE)
             found[part.post][part.pre] = np.union1d(rows, part.weights.rows)
     return found
 
@@ -142,32 +146,31 @@ def _move_output(network: Network, name: str, hidden: str, chip: Chip) -> Networ
 def _repeat_inputs(case: Case) -> Change | None:
     """Put repeating neurons between outputs and the channels that reach them."""
     straight = _find_channels(case.network)
+    if not straight:
+        return None
     network, origins = separate_sources(case.network, straight), dict[str, Origin]()
     for port in case.network.inputs:
-        channels = np.unique(
-            np.concatenate([np.zeros(0, np.int64), *(found[port.name] for found in straight.values() if port.name in found)])
-        )
-        if not channels.size:
-            continue
-        name = find_fresh_name(f"{port.name} repeat", set(network.source_sizes))
-        origins[name] = port.name, channels
-        repeating = _make_repeating(name, channels.size, case.chip.hidden.max_count, case.chip, port.name)
-        moved = [
-            replace(part, pre=name, weights=part.weights.select(channels))
-            if part.pre == port.name and part.post in straight
-            else part
-            for part in network.projections
-        ]
-        network = replace(network, populations=(repeating, *network.populations), projections=tuple(moved))
-        network = _repeat(network, port.name, name, channels, case.chip)
+        channels = reduce(np.union1d, (found[port.name] for found in straight.values() if port.name in found), _NONE)
+        parts, rest = list[Projection](), list[Projection]()
+        for part in network.projections:
+            (parts if part.pre == port.name and part.post in straight else rest).append(part)
+        network = replace(network, projections=tuple(rest))
+        if channels.size:
+            name = find_fresh_name(f"{port.name} repeat", set(network.source_sizes))
+            origins[name] = port.name, channels
+            repeating = _make_repeating(name, channels.size, case.chip.hidden.max_count, case.chip, port.name)
+            moved = (replace(part, pre=name, weights=part.weights.select(channels)) for part in parts)
+            network = replace(network, populations=(repeating, *network.populations), projections=(*rest, *moved))
+            network = _repeat(network, port.name, name, channels, case.chip)
     return _tell_change(case, network, "neurons repeat channels that reach outputs", origins)
 
 
-def _tell_change(case: Case, network: Network, what: str, origins: Mapping[str, Origin]) -> Change | None:
-    """Return the change with what it takes; None where it is none."""
+def _tell_change(case: Case, network: Network, what: str, origins: Mapping[str, Origin]) -> Change:
+    """Return the change with what it takes."""
     told = ", ".join(f"{numbers.size} of '{source}' as '{name}'" for name, (source, numbers) in origins.items())
     relays = ", and as many relays" if case.chip.family.decays_after_input else ""
-    return Change(network=network, done=f"{what}: {told}{relays}", origins=origins) if origins else None
+    done = f"{what}: {told}{relays}" if origins else "connections without weights are left out"
+    return Change(network=network, done=done, origins=origins)
 
 
 def _make_repeating(name: str, size: int, max_count: IntArray | int, chip: Chip, source: str) -> Population:

@@ -298,6 +298,13 @@ def test_only_the_channels_that_reach_outputs_are_repeated_from_sums_and_several
     require_same_outputs(network, fixed.network)
 
 
+def test_a_connection_without_weights_from_inputs_to_outputs_is_left_out() -> None:
+    empty = extend(make_projection("in", "out", np.zeros((3, 2))))
+    fixed = fix_network(empty, XYLO)
+    assert [step.done for step in fixed.applied] == ["connections without weights are left out"]
+    assert fixed.network == CLEAN
+
+
 def edit_inputs(chip: Chip) -> Chip:
     """Let channels carry no more spikes than a relay of the chip repeats."""
     return replace(chip, inputs=replace(chip.inputs, max_count=1))
