@@ -21,6 +21,7 @@ from onnx import helper
 from torch import fx, nn
 
 from snnmap.core.errors import FrontendError
+from snnmap.core.nouns import count_nouns
 from snnmap.frontends.onnx import read_layer_graph as read_onnx
 from snnmap.frontends.torch import read_layer_graph as read_torch
 from snnmap.frontends.torch.own_layers import list_own_layers
@@ -124,7 +125,7 @@ def _tell_difference(graph: LayerGraph, found: Any, wanted: Any) -> str:
             difference = measure_difference(found[node.name], wanted[tensor])
             scale = np.abs(wanted[tensor]).max() if node.kind == "Sigmoid" else 1.0
             worst, n_compared = max(worst, difference * float(scale)), n_compared + 1
-    told = f"{n_compared} values of {len(last)} nodes, {worst:.1e}"
+    told = f"{count_nouns(n_compared, 'value')} of {count_nouns(len(last), 'node')}, {worst:.1e}"
     return told if worst <= LIMIT and n_compared else f"refused: differs: {told}"
 
 
