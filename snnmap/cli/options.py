@@ -12,7 +12,7 @@ import numpy as np
 from snnmap.chip import Chip, list_chips, load_chip
 from snnmap.cli.complete import complete_chips, complete_rules
 from snnmap.cli.records import record_options
-from snnmap.core import IntArray
+from snnmap.core import IntArray, fsio
 from snnmap.core.errors import FormatError, InputError, OptionError
 from snnmap.findings import Config, WaiverError, find_config, read_config
 from snnmap.lif.bitstream import decode
@@ -42,6 +42,7 @@ __all__ = [
     "read_shape",
     "read_shapes",
     "warn_of_failed_build",
+    "write_text",
 ]
 
 
@@ -225,6 +226,14 @@ def read_bytes(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"the file cannot be read: {error.strerror}", where=path, fix="give the path of a file") from error
+
+
+def write_text(text: str, output: str | None) -> None:
+    """Write a text to the file that an option names, or to stdout where it is left out."""
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        fsio.write_file(Path(output), text.encode())
 
 
 def read_image(path: str, chip: str | None) -> Image:

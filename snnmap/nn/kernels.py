@@ -4,7 +4,8 @@ Torch would read and write every state a dozen times a step; on a CPU that, not 
 states of one sample stay in the nearest cache for all steps.
 
 Arrays have the batch first: ``x`` is ``(batch, time, n_synapses, size)``, ``reached`` and ``counts`` are ``(batch, time, size)``.
-``taken`` is what a spike subtracts: the threshold, 0 where it is infinite.
+``taken`` is what a spike subtracts: the threshold, 0 where it is infinite. Loops over steps take them in groups, in the order in
+which each unpacks them: ``parameters`` of the neurons, ``states``, changed in place, and ``sums`` over samples and steps.
 
 Weights of which few exist are compressed rows, ``starts``, ``targets`` and ``weights``: those of source ``n`` are from
 ``starts[n]`` to before ``starts[n + 1]``. Counts that return have such rows for each of some delays. All loops are in one
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+Arrays = tuple[Array, ...]
 _compile: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -42,26 +44,13 @@ def _limit(value: Any, low: Any, high: Any) -> Any:
 
 
 @_compile
-def advance(
-    start: int,
-    stop: int,
-    x: Array,
-    alpha: Array,
-    beta: Array,
-    bias: Array,
-    threshold: Array,
-    taken: Array,
-    limits: Array,
-    current: Array,
-    potential: Array,
-    currents: Array,
-    reached: Array,
-    counts: Array,
-) -> None:
-    """Run the steps ``start .. stop - 1``; states are changed in place, ``currents`` is filled where it has steps.
+def advance(start: int, stop: int, x: Array, parameters: Arrays, limits: Array, states: Arrays) -> None:
+    """Run the steps ``start .. stop - 1``; of the states, ``currents`` is filled where it has steps.
 
     ``limits`` holds 0 and the most spikes, in the type of the states.
     """
+    alpha, beta, bias, threshold, taken = parameters
+    current, potential, currents, reached, counts = states
     batch, n_synapses, size = current.shape
     least, most = limits[0], limits[1]
     for row in range(batch):
@@ -115,21 +104,12 @@ def retreat(
     start: int,
     stop: int,
     given: Array,
-    alpha: Array,
-    beta: Array,
-    threshold: Array,
-    taken: Array,
+    parameters: Arrays,
     to_zero: bool,
     kind: int,
     constants: Array,
-    reached: Array,
-    counts: Array,
-    by_x: Array,
-    by_u: Array,
-    by_current: Array,
-    by_beta: Array,
-    by_bias: Array,
-    by_threshold: Array,
+    states: Arrays,
+    sums: Arrays,
 ) -> None:
     """Carry gradients back from step ``stop - 1`` to ``start``; sums a neuron are added in place where there is room for them.
 
@@ -137,6 +117,9 @@ def retreat(
     ``to_zero`` a spike, of which there is at most one a step, takes the whole potential instead of ``taken``; its gradient
     leaves that out, since it would grow by ``u / threshold`` a step.
     """
+    alpha, beta, threshold, taken = parameters
+    reached, counts, by_x, by_u, by_current = states
+    by_beta, by_bias, by_threshold = sums
     batch, n_synapses, size = by_current.shape
     zero, one, slope, window, most = constants[0], constants[1], constants[2], constants[3], constants[4]
     ratio, rate, by_v, pull = np.empty_like(beta), np.empty_like(beta), np.empty_like(beta), np.empty_like(beta)
@@ -278,27 +261,21 @@ def gather_back(first: int, last: int, starts: Array, targets: Array, weights: A
 
 @_compile
 def retreat_wired(
-    delays: Array,
-    starts: Array,
-    targets: Array,
-    weights: Array,
+    wiring: Arrays,
     given: Array,
-    alpha: Array,
-    beta: Array,
-    threshold: Array,
+    parameters: Arrays,
     to_zero: bool,
     kind: int,
     constants: Array,
-    reached: Array,
-    counts: Array,
-    by_x: Array,
-    by_u: Array,
-    by_current: Array,
-    by_beta: Array,
-    by_bias: Array,
-    by_threshold: Array,
+    states: Arrays,
+    sums: Arrays,
 ) -> None:
-    """Run :func:`snnmap.nn.kernels.retreat` over all steps, what later steps ask of the counts added to ``given``."""
+    """Run :func:`snnmap.nn.kernels.retreat` over all steps, what later steps ask of the counts added to ``given``.
+
+    ``wiring`` is delays, starts, targets and weights.
+    """
+    delays, starts, targets, weights = wiring
+    reached, counts, by_x, by_u, by_current = states
     batch, n_steps, size = counts.shape
     for row in range(batch):
         for step in range(n_steps - 1, -1, -1):
@@ -311,26 +288,8 @@ def retreat_wired(
                     for k in range(starts[number, source], starts[number, source + 1]):
                         given[row, step, source] += weights[k] * asked[targets[k]]
             one = slice(row, row + 1)
-            retreat(
-                step,
-                step + 1,
-                given[one],
-                alpha,
-                beta,
-                threshold,
-                threshold,
-                to_zero,
-                kind,
-                constants,
-                reached[one],
-                counts[one],
-                by_x[one],
-                by_u[one],
-                by_current[one],
-                by_beta,
-                by_bias,
-                by_threshold,
-            )
+            rows = (reached[one], counts[one], by_x[one], by_u[one], by_current[one])
+            retreat(step, step + 1, given[one], parameters, to_zero, kind, constants, rows, sums)
 
 
 @_compile

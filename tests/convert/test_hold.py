@@ -5,16 +5,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from level_counts import share_of_levels
 from torch import nn
 
 from snnmap.chip import load_chip
-from snnmap.convert import Conversion, ConvertOptions, convert_ann, run_ann, split_ports
-from snnmap.core import FloatArray
+from snnmap.convert import ConvertOptions, convert_ann, run_ann, split_ports
 from snnmap.core.errors import InputError
 from snnmap.lif.drc import check_network
 from snnmap.lif.quantise import QuantiseOptions
 from snnmap.lif.simulator import simulate_image
-from snnmap.network import simulate_network
 from snnmap.nn import QuantisedReLU
 from snnmap.nn.quantised import Rounding
 from snnmap.pipeline import CompileOptions, compile_model
@@ -44,15 +43,6 @@ def max_pool_net() -> nn.Module:
     first = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.MaxPool2d(2))
     second = nn.Sequential(nn.Conv2d(6, 8, 3), nn.ReLU(), nn.MaxPool2d(2))
     return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(8, 4))
-
-
-def share_of_levels(conversion: Conversion, inputs: FloatArray) -> float:
-    """Give the share of neurons and samples whose spike count is the quantised ANN's level."""
-    names = [layer.name for layer in conversion.ann.layers]
-    counts = simulate_network(conversion.network, conversion.split(conversion.encode(inputs)), counts_of=names).counts
-    wanted = run_ann(conversion.ann, inputs)
-    same = [counts[name].sum(axis=1) == np.rint(wanted[name] / conversion.units[name]) for name in names]
-    return float(np.concatenate([values.ravel() for values in same]).mean())
 
 
 @pytest.mark.parametrize("clip", [True, False])

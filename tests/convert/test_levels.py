@@ -5,13 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from level_counts import share_of_levels
 from torch import Tensor, nn
 
 from snnmap.chip import load_chip
-from snnmap.convert import Conversion, ConvertOptions, build, convert_ann, read_ann, run_ann, score_conversion
-from snnmap.core import FloatArray
+from snnmap.convert import ConvertOptions, build, convert_ann, read_ann, run_ann, score_conversion
 from snnmap.core.errors import FrontendError, InputError
-from snnmap.network import simulate_network
 from snnmap.nn import QuantisedReLU
 from snnmap.nn.delta import (
     DeltaActivation,
@@ -194,15 +193,6 @@ def quantised_net(make: Callable[[int], nn.Module], *, grid: bool) -> nn.Module:
             for parameter in module.parameters():
                 parameter.data = (parameter.data * 8).round() / 8 if grid else parameter.data
     return model
-
-
-def share_of_levels(conversion: Conversion, inputs: FloatArray) -> float:
-    """Give the share of neurons and samples whose spike count is the quantised ANN's level."""
-    names = [layer.name for layer in conversion.ann.layers]
-    counts = simulate_network(conversion.network, conversion.split(conversion.encode(inputs)), counts_of=names).counts
-    wanted = run_ann(conversion.ann, inputs)
-    same = [counts[name].sum(axis=1) == np.rint(wanted[name] / conversion.units[name]) for name in names]
-    return float(np.concatenate([values.ravel() for values in same]).mean())
 
 
 def by_channel(n_channels: int) -> nn.Module:

@@ -120,7 +120,8 @@ def test_an_overflow_resets_the_stream() -> None:
 def test_a_model_under_a_counter_may_be_streamed() -> None:
     model = nn.Sequential(nn.Linear(3, 2))
     with DeltaCounter(model, n_steps=2):
-        DeltaStream(model, torch.zeros(1, 3)).step(torch.ones(1, 3))
+        found = DeltaStream(model, torch.zeros(1, 3)).step(torch.ones(1, 3))
+    torch.testing.assert_close(found, model(torch.ones(1, 3)).detach())
 
 
 class Chunked(nn.Module):

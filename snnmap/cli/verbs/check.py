@@ -25,6 +25,7 @@ from snnmap.cli.options import (
     open_named,
     read_data,
     read_project,
+    write_text,
 )
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
@@ -238,10 +239,8 @@ def _without_known(run: CheckRun, path: str) -> CheckRun:
 
 def _write(run: CheckRun, form: str, output: str | None, *, silent: bool) -> None:
     text = render(run, form)
-    if output is not None:
-        fsio.write_file(Path(output), text.encode())
-    elif form != "text":
-        click.echo(text, nl=False)
+    if output is not None or form != "text":
+        write_text(text, output)
     elif not silent:
         coloured = _HEAD.sub(lambda found: click.style(found[0], fg=_COLOURS[found[0]]), text) if sys.stdout.isatty() else text
         click.echo(coloured, nl=False)

@@ -12,7 +12,7 @@ import numpy as np
 from snnmap import __version__
 from snnmap.cli.console import out
 from snnmap.cli.messages import DEFECT, report_stages, require_no_differences
-from snnmap.cli.options import naming_file, quantised_model_options, read_array, read_bytes, read_shapes
+from snnmap.cli.options import naming_file, quantised_model_options, read_array, read_bytes, read_shapes, write_text
 from snnmap.cli.records import read_record, record_options
 from snnmap.core import fsio
 from snnmap.core.errors import FormatError
@@ -113,11 +113,7 @@ def check(
     digest = hashlib.sha256(format_graph(graph, digests=True).encode()).hexdigest()
     checked = Checked(chip=architecture.name, digest=architecture.digest.hex(), report=report)
     run = CheckRun(model=model, digest=digest, version=__version__, file=model, checked=(checked,))
-    text = render(run, form)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        fsio.write_file(Path(output), text.encode())
+    write_text(render(run, form), output)
     return 0 if report.is_clean else 1
 
 
@@ -183,11 +179,7 @@ def inspect(file: str, chip: str | None) -> None:
 @click.option("--output", "-o", help="File to write; stdout where left out.")
 def disasm(file: str, chip: str | None, output: str | None) -> None:
     """Write FILE as text."""
-    text = disassemble(_read_image(file, chip))
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        fsio.write_file(Path(output), text.encode())
+    write_text(disassemble(_read_image(file, chip)), output)
 
 
 @command.command("asm")

@@ -1,11 +1,8 @@
 """snnmap disasm: a bitstream as text."""
 
-from pathlib import Path
-
 import click
 
-from snnmap.cli.options import bitstream_chip_option, read_image
-from snnmap.core import fsio
+from snnmap.cli.options import bitstream_chip_option, read_image, write_text
 from snnmap.lif.bitstream import disassemble
 
 __all__ = ["command"]
@@ -18,8 +15,6 @@ __all__ = ["command"]
 def command(bitstream: str, chip: str | None, output: str | None) -> None:
     """Write BITSTREAM as text."""
     text = disassemble(read_image(bitstream, chip))
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        fsio.write_file(Path(output), text.encode())
+    write_text(text, output)
+    if output is not None:
         click.echo(f"{output}: {text.count(chr(10))} lines of {bitstream}")

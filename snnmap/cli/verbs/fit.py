@@ -22,6 +22,7 @@ from snnmap.cli.options import (
     open_named,
     read_data,
     read_project,
+    write_text,
 )
 from snnmap.cli.records import read_record
 from snnmap.cli.runners import open_executor, worker_options
@@ -93,12 +94,7 @@ def command(
     """
     options = replace(read_record(CompileOptions, choices), waivers=read_project(config, model).waivers)
     on_stage: Callable[[str], None] = (lambda _: None) if quiet else report_stages()
-    if retrain is not None and sweep is None:
-        raise InputError("a model is trained anew along a sweep", where="--retrain", fix="add --sweep FIELD=V1,V2,...")
-    if retrain is not None and str(sweep).partition("=")[0].strip() == "train.n_epochs":
-        raise InputError("the sweep says for how many epochs to train", where="--retrain", fix="leave it out")
-    if enlarge and smallest is None:
-        raise InputError("only the smallest record is enlarged", where="--enlarge", fix="add --smallest FILE")
+    _require_partners(sweep, retrain, smallest, enlarge=enlarge)
     on_stage("reading the model")
     raster, classes = read_data(calibration, labels)
     trains = retrain is not None or (sweep is not None and sweep.startswith("train."))
@@ -123,23 +119,37 @@ def command(
             chips = (*chips, smallest)
         data |= {"fixes": FixOptions() if fix else None, "executor": executor, "n_workers": workers or 0}
         if sweep is not None:
-            field, values = _read_sweep(sweep)
-            base = _take_one(chips, "--sweep")
-            if trains:
-                fit = _sweep_training(opened, base, field, values, retrain, data)
-            else:
-                fit = sweep_model(opened, base, field, values, **data)
-            axis, ticks = field, list(values)
+            fit, axis, ticks = _sweep(opened, chips, sweep, retrain, data, trains=trains)
         else:
             records = load_chips(chips or ("all",))
-            fit = fit_model(opened, records, **data)
-            axis, ticks = "chip", [chip.name for chip in records]
+            fit, axis, ticks = fit_model(opened, records, **data), "chip", [chip.name for chip in records]
     if draw is not None:
         fsio.write_file(Path(draw), draw_fit(fit, ticks, axis=axis))
     if report is not None:
         write_report(fit, report)
     _write(fit, form, output)
     return 0 if any(row.fits for row in fit.rows) else 1
+
+
+def _require_partners(sweep: str | None, retrain: int | None, smallest: str | None, *, enlarge: bool) -> None:
+    """Refuse options without the one that they go with."""
+    if retrain is not None and sweep is None:
+        raise InputError("a model is trained anew along a sweep", where="--retrain", fix="add --sweep FIELD=V1,V2,...")
+    if retrain is not None and str(sweep).partition("=")[0].strip() == "train.n_epochs":
+        raise InputError("the sweep says for how many epochs to train", where="--retrain", fix="leave it out")
+    if enlarge and smallest is None:
+        raise InputError("only the smallest record is enlarged", where="--enlarge", fix="add --smallest FILE")
+
+
+def _sweep(
+    model: object, chips: tuple[str, ...], sweep: str, n_epochs: int | None, data: dict[str, Any], *, trains: bool
+) -> tuple[Fit, str, list[str]]:
+    """Build for each value of a sweep; say also what is varied, and its values."""
+    field, values = _read_sweep(sweep)
+    base = _take_one(chips, "--sweep")
+    if trains:
+        return _sweep_training(model, base, field, values, n_epochs, data), field, list(values)
+    return sweep_model(model, base, field, values, **data), field, list(values)
 
 
 def _sweep_training(
@@ -192,8 +202,4 @@ def _write(fit: Fit, form: str, output: str | None) -> None:
         fix = "name a file: -o table.parquet" if form == "parquet" else "add --format csv or --format json"
         raise InputError("a file takes csv or json, and parquet a file", where="--output", measured=form, fix=fix)
     plain = {"model": fit.model, "chips": [row.to_plain() for row in fit.rows]}
-    text = fit_csv(fit) if form == "csv" else json.dumps(plain, indent=2) + "\n"
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        fsio.write_file(Path(output), text.encode())
+    write_text(fit_csv(fit) if form == "csv" else json.dumps(plain, indent=2) + "\n", output)

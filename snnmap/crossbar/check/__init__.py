@@ -1,5 +1,6 @@
 """An image held against its layers, independently of what made it."""
 
-from snnmap.crossbar.check.check import Fault, find_faults
+from snnmap.crossbar.check.check import find_faults
+from snnmap.crossbar.check.ledger import Fault
 
 __all__ = ["Fault", "find_faults"]

@@ -42,11 +42,14 @@ def read_module(
     input_scale: float = 1.0,
     name: str | None = None,
     dt: float = 0.0,
-    describe: Callable[[Builder], Mapping[str, str]],
+    known: Mapping[str, str],
+    describe: Callable[[Builder], Mapping[str, str]] = Builder.describe_steps,
     is_exact: bool = True,
     calibration: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
 ) -> Network:
     """Turn a module into a network that gives the same spikes; it is run beside the module where it ``is_exact``.
+
+    Its provenance is what is ``known`` before, and then what there is to ``describe`` of the forward that was followed.
 
     Raises:
         FrontendError: an operation or option has no counterpart, or the two differ; it says which and where.
@@ -66,11 +69,11 @@ def read_module(
         if type(part) in framework.kinds:
             require_class_forward(path, part, type(part), own=framework.own_functions)
         elif isinstance(part, framework.neurons):
-            known = ", ".join(sorted({cls.__name__ for cls in framework.kinds}))
+            names = ", ".join(sorted({cls.__name__ for cls in framework.kinds}))
             raise FrontendError(
                 f"module {type(part).__name__} has no counterpart on the chip",
                 where=f"module '{path}'",
-                fix=f"use {framework.name}'s {known}",
+                fix=f"use {framework.name}'s {names}",
             )
     twin = make_twin(module, framework)
     trace = trace_forward(twin, framework, sizes)
@@ -79,7 +82,7 @@ def read_module(
     if sizes is not None and len(builder.ports) > len(sizes):
         limit = str(input_sizes)
         raise FrontendError("forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=limit)
-    network = builder.parts.to_network(title, dt, describe(builder))
+    network = builder.parts.to_network(title, dt, {**known, **describe(builder)})
     if trace.moved:
         run = partial(_run_counts, twin, framework, trace, input_scale)
         told = describe_move(run, trace, network, (builder.populations, builder.ports), calibration)

@@ -59,7 +59,7 @@ def load(
         input_scale=input_scale,
         name=name,
         dt=dt,
-        describe=lambda builder: {**known, **builder.describe_steps()},
+        known=known,
     )
 
 

@@ -100,7 +100,12 @@ def load(
         input_scale=input_scale,
         name=name,
         dt=dt,
-        describe=lambda builder: _describe(snntorch.__version__, builder, overshoot, dt),
+        known={
+            "framework": f"snntorch {snntorch.__version__}",
+            "dt": f"{dt} s" if dt else "none",
+            "integrator": "decay factors as given",
+        },
+        describe=lambda builder: _describe(builder, overshoot),
         is_exact=overshoot == "exact",
         calibration=calibration,
     )
@@ -134,13 +139,10 @@ def _restart(twin: "nn.Module", kinds: Mapping[type, NeuronKind]) -> None:
             setattr(part, state, torch.zeros(0, dtype=torch.float64))
 
 
-def _describe(version: str, builder: "Builder", overshoot: Overshoot, dt: float) -> dict[str, str]:
+def _describe(builder: "Builder", overshoot: Overshoot) -> dict[str, str]:
     """Return the provenance: what was chosen in reading."""
     neurons = cast(Mapping[str, Neurons], builder.neurons)
     return {
-        "framework": f"snntorch {version}",
-        "dt": f"{dt} s" if dt else "none",
-        "integrator": "decay factors as given",
         "reset": ", ".join(sorted({one.reset for one in neurons.values()})),
         "overshoot": overshoot,
         **_describe_overshoot(neurons, overshoot),

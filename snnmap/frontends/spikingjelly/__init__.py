@@ -58,7 +58,7 @@ def load(
         input_scale=input_scale,
         name=name,
         dt=dt,
-        describe=lambda builder: {**known, **builder.describe_steps()},
+        known=known,
     )
 
 

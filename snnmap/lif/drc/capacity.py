@@ -1,15 +1,16 @@
 """Family 2: does the network fit the chip?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from snnmap.chip import MemoryKind
-from snnmap.core import BoolArray, IntArray
+from snnmap.chip import MemoryKind, SlotReach
+from snnmap.core import IntArray
 from snnmap.core.diagnostics import Least, Location
 from snnmap.core.nouns import count_nouns
-from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
+from snnmap.lif.drc.runs import Row, find_runs, locate_neurons, locate_slots
 from snnmap.lif.drc.sizes import LARGER, tell_hidden, tell_inputs, tell_outputs
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork, memories_of, unfold_network
 from snnmap.network import Network
@@ -109,16 +110,15 @@ def check_fan_in(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         for synapse, matrix in enumerate(matrices):
             counts = matrix.column_lengths
             if memory.max_fan_in:
-                by_output = name == MemoryKind.OUTPUT.weights_name
                 yield from _report(
                     subject.of,
+                    "output" if name == MemoryKind.OUTPUT.weights_name else "hidden",
                     counts,
                     memory.max_fan_in,
                     f"{name}[{synapse}]",
                     "the memory stores fewer weights for one neuron",
                     "use the second synapse or prune (`snnmap check --fix`; an ANN before it is converted: "
                     f"`snnmap build --read prune=True`), train with a mask (`snnmap.train.limit_fan_in`), or {LARGER}",
-                    by_output=by_output,
                 )
 
 
@@ -145,12 +145,12 @@ def check_fan_out(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         if memory.max_fan_out:
             yield from _report(
                 subject.of,
+                "input" if name == MemoryKind.INPUT.weights_name else "hidden",
                 counts,
                 memory.max_fan_out,
                 name,
                 "the memory stores fewer weights from one neuron",
                 f"clone the neuron or prune weights (`snnmap check --fix`), or {LARGER}",
-                by_input=name == MemoryKind.INPUT.weights_name,
             )
 
 
@@ -239,17 +239,9 @@ def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
     How to fix: let fewer neurons take inputs: a smaller first layer, skips from the input to fewer neurons.
     """
-    mapped = subject.of
-    reached = subject.chip.inputs.reach.slots(mapped.hidden.size)
-    slots = np.unique(np.concatenate([matrix.indices for matrix in mapped.weights(MemoryKind.INPUT)]))
-    yield from _report_reach(
-        mapped,
-        slots,
-        reached,
-        "takes inputs",
-        "take inputs",
-        f"let fewer neurons take inputs, or {LARGER}",
-    )
+    taking = [matrix.indices for matrix in subject.of.weights(MemoryKind.INPUT)]
+    fix = f"let fewer neurons take inputs, or {LARGER}"
+    yield from _report_reach(subject.of, taking, subject.chip.inputs.reach, "takes inputs", "take inputs", fix)
 
 
 @rule("SNN209", "output-slot-out-of-reach", MappedNetwork)
@@ -271,17 +263,9 @@ def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
     How to fix: let outputs read fewer neurons: a smaller last layer, no residual sum straight before the readout.
     """
-    mapped = subject.of
-    read = subject.chip.outputs.reach.slots(mapped.hidden.size)
-    slots = np.unique(np.concatenate([matrix.rows for matrix in mapped.weights(MemoryKind.OUTPUT)]))
-    yield from _report_reach(
-        mapped,
-        slots,
-        read,
-        "is read by outputs",
-        "be read",
-        f"let outputs read fewer neurons, or {LARGER}",
-    )
+    read = [matrix.rows for matrix in subject.of.weights(MemoryKind.OUTPUT)]
+    fix = f"let outputs read fewer neurons, or {LARGER}"
+    yield from _report_reach(subject.of, read, subject.chip.outputs.reach, "is read by outputs", "be read", fix)
 
 
 @rule("SNN210", "bias-missing", Network)
@@ -308,7 +292,7 @@ def check_bias(subject: OnChip[Network]) -> Iterator[Finding]:
         has_bias = chip.outputs.bias if population.name in network.output_populations else chip.hidden.bias
         for start, stop in () if has_bias else find_runs(population.bias != 0):
             yield Finding(
-                location=Location(population=population.name, neurons=(start, stop), source=population.source),
+                location=locate_neurons(population, start, stop),
                 message="the chip's neurons have no bias",
                 measured=Amount(np.abs(population.bias[start:stop]).max(), ".4g"),
                 limit=Amount(0),
@@ -447,18 +431,10 @@ def _shorten(mapped: MappedNetwork, n_relays: int) -> str:
 
 
 def _report(
-    mapped: MappedNetwork,
-    counts: IntArray,
-    limit: int,
-    block: str,
-    message: str,
-    fix: str,
-    *,
-    by_input: bool = False,
-    by_output: bool = False,
+    mapped: MappedNetwork, row: Row, counts: IntArray, limit: int, block: str, message: str, fix: str
 ) -> Iterator[Finding]:
     """Report neurons whose count is above a limit, grouped into runs of one population."""
-    for location, chosen in _group(mapped, counts > limit, by_input=by_input, by_output=by_output):
+    for location, chosen in locate_slots(mapped, counts > limit, row):
         yield Finding(
             location=replace(location, block=block),
             message=message,
@@ -470,44 +446,21 @@ def _report(
         )
 
 
-def _report_reach(mapped: MappedNetwork, slots: IntArray, reach: range, what: str, need: str, fix: str) -> Iterator[Finding]:
+def _report_reach(
+    mapped: MappedNetwork, used: Sequence[IntArray], reach: SlotReach, what: str, need: str, fix: str
+) -> Iterator[Finding]:
+    """Report hidden neurons that are used in slots out of reach."""
+    slots, within = np.unique(np.concatenate(used)), reach.slots(mapped.hidden.size)
     wrong = np.zeros(mapped.hidden.size, np.bool_)
     wrong[slots] = True
-    wrong[reach.start : reach.stop] = False
-    fewest = wrong.sum() == slots.size - len(reach)  # else placing them in another way may do
-    for location, chosen in _group(mapped, wrong):
+    wrong[within.start : within.stop] = False
+    fewest = wrong.sum() == slots.size - len(within)  # else placing them in another way may do
+    for location, chosen in locate_slots(mapped, wrong):
         yield Finding(
             location=location,
-            message=f"a neuron {what} in a slot out of reach ({slots.size} neurons need one of {len(reach)} slots)",
+            message=f"a neuron {what} in a slot out of reach ({slots.size} neurons need one of {len(within)} slots)",
             measured=Amount(int(chosen[0]), words=f"slot {int(chosen[0])}"),
-            limit=Amount(reach.stop - 1, words=f"{reach.start}..{reach.stop - 1}"),
+            limit=Amount(within.stop - 1, words=f"{within.start}..{within.stop - 1}"),
             least=Least(do="let", n=chosen.size, what=f"neurons fewer {need}") if fewest else None,
             fix=fix,
         )
-
-
-def _group(
-    mapped: MappedNetwork, wrong: BoolArray, *, by_input: bool = False, by_output: bool = False
-) -> Iterator[tuple[Location, IntArray]]:
-    """Yield place and slots of each run of wrong slots of one population or port (relays apart)."""
-    table = mapped.table
-    if by_input:
-        source, neuron, hop = table.channel_source, table.channel_neuron, np.zeros_like(table.channel_source)
-    elif by_output:
-        source, neuron, hop = table.output_source, table.output_neuron, np.zeros_like(table.output_source)
-    else:
-        source, neuron, hop = table.hidden_source, table.hidden_neuron, table.hidden_hop
-    for index, step in sorted(set(zip(source[wrong].tolist(), hop[wrong].tolist(), strict=True))):
-        slots = np.flatnonzero((source == index) & (hop == step))
-        slots = slots[np.argsort(neuron[slots], kind="stable")]
-        place = _locate(mapped, table.sources[index], step)
-        for start, stop in find_runs(wrong[slots]):
-            yield replace(place, neurons=(start, stop)), slots[start:stop]
-
-
-def _locate(mapped: MappedNetwork, source: str, hop: int) -> Location:
-    """Return the place of a population or port, or of its relays at one hop."""
-    name, module = f"{source} (relay {hop})" if hop else source, mapped.modules.get(source, "")
-    if source in {port.name for port in mapped.inputs}:
-        return Location(port=name, source=module)
-    return Location(population=name, source=module)

@@ -1,13 +1,10 @@
 """The engine: a run executes all rules of a stage and reports everything."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from snnmap.chip import Chip
-from snnmap.core import BoolArray, Report
+from snnmap.core import Report
 from snnmap.core.diagnostics import Diagnostic
 from snnmap.core.rules import Amount, Finding, Rule, RuleSet, Subject, rule, run_rules
 from snnmap.core.rules import format_rules as format_text
@@ -24,7 +21,6 @@ __all__ = [
     "check_network",
     "check_quantised",
     "find_rule",
-    "find_runs",
     "format_rules",
     "rule",
 ]
@@ -75,12 +71,6 @@ def check_quantised(quantised: QuantisedNetwork) -> Report:
 def check_comparison(comparison: Comparison, chip: Chip) -> Report:
     """Run the rules that judge what the bitstream does beside the model."""
     return _run(Comparison, OnChip(of=comparison, chip=chip))
-
-
-def find_runs(wrong: BoolArray) -> Iterator[tuple[int, int]]:
-    """Yield first and last-plus-one index of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wrong, [False]]).astype(np.int8)))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 def _run(subject_type: type, subject: OnChip[_SubjectT]) -> Report:

@@ -11,6 +11,7 @@ from snnmap.lif.program import Comparison
 
 __all__: list[str] = []
 
+_GIVE_TYPICAL = "give calibration data of typical use, coded as in training (`--calibration`)"
 _FEW_STEPS = 100
 """Steps of calibration data, below which they show little."""
 _SHOWN = 0.05
@@ -46,61 +47,10 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     How to fix: give calibration data of typical use, coded as in training.
     """
     comparison = subject.of
-    kind = comparison.inputs
-    fix = "give calibration data of typical use, coded as in training (`--calibration`)"
-    if not comparison.input_spikes:
-        yield Finding(
-            location=Location(),
-            message=f"no spike came in, on {kind}",
-            measured=Amount(0),
-            limit=Amount(1),
-            unit="spikes",
-            fix=fix,
-        )
-    if comparison.is_constant and comparison.input_spikes:
-        yield Finding(
-            location=Location(),
-            message=f"every input count is the same, on {kind}",
-            measured=Amount(1),
-            limit=Amount(2),
-            unit="values",
-            fix=fix,
-        )
-    silent = [p for p in comparison.populations if p.fires and not p.model_spikes]
-    everything = len(silent) == sum(p.fires for p in comparison.populations)
-    for population in silent:
-        yield Finding(
-            location=locate(population),
-            message=f"the population never fires in the model, so that nothing was shown about it, on {kind}",
-            measured=Amount(0),
-            limit=Amount(1),
-            unit="spikes",
-            fix=fix,
-            severity=Severity.ERROR if everything and not comparison.drawn else None,
-        )
-    for port in comparison.ports:
-        n = comparison.n_samples
-        if n and port.agreements and all(a.undecided == n for a in port.agreements):
-            yield Finding(
-                location=Location(port=port.name),
-                message=f"the output never decides in the model, on {kind}",
-                measured=Amount(n, words=f"{n} of {n} samples with all outputs equal"),
-                limit=Amount(n - 1, words="some that decide"),
-                fix="train the model on (`snnmap.train.train_model`), or give data that it decides on (`--calibration`)"
-                if not comparison.drawn
-                else fix,
-            )
-    unshown = list(_find_unshown(comparison))
-    yield from unshown
-    if comparison.drawn and not unshown and not comparison.is_exact:
-        yield Finding(
-            location=Location(),
-            message="what the chip does in use is not shown by drawn inputs",
-            measured=f"{comparison.n_samples} drawn samples",
-            limit="samples of use",
-            fix=CALIBRATE,
-            severity=Severity.ADVICE,
-        )
+    yield from _judge_inputs(comparison)
+    yield from _find_silent(comparison)
+    yield from _find_undecided(comparison)
+    yield from _find_unshown(comparison)
     if not comparison.drawn and comparison.n_given * comparison.n_steps < _FEW_STEPS:
         yield Finding(
             location=Location(),
@@ -114,7 +64,75 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
         )
 
 
+def _judge_inputs(comparison: Comparison) -> Iterator[Finding]:
+    """Find inputs that never come, or never change."""
+    if not comparison.input_spikes:
+        yield Finding(
+            location=Location(),
+            message=f"no spike came in, on {comparison.inputs}",
+            measured=Amount(0),
+            limit=Amount(1),
+            unit="spikes",
+            fix=_GIVE_TYPICAL,
+        )
+    elif comparison.is_constant:
+        yield Finding(
+            location=Location(),
+            message=f"every input count is the same, on {comparison.inputs}",
+            measured=Amount(1),
+            limit=Amount(2),
+            unit="values",
+            fix=_GIVE_TYPICAL,
+        )
+
+
+def _find_silent(comparison: Comparison) -> Iterator[Finding]:
+    """Find populations that never fire in the model."""
+    silent = [p for p in comparison.populations if p.fires and not p.model_spikes]
+    everything = len(silent) == sum(p.fires for p in comparison.populations)
+    for population in silent:
+        yield Finding(
+            location=locate(population),
+            message=f"the population never fires in the model, so that nothing was shown about it, on {comparison.inputs}",
+            measured=Amount(0),
+            limit=Amount(1),
+            unit="spikes",
+            fix=_GIVE_TYPICAL,
+            severity=Severity.ERROR if everything and not comparison.drawn else None,
+        )
+
+
+def _find_undecided(comparison: Comparison) -> Iterator[Finding]:
+    """Find outputs that never decide in the model."""
+    n = comparison.n_samples
+    train = "train the model on (`snnmap.train.train_model`), or give data that it decides on (`--calibration`)"
+    for port in comparison.ports:
+        if n and port.agreements and all(a.undecided == n for a in port.agreements):
+            yield Finding(
+                location=Location(port=port.name),
+                message=f"the output never decides in the model, on {comparison.inputs}",
+                measured=Amount(n, words=f"{n} of {n} samples with all outputs equal"),
+                limit=Amount(n - 1, words="some that decide"),
+                fix=_GIVE_TYPICAL if comparison.drawn else train,
+            )
+
+
 def _find_unshown(comparison: Comparison) -> Iterator[Finding]:
+    """Find what the inputs cannot show: decisions that agree, or on drawn ones any use."""
+    decisions = list(_find_unshown_decisions(comparison))
+    yield from decisions
+    if comparison.drawn and not decisions and not comparison.is_exact:
+        yield Finding(
+            location=Location(),
+            message="what the chip does in use is not shown by drawn inputs",
+            measured=f"{comparison.n_samples} drawn samples",
+            limit="samples of use",
+            fix=CALIBRATE,
+            severity=Severity.ADVICE,
+        )
+
+
+def _find_unshown_decisions(comparison: Comparison) -> Iterator[Finding]:
     """Find outputs whose decisions agree, on inputs that cannot show it."""
     n, least = comparison.n_samples, comparison.limits.decisions
     if not 0.0 < least < 1.0:  # none need agree, or each that does not is told

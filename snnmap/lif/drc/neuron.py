@@ -6,7 +6,8 @@ import numpy as np
 
 from snnmap.core import BoolArray, FloatArray
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
+from snnmap.lif.drc.runs import find_runs, locate_neurons
 from snnmap.network import Network, Population, describe_reset, resets_as
 
 __all__: list[str] = []
@@ -157,7 +158,7 @@ def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
         for start, stop in find_runs(finite & wrong):
             part = counts[start:stop]
             yield Finding(
-                location=Location(population=population.name, neurons=(start, stop), source=population.source),
+                location=locate_neurons(population, start, stop),
                 message=message,
                 measured=Amount(int(part[np.argmax(np.abs(part - limit))])),
                 limit=Amount(bound),
@@ -172,6 +173,6 @@ def _runs(
 ) -> Iterator[Finding]:
     for start, stop in find_runs(wrong):
         part = values[start:stop]
-        location = Location(population=population.name, neurons=(start, stop), source=population.source)
+        location = locate_neurons(population, start, stop)
         measured = Amount(float(part[np.argmax(np.abs(part))]))
         yield Finding(location=location, message=message, measured=measured, limit=limit, fix=fix)

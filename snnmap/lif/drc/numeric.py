@@ -7,7 +7,8 @@ import numpy as np
 from snnmap.core import BoolArray, FloatArray
 from snnmap.core.cached import cached
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
+from snnmap.lif.drc.runs import find_runs, locate_neurons
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork, find_integer_problems
 from snnmap.network import Network, Population
 
@@ -70,7 +71,7 @@ def _wild_parameters(population: Population) -> Iterator[Finding]:
     for name, values, wrong in (*wild, ("threshold", threshold, wild_threshold)):
         for start, stop in find_runs(wrong):
             yield Finding(
-                location=_at(population, start, stop),
+                location=locate_neurons(population, start, stop),
                 message=f"{name} is not finite",
                 measured=Amount(values[start]),
                 limit=Amount(
@@ -115,7 +116,7 @@ def check_current(subject: OnChip[Network]) -> Iterator[Finding]:
         for synapse, row in enumerate(population.alpha):
             for start, stop in find_runs((row < _SMALLEST_ALPHA) & _find_receivers(network)[population.name, synapse]):
                 yield Finding(
-                    location=_at(population, start, stop),
+                    location=locate_neurons(population, start, stop),
                     message=f"the current of synapse {synapse} would be gone before it is used",
                     measured=Amount(float(row[start:stop].min())),
                     limit=Amount(_SMALLEST_ALPHA),
@@ -162,7 +163,7 @@ def check_codable(subject: OnChip[Network]) -> Iterator[Finding]:
             for start, stop in find_runs(used & (error > _GAIN_TOLERANCE)):
                 worst = start + int(np.argmax(error[start:stop]))
                 yield Finding(
-                    location=_at(population, start, stop),
+                    location=locate_neurons(population, start, stop),
                     message=f"{name} is not one that {family.decay_kind} gives",
                     measured=Amount(values[worst], ".6g"),
                     limit=Amount(coded[worst], ".6g"),
@@ -331,10 +332,6 @@ def check_integers(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 def _take_codable(values: FloatArray, smallest: float) -> FloatArray:
     """Return decays, a half where one is out of range, of which other rules tell."""
     return np.where((values >= smallest) & (values <= 1), values, 0.5)
-
-
-def _at(population: Population, start: int, stop: int) -> Location:
-    return Location(population=population.name, neurons=(start, stop), source=population.source)
 
 
 @cached

@@ -7,7 +7,8 @@ import numpy as np
 
 from snnmap.core import BoolArray, IntArray
 from snnmap.core.diagnostics import Least, Location, Severity
-from snnmap.lif.drc.engine import Amount, Finding, OnChip, find_runs, rule
+from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
+from snnmap.lif.drc.runs import find_runs, locate_neurons
 from snnmap.network import Network, Population, Projection, expand_terms, is_sound
 
 __all__: list[str] = []
@@ -327,7 +328,7 @@ def _report_runs(network: Network, wrong: Callable[[Population], BoolArray], mes
         is_read = population.name in network.output_populations
         fix = f"{do} them (`snnmap.Projection`)" if is_read else f"{do} or remove them (`snnmap check --fix` removes them)"
         for start, stop in find_runs(wrong(population)):
-            location = Location(population=population.name, neurons=(start, stop), source=population.source)
+            location = locate_neurons(population, start, stop)
             yield Finding(
                 location=location,
                 message=message,

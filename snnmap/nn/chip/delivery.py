@@ -79,9 +79,10 @@ class Delivery:
         largest.index_add_(0, targets, self.weights.abs() * most[self.plan.sources])
         return torch.nonzero(largest > state_max).flatten()
 
-    def arrays(self, flagged: Tensor, counts: Tensor) -> tuple[Any, ...]:
-        """Return what the compiled loop takes, the history of all samples last."""
+    def arrays(self, flagged: Tensor, counts: Tensor) -> tuple[Any, tuple[Any, ...], Any]:
+        """Return what the compiled loop takes: flagged targets, entries and the history of all samples."""
         plan = self.plan
         nothing = counts.new_zeros(counts.shape[0], counts.shape[1], plan.n_outside if not flagged.numel() else 0)
         history = self.give_history().contiguous() if flagged.numel() else nothing
-        return tuple(part.detach().numpy() for part in (flagged, plan.starts, plan.sources, plan.delays, self.weights, history))
+        entries = tuple(part.detach().numpy() for part in (plan.starts, plan.sources, plan.delays, self.weights))
+        return flagged.numpy(), entries, history.detach().numpy()

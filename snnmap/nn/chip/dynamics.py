@@ -269,8 +269,8 @@ def _compile_advance(
 
     advance = find_chip_loops(family).advance
     x, *states = (tensor.detach().numpy() for tensor in rows)
-    shared = [tensor.detach().contiguous().numpy() for tensor in parameters]
-    parts = [(x[share], *shared, *(state[share] for state in states)) for share in shares]
+    *shared, limits = (tensor.detach().contiguous().numpy() for tensor in parameters)
+    parts = [(x[share], tuple(shared), limits, tuple(state[share] for state in states)) for share in shares]
     return lambda start, stop: run_parts([partial(advance, start, stop, *part) for part in parts])
 
 

@@ -1,6 +1,12 @@
 """The loops of :mod:`snnmap.nn.chip.dynamics`, compiled for CPU tensors with the rules of a chip's family.
 
-Arrays as in :mod:`snnmap.nn.kernels`: the batch comes first, ``x`` is ``(batch, time, n_synapses, size)``.
+Arrays as in :mod:`snnmap.nn.kernels`: the batch comes first, ``x`` is ``(batch, time, n_synapses, size)``. All are integers held
+as floats, and come in groups:
+
+- ``parameters``: what decays take of a current and of a potential, biases and thresholds;
+- ``limits``: 0, 1, the most spikes, the lowest and the highest state;
+- ``states``: currents and potentials, changed in place, then of each step the currents with all input, the potentials before the
+  reset and the counts.
 """
 
 from collections.abc import Callable
@@ -19,6 +25,7 @@ from snnmap.chip.arithmetic import FloatOps, FloatRules, named_after
 __all__ = ["ChipLoops", "find_chip_loops"]
 
 Array = npt.NDArray[Any]
+Arrays = tuple[Array, ...]
 _compile: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 _within: Any = register_jitable
 
@@ -89,23 +96,10 @@ def _build_steps(family: Family, rules: FloatRules) -> Any:
     @_within
     @named_after(family)
     def run_steps(
-        first: int,
-        last: int,
-        start: int,
-        stop: int,
-        x: Array,
-        share_syn: Array,
-        share_mem: Array,
-        bias: Array,
-        threshold: Array,
-        limits: Any,
-        current: Array,
-        potential: Array,
-        currents: Array,
-        reached: Array,
-        counts: Array,
-        total: Array,
+        first: int, last: int, start: int, stop: int, x: Array, parameters: Arrays, limits: Any, states: Arrays, total: Array
     ) -> None:
+        share_syn, share_mem, bias, threshold = parameters
+        current, potential, currents, reached, counts = states
         _, n_synapses, size = current.shape
         for row in range(first, last):
             for step in range(start, stop):
@@ -133,45 +127,10 @@ def _build_steps(family: Family, rules: FloatRules) -> Any:
 def _build_advance(family: Family, run_steps: Any) -> Any:
     @_compile
     @named_after(family)
-    def advance(
-        start: int,
-        stop: int,
-        x: Array,
-        share_syn: Array,
-        share_mem: Array,
-        bias: Array,
-        threshold: Array,
-        limits: Array,
-        current: Array,
-        potential: Array,
-        currents: Array,
-        reached: Array,
-        counts: Array,
-    ) -> None:
-        """Run steps on integers held as floats; ``share_syn`` and ``share_mem`` are what decays take of a state.
-
-        ``limits`` holds 0, 1, the most spikes and the lowest and highest state. ``currents`` keeps the currents with all input.
-        """
+    def advance(start: int, stop: int, x: Array, parameters: Arrays, limits: Array, states: Arrays) -> None:
+        """Run the steps ``start .. stop - 1``."""
         edges = (limits[0], limits[1], limits[2], limits[3], limits[4])
-        total = np.empty_like(threshold)
-        run_steps(
-            0,
-            current.shape[0],
-            start,
-            stop,
-            x,
-            share_syn,
-            share_mem,
-            bias,
-            threshold,
-            edges,
-            current,
-            potential,
-            currents,
-            reached,
-            counts,
-            total,
-        )
+        run_steps(0, x.shape[0], start, stop, x, parameters, edges, states, np.empty_like(parameters[3]))
 
     return advance
 
@@ -186,10 +145,7 @@ def _build_deliver(family: Family, rules: FloatRules) -> Any:
         step: int,
         arriving: Array,
         flagged: Array,
-        entry_starts: Array,
-        entry_sources: Array,
-        entry_delays: Array,
-        entry_weights: Array,
+        entries: Arrays,
         history: Array,
         counts: Array,
         held: Array,
@@ -197,12 +153,13 @@ def _build_deliver(family: Family, rules: FloatRules) -> Any:
         limits: Any,
     ) -> None:
         """Replace what arrives at flagged targets by what adding weight by weight, in the order of the entries, comes to."""
+        starts, sources, delays, weights = entries
         lead, n_outside = history.shape[1] - counts.shape[1], history.shape[2]
         for target in flagged:
             entered = enter(held[target], share[target], limits)
             state = entered
-            for k in range(entry_starts[target], entry_starts[target + 1]):
-                source, then = entry_sources[k], step - entry_delays[k]
+            for k in range(starts[target], starts[target + 1]):
+                source, then = sources[k], step - delays[k]
                 if source < n_outside:
                     count = history[row, then + lead, source]
                 elif then >= 0:
@@ -210,7 +167,7 @@ def _build_deliver(family: Family, rules: FloatRules) -> Any:
                 else:
                     continue
                 if count != 0:
-                    state = add(state, count * entry_weights[k], limits)
+                    state = add(state, count * weights[k], limits)
             arriving[target] = state - entered
 
     return deliver_in_order
@@ -222,36 +179,26 @@ def _build_advance_wired(family: Family, run_steps: Any, rules: FloatRules) -> A
     @_compile
     @named_after(family)
     def advance_wired(
-        delays: Array,
-        starts: Array,
-        targets: Array,
-        weights: Array,
+        wiring: Arrays,
         flagged: Array,
-        entry_starts: Array,
-        entry_sources: Array,
-        entry_delays: Array,
-        entry_weights: Array,
+        entries: Arrays,
         history: Array,
         x: Array,
-        share_syn: Array,
-        share_mem: Array,
-        bias: Array,
-        threshold: Array,
+        parameters: Arrays,
         limits: Array,
-        current: Array,
-        potential: Array,
-        currents: Array,
-        reached: Array,
-        counts: Array,
+        states: Arrays,
     ) -> None:
-        """Run all steps, earlier counts added to ``x`` through their weights.
+        """Run all steps, earlier counts added to ``x`` through the weights of ``wiring``: delays, starts, targets, weights.
 
-        Onto the flagged targets all that arrives is added weight by weight, in the order of the entries, within the word after
-        each. An entry's source is a column of ``history``, which begins before the first step, or behind those a neuron itself.
+        Onto the flagged targets all that arrives is added weight by weight, in the order of ``entries``, within the word after
+        each: starts, sources, delays, weights. An entry's source is a column of ``history``, which begins before the first step,
+        or behind those a neuron itself.
         """
+        delays, starts, targets, weights = wiring
+        current, _, _, _, counts = states
         batch, n_steps, size = counts.shape
         edges = (limits[0], limits[1], limits[2], limits[3], limits[4])
-        total, share = np.empty_like(threshold), share_syn.reshape(-1)
+        total, share = np.empty_like(parameters[3]), parameters[0].reshape(-1)
         for row in range(batch):
             for step in range(n_steps):
                 arriving = x[row, step].reshape(-1)
@@ -264,38 +211,8 @@ def _build_advance_wired(family: Family, run_steps: Any, rules: FloatRules) -> A
                         if count != 0:
                             for k in range(starts[number, source], starts[number, source + 1]):
                                 arriving[targets[k]] += count * weights[k]
-                deliver_in_order(
-                    row,
-                    step,
-                    arriving,
-                    flagged,
-                    entry_starts,
-                    entry_sources,
-                    entry_delays,
-                    entry_weights,
-                    history,
-                    counts,
-                    current[row].reshape(-1),
-                    share,
-                    edges,
-                )
-                run_steps(
-                    row,
-                    row + 1,
-                    step,
-                    step + 1,
-                    x,
-                    share_syn,
-                    share_mem,
-                    bias,
-                    threshold,
-                    edges,
-                    current,
-                    potential,
-                    currents,
-                    reached,
-                    counts,
-                    total,
-                )
+                held = current[row].reshape(-1)
+                deliver_in_order(row, step, arriving, flagged, entries, history, counts, held, share, edges)
+                run_steps(row, row + 1, step, step + 1, x, parameters, edges, states, total)
 
     return advance_wired

@@ -61,14 +61,8 @@ class _ChipNeurons(nn.Module):
     ) -> None:
         super().__init__()
         self.arithmetic = find_family(arithmetic).name
-        self.n_inputs, self.size, self.n_synapses, self.shift, self.bits, self.dt_s = (
-            n_inputs,
-            size,
-            n_synapses,
-            shift,
-            bits,
-            dt_s,
-        )
+        self.n_inputs, self.size, self.n_synapses = n_inputs, size, n_synapses
+        self.shift, self.bits, self.dt_s = shift, bits, dt_s
         self.wake_step = 0
         self.weight = nn.Parameter(torch.randn(n_synapses * size, n_inputs) * (0.5 / math.sqrt(n_inputs)))
         dashes = torch.as_tensor(dash_syn, dtype=torch.get_default_dtype()).reshape(-1, 1)

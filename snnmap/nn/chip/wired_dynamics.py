@@ -14,6 +14,7 @@ from snnmap.nn.chip.delivery import Delivery
 from snnmap.nn.chip.dynamics import Decays, reset_potentials, retreat_integrator, run_chip_integrator, run_chip_lif
 from snnmap.nn.compiled import is_compiled, split_evenly
 from snnmap.nn.neurons import Surrogate
+from snnmap.nn.neurons.dynamics import Backward, Course, add_sums
 
 __all__ = ["WiredNeurons", "Wiring", "run_wired_integrator", "run_wired_lif"]
 
@@ -147,15 +148,16 @@ def _advance_once(
     batch, n_steps, n_synapses, size = x.shape
     x = x.detach().clone(memory_format=torch.contiguous_format)
     currents, reached, counts = torch.empty_like(x), x.new_empty(batch, n_steps, size), x.new_empty(batch, n_steps, size)
-    limits = x.new_tensor([0.0, 1.0, float(neurons.max_count), -float(neurons.state_max) - 1.0, float(neurons.state_max)])
+    most = float(neurons.state_max)
+    (limits,) = _arrays(x.new_tensor([0.0, 1.0, float(neurons.max_count), -most - 1.0, most]))
     decays = Decays(neurons.family, neurons.dash_syn, neurons.dash_mem)
-    shared = _arrays(weights, 1.0 - decays.alpha, 1.0 - decays.beta, neurons.bias, neurons.threshold, limits)
-    rows = (x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, reached, counts)
-    *entries, history = delivery.arrays(flagged, counts)
+    parameters = tuple(_arrays(1.0 - decays.alpha, 1.0 - decays.beta, neurons.bias, neurons.threshold))
+    wired, (listed, entries, history) = (*wiring.arrays(), *_arrays(weights)), delivery.arrays(flagged, counts)
+    held, *states = _arrays(x, x.new_zeros(batch, n_synapses, size), x.new_zeros(batch, size), currents, reached, counts)
     kernels = []
-    for part in _share(batch, n_steps):
-        first, *others = _arrays(*(tensor[part] for tensor in rows))
-        kernels.append(partial(advance_wired, *wiring.arrays(), shared[0], *entries, history[part], first, *shared[1:], *others))
+    for share in _share(batch, n_steps):
+        given = (history[share], held[share], parameters, limits, tuple(state[share] for state in states))
+        kernels.append(partial(advance_wired, wired, listed, entries, *given))
     run_parts(kernels)
     return currents, reached, counts
 
@@ -184,23 +186,17 @@ class _WiredLif(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         dash_syn, dash_mem, threshold, weights, currents, reached, counts = ctx.saved_tensors
         decays, to_zero = Decays(ctx.family, dash_syn, dash_mem), ctx.family.reset == "value"
-        alpha, beta = decays.alpha, decays.beta
-        wiring, needed, surrogate = ctx.wiring, ctx.needs_input_grad, ctx.surrogate
+        wiring, needed = ctx.wiring, ctx.needs_input_grad
         kept = decays.gain.flatten()[wiring.targets]
         given, by_state = gradients[0].clone(memory_format=torch.contiguous_format), torch.empty_like(currents)
-        constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window, float(ctx.max_count)])
-        shared = _arrays(weights * kept, alpha, beta, threshold, constants)
-        rows = (reached, counts, by_state, torch.zeros_like(counts[:, 0]), torch.zeros_like(currents[:, 0]))
-        kernels, sums = [], []
-        for part in _share(*counts.shape[:2]):
-            sums.append([torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]])
-            arrays = _arrays(given[part], *(tensor[part] for tensor in rows), *sums[-1])
-            kind = (to_zero, surrogate.kernel_kind)
-            kernels.append(partial(_retreat, *wiring.arrays(), shared[0], arrays[0], *shared[1:4], *kind, shared[4], *arrays[1:]))
-        run_parts(kernels)
-        by_beta, by_bias, by_threshold = (
-            torch.stack([part[number] for part in sums]).sum(dim=0) if needed[2 + number] else None for number in range(3)
+        course = Course(currents=None, reached=reached, counts=counts)
+        backward = Backward(
+            given, decays.alpha, decays.beta, threshold, ctx.max_count, ctx.surrogate, course, by_state, needed, to_zero
         )
+        parts, parted = backward.split(_share(*counts.shape[:2]))
+        wired = (*wiring.arrays(), *_arrays(weights * kept))
+        run_parts([partial(_retreat, wired, *part) for part in parts])
+        by_beta, by_bias, by_threshold = add_sums(parted)
         return (
             by_state * decays.gain,
             decays.by_synapse_codes(by_state, currents) if needed[1] else None,

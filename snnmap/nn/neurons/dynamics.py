@@ -17,7 +17,9 @@ from snnmap.nn.compiled import is_compiled, split_evenly
 from snnmap.nn.neurons.surrogate import Surrogate
 
 __all__ = [
+    "Backward",
     "Course",
+    "add_sums",
     "backward_through_time",
     "own_input",
     "run_lif",
@@ -25,6 +27,8 @@ __all__ = [
     "share_rows",
 ]
 
+Sums = tuple[Tensor | None, Tensor | None, Tensor | None]
+"""Gradients by beta, bias and threshold; None where none is asked for."""
 _WORTH_SHARING = 1 << 23
 """Values of a layer, over all samples and steps, from which on threads are worth their start, and torch's own that still spin."""
 
@@ -98,21 +102,9 @@ class _Lif(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         alpha, beta, threshold, recurrent_weight, currents, reached, counts = ctx.saved_tensors
         course = Course(currents=currents, reached=reached, counts=counts, all_at_once=recurrent_weight is None)
-        return (
-            *backward_through_time(
-                gradients[0],
-                course,
-                alpha,
-                beta,
-                threshold,
-                recurrent_weight,
-                ctx.max_count,
-                ctx.surrogate,
-                ctx.needs_input_grad,
-            ),
-            None,
-            None,
-        )
+        limit, surrogate, needed = ctx.max_count, ctx.surrogate, ctx.needs_input_grad
+        found = backward_through_time(gradients[0], course, alpha, beta, threshold, recurrent_weight, limit, surrogate, needed)
+        return *found, None, None
 
 
 def _forward(
@@ -199,12 +191,12 @@ class _CompiledForward:
     def __init__(
         self, x: Tensor, alpha: Tensor, beta: Tensor, bias: Tensor, threshold: Tensor, max_count: int, course: Course
     ) -> None:
-        limits, taken = x.new_tensor([0.0, float(max_count)]), threshold.nan_to_num(posinf=0.0)
-        parameters = tuple(map(_array, (alpha, beta, bias, threshold, taken, limits)))
+        limits = _array(x.new_tensor([0.0, float(max_count)]))
+        parameters = tuple(map(_array, (alpha, beta, bias, threshold, threshold.nan_to_num(posinf=0.0))))
         kept = course.currents if course.currents is not None else x.new_empty(0, *x.shape[1:])
-        states = (torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0, 0]), kept, course.reached, course.counts)
-        rows = tuple(map(_array, (x, *states)))
-        self.parts = [(rows[0][part], *parameters, *(array[part] for array in rows[1:])) for part in share_rows(course)]
+        rows = (x, torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0, 0]), kept, course.reached, course.counts)
+        held, *states = map(_array, rows)
+        self.parts = [(held[part], parameters, limits, tuple(state[part] for state in states)) for part in share_rows(course)]
 
     def run(self, start: int, stop: int) -> None:
         from snnmap.nn.kernels import advance
@@ -258,34 +250,56 @@ def backward_through_time(
     return (
         by_x,
         (by_x * course.currents[:, :-1]).sum(dim=(0, 1)) if course.currents is not None else None,
-        retreat.by_beta,
-        retreat.by_bias,
-        retreat.by_threshold,
+        *retreat.sums(),
         _recurrent_gradient(course.counts, by_x, delays) if recurrent_weight is not None and needed[5] else None,
     )
 
 
-class _TorchBackward:
+@dataclass
+class Backward:
+    """What a loop over steps, from the last, needs; it fills ``by_x``.
+
+    Attributes are the arguments of :func:`snnmap.nn.neurons.dynamics.backward_through_time`, ``given`` the gradient by counts.
+    """
+
+    given: Tensor
+    alpha: Tensor
+    beta: Tensor
+    threshold: Tensor
+    max_count: int
+    surrogate: Surrogate
+    course: Course
+    by_x: Tensor
+    needed: tuple[bool, ...]
+    to_zero: bool
+
+    def split(self, shares: list[slice]) -> tuple[list[tuple[Any, ...]], list[list[Tensor]]]:
+        """Return what the compiled loops take for each share of the samples, and the sums by neuron that they fill in it."""
+        surrogate, course = self.surrogate, self.course
+        constants = self.given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window, float(self.max_count)])
+        rule = (self.to_zero, surrogate.kernel_kind, _array(constants))
+        parameters = tuple(map(_array, (self.alpha, self.beta, self.threshold, self.threshold.nan_to_num(posinf=0.0))))
+        last = (torch.zeros_like(self.given[:, 0]), torch.zeros_like(self.by_x[:, 0]))
+        given, *states = map(_array, (self.given, course.reached, course.counts, self.by_x, *last))
+        parts, parted = [], []
+        for share in shares:
+            sums = [torch.zeros_like(self.beta) if asked else self.beta.new_empty(0) for asked in self.needed[2:5]]
+            rows = tuple(state[share] for state in states)
+            parts.append((given[share], parameters, *rule, rows, tuple(map(_array, sums))))
+            parted.append(sums)
+        return parts, parted
+
+
+@dataclass
+class _TorchBackward(Backward):
     """The loop over steps, from the last, in torch."""
 
-    def __init__(
-        self,
-        given: Tensor,
-        alpha: Tensor,
-        beta: Tensor,
-        threshold: Tensor,
-        max_count: int,
-        surrogate: Surrogate,
-        course: Course,
-        by_x: Tensor,
-        needed: tuple[bool, ...],
-        to_zero: bool,
-    ) -> None:
-        self.given, self.alpha, self.beta, self.by_x, self.course = given, alpha, beta, by_x, course
-        self.ratio = course.reached / threshold
-        self.rate = surrogate.derivative(self.ratio, max_count) / threshold
-        self.taken, self.to_zero = torch.zeros_like(threshold) if to_zero else threshold.nan_to_num(posinf=0.0), to_zero
-        self.by_u, self.by_current = torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0])
+    def __post_init__(self) -> None:
+        given, beta, threshold = self.given, self.beta, self.threshold
+        self.ratio = self.course.reached / threshold
+        self.rate = self.surrogate.derivative(self.ratio, self.max_count) / threshold
+        self.taken = torch.zeros_like(threshold) if self.to_zero else threshold.nan_to_num(posinf=0.0)
+        self.by_u, self.by_current = torch.zeros_like(given[:, 0]), torch.zeros_like(self.by_x[:, 0])
         self.by_beta, self.by_bias, self.by_threshold = (torch.zeros_like(beta) for _ in range(3))
 
     def run(self, start: int, stop: int) -> None:
@@ -302,54 +316,31 @@ class _TorchBackward:
             self.by_current = self.alpha * self.by_current + self.by_u.unsqueeze(1)
             self.by_x[:, step] = self.by_current
 
+    def sums(self) -> Sums:
+        return self.by_beta, self.by_bias, self.by_threshold
 
-class _CompiledBackward:
+
+@dataclass
+class _CompiledBackward(Backward):
     """The same on a CPU."""
 
-    def __init__(
-        self,
-        given: Tensor,
-        alpha: Tensor,
-        beta: Tensor,
-        threshold: Tensor,
-        max_count: int,
-        surrogate: Surrogate,
-        course: Course,
-        by_x: Tensor,
-        needed: tuple[bool, ...],
-        to_zero: bool,
-    ) -> None:
-        constants = given.new_tensor([0.0, 1.0, surrogate.kernel_slope, surrogate.window, float(max_count)])
-        parameters = tuple(map(_array, (alpha, beta, threshold, threshold.nan_to_num(posinf=0.0))))
-        states = (torch.zeros_like(given[:, 0]), torch.zeros_like(by_x[:, 0]))
-        rows = tuple(map(_array, (given, course.reached, course.counts, by_x, *states)))
-        self.parts, self.sums = [], []
-        for part in share_rows(course):
-            sums = [torch.zeros_like(beta) if asked else beta.new_empty(0) for asked in needed[2:5]]
-            kernel = (to_zero, surrogate.kernel_kind, _array(constants), *(array[part] for array in rows[1:]), *map(_array, sums))
-            self.parts.append((rows[0][part], *parameters, *kernel))
-            self.sums.append(sums)
+    def __post_init__(self) -> None:
+        self.parts, self.parted = self.split(share_rows(self.course))
 
     def run(self, start: int, stop: int) -> None:
         from snnmap.nn.kernels import retreat
 
         run_parts([partial(retreat, start, stop, *part) for part in self.parts])
 
-    @property
-    def by_beta(self) -> Tensor | None:
-        return self._add(0)
+    def sums(self) -> Sums:
+        return add_sums(self.parted)
 
-    @property
-    def by_bias(self) -> Tensor | None:
-        return self._add(1)
 
-    @property
-    def by_threshold(self) -> Tensor | None:
-        return self._add(2)
-
-    def _add(self, number: int) -> Tensor | None:
-        total = torch.stack([sums[number] for sums in self.sums]).sum(dim=0)
-        return total if total.numel() else None
+def add_sums(parted: list[list[Tensor]]) -> Sums:
+    """Add what :meth:`snnmap.nn.neurons.dynamics.Backward.split` parted; None for what no gradient is asked of."""
+    totals = [torch.stack(sums).sum(dim=0) for sums in zip(*parted, strict=True)]
+    by_beta, by_bias, by_threshold = (total if total.numel() else None for total in totals)
+    return by_beta, by_bias, by_threshold
 
 
 def share_rows(course: Course) -> list[slice]:

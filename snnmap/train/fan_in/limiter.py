@@ -4,16 +4,16 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from snnmap.chip import Chip
 from snnmap.core.errors import InputError
 from snnmap.train.fan_in.calibration import record_inputs, refit_weights, run_calibration, to_calibration
+from snnmap.train.fan_in.mask import find_original, install_mask, require_unparametrised, settle_fan_in
 from snnmap.train.fan_in.pools import Key, Pool, choose_weights, is_spiking, read_pools, unwrap
 from snnmap.train.models import require_layers
 
@@ -24,10 +24,8 @@ __all__ = [
     "limit_fan_in",
     "prune_fan_in",
     "regrowth_fraction",
-    "settle_fan_in",
 ]
 
-_PARAMETERS = ("weight", "recurrent_weight")
 _OF_NETWORKS = (
     "train it as it is: its weights are those that the chip stores, within the fan-in; prune a model before to_chip_exact"
 )
@@ -65,30 +63,6 @@ class PruningCost:
     layers: tuple[FanInLoss, ...]
     output_error: float
     refit_output_error: float
-
-
-class FanInMask(nn.Module):
-    """Holds weights at 0, as a parametrisation of them, and keeps the gradient by all of them for regrowth.
-
-    The mask is the buffer ``kept``, so that it is part of ``state_dict``.
-    """
-
-    kept: Tensor
-
-    def __init__(self, kept: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("kept", kept)
-        self.gradient: Tensor | None = None
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the weights with 0 where they are not kept."""
-        masked = weight.masked_fill(~self.kept, 0.0)
-        if masked.requires_grad:
-            cast(Any, masked).register_hook(self._add_gradient)
-        return masked
-
-    def _add_gradient(self, gradient: Tensor) -> None:
-        self.gradient = gradient.detach().clone() if self.gradient is None else self.gradient + gradient.detach()
 
 
 class FanInLimiter:
@@ -137,11 +111,11 @@ class FanInLimiter:
         self._pools = tuple(pool for pool in pools if pool.is_tight)
         keys = dict.fromkeys(share.key for pool in self._pools for share in pool.shares)
         for path, parameter in keys:
-            _require_unparametrised(path, self._modules[path], parameter)
+            require_unparametrised(path, self._modules[path], parameter)
         weights = {key: _weight_of(self._modules, key) for key in keys}
         contributions = {key: _measure_contribution(key, weight, inputs) for key, weight in weights.items()}
         kept = self._choose(contributions)
-        self._masks = {key: _install_mask(self._modules[key[0]], key[1], kept[key]) for key in keys}
+        self._masks = {key: install_mask(self._modules[key[0]], key[1], kept[key]) for key in keys}
         self._clear_masked()
         self.losses = _list_losses(contributions, kept)
 
@@ -215,7 +189,7 @@ class FanInLimiter:
             bias = self._find_bias(pool)
             fit = refit_weights(pool, weights, kept, inputs, arriving, ridge=ridge, moves_bias=bias is not None)
             for share, part in pool.split(fit.weights):
-                share.rows(_original(self._modules[share.path], share.parameter), pool.size).copy_(part)
+                share.rows(find_original(self._modules[share.path], share.parameter), pool.size).copy_(part)
                 power[_row_name(share.key)] += fit.power
             if bias is not None:
                 bias.add_(fit.bias_change.to(bias))
@@ -233,7 +207,7 @@ class FanInLimiter:
     def _clear_masked(self) -> None:
         """Set the parameters behind the masks to 0, so that weights grow from there and norms do not see them."""
         for (path, parameter), mask in self._masks.items():
-            _original(self._modules[path], parameter).masked_fill_(~mask.kept, 0.0)
+            find_original(self._modules[path], parameter).masked_fill_(~mask.kept, 0.0)
 
 
 def limit_fan_in(
@@ -302,15 +276,6 @@ def prune_fan_in(
     )
 
 
-def settle_fan_in(model: nn.Module) -> None:
-    """Make the masked weights plain parameters again, zeros included."""
-    for module in list(model.modules()):
-        for parameter in _PARAMETERS:
-            if _find_mask(module, parameter) is not None:
-                _unshare_class(module)
-                parametrize.remove_parametrizations(module, parameter, leave_parametrized=True)
-
-
 def regrowth_fraction(step: int, n_steps: int, *, first: float = 0.3) -> float:
     """Return the share of weights to regrow: a cosine from ``first`` to 0 (Evci et al. 2020, section 3, update schedule).
 
@@ -364,47 +329,3 @@ def _find_weakest(magnitudes: Tensor, kept: Tensor, fraction: float) -> Tensor:
 def _weight_of(modules: Mapping[str, nn.Module], key: Key) -> Tensor:
     """Return a parameter's values as the model uses them."""
     return cast(Tensor, getattr(modules[key[0]], key[1])).detach()
-
-
-def _original(module: nn.Module, parameter: str) -> Tensor:
-    """Return the tensor behind a mask, to write to."""
-    held = _parametrisation(module, parameter).original if parametrize.is_parametrized(module, parameter) else None
-    return cast(Tensor, getattr(module, parameter) if held is None else held).data
-
-
-def _find_mask(module: nn.Module, parameter: str) -> FanInMask | None:
-    if not parametrize.is_parametrized(module, parameter):
-        return None
-    first = _parametrisation(module, parameter)[0]
-    return first if isinstance(first, FanInMask) else None
-
-
-def _parametrisation(module: nn.Module, parameter: str) -> parametrize.ParametrizationList:
-    return cast(parametrize.ParametrizationList, cast(nn.ModuleDict, module.parametrizations)[parameter])
-
-
-def _install_mask(module: nn.Module, parameter: str, kept: Tensor) -> FanInMask:
-    mask = _find_mask(module, parameter)
-    if mask is not None:
-        mask.kept.copy_(kept)
-        return mask
-    _unshare_class(module)
-    mask = FanInMask(kept)
-    parametrize.register_parametrization(module, parameter, mask)
-    return mask
-
-
-def _require_unparametrised(path: str, module: nn.Module, parameter: str) -> None:
-    if parametrize.is_parametrized(module, parameter) and _find_mask(module, parameter) is None:
-        raise InputError(
-            "the weights are parametrised already",
-            where=f"module '{path}', {parameter}",
-            fix="remove the parametrisation, or the weight normalisation, before limiting",
-        )
-
-
-def _unshare_class(module: nn.Module) -> None:
-    """Give a parametrised module a class of its own: torch keeps the property there, and a deep copy has the same class."""
-    if parametrize.is_parametrized(module):
-        cls = type(module)
-        module.__class__ = type(cls.__name__, cls.__bases__, dict(cls.__dict__))

@@ -274,6 +274,7 @@ def test_a_part_of_the_model_may_be_trained_alone() -> None:
     for _ in range(2):
         run_frames(model[0], torch.rand(4, 3, 5))
         sparsity_penalty(model[0]).backward()
+    assert [parameter.grad is not None for parameter in (model[0][0].weight, model[1].weight)] == [True, False]
 
 
 @given(batch=st.integers(1, 3), n_steps=st.integers(1, 5))
@@ -353,4 +354,4 @@ def test_levels_from_zero_behind_negative_values_are_refused(activation: nn.Modu
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.Sigmoid(), nn.Softplus(), nn.Hardtanh(0.0, 1.0)])
 def test_levels_from_zero_follow_what_is_never_negative(activation: nn.Module) -> None:
-    insert_delta(nn.Sequential(nn.Linear(3, 4), activation), make=lambda _: delta_activation_layer(4))
+    assert inserted(insert_delta(nn.Sequential(nn.Linear(3, 4), activation), make=lambda _: delta_activation_layer(4)))
