@@ -17,15 +17,16 @@ from rule_cases import CASES, CLEAN, XYLO, Case, chain, check, edit, feedback, r
 
 import snnmap
 from snnmap.chip import list_chips, load_chip
+from snnmap.convert import convert_ann
 from snnmap.core.diagnostics import Severity
 from snnmap.core.errors import ChipError, DesignRuleError, FormatError, FrontendError, InputError, NetworkError
 from snnmap.lif.bitstream import assemble, decode, export_readmemh
 from snnmap.lif.drc import RULES
 from snnmap.lif.mapping import FoldOptions, Verification, folded_counts
-from snnmap.lif.program import Image, as_folded_network
-from snnmap.lif.quantise import SecondSynapse, match_decays
+from snnmap.lif.program import Image, QuantisedNetwork, as_folded_network
+from snnmap.lif.quantise import RateTuning, SecondSynapse, match_decays
 from snnmap.loading import load
-from snnmap.network import load_network, parse_network, save_network, simulate_network, sketch_network
+from snnmap.network import format_network, load_network, parse_network, save_network, simulate_network, sketch_network
 from snnmap.pipeline import (
     CompileOptions,
     StageProfile,
@@ -458,3 +459,23 @@ def test_ways_that_give_the_same_network_are_tried_once(monkeypatch: pytest.Monk
     assert stages.count("quantising") == 2 + 4  # with a second synapse and without
     monkeypatch.undo()
     assert once.bitstream == check_model(chain(3, 5, 2), "xylo-audio-3").bitstream
+
+
+def test_the_rates_of_a_conversion_are_left_whosever_the_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned: list[QuantisedNetwork] = []
+
+    def keep_rates(quantised: QuantisedNetwork, *_: object) -> tuple[QuantisedNetwork, tuple[RateTuning, ...]]:
+        tuned.append(quantised)
+        return quantised, ()
+
+    monkeypatch.setattr("snnmap.pipeline.ways.tune_rates", keep_rates)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    conversion = convert_ann(model, np.random.default_rng(0).uniform(0, 1, (20, 6)))
+    for calibration in (None, conversion.calibration):
+        check_model(conversion, "generic-4096", calibration=calibration)
+    assert not tuned
+    check_model(parse_network(format_network(conversion.network)), "generic-4096", calibration=conversion.calibration)
+    assert not tuned
+    check_model(replace(conversion.network, provenance={}), "generic-4096", calibration=conversion.calibration)
+    assert tuned

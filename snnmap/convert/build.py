@@ -10,7 +10,7 @@ from snnmap.convert.ann import INPUT, Affine, Ann, ReluLayer
 from snnmap.convert.encode import CLOCK, HOLD, release_name
 from snnmap.convert.options import ConvertOptions
 from snnmap.core import CsrMatrix, FloatArray
-from snnmap.network import InputPort, Network, OutputPort, Population, Projection
+from snnmap.network import PRESENTATION, InputPort, Network, OutputPort, Population, Projection
 
 __all__ = [
     "MAX_COUNT",
@@ -151,7 +151,7 @@ def join_layers(ann: Ann, parts: Sequence[LayerNetwork], control: Sequence[str],
         provenance={
             "framework": f"{ann.framework}, converted",
             "reset": "subtract",
-            "presentation": f"{options.n_steps} steps",
+            PRESENTATION: f"{options.n_steps} steps",
             **({"left out": f"{ann.left_out} at the end: outputs are logits"} if ann.left_out else {}),
         },
     )

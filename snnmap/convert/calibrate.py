@@ -157,8 +157,12 @@ def _run(
     part: LayerNetwork, rasters: Mapping[str, Counts], shared: LayerInput | None = None, *, fires: bool = True
 ) -> tuple[Counts, FloatArray]:
     """Run one layer on its sources' counts; give its own, ``(n, time, size)``, and the last potentials, ``(n, size)``."""
-    runs = list(run_layer(part, rasters, shared=shared, fires=fires))
-    return np.concatenate([run.counts for run in runs]), np.concatenate([run.rest for run in runs])
+    (n_samples, n_steps), size, done = next(iter(rasters.values())).shape[:2], part.population.size, 0
+    counts, rest = np.empty((n_samples, n_steps if fires else 0, size), np.int8), np.empty((n_samples, size))
+    for run in run_layer(part, rasters, shared=shared, fires=fires):
+        mine = slice(done, done + len(run.rest))
+        counts[mine], rest[mine], done = run.counts, run.rest, mine.stop
+    return counts, rest
 
 
 def _measure_lack(

@@ -78,6 +78,8 @@ def run_layer(
         n_kept: first steps whose potentials are kept.
     """
     n_samples, n_steps = next(iter(rasters.values())).shape[:2]
+    for projection in part.projections:
+        projection.weights.build_product(n_steps)  # which is the first to look at the weights, and keeps what it finds
     batch = max(count_cores(), _LARGEST // (n_steps * part.population.size))
     for start in range(0, n_samples, batch):
         samples = range(start, min(start + batch, n_samples))

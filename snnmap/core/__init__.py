@@ -1,7 +1,7 @@
 """Neutral ground for every back end: errors, diagnostics, files, records, sparse matrices."""
 
 from snnmap.core.allowance import Allowance
-from snnmap.core.csr import CsrMatrix, order_keys
+from snnmap.core.csr import CsrMatrix, order_alike, order_keys
 from snnmap.core.record import BoolArray, FloatArray, IntArray, record
 from snnmap.core.report import Report
 
@@ -12,6 +12,7 @@ __all__ = [
     "BoolArray",
     "FloatArray",
     "IntArray",
+    "order_alike",
     "order_keys",
     "record",
 ]

@@ -1,7 +1,7 @@
 """Sparse weights: compressed rows as three read-only arrays."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,10 @@ from snnmap.core.cached import Cached, cached
 from snnmap.core.errors import NetworkError
 from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
 
-__all__ = ["MOST_NEAR", "CsrMatrix", "order_keys"]
+if TYPE_CHECKING:
+    from snnmap.core.blocks import Blocks
+
+__all__ = ["MOST_NEAR", "CsrMatrix", "order_alike", "order_keys", "spread_marks"]
 
 MOST_NEAR = 100_000
 """Sums that a processor holds near, about a megabyte; where more are added up, every weight is read in the order of targets."""
@@ -213,9 +216,19 @@ class CsrMatrix(Cached):
     def _is_finite(self) -> bool:
         return bool(np.isfinite(self.data).all())
 
+    @cached
+    def _find_blocks(self) -> "Blocks | None":
+        from snnmap.core.blocks import find_blocks
+
+        return find_blocks(self.indptr, self.indices, self.data, self.shape[1])
+
     def _build_compiled(self, n: int) -> Callable[[FloatArray], FloatArray]:
+        from snnmap.core.blocks import add_blocks
         from snnmap.core.product import add_columns, add_rows
 
+        blocks = self._find_blocks()
+        if blocks is not None:
+            return lambda values: add_blocks(values, blocks)
         columns = self.to_columns() if self.shape[1] > MOST_NEAR else None
 
         @np.errstate(invalid="ignore")  # of values that are no bytes, which are then taken as they are
@@ -293,3 +306,22 @@ def order_keys(keys: IntArray, size: int) -> IntArray:
         order = order[np.argsort((keys[order] >> shift).astype(np.uint16), kind="stable")]
         shift += 16
     return order
+
+
+def order_alike(edges: IntArray, sources: npt.NDArray[Any]) -> IntArray:
+    """Return targets, those that have all their sources in common beside each other.
+
+    Args:
+        edges: ``(n_post + 1,) int64``, where each target's sources start.
+        sources: ``(nnz,)``, integers.
+    """
+    sums = np.r_[np.uint64(0), np.cumsum(spread_marks(int(sources.max(initial=-1)) + 1)[sources])]
+    return np.argsort(np.diff(sums[edges]), kind="stable")
+
+
+def spread_marks(n: int) -> npt.NDArray[np.uint64]:
+    """Return a number for each of ``n`` sources, so that few sums of some are the same."""
+    marks = np.arange(1, n + 1, dtype=np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
+        marks = (marks ^ (marks >> np.uint64(shift))) * np.uint64(factor)
+    return marks

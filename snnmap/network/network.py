@@ -18,6 +18,7 @@ __all__ = [
     "MOVED_POOLS",
     "N_MOVED_POOLS",
     "OTHERWISE",
+    "PRESENTATION",
     "InputPort",
     "Network",
     "OutputPort",
@@ -37,6 +38,8 @@ OTHERWISE = "read otherwise beyond a further threshold"
 
 Behind a colon stand the populations, by name, separated by commas; all where nothing does.
 """
+PRESENTATION = "presentation"
+"""Key of the provenance for the steps that a value is presented for, of the network of an ANN that was converted."""
 
 
 @record

@@ -47,7 +47,7 @@ _FEW_NEURONS = 2**20
 """Neurons that any file may claim: some tens of megabytes."""
 _MOST_ROWS = 65_536
 """Entries of an array that are written at a time."""
-_FEW_ROWS = 1024
+_FEW_ROWS = 8192
 """Entries that show whether they repeat."""
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError)
 

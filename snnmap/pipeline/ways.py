@@ -18,7 +18,7 @@ from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, ease
 from snnmap.lif.mapping import fold_network, lower_network, stretch_network
 from snnmap.lif.program import Image, MappedNetwork, Program, QuantisedNetwork, pack, unpack
 from snnmap.lif.quantise import DecayMatch, RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
-from snnmap.network import Network, draw_inputs, join_rasters, read_rasters, require_steps, simulate_network
+from snnmap.network import PRESENTATION, Network, draw_inputs, join_rasters, read_rasters, require_steps, simulate_network
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 
@@ -197,14 +197,15 @@ def _list_ways(task: Task, data: _Data) -> Iterator[_Way]:
     """Yield ways: the second synapses asked for, those that need less of the chip, and then more.
 
     Rates are brought back at once on calibration data. Drawn inputs are of all rates, and what is right for some is wrong for
-    others, so that there it comes last.
+    others, so that there it comes last. Those of a conversion are left: its charges come with the input, and a bias that lasts
+    adds to them what no activation had.
     """
     if task.network.integers:
         yield _Way(second_synapse="unmatched", tuned=False)
         return
     every: tuple[SecondSynapse, ...] = ("always", "decays", "never", "unmatched")
     first = every.index(task.options.quantise.second_synapse)
-    for tuned in (False, True) if data.drawn else (True,):
+    for tuned in (False,) if PRESENTATION in task.network.provenance else (False, True) if data.drawn else (True,):
         for choice in (*every[first:], *every[:first]):
             yield _Way(second_synapse=choice, tuned=tuned)
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from snnmap.core import CsrMatrix, order_keys
+from snnmap.core.blocks import find_blocks
 from snnmap.core.errors import NetworkError
 
 matrices = hnp.arrays(np.int64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.integers(-2, 2))
@@ -64,6 +65,37 @@ def test_few_and_many_products_add_up_to_the_same_bits(seed: int, n: int, monkey
     columns = wide(values)
     monkeypatch.undo()
     assert columns.tobytes() == matrix.build_product(n)(values).tobytes()
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+@pytest.mark.parametrize("widths", [(8, 8), (70,), (1, 3, 20, 9, 130), (64, 0)])
+def test_targets_that_share_sources_are_added_up_to_the_same_bits(
+    n: int, widths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(n)
+    groups = [rng.normal(0, 1, (50, width)) * (rng.random((50, 1)) < 0.6) for width in widths]
+    dense = np.concatenate([*groups, groups[0], np.zeros((50, 2))], axis=1)[:, rng.permutation(sum(widths) + widths[0] + 2)]
+    matrix, values = CsrMatrix.from_dense(dense), rng.poisson(0.8, (n, 50)) * rng.choice([1.0, 300.0], (n, 50))
+    few = matrix.build_product(n)(values)
+    monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
+    monkeypatch.setattr("snnmap.core.blocks._FEW_ALIKE", 0)
+    monkeypatch.setattr("snnmap.core.blocks._FEW_SOURCES", 0)
+    assert few.tobytes() == CsrMatrix.from_dense(dense).build_product(n)(values).tobytes()
+
+
+def test_blocks_that_repeat_are_kept_once() -> None:
+    kernel = np.random.default_rng(0).normal(0, 1, (9, 16))
+    matrix = CsrMatrix.from_dense(np.kron(np.eye(5), kernel))
+    blocks = find_blocks(matrix.indptr, matrix.indices, matrix.data, 80)
+    assert blocks is not None
+    assert blocks.places.tolist() == [0] * 5
+    assert np.array_equal(blocks.data.reshape(9, 16), kernel)
+
+
+def test_targets_are_no_block_when_only_their_marks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = CsrMatrix.from_dense(np.kron(np.eye(5), np.ones((9, 16))))
+    monkeypatch.setattr("snnmap.core.blocks.spread_marks", lambda n: np.ones(n, np.uint64))
+    assert find_blocks(matrix.indptr, matrix.indices, matrix.data, 80) is None
 
 
 def test_few_products_of_what_is_no_number_are_those_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:

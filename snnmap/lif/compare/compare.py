@@ -34,7 +34,7 @@ _SEVERAL = 5
 """Spikes of a neuron, above which its silence on the other side is no accident."""
 _ENOUGH = 100
 """Spikes of a population in a sample, from which on its rate in this sample tells something."""
-_MOST_VALUES = 1_000_000
+_MOST_VALUES = 500_000
 """Values of one kind that are kept at a time."""
 
 

@@ -144,16 +144,31 @@ def _split_area(
         if matrix.shape == (_size(mapped, u), _size(mapped, v)):
             yield u, v, 0, matrix.keep(matrix.data != 0)
             return
-    rows, columns = matrix.rows, matrix.indices
-    real = np.flatnonzero(post[2][columns] == 0)
+    for source in np.unique(pre[0]).tolist():
+        yield from _split_source(mapped, matrix, source, pre, post)
+
+
+def _split_source(
+    mapped: MappedNetwork,
+    matrix: CsrMatrix,
+    u: int,
+    pre: tuple[IntArray, IntArray, IntArray],
+    post: tuple[IntArray, IntArray, IntArray],
+) -> Iterator[tuple[int, int, int, CsrMatrix]]:
+    """Yield the same of one source, whose slots mostly stand in a row."""
+    slots = np.flatnonzero(pre[0] == u)
+    mine = slice(matrix.indptr[slots[0]], matrix.indptr[slots[-1] + 1])
+    rows = np.repeat(np.arange(slots[0], slots[-1] + 1), matrix.row_lengths[slots[0] : slots[-1] + 1])
+    columns, data = matrix.indices[mine], matrix.data[mine]
+    real = np.flatnonzero((post[2][columns] == 0) & (pre[0][rows] == u))
     n_hops, n_names = int(pre[2].max(initial=0)) + 1, len(mapped.table.sources)
-    keys = ((pre[0][rows] * n_names + post[0][columns]) * n_hops + pre[2][rows])[real]
-    order = order_keys(keys, n_names * n_names * n_hops)
+    keys = (post[0][columns] * n_hops + pre[2][rows])[real]
+    order = order_keys(keys, n_names * n_hops)
     chosen, keys = real[order], keys[order]
-    for part in np.split(np.arange(keys.size), np.flatnonzero(np.diff(keys)) + 1) if keys.size else []:
-        (u, v), hops = divmod(int(keys[part[0]]) // n_hops, n_names), int(keys[part[0]]) % n_hops
-        mine, shape = chosen[part], (_size(mapped, u), _size(mapped, v))
-        yield u, v, hops, CsrMatrix.from_triplets(pre[1][rows[mine]], post[1][columns[mine]], matrix.data[mine], shape)
+    for part in np.split(chosen, np.flatnonzero(np.diff(keys)) + 1) if keys.size else []:
+        v, hops = int(post[0][columns[part[0]]]), int(pre[2][rows[part[0]]])
+        shape = (_size(mapped, u), _size(mapped, v))
+        yield u, v, hops, CsrMatrix.from_triplets(pre[1][rows[part]], post[1][columns[part]], data[part], shape)
 
 
 def _is_one(sources: IntArray, neurons: IntArray, hops: IntArray) -> bool:

@@ -55,7 +55,7 @@ class Lines:
 def list_lines(
     memories: Sequence[MemoryWeights], decays: DecayCodes, scale: FloatArray, shifts: Sequence[int], family: Family
 ) -> Lines:
-    """List the weights at some scales, in state units.
+    """List the weights at some scales, in state units, of the synapses up to the last one used.
 
     Args:
         memories: of the weights.
@@ -64,7 +64,8 @@ def list_lines(
         shifts: weight shift of each memory.
         family: the chip's arithmetic.
     """
-    n_synapses, n = decays.dash_syn.shape
+    n = scale.size
+    n_used = 1 + max(s for memory in memories for s, matrix in enumerate(memory.matrices) if matrix.nnz or s == 0)
     patterns = [_join_patterns(memory.matrices) for memory in memories]
     sizes = [pattern.nnz for pattern, _ in patterns]
     first = np.cumsum([0, *(pattern.shape[0] for pattern, _ in patterns)])
@@ -74,9 +75,9 @@ def list_lines(
     line = np.empty_like(order)
     line[order] = np.arange(order.size)
     places = _split(line, [which for _, which in patterns], sizes)
-    value, present = np.zeros((order.size, n_synapses)), np.zeros((order.size, n_synapses), np.bool_)
+    value, present = np.zeros((order.size, n_used)), np.zeros((order.size, n_used), np.bool_)
     for weights, own in zip(memories, places, strict=True):
-        for synapse, (matrix, place) in enumerate(zip(weights.matrices, own, strict=True)):
+        for synapse, (matrix, place) in enumerate(zip(weights.matrices[:n_used], own, strict=False)):
             value[place, synapse] = matrix.data * (decays.weight_factor[synapse] * scale)[matrix.indices]
             present[place, synapse] = True
     memory = np.repeat(np.arange(len(memories), dtype=np.int8), sizes)[order]

@@ -20,6 +20,9 @@ from snnmap.lif.quantise.windows import SourceCounts
 
 __all__ = ["QuantisedNeurons", "mask_targets", "quantise_neurons"]
 
+_MOST_LINES = 1_000_000
+"""Weights that are measured at a time."""
+
 
 @record
 class QuantisedNeurons:
@@ -71,20 +74,27 @@ def quantise_neurons(
     """
     bits, family = chip.bits, chip.family
     decays = code_decays(parameters, chip)
-    responses = RowResponses(decays, family)
+    in_run = RowResponses(decays, family, swing.n_steps)
     demands = _measure_demands(memories, counts, decays)
     bias = parameters.bias * decays.bias_factor
     scaling = choose_scaling(
-        demands, parameters.threshold, bias, swing.peak, decays.dash_mem, responses.power(), chip, shifts, readout_margin
+        demands,
+        parameters.threshold,
+        bias,
+        swing.peak,
+        decays.dash_mem,
+        in_run.power(),
+        swing.n_steps,
+        chip,
+        shifts,
+        readout_margin,
     )
     if compared is not None and compared.any():
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
     lines = list_lines(memories, decays, scale, scaling.shifts, family)
     is_free = np.isfinite(parameters.threshold)
-    rounded, off, factor = round_lines(
-        lines.entries, counts, RowResponses(decays, family, swing.n_steps), np.where(is_free, threshold, 0), bits
-    )
+    rounded, off, factor = round_lines(lines.entries, counts, in_run, np.where(is_free, threshold, 0), bits)
     threshold, scale = np.rint(threshold * factor).astype(np.int64), scale * factor
     lines = lines.scale(factor)
     used = _find_used(parameters, memories)
@@ -105,7 +115,7 @@ def quantise_neurons(
         scale=scale,
         input_error=_share_of_threshold(off, threshold, parameters.threshold, scale, demands),
         errors=(
-            *_weight_errors(memories, lines, rounded, responses, scale, bits),
+            *_weight_errors(memories, lines, rounded, RowResponses(decays, family), scale, bits),
             *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, chip, used),
         ),
     )
@@ -131,7 +141,7 @@ def _current_levels(
     about its mean, as mean and variance of the sources' counts make it.
     """
     entries, shared = lines.entries, np.zeros(scale.size, np.bool_)
-    shared[lines.target[entries.present.sum(axis=1) > 1]] = True
+    shared[lines.target[entries.present.sum(axis=1, dtype=np.int8) > 1]] = True
     if not shared.any():
         return swing.current_levels * scale
     weight = rounded * entries.lsb[:, np.newaxis]
@@ -175,7 +185,7 @@ def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tu
 def _collect(memory: MemoryWeights, places: tuple[IntArray, ...], rounded: IntArray) -> tuple[CsrMatrix, ...]:
     collected = []
     for synapse, (matrix, place) in enumerate(zip(memory.matrices, places, strict=True)):
-        steps = rounded[place, synapse]
+        steps = rounded[place, synapse] if matrix.nnz else np.zeros(0, np.int64)
         collected.append(matrix.with_data(steps).keep(steps != 0))
     return tuple(collected)
 
@@ -197,24 +207,53 @@ def _weight_errors(
     bits: Bits,
 ) -> list[TensorError]:
     """Measure each memory; two weights of a source onto one neuron are one value, in units of the first synapse."""
-    (low, high), entries, shares, errors = bits.weight_range, lines.entries, responses.share(), []
+    share, errors = responses.share()[responses.kind], []
     for number, memory in enumerate(memories):
-        mine = np.flatnonzero(lines.memory == number)
-        target, lsb = lines.target[mine], entries.lsb[mine]
-        trained, chip, clipped = np.zeros(mine.size), np.zeros(mine.size), np.zeros(mine.size, np.bool_)
-        for synapse in (number for number, matrix in enumerate(memory.matrices) if matrix.nnz):
-            value, share = entries.value[mine, synapse], shares[:, synapse][responses.kind][target]
-            trained += value * share
-            chip += rounded[mine, synapse] * share
-            value = np.rint(value / lsb)
-            clipped |= (value < low) | (value > high)
-            del value, share  # as large as all weights
-        chip *= lsb
-        for values in (trained, chip):
-            values /= scale[target]
-        lost = _find_lost_share(trained, chip, target)
-        errors.append(replace(_measure(memory.name, trained, chip, int(clipped.sum())), lost_share=lost))
+        mine, n_clipped = np.flatnonzero(lines.memory == number), 0
+        used = [synapse for synapse, matrix in enumerate(memory.matrices) if matrix.nnz]
+        trained, chip = np.zeros((2, mine.size))
+        for start in range(0, mine.size, _MOST_LINES):
+            part = slice(start, start + _MOST_LINES)
+            n_clipped += _compare_lines(lines, rounded, mine[part], used, share, bits, trained[part], chip[part])
+            for values in (trained[part], chip[part]):
+                values /= scale[lines.target[mine[part]]]
+        lost = _find_lost_share(trained, chip, lines.target[mine])
+        errors.append(replace(_measure(memory.name, trained, chip, n_clipped), lost_share=lost))
     return errors
+
+
+def _compare_lines(
+    lines: Lines,
+    rounded: IntArray,
+    mine: IntArray,
+    used: Sequence[int],
+    share: FloatArray,
+    bits: Bits,
+    trained: FloatArray,
+    chip: FloatArray,
+) -> int:
+    """Add what some lines are and what became of them, in state units, to zeros; give how many do not fit.
+
+    Args:
+        lines: weights.
+        rounded: their integers.
+        mine: which of them.
+        used: synapses.
+        share: ``(n, n_synapses) float64``, of a weight beside one on the first synapse.
+        bits: widths.
+        trained: ``(n_mine,)`` zeros.
+        chip: likewise.
+    """
+    (low, high), target, lsb = bits.weight_range, lines.target[mine], lines.entries.lsb[mine]
+    is_clipped = np.zeros(mine.size, np.bool_)
+    for synapse in used:
+        value, own = lines.entries.value[mine, synapse], share[target, synapse]
+        trained += value * own
+        chip += rounded[mine, synapse] * own
+        steps = np.rint(value / lsb)
+        is_clipped |= (steps < low) | (steps > high)
+    chip *= lsb
+    return int(is_clipped.sum())
 
 
 def _find_lost_share(trained: FloatArray, chip: FloatArray, target: IntArray) -> float:

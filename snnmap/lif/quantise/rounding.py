@@ -33,6 +33,8 @@ _VERNIER_REACH = 4
 """How far the first of two integers is moved from its nearest value, to let the second make the sum finer."""
 _FIRST_OF_PAIR = 8
 """Moves that are tried together with every other where none helps alone."""
+_MOST_BESIDE, _MOST_NEAR = 16, 256
+"""Neurons with the same sources that are rounded beside each other, and sums of each that a processor holds near."""
 _MOST_PARTIALS = 64
 """Parts without common digits into which a float64 sum can fall, and some to spare."""
 _SINGLE_MOVES = np.array([[1.0], [-1.0]])
@@ -47,7 +49,7 @@ class Entries(NamedTuple):
         source: ``(n_lines,) int64``.
         present: ``(n_lines, n_synapses) bool``, weights that are stored; the others stay 0.
         value: ``(n_lines, n_synapses) float64``, in state units of the chip.
-        lsb: ``(n_lines,) float64``, state units of one step of a weight.
+        lsb: ``(n_lines,) float64``, state units of one step of a weight, the same for all weights of a source.
     """
 
     edges: IntArray
@@ -135,41 +137,69 @@ def round_targets(
         limits: of the chip.
         rounded: results, written for these neurons alone.
     """
-    before, together = -1, np.zeros((0, 0))
-    for target in targets:
-        first, last = entries.edges[target], entries.edges[target + 1]
-        if first == last:
-            continue
-        source = entries.source[first:last]
-        if before < 0 or not _is_same(source, entries.source[entries.edges[before] : entries.edges[before + 1]]):
-            together = measure_together(source, sources)
-        before, kind, code = target, responses.kind[target], threshold[target]
-        value, present, lsb = entries.value[first:last], entries.present[first:last], entries.lsb[first:last]
-        variance, total, shape = _gather(sources.variance, source), responses.total[kind], responses.shape[kind]
-        exact = _scale(value, lsb, 1.0)
-        weight = _round(exact, present, lsb, variance, together, responses, kind, limits)
-        off, suiting = _expect_error(_subtract(weight, exact), lsb, variance, together, total, shape), 0.0
-        if code > 0 and last - first <= _FEW_SOURCES:
-            suiting = min(float(limits.threshold), np.rint(code * _fit_gain(exact, weight, lsb, together, total)))
-        if suiting != code and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code:
-            exact = _scale(value, lsb, suiting / code)
-            if _admits(exact, limits):
-                other = _round(exact, present, lsb, variance, together, responses, kind, limits)
-                its_off = _expect_error(_subtract(other, exact), lsb, variance, together, total, shape)
-                if its_off * code < off * suiting:
-                    weight, off = other, its_off
-                    rounded.factor[target] = suiting / code
-        rounded.off[target] = off
-        for row in range(last - first):
-            for synapse in range(weight.shape[1]):
-                rounded.weight[first + row, synapse] = int(weight[row, synapse])
+    place, before, together = 0, -1, np.zeros((0, 0))
+    while place < len(targets):
+        first, n_alike = targets[place], 1
+        while n_alike < min(_MOST_BESIDE, len(targets) - place) and _is_alike(targets[place + n_alike], first, entries):
+            n_alike += 1
+        if entries.edges[first] < entries.edges[first + 1]:
+            if before < 0 or not _is_alike(first, before, entries):
+                together = measure_together(entries.source[entries.edges[first] : entries.edges[first + 1]], sources)
+            before, alike = first, targets[place : place + n_alike]
+            _round_alike(alike, entries, sources.variance, together, responses, threshold, limits, rounded)
+        place += n_alike
 
 
-def _is_same(one: IntArray, other: IntArray) -> bool:
-    n_same = 0
-    while n_same < min(len(one), len(other)) and one[n_same] == other[n_same]:
+def _is_alike(one: int, other: int, entries: Entries) -> bool:
+    """Say whether two neurons have the same sources."""
+    mine, its = entries.edges[one], entries.edges[other]
+    n, n_same = entries.edges[one + 1] - mine, 0
+    if n != entries.edges[other + 1] - its:
+        return False
+    while n_same < n and entries.source[mine + n_same] == entries.source[its + n_same]:
         n_same += 1
-    return n_same == len(one) == len(other)
+    return bool(n_same == n)
+
+
+def _round_alike(
+    targets: IntArray,
+    entries: Entries,
+    variances: FloatArray,
+    together: FloatArray,
+    responses: Responses,
+    threshold: IntArray,
+    limits: Limits,
+    rounded: Rounded,
+) -> None:
+    """Round the weights onto neurons that have the same sources, of which there is at least one."""
+    start, n = entries.edges[targets[0]], len(together)
+    lsb, variance = entries.lsb[start : start + n], _gather(variances, entries.source[start : start + n])
+    shape = (len(targets), n, entries.value.shape[1])
+    exact, present, kind = np.empty(shape), np.empty(shape, np.bool_), np.empty(len(targets), np.int64)
+    for number in range(len(targets)):
+        mine = slice(entries.edges[targets[number]], entries.edges[targets[number] + 1])
+        exact[number], present[number] = _scale(entries.value[mine], lsb, 1.0), entries.present[mine]
+        kind[number] = responses.kind[targets[number]]
+    weight = _round(exact, present, lsb, variance, together, responses, kind, limits)
+    off = _expect_errors(weight - exact, lsb, variance, together, responses, kind)
+    for number in range(len(targets)):
+        target, own = targets[number], slice(number, number + 1)
+        first, code, suiting = entries.edges[target], threshold[target], 0.0
+        if code > 0 and n <= _FEW_SOURCES:
+            gain = _fit_gain(exact[number], weight[number], lsb, together, responses.total[kind[number]])
+            suiting = min(float(limits.threshold), np.rint(code * gain))
+        if suiting != code and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code:
+            exact[number] = _scale(entries.value[first : first + n], lsb, suiting / code)
+            if _admits(exact[number], limits):
+                other = _round(exact[own], present[own], lsb, variance, together, responses, kind[own], limits)
+                its_off = _expect_errors(other - exact[own], lsb, variance, together, responses, kind[own])[0]
+                if its_off * code < off[number] * suiting:
+                    weight[number], off[number] = other[0], its_off
+                    rounded.factor[target] = suiting / code
+        rounded.off[target] = off[number]
+        for row in range(n):
+            for synapse in range(shape[2]):
+                rounded.weight[first + row, synapse] = int(weight[number, row, synapse])
 
 
 def _gather(values: FloatArray, places: IntArray) -> FloatArray:
@@ -186,14 +216,6 @@ def _scale(value: FloatArray, lsb: FloatArray, factor: float) -> FloatArray:
         for synapse in range(value.shape[1]):
             scaled[row, synapse] = value[row, synapse] * factor / lsb[row]
     return scaled
-
-
-def _subtract(one: FloatArray, other: FloatArray) -> FloatArray:
-    left = np.empty(one.shape)
-    for row in range(one.shape[0]):
-        for synapse in range(one.shape[1]):
-            left[row, synapse] = one[row, synapse] - other[row, synapse]
-    return left
 
 
 def measure_together(source: IntArray, sources: Sources) -> FloatArray:
@@ -244,25 +266,22 @@ def _round(
     variance: FloatArray,
     together: FloatArray,
     responses: Responses,
-    kind: int,
+    kind: IntArray,
     limits: Limits,
 ) -> FloatArray:
-    """Return the integers of a neuron's weights, ``(n, n_synapses)``; a synapse without weights plays no part."""
-    n, n_synapses = exact.shape
-    n_stored = np.zeros(n_synapses, np.int64)
-    for row in range(n):
-        for synapse in range(n_synapses):
-            n_stored[synapse] += present[row, synapse]
-    weight = np.zeros((n, n_synapses))
-    if n_synapses == 2 and n_stored[0] > 0 and n_stored[1] > 0:
-        power, shape = responses.power[kind], responses.shape[kind]
-        _round_used(weight, exact, present, 0, lsb, variance, together, responses.total[kind], power, shape, limits)
-        return weight
-    alone, single = np.empty((1, 1)), np.empty(1)
+    """Return the integers of neurons' weights, ``(n_neurons, n, n_synapses)``; a synapse without weights plays no part."""
+    n_neurons, n, n_synapses = exact.shape
+    weight, is_used, is_pair = np.zeros(exact.shape), np.zeros((n_neurons, n_synapses), np.bool_), np.zeros(n_neurons, np.bool_)
+    for number in range(n_neurons):
+        for row in range(n):
+            for synapse in range(n_synapses):
+                is_used[number, synapse] |= present[number, row, synapse]
+        is_pair[number] = n_synapses == 2 and is_used[number, 0] and is_used[number, n_synapses - 1]
+    both = np.flatnonzero(is_pair)
+    _round_used(weight, exact, present, both, 0, 2, lsb, variance, together, responses, kind, limits)
     for synapse in range(n_synapses):
-        if n_stored[synapse] > 0:
-            alone[0, 0], single[0] = responses.alone[kind, synapse], responses.total[kind, synapse]
-            _round_used(weight, exact, present, synapse, lsb, variance, together, single, alone, alone, limits)
+        alone = np.flatnonzero(is_used[:, synapse] & ~is_pair)
+        _round_used(weight, exact, present, alone, synapse, 1, lsb, variance, together, responses, kind, limits)
     return weight
 
 
@@ -270,34 +289,51 @@ def _round_used(
     weight: FloatArray,
     exact: FloatArray,
     present: BoolArray,
+    neurons: IntArray,
     first: int,
+    n_used: int,
     lsb: FloatArray,
     variance: FloatArray,
     together: FloatArray,
-    total: FloatArray,
-    power: FloatArray,
-    shape: FloatArray,
+    responses: Responses,
+    kind: IntArray,
     limits: Limits,
 ) -> None:
-    """Write the integers of the synapses from the first used one on, as many as there are sums of kernels."""
-    n, n_used = len(exact), len(total)
-    used, found = np.zeros((n, n_used)), np.zeros((n, n_used))
-    lowest, highest = np.zeros((n, n_used)), np.zeros((n, n_used))
-    for row in range(n):
-        both = n_used == 2 and present[row, 0] and present[row, 1]
-        reach = 2.0 * _VERNIER_REACH if both else 1.0
-        for synapse in range(n_used):
-            if present[row, first + synapse]:
-                step = exact[row, first + synapse]
-                used[row, synapse], found[row, synapse] = step, _clip(np.rint(step), limits)
-                lowest[row, synapse] = max(limits.low, np.floor(step - reach) + 1.0)
-                highest[row, synapse] = min(limits.high, np.ceil(step + reach) - 1.0)
-        if both:
-            _round_pair(used[row], found[row], power, limits)
-    _search(found, used, lowest, highest, lsb, variance, together, total, shape)
-    for row in range(n):
-        for synapse in range(n_used):
-            weight[row, first + synapse] = found[row, synapse]
+    """Write the integers of some neurons' synapses from the first used one on."""
+    n, shape = len(lsb), (len(neurons), len(lsb), n_used)
+    used, found, lowest, highest = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    shares = np.empty((len(neurons), n))
+    for place in range(len(neurons)):
+        neuron = neurons[place]
+        total, power, _ = _take_response(responses, kind[neuron], first, n_used)
+        for row in range(n):
+            both = n_used == 2 and present[neuron, row, 0] and present[neuron, row, n_used - 1]
+            reach = 2.0 * _VERNIER_REACH if both else 1.0
+            for synapse in range(n_used):
+                if present[neuron, row, first + synapse]:
+                    step = exact[neuron, row, first + synapse]
+                    used[place, row, synapse], found[place, row, synapse] = step, _clip(np.rint(step), limits)
+                    lowest[place, row, synapse] = max(limits.low, np.floor(step - reach) + 1.0)
+                    highest[place, row, synapse] = min(limits.high, np.ceil(step + reach) - 1.0)
+            if both:
+                _round_pair(used[place, row], found[place, row], power, limits)
+        _share_out(shares[place], found[place] - used[place], lsb, total)
+    pulls = _pull(shares, together)
+    for place in range(len(neurons)):
+        total, _, powers = _take_response(responses, kind[neurons[place]], first, n_used)
+        bounds = lowest[place], highest[place]
+        _search(found[place], used[place], bounds, pulls[place], lsb, variance, together, total, powers)
+        for row in range(n):
+            for synapse in range(n_used):
+                weight[neurons[place], row, first + synapse] = found[place, row, synapse]
+
+
+def _take_response(responses: Responses, kind: int, first: int, n_used: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return sums, power and power of shapes of both synapses, or of the first used one alone."""
+    if n_used == 2:
+        return responses.total[kind].copy(), responses.power[kind].copy(), responses.shape[kind].copy()
+    alone = np.full((1, 1), responses.alone[kind, first])
+    return np.full(1, responses.total[kind, first]), alone, alone
 
 
 def _clip(step: float, limits: Limits) -> float:
@@ -321,19 +357,18 @@ def _round_pair(exact: FloatArray, nearest: FloatArray, power: FloatArray, limit
 def _search(
     weight: FloatArray,
     exact: FloatArray,
-    lowest: FloatArray,
-    highest: FloatArray,
+    bounds: tuple[FloatArray, FloatArray],
+    pull: FloatArray,
     lsb: FloatArray,
     variance: FloatArray,
     together: FloatArray,
     total: FloatArray,
     shape: FloatArray,
 ) -> None:
-    """Move weights within their bounds as long as that helps."""
+    """Move a neuron's weights within their bounds as long as that helps; ``pull`` is that of their errors, and follows them."""
     n, n_synapses = exact.shape
     moves = _PAIR_MOVES if n_synapses == 2 else _SINGLE_MOVES
-    n_moves, error = len(moves), _subtract(weight, exact)
-    pull = _pull(error, lsb, together, total)
+    n_moves, error, (lowest, highest) = len(moves), weight - exact, bounds
     along, own, cross, power = _weigh_moves(moves, lsb, variance, together, total, shape)
     change, rest, twice = np.empty((n_moves, n)), np.empty((n_moves, n)), 2.0 * along
     for row in range(n):
@@ -420,16 +455,25 @@ def _find_moves(change: FloatArray, together: FloatArray, along: FloatArray) -> 
             if change[move, row] < leasts[_FIRST_OF_PAIR - 1]:
                 _insert(firsts, leasts, move * n + row, change[move, row])
                 n_firsts = min(n_firsts + 1, _FIRST_OF_PAIR)
-    least, first, second = 0.0, -1, -1
+    least, first, second, both = 0.0, -1, -1, np.empty(n)
     for place in firsts[:n_firsts]:
         its_move, its_row = place // n, place % n
         its_change, twice = change[its_move, its_row], 2.0 * along[its_move, its_row]
         for move in range(n_moves):
+            _weigh_pairs(both, together[its_row], along[move], twice, change[move], its_change)
+            both[its_row] = np.inf
             for row in range(n):
-                both = together[its_row, row] * along[move, row] * twice + (change[move, row] + its_change)
-                if both < least and row != its_row:
-                    least, first, second = both, place, move * n + row
+                if both[row] < least:
+                    least, first, second = both[row], place, move * n + row
     return first, second
+
+
+def _weigh_pairs(
+    both: FloatArray, together: FloatArray, along: FloatArray, twice: float, change: FloatArray, its_change: float
+) -> None:
+    """Write what a move of each source changes together with one of another source."""
+    for row in range(len(both)):
+        both[row] = together[row] * along[row] * twice + (change[row] + its_change)
 
 
 def _insert(firsts: IntArray, leasts: FloatArray, place: int, found: float) -> None:
@@ -441,16 +485,21 @@ def _insert(firsts: IntArray, leasts: FloatArray, place: int, found: float) -> N
     firsts[at], leasts[at] = place, found
 
 
-def _expect_error(
-    error: FloatArray, lsb: FloatArray, variance: FloatArray, together: FloatArray, total: FloatArray, shape: FloatArray
-) -> float:
-    """Return the root of what the search makes least, for errors ``(n, n_synapses)`` in steps of the weights."""
-    pull = _pull(error, lsb, together, total)
-    terms = np.empty(len(lsb))
-    for row in range(len(lsb)):
-        own = variance[row] * lsb[row] * lsb[row] * _square(error[row], shape)
-        terms[row] = own + lsb[row] * _along(error[row], total) * pull[row]
-    return math.sqrt(max(0.0, _sum_exactly(terms)))
+def _expect_errors(
+    errors: FloatArray, lsb: FloatArray, variance: FloatArray, together: FloatArray, responses: Responses, kind: IntArray
+) -> FloatArray:
+    """Return the root of what the search makes least, for errors ``(n_neurons, n, n_synapses)`` in steps of the weights."""
+    n_neurons, n, _ = errors.shape
+    shares, terms, expected = np.empty((n_neurons, n)), np.empty(n), np.empty(n_neurons)
+    for number in range(n_neurons):
+        _share_out(shares[number], errors[number], lsb, responses.total[kind[number]])
+    pulls = _pull(shares, together)
+    for number in range(n_neurons):
+        for row in range(n):
+            own = variance[row] * lsb[row] * lsb[row] * _square(errors[number, row], responses.shape[kind[number]])
+            terms[row] = own + shares[number, row] * pulls[number, row]
+        expected[number] = math.sqrt(max(0.0, _sum_exactly(terms)))
+    return expected
 
 
 def _fit_gain(exact: FloatArray, weight: FloatArray, lsb: FloatArray, together: FloatArray, total: FloatArray) -> float:
@@ -459,23 +508,47 @@ def _fit_gain(exact: FloatArray, weight: FloatArray, lsb: FloatArray, together: 
     With ``c`` and ``w`` what rounded and exact weights bring, source by source, ``|c - x w|`` over ``x`` is least, as a share of
     the scale, where ``x = c'M c / w'M c``.
     """
-    pull = _pull(weight, lsb, together, total)
-    found, wanted = np.empty(len(lsb)), np.empty(len(lsb))
+    shares, found, wanted = np.empty((2, len(lsb))), np.empty(len(lsb)), np.empty(len(lsb))
+    _share_out(shares[0], weight, lsb, total)
+    _share_out(shares[1], exact, lsb, total)
+    pull = _pull(shares[:1], together)[0]
     for row in range(len(lsb)):
-        found[row] = lsb[row] * _along(weight[row], total) * pull[row]
-        wanted[row] = lsb[row] * _along(exact[row], total) * pull[row]
+        found[row], wanted[row] = shares[0, row] * pull[row], shares[1, row] * pull[row]
     have, want = _sum_exactly(found), _sum_exactly(wanted)
     return have / want if have > 0.0 and want > 0.0 else 1.0
 
 
-def _pull(error: FloatArray, lsb: FloatArray, together: FloatArray, total: FloatArray) -> FloatArray:
-    """Return the mean product of each source's count with what the potential is off by, ``(n,)``, source after source."""
-    pull = np.zeros(len(lsb))
+def _share_out(share: FloatArray, error: FloatArray, lsb: FloatArray, total: FloatArray) -> None:
+    """Write what each source's errors, ``(n, n_synapses)``, bring of a potential for each spike, ``(n,)``."""
     for row in range(len(lsb)):
-        share = lsb[row] * _along(error[row], total)
-        for other in range(len(lsb)):
-            pull[other] += together[row, other] * share
-    return pull
+        share[row] = lsb[row] * _along(error[row], total)
+
+
+def _pull(shares: FloatArray, together: FloatArray) -> FloatArray:
+    """Return the mean product of each source's count with what the potentials are off by, ``(n_neurons, n)``.
+
+    Each sum runs source after source. What sources do together is read once for all neurons.
+    """
+    n_neurons, n = shares.shape
+    pulls, n_four = np.zeros(shares.shape), n // 4 * 4
+    for start in range(0, n, _MOST_NEAR):
+        near = slice(start, start + _MOST_NEAR)
+        for row in range(0, n_four, 4):
+            one, two, three, four = together[row, near], together[row + 1, near], together[row + 2, near], together[row + 3, near]
+            for number in range(n_neurons):
+                a, b, c, d = shares[number, row], shares[number, row + 1], shares[number, row + 2], shares[number, row + 3]
+                pull = pulls[number, near]
+                for other in range(len(pull)):
+                    pull[other] = (((pull[other] + one[other] * a) + two[other] * b) + three[other] * c) + four[other] * d
+        for row in range(n_four, n):
+            for number in range(n_neurons):
+                _add_share(pulls[number, near], together[row, near], shares[number, row])
+    return pulls
+
+
+def _add_share(pull: FloatArray, together: FloatArray, share: float) -> None:
+    for other in range(len(pull)):
+        pull[other] += together[other] * share
 
 
 def _square(values: FloatArray, power: FloatArray) -> float:
@@ -529,8 +602,10 @@ def _round_partials(partials: FloatArray, n_partials: int) -> float:
 
 
 _PARTS = (
-    _is_same, _gather, _gather_windows, _scale, _subtract, measure_together, _admits, _round, _round_used, _clip, _round_pair,
-    _search, _weigh_moves, _weigh_shapes, _find_moves, _insert, _expect_error, _fit_gain, _pull, _square, _along, _sum_exactly,
+    _is_alike, _round_alike, _gather, _gather_windows, _scale, measure_together, _admits, _round, _round_used, _take_response,
+    _clip, _round_pair,
+    _search, _weigh_moves, _weigh_shapes, _find_moves, _weigh_pairs, _insert, _expect_errors, _fit_gain, _share_out, _pull,
+    _add_share, _square, _along, _sum_exactly,
     _round_partials,
 )  # fmt: skip
 

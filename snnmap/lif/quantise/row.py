@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from snnmap.chip import Bits
-from snnmap.core import Allowance, FloatArray, IntArray
+from snnmap.core import Allowance, FloatArray, IntArray, order_alike
 from snnmap.core.threads import count_cores, run_side_by_side
 from snnmap.lif.quantise.response import RowResponses, to_arrays
 from snnmap.lif.quantise.rounding import Entries, Limits, Rounded, compile_rounding, round_targets
@@ -41,7 +41,7 @@ def round_lines(
     limits, shapes = Limits(*bits.weight_range, bits.threshold_max), to_arrays(responses.responses, responses.kind)
     work = (np.diff(entries.edges) * entries.value.shape[1]) ** 2
     round_some, n_threads = _choose_engine(int(work.sum()))
-    order = _order_alike(entries)
+    order = order_alike(entries.edges, entries.source)
     lengths = np.array([counts.choose_length(response.length) for response in responses.responses])[responses.kind[order]]
     for length in np.unique(lengths).tolist():
         targets = order[lengths == length]
@@ -65,12 +65,3 @@ def _share_out(run: Callable[[IntArray], None], targets: IntArray, work: IntArra
     done = np.cumsum(work)
     edges = np.searchsorted(done, done[-1] * np.arange(1, n_parts) / n_parts)
     run_side_by_side(run, np.split(targets, edges), n_threads=n_threads)
-
-
-def _order_alike(entries: Entries) -> IntArray:
-    """Return the neurons, those that have all their sources in common beside each other."""
-    marks = np.arange(1, entries.source.max(initial=0) + 2, dtype=np.uint64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64, so that few sums are the same
-        marks = (marks ^ (marks >> np.uint64(shift))) * np.uint64(factor)
-    sums = np.r_[np.uint64(0), np.cumsum(marks[entries.source])]
-    return np.argsort(np.diff(sums[entries.edges]), kind="stable")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from snnmap.chip import Bits, Chip, Family
+from snnmap.chip import Bits, Chip
 from snnmap.core import FloatArray, IntArray, record
 
 __all__ = ["MemoryDemand", "Scaling", "choose_scaling"]
@@ -50,6 +50,7 @@ def choose_scaling(
     peak: FloatArray,
     dash_mem: IntArray,
     kernel_power: FloatArray,
+    n_steps: float,
     chip: Chip,
     choices: Sequence[tuple[int, ...]],
     readout_margin: float,
@@ -65,7 +66,8 @@ def choose_scaling(
         bias: ``(n,) float64``.
         peak: ``(n,) float64``, largest absolute state seen in runs.
         dash_mem: ``(n,) int64``.
-        kernel_power: ``(n,) float64``, sum of the squared potentials that a weight of 1 leads to.
+        kernel_power: ``(n,) float64``, sum of the squared potentials that a weight of 1 leads to in a run.
+        n_steps: of a run, longer than which no membrane holds what it drifts by.
         chip: whose widths and arithmetic apply.
         choices: shifts of the memories between which to choose; not all are open to relays.
         readout_margin: room above the largest state seen, of neurons that never fire.
@@ -74,12 +76,13 @@ def choose_scaling(
     ceiling = _state_ceiling(demands, threshold, bias, peak, bits, readout_margin)
     reference = np.where(np.isfinite(threshold), threshold, 1.0)
     steps = [float(1 << (shift + family.weight_shift)) for shift in range(1 + max(max(shifts) for shifts in choices))]
+    drift = family.held_drift(dash_mem) * np.minimum(1.0, (1.0 - family.membrane_factors(dash_mem)) * n_steps)
     limits = [[_find_limit(demand, bits.weight_range[1] * step) for step in steps] for demand in demands]
     enough = [next((shift for shift, limit in enumerate(own) if (limit >= ceiling).all()), len(own)) for own in limits]
     best: tuple[float, Scaling] | None = None
     for shifts in _leave_out_coarser(choices, enough):
         scale = np.minimum.reduce([ceiling, *(own[shift] for own, shift in zip(limits, shifts, strict=True))])
-        error = _expected_error(demands, [steps[shift] for shift in shifts], scale, reference, dash_mem, kernel_power, family)
+        error = _expected_error(demands, [steps[shift] for shift in shifts], scale, reference, drift, kernel_power)
         if best is None or error < best[0]:
             best = error, Scaling(scale=scale, shifts=shifts)
     if best is None:
@@ -122,14 +125,12 @@ def _expected_error(
     steps: Sequence[float],
     scale: FloatArray,
     reference: FloatArray,
-    dash_mem: IntArray,
+    drift: FloatArray,
     kernel_power: FloatArray,
-    family: Family,
 ) -> float:
     """Sum, over neurons, the squared error of the potential, from weights and decays, as shares of the threshold."""
     unit = 1.0 / (scale * reference)
-    drift = family.held_drift(dash_mem) * unit
-    total = drift * drift
+    total = np.square(drift * unit)
     for demand, step in zip(demands, steps, strict=True):
         lsb = step * unit
         total = total + demand.power * kernel_power * lsb * lsb / 12.0

@@ -16,7 +16,7 @@ from snnmap.lif.quantise.rounding import (
     Limits,
     Rounded,
     Sources,
-    _expect_error,
+    _expect_errors,
     _round,
     _sum_exactly,
     compile_rounding,
@@ -50,11 +50,13 @@ def round_weights(
     values: np.ndarray, present: np.ndarray, lsb: np.ndarray, sources: SourceMoments, response: Response, low: int, high: int
 ) -> np.ndarray:
     responses = to_arrays([response], np.zeros(1, np.int64))
-    return compiled(_round)(values / lsb[:, np.newaxis], present, lsb, *sources, responses, 0, Limits(low, high, 32767))
+    exact, kind = values / lsb[:, np.newaxis], np.zeros(1, np.int64)
+    return compiled(_round)(exact[np.newaxis], present[np.newaxis], lsb, *sources, responses, kind, Limits(low, high, 32767))[0]
 
 
 def expected_error(error: np.ndarray, lsb: np.ndarray, sources: SourceMoments, response: Response) -> float:
-    return compiled(_expect_error)(error, lsb, *sources, response.total, response.shape_power)
+    responses = to_arrays([response], np.zeros(1, np.int64))
+    return compiled(_expect_errors)(error[np.newaxis], lsb, *sources, responses, np.zeros(1, np.int64))[0]
 
 
 def round_single(values: np.ndarray, lsb: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -182,7 +184,7 @@ def draw_row(seed: int) -> tuple[tuple, Rounded]:
     present = rng.random((source.size, n_synapses)) < rng.choice([0.3, 0.9, 1.0])
     value = rng.normal(0, rng.choice([2.0, 40.0, 200.0]), present.shape) * present
     edges = np.r_[0, np.cumsum([len(part) for part in chosen])]
-    entries = Entries(edges, source, present, value, rng.choice([1.0, 4.0], source.size))
+    entries = Entries(edges, source, present, value, rng.choice([1.0, 4.0], n_sources)[source])
     counts = rng.poisson(rng.uniform(0, 2, (n_sources, 1)), (n_sources, int(rng.integers(1, 80)))).astype(np.int32)
     sources = Sources(
         rng.uniform(0.01, 2, n_sources), rng.uniform(0.01, 2, n_sources), counts, float(rng.choice([1, 8, 96])), bool(seed % 2)
@@ -203,6 +205,24 @@ def test_compiled_or_not_all_integers_are_the_same(seed: int) -> None:
     for plain, compiled in zip(*results, strict=True):
         assert np.array_equal(plain, compiled)
     assert results[0].weight.any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_neurons_of_the_same_sources_are_rounded_as_each_by_itself(seed: int) -> None:
+    (entries, *given), _ = draw_row(seed)
+    n_alike, n = 20, int(entries.edges[1])
+    source, lsb = np.tile(entries.source[:n], n_alike), np.tile(entries.lsb[:n], n_alike)
+    present = np.random.default_rng(seed).random((source.size, entries.value.shape[1])) < 0.8
+    value = np.resize(entries.value, present.shape) * present
+    alike = Entries(n * np.arange(n_alike + 1), source, present, value, lsb)
+    sources, responses, threshold, limits = given
+    rest = (alike, sources, responses._replace(kind=np.arange(n_alike) % 3), np.resize(threshold, n_alike), limits)
+    together, alone = (Rounded(np.zeros(value.shape, np.int64), np.zeros(n_alike), np.ones(n_alike)) for _ in range(2))
+    compile_rounding()(np.arange(n_alike), *rest, together)
+    for target in range(n_alike):
+        compile_rounding()(np.array([target]), *rest, alone)
+    for mine, its in zip(together, alone, strict=True):
+        assert np.array_equal(mine, its)
 
 
 @pytest.mark.parametrize("most", [3, 400, 5000])
