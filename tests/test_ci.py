@@ -153,7 +153,7 @@ def test_the_fixture_knows_what_is_in_the_baseline(repository: Path, run: Run) -
     project, _, _ = PROJECT.partition("[[tool.snnmap.waivers]]")
     (repository / "pyproject.toml").write_text(project)
     failed = run_pytest(repository)
-    assert (failed.returncode, "xylo-audio-3: 0 errors, 1 warnings" in failed.stdout) == (1, True)
+    assert (failed.returncode, "xylo-audio-3: 0 errors, 1 warning" in failed.stdout) == (1, True)
     assert run("check", "model.py:make", "--write-baseline", "known.json").code == 0
     (repository / "pyproject.toml").write_text(f'{project}baseline = "known.json"\n')
     assert run_pytest(repository).returncode == 0

@@ -95,8 +95,9 @@ class LayerList:
         if not self._layers or list(value.terms) != [self._layers[-1].name]:
             return None
         layer, weights = self._layers[-1], value.terms[self._layers[-1].name]
-        plain = make_identity(layer.name, value.shape).terms[layer.name]
-        if layer.kind not in _PLAIN or layer.step is not None or value.bias.any() or (weights != plain).nnz:
+        if layer.kind not in _PLAIN or layer.step is not None or layer.incoming.size != value.size or value.bias.any():
+            return None
+        if (weights != make_identity(layer.name, value.shape).terms[layer.name]).nnz:
             return None
         return self._layers.pop()
 

@@ -82,7 +82,8 @@ def lower_graph(
             where=f"graph '{graph.name}'",
             measured=f"{len(graph.inputs)} inputs, {len(graph.outputs)} outputs",
             limit="1 and 1",
-            fix="give a layer graph of one: graph.with_nodes(graph.nodes, outputs=graph.outputs[:1])",
+            fix="let forward take and return one tensor, or cut the ONNX file to one (onnx.utils.extract_model); a layer "
+            "graph can leave outputs out: graph.with_nodes(graph.nodes, outputs=graph.outputs[:1])",
         )
     plain = split_quantised(remove_identity(graph))
     require_room(plain, chips)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from snnmap.core.diagnostics import Diagnostic
+from snnmap.core.nouns import count_nouns
 
 if TYPE_CHECKING:
     from snnmap.core.report import Report
@@ -136,9 +137,8 @@ class DesignRuleError(SnnmapError):
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
-        count = len(self.diagnostics)
-        noun = "violation" if count == 1 else "violations"
-        super().__init__("\n".join([f"{count} design rule {noun}", *map(str, self.diagnostics)]))
+        told = count_nouns(len(self.diagnostics), "design rule violation")
+        super().__init__("\n".join([told, *map(str, self.diagnostics)]))
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[Diagnostic, ...]]]:
         return type(self), (self.diagnostics,)

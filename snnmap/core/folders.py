@@ -35,7 +35,8 @@ def replace_folder(folder: Path, files: Mapping[str, bytes], is_replaced: Callab
         is_replaced: says of a file of the old folder, by its name, whether it goes; all others stay.
 
     Raises:
-        InputError: the folder cannot be exchanged: a mount point, the working directory or above it, or full of other files.
+        InputError: the folder cannot be exchanged: a file, a mount point, the working directory or above it, or full of other
+            files.
         OSError: it cannot be written or the disk is full; the old folder stays as it was.
     """
     target = Path(os.path.realpath(folder))
@@ -56,6 +57,11 @@ def replace_folder(folder: Path, files: Mapping[str, bytes], is_replaced: Callab
 
 
 def _require_own_folder(target: Path) -> None:
+    taken = next((path for path in (target, *target.parents) if path.exists() and not path.is_dir()), None)
+    if taken is not None:
+        raise InputError(
+            "a file lies where the folder is to be", where=str(taken), fix="give another name, or move the file away first"
+        )
     if target.is_dir() and (target == Path.cwd() or target in Path.cwd().parents or target.is_mount()):
         raise InputError(
             "this folder cannot be replaced as a whole: it is mounted, or the working directory is in it",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from snnmap.core.diagnostics import Diagnostic, Severity
+from snnmap.core.nouns import count_nouns
 from snnmap.core.record import record
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class Report:
         """What was found, in numbers."""
         waived = f", {len(self.waived)} waived" if self.waived else ""
         advice = f", {len(self.advice)} advice" if self.advice else ""
-        return f"{len(self.errors)} errors, {len(self.warnings)} warnings{advice}{waived}, {len(self.rules_run)} rules run"
+        return (
+            f"{count_nouns(len(self.errors), 'error')}, {count_nouns(len(self.warnings), 'warning')}{advice}{waived},"
+            f" {count_nouns(len(self.rules_run), 'rule')} run"
+        )
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

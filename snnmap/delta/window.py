@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snnmap.core.errors import InputError
-from snnmap.delta.kept import Kept
+from snnmap.delta.kept import Followed, MovingSignal, Signal, Whole, Window
 from snnmap.delta.moving import WINDOWED, Moving, find_way
 from snnmap.delta.trace import choose_dtype, find_path, is_layer, trace_copy
 from snnmap.frontends.torch.partial import TorchCall, read_partly
@@ -59,8 +59,8 @@ class WindowStream:
     ) -> None:
         dtype = choose_dtype(model, example_window) if dtype is None else dtype
         _require_options(example_window, axis, hop, dtype)
-        self._window, *self._nodes = self._keep_all(model, example_window.to(dtype), axis % example_window.ndim, hop)
-        names = [kept.call.name for kept in self._nodes if kept.way is None and kept.call is not None]
+        self._keep_all(model, example_window.to(dtype), axis % example_window.ndim, hop)
+        names = [kept.call.name for kept in self._nodes if isinstance(kept, Whole)]
         self.dense_nodes = tuple(find_path(name) or name for name in names)
         self.reset()
         counts = [_count(kept) for kept in self._nodes]
@@ -106,42 +106,46 @@ class WindowStream:
         output: Tensor = self._output.copy_whole()
         return output
 
-    def _keep_all(self, model: nn.Module, example: Tensor, axis: int, hop: int) -> list[Kept]:
-        """Give the window and all other signals, with what is kept of each, in the order of the graph."""
+    def _keep_all(self, model: nn.Module, example: Tensor, axis: int, hop: int) -> None:
+        """Find the window, all other signals in the order of the graph, and what is kept of each."""
         module, results = trace_copy(model, example, where="WindowStream")
         graph, calls = read_partly(module, results, WINDOWED)
         (name,), (output,), shape = graph.inputs, graph.outputs, tuple(example.shape)
         self._moving = Moving(shape, example.dtype, axis, hop, 0, shape[axis] - hop)
-        kept = {name: Kept(None, {}, None, self._moving)}
+        self._window = Window(moving=self._moving)
+        kept: dict[str, Signal] = {name: self._window}
+        self._nodes: list[Followed | Whole] = []
         with torch.inference_mode():
             for node in graph.nodes:
-                kept[node.name] = _keep(node, calls[node.name], kept, graph.types[node.name])
+                kept[node.name] = one = _keep(node, calls[node.name], kept, graph.types[node.name])
+                self._nodes.append(one)
             self._output = kept[output]
-            if self._output.moving is not None:
+            if isinstance(self._output, MovingSignal):
                 self._output.widen(0, self._output.moving.size)
-            for one in reversed(kept.values()):
+            for one in reversed(self._nodes):
                 one.widen_sources()
-        kept[name].widen(shape[axis] - 1, shape[axis])  # where steps enter
-        return list(kept.values())
+        self._window.widen(shape[axis] - 1, shape[axis])  # where steps enter
 
 
-def _keep(node: Node, call: TorchCall, kept: Mapping[str, Kept], kind: TensorType) -> Kept:
+def _keep(node: Node, call: TorchCall, kept: Mapping[str, Signal], kind: TensorType) -> Followed | Whole:
     sources = {name: kept[name] for name in dict.fromkeys(node.inputs) if name in kept}
-    moving = {name: source.moving for name, source in sources.items() if source.moving is not None}
-    all_move = 0 < len(moving) == len(sources) and kind.dtype != "object"
-    way = find_way(node.operation, call, moving, (1, *kind.shape)) if all_move else None
-    return Kept(call, sources, way, None if way is None else way.out)
+    moving = {name: source for name, source in sources.items() if isinstance(source, MovingSignal)}
+    if 0 < len(moving) == len(sources) and kind.dtype != "object":
+        way = find_way(node.operation, call, {name: source.moving for name, source in moving.items()}, (1, *kind.shape))
+        if way is not None:
+            return Followed(moving=way.out, call=call, sources=moving, way=way)
+    return Whole(call=call, sources=sources)
 
 
-def _count(kept: Kept) -> tuple[int, int]:
+def _count(kept: Followed | Whole) -> tuple[int, int]:
     """Count a layer's multiply-accumulates of a step and of a window."""
-    module: Any = None if kept.call is None else kept.call.module
+    module: Any = kept.call.module
     if not is_layer(module):
         return 0, 0
     (source,) = kept.sources.values()
     values = source.copy_whole() if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d) else kept.copy_whole()
     n_macs = module.weight.numel() * values.numel() // values.shape[1 if module.weight.ndim > 2 else -1]
-    if kept.moving is None:
+    if isinstance(kept, Whole):
         return n_macs, n_macs
     return n_macs * sum(part.stop - part.start for part in kept.parts) // kept.moving.size, n_macs
 

@@ -6,10 +6,11 @@ from dataclasses import field, replace
 from typing import Any
 
 from snnmap.core.diagnostics import Diagnostic, Severity
+from snnmap.core.nouns import count_nouns
 from snnmap.core.record import record
 from snnmap.core.report import Report
 
-__all__ = ["CheckRun", "Checked"]
+__all__ = ["CheckRun", "Checked", "count_findings"]
 
 
 @record
@@ -43,8 +44,8 @@ class Checked:
         """What is not told, in numbers, a line each."""
         refused = f" ({self.n_errors_left_out} of them errors, which a build refuses)" if self.n_errors_left_out else ""
         return (
-            *((f"{self.n_left_out} findings are left out by choice{refused}",) if self.n_left_out else ()),
-            *((f"{self.n_known} findings are in the baseline",) if self.n_known else ()),
+            *((f"{count_findings(self.n_left_out)} left out by choice{refused}",) if self.n_left_out else ()),
+            *((f"{count_findings(self.n_known)} in the baseline",) if self.n_known else ()),
         )
 
 
@@ -127,3 +128,8 @@ class CheckRun:
         """Return the file and line to show a finding at: those of its module, else those of the model."""
         place = diagnostic.location
         return (place.file, place.line or 1) if place.file else (self.file or self.model, self.line)
+
+
+def count_findings(n: int) -> str:
+    """Return a number of findings as the start of a sentence about them."""
+    return f"{count_nouns(n, 'finding')} {'is' if n == 1 else 'are'}"

@@ -1,7 +1,8 @@
 """Making a layer graph node by node, as a reader does; what cannot be read is collected, and told at once."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from snnmap.core.errors import FrontendError, NetworkError, SnnmapError
@@ -9,6 +10,9 @@ from snnmap.graph.graph import LayerGraph, Node, infer_at, type_constant
 from snnmap.graph.operation import Array, Operation, Shape, TensorType
 
 __all__ = ["GraphBuilder", "Unreadable", "UnreadableError", "UnreadableModelError"]
+
+_N_NAMED = 3
+"""Parts that an error names of those of which it tells the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +31,10 @@ class Unreadable:
     where: str
     error: "UnreadableError"
 
-    def __str__(self) -> str:
-        return f"'{self.name}' ({self.operator}): {self.error}" + (f"; {self.error.fix}" if self.error.fix else "")
+    @property
+    def told(self) -> str:
+        """Its operator, what is wrong and what the user can do."""
+        return f"({self.operator}): {self.error}" + (f"; {self.error.fix}" if self.error.fix else "")
 
 
 class UnreadableError(Exception):
@@ -62,12 +68,22 @@ class UnreadableModelError(FrontendError):
     def __init__(self, name: str, problems: Sequence[Unreadable]) -> None:
         self.problems = tuple(problems)
         noun = "part of the model has" if len(self.problems) == 1 else "parts of the model have"
-        lines = [f"{len(self.problems)} {noun} no operation in a layer graph", *(f"  - {problem}" for problem in self.problems)]
+        lines = [f"{len(self.problems)} {noun} no operation in a layer graph", *_list_alike(self.problems)]
         super().__init__(
             "\n".join(lines),
             where=name,
             fix="change these parts as told, or write an operation for them in snnmap/graph/operations",
         )
+
+
+def _list_alike(problems: Sequence[Unreadable]) -> Iterator[str]:
+    """Yield a line for all parts of which the same is told, with the names of the first."""
+    names = defaultdict[str, list[str]](list)
+    for problem in problems:
+        names[problem.told].append(f"'{problem.name}'")
+    for told, alike in names.items():
+        more = f" and {len(alike) - _N_NAMED} more" if len(alike) > _N_NAMED else ""
+        yield f"  - {', '.join(alike[:_N_NAMED])}{more} {told}"
 
 
 class GraphBuilder:
@@ -168,7 +184,7 @@ class GraphBuilder:
         """Refuse the model if a part could not be read.
 
         Raises:
-            UnreadableModelError: it tells every part, its operator and what to do.
+            UnreadableModelError: it tells all parts, their operators and what to do.
         """
         if self.problems:
             raise UnreadableModelError(self.name, self.problems)

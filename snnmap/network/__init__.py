@@ -13,6 +13,7 @@ from snnmap.network.graph import (
 from snnmap.network.instant import carry_instant_synapses
 from snnmap.network.network import (
     MOVED_POOLS,
+    N_MOVED_POOLS,
     OTHERWISE,
     PRESENTATION,
     InputPort,
@@ -34,6 +35,7 @@ __all__ = [
     "InputPort",
     "Network",
     "MOVED_POOLS",
+    "N_MOVED_POOLS",
     "OTHERWISE",
     "PRESENTATION",
     "OutputPort",

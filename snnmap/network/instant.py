@@ -16,7 +16,7 @@ _ALPHA = 0.5
 """The fastest synapse that the chips code; a power of two, so that what it leaves is taken back exactly."""
 
 
-def carry_instant_synapses(network: Network, *, smoothed: Collection[str] = ()) -> Network:
+def carry_instant_synapses(network: Network, *, names: Collection[str] | None = None, smoothed: Collection[str] = ()) -> Network:
     """Return the same network without synapses of no memory, such as those of snnTorch's ``Leaky`` and other plain LIF neurons.
 
     A synapse of ``alpha = 0`` gets ``alpha = 1/2``, and each of its sources sends ``-w / 2`` a step later, which takes away
@@ -26,6 +26,7 @@ def carry_instant_synapses(network: Network, *, smoothed: Collection[str] = ()) 
 
     Args:
         network: well-formed; it is not changed. Decays above 0 stay as they are.
+        names: of the populations whose synapses change; all where left out.
         smoothed: input ports of which nothing is taken back, so that none of their spikes waits in a relay: they send ``w / 2``,
             which adds up to ``w`` over the next steps. Not exact.
 
@@ -45,7 +46,7 @@ def carry_instant_synapses(network: Network, *, smoothed: Collection[str] = ()) 
         (population.name, synapse): np.asarray(row == 0.0)
         for population in network.populations
         for synapse, row in enumerate(population.alpha)
-        if (row == 0.0).any() and _receives(network, population.name, synapse)
+        if (names is None or population.name in names) and (row == 0.0).any() and _receives(network, population.name, synapse)
     }
     if not instant:
         return network

@@ -16,6 +16,7 @@ from snnmap.core.record import FloatArray, IntArray, freeze_float, freeze_int, f
 
 __all__ = [
     "MOVED_POOLS",
+    "N_MOVED_POOLS",
     "OTHERWISE",
     "PRESENTATION",
     "InputPort",
@@ -29,7 +30,9 @@ __all__ = [
 
 Reset = Literal["subtract", "value"]
 MOVED_POOLS = "max pools"
-"""Key of the provenance for pools that were put behind neurons at the user's word: which, and behind a semicolon what changed."""
+"""Key of the provenance for pools that were put behind neurons at the user's word: which, and what changed."""
+N_MOVED_POOLS = "number of max pools"
+"""Key of the provenance for how many these are."""
 OTHERWISE = "read otherwise beyond a further threshold"
 """Key of the provenance for a choice of the user's by which neurons beyond two thresholds do something else than the model's.
 

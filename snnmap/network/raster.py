@@ -131,8 +131,8 @@ def read_rasters(ports: tuple[InputPort, ...], inputs: npt.ArrayLike | Mapping[s
             "input rasters do not match the input ports",
             measured=", ".join(sorted(map(repr, given))) if isinstance(inputs, Mapping) else "one unnamed raster",
             limit=", ".join(sorted(map(repr, names))) or "no ports",
-            fix="give one raster a port, as a mapping by port name; of a network that was converted"
-            " conversion.split(conversion.encode(values)), or build the ANN itself",
+            fix="give one raster a port, a mapping by port name, which only calls in Python take; of a network that was converted"
+            " conversion.split(conversion.encode(values)), or build the ANN itself (`snnmap build ANN --calibration VALUES.npy`)",
         )
     rasters = {port.name: read_raster(given[port.name], port.size, where=f"input port '{port.name}'") for port in ports}
     shapes = {raster.shape[:2] for raster in rasters.values()}

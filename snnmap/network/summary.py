@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from snnmap.core.html import heading, make_table, paragraph, to_html
+from snnmap.core.nouns import count_nouns
 from snnmap.network.network import Network, Population, Projection
 
 __all__ = ["COLUMNS", "Part", "count_parts", "list_parts", "show_network"]
@@ -77,7 +78,8 @@ def count_parts(network: Network) -> str:
     channels = sum(port.size for port in network.inputs)
     neurons = sum(population.size for population in network.populations)
     synapses = sum(projection.weights.nnz for projection in network.projections)
-    return f"{channels} input channels, {neurons} neurons, {synapses} synapses"
+    kinds = ((channels, "input channel"), (neurons, "neuron"))
+    return ", ".join([*(count_nouns(n, noun) for n, noun in kinds), f"{synapses} {'synapse' if synapses == 1 else 'synapses'}"])
 
 
 def show_network(network: Network) -> str:

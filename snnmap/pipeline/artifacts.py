@@ -109,7 +109,7 @@ class Artifacts:
             more: further files that belong to the build, by name.
 
         Raises:
-            InputError: the directory is a mount point, or holds the working directory, or the name is none of a file.
+            InputError: the directory is a file or a mount point, or holds the working directory, or the name is none of a file.
             OSError: the directory cannot be written or the disk is full; nothing is left half-written.
         """
         stem = self.file_stem if not name else _require_stem(name)

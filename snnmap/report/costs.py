@@ -7,6 +7,7 @@ from rich.table import Table
 
 from snnmap.core.figure import FILL, INK, NOTE, draw_figure
 from snnmap.core.front import find_front
+from snnmap.core.nouns import count_samples
 from snnmap.core.table import format_csv
 from snnmap.lif.profile import POPULATION_COLUMNS, ChipProfile
 from snnmap.pipeline import ChipFit, Fit
@@ -53,7 +54,7 @@ def chip_profile_tables(profile: ChipProfile) -> list[Table]:
         (action, count, "unknown" if plain["energy_pj"][action] is None else f"{plain['energy_pj'][action] / 1e3:.2f}")
         for action, count in plain["actions"].items()
     ]
-    head = f"{n} samples of {profile.n_steps} steps on {profile.chip.name}, a sample"
+    head = f"{count_samples(n, profile.n_steps)} on {profile.chip.name}, a sample"
     return [
         make_table(head, POPULATION_COLUMNS, populations),
         make_table("words a sample", ("memory", "read#", "written#"), list_words(plain)),

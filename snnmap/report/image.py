@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from snnmap.chip import MemoryKind
 from snnmap.core.errors import InputError
 from snnmap.core.near import suggest
+from snnmap.core.nouns import count_nouns
 from snnmap.lif.bitstream import digest_image
 from snnmap.lif.program import Image, Manifest, Place, Program, unpack
 
@@ -35,8 +36,7 @@ def describe_manifest(manifest: Manifest | None) -> list[str]:
     lines += ["memories were edited after the build: they are not the model's any more"] if manifest.edited else []
     lines += [f"waived {waived.rule} at {waived.place}: {waived.reason}" for waived in manifest.waivers]
     steps = " and ".join(str(len(golden.inputs)) for golden in manifest.golden)
-    noun = "golden sample" if len(manifest.golden) == 1 else "golden samples"
-    golden = f"{len(manifest.golden)} {noun}" + (f", of {steps} steps" if steps else "")
+    golden = count_nouns(len(manifest.golden), "golden sample") + (f", of {steps} steps" if steps else "")
     return [*lines, golden, *describe_ports(manifest)]
 
 
@@ -45,8 +45,8 @@ def describe_ports(manifest: Manifest) -> list[str]:
     lines = [f"input '{place.source}': channels {_list_spans(place)}" for place in manifest.places if place.row == "input"]
     for port in manifest.readouts:
         classes = f", class by the highest {port.decision}" if port.size > 1 else ""
-        lag = f"{max(port.lags.tolist(), default=0)} steps behind the inputs"
-        lines.append(f"output '{port.port}': {port.size} values, {port.readout}{classes}, {lag}")
+        lag = f"{count_nouns(max(port.lags.tolist(), default=0), 'step')} behind the inputs"
+        lines.append(f"output '{port.port}': {count_nouns(port.size, 'value')}, {port.readout}{classes}, {lag}")
     return [*lines, f"run {manifest.settle_steps} silent steps behind those of the inputs, however many these are"]
 
 
@@ -119,7 +119,12 @@ def _look_up_slot(image: Image, places: tuple[Place, ...], row: str, slot: int) 
 def _describe_place(place: Place) -> str:
     relay = f", relay {place.hop}" if place.hop else ""
     module = f", module {place.module}" if place.module not in ("", place.source) else ""
-    return f"{place.source}{relay}: {place.row} {_list_spans(place)}; {place.size} neurons, lag {place.lag_steps} steps{module}"
+    size = count_nouns(place.size, "neuron")
+    return f"{place.source}{relay}: {place.row} {_list_spans(place)}; {size}, {_tell_lag(place)}{module}"
+
+
+def _tell_lag(place: Place) -> str:
+    return f"lag {count_nouns(place.lag_steps, 'step')}"
 
 
 def _list_spans(place: Place) -> str:
@@ -128,7 +133,7 @@ def _list_spans(place: Place) -> str:
 
 def _describe_slot(program: Program, places: tuple[Place, ...], row: str, slot: int) -> Iterator[str]:
     place = next((p for p in places if p.row == row and p.find_neuron(slot) is not None), None)
-    told = "" if place is None else f", lag {place.lag_steps} steps" + (f", module {place.module}" if place.module else "")
+    told = "" if place is None else f", {_tell_lag(place)}" + (f", module {place.module}" if place.module else "")
     yield f"{row} {slot} is {name_slot(places, row, slot)}{told}"
     if row == "input":
         return

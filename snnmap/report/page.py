@@ -14,6 +14,7 @@ from snnmap.chip import Chip
 from snnmap.core import IntArray, Report, fsio
 from snnmap.core.errors import InputError
 from snnmap.core.html import Element, format_page, make_element, make_picture, make_section, make_table
+from snnmap.core.nouns import count_nouns, count_samples
 from snnmap.lif.compare import read_classes, read_labels
 from snnmap.lif.profile import POPULATION_COLUMNS, ChipProfile, list_slots, profile_image
 from snnmap.lif.program import measure_occupancy, unpack
@@ -89,7 +90,7 @@ def format_report(
     if isinstance(subject, GraphProfile):
         return format_html(subject)
     if isinstance(subject, ChipProfile):
-        title = f"{subject.n_samples} samples on {subject.chip.name}"
+        title = f"{count_nouns(subject.n_samples, 'sample')} on {subject.chip.name}"
         return format_page(title, [_show_profile(subject, "as given"), _show_versions()])
     built = build_of(subject) if isinstance(subject, Artifacts) else read_built(subject, chip)
     run = _choose_run(built, inputs, labels, sample)
@@ -138,7 +139,9 @@ def _show_model(built: Built) -> Element:
     if network is None:
         return make_section("Built from", _say(f"{size} What it was built from is unknown: {_ALONE}"))
     made = [*network.provenance.items(), ("step", f"{network.dt_s:g} s" if network.dt_s else "of unknown length")]
-    stretched = [(f"'{name}' stretched by", f"{steps} steps") for name, steps in built.found.get("stretched", {}).items()]
+    stretched = [
+        (f"'{name}' stretched by", count_nouns(steps, "step")) for name, steps in built.found.get("stretched", {}).items()
+    ]
     return make_section(
         "Built from",
         _say(size),
@@ -174,7 +177,7 @@ def _show_comparison(built: Built) -> Element:
 
 def _show_floor_plan(built: Built) -> Element:
     table, occupancy = built.placement.table, measure_occupancy(unpack(built.image))
-    latency, relays = f"{built.latency_steps} steps", int((table.hidden_hop > 0).sum())
+    latency, relays = count_nouns(built.latency_steps, "step"), int((table.hidden_hop > 0).sum())
     told = f"Outputs lag by {latency}; {relays} hidden neurons are relays, which repeat a count a step later (orange)."
     rows = [(o.block, o.used, o.capacity, f"{o.share:.1%}", o.largest_fan_in or "", o.largest_fan_out or "") for o in occupancy]
     columns = ("resource", "used#", "there are#", "share#", "largest fan-in#", "largest fan-out#")
@@ -207,7 +210,7 @@ def _show_profile(profile: ChipProfile, source: str) -> Element:
         if profile.joules_a_sample is None
         else f" {1e9 * profile.joules_a_sample:.4g} nJ a sample, without what is drawn at rest."
     )
-    told = f"{n} samples of {profile.n_steps} steps, latency included ({source}); figures are a sample's.{joules}{unknown}"
+    told = f"{count_samples(n, profile.n_steps)}, latency included ({source}); figures are a sample's.{joules}{unknown}"
     prices = profile.chip.costs.prices
     populations = [[_round(value) for value in row.values()] for row in plain["populations"]]
     return make_section(

@@ -177,7 +177,7 @@ def test_where_goes_both_ways(run: Run, bitstream: Path) -> None:
     by_slot, by_name, by_module = (run("where", bitstream, asked) for asked in ("6", "h2[1]", "model.h2[1]"))
     assert by_slot == by_name == by_module
     head, codes, count, *inputs = by_slot.out.splitlines()
-    assert head == "hidden 6 is h2[1], lag 1 steps, module model.h2"
+    assert head == "hidden 6 is h2[1], lag 1 step, module model.h2"
     assert codes.strip().endswith(f"threshold={program.hidden.threshold[6]} bias={program.hidden.bias[6]}")
     weights = program.recurrent_weights[0].to_dense()[:, 6]
     shift = program.recurrent_shift
@@ -187,7 +187,7 @@ def test_where_goes_both_ways(run: Run, bitstream: Path) -> None:
     ]
     assert run("where", bitstream, "input:2").out == "input 2 is in[2], lag 0 steps\n"
     assert run("where", bitstream, "output:1").out.startswith("output 1 is out[1], lag 2 steps, module model.out\n")
-    assert run("where", bitstream, "h2").out == "h2: hidden 5..8; 4 neurons, lag 1 steps, module model.h2\n"
+    assert run("where", bitstream, "h2").out == "h2: hidden 5..8; 4 neurons, lag 1 step, module model.h2\n"
 
 
 @pytest.mark.parametrize(

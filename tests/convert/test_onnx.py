@@ -108,6 +108,19 @@ OPERATORS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[int, ...]]] = {
     ),
     "MaxPool, hanging over": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 2], ceil_mode=1), (1, 5, 5)), (1, 5, 5)),
     "MaxPool, 3d": (lambda: make_graph(one("MaxPool", kernel_shape=[2, 1, 2], strides=[2, 1, 1]), (2, 4, 2, 3)), (2, 4, 2, 3)),
+    "Slice, quantised": (
+        lambda: make_graph(
+            [
+                helper.make_node("Relu", ["x"], ["r"], name="r"),
+                helper.make_node("Slice", ["r", "from", "to", "axis"], ["t"]),
+                helper.make_node("QuantizeLinear", ["t", "s", "z"], ["q"]),
+                helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+            ],
+            (6,), **{"from": np.array([2]), "to": np.array([5]), "axis": np.array([1]), "s": np.float32(0.25), "z": np.uint8(0)},
+        ),
+        (6,),
+    ),
+    "Einsum": (lambda: make_graph(one("Einsum", "w", equation="bct,toc->bot"), (6, 3), w=np.ones((3, 4, 6))), (6, 3)),
     "Expand": (lambda: make_graph(one("Expand", "s"), (3, 1), s=np.array([1, 3, 4])), (3, 1)),
     "MatMul, weights first": (
         lambda: make_graph([helper.make_node("MatMul", ["w", "x"], ["y"])], (2, 4, 3), w=W), (2, 4, 3),

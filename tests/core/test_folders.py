@@ -1,6 +1,7 @@
 """Folders that are replaced at once, where the system cannot exchange names too."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,13 @@ def test_a_link_s_folder_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     replace_folder(tmp_path / "link", {"x": b"1"}, lambda _: True)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real" / "x").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("inner", ["", "inner"])
+def test_a_file_where_the_folder_is_to_be_is_refused_and_stays(tmp_path: Path, inner: str) -> None:
+    taken = tmp_path / "build"
+    taken.write_text("mine")
+    with pytest.raises(InputError, match=rf"(?s)a file lies.*{re.escape(str(taken))}.*another name"):
+        replace_folder(taken / inner, {"a": b""}, lambda _: True)
+    assert taken.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [taken]

@@ -79,7 +79,7 @@ def test_architectures(run: Run, tmp_path: Path) -> None:
 def test_check_in_every_form(run: Run, folder: Path, built: Built) -> None:
     (folder / "a.bin").write_bytes(built.data)
     clean = run("crossbar", "check", folder / "net.onnx", "-c", "grid-128", "--file", folder / "a.bin")
-    assert (clean.code, "0 errors, 1 warnings" in clean.out) == (0, True)
+    assert (clean.code, "0 errors, 1 warning" in clean.out) == (0, True)
     assert (
         run("crossbar", "check", folder / "net.onnx", "-c", "grid-128", "--format", "sarif", "-o", folder / "a.sarif").code == 0
     )

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from snnmap.core.errors import FrontendError, InputError
 from snnmap.delta import WindowStream
-from snnmap.delta.kept import Kept
+from snnmap.delta.kept import Followed
 from snnmap.nn import StepQuantiser, mask_layers
 
 
@@ -216,13 +216,13 @@ def test_a_step_that_fails_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, entering = WindowStream(nn.Conv1d(3, 2, 3), torch.zeros(1, 3, 8)), torch.ones(1, 3, 1)
     first = stream.step(entering)
     with monkeypatch.context() as patch:
-        patch.setattr(Kept, "follow", raise_interrupt)
+        patch.setattr(Followed, "follow", raise_interrupt)
         with pytest.raises(KeyboardInterrupt):
             stream.step(entering)
     assert torch.equal(stream.step(entering), first)
 
 
-def raise_interrupt(_kept: Kept) -> None:
+def raise_interrupt(_kept: Followed) -> None:
     raise KeyboardInterrupt
 
 

@@ -132,7 +132,7 @@ def test_sarif_stays_within_githubs_limit_and_says_so(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sarif, "MOST_RESULTS", 2)
     (log,) = json.loads(render(RUN, "sarif"))["runs"]
     assert [result["level"] for result in log["results"]] == ["error", "error"]
-    assert "1 findings are beyond" in log["invocations"][0]["toolExecutionNotifications"][-1]["message"]["text"]
+    assert "1 finding is beyond" in log["invocations"][0]["toolExecutionNotifications"][-1]["message"]["text"]
 
 
 def test_sarif_links_the_rules_pages_where_the_project_says_where_they_are() -> None:
@@ -225,7 +225,7 @@ def test_markdown_rows_have_as_many_cells_as_the_head() -> None:
 def test_text_of_one_chip_is_the_report() -> None:
     one = replace(RUN, checked=(replace(RUN.checked[0], n_left_out=0, comparison_text="compared"),))
     assert render(one, "text") == f"{REPORT}\ncompared\n"
-    assert "2 errors, 1 warnings, 1 waived, " in render(one, "text")
+    assert "2 errors, 1 warning, 1 waived, " in render(one, "text")
 
 
 def test_text_of_several_chips_ends_in_a_table() -> None:

@@ -22,6 +22,7 @@ from snnmap.cli.options import (
 )
 from snnmap.cli.records import read_record
 from snnmap.core.errors import SnnmapError
+from snnmap.core.nouns import count_nouns
 from snnmap.pipeline import CompileOptions, Stage, StageProfile, compile_model, mark_failure
 
 __all__ = ["command"]
@@ -66,7 +67,10 @@ def command(
         sys.stderr.write(f"{told}\n")
     mapped = artifacts.mapped
     click.echo(f"{output}/{name or artifacts.file_stem}.bin: {len(artifacts.bitstream)} bytes for {mapped.chip.name}")
-    click.echo(f"latency {mapped.latency_steps} steps, {mapped.n_relays} relays, {len(artifacts.report.warnings)} warnings")
+    click.echo(
+        f"latency {count_nouns(mapped.latency_steps, 'step')}, {count_nouns(mapped.n_relays, 'relay')},"
+        f" {count_nouns(len(artifacts.report.warnings), 'warning')}"
+    )
     if artifacts.verification is not None:
         seen = artifacts.verification
         shown = f"; nothing was shown about {', '.join(seen.silent)}, silent in these runs" if seen.silent else ""

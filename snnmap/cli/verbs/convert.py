@@ -12,6 +12,7 @@ from snnmap.cli.records import read_record, record_options
 from snnmap.convert import ConvertOptions
 from snnmap.convert.choose import warn_of_error
 from snnmap.core.errors import InputError
+from snnmap.core.nouns import count_nouns
 from snnmap.loading import open_model
 from snnmap.network import save_network
 from snnmap.report import compensation_table, make_table
@@ -52,7 +53,7 @@ def command(model: str, weights: str | None, calibration: str, output: str, chip
     table = make_table("error on calibration data", ("layer", "relative#"), cells)
     out().print(table, compensation_table(conversion.compensations))
     n_neurons = sum(population.size for population in conversion.network.populations)
-    click.echo(f"{output}: {n_neurons} neurons, answers after {conversion.latency_steps} steps")
+    click.echo(f"{output}: {count_nouns(n_neurons, 'neuron')}, answers after {count_nouns(conversion.latency_steps, 'step')}")
     for told in conversion.changes:
         click.echo(told)
     warn_of_error(conversion.choices, conversion.options.error_limit, stacklevel=2)

@@ -12,6 +12,7 @@ from snnmap.cli.options import (
 )
 from snnmap.cli.runners import open_executor, worker_options
 from snnmap.core.errors import InputError
+from snnmap.core.nouns import count_nouns
 from snnmap.lif.simulator import require_counts
 from snnmap.network import read_raster
 from snnmap.pipeline import Evaluation, evaluate_image
@@ -75,4 +76,4 @@ def _describe(found: Evaluation) -> str:
     n_samples = len({row["sample"] for row in found.rows})
     right = [f"output '{port}' {n} of {total} right ({n / total:.2%})" for port, (n, total) in found.count_right().items()]
     kept = [f"{found.n_kept} of {len(found.rows)} rows were there"] if found.n_kept else []
-    return ", ".join([f"{n_samples} samples", *right, f"{found.n_left} values left their words", *kept])
+    return ", ".join([count_nouns(n_samples, "sample"), *right, f"{count_nouns(found.n_left, 'value')} left their words", *kept])

@@ -18,6 +18,7 @@ from snnmap.cli.options import (
 from snnmap.cli.runners import engine_options, read_engine
 from snnmap.core import IntArray, fsio
 from snnmap.core.errors import InputError
+from snnmap.core.nouns import count_samples
 from snnmap.lif.compare import ImageRun, PortRun, read_labels, run_image
 from snnmap.lif.program import Image, OutputReadout
 from snnmap.lif.simulator import Engine, require_counts, require_unsaturated, simulate_image
@@ -142,7 +143,7 @@ def _print_cost(recording: Recording) -> None:
     profile = recording.profile
     if profile is not None:
         spikes = f"{profile.input_spikes} input, {profile.hidden_spikes} hidden, {profile.output_spikes} output spikes"
-        run = f"{profile.n_samples} samples of {profile.n_steps} steps"
+        run = count_samples(profile.n_samples, profile.n_steps)
         click.echo(f"{run}: {spikes}, {profile.synaptic_operations} synaptic operations", err=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from snnmap.core.diagnostics import Diagnostic, Severity
 from snnmap.core.rules import RULES
-from snnmap.findings.run import Checked, CheckRun
+from snnmap.findings.run import Checked, CheckRun, count_findings
 
 __all__ = ["MOST_RESULTS", "render"]
 
@@ -48,7 +48,7 @@ def _list_notes(run: CheckRun, n_cut: int) -> Iterable[str]:
     for checked in run.checked:
         yield from (f"{checked.chip}: {note}" for note in checked.notes)
     if n_cut:
-        yield f"{n_cut} findings are beyond the {MOST_RESULTS} that are taken"
+        yield f"{count_findings(n_cut)} beyond the {MOST_RESULTS} that are taken"
 
 
 def _describe_rule(diagnostic: Diagnostic, rules_url: str) -> dict[str, Any]:

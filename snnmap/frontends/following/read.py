@@ -20,7 +20,7 @@ from snnmap.frontends.following.trace import Trace, trace_forward
 from snnmap.frontends.following.trial import count_spikes, require_same_spikes, run_forward
 from snnmap.frontends.following.twin import make_twin
 from snnmap.frontends.torch.modules import require_class_forward
-from snnmap.network import MOVED_POOLS, Network
+from snnmap.network import MOVED_POOLS, N_MOVED_POOLS, Network
 
 __all__ = ["Sizes", "read_module"]
 
@@ -87,7 +87,8 @@ def read_module(
         run = partial(_run_counts, twin, framework, trace, input_scale)
         told = describe_move(run, trace, network, (builder.populations, builder.ports), calibration)
         warnings.warn(f"{told}\n  fix: {_FIX_OF_MOVED}", ConversionWarning, stacklevel=3)
-        return replace(network, provenance={**network.provenance, MOVED_POOLS: told})
+        moved = {MOVED_POOLS: told, N_MOVED_POOLS: str(len(trace.moved))}
+        return replace(network, provenance={**network.provenance, **moved})
     if is_exact:
         try:
             require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)

@@ -49,6 +49,11 @@ def _add_linear(reader: "OnnxReader", node: OnnxNode, n_out: int, output: str) -
     """Add a product with a row of coefficients an output, and the function behind it."""
     (n_in,), function = reader.shape_of(node.inputs[0]), node.get("post_transform", "NONE")
     coefficients = np.asarray(node.get("coefficients", ()), np.float32)
+    n_rows = len(node.get("intercepts", ()))
+    if n_rows == n_out > 0 and coefficients.size % n_out == 0 and coefficients.size // n_out != n_in:
+        size = coefficients.size // n_out
+        what, fix = "the input has another size than there are coefficients for", f"give input_shape=({size},), or --shape"
+        raise UnreadableError(what, fix, measured=f"{n_in}", limit=f"{size}")
     if coefficients.size != n_in * n_out or function not in _FUNCTIONS:
         raise UnreadableError(
             "coefficients or a function of scores that are not known",

@@ -29,10 +29,14 @@ InputShape: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]] | None
 _FIX = "export without it, or write an operation for it in snnmap/graph/operations"
 _BRANCH = "export the branch that is taken, with constants folded, or the body without its loop"
 _RECURRENT = "unroll it over its steps, or cut the model before it"
+_CURVED = "it is part of a GELU: train with ReLUs in its place, which LIF neurons compute"
+_TREES = "trees are no layers of neurons: train a network, such as scikit-learn's MLPClassifier or MLPRegressor"
 _DYNAMIC = "quantise statically, with samples: snnmap.frontends.onnx.quantise_model of the model of floats"
 _FIXES = {
     **dict.fromkeys(("If", "Loop", "Scan"), _BRANCH),
-    **dict.fromkeys(("GRU", "LSTM", "RNN"), _RECURRENT),
+    **dict.fromkeys(("DynamicQuantizeLSTM", "GRU", "LSTM", "RNN"), _RECURRENT),
+    **dict.fromkeys(("Erf", "Gelu"), _CURVED),
+    **dict.fromkeys(("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), _TREES),
     **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"), _DYNAMIC),
 }
 
@@ -198,6 +202,8 @@ class OnnxReader:
             UnreadableError: it depends on the model's input.
         """
         tensor = node.inputs[place] if place < len(node.inputs) else ""
+        if tensor in self.quantisers:
+            self._settle(tensor)
         if tensor and tensor not in self.constants:
             raise UnreadableError(f"its input {place}, '{tensor}', depends on the model's input", "export with constants folded")
         return self.constants[tensor] if tensor else None
@@ -212,7 +218,7 @@ class OnnxReader:
         if kind is None or node.domain not in ("", "ai.onnx", kind.domain) or kind.domain not in ("", node.domain):
             if node.domain not in ("", "ai.onnx"):
                 what = f"the operator is none of ONNX's own, and no operation of this name in domain '{node.domain}'"
-                raise UnreadableError(what, _FIX)
+                raise UnreadableError(what, _FIXES.get(node.kind, _FIX))
             raise self._unknown(node)
         known = {field.name.replace("_", ""): field.name for field in fields(kind)}
         values = {}
@@ -244,6 +250,8 @@ class OnnxReader:
             self.unknown.add(entry.name)
             fix = "give input_shape, without the batch" + (f": {{'{entry.name}': (...)}}" if n_inputs > 1 else "")
             what = "the graph does not say the shape of its input"
+            if entry.type.tensor_type.HasField("shape") and not sides:
+                what, fix = "its input is one number for all samples", "export the model with this number as a constant"
             self.shapeless.append(
                 FrontendError(what, where=f"input '{entry.name}'", measured=str(sides[1:]), fix=f"{fix}, or --shape")
             )
@@ -262,6 +270,8 @@ class OnnxReader:
         try:
             self._check_inputs(node)
             is_constant = not any(name in self.values and not self._is_weight(name) for name in node.inputs)
+            if is_constant and node.has_graphs:
+                raise self._unknown(node)
             if is_constant and node.kind not in ("QuantizeLinear", "DequantizeLinear"):
                 self._compute(node)
                 return
@@ -371,9 +381,9 @@ def _repeat(node: OnnxNode, shape: Any) -> Any:
 
 def _read_plain(reader: OnnxReader, node: OnnxNode) -> None:
     """Read an operator that a record of the same name describes as it is."""
+    operation, inputs = reader.make_operation(node)
     if any(node.outputs[1:]):
         raise UnreadableError(f"it gives {len(node.outputs)} outputs, and one is read", "export the model with one")
-    operation, inputs = reader.make_operation(node)
     reader.add(node, operation, inputs)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnmap.frontends.onnx.classical import CLASSICAL
+from snnmap.frontends.onnx.einsum import read_einsum
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.graph import UnreadableError
 from snnmap.graph.operations.arithmetic import Add, Sum
@@ -229,6 +230,7 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "CastLike": _read_cast,
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _read_blocks),
     "Dropout": _read_evaluated,
+    "Einsum": read_einsum,
     "Expand": _read_expand,
     "Flatten": _read_flatten,
     "Pad": _read_pad,

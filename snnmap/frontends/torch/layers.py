@@ -289,7 +289,7 @@ _LAYERS: dict[str, Reader] = {
     "Hardswish": _activate(lambda _: activations.HardSwish()),
     "Softmax LogSoftmax": _read_softmax,
     "Flatten": _read_flatten,
-    "Unflatten PixelShuffle PixelUnshuffle ChannelShuffle Upsample": add_probed_module,
+    "Fold Unflatten Unfold PixelShuffle PixelUnshuffle ChannelShuffle Upsample": add_probed_module,
     "ZeroPad1d ZeroPad2d ConstantPad1d ConstantPad2d ReflectionPad1d ReflectionPad2d": _read_pad,
     "ReplicationPad1d ReplicationPad2d CircularPad1d CircularPad2d": _read_pad,
 }

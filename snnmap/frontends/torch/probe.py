@@ -22,11 +22,14 @@ MOVING = frozenset({
 """Functions whose results are their arguments' values in other places; interpolation only to the nearest."""
 
 LINEAR = frozenset({
-    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "convolution", "cumsum", "einsum", "interpolate", "linear",
-    "matmul", "mean", "sum", "upsample", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d",
+    "col2im", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "convolution", "cumsum", "einsum", "fold", "im2col",
+    "interpolate", "linear", "matmul", "mean", "sum", "unfold", "upsample", "upsample_bicubic2d", "upsample_bilinear2d",
+    "upsample_linear1d",
 })  # fmt: skip
 """Functions of one activation, all else constant, that are linear in it."""
 
+_SUMMING = ("Fold", "Unfold")
+"""Modules that pad with zeros, or add values up."""
 _LARGEST = 4_000_000
 """Values that are probed at a time."""
 
@@ -56,9 +59,9 @@ def add_probed(call: Call, arguments: Any, keywords: Any) -> Any:
 
 
 def add_probed_module(call: Call, module: Any, value: Value) -> Any:
-    """Add what a module does that only moves values, or interpolates them."""
+    """Add what a module does that only moves values, sums them up, or interpolates them."""
     _require_probes(call)
-    if _is_nearest({"mode": getattr(module, "mode", "nearest")}):
+    if type(module).__name__ not in _SUMMING and _is_nearest({"mode": getattr(module, "mode", "nearest")}):
         return _add_moved(call, lambda tensors, _: module(tensors[0]), [value])
     return _add_linear(call, lambda tensors, _: module(tensors[0]), value)
 

@@ -38,6 +38,13 @@ class Resize(Operation):
                 limit=f"{len(data.shape)} numbers above 0",
                 fix="give one for each axis behind the batch",
             )
+        if self.mode != "nearest" and data.dtype != "float32":
+            raise NetworkError(
+                f"resizing by {self.mode} interpolation of integers, which rounds",
+                measured=data.dtype,
+                limit="float32",
+                fix="quantise by QuantFormat.QDQ, which interpolates floats, or without Resize in op_types_to_quantize",
+            )
         return TensorType(shape=self._find_sizes(data.shape), dtype=data.dtype)
 
     def run(self, inputs: Sequence[Array]) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from snnmap.chip import MemoryKind, SlotReach
 from snnmap.core import IntArray
 from snnmap.core.diagnostics import Least, Location
+from snnmap.core.nouns import count_nouns
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.drc.runs import Row, find_runs, locate_neurons, locate_slots
 from snnmap.lif.drc.sizes import LARGER, tell_hidden, tell_inputs, tell_outputs
@@ -424,7 +425,8 @@ def _shorten(mapped: MappedNetwork, n_relays: int) -> str:
         n_steps = -(-n_relays // max(1, size))
         if n_steps <= last - second:
             longest = max(hops, key=hops.__getitem__)
-            return f"shorten the connection '{longest}' by {n_steps} steps (up to {n_steps * size} relays fewer)"
+            fewer = count_nouns(n_steps * size, "relay")
+            return f"shorten the connection '{longest}' by {count_nouns(n_steps, 'step')} (up to {fewer} fewer)"
     return ""
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from snnmap.core.diagnostics import Location, Severity
+from snnmap.core.nouns import count_samples
 from snnmap.lif.drc.advice import CALIBRATE, locate
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import Comparison
@@ -55,7 +56,8 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
             location=Location(),
             message="the calibration data are few: rates and ranges of longer use are not seen in them",
             measured=Amount(
-                comparison.n_given * comparison.n_steps, words=f"{comparison.n_given} samples of {comparison.n_steps} steps"
+                comparison.n_given * comparison.n_steps,
+                words=count_samples(comparison.n_given, comparison.n_steps),
             ),
             limit=Amount(_FEW_STEPS, words=f"{_FEW_STEPS} steps in all"),
             fix="give some dozens of samples, as long as in use (`--calibration`)",

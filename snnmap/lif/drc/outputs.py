@@ -6,7 +6,7 @@ from snnmap.core.diagnostics import Location, Severity
 from snnmap.lif.drc.advice import CALIBRATE, EITHER, TRAIN_ON, advise, locate
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import Agreement, Comparison
-from snnmap.network import MOVED_POOLS, Network
+from snnmap.network import MOVED_POOLS, N_MOVED_POOLS, Network
 
 __all__: list[str] = []
 
@@ -261,11 +261,11 @@ def check_pools(subject: OnChip[Network]) -> Iterator[Finding]:
         from dataclasses import replace
 
         from snnmap import check_model, sketch_network
-        from snnmap.network import MOVED_POOLS
+        from snnmap.network import MOVED_POOLS, N_MOVED_POOLS
 
         network = sketch_network({"in": 2, "h": 3, "out": 2})
         told = "MaxPool of currents was put behind the neurons: '1'; 4.0% of their active counts differ, on 20 drawn samples"
-        check_model(replace(network, provenance={MOVED_POOLS: told}), "xylo-audio-3")
+        check_model(replace(network, provenance={MOVED_POOLS: told, N_MOVED_POOLS: "1"}), "xylo-audio-3")
 
     Good:
 
@@ -273,12 +273,12 @@ def check_pools(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: train on with the MaxPool behind the neurons; give calibration data, which also tells the decisions that stay.
     """
-    told = subject.of.provenance.get(MOVED_POOLS, "")
+    told, number = (subject.of.provenance.get(key, "") for key in (MOVED_POOLS, N_MOVED_POOLS))
     if told:
         yield Finding(
             location=Location(),
             message=told,
-            measured=Amount(told.partition(";")[0].count(",") + 1),
+            measured=Amount(int(number)) if number.isdecimal() else "",
             limit=Amount(0),
             unit="pools",
             fix="train on with the MaxPool behind the neurons; calibration data (`--calibration`) tell what it changes in use",

@@ -136,7 +136,7 @@ def check_input_to_output(subject: OnChip[Network]) -> Iterator[Finding]:
         network = sketch_network({"in": 2, "first": 3, "h": 3, "out": 2}, weights={"in->h": 0.2})
         check_model(network, "xylo-audio-3")
 
-    How to fix: put a hidden population between input and output.
+    How to fix: put a hidden population between input and output, or let neurons repeat the inputs or the outputs.
     """
     network = subject.of
     if not is_sound(network):
@@ -147,7 +147,8 @@ def check_input_to_output(subject: OnChip[Network]) -> Iterator[Finding]:
             yield Finding(
                 location=_at(projection),
                 message=f"an input projects straight to output population '{projection.post}'",
-                fix="put a hidden population between them (`snnmap.Population.create`)",
+                fix="put a hidden population between them (`snnmap.Population.create`), or let neurons repeat the inputs or the "
+                "outputs (`snnmap check --fix`)",
             )
 
 

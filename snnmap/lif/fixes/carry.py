@@ -2,10 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 
-from snnmap.lif.fixes.clone import clone_outputs, repeat_uncodable_outputs
 from snnmap.lif.fixes.fix import Case, Change, fix
+from snnmap.lif.fixes.outputs import clone_outputs, repeat_instant_outputs
 from snnmap.network import carry_instant_synapses, expand_terms
 
 __all__: list[str] = []
@@ -60,7 +59,7 @@ def _carry(case: Case, smoothed: Collection[str]) -> Change | None:
 def _take_from_outputs(case: Case) -> Change:
     """Leave to hidden neurons what outputs would have to send, and those outputs whose decays are not coded."""
     made = Change(network=case.network, done="")
-    for fixed in (partial(repeat_uncodable_outputs, instant=True), clone_outputs):
+    for fixed in (repeat_instant_outputs, clone_outputs):
         more = fixed(replace(case, network=made.network))
         if more is not None:
             done = "; ".join(filter(None, [made.done, more.done]))

@@ -11,11 +11,8 @@ from snnmap.lif.fixes.fix import Case, Change, Origin, fix
 from snnmap.lif.fixes.words import count_room, gather_words, rank_within
 from snnmap.lif.mapping import fold_network
 from snnmap.lif.program import MappedNetwork
-from snnmap.lif.quantise import is_codable
 from snnmap.network import (
     Network,
-    Population,
-    Projection,
     expand_terms,
     find_fresh_name,
     order_populations,
@@ -37,8 +34,8 @@ def clone_neurons(case: Case) -> Change | None:
     """
     network, mapped, origins = case.network, case.mapped, dict[str, Origin]()
     while mapped is not None and (name := _find_last(network, mapped)):
-        separated = _separate_targets(network, name)
-        change = _split(separated, name, _share_targets(separated, name, mapped))
+        separated = separate_targets(network, name)
+        change = split_neurons(separated, name, _share_targets(separated, name, mapped))
         if change is None or _count_neurons(change.network) > _MOST_GROWTH * _count_neurons(case.network):
             return None
         for clone, (source, neurons) in change.origins.items():
@@ -62,90 +59,8 @@ def _count_neurons(network: Network) -> int:
     return sum(population.size for population in network.populations)
 
 
-@fix("repeat-outputs", "SNN109", "SNN503", exact=True)
-def repeat_outputs(case: Case) -> Change | None:
-    """Move outputs whose decays the chip does not code to its hidden neurons, where builds rebuild them, and repeat their spikes.
-
-    It takes two hidden neurons an output, of which one is a relay, and a step; weights onto outputs are no longer stored there.
-    Outputs without a synaptic memory are left to `carry-instant`.
-    """
-    return repeat_uncodable_outputs(case, instant=False)
-
-
-def repeat_uncodable_outputs(case: Case, *, instant: bool) -> Change | None:
-    """Do so for outputs of which some have a synapse without a memory, or for those of which none has."""
-    network, told, origins = case.network, [], dict[str, Origin]()
-    for name in _list_uncodable_outputs(case, instant):
-        hidden = find_fresh_name(f"{name} hidden", set(network.source_sizes))
-        network = _repeat(_separate_targets(network, name), name, hidden)
-        origins[hidden] = name, np.arange(network.population(name).size)
-        told.append(f"'{name}'")
-    done = f"outputs repeat hidden neurons, whose decays are rebuilt: {', '.join(told)}"
-    return Change(network=network, done=done, origins=origins) if told else None
-
-
-def _list_uncodable_outputs(case: Case, instant: bool) -> list[str]:
-    """List outputs read by their spikes, which are those of hidden neurons, and whose decays the chip does not code."""
-    network, chip, names = case.network, case.chip, list[str]()
-    otherwise = {name for port in network.outputs if port.readout != "spikes" for name in port.populations}
-    for name in sorted(set(network.output_populations) - otherwise):
-        output = network.population(name)
-        lent = replace(output, alpha=np.where(output.alpha == 0.0, 0.5, output.alpha))
-        alike = output.reset == chip.family.reset == "subtract" and (output.max_count == chip.hidden.max_count).all()
-        if alike and (output.alpha == 0.0).any() == instant and chip.family.has_few_decays and not is_codable(lent, chip):
-            names.append(name)
-    return names
-
-
-def _repeat(network: Network, name: str, hidden: str) -> Network:
-    """Give all that an output does to a hidden population, of which it repeats the spikes in the same step."""
-    output = network.population(name)
-    most = float(output.max_count.max())
-    repeating = Population.create(
-        name,
-        output.size,
-        alpha=0.5,
-        threshold=(most + 0.5) / (most + 1.0),
-        max_count=output.max_count,
-        source=output.source,
-    )
-    now = {name: hidden}
-    moved = [replace(part, pre=now.get(part.pre, part.pre), post=now.get(part.post, part.post)) for part in network.projections]
-    taken = {part.name for part in network.projections}
-    neurons = np.arange(output.size)
-    for delay, weight in ((0, 1.0), (1, -0.5)):
-        own = find_fresh_name(f"{hidden}->{name}", taken)
-        taken.add(own)
-        weights = CsrMatrix.from_triplets(neurons, neurons, np.full(output.size, weight), (output.size, output.size))
-        moved.append(Projection(name=own, pre=hidden, post=name, synapse=0, delay_steps=delay, weights=weights))
-    populations = (
-        new for old in network.populations for new in ([replace(old, name=hidden), repeating] if old is output else [old])
-    )
-    return replace(network, populations=tuple(populations), projections=tuple(moved))
-
-
-@fix("clone-outputs", "SNN109", exact=True)
-def clone_outputs(case: Case) -> Change | None:
-    """Clone neurons that are read and have targets as well: those that are read keep no targets, and the clones are hidden.
-
-    A clone has the same inputs and so the same spikes; where the chip's hidden neurons send more in a step there is none.
-    """
-    outputs = set(case.network.output_populations)
-    sources = {leaf for part in case.network.projections for leaf in expand_terms(case.network, part.pre)}
-    network, told, origins = case.network, [], dict[str, Origin]()
-    for name in sorted(outputs & sources):
-        if (network.population(name).max_count != case.chip.hidden.max_count).any():
-            continue
-        separated = _separate_targets(network, name)
-        parts = {part.name: np.ones(part.weights.nnz, np.int64) for part in separated.projections if part.pre == name}
-        change = _split(separated, name, parts)
-        if change is not None:
-            network, origins = change.network, {**origins, **change.origins}
-            told.append(change.done)
-    return Change(network=network, done="; ".join(told), origins=origins) if told else None
-
-
-def _separate_targets(network: Network, name: str) -> Network:
+def separate_targets(network: Network, name: str) -> Network:
+    """Return the same network without sums between a population and its targets."""
     posts = {part.post for part in network.projections if name in expand_terms(network, part.pre)}
     return separate_sources(network, posts)
 
@@ -166,7 +81,7 @@ def _share_targets(network: Network, name: str, mapped: MappedNetwork) -> Mappin
     return {part.name: shares[words.projection == place] for place, part in enumerate(words.projections)}
 
 
-def _split(network: Network, name: str, shares: Mapping[str, IntArray]) -> Change | None:
+def split_neurons(network: Network, name: str, shares: Mapping[str, IntArray]) -> Change | None:
     """Give shares of the weights from a population to clones of its neurons.
 
     Args:

@@ -15,7 +15,7 @@ from snnmap.network import Network
 __all__ = ["FIXES", "Case", "Change", "Fix", "Origin", "fix"]
 
 Origin: TypeAlias = tuple[str, IntArray]
-"""A population, and the numbers of some of its neurons."""
+"""A population or an input port, and the numbers of some of its neurons or channels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from snnmap.core.nouns import count_nouns
 from snnmap.lif.fixes.fix import Case, Change, fix
 from snnmap.lif.mapping import lower_network, stretch_short_loops
 from snnmap.lif.program import projection_name
@@ -28,5 +29,5 @@ def stretch_loops(case: Case) -> Change | None:
 
     stretched = tuple(map(stretch, network.projections))
     changed = [(old, new) for old, new in zip(network.projections, stretched, strict=True) if old is not new and old != new]
-    told = ", ".join(f"'{new.name}' takes {new.delay_steps} steps, not {old.delay_steps}" for old, new in changed)
+    told = ", ".join(f"'{new.name}' takes {count_nouns(new.delay_steps, 'step')}, not {old.delay_steps}" for old, new in changed)
     return Change(network=replace(network, projections=stretched), done=f"loops are longer: {told}")

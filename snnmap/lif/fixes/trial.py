@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from snnmap.chip import Chip, Readout
 from snnmap.core import FloatArray, IntArray
+from snnmap.core.nouns import count_samples
 from snnmap.lif.compare import SpreadError, choose_samples
 from snnmap.lif.mapping import draw_rasters, drive_populations, snap_network
 from snnmap.network import Network, Recording, draw_inputs, read_rasters, simulate_network
@@ -38,7 +39,7 @@ class Trial:
     def inputs(self) -> str:
         """What they are, in words."""
         n_samples, n_steps = next(iter(self.rasters.values())).shape[:2]
-        return f"{'drawn inputs' if self.drawn else 'the calibration data'}, {n_samples} samples of {n_steps} steps"
+        return f"{'drawn inputs' if self.drawn else 'the calibration data'}, {count_samples(n_samples, n_steps)}"
 
     def prove_exact(self, before: Network) -> Iterator[tuple[Network, Mapping[str, IntArray]]]:
         """Yield inputs on which a fixed network must do what the network did, each with this network to run and to fix.
@@ -111,7 +112,7 @@ def compare_networks(
         rasters: to run, by input port.
     """
     wanted, found = (_run(network, rasters) for network in (before, after))
-    pairs = list(_pair_counts(wanted, found, origins))
+    pairs = list(_pair_counts({**rasters, **wanted.counts}, found, origins))
     return Difference(
         readout=max((_compare_port(wanted, found, port.populations, port.readout) for port in before.outputs), default=0.0),
         n_compared=sum(old.size for old, _ in pairs),
@@ -127,11 +128,11 @@ def _run(network: Network, rasters: Mapping[str, IntArray]) -> Recording:
 
 
 def _pair_counts(
-    wanted: Recording, found: Recording, origins: Mapping[str, tuple[str, IntArray]]
+    wanted: Mapping[str, IntArray], found: Recording, origins: Mapping[str, tuple[str, IntArray]]
 ) -> Iterator[tuple[IntArray, IntArray]]:
     for name, counts in found.counts.items():
         source, neurons = origins.get(name, (name, np.arange(counts.shape[2])))
-        yield wanted.counts[source][:, :, neurons], counts
+        yield wanted[source][:, :, neurons], counts
 
 
 def _compare_port(wanted: Recording, found: Recording, names: Iterable[str], readout: Readout) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from snnmap.chip import Chip, MemoryKind
 from snnmap.core import FloatArray, IntArray, record
+from snnmap.core.nouns import count_samples
 
 __all__ = ["ACTIONS", "POPULATION_COLUMNS", "Action", "ChipProfile", "Cycles", "PopulationCost", "StepCosts"]
 
@@ -231,7 +232,7 @@ class ChipProfile:
         rows = [tuple(row.values()) for row in plain["populations"]]
         cycles = [(c["model"], c["least"], round(c["mean"], 1), c["most"], c["worst"]) for c in plain["cycles"]]
         return to_html(
-            heading(f"{self.n_samples} samples of {self.n_steps} steps on {self.chip.name}, a sample"),
+            heading(f"{count_samples(self.n_samples, self.n_steps)} on {self.chip.name}, a sample"),
             make_table(POPULATION_COLUMNS, rows),
             make_table(("cycles a step", "least#", "mean#", "most#", "worst#"), cycles),
         )

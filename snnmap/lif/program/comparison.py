@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from snnmap.chip import Readout
 from snnmap.core.errors import InputError
+from snnmap.core.nouns import count_samples
 from snnmap.core.record import record
 
 __all__ = ["Agreement", "AgreementLimits", "Comparison", "Decision", "PopulationComparison", "PortComparison", "SourceOutputs"]
@@ -218,8 +219,8 @@ class Comparison:
     def inputs(self) -> str:
         """Say what it was measured on."""
         kind = "drawn inputs" if self.drawn else "the calibration data"
-        part = f"{self.n_samples} of {self.n_given}" if self.n_samples < self.n_given else f"{self.n_samples}"
-        return f"{kind}, {part} samples of {self.n_steps} steps"
+        part = f"{self.n_samples} of " if self.n_samples < self.n_given else ""
+        return f"{kind}, {part}{count_samples(self.n_given, self.n_steps)}"
 
     def __str__(self) -> str:
         """Say it in five lines."""

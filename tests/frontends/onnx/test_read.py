@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.onnx import read_layer_graph
-from snnmap.graph import OPERATIONS, fuse_steps, measure_difference, run_graph
+from snnmap.graph import OPERATIONS, UnreadableModelError, fuse_steps, measure_difference, run_graph
 from snnmap.graph.operation import Operation, TensorType, operation
 
 RNG = np.random.default_rng(0)
@@ -92,6 +92,11 @@ OPERATORS: dict[str, Case] = {
     "Dropout": (one("Dropout"), (4,), {}),
     "Elu": (one("Elu", alpha=0.5), (6,), {}),
     "Exp": (one("Exp"), (6,), {}),
+    "Einsum": (one("Einsum", "w", equation="bi,io->bo"), (6,), {"w": W}),
+    "Einsum, by place": (one("Einsum", "k", equation="bct, octi -> bito"), (2, 3), {"k": K}),
+    "Einsum, weights first": ([helper.make_node("Einsum", ["w", "x"], ["y"], equation="io,bjai->bajo")], (2, 3, 6), {"w": W}),
+    "Einsum, of two activations": (one("Einsum", "x", equation="bhqd,bhkd->bhqk"), (2, 3, 4), {}),
+    "Einsum, outer": (one("Einsum", "x", equation="bi,bj->bji"), (3,), {}),
     "Expand": (one("Expand", "s"), (3, 1, 2), {"s": np.array([1, 1, 4, 1])}),
     "Flatten": (one("Flatten"), (2, 3, 4), {}),
     "Gemm": (one("Gemm", "w", "b", alpha=0.5, beta=2.0), (6,), {"w": W, "b": np.ones(4)}),
@@ -116,6 +121,9 @@ OPERATORS: dict[str, Case] = {
     "Neg": (one("Neg"), (6,), {}),
     "PRelu": (one("PRelu", "c"), (2, 3, 4), {"c": np.abs(C)}),
     "Pad": (one("Pad", "p", "v"), (2, 3), {"p": np.array([0, 1, 0, 0, 0, 2]), "v": np.float32(0.5)}),
+    "Pad, by a quantised number": ([
+        helper.make_node("DequantizeLinear", ["v", "k", "z"], ["f"]), helper.make_node("Pad", ["x", "p", "f"], ["y"])], (2, 3), {
+        "p": np.array([0, 1, 0, 0, 0, 2]), "v": np.int8(7), "k": np.float32(0.5), "z": np.int8(3)}),
     "Pad, axes": (one("Pad", "p", "", "a"), (2, 3), {"p": np.array([1, -1]), "a": np.array([-1])}),
     "Pad, reflected": (one("Pad", "p", mode="reflect"), (2, 3), {"p": np.array([0, 0, 1, 0, 0, 2])}),
     "Pow": (one("Pow", "c"), (5,), {"c": np.array(2.0)}),
@@ -312,7 +320,7 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
     nodes = [
         helper.make_node("NonZero", ["x"], ["a"], name="first"),
         helper.make_node("Relu", ["a"], ["b"], name="passed"),
-        helper.make_node("Einsum", ["b"], ["c"], name="second", equation="ij->ji"),
+        helper.make_node("Det", ["b"], ["c"], name="second"),
         helper.make_node("Conv", ["x", "w"], ["d"], name="third"),
         helper.make_node("Transpose", ["x"], ["e"], name="fourth"),
         helper.make_node("Mine", ["x"], ["f"], name="fifth", domain="own"),
@@ -325,13 +333,24 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
     assert lines[0] == "6 parts of the model have no operation in a layer graph"
     named = [re.match(r"  - '(\w+)' \((\w+)\): (.*)", line) for line in lines[1:7]]
     assert [(found[1], found[2]) for found in named if found] == [
-        ("first", "NonZero"), ("second", "Einsum"), ("third", "Conv"), ("fourth", "Transpose"),
+        ("first", "NonZero"), ("second", "Det"), ("third", "Conv"), ("fourth", "Transpose"),
         ("fifth", "Mine"), ("sixth", "Reshape"),
     ]  # fmt: skip
     told = "\n".join(lines)
     assert "other channels than the weights (measured 3, limit 2)" in told
     assert "domain 'own'" in told
     assert "samples of shape (3, 4, 5) are reshaped to [-1, 5] and would mix" in told
+
+
+def test_parts_of_which_the_same_is_told_are_one_line() -> None:
+    nodes = [helper.make_node("Erf", ["x"], [f"t{place}"], name=f"n{place}") for place in range(5)]
+    nodes += [helper.make_node("NonZero", ["x"], ["z"], name="other"), helper.make_node("Add", ["t3", "t4"], ["y"])]
+    with pytest.raises(UnreadableModelError) as caught:
+        read_layer_graph(make_model(nodes, (3,)))
+    first, *lines = str(caught.value).splitlines()
+    assert first.startswith("6 parts")
+    assert [line.partition(":")[0] for line in lines[:2]] == ["  - 'n0', 'n1', 'n2' and 2 more (Erf)", "  - 'other' (NonZero)"]
+    assert [problem.name for problem in caught.value.problems] == ["n0", "n1", "n2", "n3", "n4", "other"]
 
 
 TOPOLOGIES = ["densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet"]
@@ -380,6 +399,34 @@ def test_topologies_that_onnx_ships(name: str) -> None:
     assert graph.types[graph.outputs[0]].shape[0] == 1000
 
 
+def make_chosen() -> onnx.ModelProto:
+    """Give a model of which a constant chooses between two branches."""
+    branches = {
+        f"{kind}_branch": helper.make_graph(
+            [helper.make_node(kind, ["x"], [kind])], kind, [], [helper.make_empty_tensor_value_info(kind)]
+        )
+        for kind in ("Relu", "Neg")
+    }
+    choice = helper.make_node(
+        "If", ["c"], ["y"], name="node", then_branch=branches["Relu_branch"], else_branch=branches["Neg_branch"]
+    )
+    return make_model([choice], (3,), c=np.array(True))
+
+
+def make_number() -> onnx.ModelProto:
+    """Give a model of one number."""
+    model = make_model(one("Relu"), ())
+    del model.graph.input[0].type.tensor_type.shape.dim[:]
+    return model
+
+
+def make_classifier(n_in: int) -> onnx.ModelProto:
+    """Give a linear classifier of three classes on four values."""
+    chosen = {"classlabels_ints": [0, 1, 2], "coefficients": [0.5] * 12, "intercepts": [0.0] * 3}
+    node = helper.make_node("LinearClassifier", ["x"], ["label", "y"], name="node", domain="ai.onnx.ml", **chosen)
+    return make_model([node], (n_in,))
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "no file": (lambda: "/nowhere/net.onnx", "(?s)no such ONNX file.*/nowhere"),
     "old operators": (lambda: make_model(one("Mine"), (3,), opset=9), "(?s)cannot bring the model to operator set 13.*newer"),
@@ -400,6 +447,33 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: make_model([helper.make_node("Reshape", ["x", "s"], ["y"], name="n"),], (2, 4)), "(?s)input 's' is not known",
     ),
     "rounding": (lambda: make_model(one("Cast", to=TensorProto.INT32), (2, 4)), "(?s)cast to int32 rounds"),
+    "one number": (make_number, "(?s)one number for all samples.*as a constant"),
+    "Einsum of samples": (
+        lambda: make_model(one("Einsum", "w", equation="bi,bo->io"), (6,), w=W), "(?s)'node' .Einsum.*mixes samples",
+    ),
+    "Einsum of a diagonal": (
+        lambda: make_model(one("Einsum", "w", equation="bii,io->bo"), (6, 6), w=W), "(?s)no product of two operands.*write it",
+    ),
+    "Einsum that sums one": (
+        lambda: make_model(one("Einsum", "w", equation="bij,io->bo"), (6, 2), w=W), "(?s)no product of two operands.*write it",
+    ),
+    "integers interpolated": (
+        lambda: make_model(
+            [
+                helper.make_node("QuantizeLinear", ["x", "k", "z"], ["q"]),
+                helper.make_node("Resize", ["q", "", "s"], ["y"], name="node", mode="linear"),
+            ],
+            (2, 3), s=np.array([1, 1, 2], np.float32), k=np.float32(0.5), z=np.int8(0),
+        ),
+        "(?s)'node' .Resize.*interpolation of integers.*QuantFormat.QDQ",
+    ),
+    "branch": (make_chosen, "(?s)'node' .If.*export the branch that is taken"),
+    "GELU": (lambda: make_model(one("Gelu"), (3,)), "(?s)'node' .Gelu.*train with ReLUs"),
+    "trees": (lambda: make_model(one("TreeEnsembleRegressor", domain="ai.onnx.ml"), (3,)), "(?s)trees are no layers of neurons"),
+    "several outputs, and unknown": (
+        lambda: make_model([helper.make_node("LSTM", ["x"], ["y", "h", "c"])], (2, 4)), "(?s)unroll it over its steps",
+    ),
+    "a size without coefficients": (lambda: make_classifier(2), r"(?s)measured 2, limit 4.*input_shape=\(4,\)"),
     "unknown attribute": (lambda: make_model(one("Relu", mine=1), (2,)), "(?s)attribute mine is not known"),
 }  # fmt: skip
 

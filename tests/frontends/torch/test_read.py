@@ -204,6 +204,8 @@ FUNCTIONS: dict[str, tuple[Callable[[Any, Tensor], Any], tuple[int, ...]]] = {
     "movement": (lambda _, x: x.permute(0, 3, 1, 2).unsqueeze(1).squeeze(1).transpose(1, 2).reshape(x.shape[0], -1), (2, 3, 4)),
     "pad": (lambda _, x: nn.functional.pad(nn.functional.pad(x, (1, 2)), (0, 0, 1, 0), value=2.0), (3, 4)),
     "softmax": (lambda _, x: torch.softmax(x, -1) + nn.functional.log_softmax(x, dim=1), (3, 4)),
+    "windows": (lambda _, x: nn.functional.unfold(x, (2, 3), padding=1, stride=2).transpose(1, 2).unfold(1, 2, 1), (2, 4, 5)),
+    "windows added": (lambda _, x: nn.functional.fold(x, (4, 5), (2, 3), padding=1), (12, 25)),
     "split": (lambda _, x: torch.cat(torch.split(x, [1, 3], 1)[::-1], 1), (4, 2)),
 }
 
@@ -225,6 +227,7 @@ OWN_LAYERS: dict[str, Callable[[], nn.Module]] = {
     "StepQuantiser, by channel": lambda: with_steps(StepQuantiser(4, step=0.1, n_channels=3)),
     "MaskedConv1d": lambda: MaskedConv1d(3, 2, 2),
     "resized and shuffled": lambda: nn.Sequential(nn.Upsample(scale_factor=2), nn.Unflatten(1, (1, 3)), nn.PixelUnshuffle(1)),
+    "windows": lambda: nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Unfold((2, 3), padding=1), nn.Fold((5, 10), (2, 3))),
     "divisor": lambda: nn.Sequential(nn.Unflatten(2, (2, 4)), nn.AvgPool2d(2, divisor_override=3)),
 }
 

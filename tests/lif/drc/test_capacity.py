@@ -51,8 +51,8 @@ def test_aliases_are_told_with_their_number(chip: Chip, aliases: Mapping[int, in
 @pytest.mark.parametrize(
     ("network", "over", "instead"),
     [
-        (DELAYED, 1, "shorten the connection 'h1->h2[0]@4' by 1 steps (up to 3 relays fewer)"),
-        (DELAYED, 3, "shorten the connection 'h1->h2[0]@4' by 1 steps (up to 3 relays fewer)"),
+        (DELAYED, 1, "shorten the connection 'h1->h2[0]@4' by 1 step (up to 3 relays fewer)"),
+        (DELAYED, 3, "shorten the connection 'h1->h2[0]@4' by 1 step (up to 3 relays fewer)"),
         (DELAYED, 9, "shorten the connection 'h1->h2[0]@4' by 3 steps (up to 9 relays fewer)"),
         (DELAYED, 10, ""),
         (SLIM, 2, "shorten the connection 'h1->h2[0]@4' by 2 steps (up to 2 relays fewer)"),

@@ -56,7 +56,7 @@ def test_parts_add_up() -> None:
 
 def shorten(network: Network, instead: str) -> Network:
     """Do what a finding names: take steps from a connection's delay, or leave it out where it has none."""
-    name, steps = re.fullmatch(r"shorten the connection '(.*)' by (\d+) steps \(up to \d+ relays fewer\)", instead).groups()  # type: ignore[union-attr]
+    name, steps = re.fullmatch(r"shorten the connection '(.*)' by (\d+) steps? \(up to \d+ relays? fewer\)", instead).groups()  # type: ignore[union-attr]
     lowered = lower_network(network)
     (found,) = [part for part in lowered.projections if part.name == name]
     left = found.delay_steps - int(steps)
@@ -67,7 +67,7 @@ def shorten(network: Network, instead: str) -> Network:
 def test_a_shorter_connection_saves_relays() -> None:
     found = find(residual(5), with_slots(14), "SNN202")
     assert found.least is not None
-    assert found.least.instead == "shorten the connection 'h1->out[0]@0' by 1 steps (up to 5 relays fewer)"
+    assert found.least.instead == "shorten the connection 'h1->out[0]@0' by 1 step (up to 5 relays fewer)"
     assert fold_network(shorten(residual(5), found.least.instead), with_slots(14)).hidden.size <= 14
 
 

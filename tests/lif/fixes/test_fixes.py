@@ -12,8 +12,8 @@ from snnmap.core.errors import InputError
 from snnmap.lif.drc import check_network
 from snnmap.lif.fixes import FIXES, Change, Fixed, FixOptions, fix_network
 from snnmap.lif.fixes.fix import Case, Fix
-from snnmap.network import Network, draw_inputs, simulate_network, sketch_network
-from snnmap.pipeline import check_model, fix_model
+from snnmap.network import InputPort, Network, SpikeSum, draw_inputs, simulate_network, sketch_network
+from snnmap.pipeline import check_model, compile_model, fix_model
 
 MESSAGES = Path(__file__).parents[1] / "drc" / "messages"
 STRICT = FixOptions(strict=True)
@@ -241,6 +241,68 @@ def test_inputs_that_send_more_than_a_relay_repeats_are_smoothed_and_others_carr
     behind = sketch_network({"in": 3, "h": 8, "out": 2}, alpha={"out": 0.0}, max_count=one)
     fixed = fix_model(behind, "generic-4096-single", calibration=raster)
     assert [step.name for step in fixed.applied] == ["carry-instant"]
+
+
+def read_potentials(network: Network) -> Network:
+    """Let outputs be read by their potentials, which no spike resets."""
+    (port,) = network.outputs
+    output = replace(network.population("out"), threshold=np.full(4, np.inf))
+    return replace(network, populations=(output,), outputs=(replace(port, readout="potential"),))
+
+
+ALONE = sketch_network({"in": 12, "out": 4}, weights={"in->out": draw(12, 4)}, max_count={"out": 1})
+
+
+INSTANT = edit("populations", "out", alpha=np.zeros((1, 4)), network=ALONE)
+
+
+@pytest.mark.parametrize(
+    ("network", "chip", "fix_names", "neurons"),
+    [
+        (ALONE, "generic-4096-single", ["repeat-outputs"], {"out hidden": 4, "out": 4}),
+        (INSTANT, "generic-4096-single", ["carry-instant"], {"out hidden": 4, "out": 4}),
+        (ALONE, "generic-4096", ["repeat-inputs"], {"in repeat": 12, "out": 4}),
+        (read_potentials(ALONE), "generic-4096-single", ["clip-inputs"], {"in repeat": 12, "out": 4}),
+        (read_potentials(ALONE), "generic-1024-factor", ["clip-inputs"], {"in repeat": 12, "out": 4}),
+    ],
+)  # fmt: skip
+def test_a_single_layer_reaches_a_chip(network: Network, chip: str, fix_names: list[str], neurons: dict[str, int]) -> None:
+    """By hidden neurons that do what outputs would, or that repeat inputs, whichever are fewer and exact; one spike a step."""
+    raster = np.random.default_rng(0).integers(0, 2, (20, 30, 12))
+    fixed = fix_model(network, chip, calibration=raster)
+    assert [step.name for step in fixed.applied] == fix_names
+    assert all(step.difference.n_differing == 0 for step in fixed.applied)
+    assert {part.name: part.size for part in fixed.network.populations} == neurons
+    wanted, found = (simulate_network(one, raster, states_of={"out": None}) for one in (network, fixed.network))
+    assert np.array_equal(wanted.counts["out"], found.counts["out"])
+    assert np.allclose(wanted.potentials["out"], found.potentials["out"]) or "out hidden" in neurons
+    assert fixed.checked.report.is_clean
+    assert compile_model(fixed.network, chip, calibration=raster).bitstream
+
+
+def test_only_the_channels_that_reach_outputs_are_repeated_from_sums_and_several_ports() -> None:
+    network = sketch_network({"in": 5, "h": 5, "out": 4})
+    network = replace(
+        network,
+        inputs=(*network.inputs, InputPort(name="more", size=3)),
+        sums=(SpikeSum(name="both", terms=("in", "h")),),
+    )
+    skip = np.where(np.isin(np.arange(5), (1, 4))[:, np.newaxis], draw(5, 4), 0.0)
+    parts = [make_projection("both", "out", skip, delay_steps=2), make_projection("more", "out", draw(3, 4))]
+    network = extend(*parts, network=network)
+    fixed = fix_network(network, XYLO)
+    assert names(fixed) == ["repeat-inputs"]
+    sizes = {part.name: part.size for part in fixed.network.populations}
+    assert sizes == {"more repeat": 3, "in repeat": 2, "h": 5, "out": 4}
+    assert fixed.report.errors == ()
+    require_same_outputs(network, fixed.network)
+
+
+def test_a_connection_without_weights_from_inputs_to_outputs_is_left_out() -> None:
+    empty = extend(make_projection("in", "out", np.zeros((3, 2))))
+    fixed = fix_network(empty, XYLO)
+    assert [step.done for step in fixed.applied] == ["connections without weights are left out"]
+    assert fixed.network == CLEAN
 
 
 def edit_inputs(chip: Chip) -> Chip:
