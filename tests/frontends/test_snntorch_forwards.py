@@ -296,6 +296,34 @@ def test_spikes_that_are_not_all_worth_the_same_are_read_weighted() -> None:
     assert weights.to_dense().diagonal().tolist() == [1.0, 5.0, 0.5]
 
 
+class TwoLayers(Small):
+    """Returns what is made of the spikes of two layers, of which the second hears the first, (time, batch, neurons) each."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], object]) -> None:
+        super().__init__(plain)
+        self.join, self.fc2, self.lif2 = join, nn.Linear(3, 2), snn.Leaky(beta=0.8, init_hidden=True, spike_grad=step)
+        self.double()
+
+    def forward(self, x: Tensor) -> object:
+        first = super().forward(x)
+        return self.join(first, torch.stack([self.lif2(self.fc2(spikes)) for spikes in first]))
+
+
+@pytest.mark.parametrize(
+    ("join", "wanted"),
+    [
+        (lambda a, b: (a, b), [(("lif2",), "spikes")]),
+        (lambda a, b: torch.cat([b, a], dim=2), [(("lif2", "lif"), "spikes")]),
+        (lambda a, b: torch.cat([a, b], dim=2), [(("lif", "lif2"), "spikes")]),
+        (lambda _, b: functional.pad(b, (1, 0)), [(("readout",), "potential")]),
+        (lambda a, b: torch.stack([a[..., :2], b], dim=3).flatten(2), [(("readout",), "potential")]),
+    ],
+)  # fmt: skip
+def test_outputs_keep_their_places(join: Callable[[Tensor, Tensor], object], wanted: list[tuple[tuple[str, ...], str]]) -> None:
+    network = load(TwoLayers(join))
+    assert [(port.populations, port.readout) for port in network.outputs] == wanted
+
+
 def write_to_rows(s: SimpleNamespace) -> Tensor:
     current = torch.zeros(1, 3)
     current[0].add_(s.fc(s.x[s.t])[0])

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from snnmap.core.errors import FrontendError
+from snnmap.core.record import IntArray
 from snnmap.frontends.following.framework import Framework, NeuronModule
 from snnmap.frontends.following.operations import (
     CONSTANT,
@@ -315,8 +316,18 @@ class Follower(TorchFunctionMode):
         height = float(parts[0].weights.data[0])
         inputs = pool.signal.through(pool.windows, path=self._path())
         inputs = inputs.scale(np.full(inputs.size, 1.0 / height))
-        layer = self._find_layer(("pool", pool.path, tuple(part.source.name for part in parts)), pool.path, "pool", "module")
-        return self._add_step(layer, inputs).scale(np.full(inputs.size, height))
+        names = tuple(dict.fromkeys(part.source.name for part in parts))
+        layer = self._find_layer(("pool", pool.path, names), pool.path, "pool", "module")
+        places = self._list_places(inputs)
+        given = join([self._add_step(layer, inputs.pick(now)) for now in places]).pick(np.argsort(np.concatenate(places)))
+        return given.scale(np.full(inputs.size, height))
+
+    def _list_places(self, signal: Signal) -> list[IntArray]:
+        """Return the places of the values of each step, where a call has several, in order."""
+        steps = np.zeros(signal.size, np.int64)
+        for part in self.sources.split(signal):
+            steps[np.unique(part.weights.indices)] = part.source.step or 0
+        return [np.flatnonzero(steps == step) for step in np.unique(steps)]
 
     def _is_binary(self, source: Source) -> bool:
         """Say whether a source gives 0 or 1, times a factor."""

@@ -188,8 +188,9 @@ def _name_spikes(parts: list[Part], signal: Signal) -> tuple[str, ...] | None:
     """
     if signal.constant.any() or any(part.source.kind != "spikes" for part in parts):
         return None
-    cut = [part for part in parts if _is_whole(part)]
-    if len(cut) < len(parts):
+    starts = [int(part.weights.indices.min()) for part in parts]
+    cut = [parts[number] for number in np.argsort(starts)]
+    if not all(map(_is_whole, cut)):
         return None
     if len({value for part in cut for value in part.weights.data.tolist()}) > 1:
         return None
@@ -199,7 +200,9 @@ def _name_spikes(parts: list[Part], signal: Signal) -> tuple[str, ...] | None:
             where="output",
             fix="return the spikes of each, or end the module with a Linear layer or neurons",
         )
-    return tuple(part.source.name for part in parts)
+    if not np.array_equal(np.concatenate([part.weights.indices for part in cut]), np.arange(signal.size)):
+        return None
+    return tuple(part.source.name for part in cut)
 
 
 def _is_whole(part: Part) -> bool:
