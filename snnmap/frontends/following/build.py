@@ -113,7 +113,10 @@ class Builder:
             return self._add_ports([((name,), self._choose_wanted()) for name in self._find_wanted(wanted)], heard)
         sums = [output for output in found if output.kind == "currents"]
         spikes, membranes = self._list_populations(found, "spikes"), self._list_populations(found, "mem")
-        last = [names for names in dict.fromkeys(spikes or ([] if sums else membranes)) if not heard.issuperset(names)]
+        weighed = {self.populations[part.source.name] for output in sums for part in output.parts if part.source.kind == "spikes"}
+        told = heard.union(weighed, *spikes)  # of these the membrane is a recording beside
+        last = [names for names in dict.fromkeys(spikes) if not heard.issuperset(names)]
+        last += [names for names in dict.fromkeys(membranes) if not told.issuperset(names)]
         if not last and not sums:
             last = list(dict.fromkeys(spikes or membranes))
         if not last and not sums:
