@@ -139,6 +139,12 @@ def test_a_convolution_needs_the_shape_of_its_input() -> None:
     assert "input_sizes=[(1, height, width)]" in caught.value.fix
 
 
+def test_a_readout_that_is_named_is_read_by_its_membrane() -> None:
+    model = nn.Sequential(*hidden(), nn.Linear(N, 3), last("Leaky", reset_mechanism="none"))
+    assert_same_potentials(model, outputs=["3"])
+    assert load(model, outputs=["3"], readout="spikes").outputs[0].readout == "spikes"
+
+
 def test_a_readout_beside_recorded_spikes_is_the_output() -> None:
     class Recorded(nn.Module):
         def __init__(self) -> None:
