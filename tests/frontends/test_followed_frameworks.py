@@ -176,6 +176,32 @@ def test_spikingjelly(seed: int, mode: str) -> None:
     assert_same(network, raster, wanted)
 
 
+@pytest.mark.parametrize("package", ["sinabs", "spikingjelly"])
+def test_a_max_pool_that_takes_all_steps_in_one_call(package: str) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 3, 3, padding=1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 4)]
+    if package == "sinabs":
+        options = {"batch_size": 1, "tau_mem": 8.0, "spike_fn": need("sinabs.activation").SingleSpike}
+        neurons = [need("sinabs.layers").LIFSqueeze(**options) for _ in range(2)]
+    else:
+        base = "spikingjelly.activation_based"
+        neuron, functional, layer = (need(f"{base}.{name}") for name in ("neuron", "functional", "layer"))
+        layers[:] = [layer.Conv2d(2, 3, 3, padding=1), layer.MaxPool2d(2), layer.Flatten(), layer.Linear(27, 4)]
+        neurons = [neuron.LIFNode() for _ in range(2)]
+    for part in (layers[0], layers[3]):
+        nn.init.uniform_(part.weight, -0.5, 0.6)
+    model = nn.Sequential(layers[0], neurons[0], *layers[1:], neurons[1])
+    if package == "spikingjelly":
+        functional.set_step_mode(model, "m")
+    network = snnmap.load(model, input_sizes=[SHAPE])
+    raster = make_input(0)
+    x = torch.tensor(raster).double().reshape(N_STEPS, *SHAPE)
+    with torch.no_grad():
+        wanted = in_doubles(model)(x[:, None] if package == "spikingjelly" else x)
+    assert 0.1 < float(wanted.double().mean()) < 0.9
+    assert_same(network, raster, wanted)
+
+
 def test_states_of_a_training_step_are_no_part_of_spikingjellys_modules() -> None:
     neuron = need("spikingjelly.activation_based.neuron")
     model = nn.Sequential(nn.Linear(3, 2), neuron.LIFNode())

@@ -132,6 +132,18 @@ class Small(nn.Module):
         return torch.stack(spikes)
 
 
+class Returning(Small):
+    """Returns what is made of the spikes of all steps, (time, batch, neurons)."""
+
+    def __init__(self, take: Callable[[Tensor], Any]) -> None:
+        super().__init__(plain)
+        self.take = take
+        self.double()
+
+    def forward(self, x: Tensor) -> Any:
+        return self.take(super().forward(x))
+
+
 def plain(s: SimpleNamespace) -> Tensor:
     return s.lif(s.fc(s.x[s.t]))
 
@@ -241,3 +253,121 @@ def test_weights_that_are_no_real_numbers_are_refused_and_short_floats_read() ->
 def test_options_of_inputs_that_are_none_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(OptionError, match=said):
         load(Small(plain), **options)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda spikes: (spikes * torch.linspace(0.5, 1, len(spikes))[:, None, None]).sum(dim=0),
+        lambda spikes: spikes[3:].sum(dim=0) - spikes[:3].sum(dim=0),
+        lambda spikes: spikes[1:] - spikes[:-1],
+        lambda spikes: spikes[5:].sum(dim=0),
+        lambda spikes: spikes.flip(0),
+        lambda spikes: spikes[0],
+    ],
+)  # fmt: skip
+def test_an_output_that_takes_steps_otherwise_than_others_is_refused(take: Callable[[Tensor], Tensor]) -> None:
+    model = Returning(take)
+    with pytest.raises(FrontendError, match="the spikes of one step otherwise") as caught:
+        load(model)
+    assert "outputs=['lif']" in caught.value.fix
+    assert load(model, outputs=["lif"]).outputs[0].readout == "spikes"
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda spikes: list(spikes),
+        lambda spikes: torch.cat(list(spikes), dim=1),
+        lambda spikes: torch.stack([spikes[: t + 1].sum(dim=0) for t in range(len(spikes))]),
+        lambda spikes: torch.cat([torch.zeros(1, 3), *spikes]).sum(dim=0, keepdim=True) / len(spikes),
+        lambda spikes: spikes[-1],
+    ],
+)  # fmt: skip
+def test_an_output_of_all_steps_alike_is_read_as_the_spikes_of_each(take: Callable[[Tensor], object]) -> None:
+    network = load(Returning(take))
+    assert [(port.populations, port.readout) for port in network.outputs] == [(("lif",), "spikes")]
+
+
+def test_spikes_that_are_not_all_worth_the_same_are_read_weighted() -> None:
+    network = load(Returning(lambda spikes: spikes.sum(dim=0) * torch.tensor([1.0, 5.0, 0.5])))
+    (weights,) = (q.weights for q in network.projections if q.post == network.outputs[0].populations[0])
+    assert network.outputs[0].readout == "potential"
+    assert weights.to_dense().diagonal().tolist() == [1.0, 5.0, 0.5]
+
+
+class TwoLayers(Small):
+    """Returns what is made of the spikes of two layers, of which the second hears the first, (time, batch, neurons) each."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], object]) -> None:
+        super().__init__(plain)
+        self.join, self.fc2, self.lif2 = join, nn.Linear(3, 2), snn.Leaky(beta=0.8, init_hidden=True, spike_grad=step)
+        self.double()
+
+    def forward(self, x: Tensor) -> object:
+        first = super().forward(x)
+        return self.join(first, torch.stack([self.lif2(self.fc2(spikes)) for spikes in first]))
+
+
+@pytest.mark.parametrize(
+    ("join", "wanted"),
+    [
+        (lambda a, b: (a, b), [(("lif2",), "spikes")]),
+        (lambda a, b: torch.cat([b, a], dim=2), [(("lif2", "lif"), "spikes")]),
+        (lambda a, b: torch.cat([a, b], dim=2), [(("lif", "lif2"), "spikes")]),
+        (lambda _, b: functional.pad(b, (1, 0)), [(("readout",), "potential")]),
+        (lambda a, b: torch.stack([a[..., :2], b], dim=3).flatten(2), [(("readout",), "potential")]),
+    ],
+)  # fmt: skip
+def test_outputs_keep_their_places(join: Callable[[Tensor, Tensor], object], wanted: list[tuple[tuple[str, ...], str]]) -> None:
+    network = load(TwoLayers(join))
+    assert [(port.populations, port.readout) for port in network.outputs] == wanted
+
+
+def write_to_rows(s: SimpleNamespace) -> Tensor:
+    current = torch.zeros(1, 3)
+    current[0].add_(s.fc(s.x[s.t])[0])
+    halves = current[:, :2]
+    halves *= 0.5
+    return s.lif(current)
+
+
+def test_what_is_written_through_a_view_is_followed() -> None:
+    weights = give(write_to_rows).projections[0].weights.to_dense()
+    assert np.array_equal(weights, give(plain).projections[0].weights.to_dense() * [0.5, 0.5, 1.0])
+
+
+def test_what_all_steps_so_far_gave_is_refused_and_a_long_delay_read() -> None:
+    """Both look alike in a short run, and inputs that never rest hide the difference from the comparison."""
+    with pytest.raises(FrontendError, match="all steps so far"):
+        give(lambda s: s.lif(s.fc(s.x[: s.t + 1].sum(dim=0))))
+    late = give(lambda s: s.lif(s.fc(s.x[s.t] + (s.x[s.t - 6] if s.t > 5 else 0))))
+    assert sorted(q.delay_steps for q in late.projections if q.source == "fc") == [0, 6]
+
+
+def test_a_comparison_is_refused_by_its_own_name() -> None:
+    with pytest.raises(FrontendError, match="operation 'gt'"):
+        give(lambda s: s.lif(s.fc((s.x[s.t] > 0).double())))
+    with pytest.raises(FrontendError, match="depends on the values"):
+        give(lambda s: s.lif(torch.from_numpy(np.asarray(s.fc(s.x[s.t])))))
+
+
+def test_states_that_forward_resets_in_each_step_are_no_memory_and_the_users_stay() -> None:
+    from snntorch import utils
+
+    class Forgetful(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            utils.reset(self)
+            return super().forward(x)
+
+    layers = Small(plain).double()
+    layers.lif(torch.ones(1, 3, dtype=torch.float64))
+    with pytest.raises(FrontendError, match="gives other spikes"):
+        load(Forgetful(layers.fc, layers.lif))
+    assert layers.lif.mem.tolist() == [[1.0] * 3]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_module_is_read_as_the_module_itself() -> None:
+    model = Small(plain).double()
+    assert load(torch.compile(model)).provenance == load(model).provenance

@@ -137,3 +137,25 @@ def test_a_convolution_needs_the_shape_of_its_input() -> None:
     with pytest.raises(FrontendError) as caught:
         load(model)
     assert "input_sizes=[(1, height, width)]" in caught.value.fix
+
+
+def test_a_readout_that_is_named_is_read_by_its_membrane() -> None:
+    model = nn.Sequential(*hidden(), nn.Linear(N, 3), last("Leaky", reset_mechanism="none"))
+    assert_same_potentials(model, outputs=["3"])
+    assert load(model, outputs=["3"], readout="spikes").outputs[0].readout == "spikes"
+
+
+def test_a_readout_beside_recorded_spikes_is_the_output() -> None:
+    class Recorded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = hidden()
+            self.head, self.li = nn.Linear(N, 3), last("Leaky", reset_mechanism="none")
+            self.other, self.lif2 = nn.Linear(N, 2), last("Leaky", output=False)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            spikes = self.lif(self.fc(x))
+            return spikes, self.li(self.head(spikes))[1], self.lif2(self.other(spikes))
+
+    ports = [(port.populations, port.readout) for port in load(Recorded()).outputs]
+    assert ports == [(("lif2",), "spikes"), (("li",), "potential")]

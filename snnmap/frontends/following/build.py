@@ -64,10 +64,10 @@ class Builder:
 
     def build(self, outputs: Sequence[str] | None) -> None:
         """Add all ports, populations and projections."""
-        found = read_outputs(self.trace) if outputs is None else []
         if not self.trace.layers:
             raise FrontendError("the module has no neurons", where="forward", fix="add neurons of the framework")
         steps = {name: _settle(layer, self.trace) for name, layer in self.trace.layers.items()}
+        found = read_outputs(self.trace) if outputs is None else []
         self._add_inputs([step.parts for step in steps.values()], found)
         for name, layer in self.trace.layers.items():
             self.populations[name] = self.parts.make_name(layer.name)
@@ -110,21 +110,27 @@ class Builder:
     def _read_outputs(self, found: Sequence[Output], wanted: Sequence[str] | None) -> None:
         heard = self._heard_by_others()
         if wanted is not None:
-            return self._add_ports([(name, self._choose_wanted()) for name in self._find_wanted(wanted)], heard)
+            return self._add_ports([((name,), self._choose_wanted(name, heard)) for name in self._find_wanted(wanted)], heard)
         sums = [output for output in found if output.kind == "currents"]
-        spikes = [self.populations[name] for output in found if output.kind == "spikes" for name in output.names]
-        membranes = [self.populations[name] for output in found if output.kind == "mem" for name in output.names]
-        last = [name for name in dict.fromkeys(spikes or ([] if sums else membranes)) if name not in heard]
+        spikes, membranes = self._list_populations(found, "spikes"), self._list_populations(found, "mem")
+        weighed = {self.populations[part.source.name] for output in sums for part in output.parts if part.source.kind == "spikes"}
+        told = heard.union(weighed, *spikes)  # of these the membrane is a recording beside
+        last = [names for names in dict.fromkeys(spikes) if not heard.issuperset(names)]
+        last += [names for names in dict.fromkeys(membranes) if not told.issuperset(names)]
         if not last and not sums:
             last = list(dict.fromkeys(spikes or membranes))
         if not last and not sums:
             raise FrontendError("forward returns no spikes", where="output", fix="return the spikes of the last neurons")
-        ports: list[tuple[str, Readout]] = [(self._add_weighted_readout(output), "potential") for output in sums]
-        ports += [(name, self._choose_readout(name, name in spikes, name in membranes, name in heard)) for name in last]
+        ports: list[tuple[tuple[str, ...], Readout]] = [((self._add_weighted_readout(output),), "potential") for output in sums]
+        ports += [(names, self._choose_readout(names, names in spikes, names in membranes, heard)) for names in last]
         return self._add_ports(ports, heard)
 
-    def _choose_wanted(self) -> Readout:
-        return "potential" if self.readout == "potential" else "spikes"
+    def _list_populations(self, found: Sequence[Output], kind: str) -> list[tuple[str, ...]]:
+        return [tuple(self.populations[name] for name in output.names) for output in found if output.kind == kind]
+
+    def _choose_wanted(self, name: str, heard: set[str]) -> Readout:
+        reads = name in self.neurons and self.neurons[name].is_readout and name not in heard
+        return self.readout or ("potential" if reads else "spikes")
 
     def _find_wanted(self, wanted: Sequence[str]) -> list[str]:
         known = {layer.path: self.populations[name] for name, layer in self.trace.layers.items()} | self.populations
@@ -135,23 +141,24 @@ class Builder:
             raise FrontendError("outputs name a module that is not one of the neurons", measured=unknown[0], limit=limit)
         return [known[path] for path in wanted]
 
-    def _choose_readout(self, population: str, spikes: bool, membrane: bool, heard: bool) -> Readout:
+    def _choose_readout(self, names: tuple[str, ...], spikes: bool, membrane: bool, heard: set[str]) -> Readout:
         """Say how neurons are read whose spikes, membrane or both are returned."""
-        if self.readout is not None or population not in self.neurons:
+        if self.readout is not None or not self.neurons.keys() >= set(names):
             return self.readout or "spikes"
-        by_membrane = membrane and (not spikes or (self.neurons[population].is_readout and not heard))
-        return "potential" if by_membrane else "spikes"
+        reads = all(self.neurons[name].is_readout and name not in heard for name in names)
+        return "potential" if membrane and (not spikes or reads) else "spikes"
 
     def _heard_by_others(self) -> set[str]:
         sent = {(q.pre, q.post) for q in self.parts.projections}
         return {source for source, post in sent if post not in (source, f"{source}.above")}
 
-    def _add_ports(self, found: list[tuple[str, Readout]], heard: set[str]) -> None:
-        for number, (population, readout) in enumerate(found):
-            if readout == "potential" and population in self.neurons:
-                self._silence(population, heard)
+    def _add_ports(self, found: list[tuple[tuple[str, ...], Readout]], heard: set[str]) -> None:
+        for number, (populations, readout) in enumerate(found):
+            for population in populations if readout == "potential" else ():
+                if population in self.neurons:
+                    self._silence(population, heard)
             port = "output" if len(found) == 1 else f"output{number}"
-            self.parts.outputs.append(OutputPort(name=port, populations=(population,), readout=readout))
+            self.parts.outputs.append(OutputPort(name=port, populations=populations, readout=readout))
 
     def _silence(self, population: str, heard: set[str]) -> None:
         """Make neurons whose membrane alone is read into leaky integrators."""

@@ -11,16 +11,19 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from snnmap.core.errors import FrontendError
+from snnmap.core.record import IntArray
 from snnmap.frontends.following.framework import Framework, NeuronModule
 from snnmap.frontends.following.operations import (
     CONSTANT,
     LINEAR,
     MOVING,
+    PICKING,
     READING,
     Call,
     UnreadableError,
     find_plane,
     find_pool,
+    list_written,
     move,
     passes,
     run_with_batch_of_one,
@@ -171,7 +174,7 @@ class Follower(TorchFunctionMode):
             return func(*args, **kwargs)
         if name in ("__getitem__", "unbind", "__iter__", "select") and self._takes_sample(args):
             raise OtherLayout
-        if name in READING or (name in MOVING and any(map(self._is_followed_index, leaves))):
+        if name in READING or (name in PICKING and any(map(self._is_followed_index, leaves))):
             raise FrontendError(
                 "what forward does depends on the values of spikes, states or inputs",
                 where=self._where(),
@@ -181,14 +184,22 @@ class Follower(TorchFunctionMode):
         args, kwargs = tree_map(lambda leaf: leaf if self.is_followed(leaf) else _as_double(leaf), (args, kwargs))
         if passes(func, name, args, kwargs):
             return args[0]
+        if _writes(name):
+            self._keep_constant(args[0])
         result = self._run(func, name, args, kwargs)
         results = [args[0]] if result is None else [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, Tensor)]
         if results and all(tensor.is_floating_point() for tensor in results):
             self._note(func, name, args, kwargs, results)
         elif results:
             for tensor in results:
-                self.follow(tensor, self._refuse_operation(name))
+                self.follow(tensor, self._refuse_result(name, leaves))
         return result
+
+    def _keep_constant(self, tensor: Tensor) -> None:
+        """Keep what a tensor that is about to be written to is made of, where it was constant so far."""
+        for part in (tensor, tensor._base):
+            if part is not None and not self.is_followed(part):
+                self.follow(part, make_constant(as_array(part).reshape(-1)))
 
     def _is_followed_index(self, leaf: Tensor) -> bool:
         """Say whether a tensor of a call says by followed values which values are taken, as a mask or places."""
@@ -210,6 +221,16 @@ class Follower(TorchFunctionMode):
             signals = [error] * len(results)
         for tensor, signal in zip(results, signals, strict=True):
             self.follow(tensor, signal)
+        is_written = results[0] is args[0] or results[0] is kwargs.get("out")
+        if is_written and results[0]._base is not None:
+            self._write_through(results[0], results[0]._base, signals[0])
+
+    def _write_through(self, view: Tensor, base: Tensor, signal: Signal | FrontendError) -> None:
+        """Follow the tensor of which a part was written to through a view."""
+        known = self._values.get(id(base))
+        if isinstance(signal, Signal) and not (known is not None and isinstance(known[1], FrontendError)):
+            signal = join([self.find(base), signal]).pick(list_written(view, base))
+        self.follow(base, signal)
 
     def _find_results(self, func: Any, name: str, args: Any, kwargs: Any, result: Tensor) -> list[Signal | FrontendError]:
         call = Call(name=name, args=args, kwargs=kwargs, result=result, path=self._path(), find=self.find)
@@ -221,7 +242,7 @@ class Follower(TorchFunctionMode):
             return [LINEAR[name](call)]
         if name in ("max_pool1d", "max_pool2d"):
             return [self._pool(call)]
-        return [self._refuse_operation(name)]
+        return [self._refuse_result(name, tree_flatten((args, kwargs))[0])]
 
     def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         first = args[0]
@@ -295,8 +316,18 @@ class Follower(TorchFunctionMode):
         height = float(parts[0].weights.data[0])
         inputs = pool.signal.through(pool.windows, path=self._path())
         inputs = inputs.scale(np.full(inputs.size, 1.0 / height))
-        layer = self._find_layer(("pool", pool.path, tuple(part.source.name for part in parts)), pool.path, "pool", "module")
-        return self._add_step(layer, inputs).scale(np.full(inputs.size, height))
+        names = tuple(dict.fromkeys(part.source.name for part in parts))
+        layer = self._find_layer(("pool", pool.path, names), pool.path, "pool", "module")
+        places = self._list_places(inputs)
+        given = join([self._add_step(layer, inputs.pick(now)) for now in places]).pick(np.argsort(np.concatenate(places)))
+        return given.scale(np.full(inputs.size, height))
+
+    def _list_places(self, signal: Signal) -> list[IntArray]:
+        """Return the places of the values of each step, where a call has several, in order."""
+        steps = np.zeros(signal.size, np.int64)
+        for part in self.sources.split(signal):
+            steps[np.unique(part.weights.indices)] = part.source.step or 0
+        return [np.flatnonzero(steps == step) for step in np.unique(steps)]
 
     def _is_binary(self, source: Source) -> bool:
         """Say whether a source gives 0 or 1, times a factor."""
@@ -463,8 +494,21 @@ class Follower(TorchFunctionMode):
         noun = f"module {type(module).__name__}" if is_torchs else f"operation '{name.strip('_')}'"
         return self._refuse(f"{noun} has no counterpart on the chip{': ' if what else ''}{what}", fix)
 
+    def _refuse_result(self, name: str, operands: Sequence[object]) -> FrontendError:
+        """Return the error about an operation; where it takes what another made of followed values, as a mask, about that."""
+        first = next((operand for operand in operands if isinstance(operand, Tensor) and self._is_followed_index(operand)), None)
+        known = None if first is None else self._values[id(first)][1]
+        return known if isinstance(known, FrontendError) else self._refuse_operation(name)
+
     def _refuse(self, what: str, fix: str = "") -> FrontendError:
         return FrontendError(what, where=self._where(), fix=fix or _USABLE)
+
+
+def _writes(name: str) -> bool:
+    """Say whether a function writes to its first argument."""
+    return name in ("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__") or (
+        name.endswith("_") and not name.endswith("__")
+    )
 
 
 def _as_double(leaf: Any) -> Any:

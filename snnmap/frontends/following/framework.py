@@ -1,6 +1,7 @@
 """What following a forward needs to know of a framework: its classes of neurons, and what a network has in their place."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -68,6 +69,7 @@ class Framework:
         states: what a class takes after its input, and what it returns after its spikes, by its name.
         read: gives the neurons of a module: path, module, kind and size.
         restart: lets a module's neurons start anew.
+        stand_in: while a copy runs, lets its neurons be those that the framework's own functions of all neurons reach.
         time_axis: of what a module takes in one call, where that is several steps.
         own_functions: attributes that the framework itself sets to functions on its modules.
         pools: whether a MaxPool of currents is refused, or put behind the neurons that take it; empty where the frontend gives no
@@ -83,6 +85,7 @@ class Framework:
     states: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
     read: Callable[[str, Any, str, int], NeuronModule]
     restart: "Callable[[nn.Module], None]"
+    stand_in: "Callable[[nn.Module], AbstractContextManager[None]]" = lambda _: nullcontext()
     time_axis: Callable[[Any], int | None] = lambda _: None
     passes_states: bool = False
     own_functions: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 
-from snnmap.core import FloatArray
+from snnmap.core import FloatArray, IntArray
 from snnmap.core.spatial import Window, lower_convolution, lower_pooling
 from snnmap.frontends.following.signal import Signal, join, make_constant
 from snnmap.frontends.torch.modules import as_array
@@ -18,11 +18,13 @@ __all__ = [
     "CONSTANT",
     "LINEAR",
     "MOVING",
+    "PICKING",
     "READING",
     "Call",
     "UnreadableError",
     "find_plane",
     "find_pool",
+    "list_written",
     "move",
     "passes",
     "spread_over_batch",
@@ -31,11 +33,14 @@ __all__ = [
 
 MOVING = frozenset({
     "T", "__get__", "__getitem__", "__iter__", "__setitem__", "broadcast_to", "cat", "chunk", "clone", "concat", "contiguous",
-    "detach", "expand", "expand_as", "flatten", "flip", "hstack", "index_select", "movedim", "narrow", "pad", "permute", "repeat",
-    "reshape", "reshape_as", "roll", "select", "split", "squeeze", "stack", "swapaxes", "t", "tile", "transpose", "unbind",
-    "unflatten", "unsqueeze", "view", "view_as", "vstack",
+    "copy_", "detach", "expand", "expand_as", "flatten", "flip", "hstack", "index_select", "movedim", "narrow", "pad", "permute",
+    "repeat", "reshape", "reshape_as", "roll", "select", "split", "squeeze", "stack", "swapaxes", "t", "tile", "transpose",
+    "unbind", "unflatten", "unsqueeze", "view", "view_as", "vstack", "zero_",
 })  # fmt: skip
 """Functions whose results are their arguments' values in other places, or zeros."""
+
+PICKING = frozenset({"__getitem__", "__setitem__", "index_select"})
+"""Those of them that take places as arguments."""
 
 PASSED = frozenset({
     "alpha_dropout", "cpu", "cuda", "detach_", "double", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout",
@@ -49,8 +54,8 @@ CONSTANT = frozenset(
 """Functions that take a shape alone from a tensor."""
 
 READING = frozenset({
-    "__bool__", "__contains__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero", "item", "nonzero",
-    "numpy", "tolist",
+    "__array__", "__bool__", "__contains__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero", "item",
+    "nonzero", "numpy", "tolist",
 })  # fmt: skip
 """Functions by which the values themselves decide what forward does."""
 
@@ -146,6 +151,16 @@ def move(func: Callable[..., Any], args: Any, kwargs: Any, find: Callable[[Tenso
     results = [given[0]] if found is None else tree_flatten(found)[0]
     whole = join([find(tensor) for tensor in {id(tensor): tensor for tensor in tensors}.values()])
     return [whole.pick(result.reshape(-1).numpy().astype(np.int64) - 1) for result in results]
+
+
+def list_written(view: Tensor, base: Tensor) -> IntArray:
+    """Return where each value of a tensor is after a write to a view of it: among its own, or behind them in the view's."""
+    size = base.numel()
+    stored = torch.zeros(base.untyped_storage().nbytes() // base.element_size(), dtype=torch.int64)
+    at = [torch.as_strided(stored, part.size(), part.stride(), part.storage_offset()) for part in (base, view)]
+    at[0].copy_(torch.arange(size).reshape(base.shape))
+    at[1].copy_(size + torch.arange(view.numel()).reshape(view.shape))
+    return at[0].reshape(-1).numpy().copy()
 
 
 def _add(call: Call) -> Signal:

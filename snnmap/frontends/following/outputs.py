@@ -1,12 +1,13 @@
 """What forward returns, told apart: spikes or membranes of neurons, or currents; of several steps, the last stands for all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from snnmap.core import FloatArray
+from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.following.signal import Part, Signal, Source
 from snnmap.frontends.following.trace import Trace
@@ -39,12 +40,34 @@ def read_outputs(trace: Trace) -> list[Output]:
     Raises:
         FrontendError: something that has no counterpart.
     """
-    return [output for signal, shape in trace.outputs for output in _read(trace, signal, shape)]
+    return [output for signal, shape in _join_steps(trace) for output in _read(trace, signal, shape)]
+
+
+def _join_steps(trace: Trace) -> Iterator[tuple[Signal | FrontendError, tuple[int, ...]]]:
+    """Yield what forward returns; of tensors of one step each that are alike, as a list holds them, the last alone."""
+    keys = [_describe_one_step(trace, signal) for signal, _ in trace.outputs]
+    lasts = {values for step, values in keys if step == trace.n_steps - 1}
+    for (signal, shape), (step, values) in zip(trace.outputs, keys, strict=True):
+        if step in (-1, trace.n_steps - 1) or values not in lasts:
+            yield signal, shape
+
+
+def _describe_one_step(trace: Trace, signal: Signal | FrontendError) -> tuple[int, tuple[bytes, ...]]:
+    """Return the step of values that are of one alone, else -1, and all else that they are."""
+    if isinstance(signal, FrontendError):
+        return -1, ()
+    entries = _list_entries(trace, signal)
+    order = np.lexsort((entries.row, entries.source))
+    values = (entries.row[order], entries.source[order], entries.data[order], signal.constant)
+    steps = set(entries.step.tolist())
+    return steps.pop() if len(steps) == 1 else -1, tuple(value.tobytes() for value in values)
 
 
 def _read(trace: Trace, signal: Signal | FrontendError, shape: tuple[int, ...]) -> Iterator[Output]:
     if isinstance(signal, FrontendError):
-        raise signal
+        names = [layer.path for layer in trace.layers.values()]
+        fix = f"{signal.fix}; or name the neurons that are read, such as outputs={names[-1:]}"
+        raise FrontendError(signal.what, where=signal.where, measured=signal.measured, limit=signal.limit, fix=fix)
     last = _take_last(trace, signal, shape)
     parts = list(trace.sources.split(last))
     sources = {part.source.kind for part in parts}
@@ -63,19 +86,61 @@ def _read(trace: Trace, signal: Signal | FrontendError, shape: tuple[int, ...]) 
 
 
 def _take_last(trace: Trace, signal: Signal, shape: tuple[int, ...]) -> Signal:
-    """Return the part of the last step of values of several, stacked along a side or added up."""
+    """Return the part of the last step of values of several, stacked along a side or added up.
+
+    Raises:
+        FrontendError: the values of one step are not taken as those of the others.
+    """
     steps = {source.step for source in _list_sources(trace, signal) if source.step is not None and source.kind != "input"}
-    if len(steps) < 2:
+    if steps <= {trace.n_steps - 1}:
         return signal
-    for axis in [axis for axis, side in enumerate(shape) if side == trace.n_steps]:
-        places = np.moveaxis(np.arange(signal.size).reshape(shape), axis, 0)
-        found = signal.pick(places[-1].reshape(-1))
-        if {source.step for source in _list_sources(trace, found) if source.kind != "input"} == {max(steps)}:
-            return found
-    return _take_of_sum(trace, signal, max(steps))
+    entries = _list_entries(trace, signal)
+    for axis in [axis for axis, side in enumerate(shape) if side and side % trace.n_steps == 0]:
+        places = np.moveaxis(np.arange(signal.size).reshape(shape), axis, 0).reshape(trace.n_steps, -1)
+        stack, place = np.divmod(np.argsort(places, axis=None)[entries.row], places.shape[1])
+        last, constants = signal.pick(places[-1]), signal.constant[places]
+        is_stack = bool(((entries.step == stack) | (entries.step < 0)).all() and (constants == constants[-1]).all())
+        if is_stack and _are_alike(stack, (place, entries.source, entries.data), trace.n_steps):
+            return last
+        if (entries.step <= stack).all():
+            return _take_of_sum(trace, last)  # of all steps so far
+    return _take_of_sum(trace, signal)
 
 
-def _take_of_sum(trace: Trace, signal: Signal, step: int) -> Signal:
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """Weights of a signal: of which value, of which step of a source (-1: of every one), of which of its values, and how much."""
+
+    row: IntArray
+    step: IntArray
+    source: IntArray
+    data: FloatArray
+
+
+def _list_entries(trace: Trace, signal: Signal) -> _Entries:
+    """Return the weights of a signal, those of the same values in different steps under the same number."""
+    found, known = trace.sources.found, {}
+    starts = np.array([source.start for source in found])
+    firsts = np.array([known.setdefault((source.name, source.kind, source.state), source.start) for source in found])
+    steps = np.array([-1 if source.step is None else source.step for source in found])
+    matrix = signal.matrix.copy()
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    entries = matrix.tocoo()
+    number = np.searchsorted(starts, entries.col, side="right") - 1
+    return _Entries(entries.row, steps[number], entries.col - starts[number] + firsts[number], entries.data)
+
+
+def _are_alike(step: IntArray, columns: Sequence[npt.NDArray[Any]], n_steps: int) -> bool:
+    """Say whether what belongs to each step is the same."""
+    order = np.lexsort((*columns, step))
+    if not np.array_equal(step[order], np.repeat(np.arange(n_steps), step.size // n_steps)):
+        return False
+    tables = [column[order].reshape(n_steps, -1) for column in columns]
+    return all(bool((table == table[-1]).all()) for table in tables)
+
+
+def _take_of_sum(trace: Trace, signal: Signal) -> Signal:
     """Return what the last step adds to a sum over all."""
     if any(source.kind != "spikes" for source in _list_sources(trace, signal)) or signal.constant.any() or signal.path:
         raise FrontendError(
@@ -83,9 +148,19 @@ def _take_of_sum(trace: Trace, signal: Signal, step: int) -> Signal:
             where="output",
             fix="return those of each step: torch.stack(list)",
         )
+    entries = _list_entries(trace, signal)
+    if not _are_alike(entries.step, (entries.row, entries.source, entries.data), trace.n_steps):
+        names = [trace.layers[source.name].path for source in _list_sources(trace, signal)]
+        raise FrontendError(
+            "an output takes the spikes of one step otherwise than those of another",
+            where="output",
+            measured=f"steps {', '.join(map(str, np.unique(entries.step)))} of {trace.n_steps}",
+            limit="their stack, or a sum over all steps with the same weights",
+            fix=f"return those of each step: torch.stack(list); or name the neurons that are read, such as outputs={names[-1:]}",
+        )
     kept = np.zeros(signal.matrix.shape[1])
     for source in trace.sources.found:
-        if source.step == step and source.kind == "spikes" and source.start < kept.size:
+        if source.step == trace.n_steps - 1 and source.kind == "spikes" and source.start < kept.size:
             kept[source.start : source.start + source.size] = 1.0
     from scipy.sparse import diags_array
 
@@ -106,15 +181,18 @@ def _read_states(parts: list[Part]) -> Output:
 
 
 def _name_spikes(parts: list[Part], signal: Signal) -> tuple[str, ...] | None:
-    """Return whose spikes the values are, one after the other; None where they are weighted.
+    """Return whose spikes the values are, one after the other; None where they are weighted, or not all worth the same.
 
     Raises:
         FrontendError: spikes of several neurons are added up.
     """
     if signal.constant.any() or any(part.source.kind != "spikes" for part in parts):
         return None
-    cut = [part for part in parts if _is_whole(part)]
-    if len(cut) < len(parts):
+    starts = [int(part.weights.indices.min()) for part in parts]
+    cut = [parts[number] for number in np.argsort(starts)]
+    if not all(map(_is_whole, cut)):
+        return None
+    if len({value for part in cut for value in part.weights.data.tolist()}) > 1:
         return None
     if (np.diff(signal.matrix.indptr) > 1).any():
         raise FrontendError(
@@ -122,7 +200,9 @@ def _name_spikes(parts: list[Part], signal: Signal) -> tuple[str, ...] | None:
             where="output",
             fix="return the spikes of each, or end the module with a Linear layer or neurons",
         )
-    return tuple(part.source.name for part in parts)
+    if not np.array_equal(np.concatenate([part.weights.indices for part in cut]), np.arange(signal.size)):
+        return None
+    return tuple(part.source.name for part in cut)
 
 
 def _is_whole(part: Part) -> bool:

@@ -19,6 +19,7 @@ from snnmap.frontends.following.moved import describe_move
 from snnmap.frontends.following.trace import Trace, trace_forward
 from snnmap.frontends.following.trial import count_spikes, require_same_spikes, run_forward
 from snnmap.frontends.following.twin import make_twin
+from snnmap.frontends.torch.accept import unwrap
 from snnmap.frontends.torch.modules import require_class_forward
 from snnmap.network import MOVED_POOLS, N_MOVED_POOLS, Network
 
@@ -62,6 +63,7 @@ def read_module(
 
     sizes = _read_sizes(input_sizes)
     _require_scale(input_scale)
+    module = unwrap(module)
     title = name or type(module).__name__
     is_layer = isinstance(module, (nn.Linear, *framework.neurons))
     module = nn.Sequential(module) if is_layer and not framework.passes_states else module

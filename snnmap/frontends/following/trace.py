@@ -31,6 +31,8 @@ Layout = Literal["time first", "batch first", "time without batch", "one step"]
 _LAYOUTS: tuple[Layout, ...] = ("time first", "batch first", "time without batch", "one step")
 _FEWEST, _MOST = 7, 4096
 """Steps that forward is given where it asks for no more, and the most that it may ask for."""
+_LONGEST = 32
+"""Steps of a run that is long enough to tell a long delay from all steps so far."""
 _FIX = (
     "give forward(x) of one step or with a loop over x[step] or x[:, step], and input_sizes, the shape of x in a step without the"
     " batch; or the layers as nn.Sequential(fc1, lif1, ...), which is the function of one step"
@@ -155,10 +157,21 @@ def _list_inputs(twin: nn.Module, shapes: Sequence[tuple[int, ...]] | None) -> l
 
 def _trace_layout(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Layout) -> Trace:
     """Run forward until it has told all that its arguments are."""
-    n_steps = _FEWEST
+    n_steps, n_runs = _FEWEST, 0
     while True:
         try:
-            return _run(twin, framework, inputs, layout, n_steps)
+            trace = _run(twin, framework, inputs, layout, n_steps)
+            if trace.n_steps == n_runs or not _reaches_first_step(trace):
+                return trace
+            if n_steps > _LONGEST:
+                raise FrontendError(
+                    "forward takes what all steps so far gave, of which a chip keeps no list",
+                    where=", ".join(f"module '{layer.path}'" for layer in trace.layers.values()),
+                    measured=f"{n_steps - 1} steps before",
+                    limit=f"{_LONGEST - 1}",
+                    fix="let neurons take what their own step gave, and a fixed number of steps before",
+                )
+            n_steps, n_runs = 2 * n_steps, trace.n_steps
         except Learn as learnt:
             if learnt.steps:
                 n_steps = max(2 * n_steps, learnt.steps)
@@ -183,7 +196,7 @@ def _run(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Lay
     for one in inputs:
         _announce(follower, one, given[one.name], layout, n_steps)
     framework.restart(twin)
-    with watch(twin, follower.watch), follower:
+    with watch(twin, framework, follower.watch), follower:
         returned = twin(**given) if not _is_positional(twin) else twin(*given.values())
     leaves = [leaf for leaf in tree_flatten(returned)[0] if isinstance(leaf, Tensor)]
     outputs = [(_find(follower, leaf), tuple(leaf.shape)) for leaf in leaves]
@@ -194,6 +207,12 @@ def _run(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Lay
     _require_known(follower, outputs, inputs)
     n_runs = max(counts, default=1)
     return Trace(follower.layers, follower.sources, outputs, inputs, layout, n_runs, n_steps, follower.moved)
+
+
+def _reaches_first_step(trace: Trace) -> bool:
+    """Say whether neurons take in their last step what the first gave, as it looks where they take all steps so far."""
+    lasts = [layer.inputs[-1] for layer in trace.layers.values()]
+    return trace.n_steps > 1 and any(part.source.step == 0 for signal in lasts for part in trace.sources.split(signal))
 
 
 def _is_positional(twin: nn.Module) -> bool:

@@ -196,7 +196,7 @@ def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) ->
         return tree_unflatten(values, structure)
 
     framework.restart(twin)
-    with watch(twin, keep), _Runner():
+    with watch(twin, framework, keep), _Runner():
         call()
     return kept
 

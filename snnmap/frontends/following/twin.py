@@ -62,7 +62,7 @@ def _require_real(module: nn.Module) -> None:
 
 
 @contextmanager
-def watch(twin: nn.Module, watcher: Watch) -> Iterator[None]:
+def watch(twin: nn.Module, framework: Framework, watcher: Watch) -> Iterator[None]:
     """Let a function do, or only see, what each module's forward does."""
     parts = dict(twin.named_modules())
     before = {path: vars(part).get("forward") for path, part in parts.items()}
@@ -71,7 +71,7 @@ def watch(twin: nn.Module, watcher: Watch) -> Iterator[None]:
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), framework.stand_in(twin):
             yield
     finally:
         torch.set_default_dtype(default)

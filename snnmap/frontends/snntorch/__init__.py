@@ -1,6 +1,7 @@
 """From a torch module of snnTorch neurons, and what stands between them, to a network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy.typing as npt
@@ -124,6 +125,7 @@ def _make_framework(snntorch: Any, overshoot: Overshoot, pools: Literal["exact",
         states={kind: (STATES[kind], RETURNED_STATES[kind]) for kind in STATES},
         read=lambda path, module, kind, size: read_neurons(path, module, cast(NeuronKind, kind), size, overshoot),
         restart=lambda twin: _restart(twin, kinds),
+        stand_in=lambda twin: _register(snntorch.SpikingNeuron, twin),
         own_functions=OWN_FUNCTIONS,
         pools=pools,
     )
@@ -137,6 +139,17 @@ def _restart(twin: "nn.Module", kinds: Mapping[type, NeuronKind]) -> None:
         kind = kinds.get(type(part))
         for state in () if kind is None else STATES[kind]:
             setattr(part, state, torch.zeros(0, dtype=torch.float64))
+
+
+@contextmanager
+def _register(neurons: Any, twin: "nn.Module") -> Iterator[None]:
+    """Let ``snntorch.utils.reset`` reach the neurons of a copy, and those of the user's module not."""
+    before = neurons.instances
+    neurons.instances = [part for part in twin.modules() if isinstance(part, neurons)]
+    try:
+        yield
+    finally:
+        neurons.instances = before
 
 
 def _describe(builder: "Builder", overshoot: Overshoot) -> dict[str, str]:

@@ -14,7 +14,7 @@ from snnmap.lif.profile.cycles import Shares, average_cycles, count_words, list_
 from snnmap.lif.profile.records import ChipProfile, Cycles, PopulationCost, StepCosts
 from snnmap.lif.program import Image, Program, SlotTable, unpack
 from snnmap.lif.simulator import require_counts, simulate_image
-from snnmap.network import read_raster
+from snnmap.network import read_raster, require_steps
 
 __all__ = ["Slots", "list_slots", "profile_image"]
 
@@ -58,10 +58,11 @@ def profile_image(
         dt_s: length of a step in seconds.
 
     Raises:
-        InputError: wrong raster, or counts beyond those of a channel.
+        InputError: wrong raster, or one without steps, or counts beyond those of a channel.
     """
     program = unpack(image)
     counts = read_raster(raster, program.n_inputs, where="inputs")
+    require_steps(counts, where="inputs", fix="give spike counts of typical inputs")
     require_counts(counts, program.chip)
     run = _measure(image, program, counts)
     placed = populations or _place(image, program)

@@ -147,6 +147,8 @@ def test_unknown_prices_are_unknown() -> None:
     assert bare.clock_for_real_time(known.cycles[0]) is None
     with pytest.raises(InputError, match="more than a channel carries"):
         profile_image(pack(program), np.full((1, 5, 2), 99))
+    with pytest.raises(InputError, match="hold no steps"):
+        profile_image(pack(program), np.zeros((0, 5, 2), np.int64))
 
 
 def test_a_profile_is_shown_in_tables_and_files() -> None:
