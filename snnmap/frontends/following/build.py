@@ -64,10 +64,10 @@ class Builder:
 
     def build(self, outputs: Sequence[str] | None) -> None:
         """Add all ports, populations and projections."""
-        if not self.trace.layers:
-            raise FrontendError("the module has no neurons", where="forward", fix="add neurons of the framework")
         steps = {name: _settle(layer, self.trace) for name, layer in self.trace.layers.items()}
         found = read_outputs(self.trace) if outputs is None else []
+        if not self.trace.layers:
+            raise FrontendError("the module has no neurons", where="forward", fix="add neurons of the framework")
         self._add_inputs([step.parts for step in steps.values()], found)
         for name, layer in self.trace.layers.items():
             self.populations[name] = self.parts.make_name(layer.name)

@@ -78,11 +78,11 @@ def _read(trace: Trace, signal: Signal | FrontendError, shape: tuple[int, ...]) 
     if "state" in sources:
         yield _read_states(parts)
         return
-    names = _name_spikes(parts, last)
-    if names is None:
+    populations = _name_spikes(parts, last)
+    if populations is None:
         yield Output("currents", parts=tuple(parts), constant=last.constant, path=last.path)
     else:
-        yield Output("spikes", names)
+        yield Output("spikes", populations)
 
 
 def _take_last(trace: Trace, signal: Signal, shape: tuple[int, ...]) -> Signal:
@@ -119,7 +119,7 @@ class _Entries:
 
 def _list_entries(trace: Trace, signal: Signal) -> _Entries:
     """Return the weights of a signal, those of the same values in different steps under the same number."""
-    found, known = trace.sources.found, {}
+    found, known = trace.sources.found, dict[tuple[str, str, str], int]()
     starts = np.array([source.start for source in found])
     firsts = np.array([known.setdefault((source.name, source.kind, source.state), source.start) for source in found])
     steps = np.array([-1 if source.step is None else source.step for source in found])
