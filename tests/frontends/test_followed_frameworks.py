@@ -181,7 +181,7 @@ def test_a_max_pool_that_takes_all_steps_in_one_call(package: str) -> None:
     torch.manual_seed(0)
     layers = [nn.Conv2d(2, 3, 3, padding=1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 4)]
     if package == "sinabs":
-        options = {"batch_size": 1, "tau_mem": 8.0, "spike_fn": need("sinabs.activation").SingleSpike}
+        options = {"batch_size": 1, "tau_mem": 2.0, "norm_input": False, "spike_fn": need("sinabs.activation").SingleSpike}
         neurons = [need("sinabs.layers").LIFSqueeze(**options) for _ in range(2)]
     else:
         base = "spikingjelly.activation_based"
