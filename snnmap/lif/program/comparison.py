@@ -220,7 +220,7 @@ class Comparison:
         """Say what it was measured on."""
         kind = "drawn inputs" if self.drawn else "the calibration data"
         part = f"{self.n_samples} of " if self.n_samples < self.n_given else ""
-        return f"{kind}, {part}{count_samples(self.n_given, self.n_steps)}"
+        return f"{kind}, {part}{count_samples(max(self.n_samples, self.n_given), self.n_steps)}"
 
     def __str__(self) -> str:
         """Say it in five lines."""
