@@ -248,13 +248,12 @@ class OnnxReader:
         shape = tuple(given) if given is not None else tuple(sides[1:])
         if not all(shape) or not (sides or shape):
             self.unknown.add(entry.name)
-            fix = "give input_shape, without the batch" + (f": {{'{entry.name}': (...)}}" if n_inputs > 1 else "")
+            where = f": {{'{entry.name}': (...)}}" if n_inputs > 1 else ""
+            fix = f"give input_shape, without the batch{where}, or --shape"
             what = "the graph does not say the shape of its input"
             if entry.type.tensor_type.HasField("shape") and not sides:
                 what, fix = "its input is one number for all samples", "export the model with this number as a constant"
-            self.shapeless.append(
-                FrontendError(what, where=f"input '{entry.name}'", measured=str(sides[1:]), fix=f"{fix}, or --shape")
-            )
+            self.shapeless.append(FrontendError(what, where=f"input '{entry.name}'", measured=str(sides[1:]), fix=fix))
             self.builder.refuse(entry.name, "input", entry.name, UnreadableError(what, fix))
             return
         self.batch = sides[0] if sides and sides[0] else -1
