@@ -1,4 +1,4 @@
-"""What deep ReLU networks lose on the way to the bitstream, with nothing but defaults. About half an hour.
+"""What deep ReLU networks lose on the way to the bitstream, with nothing but defaults. A few minutes.
 
 An autoencoder of 8 layers of 64, which tells samples of its kind from others by its error, and convolutional networks on
 scikit-learn's digits at 16 x 16 pixels: one of two convolutions, ResNet-8, ResNet-20 (He et al. 2016, a quarter of the width)
