@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 import torch
 from layer_graphs import run_every_tensor
+from layer_networks import settle_norms
 from measurements import Row, print_rows, write_table
 from onnx import helper
 from torch import fx, nn
@@ -148,7 +149,7 @@ def _judge_modules(package: str, names: list[str], make: Callable[[str], nn.Modu
     for name in names:
         torch.manual_seed(0)
         try:
-            found = _judge_module(_settle(make(name)))
+            found = _judge_module(settle_norms(make(name), spread=0.3, std=0.1).double())  # in which both differ by rounding only
         except FrontendError as error:
             found = f"refused: {_list_reasons(error)}"
         print(f"{package}: {name}: {found}", file=sys.stderr, flush=True)
@@ -157,17 +158,6 @@ def _judge_modules(package: str, names: list[str], make: Callable[[str], nn.Modu
     told = "".join(f"; {name} {reason}" for name, reason in refused.items())
     row = f"classifiers of {package}, random weights, 64 x 64: read, every value as torch's"
     return row, f"{len(names) - len(refused)} of {len(names)}{told}", f">= {least}"
-
-
-def _settle(module: nn.Module) -> nn.Module:
-    """Give statistics that have seen something, and float64, in which both sides differ by rounding only."""
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            nn.init.uniform_(part.weight, 0.7, 1.3)
-            nn.init.normal_(part.bias, std=0.1)
-            nn.init.normal_(part.running_mean, std=0.1)
-            nn.init.uniform_(part.running_var, 0.7, 1.3)
-    return module.eval().double()
 
 
 class _Recorder(fx.Interpreter):

@@ -272,10 +272,8 @@ def _load_object(model: object, options: dict[str, Any], where: str, calibration
     except FrontendError as error:
         if frontend.name != "torch" or not _is_ann(model):
             raise
-        more = "; an ANN is converted: give input values of typical use (calibration=, --calibration), or its conversion"
-        raise FrontendError(
-            error.what, where=error.where, measured=error.measured, limit=error.limit, fix=f"{error.fix}{more}"
-        ) from error
+        more = "an ANN is converted: give input values of typical use (calibration=, --calibration), or its conversion"
+        raise error.advising(more) from error
 
 
 def _refuse_mistake(model: object, where: str) -> None:

@@ -126,13 +126,17 @@ NETWORKS: dict[str, Callable[[], Any]] = {"LeNet": LeNet, "ResNet": ResNet, "Mob
 def make_network(name: str) -> Any:
     """Give a network in evaluation mode with seeded weights and statistics that have seen something."""
     torch.manual_seed(0)
-    module = NETWORKS[name]()
+    return settle_norms(NETWORKS[name](), spread=0.5, std=0.3)
+
+
+def settle_norms(module: nn.Module, *, spread: float, std: float) -> nn.Module:
+    """Give batch normalisations statistics that have seen something, and factors about 1; in evaluation mode."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
-            nn.init.uniform_(part.weight, 0.5, 1.5)
-            nn.init.normal_(part.bias, std=0.3)
-            nn.init.normal_(part.running_mean, std=0.3)
-            nn.init.uniform_(part.running_var, 0.5, 1.5)
+            nn.init.uniform_(part.weight, 1.0 - spread, 1.0 + spread)
+            nn.init.normal_(part.bias, std=std)
+            nn.init.normal_(part.running_mean, std=std)
+            nn.init.uniform_(part.running_var, 1.0 - spread, 1.0 + spread)
     return module.eval()
 
 

@@ -64,6 +64,11 @@ class NetworkError(SnnmapError):
 class FrontendError(SnnmapError):
     """A model cannot be read as a network."""
 
+    def advising(self, more: str) -> "FrontendError":
+        """Return the same error, with something else that can be done behind its fix."""
+        fix = f"{self.fix}; {more}"
+        return FrontendError(self.what, where=self.where, measured=self.measured, limit=self.limit, fix=fix)
+
     @classmethod
     def from_failure(cls, what: str, error: BaseException, *, where: str, fix: str) -> Self:
         """Return the error for an exception of the user's own code, which may fail even at giving its text."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.core.errors import InputError
+from snnmap.core.nouns import count_samples
 from snnmap.core.record import FloatArray, IntArray, freeze_mapping, record, replace_array
 from snnmap.network.network import InputPort
 
@@ -203,7 +204,7 @@ def require_steps(raster: IntArray, *, where: str, fix: str) -> None:
     """
     n_samples, n_steps, _ = raster.shape
     if not n_samples or not n_steps:
-        measured, limit = f"{n_samples} samples of {n_steps} steps", "at least 1 sample of 1 step"
+        measured, limit = count_samples(n_samples, n_steps), f"at least {count_samples(1, 1)}"
         raise InputError("the inputs hold no steps", where=where, measured=measured, limit=limit, fix=fix)
 
 

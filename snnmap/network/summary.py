@@ -78,8 +78,8 @@ def count_parts(network: Network) -> str:
     channels = sum(port.size for port in network.inputs)
     neurons = sum(population.size for population in network.populations)
     synapses = sum(projection.weights.nnz for projection in network.projections)
-    kinds = ((channels, "input channel"), (neurons, "neuron"))
-    return ", ".join([*(count_nouns(n, noun) for n, noun in kinds), f"{synapses} {'synapse' if synapses == 1 else 'synapses'}"])
+    kinds = ((channels, "input channel"), (neurons, "neuron"), (synapses, "synapse"))
+    return ", ".join(count_nouns(n, noun) for n, noun in kinds)
 
 
 def show_network(network: Network) -> str:

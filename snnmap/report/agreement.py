@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from snnmap.core.figure import FILL, INK, draw_figure
-from snnmap.core.nouns import count_nouns
+from snnmap.core.nouns import count_samples
 
 __all__ = ["draw_spikes", "list_populations", "list_ports"]
 
@@ -75,8 +75,8 @@ def draw_spikes(compared: Mapping[str, Any], *, form: Literal["svg", "png"] = "s
             places - 0.2, [p["model_spikes"] for p in fires], 0.38, color="white", edgecolor=INK, hatch="////", label="model"
         )
         axes.barh(places + 0.2, [p["chip_spikes"] for p in fires], 0.38, color=FILL, edgecolor=INK, label="chip")
-        samples, steps = (count_nouns(compared[f"n_{noun}s"], noun) for noun in ("sample", "step"))
-        axes.set(xlabel=f"spikes in all, {samples} of {steps}", ylabel="population")
+        run = count_samples(compared["n_samples"], compared["n_steps"])
+        axes.set(xlabel=f"spikes in all, {run}", ylabel="population")
         axes.set_yticks(places, [p["name"] for p in fires])
         axes.invert_yaxis()
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

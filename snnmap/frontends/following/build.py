@@ -110,7 +110,9 @@ class Builder:
     def _read_outputs(self, found: Sequence[Output], wanted: Sequence[str] | None) -> None:
         heard = self._heard_by_others()
         if wanted is not None:
-            return self._add_ports([((name,), self._choose_wanted(name, heard)) for name in self._find_wanted(wanted)], heard)
+            return self._add_ports(
+                [((name,), self._choose_readout((name,), True, True, heard)) for name in self._find_wanted(wanted)], heard
+            )
         sums = [output for output in found if output.kind == "currents"]
         spikes, membranes = self._list_populations(found, "spikes"), self._list_populations(found, "mem")
         weighed = {self.populations[part.source.name] for output in sums for part in output.parts if part.source.kind == "spikes"}
@@ -127,10 +129,6 @@ class Builder:
 
     def _list_populations(self, found: Sequence[Output], kind: str) -> list[tuple[str, ...]]:
         return [tuple(self.populations[name] for name in output.names) for output in found if output.kind == kind]
-
-    def _choose_wanted(self, name: str, heard: set[str]) -> Readout:
-        reads = name in self.neurons and self.neurons[name].is_readout and name not in heard
-        return self.readout or ("potential" if reads else "spikes")
 
     def _find_wanted(self, wanted: Sequence[str]) -> list[str]:
         known = {layer.path: self.populations[name] for name, layer in self.trace.layers.items()} | self.populations

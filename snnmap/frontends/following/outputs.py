@@ -66,8 +66,7 @@ def _describe_one_step(trace: Trace, signal: Signal | FrontendError) -> tuple[in
 def _read(trace: Trace, signal: Signal | FrontendError, shape: tuple[int, ...]) -> Iterator[Output]:
     if isinstance(signal, FrontendError):
         last_path = [layer.path for layer in trace.layers.values()][-1:]
-        fix = signal.fix + (f"; or name the neurons that are read, such as outputs={last_path}" if last_path else "")
-        raise FrontendError(signal.what, where=signal.where, measured=signal.measured, limit=signal.limit, fix=fix)
+        raise signal.advising(f"or name the neurons that are read, such as outputs={last_path}") if last_path else signal
     last = _take_last(trace, signal, shape)
     parts = list(trace.sources.split(last))
     sources = {part.source.kind for part in parts}

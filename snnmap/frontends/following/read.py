@@ -138,8 +138,7 @@ def _tell_version(framework: Framework, error: FrontendError) -> FrontendError:
         return error
     if found == framework.tried:
         return error
-    fix = f"{error.fix}; or install {framework.package}=={framework.tried}, as which {framework.name} {found} is read"
-    return FrontendError(error.what, where=error.where, measured=error.measured, limit=error.limit, fix=fix)
+    return error.advising(f"or install {framework.package}=={framework.tried}, as which {framework.name} {found} is read")
 
 
 def _run_counts(
