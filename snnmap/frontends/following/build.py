@@ -9,8 +9,8 @@ import numpy as np
 from snnmap.chip import Readout
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
-from snnmap.frontends.following.follow import Layer
 from snnmap.frontends.following.framework import NeuronModule, WeightedCounts
+from snnmap.frontends.following.layers import Layer
 from snnmap.frontends.following.outputs import Output, read_outputs
 from snnmap.frontends.following.signal import Signal
 from snnmap.frontends.following.trace import Trace

@@ -12,15 +12,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from snnmap.core.errors import FrontendError, OptionError, SnnmapError
-from snnmap.frontends.following.follow import (
-    Follower,
-    Layer,
-    Learn,
-    MisfitError,
-    OtherLayout,
-    refuse_unknown_size,
-)
+from snnmap.frontends.following.again import Learn, MisfitError, OtherLayout, refuse_unknown_size
+from snnmap.frontends.following.follow import Follower
 from snnmap.frontends.following.framework import Framework
+from snnmap.frontends.following.layers import Layer
 from snnmap.frontends.following.signal import Signal, Sources, join
 from snnmap.frontends.following.twin import watch
 from snnmap.nn.tracing import user_line
@@ -200,13 +195,14 @@ def _run(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Lay
         returned = twin(**given) if not _is_positional(twin) else twin(*given.values())
     leaves = [leaf for leaf in tree_flatten(returned)[0] if isinstance(leaf, Tensor)]
     outputs = [(_find(follower, leaf), tuple(leaf.shape)) for leaf in leaves]
-    counts = {len(layer.inputs) for layer in follower.layers.values()}
+    layers = follower.layers
+    counts = {len(layer.inputs) for layer in layers.found.values()}
     if layout != "one step" and counts and max(counts) < 2:
         raise OtherLayout
-    _require_same_runs(follower.layers)
+    _require_same_runs(layers.found)
     _require_known(follower, outputs, inputs)
     n_runs = max(counts, default=1)
-    return Trace(follower.layers, follower.sources, outputs, inputs, layout, n_runs, n_steps, follower.moved)
+    return Trace(layers.found, layers.sources, outputs, inputs, layout, n_runs, n_steps, follower.pools.moved)
 
 
 def _reaches_first_step(trace: Trace) -> bool:
@@ -222,7 +218,7 @@ def _is_positional(twin: nn.Module) -> bool:
 
 def _find(follower: Follower, leaf: Tensor) -> Signal | FrontendError:
     try:
-        return follower.find(leaf)
+        return follower.values.find(leaf)
     except FrontendError as error:
         return error
 
@@ -230,16 +226,16 @@ def _find(follower: Follower, leaf: Tensor) -> Signal | FrontendError:
 def _announce(follower: Follower, one: Input, tensor: Tensor, layout: Layout, n_steps: int) -> None:
     """Let a follower know an argument of forward."""
     if one.owner:
-        follower.states[one.name] = tensor
+        follower.layers.arguments[one.name] = tensor
         return
     if one.shape is None:
         follower.unknown.add(one.name)
     follower.inputs[one.name] = (tensor, {"batch first": 1, "one step": -1}.get(layout, 0))
     if layout == "one step":
-        follower.follow(tensor, follower.sources.add(one.name, "input", one.size, step=None))
+        follower.values.follow(tensor, follower.layers.sources.add(one.name, "input", one.size, step=None))
         return
-    steps = [follower.sources.add(one.name, "input", one.size, step=step) for step in range(n_steps)]
-    follower.follow(tensor, join(steps))
+    steps = [follower.layers.sources.add(one.name, "input", one.size, step=step) for step in range(n_steps)]
+    follower.values.follow(tensor, join(steps))
 
 
 def _require_same_runs(layers: Mapping[str, Layer]) -> None:
@@ -255,9 +251,9 @@ def _require_same_runs(layers: Mapping[str, Layer]) -> None:
 
 def _require_known(follower: Follower, outputs: Sequence[tuple[Any, Any]], inputs: Sequence[Input]) -> None:
     """Refuse inputs that are used and whose size nothing told."""
-    used = [signal for layer in follower.layers.values() for signal in layer.inputs[:1]]
+    used = [signal for layer in follower.layers.found.values() for signal in layer.inputs[:1]]
     used += [signal for signal, _ in outputs if isinstance(signal, Signal)]
-    names = {part.source.name for signal in used for part in follower.sources.split(signal) if part.source.kind == "input"}
+    names = {part.source.name for signal in used for part in follower.layers.sources.split(signal) if part.source.kind == "input"}
     for one in inputs:
         if one.name in names and one.shape is None:
             raise refuse_unknown_size(one.name, "10")

@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from snnmap.core.errors import FrontendError
 from snnmap.core.record import FloatArray, IntArray
-from snnmap.frontends.following.follow import Layer
 from snnmap.frontends.following.framework import Framework
+from snnmap.frontends.following.layers import Layer
 from snnmap.frontends.following.operations import passes, run_with_batch_of_one
 from snnmap.frontends.following.signal import Signal
 from snnmap.frontends.following.trace import Trace
