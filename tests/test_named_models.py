@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from command_line import Run, make_runner
-from rule_cases import chain
+from rule_cases import chain, residual
 
 import snnmap
 import snnmap.convert
 from snnmap.core.errors import FrontendError, InputError, NetworkError
 from snnmap.frontends.named import read_call
-from snnmap.loading import open_model
+from snnmap.loading import load, open_model
 from snnmap.network import format_network, save_network
 from snnmap.pipeline import check_model, compile_model
 
@@ -259,3 +259,69 @@ def test_an_ann_is_converted_on_the_calibration_data_and_then_checked(folder: Pa
     assert built.bitstream == compile_model(conversion, "xylo-audio-3").bitstream
     with pytest.raises(FrontendError):
         check_model("models.py:relu", "xylo-audio-3")
+
+
+def test_a_saved_network_is_loaded(tmp_path: Path) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    assert load(str(tmp_path / "model.json")) == residual()
+
+
+def test_a_function_s_network_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    text = f"import snnmap\nmake = lambda: snnmap.load_network({str(tmp_path / 'model.json')!r})\nother = None\n"
+    (tmp_path / "a:b.py").write_text(text)
+    assert load(f"{tmp_path / 'a:b.py'}:make") == residual()
+    monkeypatch.chdir(tmp_path)
+    assert load("a:b.py:make") == residual()
+    with pytest.raises(FrontendError, match="no function 'other'"):
+        load("a:b.py:other")
+
+
+def test_a_function_that_makes_a_torch_module(tmp_path: Path) -> None:
+    text = (
+        "import torch\nfrom snnmap.nn import LIF\n\n\ndef make():\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2, dash_syn=1, dash_mem=2))\n"
+    )
+    (tmp_path / "model.py").write_text(text)
+    network = load(f"{tmp_path / 'model.py'}:make")
+    assert [port.size for port in network.inputs] == [3]
+    assert [population.size for population in network.populations] == [2]
+
+
+def test_a_failure_in_the_user_s_file_keeps_its_cause(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("def make():\n    return inner()\n\n\ndef inner():\n    raise LookupError('lost')\n")
+    with pytest.raises(FrontendError, match="LookupError: lost") as refused:
+        load(f"{tmp_path / 'model.py'}:make")
+    assert refused.value.where == f"{tmp_path / 'model.py'}, line 6"
+    assert isinstance(refused.value.__cause__, LookupError)
+
+
+def test_a_failure_is_told_with_its_line_wherever_the_file_is_called_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.py").write_text("def make():\n    raise SystemExit(0)\n")
+    (tmp_path / "link.py").symlink_to("model.py")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    for name in ("../model.py", "../link.py"):
+        with pytest.raises(FrontendError, match="SystemExit: 0") as refused:
+            load(f"{name}:make")
+        assert refused.value.where == f"{name}, line 2"
+
+
+def test_a_model_file_may_use_its_neighbours_and_its_own_module(tmp_path: Path) -> None:
+    save_network(residual(), tmp_path / "model.json")
+    (tmp_path / "neighbour_of_model.py").write_text(f"PATH = {str(tmp_path / 'model.json')!r}\n")
+    text = (
+        "from __future__ import annotations\n"
+        "from dataclasses import KW_ONLY, dataclass\nimport neighbour_of_model, snnmap\n\n\n"
+        "@dataclass\nclass Options:\n    _: KW_ONLY\n    path: str = neighbour_of_model.PATH\n\n\n"
+        "def make():\n    return snnmap.load_network(Options().path)\n"
+    )
+    before = list(sys.path)
+    for name in ("my_model.py", "json.py"):
+        (tmp_path / name).write_text(text)
+        assert load(f"{tmp_path / name}:make") == residual()
+    assert sys.path == before
+    assert "my_model" not in sys.modules
+    assert sys.modules["json"] is json

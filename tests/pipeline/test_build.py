@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from snnmap.lif.mapping import FoldOptions, Verification, folded_counts
 from snnmap.lif.program import Image, QuantisedNetwork, as_folded_network
 from snnmap.lif.quantise import RateTuning, SecondSynapse, match_decays
 from snnmap.loading import load
-from snnmap.network import format_network, load_network, parse_network, save_network, simulate_network, sketch_network
+from snnmap.network import format_network, load_network, parse_network, simulate_network, sketch_network
 from snnmap.pipeline import (
     CompileOptions,
     StageProfile,
@@ -313,72 +312,6 @@ def test_files_stay_in_their_folder_whatever_the_network_s_name(tmp_path: Path, 
     assert (tmp_path / "out" / f"{stem}.bin").read_bytes() == artifacts.bitstream
     assert load_network(tmp_path / "out" / "network.json").name == name
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_a_saved_network_is_loaded(tmp_path: Path) -> None:
-    save_network(residual(), tmp_path / "model.json")
-    assert load(str(tmp_path / "model.json")) == residual()
-
-
-def test_a_function_s_network_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_network(residual(), tmp_path / "model.json")
-    text = f"import snnmap\nmake = lambda: snnmap.load_network({str(tmp_path / 'model.json')!r})\nother = None\n"
-    (tmp_path / "a:b.py").write_text(text)
-    assert load(f"{tmp_path / 'a:b.py'}:make") == residual()
-    monkeypatch.chdir(tmp_path)
-    assert load("a:b.py:make") == residual()
-    with pytest.raises(FrontendError, match="no function 'other'"):
-        load("a:b.py:other")
-
-
-def test_a_function_that_makes_a_torch_module(tmp_path: Path) -> None:
-    text = (
-        "import torch\nfrom snnmap.nn import LIF\n\n\ndef make():\n"
-        "    return torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), LIF(2, dash_syn=1, dash_mem=2))\n"
-    )
-    (tmp_path / "model.py").write_text(text)
-    network = load(f"{tmp_path / 'model.py'}:make")
-    assert [port.size for port in network.inputs] == [3]
-    assert [population.size for population in network.populations] == [2]
-
-
-def test_a_failure_in_the_user_s_file_keeps_its_cause(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text("def make():\n    return inner()\n\n\ndef inner():\n    raise LookupError('lost')\n")
-    with pytest.raises(FrontendError, match="LookupError: lost") as refused:
-        load(f"{tmp_path / 'model.py'}:make")
-    assert refused.value.where == f"{tmp_path / 'model.py'}, line 6"
-    assert isinstance(refused.value.__cause__, LookupError)
-
-
-def test_a_failure_is_told_with_its_line_wherever_the_file_is_called_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "model.py").write_text("def make():\n    raise SystemExit(0)\n")
-    (tmp_path / "link.py").symlink_to("model.py")
-    (tmp_path / "sub").mkdir()
-    monkeypatch.chdir(tmp_path / "sub")
-    for name in ("../model.py", "../link.py"):
-        with pytest.raises(FrontendError, match="SystemExit: 0") as refused:
-            load(f"{name}:make")
-        assert refused.value.where == f"{name}, line 2"
-
-
-def test_a_model_file_may_use_its_neighbours_and_its_own_module(tmp_path: Path) -> None:
-    save_network(residual(), tmp_path / "model.json")
-    (tmp_path / "neighbour_of_model.py").write_text(f"PATH = {str(tmp_path / 'model.json')!r}\n")
-    text = (
-        "from __future__ import annotations\n"
-        "from dataclasses import KW_ONLY, dataclass\nimport neighbour_of_model, snnmap\n\n\n"
-        "@dataclass\nclass Options:\n    _: KW_ONLY\n    path: str = neighbour_of_model.PATH\n\n\n"
-        "def make():\n    return snnmap.load_network(Options().path)\n"
-    )
-    before = list(sys.path)
-    for name in ("my_model.py", "json.py"):
-        (tmp_path / name).write_text(text)
-        assert load(f"{tmp_path / name}:make") == residual()
-    assert sys.path == before
-    assert "my_model" not in sys.modules
-    assert sys.modules["json"] is json
 
 
 def test_stages_are_measured_all_their_turns_together() -> None:
