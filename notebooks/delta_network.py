@@ -151,7 +151,7 @@ print(f"outputs differ by at most {largest_difference:.1e}; {n_executed} execute
 # ## To the chip
 #
 # The chip presents each frame for T steps: a layer's step is its neurons' threshold, a level is a spike count, and only the
-# synapses that the masks leave are stored. What delta inference saves is not what the chip saves: `docs/delta.md` says why.
+# synapses that the masks leave are stored. What delta inference saves is not what the chip saves: `docs/delta_chip.md` says why.
 # The input's own quantiser is not a neuron's: frames are rounded before they are sent.
 
 # %%

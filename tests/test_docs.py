@@ -25,7 +25,7 @@ from snnmap.network import Network, simulate_network
 from snnmap.nn import Readout
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [(DOCS / name).read_text() for name in ("frontends.md", "delta.md")]
+PAGES = [(DOCS / name).read_text() for name in ("frontends.md", "delta.md", "delta_chip.md")]
 BLOCK = r"## ([\w-]+)\n(?:(?!\n## ).)*?```python\n(.*?)```"
 BLOCKS = {title: code for page in PAGES for title, code in re.findall(BLOCK, page, flags=re.DOTALL)}
 
