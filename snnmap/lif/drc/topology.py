@@ -1,4 +1,4 @@
-"""Family 1, on a chip: is the network one that it has connections for? The rules of any network are in ``ir/structure.py``."""
+"""Family 1, on a chip: has it connections for the network? The rules of any network are in :mod:`snnmap.network.structure`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
