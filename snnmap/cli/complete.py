@@ -1,12 +1,12 @@
 """What the shell offers behind options: names of chips and of rules."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
 from snnmap.core.rules import Rule
 
-__all__ = ["complete_chips", "complete_rules", "list_beginning"]
+__all__ = ["complete_chips", "complete_rules", "complete_with", "list_beginning"]
 
 
 def complete_chips(_: click.Context, __: click.Parameter, start: str) -> list[str]:
@@ -14,6 +14,11 @@ def complete_chips(_: click.Context, __: click.Parameter, start: str) -> list[st
     from snnmap.chip import list_chips
 
     return [name for name in list_chips() if name.startswith(start)]
+
+
+def complete_with(list_names: Callable[[], Sequence[str]]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return what offers those of some names that begin as what was typed."""
+    return lambda _, __, start: [name for name in list_names() if name.startswith(start)]
 
 
 def complete_rules(_: click.Context, __: click.Parameter, start: str) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from snnmap.core.xml import clean_text
+
 __all__ = [
     "Element",
     "format_page",
@@ -18,7 +20,6 @@ __all__ = [
     "to_html",
 ]
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Nothing is fetched, whatever a page holds."""
 _STYLE = (
@@ -38,14 +39,14 @@ _CELL = "padding:2px 8px;vertical-align:top;text-align:"
 
 def make_element(tag: str, *children: "Element | str", **attributes: object) -> Element:
     """Build an element; texts are escaped, and ``_`` in the name of an attribute stands for ``-``."""
-    made = Element(tag, {name.replace("_", "-"): _clean(str(value)) for name, value in attributes.items()})
+    made = Element(tag, {name.replace("_", "-"): clean_text(str(value)) for name, value in attributes.items()})
     for child in children:
         if not isinstance(child, str):
             made.append(child)
         elif len(made):
-            made[-1].tail = (made[-1].tail or "") + _clean(child)
+            made[-1].tail = (made[-1].tail or "") + clean_text(child)
         else:
-            made.text = (made.text or "") + _clean(child)
+            made.text = (made.text or "") + clean_text(child)
     return made
 
 
@@ -115,8 +116,3 @@ def format_page(title: str, sections: Sequence[Element]) -> str:
 
 def _to_id(title: str) -> str:
     return re.sub(r"\W+", "-", title.lower())
-
-
-def _clean(text: str) -> str:
-    """Replace what XML cannot hold."""
-    return _NOT_XML.sub("\ufffd", text)

@@ -47,7 +47,7 @@ def chip_profile_tables(profile: ChipProfile) -> list[Table]:
     n, plain = max(1, profile.n_samples), profile.to_plain()
     populations = [tuple(row.values()) for row in plain["populations"]]
     cycles = [
-        (c["model"], c["least"], f"{c['mean']:.1f}", c["most"], c["worst"], f"{c['a_sample']:.0f}", _tell_clock(c), c["source"])
+        (c["model"], c["least"], f"{c['mean']:.1f}", c["most"], c["worst"], f"{c['a_sample']:.0f}", tell_clock(c), c["source"])
         for c in plain["cycles"]
     ]
     energy = [
@@ -73,7 +73,8 @@ def list_words(plain: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     return [*weights, ("currents and potentials", plain["words_written"], plain["words_written"])]
 
 
-def _tell_clock(cycles: dict[str, Any]) -> str:
+def tell_clock(cycles: Mapping[str, Any]) -> str:
+    """Return the clock that real time takes, in words."""
     hertz = cycles["clock_for_real_time_hz"]
     return "unknown" if hertz is None else f"{hertz / 1e6:.3g} MHz"
 

@@ -27,7 +27,7 @@ from snnmap.pipeline.options import Rasters
 from snnmap.profile import GraphProfile, format_html
 from snnmap.report.agreement import draw_spikes, list_populations, list_ports
 from snnmap.report.built import Built, build_of, read_built
-from snnmap.report.costs import draw_costs, draw_fit, draw_pareto, list_words
+from snnmap.report.costs import draw_costs, draw_fit, draw_pareto, list_words, tell_clock
 from snnmap.report.diagram import draw_network
 from snnmap.report.picture import draw_sample
 
@@ -231,14 +231,9 @@ def _show_profile(profile: ChipProfile, source: str) -> Element:
 
 def _list_cycles(plain: Mapping[str, Any]) -> list[tuple[object, ...]]:
     return [
-        (c["model"], *(_round(c[key]) for key in ("least", "mean", "most", "worst")), _tell_clock(c), c["source"])
+        (c["model"], *(_round(c[key]) for key in ("least", "mean", "most", "worst")), tell_clock(c), c["source"])
         for c in plain["cycles"]
     ]
-
-
-def _tell_clock(cycles: Mapping[str, Any]) -> str:
-    hertz = cycles["clock_for_real_time_hz"]
-    return "unknown" if hertz is None else f"{hertz / 1e6:.3g} MHz"
 
 
 def _list_actions(plain: Mapping[str, Any]) -> list[tuple[object, ...]]:

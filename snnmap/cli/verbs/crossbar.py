@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from snnmap import __version__
+from snnmap.cli.complete import complete_with
 from snnmap.cli.console import out
 from snnmap.cli.messages import DEFECT, report_stages, require_no_differences
 from snnmap.cli.options import naming_file, quantised_model_options, read_array, read_bytes, read_shapes, write_text
@@ -27,10 +28,7 @@ from snnmap.graph import format_graph
 __all__ = ["command"]
 
 
-def _complete(_: click.Context, __: click.Parameter, start: str) -> list[str]:
-    return [name for name in list_architectures() if name.startswith(start)]
-
-
+_complete = complete_with(list_architectures)
 _file_chip = click.option("--chip", "-c", shell_complete=_complete, help="TOML file of an architecture that is not built in.")
 
 

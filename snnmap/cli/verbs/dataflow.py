@@ -7,6 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
+from snnmap.cli.complete import complete_with
 from snnmap.cli.messages import DEFECT, report_stages, require_no_differences
 from snnmap.cli.options import naming_file, quantised_model_options, read_array, read_shapes
 from snnmap.cli.records import read_record, record_options
@@ -17,10 +18,7 @@ from snnmap.dataflow.device import read_device_text
 __all__ = ["command"]
 
 
-def _complete(_: click.Context, __: click.Parameter, start: str) -> list[str]:
-    return [name for name in list_devices() if name.startswith(start)]
-
-
+_complete = complete_with(list_devices)
 _model_options = (
     click.argument("model"),
     click.option("--chip", "-c", required=True, shell_complete=_complete, help="Name of a device, or path of its TOML file."),

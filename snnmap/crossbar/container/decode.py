@@ -6,14 +6,13 @@ import zlib
 from dataclasses import dataclass
 
 from snnmap.core.errors import FormatError
+from snnmap.core.intact import DAMAGED, require_intact
 from snnmap.crossbar.container.image import Image, TensorEntry
 from snnmap.crossbar.container.layout import CRC, ENTRY, HEADER, MAGIC, SHA_BYTES, TENSOR, VERSION, SectionKind
 from snnmap.crossbar.isa import decode_program
 from snnmap.crossbar.record import Architecture, find_architecture
 
 __all__ = ["SectionEntry", "decode_image", "read_directory"]
-
-_DAMAGED = "transfer the file again, in binary mode, or build it anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ def decode_image(data: bytes, *, architecture: Architecture | None = None) -> Im
         FormatError: any bit differs from what encoding writes, or the architecture is another one.
     """
     digest, entries = read_directory(data)
-    _require(
+    require_intact(
         hashlib.sha256(data[:-SHA_BYTES]).digest() == data[-SHA_BYTES:],
         "the SHA-256 at the end does not fit the content",
         where=f"byte {len(data) - SHA_BYTES}",
@@ -47,13 +46,13 @@ def decode_image(data: bytes, *, architecture: Architecture | None = None) -> Im
     wanted = [(SectionKind.TENSORS, 0), (SectionKind.CONSTANTS, 0)]
     wanted += [(kind, core) for kind in (SectionKind.PROGRAM, SectionKind.WEIGHTS) for core in range(chosen.cores)]
     found = [(entry.kind, entry.core) for entry in entries]
-    _require(
+    require_intact(
         found == wanted, "the sections are not those of the architecture's cores", where="directory", measured=str(len(found))
     )
     payloads = [data[entry.offset : entry.offset + entry.n_bytes] for entry in entries]
     for entry, payload in zip(entries, payloads, strict=True):
         where = f"section {entry.kind.name} {entry.core}, byte {entry.offset}"
-        _require(zlib.crc32(payload) == entry.crc, "the section's CRC does not fit", where=where)
+        require_intact(zlib.crc32(payload) == entry.crc, "the section's CRC does not fit", where=where)
     name, tensors = _decode_tensors(payloads[0])
     programs = payloads[2 : 2 + chosen.cores]
     image = Image(
@@ -75,18 +74,20 @@ def read_directory(data: bytes) -> tuple[bytes, tuple[SectionEntry, ...]]:
         FormatError: not such a file, another version, damaged, truncated or longer than it says.
     """
     smallest = HEADER.size + CRC.size + SHA_BYTES
-    _require(len(data) >= smallest, "the file is too short", where="byte 0", measured=str(len(data)), limit=f"{smallest} bytes")
+    require_intact(
+        len(data) >= smallest, "the file is too short", where="byte 0", measured=str(len(data)), limit=f"{smallest} bytes"
+    )
     magic, version, n_sections, total, digest = HEADER.unpack_from(data)
-    _require(magic == MAGIC, "this is no file for crossbars", where="byte 0", measured=magic.hex(" "), limit=MAGIC.hex(" "))
-    _require(version == VERSION, "the format version is unknown", where="byte 8", measured=str(version), limit=str(VERSION))
+    require_intact(magic == MAGIC, "this is no file for crossbars", where="byte 0", measured=magic.hex(" "), limit=MAGIC.hex(" "))
+    require_intact(version == VERSION, "the format version is unknown", where="byte 8", measured=str(version), limit=str(VERSION))
     size = str(len(data))
-    _require(total == len(data), "the file has another size than it says", where="byte 12", measured=size, limit=str(total))
+    require_intact(total == len(data), "the file has another size than it says", where="byte 12", measured=size, limit=str(total))
     end = HEADER.size + n_sections * ENTRY.size
-    _require(
+    require_intact(
         end + CRC.size + SHA_BYTES <= total, "the directory is longer than the file", where="byte 10", measured=str(n_sections)
     )
     (crc,) = CRC.unpack_from(data, end)
-    _require(crc == zlib.crc32(data[:end]), "the header's CRC does not fit", where=f"byte {end}")
+    require_intact(crc == zlib.crc32(data[:end]), "the header's CRC does not fit", where=f"byte {end}")
     entries = tuple(_read_entry(data, number) for number in range(n_sections))
     _require_contiguous(entries, end + CRC.size, total - SHA_BYTES)
     return digest, entries
@@ -95,7 +96,7 @@ def read_directory(data: bytes) -> tuple[bytes, tuple[SectionEntry, ...]]:
 def _read_entry(data: bytes, number: int) -> SectionEntry:
     at = HEADER.size + number * ENTRY.size
     kind, core, offset, n_bytes, crc = ENTRY.unpack_from(data, at)
-    _require(kind in set(SectionKind), "the section is unknown", where=f"byte {at}", measured=str(kind), limit="1..4")
+    require_intact(kind in set(SectionKind), "the section is unknown", where=f"byte {at}", measured=str(kind), limit="1..4")
     return SectionEntry(kind=SectionKind(kind), core=core, offset=offset, n_bytes=n_bytes, crc=crc)
 
 
@@ -103,7 +104,7 @@ def _require_contiguous(entries: tuple[SectionEntry, ...], start: int, stop: int
     """Check that sections follow each other without hole or overlap up to the trailer."""
     for number, entry in enumerate(entries):
         where = f"directory entry {number}"
-        _require(
+        require_intact(
             entry.offset == start,
             "a section leaves a hole or overlaps",
             where=where,
@@ -111,8 +112,8 @@ def _require_contiguous(entries: tuple[SectionEntry, ...], start: int, stop: int
             limit=str(start),
         )
         start += entry.n_bytes
-        _require(start <= stop, "a section reaches past the end", where=where, measured=str(start), limit=str(stop))
-    _require(start == stop, "bytes lie between the last section and the trailer", where=f"byte {start}")
+        require_intact(start <= stop, "a section reaches past the end", where=where, measured=str(start), limit=str(stop))
+    require_intact(start == stop, "bytes lie between the last section and the trailer", where=f"byte {start}")
 
 
 def _choose(digest: bytes, architecture: Architecture | None) -> Architecture:
@@ -134,12 +135,12 @@ def _decode_tensors(payload: bytes) -> tuple[str, tuple[TensorEntry, ...]]:
     count = int.from_bytes(payload[at : at + 2], "little")
     at, tensors = at + 2, []
     for number in range(count):
-        _require(at + TENSOR.size <= len(payload), "a tensor is cut off", where=f"{where}, tensor {number}")
+        require_intact(at + TENSOR.size <= len(payload), "a tensor is cut off", where=f"{where}, tensor {number}")
         *numbers, length = TENSOR.unpack_from(payload, at)
         text, at = _read_text(payload, at + TENSOR.size, length)
         names = ("address", "channels", "height", "width", "zero", "role", "storage", "scale")
         tensors.append(TensorEntry(name=text, **dict(zip(names, numbers, strict=True))))
-    _require(at == len(payload), "bytes follow the last tensor", where=where, measured=str(len(payload) - at), limit="0")
+    require_intact(at == len(payload), "bytes follow the last tensor", where=where, measured=str(len(payload) - at), limit="0")
     return name, tuple(tensors)
 
 
@@ -148,8 +149,8 @@ def _read_text(payload: bytes, at: int, length: int) -> tuple[str, int]:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise FormatError("a name is not UTF-8", where=f"section TENSORS, byte {at}", fix=_DAMAGED) from error
-    _require(len(raw) == length, "a name is cut off", where=f"section TENSORS, byte {at}")
+        raise FormatError("a name is not UTF-8", where=f"section TENSORS, byte {at}", fix=DAMAGED) from error
+    require_intact(len(raw) == length, "a name is cut off", where=f"section TENSORS, byte {at}")
     return text, at + length
 
 
@@ -159,23 +160,22 @@ def _require_tensors(image: Image) -> None:
     for number, tensor in enumerate(image.tensors):
         where = f"tensor {number} '{tensor.name}'"
         end = tensor.address + tensor.size
-        _require(
+        require_intact(
             tensor.size > 0 and end <= limit,
             "a tensor is not in the memory",
             where=where,
             measured=str(end),
             limit=f"{limit} bytes",
         )
-        _require(
+        require_intact(
             math.isfinite(tensor.scale) and tensor.scale > 0, "a scale is not positive", where=where, measured=str(tensor.scale)
         )
-        _require(tensor.role in (0, 1, 2), "a tensor's role is unknown", where=where, measured=str(tensor.role), limit="0..2")
-        _require(tensor.storage <= number, "a tensor takes the bytes of a later one", where=where, measured=str(tensor.storage))
+        require_intact(
+            tensor.role in (0, 1, 2), "a tensor's role is unknown", where=where, measured=str(tensor.role), limit="0..2"
+        )
+        require_intact(
+            tensor.storage <= number, "a tensor takes the bytes of a later one", where=where, measured=str(tensor.storage)
+        )
         root = image.tensors[tensor.storage]
         same = (root.address, root.size, root.storage) == (tensor.address, tensor.size, tensor.storage)
-        _require(same, "a tensor that shares bytes has others", where=where)
-
-
-def _require(holds: bool, what: str, *, where: str, measured: str = "", limit: str = "", fix: str = _DAMAGED) -> None:
-    if not holds:
-        raise FormatError(what, where=where, measured=measured, limit=limit, fix=fix)
+        require_intact(same, "a tensor that shares bytes has others", where=where)

@@ -11,7 +11,7 @@ from snnmap.frontends.nir.neurons import Dynamics, discretise
 from snnmap.frontends.nir.options import NirOptions
 from snnmap.frontends.nir.signal import Label, Signal, Term
 from snnmap.frontends.nir.written import restore
-from snnmap.network import Population, Projection
+from snnmap.network import Population, Projection, find_fresh_name
 
 __all__ = ["Parts", "Wire"]
 
@@ -82,7 +82,7 @@ class Parts:
     def finish(self, taken: set[str]) -> list[Wire]:
         """Add the neuron that carries constant currents, where one is needed, and give all projections."""
         if self.steady:
-            name = _free_name("bias", taken | set(self.populations))
+            name = find_fresh_name("bias", taken | set(self.populations))
             self.populations[name] = self._make_carrier(name)
             for post, current in self.steady.items():
                 weights = CsrMatrix.from_dense(current[np.newaxis, :])
@@ -133,7 +133,7 @@ class Parts:
 
     def _append(self, pre: str, post: str, weights: CsrMatrix, label: Label, delay_steps: int | None) -> None:
         taken = {wire.projection.name for wire in self.wires}
-        name = label.name if label.name and label.name not in taken else _free_name(f"{pre}->{post}", taken)
+        name = label.name if label.name and label.name not in taken else find_fresh_name(f"{pre}->{post}", taken)
         projection = Projection(name=name, pre=pre, post=post, weights=weights, delay_steps=delay_steps or 0, source=label.source)
         self.wires.append(Wire(projection, delay_steps is not None, label.order))
 
@@ -154,9 +154,3 @@ def _to_csr(term: Term, gain: FloatArray) -> CsrMatrix:
 def _source(node: Any, path: str) -> str:
     stored = node.metadata if isinstance(node.metadata, dict) else {}
     return str(stored["snnmap_source"]) if "snnmap_source" in stored else path
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "'"
-    return name

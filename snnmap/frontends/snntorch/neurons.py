@@ -19,8 +19,8 @@ from typing import Any, Literal
 import numpy as np
 
 from snnmap.core import FloatArray
-from snnmap.core.errors import FrontendError
 from snnmap.frontends.following.framework import WeightedCounts
+from snnmap.frontends.following.lif import refuse, spread
 from snnmap.frontends.network_parts import NetworkParts
 from snnmap.frontends.torch.modules import as_array
 from snnmap.network import Population
@@ -141,18 +141,18 @@ def read_neurons(path: str, module: Any, kind: NeuronKind, size: int, overshoot:
         FrontendError: an option has no counterpart, or a parameter does not fit the size.
     """
     _require_plain_spikes(path, module)
-    threshold = _read_vector(path, "threshold", module.threshold, size)
+    threshold = spread(path, "threshold", module.threshold, size)
     if (threshold < 0).any():
-        raise _refusal(path, "the threshold is negative", f"{threshold.min()}", "0", "use thresholds above 0")
-    beta = _read_vector(path, "beta", module.beta, size).clip(0.0, 1.0)
+        raise refuse(path, "the threshold is negative", f"{threshold.min()}", "0", "use thresholds above 0")
+    beta = spread(path, "beta", module.beta, size).clip(0.0, 1.0)
     alpha, gain = np.zeros((1, size)), np.ones((1, size))
     if kind in ("Synaptic", "RSynaptic", "Alpha"):
-        alpha = _read_vector(path, "alpha", module.alpha, size).clip(0.0, 1.0)[np.newaxis]
+        alpha = spread(path, "alpha", module.alpha, size).clip(0.0, 1.0)[np.newaxis]
     if kind == "Alpha":
         tau = _alpha_gain(alpha[0], beta)
         alpha, gain, beta = np.stack([alpha[0], beta]), np.stack([tau, -tau]), np.zeros(size)
     recurrent, recurrent_bias = _read_recurrent(path, module, kind, size)
-    scale = _read_vector(path, "graded_spikes_factor", module.graded_spikes_factor, size)
+    scale = spread(path, "graded_spikes_factor", module.graded_spikes_factor, size)
     return Neurons(
         path=path, kind=kind, alpha=alpha, gain=gain, beta=beta, threshold=threshold, reset=_read_reset(path, module, kind),
         recurrent=None if recurrent is None else scale[:, np.newaxis] * recurrent, recurrent_bias=recurrent_bias, scale=scale,
@@ -231,20 +231,20 @@ def _read_reset(path: str, module: Any, kind: NeuronKind) -> ResetRule:
     if mechanism != said:
         found = f"runs '{mechanism}', says '{said}'"
         fix = "build the module with the reset_mechanism it was saved with"
-        raise _refusal(path, "reset_mechanism was changed after the module was built", found, "one mechanism", fix)
+        raise refuse(path, "reset_mechanism was changed after the module was built", found, "one mechanism", fix)
     if kind == "RSynaptic" and not delayed:
         what = "snnTorch's RSynaptic does not apply reset_delay=False: it fails or resets a step later"
-        raise _refusal(path, what, "reset_delay=False", "reset_delay=True", "use reset_delay=True")
+        raise refuse(path, what, "reset_delay=False", "reset_delay=True", "use reset_delay=True")
     if mechanism == "none":
         return "none"
     if kind == "Alpha":
         what = "a reset of snnTorch's Alpha changes its two currents, and those of a chip's neuron are never reset"
-        raise _refusal(path, what, f"reset_mechanism='{mechanism}'", "'none'", "use reset_mechanism='none', or Synaptic")
+        raise refuse(path, what, f"reset_mechanism='{mechanism}'", "'none'", "use reset_mechanism='none', or Synaptic")
     if mechanism == "subtract":
         return "subtract, one step later" if delayed else "subtract"
     if delayed and kind != "Leaky":
         what = f"snnTorch's {kind} drops the input of the step after a spike when it resets to zero with reset_delay=True"
-        raise _refusal(path, what, "'zero', reset_delay=True", "'zero', reset_delay=False", "use reset_delay=False or 'subtract'")
+        raise refuse(path, what, "'zero', reset_delay=True", "'zero', reset_delay=False", "use reset_delay=False or 'subtract'")
     return "zero"
 
 
@@ -254,18 +254,16 @@ def _require_plain_spikes(path: str, module: Any) -> None:
 
     if module.inhibition:
         what = "inhibition lets only the strongest neuron of a layer fire, which needs all membranes at once"
-        raise _refusal(path, what, "inhibition=True", "False", "use recurrent inhibitory weights (RLeaky)")
+        raise refuse(path, what, "inhibition=True", "False", "use recurrent inhibitory weights (RLeaky)")
     if module.state_quant:
         what = "state_quant rounds the membrane to a grid of its own"
-        raise _refusal(path, what, "state_quant", "False", "leave it out; quantisation to the chip's integers comes later")
+        raise refuse(path, what, "state_quant", "False", "leave it out; quantisation to the chip's integers comes later")
     with torch.no_grad():
         steps = torch.tensor([-1.0, -1e-3, 0.0, 1e-3, 1.0])
         found = module.spike_grad(steps).tolist()
     if found != [0.0, 0.0, 0.0, 1.0, 1.0]:
         what = "the spike function is not a step at the threshold"
-        raise _refusal(
-            path, what, f"{found} at -1, -0.001, 0, 0.001, 1", "0, 0, 0, 1, 1", "use one of snntorch.surrogate's steps"
-        )
+        raise refuse(path, what, f"{found} at -1, -0.001, 0, 0.001, 1", "0, 0, 0, 1, 1", "use one of snntorch.surrogate's steps")
 
 
 def _read_recurrent(path: str, module: Any, kind: NeuronKind, size: int) -> tuple[FloatArray | None, FloatArray]:
@@ -280,21 +278,9 @@ def _read_recurrent(path: str, module: Any, kind: NeuronKind, size: int) -> tupl
         weights = as_array(layer.weight).T
         if weights.shape != (size, size):
             what = "the recurrent weights do not fit the neurons"
-            raise _refusal(path, what, str(weights.shape), str((size, size)), "set linear_features to the layer's size")
+            raise refuse(path, what, str(weights.shape), str((size, size)), "set linear_features to the layer's size")
         return weights, bias if layer.bias is None else as_array(layer.bias)
     if type(layer).__name__ == "RecurrentOneToOne":
-        return np.diag(_read_vector(path, "V", layer.V, size)), bias
+        return np.diag(spread(path, "V", layer.V, size)), bias
     what = "the recurrent layer is not linear"
-    raise _refusal(path, what, type(layer).__name__, "Linear or one-to-one", "use linear_features or all_to_all=False")
-
-
-def _read_vector(path: str, name: str, tensor: Any, size: int) -> FloatArray:
-    """Return ``(size,)`` from one value for all or one value a neuron."""
-    values = as_array(tensor).reshape(-1)
-    if values.size not in (1, size):
-        raise _refusal(path, f"'{name}' does not fit the neurons", f"{values.size} values", f"1 or {size}", "give one a neuron")
-    return np.array(np.broadcast_to(values, (size,)))
-
-
-def _refusal(path: str, what: str, measured: str, limit: str, fix: str) -> FrontendError:
-    return FrontendError(what, where=f"module '{path}'", measured=measured, limit=limit, fix=fix)
+    raise refuse(path, what, type(layer).__name__, "Linear or one-to-one", "use linear_features or all_to_all=False")

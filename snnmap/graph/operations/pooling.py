@@ -28,9 +28,9 @@ class _Pool(Operation):
     role: ClassVar[Role] = "Pool"
 
 
-@operation
-class MaxPool(_Pool):
-    """The greatest value of each window; padding never is it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WindowPool(_Pool):
+    """What pools of windows have in common: how the kernel slides."""
 
     kernel_shape: Shape
     strides: Shape = ()
@@ -39,31 +39,39 @@ class MaxPool(_Pool):
     ceil_mode: int = 0
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        return _infer_pool(self.windows(), inputs[0])
-
-    def run(self, inputs: Sequence[Array]) -> Array:
         data = inputs[0]
-        least = -np.inf if data.dtype.kind == "f" else np.iinfo(data.dtype).min
-        return np.asarray(self.windows().view(data, least).max(axis=tuple(range(-len(self.kernel_shape), 0))))
+        require_rank(data.shape, 2, "a pool")
+        return TensorType(shape=(data.shape[0], *self.windows().sizes(data.shape[1:])), dtype=data.dtype)
 
     def windows(self) -> Windows:
         """Return how the kernel slides."""
         return Windows(self.kernel_shape, self.strides, self.dilations, self.pads, ceil_mode=bool(self.ceil_mode))
 
 
-@operation
-class AveragePool(_Pool):
-    """The mean of each window, of the places within the input or, with ``count_include_pad``, within its pads too."""
-
-    kernel_shape: Shape
-    strides: Shape = ()
-    dilations: Shape = ()
-    pads: Shape = ()
-    ceil_mode: int = 0
-    count_include_pad: int = 0
+class _GlobalPool(_Pool):
+    __slots__ = ()
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        return _infer_pool(self.windows(), inputs[0])
+        data = inputs[0]
+        require_rank(data.shape, 2, "a pool")
+        return TensorType(shape=(data.shape[0], *(1 for _ in data.shape[1:])), dtype=data.dtype)
+
+
+@operation
+class MaxPool(_WindowPool):
+    """The greatest value of each window; padding never is it."""
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        data = inputs[0]
+        least = -np.inf if data.dtype.kind == "f" else np.iinfo(data.dtype).min
+        return np.asarray(self.windows().view(data, least).max(axis=tuple(range(-len(self.kernel_shape), 0))))
+
+
+@operation
+class AveragePool(_WindowPool):
+    """The mean of each window, of the places within the input or, with ``count_include_pad``, within its pads too."""
+
+    count_include_pad: int = 0
 
     def run(self, inputs: Sequence[Array]) -> Array:
         data = inputs[0]
@@ -72,28 +80,18 @@ class AveragePool(_Pool):
         counts = windows.count_places(data.shape[2:], with_pads=bool(self.count_include_pad))
         return np.asarray(total / counts.astype(data.dtype))
 
-    def windows(self) -> Windows:
-        """Return how the kernel slides."""
-        return Windows(self.kernel_shape, self.strides, self.dilations, self.pads, ceil_mode=bool(self.ceil_mode))
-
 
 @operation
-class GlobalAveragePool(_Pool):
+class GlobalAveragePool(_GlobalPool):
     """The mean over all places of each channel; the places stay as 1."""
-
-    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        return _infer_global(inputs[0])
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.asarray(inputs[0].mean(axis=tuple(range(2, inputs[0].ndim)), keepdims=True))
 
 
 @operation
-class GlobalMaxPool(_Pool):
+class GlobalMaxPool(_GlobalPool):
     """The greatest value over all places of each channel; the places stay as 1."""
-
-    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        return _infer_global(inputs[0])
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.asarray(inputs[0].max(axis=tuple(range(2, inputs[0].ndim)), keepdims=True))
@@ -154,13 +152,3 @@ class ReduceMin(Reduction):
     """The least value over axes."""
 
     method: ClassVar[str] = "min"
-
-
-def _infer_pool(windows: Windows, data: TensorType) -> TensorType:
-    require_rank(data.shape, 2, "a pool")
-    return TensorType(shape=(data.shape[0], *windows.sizes(data.shape[1:])), dtype=data.dtype)
-
-
-def _infer_global(data: TensorType) -> TensorType:
-    require_rank(data.shape, 2, "a pool")
-    return TensorType(shape=(data.shape[0], *(1 for _ in data.shape[1:])), dtype=data.dtype)

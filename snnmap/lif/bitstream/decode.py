@@ -9,6 +9,7 @@ import numpy as np
 from snnmap.chip import Chip, find_chip_by_id
 from snnmap.core import IntArray
 from snnmap.core.errors import FormatError
+from snnmap.core.intact import require_intact
 from snnmap.lif.bitstream.encode import require_own_manifest
 from snnmap.lif.bitstream.layout import (
     CRC,
@@ -24,8 +25,6 @@ from snnmap.lif.bitstream.layout import (
 from snnmap.lif.program import Block, BlockKind, Image, Manifest, find_manifest, unpack
 
 __all__ = ["BlockEntry", "Header", "decode", "peek_manifest", "read_header"]
-
-_DAMAGED = "transfer the file again, in binary mode, or build it anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,36 +100,40 @@ def read_header(data: bytes) -> Header:
         FormatError: not a bitstream, another version, damaged, truncated or longer than it says.
     """
     smallest = HEADER.size + CRC.size + SHA_BYTES
-    _require(len(data) >= smallest, "the file is too short", where="byte 0", measured=str(len(data)), limit=f"{smallest} bytes")
+    require_intact(
+        len(data) >= smallest, "the file is too short", where="byte 0", measured=str(len(data)), limit=f"{smallest} bytes"
+    )
     if data.startswith(TEXT_MAGIC):
         fix = "make its bytes by `snnmap asm`"
         raise FormatError(
             "this is not a snnmap bitstream, but its text twin", where="byte 0", measured="text", limit="bytes", fix=fix
         )
     magic, version, chip_id, total_size, n_blocks, zero, digest = HEADER.unpack_from(data)
-    _require(magic == MAGIC, "this is not a snnmap bitstream", where="byte 0", measured=magic.hex(" "), limit=MAGIC.hex(" "))
-    _require(version == VERSION, "the format version is unknown", where="byte 8", measured=str(version), limit=str(VERSION))
-    _require(
+    require_intact(
+        magic == MAGIC, "this is not a snnmap bitstream", where="byte 0", measured=magic.hex(" "), limit=MAGIC.hex(" ")
+    )
+    require_intact(version == VERSION, "the format version is unknown", where="byte 8", measured=str(version), limit=str(VERSION))
+    require_intact(
         total_size == len(data),
         "the file has another size than it says",
         where="byte 12",
         measured=str(len(data)),
         limit=str(total_size),
     )
-    _require(n_blocks <= MAX_BLOCKS, "too many blocks", where="byte 16", measured=str(n_blocks), limit=str(MAX_BLOCKS))
+    require_intact(n_blocks <= MAX_BLOCKS, "too many blocks", where="byte 16", measured=str(n_blocks), limit=str(MAX_BLOCKS))
     end = HEADER.size + n_blocks * DIRECTORY_ENTRY.size
-    _require(
+    require_intact(
         end + CRC.size + SHA_BYTES <= len(data), "the directory is longer than the file", where="byte 16", measured=str(n_blocks)
     )
     (crc,) = CRC.unpack_from(data, end)
-    _require(
+    require_intact(
         crc == zlib.crc32(data[:end]),
         "the header's CRC does not fit",
         where=f"byte {end}",
         measured=f"{zlib.crc32(data[:end]):08x}",
         limit=f"{crc:08x}",
     )
-    _require(zero == 0, "a reserved field is not zero", where="byte 18", measured=str(zero), limit="0")
+    require_intact(zero == 0, "a reserved field is not zero", where="byte 18", measured=str(zero), limit="0")
     entries = tuple(_read_entry(data, number) for number in range(n_blocks))
     _require_contiguous(entries, end + CRC.size, total_size - SHA_BYTES)
     return Header(version=version, chip_id=chip_id, chip_digest=digest, total_size=total_size, blocks=entries)
@@ -138,7 +141,7 @@ def read_header(data: bytes) -> Header:
 
 def _read_blocks(data: bytes, header: Header) -> tuple[Block, ...]:
     blocks = tuple(_read_block(data, entry) for entry in header.blocks)
-    _require(
+    require_intact(
         hashlib.sha256(data[:-SHA_BYTES]).digest() == data[-SHA_BYTES:],
         "the SHA-256 at the end does not fit the content",
         where=f"byte {len(data) - SHA_BYTES}",
@@ -150,9 +153,11 @@ def _read_entry(data: bytes, number: int) -> BlockEntry:
     at = HEADER.size + number * DIRECTORY_ENTRY.size
     kind, synapse, word_bits, zero, offset, n_words, crc = DIRECTORY_ENTRY.unpack_from(data, at)
     where = f"directory entry {number}, byte {at}"
-    _require(kind in set(BlockKind), "the block kind is unknown", where=where, measured=str(kind), limit="1..11 or 32")
-    _require(1 <= word_bits <= 32, "a word's width is out of range", where=where, measured=str(word_bits), limit="1..32 bits")
-    _require(zero == 0, "a reserved field is not zero", where=where, measured=str(zero), limit="0")
+    require_intact(kind in set(BlockKind), "the block kind is unknown", where=where, measured=str(kind), limit="1..11 or 32")
+    require_intact(
+        1 <= word_bits <= 32, "a word's width is out of range", where=where, measured=str(word_bits), limit="1..32 bits"
+    )
+    require_intact(zero == 0, "a reserved field is not zero", where=where, measured=str(zero), limit="0")
     return BlockEntry(kind=BlockKind(kind), synapse=synapse, word_bits=word_bits, offset=offset, n_words=n_words, crc=crc)
 
 
@@ -162,15 +167,15 @@ def _require_contiguous(entries: tuple[BlockEntry, ...], start: int, stop: int) 
     for number, entry in enumerate(entries):
         where = f"directory entry {number}"
         key = (int(entry.kind), entry.synapse)
-        _require(
+        require_intact(
             key > before, "blocks do not ascend in kind and synapse", where=where, measured=str(key), limit=f"above {before}"
         )
-        _require(
+        require_intact(
             entry.offset == start, "a block leaves a hole or overlaps", where=where, measured=str(entry.offset), limit=str(start)
         )
         before, start = key, start + entry.n_bytes
-        _require(start <= stop, "a block reaches past the end", where=where, measured=str(start), limit=str(stop))
-    _require(
+        require_intact(start <= stop, "a block reaches past the end", where=where, measured=str(start), limit=str(stop))
+    require_intact(
         start == stop,
         "bytes lie between the last block and the trailer",
         where=f"byte {start}",
@@ -187,7 +192,7 @@ def _find_chip(header: Header, chip: Chip | None) -> Chip:
             limit="a built-in chip" if record is None else f"chip id {record.chip_id} ('{record.name}')",
             fix="give the chip's TOML file",
         )  # fmt: skip
-    _require(
+    require_intact(
         record.digest == header.chip_digest,
         f"the bitstream was written for another record of chip '{record.plain_name}'",
         where="byte 20", measured=header.chip_digest.hex()[:16], limit=record.short_digest,
@@ -199,7 +204,7 @@ def _find_chip(header: Header, chip: Chip | None) -> Chip:
 def _read_block(data: bytes, entry: BlockEntry) -> Block:
     payload = data[entry.offset : entry.offset + entry.n_bytes]
     where = f"block {entry.kind.name}[{entry.synapse}], byte {entry.offset}"
-    _require(
+    require_intact(
         zlib.crc32(payload) == entry.crc,
         "the block's CRC does not fit",
         where=where,
@@ -207,7 +212,9 @@ def _read_block(data: bytes, entry: BlockEntry) -> Block:
         limit=f"{entry.crc:08x}",
     )
     words = _split_words(payload, word_bytes(entry.word_bits))
-    _require(not (words >> entry.word_bits).any(), "pad bits are not zero", where=where, limit=f"{entry.word_bits} bits a word")
+    require_intact(
+        not (words >> entry.word_bits).any(), "pad bits are not zero", where=where, limit=f"{entry.word_bits} bits a word"
+    )
     return Block(kind=entry.kind, synapse=entry.synapse, word_bits=entry.word_bits, words=words)
 
 
@@ -216,8 +223,3 @@ def _split_words(payload: bytes, width: int) -> IntArray:
     wide = np.zeros((narrow.shape[0], 8), np.uint8)
     wide[:, :width] = narrow
     return wide.view("<i8").ravel().astype(np.int64)
-
-
-def _require(holds: bool, what: str, *, where: str, measured: str = "", limit: str = "", fix: str = _DAMAGED) -> None:
-    if not holds:
-        raise FormatError(what, where=where, measured=measured, limit=limit, fix=fix)
