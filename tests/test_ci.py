@@ -179,6 +179,8 @@ def test_the_fixture_takes_its_chips_from_the_option_or_the_project(repository: 
         (["check", "m.py:make", "--format", "s"], ["sarif"]),
         (["build", "m.py:make", "--allow", "rate"], ["rate-differs"]),
         (["explain", "fan-"], ["fan-in-exceeded", "fan-out-exceeded"]),
+        (["crossbar", "build", "m.onnx", "-c", "fi"], ["fixed-128"]),
+        (["dataflow", "build", "m.onnx", "-c", "dsp-8"], ["dsp-830"]),
     ],
 )
 def test_the_shell_completes(words: list[str], offered: list[str], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
