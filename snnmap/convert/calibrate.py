@@ -9,7 +9,7 @@ from snnmap.convert.ann import Ann, ReluLayer, apply_affine, measure_levels
 from snnmap.convert.balance import Units
 from snnmap.convert.build import LayerNetwork, add_charge, build_ends, build_layer, hold_charge, leak_drive, start_charge
 from snnmap.convert.encode import CLOCK, release_step
-from snnmap.convert.layer_run import Counts, LayerInput, run_layer
+from snnmap.convert.layer_run import Counts, LayerInput, LayerRun, run_layer
 from snnmap.convert.options import ConvertOptions
 from snnmap.core import FloatArray, IntArray
 
@@ -96,15 +96,15 @@ def calibrate_layers(
     parts, given, spikes = [], [], {}
     for layer in ann.layers:
         name = layer.name
-        part, charges, counts = _fit_layer(layer, units.values, activations, rasters, levels[name], options)
+        part, charges, run = _fit_layer(layer, units.values, activations, rasters, levels[name], options)
         parts.append(part)
         given.append(_describe(layer, units, charges, options))
-        spikes[name] = counts.sum(axis=1)
+        spikes[name] = run.spikes
         rasters = {source: raster for source, raster in rasters.items() if source in ports or last_use.get(source) != name}
-        rasters[name] = counts
+        rasters[name] = run.counts
     repeat, output = build_ends(ann, units.values, options)
-    rasters[repeat.population.name], _ = _run(repeat, rasters)
-    _, rest = _run(output, rasters, fires=False)
+    rasters[repeat.population.name] = run_layer(repeat, rasters).counts
+    rest = run_layer(output, rasters, fires=False).rest
     return Calibrated(
         parts=(*parts, repeat, output),
         compensations=tuple(given),
@@ -139,37 +139,24 @@ def _fit_layer(
     rasters: Mapping[str, Counts],
     level: int,
     options: ConvertOptions,
-) -> tuple[LayerNetwork, tuple[FloatArray, FloatArray], Counts]:
-    """Build one layer; give it, its charges, ``(size,)`` each: what calibration added and what is held back, and its counts."""
+) -> tuple[LayerNetwork, tuple[FloatArray, FloatArray], LayerRun]:
+    """Build one layer; give it, its charges, ``(size,)`` each: what calibration added and what is held back, and its run."""
     part, nothing = build_layer(layer, units, options), np.zeros(layer.incoming.size)
     lacking, held, shared = nothing, nothing, LayerInput(part.projections[: len(layer.incoming.terms)])
     if options.overshoot == "hold":
         held = _measure_overshoot(part, rasters, shared, level, options)
         part = hold_charge(part, held, level, options)
     if options.calibrate:
-        lacking = _measure_lack(layer, units, activations, _run(part, rasters, shared), options)
+        lacking = _measure_lack(layer, units, activations, run_layer(part, rasters, shared=shared), options)
         part = add_charge(part, CLOCK, lacking / options.clock_count, options)
-    counts, _ = _run(part, rasters, shared)
-    return part, (lacking, held), counts
-
-
-def _run(
-    part: LayerNetwork, rasters: Mapping[str, Counts], shared: LayerInput | None = None, *, fires: bool = True
-) -> tuple[Counts, FloatArray]:
-    """Run one layer on its sources' counts; give its own, ``(n, time, size)``, and the last potentials, ``(n, size)``."""
-    (n_samples, n_steps), size, done = next(iter(rasters.values())).shape[:2], part.population.size, 0
-    counts, rest = np.empty((n_samples, n_steps if fires else 0, size), np.int8), np.empty((n_samples, size))
-    for run in run_layer(part, rasters, shared=shared, fires=fires):
-        mine = slice(done, done + len(run.rest))
-        counts[mine], rest[mine], done = run.counts, run.rest, mine.stop
-    return counts, rest
+    return part, (lacking, held), run_layer(part, rasters, shared=shared)
 
 
 def _measure_lack(
     layer: ReluLayer,
     units: Mapping[str, float],
     activations: Mapping[str, FloatArray],
-    run: tuple[Counts, FloatArray],
+    run: LayerRun,
     options: ConvertOptions,
 ) -> FloatArray:
     """Return the charge ``(size,)`` that neurons are short of, mean over samples in which the neuron or the activation is active.
@@ -177,12 +164,11 @@ def _measure_lack(
     Where spikes are not held back, this is what the counts are short of, since early spikes are part of the error. Where they
     are, counts and last potential are all the charge that came; it is compared with the pre-activation, free of the rounding.
     """
-    counts, rest = run
     unit = units[layer.name]
-    found, wanted = counts.sum(axis=1).astype(np.float64), activations[layer.name] / unit
+    found, wanted = run.spikes.astype(np.float64), activations[layer.name] / unit
     active = (found > 0) | (wanted > 0)
     if options.overshoot == "hold":
-        found = found + rest
+        found = found + run.rest
         wanted = apply_affine(layer.incoming, activations) / unit + start_charge(layer, units, options)
     lacking: FloatArray = np.where(active, wanted - found, 0.0).sum(axis=0) / np.maximum(active.sum(axis=0), 1)
     return lacking
@@ -199,14 +185,8 @@ def _measure_overshoot(
         H = margin * max over samples and t of (v[t] - max(v[end], 0)) / h[t]
     """
     until = release_step(level, options)
-    arrived = 1.0 - (1.0 - options.gain) ** np.arange(1, until + 1)[:, np.newaxis]
-    held = np.zeros(part.population.size)
-    for run in run_layer(part, rasters, shared=shared, fires=False, n_kept=until):
-        beyond = run.potentials
-        beyond -= np.maximum(run.rest[:, np.newaxis], 0.0)
-        beyond /= arrived
-        held = np.maximum(held, beyond.max(axis=(0, 1)))
-    return options.hold_margin * held
+    arrived = 1.0 - (1.0 - options.gain) ** np.arange(1, until + 1)
+    return options.hold_margin * run_layer(part, rasters, shared=shared, fires=False, shares=arrived).beyond
 
 
 def _describe(layer: ReluLayer, units: Units, charges: tuple[FloatArray, FloatArray], options: ConvertOptions) -> Compensation:

@@ -8,16 +8,16 @@ from typing import Literal
 
 import numpy as np
 
-from snnmap.convert.ann import INPUT, Ann, keep_neurons, measure_levels, run_ann
+from snnmap.convert.ann import Ann, keep_neurons, measure_levels, run_ann
 from snnmap.convert.balance import choose_units
-from snnmap.convert.build import MAX_COUNT, join_layers
+from snnmap.convert.build import MAX_COUNT
 from snnmap.convert.calibrate import Calibrated, calibrate_layers
 from snnmap.convert.encode import encode_ports
 from snnmap.convert.equalise import equalise_channels
+from snnmap.convert.layer_run import run_layers
 from snnmap.convert.options import ConvertOptions
 from snnmap.core import BoolArray, FloatArray, IntArray
 from snnmap.core.errors import ConversionWarning, InputError
-from snnmap.network import simulate_network
 
 __all__ = ["Attempt", "Choice", "choose_attempt", "measure_agreement", "measure_relative_error", "warn_of_error"]
 
@@ -216,12 +216,10 @@ def _measure_unseen(ann: Ann, activations: Mapping[str, FloatArray], data: Float
     half = {name: values[::2] for name, values in activations.items()}
     attempt = _try_way(ann, half, data[::2], options)
     others = data[1::2][:_UNSEEN]
-    control = [name for name in attempt.ports if name != INPUT]
-    network = join_layers(attempt.ann, attempt.calibrated.parts, control, attempt.options)
     ports = encode_ports(others, ann.n_inputs, max(measure_levels(attempt.ann).values()), attempt.options)
-    rest = simulate_network(network, ports, counts_of=[], states_of=["output"]).potentials["output"][:, -1]
+    rest = run_layers(attempt.calibrated.parts, ports)
     wanted = run_ann(ann, others - options.input_min)["output"]
-    return measure_relative_error(np.asarray(rest * attempt.units["output"], np.float64), wanted)
+    return measure_relative_error(rest * attempt.units["output"], wanted)
 
 
 def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions) -> Choice:

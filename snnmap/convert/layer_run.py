@@ -1,6 +1,6 @@
 """One layer by itself, on what its sources send: as :func:`snnmap.network.simulate_network` would run it, in less time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,10 @@ from snnmap.core import FloatArray, IntArray
 from snnmap.core.threads import count_cores, deal_out, run_side_by_side
 from snnmap.network import Projection
 
-__all__ = ["Counts", "LayerInput", "LayerRun", "run_layer"]
+__all__ = ["Counts", "LayerInput", "LayerRun", "run_layer", "run_layers"]
 
 Counts = npt.NDArray[np.integer[Any]]
 
-_LARGEST = 2_000_000
-"""Potentials (samples, steps, neurons) that are kept at a time."""
 _KEPT_PER_WEIGHT = 12
 """Sums that are kept between runs for each weight that they are made of."""
 
@@ -27,37 +25,37 @@ class LayerRun:
     """What some samples do to a layer.
 
     Attributes:
-        counts: ``(n, time, size)`` spikes; none where the layer does not fire.
-        potentials: ``(n, kept, size)`` of the first steps.
+        counts: ``(n, time, size) int8`` spikes; none where the layer does not fire.
+        spikes: ``(n, size) int64``, the same of all steps.
         rest: ``(n, size)`` potentials after the last step.
+        beyond: ``(size,)``, the most over samples and first steps by which a potential is above the sample's last one (or 0,
+            where that is below), over the share of the step; at least 0.
     """
 
     counts: Counts
-    potentials: FloatArray
+    spikes: IntArray
     rest: FloatArray
+    beyond: FloatArray
 
 
 class LayerInput:
     """What sources bring to a layer that is run several times, computed once for as many samples as there is room for."""
 
-    def __init__(self, projections: tuple[Projection, ...]) -> None:
+    def __init__(self, projections: Sequence[Projection]) -> None:
         """Take the projections that the layer has in all runs, before all others."""
         self.projections = projections
         self._room = _KEPT_PER_WEIGHT * sum(projection.weights.nnz for projection in projections)
         self._kept: dict[int, tuple[IntArray, FloatArray]] = {}
 
-    def bring(self, sample: int, rasters: Mapping[str, Counts], total: FloatArray) -> None:
-        """Add what arrives from these sources in a sample to ``(time, size)`` zeros."""
+    def bring(self, sample: int, rasters: Mapping[str, Counts], size: int) -> tuple[IntArray, FloatArray]:
+        """Return in which steps something comes from these sources in a sample, and what, ``(n_active, size)``."""
         if sample not in self._kept:
-            for projection in self.projections:
-                _add_arriving(projection, rasters[projection.pre][sample], total)
-            steps = np.flatnonzero(total.any(axis=1))
-            self._room -= steps.size * total.shape[1]
-            if self._room >= 0:
-                self._kept[sample] = steps, total[steps]
-            return
-        steps, sums = self._kept[sample]
-        total[steps] = sums
+            brought = _add_up([(projection, rasters[projection.pre][sample]) for projection in self.projections], size)
+            self._room -= brought[1].size
+            if self._room < 0:
+                return brought
+            self._kept[sample] = brought
+        return self._kept[sample]
 
 
 def run_layer(
@@ -66,56 +64,73 @@ def run_layer(
     *,
     shared: LayerInput | None = None,
     fires: bool = True,
-    n_kept: int = 0,
-) -> Iterator[LayerRun]:
-    """Run a layer whose sources have fired already, some samples at a time.
+    shares: FloatArray | None = None,
+) -> LayerRun:
+    """Run a layer whose sources have fired already.
 
     Args:
-        part: layer; its thresholds are 1, or it does not fire.
+        part: layer, charges from sources of one neuron behind its other projections; its thresholds are 1, or it does not fire.
         rasters: ``(n, time, size)`` counts by source.
         shared: of the layer's first projections, where it is run more than once on the same counts of their sources.
         fires: whether it sends spikes.
-        n_kept: first steps whose potentials are kept.
+        shares: ``(n_first,)``, of what is held back, in the first steps.
     """
-    n_samples, n_steps = next(iter(rasters.values())).shape[:2]
-    for projection in part.projections:
-        projection.weights.build_product(n_steps)  # which is the first to look at the weights, and keeps what it finds
-    batch = max(count_cores(), _LARGEST // (n_steps * part.population.size))
-    for start in range(0, n_samples, batch):
-        samples = range(start, min(start + batch, n_samples))
-        yield _run_batch(part, rasters, samples, shared or LayerInput(()), fires, n_kept)
-
-
-def _run_batch(
-    part: LayerNetwork, rasters: Mapping[str, Counts], samples: range, shared: LayerInput, fires: bool, n_kept: int
-) -> LayerRun:
     from snnmap.convert.kernel import advance_layer
 
-    p, n_samples = part.population, len(samples)
-    n_steps = next(iter(rasters.values())).shape[1]
-    run = LayerRun(
-        counts=np.zeros((n_samples, n_steps if fires else 0, p.size), np.int8),
-        potentials=np.zeros((n_samples, n_kept, p.size)),
-        rest=np.zeros((n_samples, p.size)),
-    )
+    p, (n_samples, n_steps) = part.population, next(iter(rasters.values())).shape[:2]
+    shared = shared or LayerInput([projection for projection in part.projections if projection.weights.shape[0] > 1])
+    for projection in shared.projections:
+        projection.weights.build_product(n_steps)  # which is the first to look at the weights, and keeps what it finds
+    others = [projection for projection in part.projections if projection not in shared.projections]
+    weights = np.concatenate([np.zeros((0, p.size)), *(projection.weights.to_dense() for projection in others)])
+    sent = np.concatenate([np.zeros((n_samples, 0, n_steps)), *(rasters[one.pre].transpose(0, 2, 1) for one in others)], axis=1)
+    counts = np.zeros((n_samples, n_steps if fires else 0, p.size), np.int8)
+    spikes, rest = np.zeros((n_samples, p.size), np.int64), np.empty((n_samples, p.size))
     parameters = (p.alpha[0], p.beta, p.bias, p.max_count.astype(np.float64))
-    others = part.projections[len(shared.projections) :]
+    shares = np.zeros(0) if shares is None else shares
 
-    def run_share(places: range) -> None:
-        arriving = np.empty((n_steps, p.size))
-        for place in places:
-            arriving[:] = 0.0
-            shared.bring(samples[place], rasters, arriving)
-            for projection in others:
-                _add_arriving(projection, rasters[projection.pre][samples[place]], arriving)
-            advance_layer(parameters, arriving, run.counts[place], run.potentials[place], run.rest[place])
+    def run_share(samples: range) -> FloatArray:
+        beyond, row_of = np.zeros(p.size), np.empty(n_steps, np.int64)
+        for sample in samples:
+            steps, sums = shared.bring(sample, rasters, p.size)
+            row_of[:] = -1
+            row_of[steps] = np.arange(steps.size)
+            charges = weights, sent[sample]
+            advance_layer(parameters, (sums, row_of), charges, shares, counts[sample], spikes[sample], rest[sample], beyond)
+        return beyond
 
     n_threads = min(n_samples, count_cores())
-    run_side_by_side(run_share, deal_out(n_samples, n_threads), n_threads=n_threads)
-    return run
+    beyond = run_side_by_side(run_share, deal_out(n_samples, n_threads), n_threads=n_threads)
+    return LayerRun(counts=counts, spikes=spikes, rest=rest, beyond=np.max(beyond, axis=0))
 
 
-def _add_arriving(projection: Projection, sent: Counts, total: FloatArray) -> None:
-    """Add what ``(time, n_pre)`` counts bring to ``(time, size)``."""
-    steps = np.flatnonzero(sent.any(axis=1))
-    total[steps] += projection.weights.build_product(steps.size)(sent[steps].astype(np.float64))
+def run_layers(parts: Sequence[LayerNetwork], ports: Mapping[str, Counts]) -> FloatArray:
+    """Run layers one after the other; return the potentials that the last one, which does not fire, is left with, ``(n, size)``.
+
+    Args:
+        parts: in the order in which they send to each other.
+        ports: ``(n, time, size)`` counts by input port.
+    """
+    rasters = dict(ports)
+    last_use = {projection.pre: part.population.name for part in parts for projection in part.projections}
+    for part in parts[:-1]:
+        name = part.population.name
+        rasters[name] = run_layer(part, rasters).counts
+        rasters = {source: raster for source, raster in rasters.items() if last_use.get(source) != name}
+    return run_layer(parts[-1], rasters, fires=False).rest
+
+
+def _add_up(brought: Sequence[tuple[Projection, Counts]], size: int) -> tuple[IntArray, FloatArray]:
+    """Return the steps in which ``(time, n_pre)`` counts bring something, and what, ``(n_active, size)``, one after the other."""
+    active = [np.flatnonzero(counts.any(axis=1)) for _, counts in brought]
+    sums = [
+        projection.weights.build_product(steps.size)(counts[steps].astype(np.float64))
+        for (projection, counts), steps in zip(brought, active, strict=True)
+    ]
+    if len(sums) == 1:
+        return active[0], sums[0]
+    steps = np.unique(np.concatenate([np.zeros(0, np.int64), *active]))
+    total = np.zeros((steps.size, size))
+    for own, part in zip(active, sums, strict=True):
+        total[np.searchsorted(steps, own)] += part
+    return steps, total

@@ -217,10 +217,15 @@ def test_a_layer_alone_does_as_in_a_network(fires: bool, kept_per_weight: int, m
     network = Network(name="alone", inputs=ports, populations=(population,), projections=projections, outputs=())
     wanted = simulate_network(network, rasters, counts_of=[name], states_of=[name])
     shared = LayerInput(part.projections[:1])
-    list(run_layer(part, rasters, shared=shared, fires=not fires))
-    (found,) = run_layer(part, rasters, shared=shared, fires=fires, n_kept=5)
-    assert np.array_equal(found.rest, wanted.potentials[name][:, -1])
-    assert np.array_equal(found.potentials, wanted.potentials[name][:, :5])
+    run_layer(part, rasters, shared=shared, fires=not fires)
+    shares = np.linspace(0.3, 0.9, 11)
+    found = run_layer(part, rasters, shared=shared, fires=fires, shares=shares)
+    potentials = wanted.potentials[name]
+    assert np.array_equal(found.rest, potentials[:, -1])
+    above = (potentials[:, :11] - np.maximum(potentials[:, -1:], 0.0)) / shares[:, np.newaxis]
+    assert np.array_equal(found.beyond, np.maximum(above.max(axis=(0, 1)), 0.0))
+    assert found.beyond.any()
+    assert np.array_equal(found.spikes, found.counts.sum(axis=1))
     if fires:
         assert np.array_equal(found.counts, wanted.counts[name])
         assert found.counts.any()

@@ -23,7 +23,17 @@ import numpy as np
 
 from snnmap.core import BoolArray, FloatArray, IntArray
 
-__all__ = ["Entries", "Limits", "Responses", "Rounded", "Sources", "compile_rounding", "measure_together", "round_targets"]
+__all__ = [
+    "Entries",
+    "Limits",
+    "Responses",
+    "Rounded",
+    "Sources",
+    "Together",
+    "compile_rounding",
+    "measure_together",
+    "round_targets",
+]
 
 _FEW_SOURCES = 32
 """Sources of a neuron up to which its scale is fitted to their rounded weights; errors of more are made to cancel anyway."""
@@ -35,8 +45,10 @@ _FIRST_OF_PAIR = 8
 """Moves that are tried together with every other where none helps alone."""
 _MOST_BESIDE, _MOST_NEAR = 16, 256
 """Neurons with the same sources that are rounded beside each other, and sums of each that a processor holds near."""
-_MOST_PARTIALS = 64
-"""Parts without common digits into which a float64 sum can fall, and some to spare."""
+_FEW_WINDOWS = 16
+"""Windows up to which a library's product costs more, by the threads that it keeps awake, than it saves."""
+_FEWER_FACTORS = 3
+"""Numbers of what sources do together, for each of its factors', from which on it is quicker to go through these."""
 _SINGLE_MOVES = np.array([[1.0], [-1.0]])
 _PAIR_MOVES = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, -1], [-1, 1], [1, -2], [-1, 2], [2, -1], [-2, 1]], np.float64)
 
@@ -75,6 +87,22 @@ class Sources(NamedTuple):
     windows: Any
     length: float
     is_narrow: bool
+
+
+class Together(NamedTuple):
+    """Mean products of sources' counts, M, and the factors of which it is made where these are fewer numbers.
+
+    Attributes:
+        products: ``(n, n) float64``.
+        factors: F, ``(n, n_factors) float64``, of which M is ``F F' + diag(rest)``; none where M itself is as quick.
+        across: F', by rows.
+        rest: ``(n,) float64``.
+    """
+
+    products: FloatArray
+    factors: FloatArray
+    across: FloatArray
+    rest: FloatArray
 
 
 class Responses(NamedTuple):
@@ -137,7 +165,8 @@ def round_targets(
         limits: of the chip.
         rounded: results, written for these neurons alone.
     """
-    place, before, together = 0, -1, np.zeros((0, 0))
+    place, before, none = 0, -1, np.zeros((0, 0))
+    together = Together(none, none, none, np.zeros(0))
     while place < len(targets):
         first, n_alike = targets[place], 1
         while n_alike < min(_MOST_BESIDE, len(targets) - place) and _is_alike(targets[place + n_alike], first, entries):
@@ -165,14 +194,14 @@ def _round_alike(
     targets: IntArray,
     entries: Entries,
     variances: FloatArray,
-    together: FloatArray,
+    together: Together,
     responses: Responses,
     threshold: IntArray,
     limits: Limits,
     rounded: Rounded,
 ) -> None:
     """Round the weights onto neurons that have the same sources, of which there is at least one."""
-    start, n = entries.edges[targets[0]], len(together)
+    start, n = entries.edges[targets[0]], len(together.rest)
     lsb, variance = entries.lsb[start : start + n], _gather(variances, entries.source[start : start + n])
     shape = (len(targets), n, entries.value.shape[1])
     exact, present, kind = np.empty(shape), np.empty(shape, np.bool_), np.empty(len(targets), np.int64)
@@ -218,30 +247,39 @@ def _scale(value: FloatArray, lsb: FloatArray, factor: float) -> FloatArray:
     return scaled
 
 
-def measure_together(source: IntArray, sources: Sources) -> FloatArray:
-    """Return the mean products of sources' mean counts over as many steps as the potential adds up, ``(n, n)``.
+def measure_together(source: IntArray, sources: Sources) -> Together:
+    """Return the mean products of sources' mean counts over as many steps as the potential adds up.
 
     Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments are
     drawn to those of independent sources.
     """
     n, n_windows = len(source), sources.windows.shape[1]
-    mean, together = _gather(sources.mean, source), np.empty((n, n))
-    if sources.is_narrow:
+    mean, products = _gather(sources.mean, source), np.empty((n, n))
+    if sources.is_narrow and n_windows > _FEW_WINDOWS:
         narrow = np.empty((n, n_windows), np.float32)
         _gather_windows(narrow, source, sources.windows)
-        together[:] = np.dot(narrow, narrow.T)  # whole numbers: exact in any order
+        products[:] = np.dot(narrow, narrow.T)  # whole numbers: exact in any order
     else:
         wide = np.empty((n, n_windows), np.float64)
         _gather_windows(wide, source, sources.windows)
-        together[:] = np.dot(wide, wide.T)
+        products[:] = np.dot(wide, wide.T) if n_windows > _FEW_WINDOWS else _multiply(wide, np.ascontiguousarray(wide.T))
     size, drawn = n_windows * (sources.length * sources.length), n / (n + n_windows)
     for row in range(n):
         own = mean[row] * mean[row] + sources.variance[source[row]] / sources.length
-        own = (1.0 - drawn) * (together[row, row] / size) + drawn * own
+        own = (1.0 - drawn) * (products[row, row] / size) + drawn * own
         for column in range(n):
-            together[row, column] = (1.0 - drawn) * (together[row, column] / size) + drawn * (mean[row] * mean[column])
-        together[row, row] = own
-    return together
+            products[row, column] = (1.0 - drawn) * (products[row, column] / size) + drawn * (mean[row] * mean[column])
+        products[row, row] = own
+    n_factors = n_windows + 1 if _FEWER_FACTORS * (n_windows + 1) <= n else 0
+    factors, rest = np.empty((n, n_factors)), np.empty(n)
+    for row in range(n if n_factors else 0):
+        rest[row] = products[row, row]
+        for window in range(n_windows):
+            factors[row, window] = sources.windows[source[row], window] * math.sqrt((1.0 - drawn) / size)
+        factors[row, n_windows] = mean[row] * math.sqrt(drawn)
+        for factor in range(n_factors):
+            rest[row] -= factors[row, factor] * factors[row, factor]
+    return Together(products, factors, np.ascontiguousarray(factors.T), rest)
 
 
 def _gather_windows(counts: Any, source: IntArray, windows: Any) -> None:
@@ -264,7 +302,7 @@ def _round(
     present: BoolArray,
     lsb: FloatArray,
     variance: FloatArray,
-    together: FloatArray,
+    together: Together,
     responses: Responses,
     kind: IntArray,
     limits: Limits,
@@ -294,7 +332,7 @@ def _round_used(
     n_used: int,
     lsb: FloatArray,
     variance: FloatArray,
-    together: FloatArray,
+    together: Together,
     responses: Responses,
     kind: IntArray,
     limits: Limits,
@@ -322,7 +360,7 @@ def _round_used(
     for place in range(len(neurons)):
         total, _, powers = _take_response(responses, kind[neurons[place]], first, n_used)
         bounds = lowest[place], highest[place]
-        _search(found[place], used[place], bounds, pulls[place], lsb, variance, together, total, powers)
+        _search(found[place], used[place], bounds, pulls[place], lsb, variance, together.products, total, powers)
         for row in range(n):
             for synapse in range(n_used):
                 weight[neurons[place], row, first + synapse] = found[place, row, synapse]
@@ -342,14 +380,14 @@ def _clip(step: float, limits: Limits) -> float:
 
 def _round_pair(exact: FloatArray, nearest: FloatArray, power: FloatArray, limits: Limits) -> None:
     """Choose, for a source with two weights, the pair of integers nearest in the response, in the place of the nearest each."""
-    slope, error = power[0, 1] / power[1, 1], np.empty(2)
-    error[0], error[1] = nearest[0] - exact[0], nearest[1] - exact[1]
-    least = _square(error, power)
+    slope, error = power[0, 1] / power[1, 1], np.empty((1, 2))
+    error[0, 0], error[0, 1] = nearest[0] - exact[0], nearest[1] - exact[1]
+    least = _square(error, 0, power)
     for step in range(-_VERNIER_REACH, _VERNIER_REACH + 1):
         one = _clip(np.rint(exact[0]) + step, limits)
         other = _clip(np.rint(exact[1] + slope * (exact[0] - one)), limits)
-        error[0], error[1] = one - exact[0], other - exact[1]
-        cost = _square(error, power)
+        error[0, 0], error[0, 1] = one - exact[0], other - exact[1]
+        cost = _square(error, 0, power)
         if cost < least:
             least, nearest[0], nearest[1] = cost, one, other
 
@@ -372,7 +410,7 @@ def _search(
     along, own, cross, power = _weigh_moves(moves, lsb, variance, together, total, shape)
     change, rest, twice = np.empty((n_moves, n)), np.empty((n_moves, n)), 2.0 * along
     for row in range(n):
-        _weigh_shapes(rest, row, weight[row], error[row], lowest[row], highest[row], moves, cross, power[row])
+        _weigh_shapes(rest, row, weight, error, lowest, highest, moves, cross, power[row])
     for _ in range(n * n_synapses):
         for move in range(n_moves):
             for row in range(n):
@@ -384,7 +422,7 @@ def _search(
                 for synapse in range(n_synapses):
                     weight[row, synapse] += moves[move, synapse]
                     error[row, synapse] += moves[move, synapse]
-                _weigh_shapes(rest, row, weight[row], error[row], lowest[row], highest[row], moves, cross, power[row])
+                _weigh_shapes(rest, row, weight, error, lowest, highest, moves, cross, power[row])
                 for other in range(n):
                     pull[other] += together[row, other] * along[move, row]
         if first < 0:
@@ -406,7 +444,7 @@ def _weigh_moves(
     for row in range(n):
         power[row] = variance[row] * lsb[row] * lsb[row]
     for move in range(n_moves):
-        step, square = _along(moves[move], total), _square(moves[move], shape)
+        step, square = _along(moves[move], total), _square(moves, move, shape)
         for synapse in range(moves.shape[1]):
             cross[move, synapse] = 2.0 * _along(moves[move], shape[synapse])
         for row in range(n):
@@ -430,9 +468,9 @@ def _weigh_shapes(
     for move in range(len(moves)):
         shapes, is_open = 0.0, True
         for synapse in range(moves.shape[1]):
-            moved = weight[synapse] + moves[move, synapse]
-            is_open = is_open and lowest[synapse] <= moved <= highest[synapse]
-            shapes += cross[move, synapse] * error[synapse]
+            moved = weight[row, synapse] + moves[move, synapse]
+            is_open = is_open and lowest[row, synapse] <= moved <= highest[row, synapse]
+            shapes += cross[move, synapse] * error[row, synapse]
         rest[move, row] = power * shapes if is_open else np.inf
 
 
@@ -486,77 +524,87 @@ def _insert(firsts: IntArray, leasts: FloatArray, place: int, found: float) -> N
 
 
 def _expect_errors(
-    errors: FloatArray, lsb: FloatArray, variance: FloatArray, together: FloatArray, responses: Responses, kind: IntArray
+    errors: FloatArray, lsb: FloatArray, variance: FloatArray, together: Together, responses: Responses, kind: IntArray
 ) -> FloatArray:
     """Return the root of what the search makes least, for errors ``(n_neurons, n, n_synapses)`` in steps of the weights."""
     n_neurons, n, _ = errors.shape
-    shares, terms, expected = np.empty((n_neurons, n)), np.empty(n), np.empty(n_neurons)
+    shares, expected = np.empty((n_neurons, n)), np.empty(n_neurons)
     for number in range(n_neurons):
         _share_out(shares[number], errors[number], lsb, responses.total[kind[number]])
     pulls = _pull(shares, together)
     for number in range(n_neurons):
+        square, error, shape = 0.0, errors[number], responses.shape[kind[number]]
         for row in range(n):
-            own = variance[row] * lsb[row] * lsb[row] * _square(errors[number, row], responses.shape[kind[number]])
-            terms[row] = own + shares[number, row] * pulls[number, row]
-        expected[number] = math.sqrt(max(0.0, _sum_exactly(terms)))
+            own = variance[row] * lsb[row] * lsb[row] * _square(error, row, shape)
+            square += own + shares[number, row] * pulls[number, row]
+        expected[number] = math.sqrt(max(0.0, square))
     return expected
 
 
-def _fit_gain(exact: FloatArray, weight: FloatArray, lsb: FloatArray, together: FloatArray, total: FloatArray) -> float:
+def _fit_gain(exact: FloatArray, weight: FloatArray, lsb: FloatArray, together: Together, total: FloatArray) -> float:
     """Return the factor on the exact weights at which rounded ones are nearest to them: for few sources a scale that suits them.
 
     With ``c`` and ``w`` what rounded and exact weights bring, source by source, ``|c - x w|`` over ``x`` is least, as a share of
     the scale, where ``x = c'M c / w'M c``.
     """
-    shares, found, wanted = np.empty((2, len(lsb))), np.empty(len(lsb)), np.empty(len(lsb))
+    shares = np.empty((2, len(lsb)))
     _share_out(shares[0], weight, lsb, total)
     _share_out(shares[1], exact, lsb, total)
     pull = _pull(shares[:1], together)[0]
-    for row in range(len(lsb)):
-        found[row], wanted[row] = shares[0, row] * pull[row], shares[1, row] * pull[row]
-    have, want = _sum_exactly(found), _sum_exactly(wanted)
+    have, want = _along(shares[0], pull), _along(shares[1], pull)
     return have / want if have > 0.0 and want > 0.0 else 1.0
 
 
 def _share_out(share: FloatArray, error: FloatArray, lsb: FloatArray, total: FloatArray) -> None:
     """Write what each source's errors, ``(n, n_synapses)``, bring of a potential for each spike, ``(n,)``."""
     for row in range(len(lsb)):
-        share[row] = lsb[row] * _along(error[row], total)
+        found = 0.0
+        for synapse in range(error.shape[1]):
+            found += error[row, synapse] * total[synapse]
+        share[row] = lsb[row] * found
 
 
-def _pull(shares: FloatArray, together: FloatArray) -> FloatArray:
-    """Return the mean product of each source's count with what the potentials are off by, ``(n_neurons, n)``.
-
-    Each sum runs source after source. What sources do together is read once for all neurons.
-    """
-    n_neurons, n = shares.shape
-    pulls, n_four = np.zeros(shares.shape), n // 4 * 4
-    for start in range(0, n, _MOST_NEAR):
-        near = slice(start, start + _MOST_NEAR)
-        for row in range(0, n_four, 4):
-            one, two, three, four = together[row, near], together[row + 1, near], together[row + 2, near], together[row + 3, near]
-            for number in range(n_neurons):
-                a, b, c, d = shares[number, row], shares[number, row + 1], shares[number, row + 2], shares[number, row + 3]
-                pull = pulls[number, near]
-                for other in range(len(pull)):
-                    pull[other] = (((pull[other] + one[other] * a) + two[other] * b) + three[other] * c) + four[other] * d
-        for row in range(n_four, n):
-            for number in range(n_neurons):
-                _add_share(pulls[number, near], together[row, near], shares[number, row])
+def _pull(shares: FloatArray, together: Together) -> FloatArray:
+    """Return the mean product of each source's count with what the potentials are off by, ``(n_neurons, n)``."""
+    if not len(together.across):
+        return _multiply(shares, together.products)
+    pulls = _multiply(_multiply(shares, together.factors), together.across)
+    for number in range(len(pulls)):
+        for row in range(len(together.rest)):
+            pulls[number, row] += together.rest[row] * shares[number, row]
     return pulls
 
 
-def _add_share(pull: FloatArray, together: FloatArray, share: float) -> None:
-    for other in range(len(pull)):
-        pull[other] += together[other] * share
+def _multiply(shares: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Return ``shares @ matrix``, every sum in ascending row; the matrix is read once for all neurons."""
+    (n_neurons, n), width = shares.shape, matrix.shape[1]
+    sums, n_four = np.zeros((n_neurons, width)), n // 4 * 4
+    for start in range(0, width, _MOST_NEAR):
+        near = slice(start, start + _MOST_NEAR)
+        for row in range(0, n_four, 4):
+            one, two, three, four = matrix[row, near], matrix[row + 1, near], matrix[row + 2, near], matrix[row + 3, near]
+            for number in range(n_neurons):
+                a, b, c, d = shares[number, row], shares[number, row + 1], shares[number, row + 2], shares[number, row + 3]
+                total = sums[number, near]
+                for other in range(len(total)):
+                    total[other] = (((total[other] + one[other] * a) + two[other] * b) + three[other] * c) + four[other] * d
+        for row in range(n_four, n):
+            for number in range(n_neurons):
+                _add_share(sums[number, near], matrix[row, near], shares[number, row])
+    return sums
 
 
-def _square(values: FloatArray, power: FloatArray) -> float:
-    """Return ``values' P values``."""
+def _add_share(sums: FloatArray, values: FloatArray, share: float) -> None:
+    for place in range(len(sums)):
+        sums[place] += values[place] * share
+
+
+def _square(values: FloatArray, row: int, power: FloatArray) -> float:
+    """Return ``v' P v`` of a row v; the row is not taken out, which would cost more than the sum."""
     found = 0.0
-    for one in range(len(values)):
-        for other in range(len(values)):
-            found += values[one] * power[one, other] * values[other]
+    for one in range(values.shape[1]):
+        for other in range(values.shape[1]):
+            found += values[row, one] * power[one, other] * values[row, other]
     return found
 
 
@@ -567,46 +615,11 @@ def _along(values: FloatArray, direction: FloatArray) -> float:
     return found
 
 
-def _sum_exactly(terms: FloatArray) -> float:
-    """Return what ``math.fsum`` gives, which cannot be compiled: the sum as if with all digits, rounded once (Shewchuk 1997)."""
-    partials, n_partials = np.zeros(_MOST_PARTIALS), 0
-    for term in terms:
-        kept = 0
-        for place in range(n_partials):
-            small, large = partials[place], term
-            if abs(large) < abs(small):
-                small, large = large, small
-            term = large + small
-            lost = small - (term - large)
-            if lost != 0.0:
-                partials[kept] = lost
-                kept += 1
-        partials[kept] = term
-        n_partials = kept + 1
-    return _round_partials(partials, n_partials)
-
-
-def _round_partials(partials: FloatArray, n_partials: int) -> float:
-    """Add up partials from the largest down; where what is lost is half a digit, the next partial says which way it goes."""
-    total, lost, place = 0.0, 0.0, n_partials
-    while place > 0 and lost == 0.0:
-        place -= 1
-        before = total
-        total = before + partials[place]
-        lost = partials[place] - (total - before)
-    if place > 0 and lost != 0.0 and (lost < 0.0) == (partials[place - 1] < 0.0):
-        twice = total + 2.0 * lost
-        if twice - total == 2.0 * lost:
-            total = twice
-    return total
-
-
 _PARTS = (
     _is_alike, _round_alike, _gather, _gather_windows, _scale, measure_together, _admits, _round, _round_used, _take_response,
     _clip, _round_pair,
     _search, _weigh_moves, _weigh_shapes, _find_moves, _weigh_pairs, _insert, _expect_errors, _fit_gain, _share_out, _pull,
-    _add_share, _square, _along, _sum_exactly,
-    _round_partials,
+    _multiply, _add_share, _square, _along,
 )  # fmt: skip
 
 

@@ -1,4 +1,3 @@
-import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -16,9 +15,10 @@ from snnmap.lif.quantise.rounding import (
     Limits,
     Rounded,
     Sources,
+    Together,
     _expect_errors,
+    _pull,
     _round,
-    _sum_exactly,
     compile_rounding,
     measure_together,
     round_targets,
@@ -35,15 +35,21 @@ def compiled(part: Callable[..., Any]) -> Any:
 
 
 class SourceMoments(NamedTuple):
-    """Variance ``(n,)`` of sources' counts, and what they do together, ``(n, n)``."""
+    """Variance ``(n,)`` of sources' counts, and what they do together."""
 
     variance: np.ndarray
-    together: np.ndarray
+    together: Together
+
+
+def pair_up(products: np.ndarray) -> Together:
+    """Return what sources do together by its products alone, ``(n, n)``."""
+    n = len(products)
+    return Together(products, np.zeros((n, 0)), np.zeros((0, n)), np.zeros(n))
 
 
 def independent_sources(mean: np.ndarray, variance: np.ndarray, response: Response) -> SourceMoments:
     """Return the moments of sources whose counts are independent from each other and from step to step."""
-    return SourceMoments(variance=variance, together=np.outer(mean, mean) + np.diag(variance / response.length))
+    return SourceMoments(variance=variance, together=pair_up(np.outer(mean, mean) + np.diag(variance / response.length)))
 
 
 def round_weights(
@@ -132,7 +138,7 @@ def test_errors_of_sources_that_fire_together_cancel() -> None:
     rng = np.random.default_rng(0)
     values = np.repeat([2.4, -2.4], 16)
     ones, together = np.ones(32), np.kron(rng.poisson(2.0, (500, 2)), np.ones(16))
-    measured = SourceMoments(variance=ones, together=together.T @ together / 500)
+    measured = SourceMoments(variance=ones, together=pair_up(together.T @ together / 500))
     independent = independent_sources(together.mean(axis=0), ones, PLAIN)
 
     def off(sources: SourceMoments) -> float:
@@ -156,19 +162,6 @@ def test_the_length_is_that_of_a_box_with_the_kernels_power_and_sum(dashes: tupl
     assert single.shape_power == pytest.approx(0.0, abs=1e-9 * single.power[0, 0])
     assert np.linalg.eigvalsh(pair.shape_power).min() >= -1e-9 * pair.power.max()
     assert pair.length >= single.length * (1 - 1e-12)
-
-
-@given(st.lists(st.floats(-1e300, 1e300) | st.floats(-1.0, 1.0), max_size=40))
-def test_sums_are_exact(terms: list[float]) -> None:
-    assert _sum_exactly(np.array(terms)) == math.fsum(terms)
-
-
-@pytest.mark.parametrize(
-    ("terms", "total"),
-    [([1e16, 1.0, 1e-16], 1e16 + 2), ([1e16, 1.0], 1e16), ([1e16, 1.0, -1e-16], 1e16), ([1.0, 1e100, -1e100], 1.0)],
-)
-def test_half_a_digit_is_rounded_by_what_is_behind_it(terms: list[float], total: float) -> None:
-    assert _sum_exactly(np.array(terms)) == math.fsum(terms) == total
 
 
 def draw_row(seed: int) -> tuple[tuple, Rounded]:
@@ -233,4 +226,13 @@ def test_products_of_windows_are_exact_however_large(most: int) -> None:
     narrow, wide = (
         measure_together(np.arange(40), sources._replace(is_narrow=is_narrow)) for is_narrow in (sources.is_narrow, False)
     )
-    assert np.array_equal(narrow, wide)
+    assert np.array_equal(narrow.products, wide.products)
+
+
+def test_sums_by_factors_are_those_by_products() -> None:
+    rng = np.random.default_rng(3)
+    counts = rng.poisson(1.0, (20, 8, 70)) * np.repeat(rng.integers(0, 2, (20, 8, 10)), 7, axis=2)
+    together = compiled(measure_together)(np.arange(70), SourceCounts(counts).add_up(8))
+    assert together.factors.shape == (70, 21)
+    shares = rng.normal(size=(5, 70))
+    assert compiled(_pull)(shares, together) == pytest.approx(shares @ together.products, rel=1e-9, abs=1e-9)
