@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from itertools import repeat
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Readout
-from snnmap.core import fsio
+from snnmap.core import FloatArray, fsio
 from snnmap.core.cached import cached
 from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import NetworkError
@@ -49,6 +49,8 @@ _MOST_ROWS = 65_536
 """Entries of an array that are written at a time."""
 _FEW_ROWS = 8192
 """Entries that show whether they repeat."""
+_FEW_COMPILED = 1_000_000
+"""Entries that are written as they are in the time in which compiled code is loaded."""
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError)
 
 
@@ -170,21 +172,53 @@ def _indent(value: Any, depth: int) -> Iterator[str]:
 
 def _write_array(array: npt.NDArray[Any]) -> Iterator[str]:
     yield "["
+    write = _write_rows if array.ndim != 1 or array.size < _FEW_COMPILED else _choose_writer(array)
     for start in range(0, len(array), _MOST_ROWS):
         rows = array[start : start + _MOST_ROWS]
-        yield (", " if start else "") + _write_rows(rows)
+        yield (", " if start else "") + write(rows)
     yield "]"
 
 
 def _write_rows(rows: npt.NDArray[Any]) -> str:
-    """Write entries of an array; of floats that repeat, as those of a convolution, each is written once and copied."""
     if rows.dtype == np.int64:
         return str(rows.tolist())[1:-1]  # as JSON, in less time
-    if rows.dtype != np.float64 or rows.ndim != 1 or 2 * np.unique(rows[:_FEW_ROWS]).size > _FEW_ROWS:
-        return json.dumps(rows.tolist())[1:-1]
-    bits, places = np.unique(np.ascontiguousarray(rows).view(np.int64), return_inverse=True)  # -0.0 is not 0.0
-    texts = json.dumps(bits.view(np.float64).tolist())[1:-1].split(", ")
-    return ", ".join(np.array(texts, object)[places].tolist())
+    return json.dumps(rows.tolist())[1:-1]
+
+
+def _choose_writer(array: npt.NDArray[Any]) -> Callable[[npt.NDArray[Any]], str]:
+    """Return what writes entries of a long array, compiled: of integers, or of floats that repeat, as those of a convolution."""
+    from snnmap.network.digits import write_integers
+
+    if array.dtype == np.int64:
+        return lambda rows: str(write_integers(rows).tobytes(), "ascii")
+    return _Repeated().write if array.dtype == np.float64 and 2 * np.unique(array[:_FEW_ROWS]).size <= _FEW_ROWS else _write_rows
+
+
+class _Repeated:
+    """Floats that repeat, each turned into text once; too many for that are written as others are."""
+
+    def __init__(self) -> None:
+        from snnmap.network.digits import N_SLOTS
+
+        self._keys, self._numbers = np.zeros(N_SLOTS, np.int64), np.full(N_SLOTS, -1)
+        self._n_known, self._letters, self._edges = 0, b"", np.zeros(1, np.int64)
+
+    def write(self, values: FloatArray) -> str:
+        """Write ``(n,)`` values."""
+        from snnmap.network.digits import copy_texts, number_values
+
+        if self._n_known < 0:
+            return _write_rows(values)
+        bits, n_before = np.ascontiguousarray(values).view(np.int64), self._n_known  # -0.0 is not 0.0
+        numbers, self._n_known = number_values(bits, self._keys, self._numbers, n_before)
+        if self._n_known < 0:
+            return _write_rows(values)
+        if self._n_known > n_before:
+            fresh = values[np.unique(numbers, return_index=True)[1][-(self._n_known - n_before) :]]
+            texts = [f"{text}, ".encode() for text in json.dumps(fresh.tolist())[1:-1].split(", ")]
+            self._letters += b"".join(texts)
+            self._edges = np.r_[self._edges, self._edges[-1] + np.cumsum([len(text) for text in texts])]
+        return str(copy_texts(numbers, np.frombuffer(self._letters, np.uint8), self._edges).tobytes(), "ascii")
 
 
 def _take_header(document: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from rule_cases import chain, edit
 from snnmap.core import CsrMatrix
 from snnmap.core.errors import NetworkError
 from snnmap.network import Population, digest_network, format_network, load_network, parse_network, save_network
+from snnmap.network import text as text_form
+from snnmap.network.digits import write_integers
 
 NETWORK = format_network(chain(3, 5, 4, 2))
 
@@ -33,14 +35,25 @@ def test_odd_floats_survive() -> None:
     assert np.signbit(read.population("h0").beta).all()
 
 
-@pytest.mark.parametrize("n_values", [1, 40, 3000])
-def test_weights_that_repeat_are_written_as_others_are(n_values: int) -> None:
-    rng = np.random.default_rng(n_values)
-    values = np.r_[rng.normal(size=n_values), -0.0, 0.0, np.inf, 5e-324]
-    weights = CsrMatrix.from_dense(np.ones((50, 40))).with_data(values[rng.integers(0, values.size, 2000)])
+@pytest.mark.parametrize("n_values", [1, 40, 3000, 70_000])
+@pytest.mark.parametrize("few", [0, 1_000_000])
+def test_long_arrays_are_written_as_json_writes_them(n_values: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_form, "_FEW_COMPILED", few)
+    monkeypatch.setattr(text_form, "_MOST_ROWS", 1000)
+    rng, n = np.random.default_rng(n_values), max(2000, 2 * n_values)
+    values = np.r_[rng.normal(size=n_values), -0.0, 0.0, np.inf, np.nan, 5e-324]
+    drawn = values[np.r_[np.zeros(9000, int), rng.integers(0, values.size, n), np.arange(values.size)]]
+    weights = CsrMatrix.from_dense(np.ones((1, drawn.size))).with_data(drawn)
     network = random_network(0)
     network = replace(network, projections=(replace(network.projections[0], weights=weights),))
-    assert f'"data": {json.dumps(weights.data.tolist())}\n' in format_network(network)
+    written = format_network(network)
+    assert f'"data": {json.dumps(drawn.tolist())}\n' in written
+    assert f'"indices": {json.dumps(weights.indices.tolist())},\n' in written
+
+
+def test_integers_are_written_whole_by_compiled_code() -> None:
+    edges = np.r_[0, 9, 10, -1, -10, np.iinfo(np.int64).min, np.iinfo(np.int64).max, 10 ** np.arange(19), 10 ** np.arange(19) - 1]
+    assert write_integers(edges).tobytes().decode() == json.dumps(edges.tolist())[1:-1]
 
 
 def test_files_round_trip(tmp_path: Path) -> None:
