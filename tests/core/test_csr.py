@@ -148,3 +148,18 @@ def test_nan_is_stored_and_arrays_are_copies_that_cannot_be_written() -> None:
 def test_malformed_arrays_are_refused(indptr: list[int], indices: list[int], message: str) -> None:
     with pytest.raises(NetworkError, match=message):
         CsrMatrix(shape=(2, 3), indptr=np.array(indptr), indices=np.array(indices), data=np.ones(len(indices)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_few_weights_are_added_to_many_as_many_are(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dense = rng.integers(1, 9, (60, 80)) * (rng.random((60, 80)) < 0.9)
+    few = np.zeros_like(dense)
+    free = np.argwhere(dense == 0)
+    for row, column in free[rng.permutation(len(free))[:3]]:
+        few[row, column] = rng.integers(1, 9)
+    if seed % 2:
+        few[tuple(np.argwhere(dense)[0])] = 5
+    total = CsrMatrix.sum_of([CsrMatrix.from_dense(dense), CsrMatrix.from_dense(few)])
+    assert np.array_equal(total.to_dense(), dense + few)
+    assert total.data.dtype == np.int64

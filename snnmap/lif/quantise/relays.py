@@ -53,7 +53,7 @@ def insert_relays(mapped: MappedNetwork, program: Program) -> Program:
     weights = {}
     for kind, matrices in added.items():
         (first, *others), shift = program.memory(kind)
-        weights[kind] = (_add(first, *(_scale(matrix, unit - shift) for matrix in matrices)), *others)
+        weights[kind] = (CsrMatrix.sum_of([first, *(_scale(matrix, unit - shift) for matrix in matrices)]), *others)
     return replace(program.with_weights(weights), hidden=_relay_codes(program.hidden, relays, cell, unit))
 
 
@@ -67,15 +67,6 @@ def _relay_wiring(mapped: MappedNetwork, kind: MemoryKind, weight: int) -> CsrMa
 def _scale(matrix: CsrMatrix, n_bits: int) -> CsrMatrix:
     """Return weights as words of a memory whose shift is this much smaller than that of the unit."""
     return matrix.with_data(matrix.data.astype(np.int64) << n_bits)
-
-
-def _add(*matrices: CsrMatrix) -> CsrMatrix:
-    return CsrMatrix.from_triplets(
-        np.concatenate([matrix.rows for matrix in matrices]),
-        np.concatenate([matrix.indices for matrix in matrices]),
-        np.concatenate([matrix.data.astype(np.int64) for matrix in matrices]),
-        matrices[0].shape,
-    )
 
 
 def _relay_codes(codes: NeuronCodes, relays: IntArray, cell: RelayCell, unit_shift: int) -> NeuronCodes:
