@@ -1,11 +1,9 @@
 """All weights onto a row of neurons, whatever memory and synapse they are stored for, target by target."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from snnmap.chip import Family
 from snnmap.core import CsrMatrix, FloatArray, IntArray, order_keys, record
@@ -35,21 +33,13 @@ class MemoryWeights:
 class Lines:
     """All weights onto a row of neurons as :class:`Entries`, with where they stand in their memories.
 
-    ``target`` and ``memory`` are those of each line; ``places`` gives the line of each stored weight, in the order of its matrix,
-    memory by memory and synapse by synapse.
+    ``target`` is that of each line; ``places`` gives the line of each stored weight, in the order of its matrix, memory by memory
+    and synapse by synapse.
     """
 
     entries: Entries
     target: IntArray
-    memory: npt.NDArray[np.int8]
     places: tuple[tuple[IntArray, ...], ...]
-
-    def scale(self, factor: FloatArray) -> "Lines":
-        """Return the same with values at other scales, ``(n,)`` of the neurons."""
-        if (factor == 1.0).all():
-            return self
-        value = self.entries.value * factor[self.target][:, np.newaxis]
-        return replace(self, entries=self.entries._replace(value=value))
 
 
 def list_lines(
@@ -88,7 +78,7 @@ def list_lines(
         value=value,
         lsb=np.array([float(1 << (shift + family.weight_shift)) for shift in shifts])[memory],
     )
-    return Lines(entries=entries, target=target[order], memory=memory, places=places)
+    return Lines(entries=entries, target=np.repeat(np.arange(n), np.diff(edges)), places=places)
 
 
 def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[_Pairs, ...]]:

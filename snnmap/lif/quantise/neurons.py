@@ -96,7 +96,7 @@ def quantise_neurons(
     is_free = np.isfinite(parameters.threshold)
     rounded, off, factor = round_lines(lines.entries, counts, in_run, np.where(is_free, threshold, 0), bits)
     threshold, scale = np.rint(threshold * factor).astype(np.int64), scale * factor
-    lines = lines.scale(factor)
+    steps = [[rounded[place, s] if place.size else place for s, place in enumerate(own)] for own in lines.places]
     used = _find_used(parameters, memories)
     wanted_bias = bias * scale
     if has_bias:
@@ -110,12 +110,12 @@ def quantise_neurons(
     codes = NeuronCodes(dash_syn=decays.dash_syn, dash_mem=decays.dash_mem, threshold=code, bias=bias_code)
     return QuantisedNeurons(
         codes=codes,
-        weights=tuple(_collect(memory, places, rounded) for memory, places in zip(memories, lines.places, strict=True)),
+        weights=tuple(map(_collect, memories, steps)),
         shifts=scaling.shifts,
         scale=scale,
         input_error=_share_of_threshold(off, threshold, parameters.threshold, scale, demands),
         errors=(
-            *_weight_errors(memories, lines, rounded, RowResponses(decays, family), scale, bits),
+            *_weight_errors(memories, lines, steps, decays, RowResponses(decays, family), scaling.shifts, scale, chip),
             *_parameter_errors(row, parameters, codes, wanted_bias / scale, scale, chip, used),
         ),
     )
@@ -182,12 +182,8 @@ def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tu
     return code.astype(np.int64), exact
 
 
-def _collect(memory: MemoryWeights, places: tuple[IntArray, ...], rounded: IntArray) -> tuple[CsrMatrix, ...]:
-    collected = []
-    for synapse, (matrix, place) in enumerate(zip(memory.matrices, places, strict=True)):
-        steps = rounded[place, synapse] if matrix.nnz else np.zeros(0, np.int64)
-        collected.append(matrix.with_data(steps).keep(steps != 0))
-    return tuple(collected)
+def _collect(memory: MemoryWeights, steps: Sequence[IntArray]) -> tuple[CsrMatrix, ...]:
+    return tuple(matrix.with_data(own).keep(own != 0) for matrix, own in zip(memory.matrices, steps, strict=True))
 
 
 def _share_of_threshold(
@@ -201,66 +197,48 @@ def _share_of_threshold(
 def _weight_errors(
     memories: Sequence[MemoryWeights],
     lines: Lines,
-    rounded: IntArray,
+    steps: Sequence[Sequence[IntArray]],
+    decays: DecayCodes,
     responses: RowResponses,
+    shifts: Sequence[int],
     scale: FloatArray,
-    bits: Bits,
+    chip: Chip,
 ) -> list[TensorError]:
     """Measure each memory; two weights of a source onto one neuron are one value, in units of the first synapse."""
-    share, errors = responses.share()[responses.kind], []
-    for number, memory in enumerate(memories):
-        mine, n_clipped = np.flatnonzero(lines.memory == number), 0
+    share, errors, (low, high) = responses.share()[responses.kind].T, [], chip.bits.weight_range
+    for memory, places, integers, shift in zip(memories, lines.places, steps, shifts, strict=True):
         used = [synapse for synapse, matrix in enumerate(memory.matrices) if matrix.nnz]
-        trained, chip = np.zeros((2, mine.size))
-        for start in range(0, mine.size, _MOST_LINES):
-            part = slice(start, start + _MOST_LINES)
-            n_clipped += _compare_lines(lines, rounded, mine[part], used, share, bits, trained[part], chip[part])
-            for values in (trained[part], chip[part]):
-                values /= scale[lines.target[mine[part]]]
-        lost = _find_lost_share(trained, chip, lines.target[mine])
-        errors.append(replace(_measure(memory.name, trained, chip, n_clipped), lost_share=lost))
+        target, joined = _join_places(memory, [places[synapse] for synapse in used], lines)
+        trained, found, is_clipped = np.zeros(target.size), np.zeros(target.size), np.zeros(target.size, np.bool_)
+        unit = float(1 << (shift + chip.family.weight_shift)) / scale
+        for synapse, own in zip(used, joined, strict=True):
+            matrix, factor = memory.matrices[synapse], decays.weight_factor[synapse]
+            for start in range(0, matrix.nnz, _MOST_LINES):
+                part = slice(start, start + _MOST_LINES)
+                post, at = matrix.indices[part], part if own is None else own[part]
+                trained[at] += matrix.data[part] * (factor * share[synapse])[post]
+                found[at] += integers[synapse][part] * (unit * share[synapse])[post]
+                exact = np.rint(matrix.data[part] * (factor / unit)[post])
+                is_clipped[at] |= (exact < low) | (exact > high)
+        lost = _find_lost_share(trained, found, target)
+        errors.append(replace(_measure(memory.name, trained, found, int(is_clipped.sum())), lost_share=lost))
     return errors
 
 
-def _compare_lines(
-    lines: Lines,
-    rounded: IntArray,
-    mine: IntArray,
-    used: Sequence[int],
-    share: FloatArray,
-    bits: Bits,
-    trained: FloatArray,
-    chip: FloatArray,
-) -> int:
-    """Add what some lines are and what became of them, in state units, to zeros; give how many do not fit.
-
-    Args:
-        lines: weights.
-        rounded: their integers.
-        mine: which of them.
-        used: synapses.
-        share: ``(n, n_synapses) float64``, of a weight beside one on the first synapse.
-        bits: widths.
-        trained: ``(n_mine,)`` zeros.
-        chip: likewise.
-    """
-    (low, high), target, lsb = bits.weight_range, lines.target[mine], lines.entries.lsb[mine]
-    is_clipped = np.zeros(mine.size, np.bool_)
-    for synapse in used:
-        value, own = lines.entries.value[mine, synapse], share[target, synapse]
-        trained += value * own
-        chip += rounded[mine, synapse] * own
-        steps = np.rint(value / lsb)
-        is_clipped |= (steps < low) | (steps > high)
-    chip *= lsb
-    return int(is_clipped.sum())
+def _join_places(memory: MemoryWeights, places: Sequence[IntArray], lines: Lines) -> tuple[IntArray, Sequence[IntArray | None]]:
+    """Return the target of each pair that a memory's used synapses connect, and the pair of each weight; None for the same."""
+    if all(np.array_equal(places[0], other) for other in places[1:]):
+        first = next((matrix for matrix in memory.matrices if matrix.nnz), memory.matrices[0])
+        return first.indices, [None] * len(places)
+    pairs, which = np.unique(np.concatenate(places), return_inverse=True)
+    return lines.target[pairs], np.split(which, np.cumsum([own.size for own in places])[:-1])
 
 
 def _find_lost_share(trained: FloatArray, chip: FloatArray, target: IntArray) -> float:
     """Return the largest share of a neuron's sum of magnitudes that became 0."""
-    size = np.abs(trained)
+    size, is_lost = np.abs(trained), np.flatnonzero(chip == 0)
     everything = np.bincount(target, weights=size)
-    lost = np.bincount(target, weights=np.where(chip == 0, size, 0.0))
+    lost = np.bincount(target[is_lost], weights=size[is_lost], minlength=everything.size)
     return float((lost / np.where(everything > 0, everything, 1.0)).max(initial=0.0))
 
 
