@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 
+from snnmap.core.cached import cached
 from snnmap.core.errors import FormatError
 from snnmap.lif.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, MAX_BYTES, SHA_BYTES, VERSION, word_bytes
 from snnmap.lif.program import Block, Image, unpack
@@ -80,7 +81,8 @@ def _require_size(image: Image) -> None:
         )
 
 
+@cached
 def _join_words(block: Block) -> bytes:
-    """Write words in whole bytes, little-endian."""
+    """Write words in whole bytes, little-endian: once, however often the manifest beside them changes."""
     wide = block.words.astype("<u8").reshape(-1, 1).view(np.uint8)
     return wide[:, : word_bytes(block.word_bits)].tobytes()

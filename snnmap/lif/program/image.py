@@ -40,7 +40,7 @@ class BlockKind(IntEnum):
 
 
 @record
-class Block:
+class Block(Cached):
     """One memory of the chip.
 
     Attributes:
