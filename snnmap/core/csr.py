@@ -331,7 +331,7 @@ def order_keys(keys: IntArray, size: int) -> IntArray:
     return order
 
 
-def _choose_width(most: int) -> type[np.int32] | type[np.int64]:
+def _choose_width(most: int) -> Any:
     """Return integers of half the width, which are moved in half the time, where all fit."""
     return np.int32 if most < 2**31 else np.int64
 
