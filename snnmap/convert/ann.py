@@ -146,6 +146,8 @@ def repeat_input(ann: Ann) -> Ann:
         return ann
     weights = csr_array(terms.pop(INPUT))
     used = np.diff(weights.indptr) > 0
+    if not used.any():
+        return replace(ann, output=replace(ann.output, terms=terms))
     each = Affine(
         terms={INPUT: eye_array(ann.n_inputs, format="csr")[:, used]}, bias=np.zeros(used.sum()), shape=(int(used.sum()),)
     )

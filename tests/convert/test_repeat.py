@@ -65,3 +65,14 @@ def test_what_sees_no_input_at_its_output_is_as_it_was() -> None:
     torch.manual_seed(0)
     conversion = convert_ann(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)), DATA)
     assert [layer.name for layer in conversion.ann.layers] == ["1"]
+
+
+@pytest.mark.parametrize("overshoot", ["auto", "allow", "hold"])
+def test_an_output_that_sees_no_input_is_its_bias(overshoot: Any) -> None:
+    model = nn.Linear(6, 3)
+    with torch.no_grad():
+        model.weight.zero_()
+    conversion = convert_ann(model, DATA, options=ConvertOptions(overshoot=overshoot))
+    assert REPEAT not in [population.name for population in conversion.network.populations]
+    found = conversion.read_logits(compile_model(conversion, "xylo-audio-3").run(conversion.encode(DATA))["output"])
+    assert np.allclose(found, model.bias.detach().numpy(), atol=0.02)

@@ -159,6 +159,16 @@ def test_more_than_two_synapses_hold_is_moved_as_far_as_it_goes_and_pruned() -> 
     assert np.array_equal(lengths, [[2] * 4, [2] * 4])
 
 
+@pytest.mark.parametrize("max_words", [4, 8, 12])
+def test_weights_move_only_to_words_that_are_left(max_words: int) -> None:
+    chip = limit(GENERIC, "recurrent_weights", max_words=max_words)
+    fixed = fix_network(CLEAN, chip, options=FixOptions(fix_only=("second-synapse",)))
+    assert names(fixed) == ["second-synapse"]
+    moved = [part.weights.nnz for part in fixed.network.projections if part.post == "h2" and part.synapse == 1]
+    assert sum(moved) <= max_words
+    assert fix_network(fixed.network, chip, options=FixOptions(fix_only=("second-synapse",))).applied == ()
+
+
 def test_clones_share_the_targets_of_several_populations() -> None:
     chip = limit(XYLO, "recurrent_weights", max_fan_out=4)
     network = chain(3, 4, 4, 4, 4, 2)
