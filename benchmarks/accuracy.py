@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from builds import enlarge
 from datasets import read_fashion_mnist, read_japanese_vowels
-from measurements import Row, print_rows, write_table
+from measurements import Row, choose_rows, print_rows, write_table
 from random_float_networks import draw_network, draw_raster, run_peer
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -286,8 +286,7 @@ MEASURES = {
 
 
 def main(words: list[str]) -> None:
-    chosen = [word for word in words if word in MEASURES] or list(MEASURES)
-    lines = print_rows(row for name in chosen for row in MEASURES[name]())
+    lines = print_rows(row for name in choose_rows(words, MEASURES) for row in MEASURES[name]())
     if "--write" in words:
         write_table("accuracy", lines)
 

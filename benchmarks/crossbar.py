@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from crossbar_mutations import mutate
 from crossbar_variants import EXAMPLE_VARIANTS
-from measurements import Row, print_rows, write_table
+from measurements import Row, choose_rows, print_rows, write_table
 from quantised_networks import make_example, make_mobilenet, make_resnet, make_small, run_onnxruntime
 from random_quantised import make_random
 
@@ -170,11 +170,10 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
 
 
 def main(words: list[str]) -> None:
-    chosen = [measure for name, measure in ROWS.items() if not words or any(word in name for word in words)]
-    lines = print_rows(row for measure in chosen for row in measure())
-    if "--write" in sys.argv:
+    lines = print_rows(row for name in choose_rows(words, ROWS) for row in ROWS[name]())
+    if "--write" in words:
         write_table("crossbar", lines)
 
 
 if __name__ == "__main__":
-    main([word for word in sys.argv[1:] if not word.startswith("--")])
+    main(sys.argv[1:])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from measurements import Row, print_rows, write_table
+from measurements import Row, choose_rows, print_rows, write_table
 from pipeline_cases import LARGE, add_costs, build, count_differences, draw_budget, draw_inputs, find_interval, solve_by_merging
 from quantised_networks import make_mobilenet, make_resnet
 from random_quantised import make_random
@@ -124,8 +124,7 @@ ROWS: tuple[Callable[[], Iterator[Row]], ...] = (
 
 
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if not word.startswith("--")]
-    chosen = [rows for rows in ROWS if not words or any(word in rows.__name__ for word in words)]
-    lines = print_rows(row for rows in chosen for row in rows())
+    measures = {rows.__name__.removeprefix("measure_"): rows for rows in ROWS}
+    lines = print_rows(row for name in choose_rows(sys.argv[1:], measures) for row in measures[name]())
     if "--write" in sys.argv:
         write_table("dataflow", lines)

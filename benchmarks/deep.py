@@ -23,7 +23,7 @@ from multiprocessing import get_context
 import numpy as np
 import torch
 from builds import build_anyway, enlarge
-from measurements import Row, print_rows, write_table
+from measurements import Row, choose_rows, print_rows, write_table
 from torch import Tensor, nn
 
 import snnmap
@@ -233,8 +233,7 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
 
 
 def measure(words: list[str]) -> Iterator[Row]:
-    names = [name for name in ROWS if name in words] or list(ROWS)
-    for name in names:
+    for name in choose_rows(words, ROWS):
         torch.manual_seed(0)
         start = time.monotonic()
         yield from ROWS[name]()

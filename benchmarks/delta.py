@@ -8,7 +8,7 @@ import sys
 import delta_events
 import delta_streaming
 import delta_video
-from measurements import print_rows, write_table
+from measurements import choose_rows, print_rows, write_table
 
 MEASURES = {
     "events": delta_events.measure_rows,
@@ -18,8 +18,7 @@ MEASURES = {
 
 
 def main(words: list[str]) -> None:
-    chosen = [word for word in words if word in MEASURES] or list(MEASURES)
-    lines = print_rows(row for name in chosen for row in MEASURES[name]())
+    lines = print_rows(row for name in choose_rows(words, MEASURES) for row in MEASURES[name]())
     if "--write" in words:
         write_table("delta", lines)
 

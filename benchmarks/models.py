@@ -17,7 +17,7 @@ import onnxruntime
 import torch
 from layer_graphs import run_every_tensor
 from layer_networks import settle_norms
-from measurements import Row, print_rows, write_table
+from measurements import Row, choose_rows, print_rows, write_table
 from onnx import helper
 from torch import fx, nn
 
@@ -200,11 +200,10 @@ def main(words: list[str]) -> None:
     for name in ("nms", "qnms"):  # torchvision's own need torch with CUDA
         boxes.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     warnings.simplefilter("ignore")
-    chosen = [measure for name, measure in ROWS.items() if not words or any(word in name for word in words)]
-    lines = print_rows(row for measure in chosen for row in measure())
-    if "--write" in sys.argv:
+    lines = print_rows(row for name in choose_rows(words, ROWS) for row in ROWS[name]())
+    if "--write" in words:
         write_table("models", lines)
 
 
 if __name__ == "__main__":
-    main([word for word in sys.argv[1:] if not word.startswith("--")])
+    main(sys.argv[1:])

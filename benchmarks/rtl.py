@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from measurements import Row, print_rows, write_table
+from measurements import Row, choose_rows, print_rows, write_table
 from rtl_programs import draw_counts, draw_program, predict_cycles
 
 from snnmap.chip import list_chips, load_chip
@@ -131,8 +131,7 @@ ROWS: tuple[Callable[[], Iterator[Row]], ...] = (measure_lines, measure_digits, 
 
 
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if not word.startswith("--")]
-    chosen = [rows for rows in ROWS if not words or any(word in rows.__name__ for word in words)]
-    lines = print_rows(row for rows in chosen for row in rows())
+    measures = {rows.__name__.removeprefix("measure_"): rows for rows in ROWS}
+    lines = print_rows(row for name in choose_rows(sys.argv[1:], measures) for row in measures[name]())
     if "--write" in sys.argv:
         write_table("rtl", lines)

@@ -25,7 +25,7 @@ import torch
 from builds import build_anyway
 from datasets import read_japanese_vowels
 from heart_beats import simulate_beats
-from measurements import Row, print_rows, write_table
+from measurements import Row, choose_rows, print_rows, write_table
 from numpy.typing import ArrayLike
 from rockpool.nn.modules import LIFTorch
 from rockpool.nn.networks import SynNet, WaveSenseNet
@@ -467,8 +467,7 @@ def choose(words: list[str]) -> Iterator[Row]:
 
 
 def pick_tasks(words: list[str]) -> Iterator[tuple[str, Task]]:
-    names = [name for name in TASKS if any(word in name for word in words)] or list(TASKS)
-    return ((name, TASKS[name]) for name in names)
+    return ((name, TASKS[name]) for name in choose_rows(words, TASKS))
 
 
 def tell(lost: FloatArray) -> str:
@@ -487,7 +486,7 @@ def report(name: str, seed: int, found: str, start: float) -> None:
 def main(words: list[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    lines = print_rows((choose if "--choose" in words else measure)([word for word in words if not word.startswith("--")]))
+    lines = print_rows((choose if "--choose" in words else measure)(words))
     if "--write" in words:
         write_table("training-on", lines)
 

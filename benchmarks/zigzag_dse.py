@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from measurements import Row, print_rows, write_table
+from measurements import Row, choose_rows, print_rows, write_table
 from onnx import TensorProto, helper
 from quantised_networks import make_mobilenet, make_resnet
 
@@ -85,11 +85,10 @@ def measure(name: str) -> Iterator[Row]:
 
 
 def main(words: list[str]) -> None:
-    chosen = [name for name in NETWORKS if not words or any(word in name.lower() for word in words)]
-    lines = print_rows(row for name in chosen for row in measure(name))
-    if "--write" in sys.argv:
+    lines = print_rows(row for name in choose_rows(words, NETWORKS) for row in measure(name))
+    if "--write" in words:
         write_table("zigzag", lines)
 
 
 if __name__ == "__main__":
-    main([word for word in sys.argv[1:] if not word.startswith("--")])
+    main(sys.argv[1:])

@@ -224,7 +224,8 @@ def read_model(
             confirm_onnx(ann, model, samples)
         return ann
     if any(cls.__module__.startswith("sklearn.") for cls in type(model).__mro__):
-        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples, pools=pools, chips=chips)
+        fix = sklearn_frontend.FIX
+        return read_graph(sklearn_frontend.load(model), signed=signed, samples=samples, pools=pools, chips=chips, fix=fix)
     if package == "nengo":
         return read_nengo(model)
     return read_ann(model, input_shape, signed=signed, samples=samples, pools=pools, chips=chips)

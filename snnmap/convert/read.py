@@ -132,6 +132,7 @@ def read_graph(
     samples: FloatArray | None = None,
     pools: Pools = "weights",
     chips: Sequence[Chip] = (),
+    fix: str = _GRAPH_FIX,
 ) -> Ann:
     """Read a layer graph, as a frontend's ``load`` gives one of an ANN, or a :class:`snnmap.graph.GraphBuilder`.
 
@@ -141,12 +142,13 @@ def read_graph(
         samples: ``(n, ...)`` inputs on which the graph's reference run is compared with what was read.
         pools: as in :class:`ConvertOptions`.
         chips: as :func:`read_ann` takes them.
+        fix: what errors advise about operations without a counterpart, in the words of where the graph comes from.
 
     Raises:
         FrontendError: an operation has no counterpart, or what was read gives other outputs than the graph.
         NoRoomError: as :func:`read_ann`.
     """
-    ann = lower_graph(graph, _find_node_place, _GRAPH_FIX, signed=signed, pools=pools, chips=chips)
+    ann = lower_graph(graph, _find_node_place, fix, signed=signed, pools=pools, chips=chips)
     if samples is not None:
         confirm_graph(ann, graph, samples)
     return ann

@@ -91,6 +91,12 @@ def test_refusals(estimator: Any, said: str) -> None:
         load(estimator)
 
 
+@pytest.mark.filterwarnings("ignore:.*converged")
+def test_a_function_without_counterpart_is_refused_in_the_words_of_the_estimator() -> None:
+    with pytest.raises(FrontendError, match=r"(?s)Tanh has no LIF counterpart.*activation='relu'"):
+        convert_ann(fit("perceptron, tanh"), X)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_files_of_skl2onnx(path: Path) -> None:
     graph, session = read_layer_graph(path), onnxruntime.InferenceSession(str(path))

@@ -34,8 +34,10 @@ MISSES = {"tactile digits": 0.975}
 """Share of decisions as the model's that is aimed at, also where each of several classes for which the model fires most counts as
 its decision, as a build counts them; and what holds of all decisions of the one that reaches it with these seeds by little.
 
-Of its two convolutions one spike in forty that differs moves one in three of its outputs' spikes, in float64 as well: with other
-seeds 96 to 99% of its decisions are the model's.
+Of its two convolutions one spike in forty that differs moves one in three of its outputs' spikes, in float64 as well. With seeds
+30 to 34, with which nothing was chosen, 97.8 to 98.5% of its decisions are the model's, 98.2% in the mean. With seed 30, in
+float64: 100% after `--fix`, 98.5% with decays of bit shifts, 97.8% with the trained decays and weights rounded to the nearest of
+8 bits, 99.2% of 10 bits, and 98.8% where nothing differs but beta, by 0.001.
 """
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
 SEEDS = (11, 12, 13)

@@ -12,7 +12,10 @@ from snnmap.graph.operations.activations import Clip, Relu, Sigmoid, Softmax, Ta
 from snnmap.graph.operations.arithmetic import Add, Div, Mul, Sub
 from snnmap.graph.operations.gemm import Gemm
 
-__all__ = ["load"]
+__all__ = ["FIX", "load"]
+
+FIX = "fit the perceptron with activation='relu', or 'identity', in its hidden layers"
+"""What to do about functions between layers that have no counterpart."""
 
 _TOLERANCE = 1e-6
 _FUNCTIONS: Mapping[str, Operation | None] = {
