@@ -78,6 +78,16 @@ class _Tracer(fx.Tracer):
             return any(type(m).forward is cls.forward for cls in self.leaves if isinstance(m, cls))
         return super().is_leaf_module(m, module_qualified_name)
 
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _TensorProxy(node, self)
+
+    def create_arg(self, a: Any) -> Any:
+        return a.node if isinstance(a, fx.Proxy) else super().create_arg(a)  # first, for a proxy says that it is a tensor
+
+    def gives_tensor(self, node: fx.Node) -> bool:
+        """Say whether what a node gives is a tensor, as all is where no shapes are known."""
+        return True
+
 
 class _ShapedTracer(_Tracer):
     """Takes the branches and loops that shapes alone decide."""
@@ -88,6 +98,9 @@ class _ShapedTracer(_Tracer):
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _ShapedProxy(node, self)
+
+    def gives_tensor(self, node: fx.Node) -> bool:
+        return self.examples.are_tensors(node)
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         return bool(self.examples.answer(obj.node))
@@ -126,6 +139,10 @@ class _Examples:
         if not all(isinstance(one, bool | int | float) for one in found) or len(set(found)) != 1:
             raise fx.proxy.TraceError("a branch, loop or number that depends on values or on the size of the batch")
         return found[0]
+
+    def are_tensors(self, node: fx.Node) -> bool:
+        """Say whether what a node gives is a tensor."""
+        return all(isinstance(one, torch.Tensor) for one in self._find(node))
 
     def count(self, node: fx.Node) -> int:
         """Return how many parts a tuple or a shape has.
@@ -184,6 +201,21 @@ class _Examples:
         return node.args[0] if node.args else None
 
 
+class _TensorProxy(fx.Proxy):
+    """A proxy that says to be a tensor where ``isinstance`` and ``torch.is_tensor`` ask, which go by ``__class__`` then."""
+
+    tracer: Any
+
+    def __getattr__(self, k: str) -> fx.proxy.Attribute:
+        if k == "_is_param":  # by which torch tells parameters from other tensors
+            raise AttributeError(k)
+        return fx.proxy.Attribute(self, k)
+
+    @property  # type: ignore[misc]  # that cannot be set
+    def __class__(self) -> type:
+        return torch.Tensor if self.tracer.gives_tensor(self.node) else type(self)
+
+
 class _Asked(fx.Proxy):
     """A proxy that is a number where Python asks it to be one, if shapes tell which."""
 
@@ -206,9 +238,9 @@ class _ShapedAttribute(_Asked, fx.proxy.Attribute):
     pass
 
 
-class _ShapedProxy(_Asked):
+class _ShapedProxy(_Asked, _TensorProxy):
     def __getattr__(self, k: str) -> fx.proxy.Attribute:
-        return _ShapedAttribute(self, k)
+        return _ShapedAttribute(self, k) if k != "_is_param" else super().__getattr__(k)
 
 
 def _follow(module: nn.Module, path: str) -> Any:
