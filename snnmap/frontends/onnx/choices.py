@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snnmap.frontends.onnx.node import OnnxNode
-from snnmap.graph import UnreadableError
+from snnmap.graph import UnreadableError, plan_join
 from snnmap.graph.operation import Array, Operation
 from snnmap.graph.operations.arithmetic import Add, Div, Mul
-from snnmap.graph.operations.movement import Identity, Pad
+from snnmap.graph.operations.movement import Identity
 
 if TYPE_CHECKING:
     from snnmap.frontends.onnx.read import OnnxReader
 
-__all__ = ["CHOICES", "read_branch"]
+__all__ = ["CHOICES", "drop_batch", "read_branch"]
 
 
 def read_branch(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -39,14 +39,14 @@ def _read_where(reader: "OnnxReader", node: OnnxNode) -> None:
     if condition in reader.values:
         raise UnreadableError("it chooses by the values of activations", "choose by a mask that is the same for all samples")
     rank = max(len(reader.shape_of(name)) for name in operands if name in reader.values)
-    chosen = _drop_batch(condition, reader.constants[condition], rank).astype(bool)
+    chosen = drop_batch(condition, reader.constants[condition], rank).astype(bool)
     terms, fixed = [], np.zeros(chosen.shape, np.float32)
     for place, (name, mask) in enumerate(zip(operands, (chosen, ~chosen), strict=True)):
         if name in reader.values:
             terms.append(_add(reader, node, Mul(), [reader.values[name], _hold(reader, node, f"mask{place}", mask)], f"{place}"))
         else:
-            given = _drop_batch(name, reader.constants[name], rank)
-            fixed = fixed + np.where(mask, given, 0).astype(np.float32)
+            given = drop_batch(name, reader.constants[name], rank)
+            fixed = fixed + np.where(mask, given, np.zeros((), given.dtype))
     if fixed.any():
         terms.append(_hold(reader, node, "fixed", fixed))
     _finish(reader, node, terms)
@@ -61,34 +61,25 @@ def _read_concat(reader: "OnnxReader", node: OnnxNode) -> None:
         operation, inputs = reader.make_operation(node)
         reader.add(node, operation, inputs)
         return
-    arrays = [None if name in reader.values else _drop_batch(name, reader.constants[name], rank - 1) for name in node.inputs]
-    sides = [
-        reader.shape_of(name)[axis - 1] if array is None else array.shape[axis - 1]
-        for name, array in zip(node.inputs, arrays, strict=True)
+    parts = [
+        reader.shape_of(name) if name in reader.values else drop_batch(name, reader.constants[name], rank - 1)
+        for name in node.inputs
     ]
-    starts = [sum(sides[:place]) for place in range(len(sides))]
-    shape = list(reader.shape_of(moving[0]))
-    shape[axis - 1] = sum(sides)
-    terms, fixed = [], np.zeros(shape, np.float32)
-    for name, array, start, side in zip(node.inputs, arrays, starts, sides, strict=True):
-        if array is None:
-            pads = np.zeros(2 * rank, np.int64)
-            pads[axis], pads[rank + axis] = start, shape[axis - 1] - start - side
-            terms.append(
-                _add(reader, node, Pad(pads=tuple(pads.tolist()), mode="constant", value=0.0), [reader.values[name]], name)
-            )
-        else:
-            fixed[(*[slice(None)] * (axis - 1), slice(start, start + side))] = array
+    pads, fixed = plan_join(parts, axis)
+    terms = [
+        _add(reader, node, pad, [reader.values[name]], f"{place}")
+        for place, (pad, name) in enumerate(zip(pads, moving, strict=True))
+    ]
     if fixed.any():
         terms.append(_hold(reader, node, "fixed", fixed))
     _finish(reader, node, terms)
 
 
 def _read_reciprocal(reader: "OnnxReader", node: OnnxNode) -> None:
-    _finish(reader, node, [_hold(reader, node, "one", np.ones(())), reader.values[node.inputs[0]]], Div())
+    _finish(reader, node, [_hold(reader, node, "one", np.ones((), np.float32)), reader.values[node.inputs[0]]], Div())
 
 
-def _drop_batch(name: str, array: Array, rank: int) -> Array:
+def drop_batch(name: str, array: Array, rank: int) -> Array:
     """Return a constant without the side of 1 where the batch is.
 
     Raises:
@@ -102,7 +93,7 @@ def _drop_batch(name: str, array: Array, rank: int) -> Array:
 
 
 def _hold(reader: "OnnxReader", node: OnnxNode, suffix: str, array: Array) -> str:
-    return reader.builder.add_constant(f"{node.name}.{suffix}", array.astype(np.float32))
+    return reader.builder.add_constant(f"{node.name}.{suffix}", array if array.dtype.kind == "f" else array.astype(np.float32))
 
 
 def _add(reader: "OnnxReader", node: OnnxNode, operation: Operation, inputs: Sequence[str], suffix: str) -> str:

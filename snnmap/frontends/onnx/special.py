@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnmap.frontends.onnx.batch import BATCHES
-from snnmap.frontends.onnx.choices import CHOICES
+from snnmap.frontends.onnx.choices import CHOICES, drop_batch
 from snnmap.frontends.onnx.classical import CLASSICAL
 from snnmap.frontends.onnx.einsum import read_einsum
 from snnmap.frontends.onnx.node import OnnxNode
@@ -33,12 +33,8 @@ def _read_spread(reader: "OnnxReader", node: OnnxNode) -> None:
     rank = max(len(reader.shape_of(name)) for name in inputs if name in reader.values)
     for name in inputs:
         array = reader.constants.get(name)
-        if array is not None and name not in reader.values and array.ndim > rank:
-            if any(side != 1 for side in array.shape[: array.ndim - rank]):
-                raise UnreadableError(
-                    f"constant '{name}' of shape {array.shape} differs from sample to sample", "export it again"
-                )
-            reader.constants[name] = array.reshape(array.shape[array.ndim - rank :])
+        if array is not None and name not in reader.values:
+            reader.constants[name] = drop_batch(name, array, rank)
     reader.add(node, operation, inputs)
 
 
