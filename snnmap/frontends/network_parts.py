@@ -8,7 +8,10 @@ import numpy.typing as npt
 from snnmap.core import CsrMatrix, FloatArray
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
 
-__all__ = ["NetworkParts"]
+__all__ = ["NEVER_REACHED", "NetworkParts"]
+
+NEVER_REACHED = 2**15 - 1
+"""Threshold from which on neurons count as a readout that never fires; Rockpool's SynNet sets it for ``output="vmem"``."""
 
 
 class NetworkParts:

@@ -4,6 +4,7 @@ from snnmap.graph import operations as operations  # which registers them
 from snnmap.graph.build import GraphBuilder, Unreadable, UnreadableError, UnreadableModelError
 from snnmap.graph.draw import format_mermaid
 from snnmap.graph.graph import LayerGraph, Node
+from snnmap.graph.joins import plan_join
 from snnmap.graph.operation import OPERATIONS, Operation, Role, TensorType, operation
 from snnmap.graph.passes.canonical import canonicalise
 from snnmap.graph.passes.fold_affine import fold_affine
@@ -31,6 +32,7 @@ __all__ = [
     "Unreadable",
     "UnreadableError",
     "UnreadableModelError",
+    "plan_join",
     # running and comparing
     "measure_difference",
     "require_same",

@@ -13,11 +13,15 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.utils._pytree import tree_flatten
 
 from snnmap.core.errors import FrontendError, SnnmapError
 
 __all__ = ["foreign_hooks", "refuse_hooks", "trace_module", "user_line"]
 
+_CREATORS = ("arange", "empty", "eye", "full", "ones", "rand", "randn", "zeros")
+"""Functions of torch that take numbers alone, for which fx has no part in a graph."""
+_FIX_OF_HIDDEN = "hold all layers as attributes of the module, or in nn.ModuleList and nn.ModuleDict, not in lists and dicts"
 _FIX = "write forward without branches or loops over data"
 _ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
 
@@ -54,14 +58,50 @@ def trace_module(
     try:
         with _evaluation_mode(module):
             tracer = _ShapedTracer(leaves, _Examples(module, shapes)) if shapes else _Tracer(leaves)
-            graph = tracer.trace(module, concrete_args=given or None)
+            with _follow_creators(module, tracer):
+                graph = tracer.trace(module, concrete_args=given or None)
     except SnnmapError:
         raise
     except (Exception, SystemExit) as error:
         where = f"{type(module).__name__}{user_line(error)}"
+        fix = _FIX_OF_HIDDEN if "not installed as a submodule" in str(error) else fix
         raise FrontendError.from_failure("the module's forward cannot be followed", error, where=where, fix=fix) from error
     _refuse_stale_values(graph, module)
     return graph
+
+
+class _FollowedTorch:
+    """Stands for torch in the user's code: what makes tensors of a size is a call in the graph where the size is a value's."""
+
+    def __init__(self, tracer: fx.Tracer) -> None:
+        self._creators = {name: _make_creator(tracer, getattr(torch, name)) for name in _CREATORS}
+
+    def __getattr__(self, name: str) -> Any:
+        return self._creators.get(name) or getattr(torch, name)
+
+
+def _make_creator(tracer: fx.Tracer, function: Any) -> Any:
+    def create(*args: Any, **kwargs: Any) -> Any:
+        is_followed = any(issubclass(type(leaf), fx.Proxy) for leaf in tree_flatten((args, kwargs))[0])
+        return tracer.create_proxy("call_function", function, args, kwargs) if is_followed else function(*args, **kwargs)
+
+    return create
+
+
+@contextmanager
+def _follow_creators(module: nn.Module, tracer: fx.Tracer) -> Iterator[None]:
+    """Let the forwards of a module find functions that make tensors as calls of the graph; torch itself stays as it is."""
+    kinds = {kind for part in module.modules() for kind in type(part).__mro__ if "forward" in vars(kind)}
+    found = [getattr(vars(kind)["forward"], "__globals__", {}) for kind in kinds if not kind.__module__.startswith("torch.")]
+    scopes = list({id(scope): scope for scope in found if scope.get("torch") is torch}.values())
+    stand_in = _FollowedTorch(tracer)
+    for scope in scopes:
+        scope["torch"] = stand_in
+    try:
+        yield
+    finally:
+        for scope in scopes:
+            scope["torch"] = torch
 
 
 class _Tracer(fx.Tracer):
@@ -78,6 +118,16 @@ class _Tracer(fx.Tracer):
             return any(type(m).forward is cls.forward for cls in self.leaves if isinstance(m, cls))
         return super().is_leaf_module(m, module_qualified_name)
 
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _TensorProxy(node, self)
+
+    def create_arg(self, a: Any) -> Any:
+        return a.node if isinstance(a, fx.Proxy) else super().create_arg(a)  # first, for a proxy says that it is a tensor
+
+    def gives_tensor(self, node: fx.Node) -> bool:
+        """Say whether what a node gives is a tensor, as all is where no shapes are known."""
+        return True
+
 
 class _ShapedTracer(_Tracer):
     """Takes the branches and loops that shapes alone decide."""
@@ -88,6 +138,9 @@ class _ShapedTracer(_Tracer):
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _ShapedProxy(node, self)
+
+    def gives_tensor(self, node: fx.Node) -> bool:
+        return self.examples.are_tensors(node)
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         return bool(self.examples.answer(obj.node))
@@ -126,6 +179,10 @@ class _Examples:
         if not all(isinstance(one, bool | int | float) for one in found) or len(set(found)) != 1:
             raise fx.proxy.TraceError("a branch, loop or number that depends on values or on the size of the batch")
         return found[0]
+
+    def are_tensors(self, node: fx.Node) -> bool:
+        """Say whether what a node gives is a tensor."""
+        return all(isinstance(one, torch.Tensor) for one in self._find(node))
 
     def count(self, node: fx.Node) -> int:
         """Return how many parts a tuple or a shape has.
@@ -184,6 +241,21 @@ class _Examples:
         return node.args[0] if node.args else None
 
 
+class _TensorProxy(fx.Proxy):
+    """A proxy that says to be a tensor where ``isinstance`` and ``torch.is_tensor`` ask, which go by ``__class__`` then."""
+
+    tracer: Any
+
+    def __getattr__(self, k: str) -> fx.proxy.Attribute:
+        if k == "_is_param":  # by which torch tells parameters from other tensors
+            raise AttributeError(k)
+        return fx.proxy.Attribute(self, k)
+
+    @property  # type: ignore[misc]  # that cannot be set
+    def __class__(self) -> type:
+        return torch.Tensor if self.tracer.gives_tensor(self.node) else type(self)
+
+
 class _Asked(fx.Proxy):
     """A proxy that is a number where Python asks it to be one, if shapes tell which."""
 
@@ -206,9 +278,9 @@ class _ShapedAttribute(_Asked, fx.proxy.Attribute):
     pass
 
 
-class _ShapedProxy(_Asked):
+class _ShapedProxy(_Asked, _TensorProxy):
     def __getattr__(self, k: str) -> fx.proxy.Attribute:
-        return _ShapedAttribute(self, k)
+        return _ShapedAttribute(self, k) if k != "_is_param" else super().__getattr__(k)
 
 
 def _follow(module: nn.Module, path: str) -> Any:

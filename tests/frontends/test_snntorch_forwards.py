@@ -196,7 +196,7 @@ def test_a_sum_over_the_steps_is_read_as_the_spikes_of_each() -> None:
         (lambda s: s.lif((s.lif.mem if s.t else 0) + s.fc(s.x[s.t])), "something else in one step"),
         (lambda s: s.lif(s.fc(s.x[s.t : s.t + 2].sum(0))), "other steps of its input|mixes the samples"),
         (lambda s: s.lif(s.fc(torch.bernoulli(s.x[s.t].clamp(0, 1)))), "operation 'bernoulli'"),
-        (lambda s: s.lif(s.lif(s.fc(s.x[s.t]))), "something else in one step"),
+        (lambda s: s.lif(s.lif(s.fc(s.x[s.t]))), "run more often than the input has steps"),
         (lambda s: s.lif(functional.linear(s.x[s.t], torch.ones(3, 4)) + s.fc(s.x[s.t])), "does not fit the size"),
     ],
 )  # fmt: skip

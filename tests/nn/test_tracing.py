@@ -115,6 +115,31 @@ def test_a_spiking_module_that_computes_something_else_is_refused(module: nn.Mod
         load(module)
 
 
+class Asking(nn.Module):
+    """Asks in forward whether what it has is a tensor, a parameter or a list."""
+
+    def __init__(self, neurons: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.one, self.neurons = nn.Linear(4, 6, bias=False), neurons()
+        self.other, self.last = nn.Linear(6, 3, bias=False), neurons()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_tensor(x) and not isinstance(x, nn.Parameter):
+            x = self.neurons(self.one(x))
+        if isinstance(x, Tensor) and not isinstance(x, list | tuple):
+            x = self.last(self.other(x))
+        return x
+
+
+def test_forwards_that_ask_for_tensors_are_read() -> None:
+    torch.manual_seed(0)
+    module, inputs = Asking(nn.ReLU).double(), torch.rand(5, 4, dtype=torch.float64)
+    found = run_ann(read_ann(module, (4,)), inputs.numpy())["output"]
+    np.testing.assert_allclose(found, module(inputs).detach().numpy(), atol=1e-12)
+    sizes = iter((6, 3))
+    assert [p.name for p in load(Asking(lambda: LIF(next(sizes)))).populations] == ["neurons", "last"]
+
+
 class Subtracted(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -53,6 +53,7 @@ class Builder:
         parts: so far.
         neurons: by name of the population.
         ports: name of the input port of each argument of forward.
+        over_steps: whether forward returns the mean or sum over the steps of what is read by potential.
     """
 
     def __init__(self, trace: Trace, readout: Literal["spikes", "potential"] | None, input_scale: float) -> None:
@@ -61,6 +62,7 @@ class Builder:
         self.neurons: dict[str, NeuronModule] = {}
         self.populations: dict[str, str] = {}
         self.ports: dict[str, str] = {}
+        self.over_steps: list[str] = []
 
     def build(self, outputs: Sequence[str] | None) -> None:
         """Add all ports, populations and projections."""
@@ -125,6 +127,9 @@ class Builder:
             raise FrontendError("forward returns no spikes", where="output", fix="return the spikes of the last neurons")
         ports: list[tuple[tuple[str, ...], Readout]] = [((self._add_weighted_readout(output),), "potential") for output in sums]
         ports += [(names, self._choose_readout(names, names in spikes, names in membranes, heard)) for names in last]
+        self.over_steps = sorted(
+            {output.over_steps for output in found if output.kind in ("currents", "mem") and output.over_steps}
+        )
         return self._add_ports(ports, heard)
 
     def _list_populations(self, found: Sequence[Output], kind: str) -> list[tuple[str, ...]]:
@@ -195,6 +200,9 @@ class Builder:
             found["steps"] = f"{trace.n_steps} in forward, all with the same input: give the network that input in each step"
         elif trace.layout != "one step":
             found["steps"] = f"in forward, {trace.layout}" + (f", {trace.n_steps}" if trace.n_steps != trace.n_given else "")
+        if self.over_steps:
+            told = " and the ".join(self.over_steps)
+            found["outputs"] = f"forward returns the {told} over the steps of what is read: decision='mean'"
         return found | ({} if self.input_scale == 1 else {"input scale": f"{self.input_scale:g} a spike"})
 
 

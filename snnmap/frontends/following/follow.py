@@ -29,6 +29,7 @@ from snnmap.frontends.following.operations import (
 )
 from snnmap.frontends.following.pools import Pools, require_one_for_all
 from snnmap.frontends.following.signal import Signal, join, make_constant
+from snnmap.frontends.following.steps import InputSteps
 from snnmap.frontends.following.twin import take_spikes
 from snnmap.frontends.following.values import Values
 from snnmap.frontends.torch.modules import as_array
@@ -40,6 +41,8 @@ _USABLE = (
 )
 
 
+_LAST = "return the values before it, of which the largest is the class all the same; cross_entropy takes those"
+_FIXES = dict.fromkeys(("argmax", "log_softmax", "sigmoid", "softmax"), _LAST)
 _WEIGHING = ("linear", "matmul", "__matmul__", "mm", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
 
 
@@ -52,6 +55,7 @@ class Follower(TorchFunctionMode):
         pools: the MaxPools found so far.
         inputs: arguments of forward, and on which axis they have steps; -1 for none.
         unknown: names of inputs whose number of channels is not known.
+        steps: which ones of the inputs neurons take.
     """
 
     def __init__(self, framework: Framework) -> None:
@@ -62,6 +66,7 @@ class Follower(TorchFunctionMode):
         self.pools = Pools(framework, self.layers)
         self.inputs: dict[str, tuple[Tensor, int]] = {}
         self.unknown: set[str] = set()
+        self.steps = InputSteps()
         self._stack: list[tuple[str, nn.Module]] = []
 
     def watch(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -203,7 +208,7 @@ class Follower(TorchFunctionMode):
         pool = self.pools.find(tensor)
         signal, shape = (self.values.find(tensor), tuple(tensor.shape)) if pool is None else (pool.signal, (pool.signal.size,))
         self._learn_neurons(path, module, signal)
-        layer = self.layers.find_chain(path, kind, found)
+        layer = self.layers.find_chain(path, kind, found) if found else self.layers.find_own(path, kind, module, names)
         if pool is not None:
             require_one_for_all(path, module, tensor.numel(), names)
         spikes = self._take_steps(layer, module, signal, shape)  # what they are is looked at before they run
@@ -211,16 +216,31 @@ class Follower(TorchFunctionMode):
             spikes = self.pools.move_behind(layer, replace(pool, signal=spikes))
         with torch._C.DisableTorchFunction():
             result = forward(*[_as_double(part) for part in args], **{name: _as_double(part) for name, part in kwargs.items()})
+        if not found:
+            self.layers.memories.keep(path, module)
         values, structure = tree_flatten(result)
         values = [value.double().clone() for value in values]
         self.values.follow(values[0], spikes)
-        layer.gives_states = len(values) > 1 or (layer.neurons is not None and not layer.neurons.max_count)
+        self._follow_membranes(layer, module)
+        layer.gives_states |= len(values) > 1 or (layer.neurons is not None and not layer.neurons.max_count)
         if self.framework.time_axis(module) is None:
             for name, state in zip(returned, values[1:], strict=False):
                 self.values.follow(
                     state, self.layers.sources.add(layer.name, "state", state.numel(), step=len(layer.inputs) - 1, state=name)
                 )
         return tree_unflatten(values, structure)
+
+    def _follow_membranes(self, layer: Layer, module: nn.Module) -> None:
+        """Follow the membranes that a module keeps, of as many steps as it keeps."""
+        last, all_steps = self.framework.membranes(module)
+        if last is None:
+            return
+        for step in range(len(layer.membranes), len(layer.inputs)):
+            layer.membranes.append(self.layers.sources.add(layer.name, "state", last.numel(), step=step, state="mem"))
+        self.values.follow(last, layer.membranes[-1])
+        layer.gives_states |= all_steps is not None or self.framework.time_axis(module) is None
+        if all_steps is not None:
+            self.values.follow(all_steps, join(layer.membranes[-len(all_steps) :]))
 
     def _take_steps(self, layer: Layer, module: nn.Module, signal: Signal, shape: tuple[int, ...]) -> Signal:
         """Let neurons take what came in, of one step or of several in one call, and return what they give."""
@@ -231,6 +251,7 @@ class Follower(TorchFunctionMode):
         for step in steps:
             now = signal.pick(step.reshape(-1))
             self._require_now(layer.path, now, len(layer.inputs))
+            self.steps.require_one_run(layer.path, len(layer.inputs), self.framework.reset_call)
             layer.neurons = layer.neurons or self.framework.read(layer.path, module, layer.kind, now.size)
             given.append(self.layers.add_step(layer, now))
         order = np.argsort(np.concatenate([step.reshape(-1) for step in steps]))
@@ -247,13 +268,17 @@ class Follower(TorchFunctionMode):
 
     def _require_now(self, path: str, signal: Signal, step: int) -> None:
         """Check that neurons take what there is in their step."""
-        for part in self.layers.sources.split(signal):
+        parts = list(self.layers.sources.split(signal))
+        for part in parts:
             if part.source.kind == "state":
                 raise FrontendError(
                     "neurons take a state as their input", where=f"module '{path}'", fix="give them currents or spikes"
                 )
-            if part.source.step is not None and part.source.step > step:
+            is_later = part.source.step is not None and part.source.step > step
+            if is_later and part.source.kind != "input":
                 raise OtherLayout
+        if self.steps.mixes(path, step, parts):
+            raise OtherLayout
 
     def _path(self) -> str:
         return self._stack[-1][0] if self._stack else ""
@@ -265,6 +290,7 @@ class Follower(TorchFunctionMode):
         module = self._stack[-1][1] if self._stack else None
         is_torchs = type(module).__module__.startswith("torch.nn.modules") and not isinstance(module, nn.Sequential)
         noun = f"module {type(module).__name__}" if is_torchs else f"operation '{name.strip('_')}'"
+        fix = fix or _FIXES.get(name.strip("_"), "")
         return self._refuse(f"{noun} has no counterpart on the chip{': ' if what else ''}{what}", fix)
 
     def _refuse_result(self, name: str, operands: Sequence[object]) -> FrontendError:

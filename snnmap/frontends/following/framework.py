@@ -11,7 +11,7 @@ from snnmap.core import CsrMatrix, FloatArray
 from snnmap.frontends.network_parts import NetworkParts
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["Framework", "NeuronModule", "WeightedCounts"]
 
@@ -69,7 +69,9 @@ class Framework:
         states: what a class takes after its input, and what it returns after its spikes, by its name.
         read: gives the neurons of a module: path, module, kind and size.
         restart: lets a module's neurons start anew.
+        reset_call: of a module, by which a forward lets its neurons start anew, for errors.
         stand_in: while a copy runs, lets its neurons be those that the framework's own functions of all neurons reach.
+        membranes: what a module keeps of its membrane beside what it returns: of the last step, and of all steps, (time, ...).
         time_axis: of what a module takes in one call, where that is several steps.
         own_functions: attributes that the framework itself sets to functions on its modules.
         pools: whether a MaxPool of currents is refused, or put behind the neurons that take it; empty where the frontend gives no
@@ -85,7 +87,9 @@ class Framework:
     states: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
     read: Callable[[str, Any, str, int], NeuronModule]
     restart: "Callable[[nn.Module], None]"
+    reset_call: str
     stand_in: "Callable[[nn.Module], AbstractContextManager[None]]" = lambda _: nullcontext()
+    membranes: "Callable[[Any], tuple[Tensor | None, Tensor | None]]" = lambda _: (None, None)
     time_axis: Callable[[Any], int | None] = lambda _: None
     passes_states: bool = False
     own_functions: tuple[str, ...] = ()

@@ -1,14 +1,15 @@
 """The neurons that a forward runs, step by step, and whose states it hands on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.following.again import Learn
 from snnmap.frontends.following.framework import NeuronModule
+from snnmap.frontends.following.memory import Memories
 from snnmap.frontends.following.signal import Part, Signal, Sources
 from snnmap.frontends.following.values import Values
 
@@ -27,6 +28,7 @@ class Layer:
         neurons: what they compute; None for pools.
         gives_states: whether the module returns its membrane.
         inputs: what came in, by step.
+        membranes: likewise, those that the module keeps beside what it returns.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Layer:
     neurons: NeuronModule | None = None
     gives_states: bool = False
     inputs: list[Signal] = field(default_factory=list)
+    membranes: list[Signal] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -50,6 +53,7 @@ class Layers:
         found: by name, in order.
         sources: all that values are made of.
         arguments: of forward, that are states.
+        order: of the neurons' steps, by their names.
     """
 
     def __init__(self, values: Values) -> None:
@@ -57,13 +61,29 @@ class Layers:
         self.sources = Sources()
         self.found: dict[str, Layer] = {}
         self.arguments: dict[str, Tensor] = {}
+        self.order: list[str] = []
+        self.memories = Memories()
+        self._uses: dict[str, int] = {}
         self._names: dict[Any, str] = {}
         self._owners: dict[str, str] = {}
 
+    def find_own(self, path: str, kind: str, module: nn.Module, states: Sequence[str]) -> Layer:
+        """Return the neurons that go on from the module's own states, of these names; after a reset, others."""
+        number = self._uses.setdefault(path, 0)
+        layer = self.find((path, "own", number), path, kind, "module")
+        if not self.memories.was_reset(path, module, states):
+            return layer
+        if len(layer.inputs) == 1:
+            raise FrontendError(
+                "forward resets its neurons in every step, which leaves them no memory",
+                where=f"module '{path}'",
+                fix="reset them before forward is called, or once before its loop over the steps",
+            )
+        self._uses[path] = number + 1
+        return self.find((path, "own", number + 1), path, kind, "module")
+
     def find_chain(self, path: str, kind: str, states: Mapping[str, Tensor]) -> Layer:
         """Return the neurons that go on from states, or start from zeros."""
-        if not states:
-            return self.find((path, "own"), path, kind, "module")
         owners = {self._own_state(path, name, tensor) for name, tensor in states.items()}
         known = {owner for owner in owners if owner in self.found}
         if len(owners) == 1 and known:
@@ -93,6 +113,7 @@ class Layers:
     def add_step(self, layer: Layer, signal: Signal) -> Signal:
         """Let neurons take what came in next, and return what they give."""
         layer.inputs.append(signal)
+        self.order.append(layer.name)
         step, neurons = len(layer.inputs) - 1, layer.neurons
         if neurons is not None and not neurons.max_count:
             return self.sources.add(layer.name, "state", signal.size, step=step, state="mem")

@@ -7,7 +7,7 @@ import numpy as np
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.following.framework import WeightedCounts
-from snnmap.frontends.network_parts import NetworkParts
+from snnmap.frontends.network_parts import NEVER_REACHED, NetworkParts
 from snnmap.network import Population
 from snnmap.network.network import Reset
 
@@ -43,12 +43,12 @@ class LifNeurons:
     @property
     def is_readout(self) -> bool:
         """Whether the membrane is to be read where the module gives it beside spikes."""
-        return not self.max_count
+        return not self.max_count or bool((self.threshold >= NEVER_REACHED).all())
 
     @property
     def why_not_read(self) -> str:
         """Why the membrane alone cannot be read; empty where it can."""
-        return "the neurons fire" if self.max_count else ""
+        return "" if self.is_readout else "the neurons fire"
 
     def add_to(self, parts: NetworkParts, name: str, terms: tuple[WeightedCounts, ...], bias: FloatArray) -> None:
         """Add the population; a constant input to a synapse with memory comes from a neuron that fires in each step."""
@@ -78,7 +78,7 @@ class LifNeurons:
         """
         if not start.any():
             return self
-        if not self.max_count or self.reset == "subtract" or (self.threshold <= start).any():
+        if self.is_readout or self.reset == "subtract" or (self.threshold <= start).any():
             fix = "let the neurons start at 0"
             raise refuse(self.path, "the membrane starts where no network's does", f"{start.flat[0]:g}", "0", fix)
         return LifNeurons(

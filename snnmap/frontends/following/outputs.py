@@ -1,15 +1,15 @@
 """What forward returns, told apart: spikes or membranes of neurons, or currents; of several steps, the last stands for all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from snnmap.core import FloatArray, IntArray
+from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
-from snnmap.frontends.following.signal import Part, Signal, Source
+from snnmap.frontends.following.signal import Part, Signal
+from snnmap.frontends.following.sums import are_alike, list_entries, list_sources, read_sum
 from snnmap.frontends.following.trace import Trace
 
 __all__ = ["Output", "read_outputs"]
@@ -25,6 +25,7 @@ class Output:
         parts: of currents.
         constant: likewise, ``(n,)``.
         path: of the module that gave the currents.
+        over_steps: what forward returns of the values of all steps; empty where it returns them one by one, or the last.
     """
 
     kind: Literal["spikes", "mem", "state", "currents"]
@@ -32,6 +33,7 @@ class Output:
     parts: tuple[Part, ...] = ()
     constant: FloatArray = field(default_factory=lambda: np.zeros(0))
     path: str = ""
+    over_steps: Literal["", "mean", "sum"] = ""
 
 
 def read_outputs(trace: Trace) -> list[Output]:
@@ -40,140 +42,90 @@ def read_outputs(trace: Trace) -> list[Output]:
     Raises:
         FrontendError: something that has no counterpart.
     """
-    return [output for signal, shape in _join_steps(trace) for output in _read(trace, signal, shape)]
+    return [output for place in _list_places(trace) for output in _read(trace, place)]
 
 
-def _join_steps(trace: Trace) -> Iterator[tuple[Signal | FrontendError, tuple[int, ...]]]:
-    """Yield what forward returns; of tensors of one step each that are alike, as a list holds them, the last alone."""
+def _list_places(trace: Trace) -> Iterator[int]:
+    """Yield the places of what forward returns; of tensors of one step each that are alike, as in a list, the last alone."""
     keys = [_describe_one_step(trace, signal) for signal, _ in trace.outputs]
     lasts = {values for step, values in keys if step == trace.n_steps - 1}
-    for (signal, shape), (step, values) in zip(trace.outputs, keys, strict=True):
+    for place, (step, values) in enumerate(keys):
         if step in (-1, trace.n_steps - 1) or values not in lasts:
-            yield signal, shape
+            yield place
 
 
 def _describe_one_step(trace: Trace, signal: Signal | FrontendError) -> tuple[int, tuple[bytes, ...]]:
     """Return the step of values that are of one alone, else -1, and all else that they are."""
     if isinstance(signal, FrontendError):
         return -1, ()
-    entries = _list_entries(trace, signal)
+    entries = list_entries(trace, signal)
     order = np.lexsort((entries.row, entries.source))
     values = (entries.row[order], entries.source[order], entries.data[order], signal.constant)
     steps = set(entries.step.tolist())
     return steps.pop() if len(steps) == 1 else -1, tuple(value.tobytes() for value in values)
 
 
-def _read(trace: Trace, signal: Signal | FrontendError, shape: tuple[int, ...]) -> Iterator[Output]:
+def _read(trace: Trace, place: int) -> Iterator[Output]:
+    signal, shape = trace.outputs[place]
     if isinstance(signal, FrontendError):
         last_path = [layer.path for layer in trace.layers.values()][-1:]
         raise signal.advising(f"or name the neurons that are read, such as outputs={last_path}") if last_path else signal
-    last = _take_last(trace, signal, shape)
-    parts = list(trace.sources.split(last))
+    last, is_sum = _take_last(trace, signal, shape)
+    if not is_sum:
+        yield from _name(list(trace.sources.split(last)), last)
+        return
+    summed = read_sum(trace, last, lambda other: _take_last(other, *other.outputs[place])[0])
+    yield from (replace(one, over_steps=summed.over_steps) for one in _name(summed.parts, summed.step, is_sum=True))
+
+
+def _name(parts: list[Part], signal: Signal, *, is_sum: bool = False) -> Iterator[Output]:
+    """Tell what the values of a step are."""
     sources = {part.source.kind for part in parts}
     if sources <= {"input"}:
-        if parts and last.path:
-            yield Output("currents", parts=tuple(parts), constant=last.constant, path=last.path)
+        if parts and signal.path:
+            yield Output("currents", parts=tuple(parts), constant=signal.constant, path=signal.path)
         return
     if "state" in sources:
-        yield _read_states(parts)
+        yield _read_states(parts, is_sum=is_sum)
         return
-    populations = _name_spikes(parts, last)
+    populations = _name_spikes(parts, signal)
     if populations is None:
-        yield Output("currents", parts=tuple(parts), constant=last.constant, path=last.path)
+        yield Output("currents", parts=tuple(parts), constant=signal.constant, path=signal.path)
     else:
         yield Output("spikes", populations)
 
 
-def _take_last(trace: Trace, signal: Signal, shape: tuple[int, ...]) -> Signal:
-    """Return the part of the last step of values of several, stacked along a side or added up.
+def _take_last(trace: Trace, signal: Signal | FrontendError, shape: tuple[int, ...]) -> tuple[Signal, bool]:
+    """Return the part of the last step of values of several that are stacked along a side; else whether they are added up.
 
     Raises:
-        FrontendError: the values of one step are not taken as those of the others.
+        FrontendError: the values have no counterpart.
     """
-    steps = {source.step for source in _list_sources(trace, signal) if source.step is not None and source.kind != "input"}
+    if isinstance(signal, FrontendError):
+        raise signal
+    steps = {source.step for source in list_sources(trace, signal) if source.step is not None and source.kind != "input"}
     if steps <= {trace.n_steps - 1}:
-        return signal
-    entries = _list_entries(trace, signal)
+        return signal, False
+    entries = list_entries(trace, signal)
     for axis in [axis for axis, side in enumerate(shape) if side and side % trace.n_steps == 0]:
         places = np.moveaxis(np.arange(signal.size).reshape(shape), axis, 0).reshape(trace.n_steps, -1)
         stack, place = np.divmod(np.argsort(places, axis=None)[entries.row], places.shape[1])
         last, constants = signal.pick(places[-1]), signal.constant[places]
         is_stack = bool(((entries.step == stack) | (entries.step < 0)).all() and (constants == constants[-1]).all())
-        if is_stack and _are_alike(stack, (place, entries.source, entries.data), trace.n_steps):
-            return last
+        if is_stack and are_alike(stack, (place, entries.source, entries.data), trace.n_steps):
+            return last, False
         if (entries.step <= stack).all():
-            return _take_of_sum(trace, last)  # of all steps so far
-    return _take_of_sum(trace, signal)
+            return last, True  # of all steps so far
+    return signal, True
 
 
-@dataclass(frozen=True, slots=True)
-class _Entries:
-    """Weights of a signal: of which value, of which step of a source (-1: of every one), of which of its values, and how much."""
-
-    row: IntArray
-    step: IntArray
-    source: IntArray
-    data: FloatArray
-
-
-def _list_entries(trace: Trace, signal: Signal) -> _Entries:
-    """Return the weights of a signal, those of the same values in different steps under the same number."""
-    found, known = trace.sources.found, dict[tuple[str, str, str], int]()
-    starts = np.array([source.start for source in found])
-    firsts = np.array([known.setdefault((source.name, source.kind, source.state), source.start) for source in found])
-    steps = np.array([-1 if source.step is None else source.step for source in found])
-    matrix = signal.matrix.copy()
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    entries = matrix.tocoo()
-    number = np.searchsorted(starts, entries.col, side="right") - 1
-    return _Entries(entries.row, steps[number], entries.col - starts[number] + firsts[number], entries.data)
-
-
-def _are_alike(step: IntArray, columns: Sequence[npt.NDArray[Any]], n_steps: int) -> bool:
-    """Say whether what belongs to each step is the same."""
-    order = np.lexsort((*columns, step))
-    if not np.array_equal(step[order], np.repeat(np.arange(n_steps), step.size // n_steps)):
-        return False
-    tables = [column[order].reshape(n_steps, -1) for column in columns]
-    return all(bool((table == table[-1]).all()) for table in tables)
-
-
-def _take_of_sum(trace: Trace, signal: Signal) -> Signal:
-    """Return what the last step adds to a sum over all."""
-    if any(source.kind != "spikes" for source in _list_sources(trace, signal)) or signal.constant.any() or signal.path:
+def _read_states(parts: list[Part], *, is_sum: bool) -> Output:
+    scales = parts[0].scales
+    if len(parts) > 1 or scales is None or (scales != (scales[0] if is_sum else 1)).any() or scales[0] <= 0:
         raise FrontendError(
-            "an output adds up currents or membranes over the steps, which no readout of a chip does",
+            "an output mixes states with other values, or weighs them",
             where="output",
-            fix="return those of each step: torch.stack(list)",
-        )
-    entries = _list_entries(trace, signal)
-    if not _are_alike(entries.step, (entries.row, entries.source, entries.data), trace.n_steps):
-        names = [trace.layers[source.name].path for source in _list_sources(trace, signal)]
-        raise FrontendError(
-            "an output takes the spikes of one step otherwise than those of another",
-            where="output",
-            measured=f"steps {', '.join(map(str, np.unique(entries.step)))} of {trace.n_steps}",
-            limit="their stack, or a sum over all steps with the same weights",
-            fix=f"return those of each step: torch.stack(list); or name the neurons that are read, such as outputs={names[-1:]}",
-        )
-    kept = np.zeros(signal.matrix.shape[1])
-    for source in trace.sources.found:
-        if source.step == trace.n_steps - 1 and source.kind == "spikes" and source.start < kept.size:
-            kept[source.start : source.start + source.size] = 1.0
-    from scipy.sparse import diags_array
-
-    return replace(signal, matrix=(signal.matrix @ diags_array(kept)).tocsr())
-
-
-def _list_sources(trace: Trace, signal: Signal) -> list[Source]:
-    return [part.source for part in trace.sources.split(signal)]
-
-
-def _read_states(parts: list[Part]) -> Output:
-    if len(parts) > 1 or parts[0].scales is None:
-        raise FrontendError(
-            "an output mixes states with other values", where="output", fix="return membranes and spikes each by itself"
+            fix="return membranes and spikes each by itself, as the neurons give them",
         )
     source = parts[0].source
     return Output("mem" if source.state == "mem" else "state", (source.name,))

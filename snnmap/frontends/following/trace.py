@@ -1,8 +1,9 @@
 """One run of a module's forward, followed: its neurons, and what each takes in a step."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from snnmap.frontends.following.follow import Follower
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.layers import Layer
 from snnmap.frontends.following.signal import Signal, Sources, join
+from snnmap.frontends.following.steps import OtherStepsError
 from snnmap.frontends.following.twin import watch
 from snnmap.nn.tracing import user_line
 
@@ -84,7 +86,9 @@ class Trace:
         layout: of batch and time in them.
         n_steps: how often each layer ran.
         n_given: steps in the arguments, of a layout with time.
+        order: of the neurons' steps in forward, by the names of layers.
         moved: names of pools that were put behind the neurons that take their currents, and of these neurons.
+        run_again: runs forward with another number of steps in the arguments.
     """
 
     layers: Mapping[str, Layer]
@@ -94,7 +98,9 @@ class Trace:
     layout: Layout
     n_steps: int
     n_given: int
+    order: Sequence[str]
     moved: Mapping[str, str]
+    run_again: "Callable[[int], Trace]"
 
 
 def trace_forward(twin: nn.Module, framework: Framework, shapes: Sequence[tuple[int, ...]] | None) -> Trace:
@@ -111,16 +117,18 @@ def trace_forward(twin: nn.Module, framework: Framework, shapes: Sequence[tuple[
     inputs = _list_inputs(twin, shapes)
     last: Exception = OtherLayout()
     for layout in _LAYOUTS:
+        if layout == "one step" and isinstance(last, OtherStepsError):
+            break
         try:
             return _trace_layout(twin, framework, inputs, layout)
         except OtherLayout as error:
             last = error if isinstance(last, OtherLayout) else last
-        except MisfitError as error:
-            last = error
-        except SnnmapError:
-            raise
+        except (MisfitError, OtherStepsError) as error:
+            last = last if isinstance(last, OtherStepsError) else error
+        except SnnmapError as error:
+            raise (last if isinstance(last, OtherStepsError) else error) from None
         except Exception as error:  # whatever the user's forward lets through
-            last = error
+            last = last if isinstance(last, OtherStepsError) else error
     if isinstance(last, SnnmapError):
         raise last
     if isinstance(last, OtherLayout):
@@ -185,14 +193,22 @@ def _trace_layout(twin: nn.Module, framework: Framework, inputs: list[Input], la
 
 def _run(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Layout, n_steps: int) -> Trace:
     follower = Follower(framework)
+    follower.steps.n_given = 0 if layout == "one step" else n_steps
     rng = np.random.default_rng(0)
     n_drawn = 1 if layout == "one step" else n_steps
     given = {one.name: one.shape_counts(layout, rng.poisson(1.0, (n_drawn, one.size))) for one in inputs}
     for one in inputs:
         _announce(follower, one, given[one.name], layout, n_steps)
     framework.restart(twin)
-    with watch(twin, framework, follower.watch), follower:
-        returned = twin(**given) if not _is_positional(twin) else twin(*given.values())
+    try:
+        with watch(twin, framework, follower.watch), follower:
+            returned = twin(**given) if not _is_positional(twin) else twin(*given.values())
+    except (Learn, OtherLayout):
+        raise
+    except Exception:
+        follower.steps.require_own()
+        raise
+    follower.steps.require_own()
     leaves = [leaf for leaf in tree_flatten(returned)[0] if isinstance(leaf, Tensor)]
     outputs = [(_find(follower, leaf), tuple(leaf.shape)) for leaf in leaves]
     layers = follower.layers
@@ -202,7 +218,10 @@ def _run(twin: nn.Module, framework: Framework, inputs: list[Input], layout: Lay
     _require_same_runs(layers.found)
     _require_known(follower, outputs, inputs)
     n_runs = max(counts, default=1)
-    return Trace(layers.found, layers.sources, outputs, inputs, layout, n_runs, n_steps, follower.pools.moved)
+    return Trace(
+        layers=layers.found, sources=layers.sources, outputs=outputs, inputs=inputs, layout=layout, n_steps=n_runs,
+        n_given=n_steps, order=layers.order, moved=follower.pools.moved, run_again=partial(_run, twin, framework, inputs, layout),
+    )  # fmt: skip
 
 
 def _reaches_first_step(trace: Trace) -> bool:

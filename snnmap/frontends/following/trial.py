@@ -169,14 +169,23 @@ def run_forward(
     """Return what the neurons of each layer give first and last, spikes and perhaps membranes, ``(n_steps, size)`` each."""
     kept = _watch(twin, framework, lambda: _call(twin, framework, trace, rasters, n_steps, input_scale))
     runs: dict[str, list[str]] = {}
-    for name, layer in trace.layers.items():
-        runs.setdefault(layer.path, []).append(name)
-    return {
-        name: (np.stack(kept[path][0][number :: len(names)]), np.stack(kept[path][1][number :: len(names)]))
-        for path, names in runs.items()
-        if path in kept
-        for number, name in enumerate(names)
-    }
+    for name in trace.order:
+        runs.setdefault(trace.layers[name].path, []).append(name)
+    found: dict[str, tuple[list[FloatArray], list[FloatArray]]] = {}
+    for path, order in runs.items():
+        firsts, lasts = kept.get(path, ([], []))
+        for name, first, last in zip(_attribute(order, len(firsts)), firsts, lasts, strict=True):
+            for steps, values in zip(found.setdefault(name, ([], [])), (first, last), strict=True):
+                steps.append(values)
+    return {name: (np.stack(firsts), np.stack(lasts)) for name, (firsts, lasts) in found.items()}
+
+
+def _attribute(order: Sequence[str], n_steps: int) -> list[str]:
+    """Return which layer runs in each step of a module, of which a shorter run showed the order: step by step, or one by one."""
+    names = list(dict.fromkeys(order))
+    if list(order) == [name for name in names for _ in range(len(order) // len(names))]:
+        return [name for name in names for _ in range(n_steps // len(names))]
+    return names * (n_steps // len(names))
 
 
 def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) -> dict[str, tuple[list[FloatArray], ...]]:
@@ -191,14 +200,25 @@ def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) ->
             found = forward(*given, **kwargs)
         values, structure = tree_flatten(found)
         values = [value.double() for value in values]
-        for known, value in zip(kept.setdefault(path, ([], [])), (values[0], values[-1]), strict=True):
-            known.extend(_list_steps(value, framework.time_axis(module)))
+        axis = framework.time_axis(module)
+        firsts, lasts = (_list_steps(value, axis) for value in (values[0], values[-1]))
+        membranes = _list_membranes(framework, module, len(firsts))
+        for known, steps in zip(kept.setdefault(path, ([], [])), (firsts, membranes or lasts), strict=True):
+            known.extend(steps)
         return tree_unflatten(values, structure)
 
     framework.restart(twin)
     with watch(twin, framework, keep), _Runner():
         call()
     return kept
+
+
+def _list_membranes(framework: Framework, module: nn.Module, n_steps: int) -> list[FloatArray]:
+    """Return what a module keeps of its membranes in its last steps; nothing where it keeps the last of several alone."""
+    last, all_steps = framework.membranes(module)
+    if all_steps is not None:
+        return _list_steps(all_steps[-n_steps:], 0)
+    return [last.reshape(-1).numpy()] if last is not None and n_steps == 1 else []
 
 
 def _list_steps(values: Tensor, axis: int | None) -> list[FloatArray]:

@@ -80,6 +80,7 @@ def _make_framework(norse: Any) -> "Framework":
         states={kind: (states, states) for kind, states in _STATES.items()},
         read=_read,
         restart=lambda _: None,
+        reset_call="forward without a state",
         passes_states=True,
         own_functions=("activation", "activation_sparse", "state_fallback"),
     )

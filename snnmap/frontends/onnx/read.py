@@ -9,6 +9,8 @@ import numpy as np
 
 from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
+from snnmap.frontends.onnx.batch import BATCHES, settle_batch
+from snnmap.frontends.onnx.choices import read_branch
 from snnmap.frontends.onnx.classical import list_scores
 from snnmap.frontends.onnx.inferred import InferredTypes, is_weight
 from snnmap.frontends.onnx.metadata import apply_quantisation, read_quantisation
@@ -16,6 +18,7 @@ from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.frontends.onnx.special import SPECIAL
 from snnmap.frontends.onnx.windows import resolve_pads
 from snnmap.graph import OPERATIONS, GraphBuilder, LayerGraph, Operation, UnreadableError
+from snnmap.graph.operation import Array
 from snnmap.graph.operations.opaque import Opaque
 
 __all__ = ["OnnxReader", "open_model", "read_layer_graph"]
@@ -143,6 +146,8 @@ class OnnxReader:
 
         self.graph, self.opset, self.inferred = graph, opset, inferred
         self.constants = {entry.name: np.asarray(numpy_helper.to_array(entry)) for entry in graph.initializer}
+        self.varying: dict[str, list[Array]] = {}
+        """Those that depend on the size of the batch, for each of :data:`BATCHES`."""
         self.builder = GraphBuilder(graph.name or "onnx", framework)
         self.values: dict[str, str] = {}
         self.quantisers: dict[str, OnnxNode] = {}
@@ -172,6 +177,29 @@ class OnnxReader:
             if name not in self.values:
                 raise FrontendError("the output does not depend on the input", where=f"output '{name}'", fix="export it again")
         return self.builder.build([self.values[name] for name in outputs])
+
+    def keep(self, tensor: str, arrays: Sequence[Array]) -> None:
+        """Note a constant of which there is an array for each of :data:`BATCHES`: one for all where they are the same."""
+        if all(array.shape == arrays[0].shape and np.array_equal(array, arrays[0]) for array in arrays):
+            self.constants[tensor] = arrays[0]
+        else:
+            self.varying[tensor] = list(arrays)
+
+    def read_nodes(self, graph: Any) -> None:
+        """Read the nodes of a branch, ``onnx.GraphProto``, which may name what stands before it."""
+        from onnx import numpy_helper
+
+        self.constants |= {entry.name: np.asarray(numpy_helper.to_array(entry)) for entry in graph.initializer}
+        for number, proto in enumerate(graph.node):
+            self._read_node(OnnxNode(proto, number))
+
+    def rename(self, tensor: str, name: str) -> None:
+        """Give a tensor, whatever it is, another name."""
+        tables: list[dict[str, Any]] = [self.values, self.constants, self.varying, self.quantisers]
+        for known in tables:
+            if tensor in known:
+                known[name] = known[tensor]
+        self.unknown |= {name} if tensor in self.unknown else set()
 
     def name_of(self, tensor: str) -> str:
         """Return the name that a tensor has in the layer graph; constants come to it when they are first named."""
@@ -269,11 +297,15 @@ class OnnxReader:
         try:
             self._check_inputs(node)
             is_constant = not any(name in self.values and not self._is_weight(name) for name in node.inputs)
+            if node.kind == "If":
+                read_branch(self, node)
+                return
             if is_constant and node.has_graphs:
                 raise self._unknown(node)
             if is_constant and node.kind not in ("QuantizeLinear", "DequantizeLinear"):
                 self._compute(node)
                 return
+            settle_batch(self, node)
             if is_constant:
                 self.quantisers |= dict.fromkeys(node.outputs, node)
             SPECIAL.get(node.kind, _read_plain)(self, node)
@@ -292,22 +324,25 @@ class OnnxReader:
             if node.kind not in OPERATIONS and node.kind not in SPECIAL:
                 raise self._unknown(node)
             raise UnreadableError("", "")
-        missing = [name for name in node.inputs if name and name not in self.values and name not in self.constants]
+        missing = [name for name in node.inputs if name and not self._is_known(name)]
         if missing:
             raise UnreadableError(f"its input '{missing[0]}' is not known", "check the file with onnx.checker")
 
     def _add_opaque(self, node: OnnxNode) -> bool:
         """Add a node that has no operation as one of which only the shapes are known; say whether that can be."""
         names = [name for name in node.inputs if name]
-        is_known = all(name in self.values or name in self.constants for name in names)
-        if self.inferred is None or not is_known or node.has_graphs:
+        if self.inferred is None or not all(map(self._is_known, names)) or node.has_graphs:
             return False
         sides = {name: self.builder.types[self.values[name]].shape for name in self.inputs if name in self.values}
         found = [(place, self.inferred.find_type(tensor, sides)) for place, tensor in enumerate(node.outputs) if tensor]
         moving = [name for name in names if name in self.values]
         if any(kind is None for _, kind in found) or not moving:
             return False
-        taken = [name for name in names if name in self.values or is_weight(node.kind, self.constants[name])]
+        taken = [
+            name
+            for name in names
+            if name in self.values or (name in self.constants and is_weight(node.kind, self.constants[name]))
+        ]
         for place, kind in found:
             operation = Opaque(call=node.kind, shape=kind.shape, dtype=kind.dtype)  # type: ignore[union-attr]
             self.add(node, operation, moving if place else taken, place=place or None)
@@ -315,6 +350,9 @@ class OnnxReader:
 
     def _unknown(self, node: OnnxNode) -> UnreadableError:
         return UnreadableError("no operation of this name", _FIXES.get(node.kind, _FIX), is_unknown=True)
+
+    def _is_known(self, name: str) -> bool:
+        return name in self.values or name in self.constants or name in self.varying
 
     def _is_weight(self, name: str) -> bool:
         """Say whether a value is a quantised constant, or one that comes back."""
@@ -334,27 +372,41 @@ class OnnxReader:
             self.constants[name] = operation.run([self.constants[one] for one in inputs])
 
     def _compute(self, node: OnnxNode) -> None:
-        """Compute a node of constants by onnx's own reference evaluator."""
+        """Compute a node of constants by onnx's own reference evaluator, for several sizes of the batch where these count."""
+        names = [name for name in node.inputs if name]
+        for name in names:
+            if name not in self.varying:
+                self._settle(name)
+        if not any(name in self.varying for name in names):
+            found = self._evaluate(node, {name: self.constants[name] for name in names})
+            self.constants |= dict(zip(node.outputs, found, strict=True))
+            return
+        of_batches = [
+            self._evaluate(
+                node, {name: self.varying[name][place] if name in self.varying else self.constants[name] for name in names}
+            )
+            for place in range(len(BATCHES))
+        ]
+        for tensor, *arrays in zip(node.outputs, *of_batches, strict=True):
+            self.keep(tensor, arrays)
+
+    def _evaluate(self, node: OnnxNode, given: Mapping[str, Array]) -> list[Array]:
         from onnx import TensorProto, helper
         from onnx.reference import ReferenceEvaluator
 
-        names = [name for name in node.inputs if name]
-        for name in names:
-            self._settle(name)
         if node.kind == "ConstantOfShape":
-            self.constants[node.outputs[0]] = _repeat(node, self.constants[names[0]])
-            return
-        inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in names]
+            return [_repeat(node, given[node.inputs[0]])]
+        inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in given]
         outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in node.outputs]
         graph = helper.make_graph([node.proto], "constant", inputs, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
         try:
-            found = ReferenceEvaluator(model).run(None, {name: self.constants[name] for name in names})
+            found = [np.asarray(array) for array in ReferenceEvaluator(model).run(None, dict(given))]
         except Exception as error:  # whatever the operator raises on such constants
             raise UnreadableError(f"its constants do not fit each other: {error}", "check the file with onnx.checker") from error
-        for name, array in zip(node.outputs, map(np.asarray, found), strict=True):
+        for array in found:
             array.setflags(write=False)  # so that the graph takes it as it is
-            self.constants[name] = array
+        return found
 
 
 def _find_needed(graph: Any, outputs: Sequence[str]) -> set[int]:

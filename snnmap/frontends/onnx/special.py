@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snnmap.frontends.onnx.batch import BATCHES
+from snnmap.frontends.onnx.choices import CHOICES, drop_batch
 from snnmap.frontends.onnx.classical import CLASSICAL
 from snnmap.frontends.onnx.einsum import read_einsum
 from snnmap.frontends.onnx.node import OnnxNode
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["SPECIAL"]
 
 _COORDINATES = ("align_corners", "asymmetric", "half_pixel", "pytorch_half_pixel")
+_WHOLE = 2**31 - 1
+"""From which number on a slice ends behind all samples, as exporters write it."""
 _REDUCTIONS: Mapping[str, type[Reduction]] = {kind.__name__: kind for kind in (ReduceMax, ReduceMean, ReduceMin, ReduceSum)}
 
 
@@ -29,12 +33,8 @@ def _read_spread(reader: "OnnxReader", node: OnnxNode) -> None:
     rank = max(len(reader.shape_of(name)) for name in inputs if name in reader.values)
     for name in inputs:
         array = reader.constants.get(name)
-        if array is not None and name not in reader.values and array.ndim > rank:
-            if any(side != 1 for side in array.shape[: array.ndim - rank]):
-                raise UnreadableError(
-                    f"constant '{name}' of shape {array.shape} differs from sample to sample", "export it again"
-                )
-            reader.constants[name] = array.reshape(array.shape[array.ndim - rank :])
+        if array is not None and name not in reader.values:
+            reader.constants[name] = drop_batch(name, array, rank)
     reader.add(node, operation, inputs)
 
 
@@ -99,15 +99,21 @@ def _read_slice(reader: "OnnxReader", node: OnnxNode) -> None:
     whole = (0, *reader.shape_of(node.inputs[0]))
     places = [axis % len(whole) for axis in (range(len(starts)) if axes is None else axes.tolist())]
     spans = [1] * len(places) if steps is None else steps.tolist()
-    bounds = []
+    bounds, cut = [], []
     for axis, start, end, step in zip(places, starts.tolist(), ends.tolist(), spans, strict=True):
+        if axis == 0 and start == 0 and step == 1 and end >= _WHOLE:  # all samples
+            continue
         first, stop, _ = slice(start, end, step).indices(whole[axis])
         bounds.append((first, stop if stop >= 0 else -whole[axis] - 1))
+        cut.append((axis, step))
+    if not cut:
+        reader.add(node, Identity(), node.inputs[:1])
+        return
     operation = Slice(
         starts=tuple(first for first, _ in bounds),
         ends=tuple(stop for _, stop in bounds),
-        axes=tuple(places),
-        steps=tuple(spans),
+        axes=tuple(axis for axis, _ in cut),
+        steps=tuple(step for _, step in cut),
     )
     reader.add(node, operation, node.inputs[:1])
 
@@ -202,10 +208,10 @@ def _read_cast(reader: "OnnxReader", node: OnnxNode) -> None:
 
 
 def _read_shape(reader: "OnnxReader", node: OnnxNode) -> None:
-    """Give a shape as a constant, with 0 for the batch: what Reshape takes for the side that it is given."""
-    whole = [0, *reader.shape_of(node.inputs[0])]
-    stop = node.get("end", None)
-    reader.constants[node.outputs[0]] = np.asarray(whole[node.get("start", 0) : stop], np.int64)
+    """Give a shape as a constant, of several batches where their size is a part of it."""
+    span = slice(node.get("start", 0), node.get("end", None))
+    sides = reader.shape_of(node.inputs[0])
+    reader.keep(node.outputs[0], [np.asarray((batch, *sides)[span], np.int64) for batch in BATCHES])
 
 
 def _read_evaluated(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -224,6 +230,7 @@ def _mix_samples(shape: tuple[int, ...], numbers: list[int]) -> UnreadableError:
 
 
 SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
+    **CHOICES,
     **CLASSICAL,
     "BatchNormalization": _read_evaluated,
     "Cast": _read_cast,

@@ -21,16 +21,13 @@ from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.rockpool.modules import require_known_forward
 
-__all__ = ["NEVER_REACHED", "LifParameters", "is_filter", "make_filter_part", "read_lif"]
+__all__ = ["LifParameters", "is_filter", "make_filter_part", "read_lif"]
 
 _NEURONS = ("LIF", "LIFJax", "LIFTorch")
 """Classes whose arithmetic is the one above."""
 
 _FILTERS = ("ExpSynTorch", "ExpSyn")
 """Classes of exponential synapses, whose currents are their output."""
-
-NEVER_REACHED = 2**15 - 1
-"""Threshold from which on neurons count as a readout that never fires; SynNet sets it for ``output="vmem"``."""
 
 _MOST_SPIKES = 2**16
 """Rockpool's own limit a step."""

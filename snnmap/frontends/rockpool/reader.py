@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 from snnmap.chip import Readout
 from snnmap.core import CsrMatrix, FloatArray
 from snnmap.core.errors import FrontendError
-from snnmap.frontends.network_parts import NetworkParts
+from snnmap.frontends.network_parts import NEVER_REACHED, NetworkParts
 from snnmap.frontends.rockpool.modules import find_paths, walk_modules
-from snnmap.frontends.rockpool.neurons import NEVER_REACHED, LifParameters, is_filter, read_lif
+from snnmap.frontends.rockpool.neurons import LifParameters, is_filter, read_lif
 from snnmap.frontends.rockpool.signal import Signal, unit_signal
 from snnmap.network import InputPort, OutputPort, Population
 

@@ -77,6 +77,7 @@ def _make_framework(layers: Any) -> "Framework":
         states=dict.fromkeys(kinds.values(), ((), ())),
         read=lambda path, module, _, size: _read(path, module, size),
         restart=lambda twin: _restart(twin, layers.StatefulLayer, squeezed),
+        reset_call="reset_states()",
         time_axis=lambda module: 0 if isinstance(module, squeezed) else 1,
         own_functions=("spike_fn", "reset_fn", "surrogate_grad_fn"),
     )

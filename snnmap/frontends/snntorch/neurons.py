@@ -21,12 +21,11 @@ import numpy as np
 from snnmap.core import FloatArray
 from snnmap.frontends.following.framework import WeightedCounts
 from snnmap.frontends.following.lif import refuse, spread
-from snnmap.frontends.network_parts import NetworkParts
+from snnmap.frontends.network_parts import NEVER_REACHED, NetworkParts
 from snnmap.frontends.torch.modules import as_array
 from snnmap.network import Population
 
 __all__ = [
-    "NEVER_REACHED",
     "OWN_FUNCTIONS",
     "RETURNED_STATES",
     "STATES",
@@ -56,9 +55,6 @@ RETURNED_STATES: dict[NeuronKind, tuple[str, ...]] = {
 
 OWN_FUNCTIONS = ("state_function", "spike_grad")
 """What snnTorch itself sets to functions on a module; both are looked at."""
-
-NEVER_REACHED = 2**15 - 1
-"""Threshold from which on neurons count as a readout that never fires."""
 
 _MECHANISMS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 

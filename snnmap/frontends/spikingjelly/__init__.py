@@ -9,7 +9,7 @@ from snnmap.core.packages import import_package
 from snnmap.network import Network
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from snnmap.frontends.following.framework import Framework
     from snnmap.frontends.following.lif import LifNeurons
@@ -75,9 +75,17 @@ def _make_framework(neuron: Any) -> "Framework":
         states=dict.fromkeys(kinds.values(), ((), ())),
         read=_read,
         restart=_restart,
+        reset_call="reset()",
         time_axis=lambda module: 0 if module.step_mode == "m" else None,
         own_functions=("surrogate_function",),
+        membranes=_find_membranes,
     )
+
+
+def _find_membranes(module: Any) -> "tuple[Tensor | None, Tensor | None]":
+    from torch import Tensor
+
+    return tuple(part if isinstance(part, Tensor) else None for part in (module.v, module.v_seq))  # type: ignore[return-value]
 
 
 def _restart(twin: "nn.Module") -> None:

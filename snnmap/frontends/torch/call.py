@@ -14,9 +14,22 @@ if TYPE_CHECKING:
 
     from snnmap.frontends.torch.read import TorchReader
 
-__all__ = ["FIX", "Call", "Value", "call_node", "find_values", "first_value", "map_values", "to_doubles"]
+__all__ = ["FIX", "FIXES", "Call", "Value", "call_node", "find_values", "first_value", "map_values", "to_doubles"]
 
 FIX = "write it with layers and functions that have an operation, or write an operation in snnmap/graph/operations"
+
+_RELU = "write torch.relu(x) for x * (x > 0); other choices by values are none of a layer"
+_LEVELS = "use snnmap.nn.QuantisedReLU, which quantises activations"
+_STEPS = (
+    "write RNN(nonlinearity='relu') as a loop of Linear layers and relu over the steps; gates of GRU and LSTM multiply"
+    " activations: train neurons with recurrent weights instead"
+)
+FIXES = {
+    **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "ne"), _RELU),
+    **dict.fromkeys(("ceil", "fake_quantize_per_channel_affine", "fake_quantize_per_tensor_affine", "floor", "round"), _LEVELS),
+    **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _STEPS),
+}
+"""What to do about functions and layers that have no operation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from snnmap.frontends.torch.call import FIX, Call, Value, first_value
 from snnmap.frontends.torch.functional import as_module, knows_function
 from snnmap.frontends.torch.layers import add_pad, find_axis, find_layer, spread_sides
 from snnmap.frontends.torch.probe import LINEAR, MOVING, add_probed
-from snnmap.frontends.torch.shapes import Batch
-from snnmap.graph import Operation, UnreadableError
+from snnmap.frontends.torch.shapes import Batch, Rows
+from snnmap.graph import Operation, UnreadableError, plan_join
 from snnmap.graph.operations import activations, arithmetic, movement, pooling
 from snnmap.graph.operations.conv import Conv
 from snnmap.graph.operations.gemm import Gemm, MatMul
 from snnmap.graph.operations.normalization import BatchNormalization
 
-__all__ = ["find_function"]
+__all__ = ["TAKING_ROWS", "find_function"]
 
 Reader = Callable[[Call, Any, Any], Any]
 
@@ -79,6 +79,10 @@ def _drop_batch(call: Call, operand: Any, rank: int) -> Any:
     """Return a constant without the sides of 1 where the batch is."""
     if isinstance(operand, Value):
         return operand
+    if isinstance(operand, Rows):
+        if len(operand.shape) != rank:
+            raise UnreadableError("a constant of each sample beside activations of other axes", "give both the same axes")
+        return operand.sample
     if isinstance(operand, Batch):
         raise UnreadableError("arithmetic with other things than activations", "compute nothing from the size of the batch")
     if isinstance(operand, tuple | list | str) or operand is None:
@@ -131,9 +135,27 @@ def _read_silu(call: Call, arguments: Any, keywords: Any) -> Value:
 def _read_concat(call: Call, arguments: Any, keywords: Any) -> Value:
     given = _name_arguments(arguments, keywords, "tensors", "dim")
     parts, dim = list(given["tensors"]), given.get("dim", given.get("axis", 0))
-    if not all(isinstance(part, Value) for part in parts):
+    return _join(call, parts, int(dim) % (len(parts[0].shape) + 1))
+
+
+def _join(call: Call, parts: list[Any], axis: int) -> Value:
+    """Add activations side by side, with constants that are the same for each sample between them."""
+    if all(isinstance(part, Value) for part in parts):
+        return call.add(movement.Concat(axis=axis), parts)
+    if not all(isinstance(part, Value | Rows) for part in parts) or not axis:
         raise UnreadableError("a constant beside activations", "pad, or add a buffer instead")
-    return call.add(movement.Concat(axis=int(dim) % (len(parts[0].shape) + 1)), parts)
+    values = [part for part in parts if isinstance(part, Value)]
+    pads, fixed = plan_join([part.shape if isinstance(part, Value) else part.sample.numpy() for part in parts], axis)
+    terms: list[Any] = [call.add(pad, [value], str(place)) for place, (pad, value) in enumerate(zip(pads, values, strict=True))]
+    return _add_up(call, [*terms, *([fixed] if fixed.any() else [])])
+
+
+def _add_up(call: Call, terms: list[Any]) -> Value:
+    """Add the sum of activations, perhaps with a constant behind them."""
+    total, *rest = terms
+    for place, term in enumerate(rest, 1):
+        total = call.add(arithmetic.Add(), [total, term], "" if place == len(rest) else f"sum{place}")
+    return total if rest else call.add(movement.Identity(), [total])
 
 
 def _read_reshape(call: Call, arguments: Any, keywords: Any) -> Value:
@@ -234,11 +256,57 @@ def _read_unbound(call: Call, arguments: Any, keywords: Any) -> tuple[Value, ...
 def _read_stack(call: Call, arguments: Any, keywords: Any) -> Value:
     given = _name_arguments(arguments, keywords, "tensors", "dim")
     parts = list(given["tensors"])
-    if not all(isinstance(part, Value) for part in parts):
+    if not all(isinstance(part, Value | Rows) for part in parts):
         raise UnreadableError("a constant beside activations", "pad, or add a buffer instead")
     axis = int(given.get("dim", 0)) % (len(parts[0].shape) + 2)
-    whole = [call.add(movement.Unsqueeze(axes=(axis,)), [part], str(place)) for place, part in enumerate(parts)]
-    return call.add(movement.Concat(axis=axis), whole)
+    whole = [
+        Rows(part.sample.unsqueeze(axis - 1))
+        if isinstance(part, Rows)
+        else call.add(movement.Unsqueeze(axes=(axis,)), [part], f"{place}.part")
+        for place, part in enumerate(parts)
+    ]
+    return _join(call, whole, axis)
+
+
+def _read_where(call: Call, arguments: Any, keywords: Any) -> Value:
+    """Read a choice by a constant mask as a sum of products with it, of which one is 0 at each place."""
+    given = _name_arguments(arguments, keywords, "condition", "input", "other")
+    return _choose(call, given["condition"], given["input"], given["other"])
+
+
+def _read_masked_fill(call: Call, arguments: Any, keywords: Any) -> Value:
+    given = _name_arguments(arguments, keywords, "input", "mask", "value")
+    return _choose(call, given["mask"], given["value"], given["input"])
+
+
+def _choose(call: Call, mask: Any, one: Any, other: Any) -> Value:
+    if isinstance(mask, Value):
+        raise UnreadableError("it chooses by the values of activations", "choose by a mask that is the same for all samples")
+    rank = max(len(part.shape) for part in (one, other) if isinstance(part, Value))
+    chosen = call.reader.to_array(_drop_batch(call, mask, rank)).astype(bool)
+    terms: list[Any] = []
+    fixed = np.zeros((), np.float32)
+    for place, (part, taken) in enumerate(((one, chosen), (other, ~chosen))):
+        if isinstance(part, Value):
+            terms.append(call.add(arithmetic.Mul(), [part, taken.astype(np.float32)], f"part{place}"))
+        else:
+            array = call.reader.to_array(_drop_batch(call, part, rank))
+            fixed = fixed + np.where(taken, array, np.zeros((), array.dtype))
+    return _add_up(call, [*terms, *([fixed] if fixed.any() else [])])
+
+
+def _read_expand_as(call: Call, arguments: Any, keywords: Any) -> Value:
+    given = _name_arguments(arguments, keywords, "input", "other")
+    return call.add(movement.Expand(shape=given["other"].shape), [given["input"]])
+
+
+def _read_threshold(call: Call, arguments: Any, keywords: Any) -> Value:
+    given = _name_arguments(arguments, keywords, "input", "threshold", "value")
+    if given["threshold"] or given["value"]:
+        raise UnreadableError(
+            f"a threshold of {given['threshold']} with {given['value']} below", "use a ReLU, of which both are 0"
+        )
+    return call.add(activations.Relu(), [first_value(arguments, keywords)])
 
 
 def _read_item(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG001 what every reader takes
@@ -418,6 +486,10 @@ _FUNCTIONS: Mapping[str, Reader] = {
     **dict.fromkeys(("chunk", "split", "split_with_sizes", "tensor_split"), _read_parts),
     "unbind": _read_unbound,
     "stack": _read_stack,
+    **dict.fromkeys(("threshold", "_threshold"), _read_threshold),
+    "expand_as": _read_expand_as,
+    "where": _read_where,
+    **dict.fromkeys(("masked_fill", "masked_fill_"), _read_masked_fill),
     "getitem": _read_item,
     "getattr": _read_attribute,
     "pad": _read_pad,
@@ -448,3 +520,13 @@ _FUNCTIONS: Mapping[str, Reader] = {
     ),
 }
 """Reader by the name of a function, operator or method; the others have a layer that does the same."""
+
+TAKING_ROWS = frozenset(
+    {
+        name
+        for name in _FUNCTIONS
+        if name.startswith(("add", "sub", "mul", "div", "rsub", "true", "iadd", "isub", "imul", "itrue", "max", "min"))
+    }
+    | {"cat", "concat", "concatenate", "masked_fill", "masked_fill_", "stack", "where"}
+)
+"""Functions that take constants of as many rows as the batch has, all alike."""

@@ -8,13 +8,14 @@ import numpy as np
 from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
 from snnmap.frontends.torch.accept import require_module, require_own_forward, unwrap
-from snnmap.frontends.torch.call import FIX, Call, Value, call_node, find_values, first_value, to_doubles
+from snnmap.frontends.torch.call import FIX, FIXES, Call, Value, call_node, find_values, first_value, to_doubles
 from snnmap.frontends.torch.exported import GUARDS, find_exported_batch, is_exported, name_operator
-from snnmap.frontends.torch.functions import find_function
+from snnmap.frontends.torch.functions import TAKING_ROWS, find_function
 from snnmap.frontends.torch.layers import find_layer
+from snnmap.frontends.torch.made import CREATORS, compute_rows, create_like, run_layer
 from snnmap.frontends.torch.own_layers import list_own_layers
 from snnmap.frontends.torch.script import read_script
-from snnmap.frontends.torch.shapes import describe, is_shape_query
+from snnmap.frontends.torch.shapes import Rows, describe, has_batch, is_shape_query
 from snnmap.frontends.torch.weight_hooks import list_weight_hooks
 from snnmap.graph import GraphBuilder, LayerGraph, UnreadableError
 from snnmap.graph.operation import Array
@@ -147,19 +148,26 @@ class TorchReader:
 
     def _pass_unknown(self, call: Call, read: Reader | None, arguments: Any) -> Any:
         """Go on behind a part that could not be read, so that others are told too."""
-        if read is None and not is_shape_query(call.operator, arguments):
-            raise UnreadableError("no operation of a layer graph does this", FIX, is_unknown=True)
+        if read is None and call.operator not in CREATORS and not is_shape_query(call.operator, arguments):
+            raise UnreadableError("no operation of a layer graph does this", FIXES.get(call.operator, FIX), is_unknown=True)
         return UNKNOWN
 
     def _read_call(self, call: Call, read: Reader | None, arguments: Any, keywords: Any) -> Any:
         if call.node.op != "call_module":
-            if is_shape_query(call.operator, arguments) and isinstance(arguments[0], Value):
+            if is_shape_query(call.operator, arguments) and isinstance(arguments[0], Value | Rows):
                 asked, rest = (arguments[1], ()) if call.operator == "getattr" else (call.operator, arguments[1:])
                 return describe(arguments[0], asked, rest)
             if not find_values((arguments, keywords)):
-                return _compute(call.node, arguments, keywords)
+                compute = compute_rows if has_batch((arguments, keywords)) else _compute
+                return compute(call, arguments, keywords)
+            if call.operator in CREATORS:
+                return create_like(call, arguments, keywords)
+        elif not find_values((arguments, keywords)):
+            return run_layer(self.modules[str(call.node.target)], arguments, keywords)
         if read is None:
-            raise UnreadableError("no operation of a layer graph does this", FIX, is_unknown=True)
+            raise UnreadableError("no operation of a layer graph does this", FIXES.get(call.operator, FIX), is_unknown=True)
+        if call.operator not in TAKING_ROWS and any(isinstance(one, Rows) for one in _flatten((arguments, keywords))):
+            raise UnreadableError("a constant that forward makes, beside activations", "make it in __init__, as a buffer")
         return read(call, arguments, keywords)
 
     def _read_input(self, node: "fx.Node") -> Any:
@@ -205,13 +213,13 @@ def _to_numpy(value: Any) -> Any:
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()  # numpy has no such type
 
 
-def _compute(node: "fx.Node", arguments: Any, keywords: Any) -> Any:
+def _compute(call: Call, arguments: Any, keywords: Any) -> Any:
     """Compute what depends on no activation, in float64; it is float32 where that is exact."""
     import torch
 
     try:
         with torch.no_grad():
-            found = call_node(node, to_doubles(arguments), to_doubles(keywords))
+            found = call_node(call.node, to_doubles(arguments), to_doubles(keywords))
     except Exception as error:  # whatever the user's call raises
         fix = "compute it in __init__, as a buffer, and nothing from the size of the batch"
         raise UnreadableError(f"a constant of forward cannot be computed: {error}", fix) from error

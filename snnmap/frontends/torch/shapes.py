@@ -1,8 +1,12 @@
 """Questions about an activation's shape and type, which are answered without the activation."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["BATCH", "Activation", "Batch", "describe", "is_shape_query", "replace_batch"]
+__all__ = ["BATCH", "BATCHES", "Activation", "Batch", "Rows", "describe", "has_batch", "is_shape_query", "replace_batch"]
+
+BATCHES = (1, 2, 7)
+"""Sizes of the batch for which is computed what depends on it."""
 
 _QUERIES = ("size", "dim", "ndimension", "shape", "ndim", "dtype", "device", "is_cuda", "requires_grad")
 
@@ -25,6 +29,18 @@ class Batch:
 BATCH = Batch()
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A constant of ``(batch, ...)`` that forward makes, the same for each sample: that of one, a tensor."""
+
+    sample: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sides of one sample."""
+        return tuple(self.sample.shape)
+
+
 def is_shape_query(name: str, arguments: tuple[Any, ...]) -> bool:
     """Say whether a call asks for a shape or type: ``x.size()``, or ``getattr(x, 'shape')``."""
     if name == "getattr":
@@ -45,10 +61,21 @@ def describe(value: Activation, name: str, arguments: tuple[Any, ...]) -> Any:
     return answers.get(name, False)
 
 
+def has_batch(arguments: Any) -> bool:
+    """Say whether arguments, nested as they may be, hold the batch's size or a constant of so many rows."""
+    if isinstance(arguments, dict):
+        arguments = tuple(arguments.values())
+    if isinstance(arguments, slice):
+        arguments = (arguments.start, arguments.stop, arguments.step)
+    return isinstance(arguments, Batch | Rows) or (isinstance(arguments, tuple | list) and any(map(has_batch, arguments)))
+
+
 def replace_batch(arguments: Any, size: int) -> Any:
     """Return arguments, nested in tuples, lists, dicts and slices, with a size for the batch's."""
     if isinstance(arguments, Batch):
         return size
+    if isinstance(arguments, Rows):
+        return arguments.sample.expand(size, *arguments.shape)
     if isinstance(arguments, tuple | list):
         return type(arguments)(replace_batch(argument, size) for argument in arguments)
     if isinstance(arguments, dict):

@@ -399,18 +399,23 @@ def test_topologies_that_onnx_ships(name: str) -> None:
     assert graph.types[graph.outputs[0]].shape[0] == 1000
 
 
-def make_chosen() -> onnx.ModelProto:
+def make_chosen(chosen: bool) -> onnx.ModelProto:
     """Give a model of which a constant chooses between two branches."""
     branches = {
         f"{kind}_branch": helper.make_graph(
             [helper.make_node(kind, ["x"], [kind])], kind, [], [helper.make_empty_tensor_value_info(kind)]
         )
-        for kind in ("Relu", "Neg")
+        for kind in ("Relu", "Tanh")
     }
     choice = helper.make_node(
-        "If", ["c"], ["y"], name="node", then_branch=branches["Relu_branch"], else_branch=branches["Neg_branch"]
+        "If", ["c"], ["y"], name="node", then_branch=branches["Relu_branch"], else_branch=branches["Tanh_branch"]
     )
-    return make_model([choice], (3,), c=np.array(True))
+    return make_model([choice], (3,), c=np.array(chosen))
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_branch_that_a_constant_chooses(chosen: bool) -> None:
+    assert_read(make_chosen(chosen), (3,))
 
 
 def make_number() -> onnx.ModelProto:
@@ -467,7 +472,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         ),
         "(?s)'node' .Resize.*interpolation of integers.*QuantFormat.QDQ",
     ),
-    "branch": (make_chosen, "(?s)'node' .If.*export the branch that is taken"),
     "GELU": (lambda: make_model(one("Gelu"), (3,)), "(?s)'node' .Gelu.*train with ReLUs"),
     "trees": (lambda: make_model(one("TreeEnsembleRegressor", domain="ai.onnx.ml"), (3,)), "(?s)trees are no layers of neurons"),
     "several outputs, and unknown": (

@@ -1,0 +1,304 @@
+"""One module of neurons used twice, means over the steps, and steps in another order: as the frameworks themselves run them."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import snnmap
+from snnmap.core.errors import FrontendError
+from snnmap.network import Network, simulate_network
+
+torch.set_num_threads(1)
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+N_IN, N_MID, N_OUT, N_STEPS = 6, 20, 2, 40
+
+
+def jelly(name: str) -> Any:
+    pytest.importorskip("spikingjelly")
+    return importlib.import_module(f"spikingjelly.activation_based.{name}")
+
+
+def step(membrane: Tensor) -> Tensor:
+    return (membrane > 0).double()
+
+
+def leaky(**options: Any) -> nn.Module:
+    return pytest.importorskip("snntorch").Leaky(beta=0.875, spike_grad=step, **options)
+
+
+def widen(layer: nn.Linear, most: float = 0.7) -> nn.Linear:
+    nn.init.uniform_(layer.weight, -0.4, most)
+    return layer
+
+
+class Twins(nn.Module):
+    """One encoder for two inputs, over all steps of one and then of the other, and neurons that hear both."""
+
+    def __init__(self, seed: int, *, is_hidden: bool, is_reset: bool = True) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.fc, self.lif = widen(nn.Linear(N_IN, N_MID)), leaky(init_hidden=is_hidden)
+        self.out, self.last = widen(nn.Linear(2 * N_MID, 4 * N_OUT), 0.45), leaky()
+        self.is_hidden, self.is_reset = is_hidden, is_reset
+
+    def encode(self, x: Tensor) -> Tensor:
+        mem = self.lif.reset_mem() if self.is_reset else None
+        spikes = []
+        for now in x:
+            given = self.lif(self.fc(now)) if self.is_hidden else self.lif(self.fc(now), mem)
+            spk, mem = (given, None) if self.is_hidden else given
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+    def forward(self, one: Tensor, two: Tensor) -> Tensor:
+        both = torch.cat([self.encode(one), self.encode(two)], dim=-1)
+        mem, spikes = self.last.reset_mem(), []
+        for now in both:
+            spk, mem = self.last(self.out(now), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+def draw(seed: int, rate: float = 0.8) -> np.ndarray:
+    return np.random.default_rng(seed).poisson(rate, (N_STEPS, N_IN))
+
+
+def to_batch(raster: np.ndarray) -> Tensor:
+    return torch.tensor(raster, dtype=torch.float64)[:, None]
+
+
+def read_spikes(network: Network, rasters: Any) -> np.ndarray:
+    (port,) = network.outputs
+    return simulate_network(network, rasters).counts[port.populations[0]][0]
+
+
+def read_potentials(network: Network, raster: np.ndarray) -> np.ndarray:
+    (port,) = network.outputs
+    assert port.readout == "potential"
+    return simulate_network(network, raster, states_of=port.populations).potentials[port.populations[0]][0]
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_an_encoder_of_two_inputs_is_a_population_for_each(seed: int, is_hidden: bool) -> None:
+    model = Twins(seed, is_hidden=is_hidden).double()
+    network = snnmap.load(model, input_sizes=[N_IN, N_IN])
+    assert [p.name for p in network.populations if p.source == "lif" and not p.name.endswith(".above")] == ["lif", "lif_2"]
+    one, two = draw(seed), draw(seed + 100)
+    with torch.no_grad():
+        wanted = model(to_batch(one), to_batch(two))[:, 0].numpy()
+    assert 0.02 < wanted.mean() < 0.98
+    assert np.array_equal(read_spikes(network, {"one": one, "two": two}), wanted)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_spikingjellys_encoder_that_is_reset_between_two_inputs(seed: int) -> None:
+    neuron, layer, functional = (jelly(name) for name in ("neuron", "layer", "functional"))
+
+    class Pair(nn.Module):
+        def __init__(self, is_reset: bool) -> None:
+            super().__init__()
+            torch.manual_seed(seed)
+            self.is_reset = is_reset
+            options = {"v_reset": None} if seed % 2 else {"decay_input": False}
+            self.encoder = nn.Sequential(widen(layer.Linear(N_IN, N_MID)), neuron.LIFNode(**options))
+            self.out, self.last = widen(layer.Linear(2 * N_MID, 4 * N_OUT), 0.45), neuron.IFNode()
+            functional.set_step_mode(self, "m")
+
+        def forward(self, one: Tensor, two: Tensor) -> Tensor:
+            first = self.encoder(one)
+            if self.is_reset:
+                functional.reset_net(self.encoder)
+            return self.last(self.out(torch.cat([first, self.encoder(two)], dim=-1)))
+
+    model = Pair(True).double()
+    network = snnmap.load(model, input_sizes=[N_IN, N_IN])
+    one, two = draw(seed, 2.0), draw(seed + 100, 2.0)
+    functional.reset_net(model)
+    with torch.no_grad():
+        wanted = model(to_batch(one), to_batch(two))[:, 0].double().numpy()
+    assert 0.02 < wanted.mean() < 0.98
+    assert np.array_equal(read_spikes(network, {"one": one, "two": two}), wanted)
+    with pytest.raises(FrontendError, match=r"(?s)more often than the input has steps.*encoder.1.*call reset\(\) before"):
+        snnmap.load(Pair(False), input_sizes=[N_IN, N_IN])
+
+
+def test_a_memory_that_a_second_run_goes_on_with_is_told() -> None:
+    with pytest.raises(FrontendError, match=r"(?s)more often than the input has steps.*'lif'.*call reset_mem\(\) before"):
+        snnmap.load(Twins(0, is_hidden=True, is_reset=False), input_sizes=[N_IN, N_IN])
+
+
+class Forgetful(Twins):
+    """Resets its neurons before each step."""
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        spikes = []
+        for now in x:
+            self.lif.reset_mem()
+            spikes.append(self.lif(self.fc(now)))
+        return torch.stack(spikes)
+
+
+def test_a_reset_in_every_step_is_told() -> None:
+    with pytest.raises(FrontendError, match="resets its neurons in every step"):
+        snnmap.load(Forgetful(0, is_hidden=True), input_sizes=[N_IN])
+
+
+class Ending(nn.Module):
+    """Neurons over all steps, and an end that takes their spikes, (time, batch, neurons)."""
+
+    def __init__(self, end: Callable[["Ending", Tensor], Tensor], start: Callable[[Tensor], Tensor] = lambda x: x) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.end, self.start = end, start
+        self.fc, self.lif, self.out = widen(nn.Linear(N_IN, N_MID)), leaky(), nn.Linear(N_MID, N_OUT)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mem, spikes = self.lif.reset_mem(), []
+        for now in self.start(x):
+            spk, mem = self.lif(self.fc(now), mem)
+            spikes.append(spk)
+        return self.end(self, torch.stack(spikes))
+
+
+MEANS: list[Callable[[Ending, Tensor], Tensor]] = [
+    lambda s, spikes: s.out(spikes.mean(0)),
+    lambda s, spikes: s.out(spikes).mean(0),
+    lambda s, spikes: s.out(spikes.sum(0) / len(spikes)),
+    lambda s, spikes: sum(s.out(spk) for spk in spikes) / spikes.shape[0],
+    lambda s, spikes: torch.stack([s.out(spikes[: t + 1].mean(0)) for t in range(len(spikes))])[-1],
+    lambda _, spikes: nn.functional.avg_pool1d(spikes, 10).mean(0),
+]
+
+
+@pytest.mark.parametrize("end", MEANS)
+def test_a_linear_map_of_the_mean_over_the_steps_is_the_mean_of_its_potentials(end: Callable[[Ending, Tensor], Tensor]) -> None:
+    model = Ending(end).double()
+    network = snnmap.load(model, input_sizes=[N_IN])
+    raster = draw(0)
+    with torch.no_grad():
+        wanted = model(to_batch(raster))[0].numpy()
+    found = read_potentials(network, raster)
+    assert np.abs(wanted).max() > 0.1
+    assert np.allclose(found.mean(axis=0), wanted, rtol=1e-12)
+    assert not np.allclose(found[-1], wanted, rtol=1e-3)
+    assert network.provenance["outputs"] == "forward returns the mean over the steps of what is read: decision='mean'"
+
+
+def test_a_mean_has_the_weights_of_its_layer_bit_for_bit() -> None:
+    model = Ending(MEANS[0]).double()
+    network = snnmap.load(model, input_sizes=[N_IN])
+    (weights,) = (q.weights for q in network.projections if q.post == "out")
+    assert np.array_equal(weights.to_dense(), model.out.weight.detach().numpy().T)
+    assert np.array_equal(network.population("out").bias, model.out.bias.detach().numpy())
+
+
+@pytest.mark.parametrize("n_steps", [None, 5])
+def test_a_sum_of_what_a_layer_gives_in_each_step(n_steps: int | None) -> None:
+    model = Ending(lambda s, spikes: s.out(spikes).sum(0), lambda x: x[:n_steps]).double()
+    network = snnmap.load(model, input_sizes=[N_IN])
+    raster = draw(0)
+    with torch.no_grad():
+        wanted = model(to_batch(raster))[0].numpy()
+    found = read_potentials(network, raster)[:n_steps]
+    assert np.allclose(found.mean(axis=0) if n_steps else found.sum(axis=0), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda s, spikes: s.out(spikes.sum(0)),
+        lambda s, spikes: s.out(spikes.mean(0)) + s.out(spikes.sum(0)),
+        lambda s, spikes: s.out(spikes.sum(0) / len(spikes) ** 0.5),
+    ],
+)  # fmt: skip
+def test_a_bias_that_is_not_of_each_step_is_refused(end: Callable[[Ending, Tensor], Tensor]) -> None:
+    with pytest.raises(FrontendError, match="a bias that is not of each step"):
+        snnmap.load(Ending(end), input_sizes=[N_IN])
+
+
+def test_a_softmax_at_the_end_is_refused_with_what_to_return() -> None:
+    with pytest.raises(FrontendError, match=r"(?s)'softmax'.*return the values before it"):
+        snnmap.load(Ending(lambda s, spikes: s.out(spikes.mean(0)).softmax(-1)), input_sizes=[N_IN])
+
+
+@pytest.mark.parametrize(
+    ("start", "what", "fix"),
+    [
+        (lambda x: x.flip(0), "the steps in reverse", "flip the raster before you give it"),
+        (lambda x: x[2:], "later steps", r"cut the raster, raster\[2:\]"),
+        (lambda x: x[::3], "not all steps", r"thin the raster out, raster\[::3\]"),
+        (lambda x: x[1::2], "not all steps", r"thin the raster out, raster\[1::2\]"),
+        (lambda x: x.roll(1, 0), "other steps", "in the order in which forward needs"),
+        (lambda x: x[1:] - x[:-1], "other steps", "in the order in which forward needs"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_batch_first", [False, True])
+def test_other_steps_of_the_input_are_named(start: Callable[[Tensor], Tensor], what: str, fix: str, is_batch_first: bool) -> None:
+    turn = (lambda x: start(x.transpose(0, 1))) if is_batch_first else start
+    with pytest.raises(FrontendError, match=rf"(?s)forward takes {what} of its input 'x'.*{fix}"):
+        snnmap.load(Ending(lambda _, spikes: spikes, turn), input_sizes=[N_IN])
+
+
+@pytest.mark.parametrize("threshold", [float("inf"), 1e9])
+@pytest.mark.parametrize(
+    ("mode", "take"),
+    [
+        ("m", lambda neurons: neurons.v_seq),
+        ("m", lambda neurons: neurons.v),
+        ("m", lambda neurons: neurons.v_seq[-1]),
+        ("m", lambda neurons: neurons.v_seq.mean(0)),
+        ("s", lambda neurons: neurons.v),
+        ("s", lambda neurons: neurons.v_seq),
+    ],
+)  # fmt: skip
+def test_membranes_that_spikingjellys_neurons_keep_are_read(mode: str, take: Callable[[Any], Tensor], threshold: float) -> None:
+    neuron, layer, functional = (jelly(name) for name in ("neuron", "layer", "functional"))
+
+    class Kept(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.body = nn.Sequential(widen(layer.Linear(N_IN, N_MID)), neuron.LIFNode(), layer.Linear(N_MID, N_OUT))
+            self.last = neuron.LIFNode(v_threshold=threshold, store_v_seq=True)
+            functional.set_step_mode(self, mode)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if mode == "m":
+                self.last(self.body(x))
+            else:
+                for now in x:
+                    self.last(self.body(now))
+            return take(self.last)
+
+    model = Kept().double()
+    network = snnmap.load(model, input_sizes=[N_IN])
+    raster = draw(0, 2.0)
+    functional.reset_net(model)
+    with torch.no_grad():
+        model(to_batch(raster))
+        wanted = model.last.v_seq[-N_STEPS:, 0].numpy()
+    assert np.abs(wanted).max() > 0.1
+    assert np.allclose(read_potentials(network, raster), wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_membranes_of_spikingjellys_neurons_that_fire_are_refused() -> None:
+    neuron = jelly("neuron")
+
+    class Kept(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(N_IN, N_OUT), neuron.LIFNode(step_mode="m", store_v_seq=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.lif(self.fc(x))
+            return self.lif.v_seq
+
+    with pytest.raises(FrontendError, match="the membrane of neurons is read that reset"):
+        snnmap.load(Kept())
