@@ -185,7 +185,7 @@ def _measure_overshoot(
         H = margin * max over samples and t of (v[t] - max(v[end], 0)) / h[t]
     """
     until = release_step(level, options)
-    arrived = 1.0 - (1.0 - options.gain) ** np.arange(1, until + 1)
+    arrived = np.asarray(1.0 - (1.0 - options.gain) ** np.arange(1, until + 1), np.float64)
     return options.hold_margin * run_layer(part, rasters, shared=shared, fires=False, shares=arrived).beyond
 
 
