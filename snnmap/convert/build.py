@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -181,11 +180,8 @@ def _build_output(affine: Affine, units: Mapping[str, float], options: ConvertOp
 def _weigh(name: str, affine: Affine, units: Mapping[str, float], options: ConvertOptions) -> tuple[Projection, ...]:
     factors = {source: units[source] / units[name] * options.gain for source in affine.terms}
     return tuple(
-        Projection(name=f"{source}->{name}", pre=source, post=name, weights=_to_csr(matrix * factors[source]), source=name)
+        Projection(
+            name=f"{source}->{name}", pre=source, post=name, weights=CsrMatrix.from_scipy(matrix * factors[source]), source=name
+        )
         for source, matrix in affine.terms.items()
     )
-
-
-def _to_csr(matrix: Any) -> CsrMatrix:
-    matrix = matrix.tocoo()
-    return CsrMatrix.from_triplets(matrix.row, matrix.col, matrix.data, matrix.shape)

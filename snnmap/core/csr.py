@@ -105,6 +105,21 @@ class CsrMatrix(Cached):
         return cls._of_own(shape, edges, *own)
 
     @classmethod
+    def from_scipy(cls, matrix: Any) -> Self:
+        """Copy a ``scipy.sparse`` array of any format; entries of one place are added, and what is exactly 0 is left out.
+
+        Example:
+            >>> from scipy.sparse import eye_array
+            >>> CsrMatrix.from_scipy(eye_array(2)).to_dense().tolist()
+            [[1.0, 0.0], [0.0, 1.0]]
+        """
+        rows = matrix.tocsr()
+        if rows.has_canonical_format and rows.data.all():
+            return cls._of_own(rows.shape, rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data.copy())
+        listed = matrix.tocoo()
+        return cls.from_triplets(listed.row, listed.col, listed.data, listed.shape)
+
+    @classmethod
     def _of_own(cls, shape: tuple[int, int], *arrays: npt.NDArray[Any]) -> Self:
         """Build from row starts, columns and weights that nobody else holds, which are not copied."""
         for array in arrays:
@@ -181,8 +196,7 @@ class CsrMatrix(Cached):
         """
         taken = self.to_scipy()
         taken = taken if rows is None else taken[rows]
-        taken = (taken if columns is None else taken[:, columns]).tocoo()
-        return CsrMatrix.from_triplets(taken.row, taken.col, taken.data, taken.shape)
+        return CsrMatrix.from_scipy(taken if columns is None else taken[:, columns])
 
     def keep(self, kept: BoolArray) -> "CsrMatrix":
         """Return the stored weights that are to be kept, ``(nnz,) bool``; all of them are the matrix itself.
