@@ -9,8 +9,10 @@ from snnmap.core.errors import FrontendError, NetworkError, SnnmapError
 from snnmap.graph.graph import LayerGraph, Node, infer_at, type_constant
 from snnmap.graph.operation import Array, Operation, Shape, TensorType
 
-__all__ = ["GraphBuilder", "Unreadable", "UnreadableError", "UnreadableModelError"]
+__all__ = ["BATCHES", "GraphBuilder", "Unreadable", "UnreadableError", "UnreadableModelError"]
 
+BATCHES = (1, 2, 7)
+"""Sizes of the batch for which readers compute a constant that depends on it, to see whether each sample has the same."""
 _N_NAMED = 3
 """Parts that an error names of those of which it tells the same."""
 

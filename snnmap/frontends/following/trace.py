@@ -116,19 +116,23 @@ def trace_forward(twin: nn.Module, framework: Framework, shapes: Sequence[tuple[
     """
     inputs = _list_inputs(twin, shapes)
     last: Exception = OtherLayout()
+    other_steps: OtherStepsError | None = None  # the first one says more than what goes wrong in other layouts
     for layout in _LAYOUTS:
-        if layout == "one step" and isinstance(last, OtherStepsError):
+        if layout == "one step" and other_steps:
             break
         try:
             return _trace_layout(twin, framework, inputs, layout)
         except OtherLayout as error:
             last = error if isinstance(last, OtherLayout) else last
-        except (MisfitError, OtherStepsError) as error:
-            last = last if isinstance(last, OtherStepsError) else error
+        except OtherStepsError as error:
+            other_steps = other_steps or error
+        except MisfitError as error:
+            last = error
         except SnnmapError as error:
-            raise (last if isinstance(last, OtherStepsError) else error) from None
+            raise (other_steps or error) from None
         except Exception as error:  # whatever the user's forward lets through
-            last = last if isinstance(last, OtherStepsError) else error
+            last = error
+    last = other_steps or last
     if isinstance(last, SnnmapError):
         raise last
     if isinstance(last, OtherLayout):

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnmap.frontends.onnx.node import OnnxNode
-from snnmap.graph import UnreadableError
+from snnmap.graph import BATCHES, UnreadableError
 from snnmap.graph.operation import Array
 
 if TYPE_CHECKING:
     from snnmap.frontends.onnx.read import OnnxReader
 
-__all__ = ["BATCHES", "settle_batch"]
+__all__ = ["settle_batch"]
 
-BATCHES = (1, 2, 7)
-"""Sizes for which a constant is computed that depends on the batch."""
 _SHAPES = {"Expand": 1, "Reshape": 1, "Resize": 3}
 """Which input of an operator is a shape that counts the batch."""
 _WHOLE = np.iinfo(np.int64).max

@@ -9,7 +9,7 @@ import numpy as np
 
 from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
-from snnmap.frontends.onnx.batch import BATCHES, settle_batch
+from snnmap.frontends.onnx.batch import settle_batch
 from snnmap.frontends.onnx.choices import read_branch
 from snnmap.frontends.onnx.classical import list_scores
 from snnmap.frontends.onnx.inferred import InferredTypes, is_weight
@@ -17,7 +17,7 @@ from snnmap.frontends.onnx.metadata import apply_quantisation, read_quantisation
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.frontends.onnx.special import SPECIAL
 from snnmap.frontends.onnx.windows import resolve_pads
-from snnmap.graph import OPERATIONS, GraphBuilder, LayerGraph, Operation, UnreadableError
+from snnmap.graph import BATCHES, OPERATIONS, GraphBuilder, LayerGraph, Operation, UnreadableError
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.opaque import Opaque
 
@@ -147,7 +147,7 @@ class OnnxReader:
         self.graph, self.opset, self.inferred = graph, opset, inferred
         self.constants = {entry.name: np.asarray(numpy_helper.to_array(entry)) for entry in graph.initializer}
         self.varying: dict[str, list[Array]] = {}
-        """Those that depend on the size of the batch, for each of :data:`BATCHES`."""
+        """Those that depend on the size of the batch, for each of :data:`snnmap.graph.BATCHES`."""
         self.builder = GraphBuilder(graph.name or "onnx", framework)
         self.values: dict[str, str] = {}
         self.quantisers: dict[str, OnnxNode] = {}
@@ -179,7 +179,7 @@ class OnnxReader:
         return self.builder.build([self.values[name] for name in outputs])
 
     def keep(self, tensor: str, arrays: Sequence[Array]) -> None:
-        """Note a constant of which there is an array for each of :data:`BATCHES`: one for all where they are the same."""
+        """Note a constant, an array for each of :data:`snnmap.graph.BATCHES`: one for all where they are the same."""
         if all(array.shape == arrays[0].shape and np.array_equal(array, arrays[0]) for array in arrays):
             self.constants[tensor] = arrays[0]
         else:

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnmap.frontends.onnx.batch import BATCHES
 from snnmap.frontends.onnx.choices import CHOICES, drop_batch
 from snnmap.frontends.onnx.classical import CLASSICAL
 from snnmap.frontends.onnx.einsum import read_einsum
 from snnmap.frontends.onnx.node import OnnxNode
-from snnmap.graph import UnreadableError
+from snnmap.graph import BATCHES, UnreadableError
 from snnmap.graph.operations.arithmetic import Add, Sum
 from snnmap.graph.operations.movement import Expand, Flatten, Identity, Pad, Reshape, Slice, Squeeze, Transpose, Unsqueeze
 from snnmap.graph.operations.pooling import ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction

@@ -5,8 +5,8 @@ from copy import deepcopy
 from typing import Any
 
 from snnmap.frontends.torch.call import Call, map_values, to_doubles
-from snnmap.frontends.torch.shapes import BATCH, BATCHES, Rows, replace_batch
-from snnmap.graph import UnreadableError
+from snnmap.frontends.torch.shapes import BATCH, Rows, replace_batch
+from snnmap.graph import BATCHES, UnreadableError
 
 __all__ = ["CREATORS", "compute_rows", "create_like", "run_layer"]
 

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["BATCH", "BATCHES", "Activation", "Batch", "Rows", "describe", "has_batch", "is_shape_query", "replace_batch"]
-
-BATCHES = (1, 2, 7)
-"""Sizes of the batch for which is computed what depends on it."""
+__all__ = ["BATCH", "Activation", "Batch", "Rows", "describe", "has_batch", "is_shape_query", "replace_batch"]
 
 _QUERIES = ("size", "dim", "ndimension", "shape", "ndim", "dtype", "device", "is_cuda", "requires_grad")
 
