@@ -1,14 +1,14 @@
 """Products of counts with sparse weights whose targets share their sources, as the channels of a convolution do: compiled.
 
-Targets with the same sources make a block of weights without gaps, whose sums stay near the processor. Blocks at different places
-of a convolution hold the same weights, which are kept once.
+Targets with the same sources make a block. Block after block, a source's weights onto neighbouring places of a convolution lie in
+a row, and so do the sums that they are added to; sources of the same channel at other places have the same weights, which are
+kept once.
 """
 
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from snnmap.core.csr import spread_marks
 from snnmap.core.record import FloatArray, IntArray
@@ -20,26 +20,24 @@ _FEW_ALIKE = 8
 """Targets of a block, on average, from which on it is quicker to add them up beside each other."""
 _FEW_SOURCES = 8
 """Sources of a target, on average, from which on it is worth while to look for blocks."""
-_WIDEST = 64
-"""Targets of a block, whose sums of some tens of rows are held near."""
 
 
 class Blocks(NamedTuple):
-    """A sparse matrix as blocks.
+    """A sparse matrix as runs of targets, which are numbered anew, block after block.
 
     Attributes:
-        targets: ``(n_post,) int64``, block after block.
-        edges: ``(n_blocks + 1,) int64``, where each block's targets start.
-        sources: ``int32``, block after block, ascending in each.
-        lines: ``(n_blocks + 1,) int64``, where each block's sources start.
-        places: ``(n_blocks,) int64``, where each block's weights start in ``data``, source after source.
-        data: ``float64``, the weights of all blocks that differ.
+        rank: ``(n_post,) int64``, the new number of each target.
+        edges: ``(n_pre + 1,) int64``, where each source's runs start.
+        first: ``(n_runs,) int64``, the first target of each run, by its new number.
+        wide: ``(n_runs,) int64``, how many there are.
+        places: ``(n_pre,) int64``, where each source's weights start in ``data``, run after run.
+        data: ``float64``, the weights of all sources that differ.
     """
 
-    targets: IntArray
+    rank: IntArray
     edges: IntArray
-    sources: npt.NDArray[np.int32]
-    lines: IntArray
+    first: IntArray
+    wide: IntArray
     places: IntArray
     data: FloatArray
 
@@ -49,22 +47,20 @@ def find_blocks(indptr: IntArray, indices: IntArray, data: FloatArray, n_post: i
     if data.size < _FEW_SOURCES * n_post:
         return None
     marks = _mark_targets(indptr, indices, spread_marks(indptr.size - 1), n_post)
-    targets = np.argsort(marks, kind="stable")
-    edges = _split_alike(marks[targets])
+    _, earliest, alike = np.unique(marks, return_index=True, return_inverse=True)
+    targets = np.argsort(earliest[alike], kind="stable")
+    edges = np.r_[np.flatnonzero(np.diff(marks[targets], prepend=~marks[targets[:1]])), n_post]
     if n_post < _FEW_ALIKE * (edges.size - 1):
         return None
-    sources, lines, places, weights = _fill_blocks(indptr, indices, data, targets, edges)
-    if weights.size != data.size:
+    rank = np.empty(n_post, np.int64)
+    rank[targets] = np.arange(n_post)
+    block = np.repeat(np.arange(edges.size - 1), np.diff(edges))[rank]
+    n_lines, is_whole = _count_lines(indptr, indices, block, edges)
+    if not is_whole:
         return None  # of two targets with the same mark that have other sources
-    known, distinct, n_placed = dict[tuple[int, bytes], int](), list[FloatArray](), 0
-    for block, (first, last) in enumerate(zip(places[:-1].tolist(), places[1:].tolist(), strict=True)):
-        mine = weights[first:last]
-        key = int(edges[block + 1] - edges[block]), mine.tobytes()
-        if key not in known:
-            known[key], n_placed = n_placed, n_placed + mine.size
-            distinct.append(mine)
-        places[block] = known[key]
-    return Blocks(targets, edges, sources, lines, places[:-1], np.concatenate(distinct))
+    lines, first, wide, weights = _list_runs(indptr, indices, data, rank, block, edges, n_lines)
+    places, distinct = _keep_distinct(indptr, weights)
+    return Blocks(rank, lines, first, wide, places, distinct)
 
 
 @_compile
@@ -78,42 +74,82 @@ def _mark_targets(indptr: Any, indices: Any, marks: Any, n_post: int) -> Any:
 
 
 @_compile
-def _split_alike(marks: Any) -> Any:
-    """Return where blocks start: at most ``_WIDEST`` equal marks in a row."""
-    starts, n_starts = np.empty(marks.size + 1, np.int64), 0
-    for place in range(marks.size):
-        if not n_starts or marks[place] != marks[place - 1] or place - starts[n_starts - 1] == _WIDEST:
-            starts[n_starts] = place
-            n_starts += 1
-    starts[n_starts] = marks.size
-    return starts[: n_starts + 1].copy()
+def _count_lines(indptr: Any, indices: Any, block: Any, edges: Any) -> tuple[int, bool]:
+    """Return how many blocks all sources have, and whether each has all targets of its blocks."""
+    last, n_lines = np.full(edges.size - 1, -1), 0
+    for source in range(indptr.size - 1):
+        n_targets = 0
+        for target in indices[indptr[source] : indptr[source + 1]]:
+            mine = block[target]
+            if last[mine] != source:
+                last[mine] = source
+                n_targets += edges[mine + 1] - edges[mine]
+                n_lines += 1
+        if n_targets != indptr[source + 1] - indptr[source]:
+            return n_lines, False
+    return n_lines, True
 
 
 @_compile
-def _fill_blocks(indptr: Any, indices: Any, data: Any, targets: Any, edges: Any) -> tuple[Any, Any, Any, Any]:
-    """Return sources and weights of the blocks, and where each block's start; of targets with other sources, more weights."""
-    n_blocks = edges.size - 1
-    block_of, lane_of, n_lines = np.empty(targets.size, np.int64), np.empty(targets.size, np.int64), np.zeros(n_blocks, np.int64)
-    for block in range(n_blocks):
-        for place in range(edges[block], edges[block + 1]):
-            block_of[targets[place]], lane_of[targets[place]] = block, place - edges[block]
-    last = np.full(n_blocks, -1)
+def _list_runs(
+    indptr: Any, indices: Any, data: Any, rank: Any, block: Any, edges: Any, n_lines: int
+) -> tuple[Any, Any, Any, Any]:
+    """Return where each source's runs start, first target and length of each, and the weights in their order."""
+    lines, first, wide, n_runs = np.zeros(indptr.size, np.int64), np.empty(n_lines, np.int64), np.empty(n_lines, np.int64), 0
+    last, start, weights = np.full(edges.size - 1, -1), np.empty(edges.size - 1, np.int64), np.empty_like(data)
+    mine = np.empty(edges.size - 1, np.int64)
     for source in range(indptr.size - 1):
+        n_mine = 0
         for target in indices[indptr[source] : indptr[source + 1]]:
-            n_lines[block_of[target]] += last[block_of[target]] != source
-            last[block_of[target]] = source
-    lines, places = np.zeros(n_blocks + 1, np.int64), np.zeros(n_blocks + 1, np.int64)
-    lines[1:], places[1:] = np.cumsum(n_lines), np.cumsum(n_lines * np.diff(edges))
-    sources, weights, line = np.empty(lines[-1], np.int32), np.zeros(places[-1]), lines[:-1] - 1
-    for source in range(indptr.size - 1):
+            if last[block[target]] != source:
+                last[block[target]] = source
+                mine[n_mine] = block[target]
+                n_mine += 1
+        at = indptr[source]
+        mine[:n_mine].sort()
+        for one in mine[:n_mine]:
+            if at == indptr[source] or first[n_runs - 1] + wide[n_runs - 1] != edges[one]:
+                first[n_runs], wide[n_runs] = edges[one], 0
+                n_runs += 1
+            wide[n_runs - 1] += edges[one + 1] - edges[one]
+            start[one] = at - edges[one]
+            at += edges[one + 1] - edges[one]
         for place in range(indptr[source], indptr[source + 1]):
-            block = block_of[indices[place]]
-            if line[block] < lines[block] or sources[line[block]] != source:
-                line[block] += 1
-                sources[line[block]] = source
-            wide = edges[block + 1] - edges[block]
-            weights[places[block] + (line[block] - lines[block]) * wide + lane_of[indices[place]]] = data[place]
-    return sources, lines, places, weights
+            target = indices[place]
+            weights[start[block[target]] + rank[target]] = data[place]
+        lines[source + 1] = n_runs
+    return lines, first[:n_runs].copy(), wide[:n_runs].copy(), weights
+
+
+@_compile
+def _keep_distinct(indptr: Any, weights: Any) -> tuple[Any, Any]:
+    """Return where each row's weights are among those that differ, and these."""
+    n_slots, bits, sizes = 2, weights.view(np.uint64), np.diff(indptr)
+    while n_slots < 2 * indptr.size:
+        n_slots *= 2
+    slots, places, n_kept = np.full(n_slots, -1), np.empty(indptr.size - 1, np.int64), 0
+    for row in range(indptr.size - 1):
+        mine, mark = bits[indptr[row] : indptr[row + 1]], np.uint64(0)
+        for word in mine:
+            mark = (mark ^ word) * np.uint64(0x9E3779B97F4A7C15)
+            mark ^= mark >> np.uint64(29)
+        slot = np.int64(mark % np.uint64(n_slots))
+        while slots[slot] >= 0 and not _is_kept(mine, bits[places[slots[slot]] :], sizes[slots[slot]]):
+            slot = (slot + 1) % n_slots
+        if slots[slot] < 0:
+            slots[slot], places[row] = row, n_kept
+            bits[n_kept : n_kept + mine.size] = mine
+            n_kept += mine.size
+        places[row] = places[slots[slot]]
+    return places, weights[:n_kept].copy()
+
+
+@_compile
+def _is_kept(mine: Any, kept: Any, size: int) -> bool:
+    n_alike = 0
+    while n_alike < size == mine.size and kept[n_alike] == mine[n_alike]:
+        n_alike += 1
+    return n_alike == size == mine.size
 
 
 @_compile
@@ -124,44 +160,19 @@ def add_blocks(values: Any, blocks: Any) -> Any:
         values: ``(n, n_pre) float64``, finite.
         blocks: finite weights.
     """
-    targets, edges, sources, lines, places, data = blocks
-    n, n_post = len(values), targets.size
-    starts, rows, counts = _list_counts(values)
-    beside, first, width = np.zeros(n * n_post), np.empty(n_post, np.int64), np.empty(n_post, np.int64)
-    for block in range(len(places)):
-        wide, own, line = edges[block + 1] - edges[block], edges[block] * n, np.uint64(places[block])
-        for place in range(edges[block], edges[block + 1]):
-            first[targets[place]], width[targets[place]] = own + place - edges[block], wide
-        for source in sources[lines[block] : lines[block + 1]]:
-            for event in range(starts[source], starts[source + 1]):
-                count, at = counts[event], np.uint64(own + rows[event] * wide)
-                for lane in range(wide):
-                    beside[at + np.uint64(lane)] += count * data[line + np.uint64(lane)]
-            line += np.uint64(wide)
-    sums = np.empty((n, n_post))
-    for row in range(n):
-        for target in range(n_post):
-            sums[row, target] = beside[first[target] + row * width[target]]
+    rank, edges, first, wide, places, data = blocks
+    sums, own = np.empty((len(values), rank.size)), np.empty(rank.size)
+    for row in range(len(values)):
+        own[:] = 0.0
+        for source in range(places.size):
+            count = values[row, source]
+            if count != 0.0:
+                at = np.uint64(places[source])
+                for run in range(edges[source], edges[source + 1]):
+                    start, n_lanes = np.uint64(first[run]), wide[run]
+                    for lane in range(n_lanes):
+                        own[start + np.uint64(lane)] += count * data[at + np.uint64(lane)]
+                    at += np.uint64(n_lanes)
+        for target in range(rank.size):
+            sums[row, target] = own[rank[target]]
     return sums
-
-
-@_compile
-def _list_counts(values: Any) -> tuple[Any, Any, Any]:
-    """Return the values that are not 0, source by source: where each source's start, their rows, and they themselves."""
-    n, n_pre = values.shape
-    found, ends, n_found = np.empty(n * n_pre + 1, np.int32), np.zeros(n + 1, np.int64), 0
-    for row in range(n):
-        for source in range(n_pre):
-            found[np.uint64(n_found)] = source
-            n_found += values[row, source] != 0.0
-        ends[row + 1] = n_found
-    starts = np.zeros(n_pre + 1, np.int64)
-    for source in found[:n_found]:
-        starts[source + 1] += 1
-    starts = np.cumsum(starts)
-    free, rows, counts = starts[:-1].copy(), np.empty(n_found, np.int32), np.empty(n_found)
-    for row in range(n):
-        for source in found[ends[row] : ends[row + 1]]:
-            rows[free[source]], counts[free[source]] = row, values[row, source]
-            free[source] += 1
-    return starts, rows, counts

@@ -88,7 +88,8 @@ def test_blocks_that_repeat_are_kept_once() -> None:
     matrix = CsrMatrix.from_dense(np.kron(np.eye(5), kernel))
     blocks = find_blocks(matrix.indptr, matrix.indices, matrix.data, 80)
     assert blocks is not None
-    assert blocks.places.tolist() == [0] * 5
+    assert blocks.places.tolist() == [*range(0, 9 * 16, 16)] * 5
+    assert blocks.wide.tolist() == [16] * 45
     assert np.array_equal(blocks.data.reshape(9, 16), kernel)
 
 
