@@ -27,6 +27,8 @@ _NEAR = 2.0
 """Deviations of an activation over calibration data that other data may go beyond them."""
 _FEWEST, _UNSEEN = 16, 64
 """Samples from which on half of them may be left out of a calibration, and the most of those that are simulated."""
+_MUCH_WORK = 500_000_000
+"""Weights times samples above which a way is tried on the fewest samples first."""
 _CONSTANT = 1e-6
 """Spread of the outputs, of their size, below which they are rounding errors about a constant."""
 
@@ -41,6 +43,7 @@ class Choice:
         n_steps: T, of the presentation.
         latency_steps: until the answer.
         spikes: mean of a sample's hidden neurons.
+        n_samples: of the calibration data that were simulated: of a way that errs too much on a few, of a large ANN, no more.
         relative_error: root mean square of (output - the ANN's) over that of the ANN's outputs about their means.
         agreement: share of samples whose largest output is the ANN's; of one output, whose sign is.
         taken: whether the conversion is this one.
@@ -53,6 +56,7 @@ class Choice:
     n_steps: int
     latency_steps: int
     spikes: float
+    n_samples: int
     relative_error: float
     agreement: float
     taken: bool
@@ -61,8 +65,8 @@ class Choice:
     def __str__(self) -> str:
         by = ", balance_by='channel'" if self.balance_by == "channel" else ""
         return (
-            f"overshoot='{self.overshoot}'{by}, T = {self.n_steps}: relative error {self.relative_error:.3f}, "
-            f"{self.agreement:.1%} same decisions, {self.latency_steps} steps, {self.spikes:.0f} spikes"
+            f"overshoot='{self.overshoot}'{by}, T = {self.n_steps}: relative error {self.relative_error:.3f} on {self.n_samples} "
+            f"samples, {self.agreement:.1%} same decisions, {self.latency_steps} steps, {self.spikes:.0f} spikes"
         )
 
 
@@ -104,32 +108,43 @@ def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple
         InputError: the only way has too little time, or values are out of range.
     """
     activations = run_ann(ann, data - options.input_min)
-    attempts = _try_ways(ann, activations, data, options)
-    best = next(attempts)
-    tried = [best.choice]
-    for attempt in attempts:
-        tried.append(attempt.choice)
-        best = min(best, attempt, key=lambda one: one.choice.relative_error)
+    attempts = {(one.choice.overshoot, one.choice.balance_by): one for one in _try_ways(ann, activations, data, options)}
+    best = min(attempts.values(), key=lambda one: (-one.choice.n_samples, one.choice.relative_error))
     unseen = None
     if best.options.overshoot == "hold" and best.choice.relative_error <= options.error_limit and len(data) >= _FEWEST:
         way = replace(best.options, settle_steps=options.settle_steps)
         unseen = _measure_unseen(ann, activations, data, way)
-    taken = replace(best.choice, unseen_error=unseen)
-    return best, tuple(taken if choice is best.choice else replace(choice, taken=False) for choice in tried)
+    choices = (replace(one.choice, taken=one is best, unseen_error=unseen if one is best else None) for one in attempts.values())
+    return best, tuple(choices)
 
 
 def _try_ways(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> Iterator[Attempt]:
-    """Yield one way after the other, the first that errs little enough as the last."""
-    for number, way in enumerate(_list_ways(options)):
+    """Yield one way after the other, the first that errs little enough as the last.
+
+    Of a large ANN, a way that errs too much on a few samples comes again, tried on all, only where none after it does better.
+    """
+    ways, failed = tuple(_list_ways(options)), list[ConvertOptions]()
+    n_weights = sum(weights.nnz for layer in ann.layers for weights in layer.incoming.terms.values())
+    is_large = n_weights * min(len(data), _MEASURED) > _MUCH_WORK
+    few = {name: values[:_FEWEST] for name, values in activations.items()}
+    for way in ways:
         try:
+            if is_large and way is not ways[-1]:
+                attempt = _try_way(ann, few, data[:_FEWEST], way)
+                if attempt.choice.relative_error > options.error_limit:
+                    failed.append(way)
+                    yield attempt
+                    continue
             attempt = _try_way(ann, activations, data, way)
         except InputError:
-            if not number:
+            if way is ways[0]:
                 raise
             continue  # no time to hold spikes in the steps that the user gave: the ways before it remain
         yield attempt
         if attempt.choice.relative_error <= options.error_limit:
             return
+    for way in failed:
+        yield _try_way(ann, activations, data, way)
 
 
 def measure_relative_error(found: FloatArray, wanted: FloatArray) -> float:
@@ -229,6 +244,7 @@ def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions
         n_steps=options.n_steps,
         latency_steps=options.n_steps + options.settle_steps,
         spikes=sum(float(counts.sum()) for counts in calibrated.spikes.values()) / len(wanted),
+        n_samples=len(wanted),
         relative_error=measure_relative_error(calibrated.outputs, wanted),
         agreement=measure_agreement(calibrated.outputs, wanted),
         taken=True,

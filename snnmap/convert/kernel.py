@@ -19,11 +19,11 @@ def advance_layer(
     """Run integrate-and-fire neurons of threshold 1 from rest.
 
     Args:
-        parameters: alpha, beta, bias and max_count, ``(n,) float64`` each.
+        parameters: alpha, beta, bias and max_count of all neurons, ``float``.
         arriving: sums ``(n_active, n) float64``, and which of them comes in each step, ``(n_steps,) int64``, -1 for none.
         charges: weights ``(n_charges, n) float64`` of sources of one neuron, and their counts, ``(n_charges, n_steps) float64``.
         shares: ``(n_kept,) float64``, of what is held back, in the first steps.
-        counts: ``(n_steps, n)``, where spikes go; of no steps where the neurons do not fire.
+        counts: ``(n_steps, n) int8`` of zeros, where spikes go; of no steps where the neurons do not fire.
         spikes: ``(n,)`` of zeros, to which they are added up.
         rest: ``(n,) float64``, where the last potentials go.
         beyond: ``(n,) float64``, raised to what the potentials of the first steps are above the last one, or above 0, over the
@@ -32,25 +32,27 @@ def advance_layer(
     kept = np.empty((shares.size, min(_NEAR, rest.size)))
     for first in range(0, rest.size, _NEAR):
         near = slice(first, min(first + _NEAR, rest.size))
-        _advance_near(parameters, arriving, charges, near, counts, spikes[near], rest[near], kept)
+        _advance_near(parameters, arriving, charges, near, counts, rest[near], kept)
         _raise_beyond(kept, shares, rest[near], beyond[near])
+        for step in range(len(counts)):
+            spikes[near] += counts[step, near]
 
 
 @_compile
-def _advance_near(parameters: Any, arriving: Any, charges: Any, near: slice, counts: Any, spikes: Any, v: Any, kept: Any) -> None:
-    """Run some of the neurons; ``spikes`` and ``v`` are theirs."""
+def _advance_near(parameters: Any, arriving: Any, charges: Any, near: slice, counts: Any, v: Any, kept: Any) -> None:
+    """Run some of the neurons; ``v`` is theirs."""
     alpha, beta, bias, max_count = parameters
-    alpha, beta, bias, max_count = alpha[near], beta[near], bias[near], max_count[near]
     (sums, row_of), (weights, sent) = arriving, charges
     current, total = np.zeros(v.size), np.empty(v.size)
     v[:] = 0.0
     for step in range(row_of.size):
         _add_arriving(sums, row_of[step], weights, sent[:, step], near, total)
         for neuron in range(v.size):
-            current[neuron] = alpha[neuron] * current[neuron] + total[neuron]
-            v[neuron] = beta[neuron] * v[neuron] + current[neuron] + bias[neuron]
+            current[neuron] = alpha * current[neuron] + total[neuron]
+        for neuron in range(v.size):
+            v[neuron] = beta * v[neuron] + current[neuron] + bias
         if len(counts):
-            _fire(max_count, v, counts[step, near], spikes)
+            _fire(max_count, v, counts[step, near])
         if step < len(kept):
             kept[step, : v.size] = v
 
@@ -69,17 +71,22 @@ def _add_arriving(sums: Any, row: int, weights: Any, sent: Any, near: slice, tot
 
 
 @_compile
-def _fire(max_count: Any, v: Any, counts: Any, spikes: Any) -> None:
+def _fire(max_count: float, v: Any, counts: Any) -> None:
+    n_firing = np.int64(0)
     for neuron in range(v.size):
-        sent = min(max(np.floor(v[neuron]), 0.0), max_count[neuron])
-        v[neuron] -= sent
-        counts[neuron] = sent
-        spikes[neuron] += int(sent)
+        n_firing += np.int64(v[neuron] >= 1.0)
+    if n_firing:  # which is rare
+        for neuron in range(v.size):
+            if v[neuron] >= 1.0:
+                sent = min(np.floor(v[neuron]), max_count)
+                v[neuron] -= sent
+                counts[neuron] = np.int8(sent)
 
 
 @_compile
 def _raise_beyond(kept: Any, shares: Any, rest: Any, beyond: Any) -> None:
     for step in range(shares.size):
+        share = shares[step]
         for neuron in range(rest.size):
-            above = (kept[step, neuron] - max(rest[neuron], 0.0)) / shares[step]
+            above = (kept[step, neuron] - max(rest[neuron], 0.0)) / share
             beyond[neuron] = max(beyond[neuron], above)

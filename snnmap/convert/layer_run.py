@@ -69,7 +69,8 @@ def run_layer(
     """Run a layer whose sources have fired already.
 
     Args:
-        part: layer, charges from sources of one neuron behind its other projections; its thresholds are 1, or it does not fire.
+        part: layer of neurons that are all alike, charges from sources of one neuron behind its other projections; thresholds
+            are 1, or it does not fire.
         rasters: ``(n, time, size)`` counts by source.
         shared: of the layer's first projections, where it is run more than once on the same counts of their sources.
         fires: whether it sends spikes.
@@ -86,7 +87,7 @@ def run_layer(
     sent = np.concatenate([np.zeros((n_samples, 0, n_steps)), *(rasters[one.pre].transpose(0, 2, 1) for one in others)], axis=1)
     counts = np.zeros((n_samples, n_steps if fires else 0, p.size), np.int8)
     spikes, rest = np.zeros((n_samples, p.size), np.int64), np.empty((n_samples, p.size))
-    parameters = (p.alpha[0], p.beta, p.bias, p.max_count.astype(np.float64))
+    parameters = tuple(_take_same(values) for values in (p.alpha, p.beta, p.bias, p.max_count))
     shares = np.zeros(0) if shares is None else shares
 
     def run_share(samples: range) -> FloatArray:
@@ -118,6 +119,12 @@ def run_layers(parts: Sequence[LayerNetwork], ports: Mapping[str, Counts]) -> Fl
         rasters[name] = run_layer(part, rasters).counts
         rasters = {source: raster for source, raster in rasters.items() if last_use.get(source) != name}
     return run_layer(parts[-1], rasters, fires=False).rest
+
+
+def _take_same(values: npt.NDArray[Any]) -> float:
+    """Return the value that all neurons have; 0 of none."""
+    (value,) = np.unique(values) if values.size else (0.0,)
+    return float(value)
 
 
 def _add_up(brought: Sequence[tuple[Projection, Counts]], size: int) -> tuple[IntArray, FloatArray]:

@@ -149,7 +149,7 @@ def _is_kept(mine: Any, kept: Any, size: int) -> bool:
     n_alike = 0
     while n_alike < size == mine.size and kept[n_alike] == mine[n_alike]:
         n_alike += 1
-    return n_alike == size == mine.size
+    return bool(n_alike == size == mine.size)
 
 
 @_compile

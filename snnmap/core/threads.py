@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
-__all__ = ["count_cores", "deal_out", "run_parts", "run_side_by_side"]
+__all__ = ["begin", "count_cores", "deal_out", "run_parts", "run_side_by_side"]
 
 R = TypeVar("R")
 _NAME = "snnmap-core"
@@ -45,6 +45,18 @@ def run_side_by_side(function: Callable[..., R], *arguments: Iterable[Any], n_th
     if n_threads <= 1 or threading.current_thread().name.startswith(_NAME):
         return list(map(function, *arguments))
     return list(_open_threads(n_threads, os.getpid()).map(function, *arguments))
+
+
+def begin(function: Callable[[], R]) -> Callable[[], R]:
+    """Begin to compute something on a thread; return what waits for it. On one core it is computed when that is called.
+
+    Example:
+        >>> begin(lambda: 2 + 3)()
+        5
+    """
+    if count_cores() == 1 or threading.current_thread().name.startswith(_NAME):
+        return function
+    return _open_threads(count_cores(), os.getpid()).submit(function).result
 
 
 @cache

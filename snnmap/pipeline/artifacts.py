@@ -40,6 +40,7 @@ class CheckResult:
         bitstream: the bytes for the chip.
         image: decoded from them.
         comparison: of the image with the model.
+        verification: of the folding, where a build asks for it.
     """
 
     report: Report
@@ -51,6 +52,7 @@ class CheckResult:
     bitstream: bytes = b""
     image: Image | None = None
     comparison: Comparison | None = None
+    verification: Verification | None = None
 
     __repr__ = brief_repr
 

@@ -15,7 +15,7 @@ from snnmap.core.places import Places
 from snnmap.findings import apply_waivers
 from snnmap.lif.compare import read_labels
 from snnmap.lif.drc import Rule, check_mapped, check_network, find_rule
-from snnmap.lif.mapping import Verification, fold_network, verify_fold
+from snnmap.lif.mapping import Verification, fold_network
 from snnmap.loading import Opened, open_model
 from snnmap.network import Network
 from snnmap.pipeline.artifacts import Artifacts, CheckResult
@@ -125,16 +125,13 @@ def compile_model(
     """
     record = load_chip(chip)
     task = open_task(model, options, calibration, labels, read, chips=(record,))
-    found = check_task(task, record, on_stage)
+    found = check_task(replace(task, proves=task.options.verify), record, on_stage)
     if found.report.errors or found.matched is None or found.mapped is None or found.quantised is None:
         raise DesignRuleError(found.report.errors)
     if found.image is None or found.comparison is None:
         raise DesignRuleError(found.report.errors)
-    verification = None
-    if task.options.verify:
-        on_stage("verifying the folded network against its source")
-        verification = verify_fold(found.matched, found.mapped)
-        _require_match(verification)
+    if found.verification is not None:
+        _require_match(found.verification)
     on_stage("writing the bitstream")
     return Artifacts(
         network=task.network,
@@ -146,7 +143,7 @@ def compile_model(
         bitstream=found.bitstream,
         report=found.report,
         comparison=found.comparison,
-        verification=verification,
+        verification=found.verification,
     )
 
 

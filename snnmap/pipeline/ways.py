@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +13,23 @@ from snnmap.core import IntArray, Report
 from snnmap.core.cached import cached, let_give
 from snnmap.core.errors import FormatError, InputError
 from snnmap.core.places import Places
+from snnmap.core.threads import begin
 from snnmap.lif.bitstream import decode, encode
 from snnmap.lif.compare import SourceReference, choose_samples, compare_image, count_spikes, read_labels
 from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, ease_relays, find_rule
-from snnmap.lif.mapping import fold_network, lower_network, stretch_network
+from snnmap.lif.mapping import Verification, fold_network, lower_network, stretch_network, verify_fold
 from snnmap.lif.program import Image, MappedNetwork, Program, QuantisedNetwork, pack, unpack
 from snnmap.lif.quantise import DecayMatch, RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
-from snnmap.network import PRESENTATION, Network, draw_inputs, join_rasters, read_rasters, require_steps, simulate_network
+from snnmap.network import (
+    PRESENTATION,
+    Network,
+    digest_network,
+    draw_inputs,
+    join_rasters,
+    read_rasters,
+    require_steps,
+    simulate_network,
+)
 from snnmap.pipeline.artifacts import CheckResult
 from snnmap.pipeline.options import CompileOptions, Rasters
 
@@ -27,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Task", "find_way", "hold_back"]
 
+_MUCH_WORK = 1_000_000
+"""Weights of a network above which what can be is found out beside what else is done."""
 _TUNING_WORK = 1e8
 """As the bound on the comparison's work, for the float run to which rates are tuned."""
 _DRAWN_STEPS = (24, 96)
@@ -47,6 +60,7 @@ class Task:
         labels: likewise.
         conversion: that the network and the calibration are of; None where they are the user's own.
         places: where in the user's files the model is made.
+        proves: whether the folding is verified.
     """
 
     network: Network
@@ -55,6 +69,7 @@ class Task:
     labels: npt.ArrayLike | None
     conversion: "Conversion | None"
     places: Places
+    proves: bool = False
 
     def read_rasters(self, chip: Chip) -> Mapping[str, IntArray]:
         """Return the calibration data by input port, or what is drawn for a chip where there are none."""
@@ -134,7 +149,7 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
     Raises:
         InputError: calibration data or labels that do not suit the network.
     """
-    data, rates, tried = _read_data(task, chip), _Rates(), list[tuple[bool, Network]]()
+    data, rates, aside, tried = _read_data(task, chip), _Rates(), _Aside(task), list[tuple[bool, Network]]()
     best: tuple[tuple[float, ...], CheckResult] | None = None
     for way in _list_ways(task, data):
         matched, matches = match_decays(task.network, chip, second_synapse=way.second_synapse, n_steps=data.n_steps)
@@ -142,14 +157,19 @@ def find_way(task: Task, chip: Chip, report: Report, on_stage: Callable[[str], N
             continue
         tried.append((way.tuned, matched))
         on_stage("folding into the hidden population")
-        found = _try_way(task, chip, data, matched, matches, rates if way.tuned else None, on_stage)
+        found = _try_way(task, chip, data, matched, matches, rates if way.tuned else None, aside, on_stage)
         if best is None or _score(found) < best[0]:
             best = _score(found), found
         if found.comparison is not None and not found.report.errors and not _may_gain(found.report):
             break
     if best is None:
         raise ValueError("there is no way")
-    return replace(best[1], report=report.merge(best[1].report))
+    found = replace(best[1], report=report.merge(best[1].report))
+    if found.comparison is not None and not found.report.errors:
+        if task.proves:
+            on_stage("verifying the folded network against its source")
+        found = aside.finish(found)
+    return found
 
 
 def _read_data(task: Task, chip: Chip) -> _Data:
@@ -225,6 +245,31 @@ class _Rates:
         return self._counts[key]
 
 
+class _Aside:
+    """What is found out of a folded network on a core of its own while it is quantised and packed; where it is small, after."""
+
+    def __init__(self, task: Task) -> None:
+        n_weights = sum(projection.weights.nnz for projection in task.network.projections)
+        self._task, self._is_large = task, n_weights > _MUCH_WORK
+        self._digest: Callable[[], str] | None = None
+        self._proofs: dict[int, Callable[[], Verification]] = {}
+
+    def begin(self, matched: Network, mapped: MappedNetwork) -> None:
+        """Begin with a network and its folding, in which the rules find no errors."""
+        if self._is_large and self._digest is None:
+            self._digest = begin(partial(digest_network, self._task.network))
+        if self._task.proves:
+            prove = partial(verify_fold, matched, mapped)
+            self._proofs[id(mapped)] = begin(prove) if self._is_large else prove
+
+    def finish(self, found: CheckResult) -> CheckResult:
+        """Wait for what was begun; return the same with the verification, where that was asked for."""
+        if self._digest is not None:
+            self._digest()
+        prove = self._proofs.get(id(found.mapped))
+        return found if prove is None else replace(found, verification=prove())
+
+
 def _try_way(
     task: Task,
     chip: Chip,
@@ -232,6 +277,7 @@ def _try_way(
     matched: Network,
     matches: tuple[DecayMatch, ...],
     rates: _Rates | None,
+    aside: _Aside,
     on_stage: Callable[[str], None],
 ) -> CheckResult:
     """Fold, quantise and compare a network with the chip's decays; where the model's rates are given, they are brought back."""
@@ -241,6 +287,7 @@ def _try_way(
     reached = CheckResult(report=report, matched=matched, matches=matches, mapped=mapped)
     if report.errors:
         return reached
+    aside.begin(matched, mapped)
     on_stage("quantising")
     fitted = {name: np.minimum(raster, chip.inputs.max_count) for name, raster in data.of(data.fitted).items()}
     quantised = quantise_network(mapped, calibration=fitted, drawn=data.drawn, options=options.quantise)

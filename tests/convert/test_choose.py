@@ -60,6 +60,20 @@ def test_a_deep_network_is_held_and_a_shallow_one_is_not() -> None:
     assert [(choice.overshoot, choice.taken) for choice in shallow.choices] == [("allow", True)]
 
 
+@pytest.mark.filterwarnings("ignore::snnmap.core.errors.ConversionWarning")
+@pytest.mark.parametrize(("n_layers", "error_limit", "n_samples"), [(7, 0.2, [16, 64]), (1, 0.1, [64]), (7, 1e-6, [64, 64, 64])])
+def test_ways_of_a_large_network_are_tried_on_few_samples_first(
+    n_layers: int, error_limit: float, n_samples: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ConvertOptions(error_limit=error_limit)
+    small = convert_ann(make_chain(n_layers), DATA[:64], options=options)
+    monkeypatch.setattr("snnmap.convert.choose._MUCH_WORK", 0)
+    large = convert_ann(make_chain(n_layers), DATA[:64], options=options)
+    assert large.network == small.network
+    assert sorted(choice.n_samples for choice in large.choices) == n_samples
+    assert {choice.n_samples for choice in small.choices} == {64}
+
+
 def test_a_shallow_network_is_as_with_allow() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(10, 24), nn.ReLU(), nn.Linear(24, 4))
@@ -247,11 +261,11 @@ def test_clips_hold_on_data_that_go_further() -> None:
 
 def test_a_choice_says_what_it_costs() -> None:
     choice = Choice(
-        overshoot="hold", balance_by="channel", n_steps=8, latency_steps=72, spikes=1234.5, relative_error=0.04, agreement=0.99,
-        taken=True,
+        overshoot="hold", balance_by="channel", n_steps=8, latency_steps=72, spikes=1234.5, n_samples=64, relative_error=0.04,
+        agreement=0.99, taken=True,
     )  # fmt: skip
-    said = "overshoot='hold', balance_by='channel', T = 8: relative error 0.040, 99.0% same decisions, 72 steps, 1234 spikes"
-    assert str(choice) == said
+    said = "overshoot='hold', balance_by='channel', T = 8: relative error 0.040 on 64 samples, 99.0% same decisions, 72 steps"
+    assert str(choice) == f"{said}, 1234 spikes"
 
 
 def test_the_readout_counts_no_level() -> None:

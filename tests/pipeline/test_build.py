@@ -227,8 +227,8 @@ def test_stages_are_told_in_order_and_verification_only_where_asked_for() -> Non
         "quantising",
         "packing",
         "comparing",
-        "describing",
         "verifying",
+        "describing",
         "writing",
     ]
     assert stages[False] == [stage for stage in stages[True] if not stage.startswith("verifying")]
@@ -236,7 +236,7 @@ def test_stages_are_told_in_order_and_verification_only_where_asked_for() -> Non
 
 def test_a_folded_network_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     differs = Verification(n_compared=9, mismatches={"h1": 0, "h2": 3}, spikes={"h1": 5, "h2": 5})
-    monkeypatch.setattr("snnmap.pipeline.build.verify_fold", lambda *_: differs)
+    monkeypatch.setattr("snnmap.pipeline.ways.verify_fold", lambda *_: differs)
     with pytest.raises(NetworkError, match="differs from its source") as refused:
         compile_model(CLEAN, "xylo-audio-3")
     assert (refused.value.measured, refused.value.limit) == ("{'h2': 3}", "0")
