@@ -168,9 +168,10 @@ def keep_neurons(ann: Ann, kept: Mapping[str, BoolArray]) -> Ann:
         mask = kept.get(layer.name, np.ones(layer.incoming.size, np.bool_))
         if mask.any():
             incoming = _select_sources(layer.incoming, kept)
-            terms = {source: weights[:, mask] for source, weights in incoming.terms.items()}
-            shape = incoming.shape if mask.all() else (int(mask.sum()),)
-            layers.append(replace(layer, incoming=Affine(terms=terms, bias=incoming.bias[mask], shape=shape)))
+            if not mask.all():
+                terms = {source: weights[:, mask] for source, weights in incoming.terms.items()}
+                incoming = Affine(terms=terms, bias=incoming.bias[mask], shape=(int(mask.sum()),))
+            layers.append(replace(layer, incoming=incoming))
     return replace(ann, layers=tuple(layers), output=_select_sources(ann.output, kept))
 
 
@@ -212,7 +213,7 @@ def _select_sources(affine: Affine, kept: Mapping[str, BoolArray]) -> Affine:
     terms = {}
     for source, weights in affine.terms.items():
         mask = kept.get(source)
-        if mask is None:
+        if mask is None or mask.all():
             terms[source] = weights
         elif mask.any():
             terms[source] = weights[mask]

@@ -62,10 +62,9 @@ def _inherit(layer: ReluLayer, units: Mapping[str, float]) -> float | None:
         return units.get(layer.name.removesuffix(".excess"))
     terms = layer.incoming.terms
     used = {units[source] for source in terms}
-    whole = all(np.array_equal(weights.data, np.rint(weights.data)) for weights in terms.values())
-    if layer.kind in ("max", "pool") and len(used) == 1 and INPUT not in terms and whole and not layer.incoming.bias.any():
-        return used.pop()
-    return None
+    if layer.kind not in ("max", "pool") or len(used) != 1 or INPUT in terms or layer.incoming.bias.any():
+        return None
+    return used.pop() if all(np.array_equal(weights.data, np.rint(weights.data)) for weights in terms.values()) else None
 
 
 def _balance(activations: FloatArray, options: ConvertOptions) -> float:

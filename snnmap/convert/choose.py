@@ -121,30 +121,26 @@ def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple
 def _try_ways(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> Iterator[Attempt]:
     """Yield one way after the other, the first that errs little enough as the last.
 
-    Of a large ANN, a way that errs too much on a few samples comes again, tried on all, only where none after it does better.
+    Of a large ANN, the first is tried on a few samples, and on all where it errs little enough on those, or no other does better.
     """
-    ways, failed = tuple(_list_ways(options)), list[ConvertOptions]()
+    ways = tuple(_list_ways(options))
     n_weights = sum(weights.nnz for layer in ann.layers for weights in layer.incoming.terms.values())
-    is_large = n_weights * min(len(data), _MEASURED) > _MUCH_WORK
-    few = {name: values[:_FEWEST] for name, values in activations.items()}
+    if len(ways) > 1 and n_weights * min(len(data), _MEASURED) > _MUCH_WORK:
+        few = {name: values[:_FEWEST] for name, values in activations.items()}
+        attempt = _try_way(ann, few, data[:_FEWEST], ways[0])
+        if attempt.choice.relative_error > options.error_limit:
+            yield attempt
+            ways = (*ways[1:], ways[0])
     for way in ways:
         try:
-            if is_large and way is not ways[-1]:
-                attempt = _try_way(ann, few, data[:_FEWEST], way)
-                if attempt.choice.relative_error > options.error_limit:
-                    failed.append(way)
-                    yield attempt
-                    continue
             attempt = _try_way(ann, activations, data, way)
         except InputError:
-            if way is ways[0]:
+            if way.overshoot == "allow" or len(ways) == 1:
                 raise
-            continue  # no time to hold spikes in the steps that the user gave: the ways before it remain
+            continue  # no time to hold spikes in the steps that the user gave: the other ways remain
         yield attempt
         if attempt.choice.relative_error <= options.error_limit:
             return
-    for way in failed:
-        yield _try_way(ann, activations, data, way)
 
 
 def measure_relative_error(found: FloatArray, wanted: FloatArray) -> float:

@@ -32,15 +32,13 @@ def advance_layer(
     kept = np.empty((shares.size, min(_NEAR, rest.size)))
     for first in range(0, rest.size, _NEAR):
         near = slice(first, min(first + _NEAR, rest.size))
-        _advance_near(parameters, arriving, charges, near, counts, rest[near], kept)
+        _advance_near(parameters, arriving, charges, near, counts, spikes[near], rest[near], kept)
         _raise_beyond(kept, shares, rest[near], beyond[near])
-        for step in range(len(counts)):
-            spikes[near] += counts[step, near]
 
 
 @_compile
-def _advance_near(parameters: Any, arriving: Any, charges: Any, near: slice, counts: Any, v: Any, kept: Any) -> None:
-    """Run some of the neurons; ``v`` is theirs."""
+def _advance_near(parameters: Any, arriving: Any, charges: Any, near: slice, counts: Any, spikes: Any, v: Any, kept: Any) -> None:
+    """Run some of the neurons; ``spikes`` and ``v`` are theirs."""
     alpha, beta, bias, max_count = parameters
     (sums, row_of), (weights, sent) = arriving, charges
     current, total = np.zeros(v.size), np.empty(v.size)
@@ -52,7 +50,7 @@ def _advance_near(parameters: Any, arriving: Any, charges: Any, near: slice, cou
         for neuron in range(v.size):
             v[neuron] = beta * v[neuron] + current[neuron] + bias
         if len(counts):
-            _fire(max_count, v, counts[step, near])
+            _fire(max_count, v, counts[step, near], spikes)
         if step < len(kept):
             kept[step, : v.size] = v
 
@@ -71,7 +69,7 @@ def _add_arriving(sums: Any, row: int, weights: Any, sent: Any, near: slice, tot
 
 
 @_compile
-def _fire(max_count: float, v: Any, counts: Any) -> None:
+def _fire(max_count: float, v: Any, counts: Any, spikes: Any) -> None:
     n_firing = np.int64(0)
     for neuron in range(v.size):
         n_firing += np.int64(v[neuron] >= 1.0)
@@ -81,6 +79,7 @@ def _fire(max_count: float, v: Any, counts: Any) -> None:
                 sent = min(np.floor(v[neuron]), max_count)
                 v[neuron] -= sent
                 counts[neuron] = np.int8(sent)
+                spikes[neuron] += np.int64(sent)
 
 
 @_compile

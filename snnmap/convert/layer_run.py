@@ -131,7 +131,7 @@ def _add_up(brought: Sequence[tuple[Projection, Counts]], size: int) -> tuple[In
     """Return the steps in which ``(time, n_pre)`` counts bring something, and what, ``(n_active, size)``, one after the other."""
     active = [np.flatnonzero(counts.any(axis=1)) for _, counts in brought]
     sums = [
-        projection.weights.build_product(steps.size)(counts[steps].astype(np.float64))
+        projection.weights.build_product(steps.size)(counts[steps])
         for (projection, counts), steps in zip(brought, active, strict=True)
     ]
     if len(sums) == 1:

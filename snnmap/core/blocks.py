@@ -157,7 +157,7 @@ def add_blocks(values: Any, blocks: Any) -> Any:
     """Return ``values @ weights``, ``(n, n_post) float64``, every sum in ascending source; a source of value 0 adds nothing.
 
     Args:
-        values: ``(n, n_pre) float64``, finite.
+        values: ``(n, n_pre)``, finite.
         blocks: finite weights.
     """
     rank, edges, first, wide, places, data = blocks

@@ -226,7 +226,7 @@ class CsrMatrix(Cached):
 
         return csr_array((self.data.copy(), self.indices.copy(), self.indptr.copy()), shape=self.shape)
 
-    def build_product(self, n: int) -> Callable[[FloatArray], FloatArray]:
+    def build_product(self, n: int) -> Callable[[npt.NDArray[Any]], FloatArray]:
         """Return ``values @ self`` as a function of values ``(n, n_pre)``, however often; every sum runs in ascending source.
 
         Example:
@@ -239,7 +239,7 @@ class CsrMatrix(Cached):
         places = (np.arange(n)[:, np.newaxis] * n_post + self.indices).ravel()
 
         @np.errstate(all="ignore")  # as scipy, which gives NaN and infinities without a word
-        def multiply(values: FloatArray) -> FloatArray:
+        def multiply(values: npt.NDArray[Any]) -> FloatArray:
             products = (values[:, sources] * self.data).ravel()
             return np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64)
 
@@ -255,22 +255,22 @@ class CsrMatrix(Cached):
 
         return find_blocks(self.indptr, self.indices, self.data, self.shape[1])
 
-    def _build_compiled(self, n: int) -> Callable[[FloatArray], FloatArray]:
+    def _build_compiled(self, n: int) -> Callable[[npt.NDArray[Any]], FloatArray]:
         from snnmap.core.blocks import add_blocks
         from snnmap.core.product import add_columns, add_rows
 
         blocks = self._find_blocks()
         if blocks is not None:
-            return lambda values: add_blocks(values, blocks)
+            return lambda values: add_blocks(_as_compiled(values), blocks)
         columns = self.to_columns() if self.shape[1] > MOST_NEAR else None
 
         @np.errstate(invalid="ignore")  # of values that are no bytes, which are then taken as they are
-        def multiply(values: FloatArray) -> FloatArray:
+        def multiply(values: npt.NDArray[Any]) -> FloatArray:
             sums, counts = np.empty((n, self.shape[1])), values.astype(np.uint8) if columns else values
             if columns and np.array_equal(counts, values):
                 add_columns(counts, *columns, sums)
             else:
-                add_rows(values, self.indptr, self.indices, self.data, sums)
+                add_rows(_as_compiled(values), self.indptr, self.indices, self.data, sums)
             return sums
 
         return multiply
@@ -343,6 +343,11 @@ def order_keys(keys: IntArray, size: int) -> IntArray:
         order = order[np.argsort((keys[order] >> shift).astype(np.uint16), kind="stable")]
         shift += 16
     return order
+
+
+def _as_compiled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values of a type for which products are compiled: small counts as they are, all others in float64."""
+    return values if values.dtype == np.int8 else np.asarray(values, np.float64)
 
 
 def _choose_width(most: int) -> Any:

@@ -51,7 +51,7 @@ def add_rows(values: Any, indptr: Any, indices: Any, data: Any, sums: Any) -> No
     """Write ``values @ weights`` to ``sums``, every sum in ascending source; a source of value 0 adds nothing.
 
     Args:
-        values: ``(n, n_pre) float64``, finite.
+        values: ``(n, n_pre)``, finite.
         indptr: row starts of finite weights.
         indices: their columns.
         data: the weights.
