@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.core import BoolArray, FloatArray, record
+from snnmap.core import BoolArray, CsrMatrix, FloatArray, record
 from snnmap.core.brief import brief_repr
+from snnmap.core.cached import Cached, cached
 
 __all__ = [
     "INPUT",
@@ -36,7 +37,7 @@ Rounding = Literal["round", "half_down", "floor"]
 
 
 @record
-class Affine:
+class Affine(Cached):
     """Sparse weights from ReLU layers or the input, and a bias: a pre-activation or an output.
 
     Attributes:
@@ -53,6 +54,11 @@ class Affine:
     def size(self) -> int:
         """Number of values."""
         return int(self.bias.size)
+
+    @cached
+    def to_matrices(self) -> dict[str, CsrMatrix]:
+        """Return the terms as matrices of synapses, without weights that are exactly 0."""
+        return {source: CsrMatrix.from_scipy(weights) for source, weights in self.terms.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +130,8 @@ def run_ann(ann: Ann, inputs: npt.ArrayLike) -> dict[str, FloatArray]:
 def apply_affine(affine: Affine, activations: Mapping[str, FloatArray]) -> FloatArray:
     """Return pre-activations ``(n, size)`` from activations ``(n, size)`` by source."""
     total = np.repeat(affine.bias[np.newaxis], len(activations[INPUT]), axis=0)
-    for source, weights in affine.terms.items():
-        total += activations[source] @ weights
+    for source, weights in affine.to_matrices().items():
+        total += weights.multiply(activations[source])
     return total
 
 
@@ -210,10 +216,12 @@ def _shift(affine: Affine, offset: float) -> Affine:
 
 
 def _select_sources(affine: Affine, kept: Mapping[str, BoolArray]) -> Affine:
+    if all(kept[source].all() for source in kept.keys() & affine.terms.keys()):
+        return affine
     terms = {}
     for source, weights in affine.terms.items():
         mask = kept.get(source)
-        if mask is None or mask.all():
+        if mask is None:
             terms[source] = weights
         elif mask.any():
             terms[source] = weights[mask]

@@ -180,8 +180,6 @@ def _build_output(affine: Affine, units: Mapping[str, float], options: ConvertOp
 def _weigh(name: str, affine: Affine, units: Mapping[str, float], options: ConvertOptions) -> tuple[Projection, ...]:
     factors = {source: units[source] / units[name] * options.gain for source in affine.terms}
     return tuple(
-        Projection(
-            name=f"{source}->{name}", pre=source, post=name, weights=CsrMatrix.from_scipy(matrix * factors[source]), source=name
-        )
-        for source, matrix in affine.terms.items()
+        Projection(name=f"{source}->{name}", pre=source, post=name, weights=matrix.scale(factors[source]), source=name)
+        for source, matrix in affine.to_matrices().items()
     )

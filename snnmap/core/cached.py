@@ -33,11 +33,11 @@ def cached(compute: Callable[[C], T]) -> Callable[[C], T]:
     return give
 
 
-def hand_on(give: Callable[[C], Any], owner: C, other: C) -> C:
-    """Return another record, of which a cached function gives the same as of the first, with what was computed of that."""
+def hand_on(give: Callable[[C], T], owner: C, other: C, change: Callable[[T], T] = lambda known: known) -> C:
+    """Return another record, with what a cached function has computed of the first, changed to what it gives of the other."""
     derived = getattr(owner, "_derived", {})
     compute = give.__wrapped__  # type: ignore[attr-defined]
-    return let_give(give, other, derived[compute]) if compute in derived else other
+    return let_give(give, other, change(derived[compute])) if compute in derived else other
 
 
 def let_give(give: Callable[[C], T], owner: C, known: T) -> C:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from snnmap.core.cached import Cached, cached
+from snnmap.core.cached import Cached, cached, hand_on
 from snnmap.core.errors import NetworkError
 from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
+from snnmap.core.threads import count_cores, run_side_by_side
 
 if TYPE_CHECKING:
     from snnmap.core.blocks import Blocks
@@ -19,6 +20,8 @@ MOST_NEAR = 100_000
 """Sums that a processor holds near, about a megabyte; where more are added up, every weight is read in the order of targets."""
 _FEW_PRODUCTS = 65_536
 """Products of a value and a weight that numpy adds up before compiled code would have been loaded for them."""
+_MUCH_WORK = 10_000_000
+"""Products of a value and a weight above which threads share them."""
 _MUCH_LARGER = 1000
 """Synapses, for each that is added to them, among which it is inserted in less time than all are ordered in."""
 _FEW_TRIPLETS = 1_000_000
@@ -114,6 +117,7 @@ class CsrMatrix(Cached):
             [[1.0, 0.0], [0.0, 1.0]]
         """
         rows = matrix.tocsr()
+        rows = rows if rows.has_canonical_format else rows.sorted_indices()
         if rows.has_canonical_format and rows.data.all():
             return cls._of_own(rows.shape, rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data.copy())
         listed = matrix.tocoo()
@@ -214,6 +218,22 @@ class CsrMatrix(Cached):
         """Return the same pattern with other weights, ``(nnz,)``."""
         return CsrMatrix(shape=self.shape, indptr=self.indptr, indices=self.indices, data=np.asarray(data))
 
+    def scale(self, factor: float) -> "CsrMatrix":
+        """Return all weights times a number; those that become exactly 0 are left out.
+
+        Example:
+            >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).scale(2.0).to_dense().tolist()
+            [[0.0, 5.0], [2.0, 0.0]]
+        """
+        scaled = CsrMatrix._of_own(self.shape, self.indptr, self.indices, self.data * factor)
+        if not scaled.data.all():
+            return scaled.keep(scaled.data != 0)
+
+        def change(blocks: "Blocks | None") -> "Blocks | None":
+            return blocks and blocks._replace(data=blocks.data * factor)
+
+        return hand_on(CsrMatrix._find_blocks, self, scaled, change)
+
     def to_dense(self) -> npt.NDArray[Any]:
         """Return a ``(n_pre, n_post)`` array; for small matrices and tests."""
         dense = np.zeros(self.shape, self.data.dtype)
@@ -244,6 +264,19 @@ class CsrMatrix(Cached):
             return np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64)
 
         return multiply
+
+    def multiply(self, values: npt.NDArray[Any]) -> FloatArray:
+        """Return ``values @ self``, ``(n, n_post)``, of values ``(n, n_pre)``: on all cores where there is much to do.
+
+        Example:
+            >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).multiply(np.array([[2.0, 3.0]])).tolist()
+            [[3.0, 5.0]]
+        """
+        n_threads = min(len(values), count_cores()) if len(values) * self.nnz > _MUCH_WORK else 1
+        self.build_product(len(values))  # which keeps what it finds out of the weights
+        parts = np.array_split(values, n_threads)
+        products = run_side_by_side(lambda part: self.build_product(len(part))(part), parts, n_threads=n_threads)
+        return np.concatenate(products)
 
     @cached
     def _is_finite(self) -> bool:

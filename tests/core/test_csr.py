@@ -93,6 +93,32 @@ def test_blocks_that_repeat_are_kept_once() -> None:
     assert np.array_equal(blocks.data.reshape(9, 16), kernel)
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_scaled_weights_are_as_if_they_were_given(is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
+    rng = np.random.default_rng(3)
+    dense, values = np.kron(np.eye(5), rng.normal(0, 1, (9, 16))), rng.poisson(0.8, (7, 45))
+    matrix = CsrMatrix.from_dense(dense)
+    if is_known:
+        matrix.build_product(7)
+    scaled, given = matrix.scale(0.3), CsrMatrix.from_dense(dense * 0.3)
+    assert scaled == given
+    assert scaled.build_product(7)(values).tobytes() == given.build_product(7)(values).tobytes()
+    assert CsrMatrix.from_dense([[1.0, 5e-324]]).scale(0.3) == CsrMatrix.from_dense([[0.3, 0.0]])
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_rows_that_threads_share_are_multiplied_as_all_are(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 0)
+    monkeypatch.setattr("snnmap.core.csr.count_cores", lambda: 3)
+    rng = np.random.default_rng(n)
+    matrix, values = CsrMatrix.from_dense(rng.normal(0, 1, (20, 9))), rng.normal(0, 1, (n, 20))
+    alone = matrix.multiply(values)
+    monkeypatch.setattr("snnmap.core.csr._MUCH_WORK", 0)
+    assert matrix.multiply(values).tobytes() == alone.tobytes()
+    assert np.allclose(alone, values @ matrix.to_dense())
+
+
 def test_targets_are_no_block_when_only_their_marks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = CsrMatrix.from_dense(np.kron(np.eye(5), np.ones((9, 16))))
     monkeypatch.setattr("snnmap.core.blocks.spread_marks", lambda n: np.ones(n, np.uint64))
