@@ -181,9 +181,12 @@ class CsrMatrix(Cached):
         return np.diff(self.indptr)
 
     @property
+    @cached
     def column_lengths(self) -> IntArray:
-        """Fan-in of each target, ``(n_post,) int64``."""
-        return np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64)
+        """Fan-in of each target, ``(n_post,) int64``, read-only."""
+        lengths = np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64)
+        lengths.setflags(write=False)
+        return lengths
 
     def transpose(self) -> "CsrMatrix":
         """Return the same weights with sources and targets exchanged, in linear time; those that are exactly 0 are left out."""
