@@ -250,6 +250,29 @@ def test_loops_without_delay_come_round_one_step_later() -> None:
     assert "a -> b -> a" in caught.value.where or "b -> a -> b" in caught.value.where
 
 
+@pytest.mark.parametrize("constant_current", ["neuron", "membrane"])
+def test_a_constant_current_leads_no_other_way_into_a_loop(constant_current: str) -> None:
+    """The neuron that carries a bias is no input, by which the loop could be entered elsewhere."""
+    graph = recurrent(("x", "a"), ("a", "b"), ("b", "a"), ("b", "y"), sizes=2)
+    graph.nodes |= {"a": neuron("CubaLIF"), "b": neuron("CubaLIF"), "ab": nir.Affine(np.eye(2), np.ones(2))}
+    network = load(graph, NirOptions.like("norse", dt_s=DT, initial_potential="zero"), constant_current=constant_current)
+    found = delays(network)
+    assert (found["a->b"], found["b->a"]) == (0, 1)
+
+
+def test_a_threshold_has_no_reset_that_could_be_late() -> None:
+    graph = recurrent(("x", "a"), ("a", "a"), ("a", "y"))
+    graph.nodes["a"] = nir.Threshold(np.array([0.5]))
+    assert load(graph, NirOptions.like("snntorch", dt_s=DT)).population("a").max_count.tolist() == [1]
+
+
+def test_the_same_spikes_by_two_ways_count_twice() -> None:
+    graph = chain(nir.Flatten(None, 0, -1), neuron("IF"))
+    graph.edges.append(("in", "n1"))
+    network = load(graph, if_gain="step", reset="value")
+    assert np.array_equal(network.projections[0].weights.to_dense(), np.diag(2 * neuron("IF").r))
+
+
 def test_a_delay_in_a_loop_is_the_whole_delay() -> None:
     graph = recurrent(("x", "a"), ("a", "b"), ("b", "a"), ("b", "y"))
     graph.nodes["late"] = nir.Delay(np.array([2e-3]))
@@ -336,8 +359,17 @@ def test_integrators_need_their_gain_and_no_time() -> None:
     with pytest.raises(FrontendError, match="gain of integrators"):
         load(graph, reset="value")
     assert load(graph, reset="value", if_gain="step").dt_s == 0
-    with pytest.raises(FrontendError, match="option 'dt_s' is not given"):
+    with pytest.raises(FrontendError, match="option 'time_unit' is not given"):
         load(graph, reset="value", if_gain="dt")
+    with pytest.raises(FrontendError, match="option 'dt_s' is not given"):
+        load(graph, reset="value", if_gain="dt", time_unit="s")
+
+
+@pytest.mark.parametrize(("time_unit", "gain"), [("s", 1e-3), ("ms", 1.0), ("us", 1e3), ("step", 1.0)])
+def test_an_integrator_counts_time_in_the_unit_of_the_graph(time_unit: str, gain: float) -> None:
+    graph = chain(nir.Linear(np.eye(2)), nir.IF(np.full(2, 0.5), np.ones(2)))
+    network = load(graph, dt_s=1e-3, time_unit=time_unit, if_gain="dt", reset="zero")
+    assert np.allclose(network.projections[0].weights.data, 0.5 * gain, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

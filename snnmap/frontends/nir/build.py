@@ -24,11 +24,13 @@ class Wire:
         projection: with the delay of its Delay nodes.
         is_timed: whether the graph says the delay.
         order: place among the projections.
+        is_constant: whether it brings constant currents, which lead from no input.
     """
 
     projection: Projection
     is_timed: bool
     order: int = 0
+    is_constant: bool = False
 
 
 @dataclass(slots=True)
@@ -46,8 +48,10 @@ class Parts:
         is_recurrent = signal is not None and any(term.source == name for term in signal.terms)
         dynamics = discretise(node, shape, self.options, where, is_recurrent=is_recurrent)
         constant = np.zeros(int(np.prod(shape))) if signal is None else signal.constant
-        membrane, steady = self._split_constant(dynamics, constant * dynamics.gain, where)
-        bias = dynamics.bias + membrane
+        with np.errstate(over="ignore", invalid="ignore"):
+            membrane, steady = self._split_constant(dynamics, constant * dynamics.gain, where)
+            bias = dynamics.bias + membrane
+        _require_finite(np.concatenate([bias, dynamics.gain, steady]), "gain or bias", where)
         exact = restore(node, dynamics, bias, where)
         gain = np.ones_like(dynamics.gain) if exact is not None else dynamics.gain
         self.populations[name] = Population.create(
@@ -59,7 +63,7 @@ class Parts:
         if steady.any():
             self.steady[name] = steady
         for term in () if signal is None else signal.terms:
-            self._add_wire(term, name, gain * self.options.spike_scale, path)
+            self._add_wire(term, name, gain, path)
         if np.any(dynamics.late):
             self._add_late_reset(name, dynamics, path)
 
@@ -73,11 +77,12 @@ class Parts:
 
     def add_readout(self, name: str, path: str, signal: Signal) -> None:
         """Add neurons without memory whose potential is a signal."""
+        _require_finite(signal.constant, "bias", f"node '{path}' (Output)")
         self.populations[name] = Population.create(
             name, signal.size, threshold=np.inf, bias=signal.constant, max_count=1, source=path
         )
         for term in signal.terms:
-            self._add_wire(term, name, np.full(signal.size, self.options.spike_scale), path)
+            self._add_wire(term, name, np.ones(signal.size), path)
 
     def finish(self, taken: set[str]) -> list[Wire]:
         """Add the neuron that carries constant currents, where one is needed, and give all projections."""
@@ -86,7 +91,7 @@ class Parts:
             self.populations[name] = self._make_carrier(name)
             for post, current in self.steady.items():
                 weights = CsrMatrix.from_dense(current[np.newaxis, :])
-                self._append(name, post, weights, Label(source="constant currents"), 0)
+                self._append(name, post, weights, Label(source="constant currents"), 0, is_constant=True)
         return sorted(self.wires, key=lambda wire: wire.order)
 
     def _parameters(self, dynamics: Dynamics, bias: FloatArray) -> dict[str, Any]:
@@ -115,7 +120,10 @@ class Parts:
 
     def _add_wire(self, term: Term, post: str, gain: FloatArray, path: str) -> None:
         label = term.label if term.label.name else Label(source="+".join(term.path) or path)
-        self._append(term.source, post, _to_csr(term, gain), label, term.delay_steps)
+        with np.errstate(over="ignore"):
+            weights = _to_csr(term, gain * self.options.spike_scale)
+        _require_finite(weights.data, "weights", f"node '{'+'.join((*term.path, path))}'")
+        self._append(term.source, post, weights, label, term.delay_steps)
 
     def _make_carrier(self, name: str) -> Population:
         """Make a neuron that fires in every step; of a network that resets to zero, it does so too, and beyond doubt."""
@@ -131,11 +139,13 @@ class Parts:
             source="constant currents",
         )
 
-    def _append(self, pre: str, post: str, weights: CsrMatrix, label: Label, delay_steps: int | None) -> None:
+    def _append(
+        self, pre: str, post: str, weights: CsrMatrix, label: Label, delay_steps: int | None, *, is_constant: bool = False
+    ) -> None:
         taken = {wire.projection.name for wire in self.wires}
         name = label.name if label.name and label.name not in taken else find_fresh_name(f"{pre}->{post}", taken)
         projection = Projection(name=name, pre=pre, post=post, weights=weights, delay_steps=delay_steps or 0, source=label.source)
-        self.wires.append(Wire(projection, delay_steps is not None, label.order))
+        self.wires.append(Wire(projection, delay_steps is not None, label.order, is_constant))
 
 
 def _to_csr(term: Term, gain: FloatArray) -> CsrMatrix:
@@ -151,6 +161,14 @@ def _to_csr(term: Term, gain: FloatArray) -> CsrMatrix:
     return CsrMatrix(shape=matrix.shape, indptr=matrix.indptr, indices=matrix.indices, data=matrix.data)
 
 
+def _require_finite(values: FloatArray, what: str, where: str) -> None:
+    if not np.isfinite(values).all():
+        raise FrontendError(
+            f"{what} of a step leave float64", where=where, limit=f"below {np.finfo(np.float64).max:.1e}",
+            fix="check the node's numbers, dt_s and time_unit",
+        )  # fmt: skip
+
+
 def _source(node: Any, path: str) -> str:
-    stored = node.metadata if isinstance(node.metadata, dict) else {}
-    return str(stored["snnmap_source"]) if "snnmap_source" in stored else path
+    given = node.metadata if isinstance(node.metadata, dict) else {}
+    return str(given["snnmap_source"]) if "snnmap_source" in given else path

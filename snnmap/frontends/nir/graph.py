@@ -66,8 +66,19 @@ def _build_graph(nir: Any, content: Mapping[str, Any], path: str) -> Any:
     if "edges" not in content or not isinstance(content.get("nodes"), Mapping):
         raise FrontendError("a graph without nodes or edges", where=_place(path), fix="write the graph with nir.write")
     nodes = {name: _build_node(nir, node, _join(path, name)) for name, node in content["nodes"].items()}
-    edges = [(_text(pre), _text(post)) for pre, post in content["edges"]]
-    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=dict(content.get("metadata", {})), type_check=False)
+    metadata = content.get("metadata", {})
+    if not isinstance(metadata, Mapping):
+        raise FrontendError("the metadata is no group", where=_place(path), fix="delete it, or write the graph with nir.write")
+    return nir.NIRGraph(nodes=nodes, edges=_read_edges(content["edges"], path), metadata=dict(metadata), type_check=False)
+
+
+def _read_edges(content: Any, path: str) -> list[Edge]:
+    try:
+        return [(_text(pre), _text(post)) for pre, post in content]
+    except (TypeError, ValueError) as error:
+        raise FrontendError.from_failure(
+            "the edges are no pairs of names", error, where=_place(path), fix="write the graph with nir.write"
+        ) from error
 
 
 def _build_node(nir: Any, content: Any, path: str) -> Any:
@@ -119,7 +130,7 @@ def _inline(graph: Any, path: str, nodes: dict[str, Any], edges: list[Edge]) -> 
         if _join(path, name) in nodes:
             raise FrontendError("two nodes have the same path", where=_place(_join(path, name)), fix="rename one")
         nodes[_join(path, name)] = node
-    for pre, post in graph.edges:
+    for pre, post in _read_edges(graph.edges, path):
         ends = _find_end(graph, pre, "Output", (pre, post)), _find_end(graph, post, "Input", (pre, post))
         edges.append((_join(path, ends[0]), _join(path, ends[1])))
 

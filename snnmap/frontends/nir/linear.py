@@ -10,10 +10,11 @@ import numpy.typing as npt
 from snnmap.core import FloatArray
 from snnmap.core.errors import FrontendError
 from snnmap.core.spatial import Window, lower_convolution, lower_pooling
-from snnmap.frontends.nir.arrays import are_same_but_batch, read_array, shape_of, without_batch
+from snnmap.frontends.nir.arrays import MOST, are_same_but_batch, declared_shape, read_array, read_integers, without_batch
 from snnmap.frontends.nir.graph import type_name
 from snnmap.frontends.nir.options import NirOptions
 from snnmap.frontends.nir.signal import NO_LABEL, Label, Signal, Term, merge_terms
+from snnmap.frontends.nir.written import written
 
 __all__ = ["LINEAR", "apply_linear"]
 
@@ -81,14 +82,12 @@ def _pass_linear(place: _Place, signal: Signal) -> Signal:
     if type_name(node) == "Affine":
         bias = read_array(node, "bias", where)
         _require(bias.shape == (weight.shape[0],), "the bias does not fit the weights", where, bias.shape, (weight.shape[0],))
-    return _through(signal, csr_array(weight.T), (weight.shape[0],), place.path, bias, _label(node))
+    return _through(signal, csr_array(weight.T), (weight.shape[0],), place.path, bias, _label(place))
 
 
-def _label(node: Any) -> Label:
-    stored = node.metadata if isinstance(node.metadata, Mapping) else {}
-    if "snnmap_name" not in stored:
-        return NO_LABEL
-    return Label(str(stored["snnmap_name"]), int(stored["snnmap_order"]), str(stored["snnmap_source"]))
+def _label(place: _Place) -> Label:
+    given = written(place.node, place.where)
+    return Label(given.name, given.order, given.source) if given.name else NO_LABEL
 
 
 def _pass_scale(place: _Place, signal: Signal) -> Signal:
@@ -104,10 +103,10 @@ def _pass_scale(place: _Place, signal: Signal) -> Signal:
 
 def _pass_flatten(place: _Place, signal: Signal) -> Signal:
     node, where = place.node, place.where
-    declared = node.input_type.get("input") if isinstance(node.input_type, Mapping) else None
+    declared = declared_shape(node, "input", where)
     if declared is not None:  # dimensions count as they were declared
         signal = replace(signal, shape=_require_declared(declared, signal.shape, where))
-    n, start, end = len(signal.shape), int(node.start_dim), int(node.end_dim)
+    n, start, end = len(signal.shape), _integer(node, "start_dim", where), _integer(node, "end_dim", where)
     start, end = start + n * (start < 0), end + n * (end < 0)
     if not 0 <= start <= end < n:
         raise FrontendError(
@@ -130,7 +129,7 @@ def _pass_delay(place: _Place, signal: Signal) -> Signal:
             "a constant is delayed; NIR does not say what it was before the start", where=where,
             fix="put the Delay before the bias",
         )  # fmt: skip
-    return replace(signal, terms=merge_terms(part for term in signal.terms for part in _delay_term(term, late)))
+    return replace(signal, terms=merge_terms((part for term in signal.terms for part in _delay_term(term, late)), signal.size))
 
 
 def _delay_term(term: Term, late: npt.NDArray[np.int64]) -> Iterable[Term]:
@@ -150,15 +149,16 @@ def _delay_term(term: Term, late: npt.NDArray[np.int64]) -> Iterable[Term]:
 
 
 def _count_steps(delay: FloatArray, options: NirOptions, where: str) -> npt.NDArray[np.int64]:
-    unit = options.require("time_unit", where)
-    dt_s = 1.0 if unit == "step" else options.require("dt_s", where)
-    exact = delay * (1.0 if unit == "step" else options.seconds) / dt_s
-    steps = np.rint(exact)
-    wrong = (delay < 0) | (np.abs(exact - steps) > 1e-6 * np.maximum(1.0, steps))
+    step, unit = options.step(where), options.time_unit
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact = delay / step
+        steps = np.rint(exact)
+        whole = (steps >= 0) & (steps <= MOST) & (np.abs(exact - steps) <= 1e-6 * np.maximum(1.0, steps))
+    wrong = ~whole
     if wrong.any():
         raise FrontendError(
             "a delay is not a whole number of steps", where=where, measured=f"{delay[wrong].flat[0]:g} {unit}",
-            limit=f"0 or more steps of {dt_s:g} s", fix="choose dt_s so that it divides the delays, or check time_unit",
+            limit=f"0 to {MOST} steps of {step:g} {unit}", fix="choose dt_s so that it divides the delays, or check time_unit",
         )  # fmt: skip
     return np.asarray(steps, np.int64)
 
@@ -174,7 +174,7 @@ def _pass_convolution(place: _Place, signal: Signal) -> Signal:
     signal = replace(signal, shape=without_batch(signal.shape, n_dimensions))
     _require_sides(signal.shape, n_dimensions, where)
     if node.input_shape is not None:
-        _require_declared((signal.shape[0], *np.atleast_1d(node.input_shape)), signal.shape, where)
+        _require_declared((signal.shape[0], *read_integers(node, "input_shape", where)), signal.shape, where)
     _require(bias.shape == (weight.shape[0],), "the bias does not fit the weights", where, bias.shape, (weight.shape[0],))
     window = _window(node, (1, weight.shape[2]) if flat else weight.shape[2:], flat, where)
     shape, kernel = (signal.shape, weight) if not flat else ((signal.shape[0], 1, signal.shape[1]), weight[:, :, np.newaxis, :])
@@ -223,28 +223,23 @@ def _padding(
 
 def _pair(node: Any, name: str, flat: bool, where: str, flat_height: int = 1) -> tuple[int, int]:
     """Return height and width of an option that is one integer or two; a one-dimensional layer has one row."""
-    values = np.atleast_1d(np.asarray(getattr(node, name)))
-    if (
-        values.size > (1 if flat else 2)
-        or values.ndim > 1
-        or values.dtype.kind not in "iuf"
-        or (values != np.floor(values)).any()
-    ):
+    values = read_integers(node, name, where)
+    if len(values) > (1 if flat else 2):
         raise FrontendError(
-            f"'{name}' is not an integer or a pair", where=where, measured=str(getattr(node, name)), fix="give integers"
-        )
-    return (flat_height, int(values[-1])) if flat else (int(values[0]), int(values[-1]))
+            f"'{name}' has too many integers", where=where, measured=str(values), limit="1" if flat else "1 or 2",
+            fix="give one integer" + ("" if flat else " or a pair"),
+        )  # fmt: skip
+    return (flat_height, values[-1]) if flat else (values[0], values[-1])
 
 
 def _integer(node: Any, name: str, where: str) -> int:
     return _pair(node, name, True, where)[1]
 
 
-def _require_declared(declared: Any, shape: Shape, where: str) -> Shape:
-    wanted = shape_of(declared, where)
-    same = are_same_but_batch(wanted, shape)
-    _require(same, "the input does not have the shape that the node declares", where, shape, wanted)
-    return wanted
+def _require_declared(declared: Shape, shape: Shape, where: str) -> Shape:
+    same = are_same_but_batch(declared, shape)
+    _require(same, "the input does not have the shape that the node declares", where, shape, declared)
+    return declared
 
 
 def _require_sides(shape: Shape, n_dimensions: int, where: str) -> None:
@@ -262,8 +257,9 @@ def _require(
 def _pass_on(place: _Place, signal: Signal) -> Signal:
     """Pass a signal through the Input or Output of a nested graph."""
     node, where = place.node, place.where
-    declared = node.input_type if type_name(node) == "Input" else node.output_type
-    _require_declared(next(iter(declared.values())), signal.shape, where)
+    declared = declared_shape(node, "input" if type_name(node) == "Input" else "output", where)
+    if declared is not None:
+        _require_declared(declared, signal.shape, where)
     return signal
 
 

@@ -32,7 +32,7 @@ def delay_loops(
     leaves = _expand(sums)
     delays = [_latency(wire, inputs, options) for wire in wires]
     at_once = _graph(wires, leaves, delays)
-    flow = _flow(wires, inputs, leaves)
+    flow = _flow([wire for wire in wires if not wire.is_constant], inputs, leaves)
     late = [index for index, wire in enumerate(wires) if not delays[index] and _leads_back(wire, at_once, flow, leaves)]
     for index in late:
         delays[index] = 1

@@ -92,13 +92,14 @@ def discretise(node: Any, shape: Shape, options: NirOptions, where: str, *, is_r
         FrontendError: a missing choice, or a value without a meaning: tau or threshold not above 0, a step longer than
             tau under Euler, a v_reset that the chosen reset ignores, a start above the threshold.
     """
-    dynamics, p = _read_equation(node, shape, options, where)
+    with np.errstate(over="ignore", invalid="ignore"):
+        dynamics, p = _read_equation(node, shape, options, where)
     if is_recurrent and options.written_by == "spyx":
         raise FrontendError(
             "spyx writes that the input of a recurrent layer goes through its recurrent weights, which it does not", where=where,
             fix="export layers without recurrent weights (IF, LIF, CuBaLIF)",
         )  # fmt: skip
-    if dynamics.max_count and options.reset_delay_steps and not _resets_at_once(node, options):
+    if "v_threshold" in p and options.reset_delay_steps and not _resets_at_once(node, options):
         dynamics = _reset_later(dynamics, p, options, where, is_recurrent)
     return _start_at(_start_potential(type_name(node), p, options), dynamics, where)
 
@@ -116,10 +117,10 @@ def _read_equation(node: Any, shape: Shape, options: NirOptions, where: str) -> 
     threshold = _threshold(p["v_threshold"], options.fires, where) if max_count else np.full(size, np.inf)
     reset, v_reset = _reset(p, options, where) if max_count else ("subtract", zeros)  # a neuron that never fires is never reset
     if kind in ("I", "IF"):
-        step_s = options.require("dt_s", where) if options.require("if_gain", where) == "dt" else 1.0
+        step = options.step(where) if options.require("if_gain", where) == "dt" else 1.0
         if kind == "IF" and options.if_gain == "step":
             require_known_gain(p["r"], options, where)
-        return Dynamics(zeros, ones, p["r"] * step_s, zeros, threshold, reset, v_reset, max_count), p
+        return Dynamics(zeros, ones, p["r"] * step, zeros, threshold, reset, v_reset, max_count), p
     beta, gain, leak = _decay(p, "tau_mem" if "tau_mem" in p else "tau", options, where)
     alpha, gain_in = zeros, ones
     if "tau_syn" in p:
@@ -166,6 +167,8 @@ def _start_at(start: FloatArray | float, dynamics: Dynamics, where: str) -> Dyna
         wrong = "a potential that is read does not start at 0"
     elif dynamics.reset == "subtract":
         wrong = "neurons that start elsewhere than at 0 take their threshold off"
+    elif dynamics.max_count > 1:
+        wrong = "neurons that start elsewhere than at 0 send several spikes in a step"
     elif (dynamics.threshold <= start).any():
         wrong = "neurons start above their threshold"
     if wrong:
@@ -180,21 +183,21 @@ def _start_at(start: FloatArray | float, dynamics: Dynamics, where: str) -> Dyna
 
 
 def _given(node: Any) -> list[str]:
-    return [name for name in NEURONS[type_name(node)] if getattr(node, name, None) is not None]
+    """Return the parameters of a node; only a reset potential may be left out."""
+    return [name for name in NEURONS[type_name(node)] if name != "v_reset" or getattr(node, name, None) is not None]
 
 
 def _decay(p: Mapping[str, FloatArray], name: str, options: NirOptions, where: str) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return decay, gain of the input and gain of the leak potential in a step."""
-    unit = options.require("time_unit", where)
-    dt_s = 1.0 if unit == "step" else options.require("dt_s", where)
+    step, unit = options.step(where), options.time_unit
     integrator = options.require("integrator", where)
     tau = p[name]
     _require_all(tau > 0, tau, f"'{name}' is not above 0", where, f"more than 0 {unit}")
-    ratio = dt_s / (tau * (1.0 if unit == "step" else options.seconds))
+    ratio = step / tau
     if integrator == "euler":
         fix = "check dt_s and time_unit; Norse's to_nir multiplies tau by its own dt: export with to_nir(..., dt=1)"
         what = f"'{name}' is shorter than a step, which Euler cannot do"
-        _require_all(ratio <= 1 + ROUNDING, tau, what, where, f"{dt_s:g} s", fix)
+        _require_all(ratio <= 1 + ROUNDING, tau, what, where, f"{step:g} {unit}", fix)
         return np.where(np.abs(1.0 - ratio) <= ROUNDING, 0.0, 1.0 - ratio), ratio, ratio
     decay, remainder = np.exp(-ratio), -np.expm1(-ratio)
     return decay, {"zoh": remainder, "exp_euler": ratio, "exp_jump": np.ones_like(ratio)}[integrator], remainder

@@ -21,7 +21,7 @@ class NirOptions:
     """The choices that turn NIR's equations into steps. A choice that a graph needs and that is None is an error.
 
     Attributes:
-        dt_s: length of a step in seconds. Needed by every time constant, by Delay, and by I and IF with
+        dt_s: length of a step in seconds. Needed, with its unit, by every time constant, by Delay, and by I and IF with
             ``if_gain="dt"``.
         time_unit: unit of tau and Delay in the graph. Real files hold seconds, Sinabs' steps; NIR's documentation writes ms.
         integrator: of ``tau dv/dt = v_leak - v + R I``. "euler": decay ``1 - dt/tau``, input gain ``dt/tau``; "zoh" (the
@@ -29,7 +29,7 @@ class NirOptions:
             ``exp(-dt/tau)``, input gain ``dt/tau``; "exp_jump": decay ``exp(-dt/tau)``, input gain 1. The synapse of CubaLI
             and CubaLIF steps first, the membrane sees its new current.
         if_gain: what input I adds to the membrane of an I or IF node in a step: "dt" adds ``dt R I``, as NIR's equation
-            says; "step" adds ``R I``, as the frameworks do.
+            says, with dt in the graph's unit; "step" adds ``R I``, as the frameworks do.
         reset: "value" to the node's v_reset, "zero" to 0, "subtract" takes the threshold off.
         reset_delay_steps: 1 where the reset comes in the step after the spike, as in snnTorch (1.0.0) without
             ``reset_delay=False``; else 0. Without that delay, snnTorch's "subtract" takes the threshold off once more in the
@@ -123,6 +123,15 @@ class NirOptions:
                 fix=f"give {name}={values}{others}",
             )
         return value
+
+    def step(self, where: str) -> float:
+        """Return the length of a step in the graph's unit of time.
+
+        Raises:
+            FrontendError: the unit is not given, or dt_s where the unit is not the step.
+        """
+        unit = self.require("time_unit", where)
+        return 1.0 if unit == "step" else float(self.require("dt_s", where)) / SECONDS[unit]
 
     @property
     def seconds(self) -> float:

@@ -9,7 +9,7 @@ import networkx as nx
 from snnmap.chip import Readout
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
-from snnmap.frontends.nir.arrays import are_same_but_batch, shape_of
+from snnmap.frontends.nir.arrays import are_same_but_batch, declared_shape, shape_of
 from snnmap.frontends.nir.build import Parts
 from snnmap.frontends.nir.graph import FlatGraph, type_name
 from snnmap.frontends.nir.linear import LINEAR, apply_linear
@@ -18,7 +18,7 @@ from snnmap.frontends.nir.neurons import NEURONS, neuron_shape
 from snnmap.frontends.nir.options import NirOptions
 from snnmap.frontends.nir.provenance import describe_choices
 from snnmap.frontends.nir.signal import Signal, add_signals, source_signal
-from snnmap.frontends.nir.written import written
+from snnmap.frontends.nir.written import stored, written
 from snnmap.network import InputPort, Network, OutputPort, Population, SpikeSum, order_populations
 
 __all__ = ["read_graph"]
@@ -44,7 +44,7 @@ class _Reader:
         for pre, post in flat.edges:
             self.before[post].append(pre)
             self.after[pre].append(post)
-        self.written = {path: written(node) for path, node in flat.nodes.items()}
+        self.written = {path: written(node, self._where(path)) for path, node in flat.nodes.items()}
         self.names = {path: self.written[path].name or path for path in flat.nodes}
         self.signals: dict[str, Signal] = {}
         self.parts = Parts(options)
@@ -61,7 +61,6 @@ class _Reader:
         ports = [self.names[path] for path in inputs]
         sums = tuple(self.sums[path] for path in sorted(self.sums, key=lambda path: self.written[path].order))
         projections, recurrence = delay_loops(self.parts.finish(set(ports)), ports, sums, self.options)
-        metadata = self.flat.metadata
         network = Network(
             name=self.name,
             inputs=tuple(InputPort(name=self.names[path], size=self.signals[path].size) for path in inputs),
@@ -69,11 +68,18 @@ class _Reader:
             projections=projections,
             outputs=outputs,
             sums=sums,
-            dt_s=float(metadata.get("snnmap_dt_s", self.options.dt_s or 0.0)),
-            integers=bool(metadata.get("snnmap_integers", 0)),
-            provenance=describe_choices(import_package("nir").version, self.options, recurrence, metadata),
+            **self._read_metadata(recurrence),
         )
         return self._with_ordered_populations(network)
+
+    def _read_metadata(self, recurrence: str) -> dict[str, Any]:
+        metadata = self.flat.metadata
+        with stored("metadata of the graph"):
+            return {
+                "dt_s": float(metadata.get("snnmap_dt_s", self.options.dt_s or 0.0)),
+                "integers": bool(metadata.get("snnmap_integers", 0)),
+                "provenance": describe_choices(import_package("nir").version, self.options, recurrence, metadata),
+            }
 
     def _require_known_types(self) -> None:
         for path, node in self.flat.nodes.items():
@@ -106,7 +112,8 @@ class _Reader:
         node, kind = self.flat.nodes[path], type_name(self.flat.nodes[path])
         known = [(pre, self.signals[pre]) for pre in self.before[path] if pre in self.signals]
         if kind == "Input" and path in self.flat.ports:
-            self.signals[path] = source_signal(self.names[path], shape_of(node.input_type.get("input"), self._where(path)))
+            shape = shape_of(declared_shape(node, "input", self._where(path)), self._where(path))
+            self.signals[path] = source_signal(self.names[path], shape)
         elif kind in NEURONS:
             shape = neuron_shape(node, self._where(path)) or (known[0][1].shape if known else ())
             if not shape:
@@ -128,13 +135,13 @@ class _Reader:
     def _add_sum(self, path: str, known: list[tuple[str, Signal]]) -> Signal:
         """Make the spike sum that snnmap wrote as a Scale."""
         by_name = {signal.terms[0].source: signal for _, signal in known if signal.is_plain}
-        stored = self.written[path]
-        if set(by_name) != set(stored.terms):
+        given = self.written[path]
+        if set(by_name) != set(given.terms):
             raise FrontendError(
                 "the summands and those that snnmap stored with the node disagree", where=self._where(path),
-                measured=", ".join(by_name), limit=", ".join(stored.terms), fix="delete the node's metadata",
+                measured=", ".join(by_name), limit=", ".join(given.terms), fix="delete the node's metadata",
             )  # fmt: skip
-        self.sums[path] = SpikeSum(name=self.names[path], terms=stored.terms, source=stored.source)
+        self.sums[path] = SpikeSum(name=self.names[path], terms=given.terms, source=given.source)
         return source_signal(self.names[path], known[0][1].shape)
 
     def _explain_stuck(self, left: list[str]) -> FrontendError:
@@ -176,10 +183,10 @@ class _Reader:
             raise FrontendError("the graph has no Output", where="graph", fix="add an Output behind the neurons to be read")
         ports: dict[str, list[tuple[int, str, Readout]]] = {}
         for path in paths:
-            stored = self.written[path]
+            given = self.written[path]
             population, readout = self._read_output(path)
-            part = (stored.position, population, cast(Readout, stored.readout) if stored.readout else readout)
-            ports.setdefault(stored.port or path, []).append(part)
+            part = (given.position, population, cast(Readout, given.readout) if given.readout else readout)
+            ports.setdefault(given.port or path, []).append(part)
         return tuple(
             OutputPort(name=name, populations=tuple(part[1] for part in sorted(parts)), readout=parts[0][2])
             for name, parts in ports.items()
@@ -196,8 +203,8 @@ class _Reader:
     def _with_ordered_populations(self, network: Network) -> Network:
         """Sort populations as they were written, or along the signals."""
         order: Mapping[str, int] = {name: place for place, name in enumerate(order_populations(network))}
-        stored = {
+        written_order = {
             self.names[path]: self.written[path].order for path, node in self.flat.nodes.items() if type_name(node) in NEURONS
         }
-        populations: list[Population] = sorted(network.populations, key=lambda p: (stored.get(p.name, 0), order[p.name]))
+        populations: list[Population] = sorted(network.populations, key=lambda p: (written_order.get(p.name, 0), order[p.name]))
         return replace(network, populations=tuple(populations))

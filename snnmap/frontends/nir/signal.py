@@ -101,25 +101,20 @@ def add_signals(signals: Iterable[tuple[str, Signal]], where: str) -> Signal:
     if len(arriving) == 1:
         return first
     constant = np.sum([signal.constant for _, signal in arriving], axis=0)
-    return Signal(first.shape, merge_terms(term for _, signal in arriving for term in signal.terms), constant)
+    return Signal(first.shape, merge_terms((term for _, signal in arriving for term in signal.terms), first.size), constant)
 
 
-def merge_terms(terms: Iterable[Term]) -> tuple[Term, ...]:
-    """Add the weights of terms of one source, delay and label: parallel ways stay one projection."""
+def merge_terms(terms: Iterable[Term], size: int) -> tuple[Term, ...]:
+    """Add the weights of terms of one source, delay and label, of ``size`` values: parallel ways stay one projection."""
     merged: dict[tuple[str, int | None, Label], Term] = {}
     for term in terms:
         key = (term.source, term.delay_steps, term.label)
         known = merged.get(key)
-        merged[key] = term if known is None else _add_terms(known, term)
+        merged[key] = term if known is None else _add_terms(known, term, size)
     return tuple(merged.values())
 
 
-def _add_terms(one: Term, other: Term) -> Term:
-    if one.matrix is None and other.matrix is None:
-        raise FrontendError(
-            "the same spikes arrive twice without weights between", where=f"source '{one.source}'", fix="use a Scale of 2"
-        )
-    size = (one.matrix if one.matrix is not None else other.matrix).shape[0]
+def _add_terms(one: Term, other: Term, size: int) -> Term:
     return replace(one, matrix=_matrix(one, size) + _matrix(other, size), path=(*one.path, *other.path))
 
 

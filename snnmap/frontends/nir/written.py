@@ -1,7 +1,8 @@
 """What snnmap stores in a NIR graph's metadata, so that reading gives back the very same network."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -13,7 +14,7 @@ from snnmap.frontends.nir.neurons import Dynamics
 from snnmap.frontends.nir.options import NirOptions
 from snnmap.network import Population
 
-__all__ = ["FORMAT", "Written", "graph_metadata", "population_metadata", "read_options", "restore", "written"]
+__all__ = ["FORMAT", "Written", "graph_metadata", "population_metadata", "read_options", "restore", "stored", "written"]
 
 FORMAT = "1"
 TOLERANCE = 1e-6
@@ -45,19 +46,40 @@ class Written:
     readout: str = ""
 
 
-def written(node: Any) -> Written:
-    """Return what snnmap stored with a node."""
-    stored = _metadata(node)
-    return Written(
-        name=str(stored.get("snnmap_name", "")),
-        order=int(stored.get("snnmap_order", 0)),
-        source=str(stored.get("snnmap_source", "")),
-        is_sum="snnmap_terms" in stored,
-        terms=tuple(json.loads(stored.get("snnmap_terms", "[]"))),
-        port=str(stored.get("snnmap_port", "")),
-        position=int(stored.get("snnmap_position", 0)),
-        readout=str(stored.get("snnmap_readout", "")),
-    )
+@contextmanager
+def stored(where: str) -> Iterator[None]:
+    """Turn what is raised by values that snnmap did not store so into an error that says where they are.
+
+    Raises:
+        FrontendError: the block raised a KeyError, TypeError, ValueError or AttributeError.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FrontendError.from_failure(
+            "what snnmap stored in the metadata cannot be read", error, where=where,
+            fix="delete the metadata of the graph and its nodes, and give the options",
+        ) from error  # fmt: skip
+
+
+def written(node: Any, where: str) -> Written:
+    """Return what snnmap stored with a node.
+
+    Raises:
+        FrontendError: it was changed since.
+    """
+    given = _metadata(node)
+    with stored(where):
+        return Written(
+            name=str(given.get("snnmap_name", "")),
+            order=int(given.get("snnmap_order", 0)),
+            source=str(given.get("snnmap_source", "")),
+            is_sum="snnmap_terms" in given,
+            terms=tuple(map(str, json.loads(given.get("snnmap_terms", "[]")))),
+            port=str(given.get("snnmap_port", "")),
+            position=int(given.get("snnmap_position", 0)),
+            readout=str(given.get("snnmap_readout", "")),
+        )
 
 
 def graph_metadata(name: str, dt_s: float, integers: bool, options: NirOptions, provenance: Mapping[str, str]) -> dict[str, Any]:
@@ -92,20 +114,20 @@ def read_options(metadata: Mapping[str, Any], options: NirOptions | None, choice
             fix="update snnmap",
         )  # fmt: skip
     try:
-        stored = NirOptions(**json.loads(metadata["snnmap_options"]))
+        kept = NirOptions(**json.loads(metadata["snnmap_options"]))
     except (TypeError, ValueError) as error:
         raise FrontendError.from_failure(
             "the choices stored in the graph cannot be read", error, where="metadata 'snnmap_options'", fix="delete the metadata"
         ) from error
-    wanted = (options or stored).with_changes(choices)
+    wanted = (options or kept).with_changes(choices)
     for field in fields(NirOptions):
-        ours, theirs = getattr(stored, field.name), getattr(wanted, field.name)
+        ours, theirs = getattr(kept, field.name), getattr(wanted, field.name)
         if ours != theirs:
             raise FrontendError(
                 f"option '{field.name}' contradicts the choices that the graph was written with", measured=str(theirs),
                 limit=str(ours), fix="leave the option out",
             )  # fmt: skip
-    return stored
+    return kept
 
 
 def restore(node: Any, dynamics: Dynamics, bias: FloatArray, where: str) -> Mapping[str, Any] | None:
@@ -120,25 +142,24 @@ def restore(node: Any, dynamics: Dynamics, bias: FloatArray, where: str) -> Mapp
     Raises:
         FrontendError: the node's own fields say something else; it was changed after snnmap wrote it.
     """
-    stored = _metadata(node)
-    if "snnmap_beta" not in stored:
+    given = _metadata(node)
+    if "snnmap_beta" not in given:
         return None
-    exact = {name: np.asarray(stored[f"snnmap_{name}"], np.float64) for name in EXACT}
+    with stored(where):
+        exact = {name: np.asarray(given[f"snnmap_{name}"], np.float64) for name in EXACT}
+        counts, reset = np.asarray(given["snnmap_max_count"]), str(given["snnmap_reset"])
+        if counts.dtype.kind not in "iu" or counts.shape != exact["beta"].shape:
+            raise TypeError(f"snnmap_max_count is {counts.dtype} of shape {counts.shape}")
     found = {"alpha": dynamics.alpha, "beta": dynamics.beta, "threshold": dynamics.threshold, "bias": bias}
     for name, value in {**found, "gain": dynamics.gain}.items():
         wanted = exact.get(name, np.ones_like(value))
         if wanted.shape != value.shape or not np.allclose(value, wanted, rtol=TOLERANCE, atol=TOLERANCE):
             raise FrontendError(
                 f"the node's fields and the '{name}' that snnmap stored with them disagree", where=where,
-                measured=f"{value.flat[0]:g}, ...", limit=f"{wanted.flat[0]:g}, ...",
+                measured=f"{value.flat[0]:g}, ...", limit=f"{wanted.flat[0]:g}, ..." if wanted.size else "nothing",
                 fix="delete the node's metadata and the graph's, and give the options",
             )  # fmt: skip
-    return {
-        **exact,
-        "alpha": exact["alpha"].reshape(1, -1),
-        "reset": str(stored["snnmap_reset"]),
-        "max_count": np.asarray(stored["snnmap_max_count"]),
-    }
+    return {**exact, "alpha": exact["alpha"].reshape(1, -1), "reset": reset, "max_count": counts}
 
 
 def _metadata(node: Any) -> Mapping[str, Any]:
