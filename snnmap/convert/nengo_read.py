@@ -11,6 +11,7 @@ from snnmap.convert.lower import Lowering, Place, lower_graph
 from snnmap.convert.nengo_neurons import check_on_chip
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_nengo
+from snnmap.frontends.nengo.build import unique_name
 from snnmap.frontends.nengo.rates import RateReader, name_objects
 from snnmap.graph import Node
 
@@ -49,7 +50,8 @@ def read_nengo(network: Any, *, input_node: Any = None) -> Ann:
 def find_nengo_place(reader: RateReader, node: Node) -> Place:
     """Tell an ensemble by its label, which gets a number where it is a port's name."""
     label = reader.labels.get(node.name, node.name)
-    return Place(name=f"{label}.1" if label in RESERVED else label, noun=f"curve of {label}", where=f"ensemble '{label}'")
+    name = unique_name(label, {*RESERVED, *reader.names.values()}) if label in RESERVED else label
+    return Place(name=name, noun=f"curve of {label}", where=f"ensemble '{label}'")
 
 
 def _rectify(lowering: Lowering, node: Node) -> Affine:

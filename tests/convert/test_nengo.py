@@ -128,6 +128,26 @@ def test_regular_spiking_forgets_negative_currents(seed: int, n_steps: int) -> N
     assert (found["layer1"] >= wanted["layer1"]).all()
 
 
+@pytest.mark.parametrize("labels", [("input", "input"), ("output", "output.1"), ("input.1", "input"), (None, "ensemble0")])
+def test_ensembles_of_reserved_and_equal_labels_stay_apart(labels: tuple[str | None, ...]) -> None:
+    """Layers are named by labels; a name made up for one must not be another's."""
+    rng, values = np.random.default_rng(0), np.array([[0.5, 1.0, 2.0]])
+    with nengo.Network(seed=0) as network:
+        source, target = nengo.Node(values[0], label="input"), nengo.Node(size_in=2, label="output")
+        for size, label in zip((4, 5), labels, strict=True):
+            ensemble = nengo.Ensemble(
+                size, 1, neuron_type=nengo.RectifiedLinear(), gain=np.ones(size), bias=np.zeros(size), label=label
+            )
+            nengo.Connection(source, ensemble.neurons, transform=rng.normal(size=(size, 3)), synapse=None)
+            nengo.Connection(ensemble.neurons, target, transform=rng.normal(size=(2, size)), synapse=None)
+        seen = nengo.Probe(target)
+    with nengo.Simulator(network, progress_bar=False) as simulator:
+        simulator.run_steps(1)
+        wanted = simulator.data[seen][-1]
+    assert np.allclose(run_nengo(network, values, neurons="rate", n_steps=1, input_node=source).last, wanted)
+    assert np.allclose(run_ann(read_nengo(network, input_node=source), values)["output"], wanted)
+
+
 def test_a_conversion_finds_the_same_activations() -> None:
     model, inputs = make_mlp(6, 9, 8, 4), np.random.default_rng(0).uniform(0, 1, (50, 6))
     conversion = convert_ann(model, inputs)

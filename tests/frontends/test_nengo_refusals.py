@@ -200,6 +200,11 @@ def test_what_has_no_counterpart_is_refused(kind: str) -> None:
         ({"initial_voltage": "one"}, "initial_voltage names a choice"),
         ({"dt_s": -1.0}, "dt_s"),
         ({"max_count": 0}, "max_count"),
+        ({"max_count": 2.5}, "max_count is no number of spikes"),
+        ({"max_count": {"hidden": 3}}, "a key of max_count is none of the network's ensembles"),
+        ({"input_scale": {"input": 0.5}}, "a key of input_scale is none of the network's Nodes"),
+        ({"input_scale": "1"}, "input_scale"),
+        ({"dt_s": "1e-3"}, "dt_s"),
         ({"allow_approximate": ("noise",)}, "allow_approximate names a choice"),
         ({"allow_approximate": "voltage floor"}, "allow_approximate names a choice"),
     ],
@@ -246,3 +251,23 @@ def test_a_method_replaced_on_an_object_is_refused(changed: str) -> None:
         nengo.Probe(ensemble.neurons)
     with pytest.raises(FrontendError, match="no counterpart"):
         load(network, initial_voltage="zero")
+
+
+def test_neurons_that_rest_at_first_are_refused() -> None:
+    """A refractory time at the start delays neurons of tau_ref = 0 too."""
+    resting = {"initial_state": {"refractory_time": nengo.dists.Choice([0.01])}}
+    with pytest.raises(FrontendError, match="start within a refractory time") as caught:
+        load(build_one(nengo.LIF(tau_ref=0, min_voltage=-np.inf, **resting)))
+    assert "ensembles[0] 'hidden'" in caught.value.where
+    assert caught.value.fix
+
+
+def test_what_fails_while_nengo_builds_is_told() -> None:
+    network = build_one(nengo.LIF(tau_ref=0, min_voltage=-np.inf))
+    with network:
+        read = nengo.Node(size_in=1)
+        inverse = {"function": lambda x: [1.0 / float(1.0 - x[0])], "eval_points": np.array([[0.0], [1.0]])}
+        nengo.Connection(network.ensembles[0], read, **inverse)
+    with pytest.raises(FrontendError, match="nengo cannot build the network: ZeroDivisionError") as caught:
+        load(network)
+    assert caught.value.fix

@@ -1,6 +1,7 @@
 """From a nengo network of spiking neurons to a network with the same spikes."""
 
 from collections.abc import Collection, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,9 @@ def encode_inputs(
     given = dict(values) if isinstance(values, Mapping) else dict.fromkeys(ports[:1], values)
     if sorted(given) != sorted(ports):
         raise InputError("values and input ports do not agree", measured=", ".join(given), limit=", ".join(ports))
+    for port in input_scale if isinstance(input_scale, Mapping) else ():
+        if port not in ports:
+            raise InputError("a key of input_scale is no input port", measured=repr(port), limit=", ".join(ports))
     counts = {}
     for port in ports:
         scale = input_scale.get(port, 1.0) if isinstance(input_scale, Mapping) else input_scale
@@ -138,8 +142,8 @@ def _start_counts(counts: Mapping[str, IntArray]) -> IntArray:
 
 
 def _build(nengo: Any, source: Any, dt_s: float | None, *, unused: Collection[str]) -> Built:
-    if dt_s is not None and not (np.isfinite(dt_s) and dt_s > 0):
-        raise FrontendError("dt_s is no length of time", measured=str(dt_s), limit="above 0 s")
+    if dt_s is not None and not (isinstance(dt_s, Real) and np.isfinite(dt_s) and dt_s > 0):
+        raise FrontendError("dt_s is no length of time", where="dt_s", measured=repr(dt_s), limit="above 0 s", fix="give seconds")
     if isinstance(source, nengo.Network):
         return build_network(nengo, source, 1e-3 if dt_s is None else dt_s, unused=unused, fix=_DRAWN_FIX)
     if not isinstance(source, nengo.Simulator | Built):

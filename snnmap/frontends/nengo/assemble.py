@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -45,6 +46,28 @@ class Options:
             if isinstance(given, str) or any(one not in known for one in given):
                 raise FrontendError(f"{name} names a choice that does not exist", measured=str(given), limit=", ".join(known))
 
+    def require_known(self, built: Built, names: Names) -> None:
+        """Refuse keys that name no object of the network, whose choice would be left out in silence.
+
+        Raises:
+            FrontendError: one does not.
+        """
+        sources = [node for node in built.network.all_nodes if not node.size_in and node.size_out]
+        choices: tuple[tuple[str, Any, Sequence[Any], str], ...] = (
+            ("input_scale", self.input_scale, sources, "Nodes without an input"),
+            ("max_count", self.max_count, built.network.all_ensembles, "ensembles"),
+        )
+        for name, given, known, kind in choices:
+            for key in given if isinstance(given, Mapping) else ():
+                if not any(key is one for one in known):
+                    raise FrontendError(
+                        f"a key of {name} is none of the network's {kind}",
+                        where=name,
+                        measured=repr(key),
+                        limit=", ".join(map(names.place, known)) or f"no {kind}",
+                        fix="give the objects themselves, not their labels",
+                    )
+
 
 def assemble_network(nengo: Any, built: Built, options: Options, framework: str) -> Network:
     """Make the network of what nengo built; ``framework`` is its name and version.
@@ -75,6 +98,7 @@ class _Assembler:
         self.name = options.name or built.network.label or "nengo"
         self.names, self.parts = Names(built.network), _Parts()
         self.names.taken.add(START)
+        options.require_known(built, self.names)
         self.ensembles = list(built.network.all_ensembles)
         self.models = {one: self._read_model(one) for one in self.ensembles}
         self.reader = PathReader(nengo, built, self.names, {**self._read_sources(), **self._read_spikes()})
@@ -114,12 +138,17 @@ class _Assembler:
         model = read_neurons(ensemble.neuron_type, self.built.dt_s, where, self.options.allow_approximate)
         given = self.options.max_count
         limit = given.get(ensemble) if isinstance(given, Mapping) else given
-        if limit is None or limit >= model.max_count:
+        if limit is None:
             return model
-        if limit < 1:
-            raise FrontendError("max_count lets no spike out", where=where, measured=str(limit), limit="at least 1")
+        if not isinstance(limit, Integral) or limit < 1:
+            raise FrontendError(
+                "max_count is no number of spikes", where=where, measured=repr(limit), limit="an integer of at least 1",
+                fix="give the chip's limit, or leave it out",
+            )  # fmt: skip
+        if limit >= model.max_count:
+            return model
         return replace(
-            model, max_count=limit, approximated=(*model.approximated, f"at most {limit} spikes a step, the rest later")
+            model, max_count=int(limit), approximated=(*model.approximated, f"at most {limit} spikes a step, the rest later")
         )
 
     def _read_sources(self) -> dict[Any, Value]:
@@ -165,7 +194,7 @@ class _Assembler:
     def _scale(self, node: Any) -> float:
         scale = self.options.input_scale
         given = scale.get(node, 1.0) if isinstance(scale, Mapping) else scale
-        if not (np.isfinite(given) and given > 0):
+        if not (isinstance(given, Real) and np.isfinite(given) and given > 0):
             raise FrontendError(
                 "input_scale is not positive", where=self.names.place(node), measured=str(given), fix="give a value a spike"
             )

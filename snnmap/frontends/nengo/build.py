@@ -83,8 +83,13 @@ def require_finite(built: Built) -> None:
 
 
 def read_simulator(simulator: Any) -> Built:
-    """Return the parameters of a built ``nengo.Simulator`` or ``nengo_dl.Simulator``, trained ones as they are now."""
+    """Return the parameters of a built ``nengo.Simulator`` or ``nengo_dl.Simulator``, trained ones as they are now.
+
+    Raises:
+        FrontendError: neurons start within a refractory time.
+    """
     network, model, data = simulator.model.toplevel, simulator.model, simulator.data
+    _require_no_rest(network, model)
     owners = {probe: conn for conn, probe in ((key, getattr(key, "post_obj", None)) for key in model.params) if _hashable(probe)}
     return Built(
         network=network,
@@ -94,6 +99,20 @@ def read_simulator(simulator: Any) -> Built:
         weights={one: data[one].weights for one in network.all_connections},
         probes={one: np.asarray(data[owners[one]].weights, np.float64) for one in network.all_probes if one in owners},
     )
+
+
+def _require_no_rest(network: Any, model: Any) -> None:
+    """Refuse neurons that rest at first, also those that have no refractory time after a spike."""
+    for ensemble in network.all_ensembles:
+        signal = model.sig[ensemble.neurons].get("refractory_time")
+        if signal is not None and (signal.initial_value > 0).any():
+            raise FrontendError(
+                "neurons start within a refractory time, which the chip's do not have",
+                where=Names(network).place(ensemble),
+                measured=f"initial_state['refractory_time'] up to {signal.initial_value.max():g} s",
+                limit="0",
+                fix="leave 'refractory_time' out of initial_state",
+            )
 
 
 def _hashable(thing: Any) -> bool:
@@ -112,8 +131,13 @@ def _build_once(nengo: Any, network: Any, dt_s: float) -> Built:
             warnings.filterwarnings("ignore", "Non-finite values detected")  # in tuning curves, where gains are given
             with nengo.Simulator(network, dt=dt_s, model=model, progress_bar=False, optimize=False) as simulator:
                 return read_simulator(simulator)
-    except nengo.exceptions.NengoException as error:
-        raise FrontendError(f"nengo cannot build the network: {error}", where=f"network '{network.label or 'nengo'}'") from error
+    except FrontendError:
+        raise
+    except Exception as error:  # functions and distributions of the user's run in it
+        raise FrontendError.from_failure(
+            "nengo cannot build the network", error, where=f"network '{network.label or 'nengo'}'",
+            fix="correct it until nengo.Simulator(network) builds",
+        ) from error  # fmt: skip
 
 
 def _list_used(built: Built) -> Iterator[tuple[Any, str, Any]]:
