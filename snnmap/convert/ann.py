@@ -1,8 +1,8 @@
 """An ANN of ReLU layers with affine maps between them: what every conversion starts from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,8 @@ REPEAT = "input repeat"
 
 LayerKind = Literal["relu", "max", "excess", "pool", "repeat"]
 Rounding = Literal["round", "half_down", "floor"]
+Apply: TypeAlias = Callable[["Affine", Mapping[str, FloatArray]], FloatArray]
+"""Computes pre-activations ``(n, size)`` from activations ``(n, size)`` by source."""
 
 
 @record
@@ -109,21 +111,22 @@ class Ann:
     __repr__ = brief_repr
 
 
-def run_ann(ann: Ann, inputs: npt.ArrayLike) -> dict[str, FloatArray]:
+def run_ann(ann: Ann, inputs: npt.ArrayLike, *, apply: Apply | None = None) -> dict[str, FloatArray]:
     """Compute all activations in float64.
 
     Args:
         ann: to run.
         inputs: ``(n, ...)`` values, flattened to ``(n, n_inputs)``.
+        apply: computes pre-activations; :func:`apply_affine` where left out.
 
     Returns:
         ``(n, size)`` by layer name, the input as ``input`` and the output as ``output``.
     """
     values = np.asarray(inputs, np.float64).reshape(len(np.asarray(inputs)), -1)
-    activations = {INPUT: values}
+    activations, compute = {INPUT: values}, apply or apply_affine
     for layer in ann.layers:
-        activations[layer.name] = _rectify(layer, apply_affine(layer.incoming, activations))
-    activations["output"] = apply_affine(ann.output, activations)
+        activations[layer.name] = _rectify(layer, compute(layer.incoming, activations))
+    activations["output"] = compute(ann.output, activations)
     return activations
 
 

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
+from types import BuiltinFunctionType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 from torch.nn.modules.lazy import LazyModuleMixin
@@ -17,13 +19,27 @@ from torch.utils._pytree import tree_flatten
 
 from snnmap.core.errors import FrontendError, SnnmapError
 
-__all__ = ["foreign_hooks", "refuse_hooks", "trace_module", "user_line"]
+__all__ = ["foreign_hooks", "refuse_hooks", "refuse_stale_values", "trace_module", "user_line"]
 
 _CREATORS = ("arange", "empty", "eye", "full", "ones", "rand", "randn", "zeros")
 """Functions of torch that take numbers alone, for which fx has no part in a graph."""
 _FIX_OF_HIDDEN = "hold all layers as attributes of the module, or in nn.ModuleList and nn.ModuleDict, not in lists and dicts"
 _FIX = "write forward without branches or loops over data"
-_ALIASES = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "detach", "identity", "dropout")
+_VIEWS = (
+    "_unsafe_view", "chunk", "contiguous", "detach", "diagonal", "dropout", "expand", "flatten", "hsplit", "identity", "move",
+    "narrow", "permute", "ravel", "reshape", "select", "slice", "split", "squeeze", "swap", "tensor_split", "transpose", "unbind",
+    "unflatten", "unfold", "unsqueeze", "view", "vsplit",
+)  # fmt: skip
+"""How the names of functions start that may give the memory of their argument."""
+_PARTING = ("chunk", "hsplit", "split", "tensor_split", "unbind", "vsplit")
+"""Those of them whose parts share no memory with each other."""
+_SHORT_VIEWS = frozenset({"alias", "cpu", "double", "float", "getitem", "t", "to", "type", "type_as"})
+_VIEWING_FIELDS = frozenset({"H", "T", "data", "mH", "mT"})
+_QUESTIONS = frozenset({"dim", "ndimension", "numel", "size", "sym_size"})
+_IN_PLACE = "snnmap_in_place"
+"""Note of a node that the user wrote as ``a += b``."""
+_CHECKPOINTING = frozenset({"context_fn", "debug", "determinism_check", "early_stop", "preserve_rng_state", "use_reentrant"})
+"""Arguments of torch.utils.checkpoint that change nothing of what is computed."""
 
 
 def trace_module(
@@ -57,27 +73,47 @@ def trace_module(
     given = _find_defaults(module) if defaults else {}
     try:
         with _evaluation_mode(module):
-            tracer = _ShapedTracer(leaves, _Examples(module, shapes)) if shapes else _Tracer(leaves)
-            with _follow_creators(module, tracer):
-                graph = tracer.trace(module, concrete_args=given or None)
+            try:
+                graph = _trace(module, leaves, shapes, given, follows_buffers=False)
+            except TypeError:  # a method of a buffer, called with the size of the batch
+                graph = _trace(module, leaves, shapes, given, follows_buffers=True)
     except SnnmapError:
         raise
     except (Exception, SystemExit) as error:
         where = f"{type(module).__name__}{user_line(error)}"
         fix = _FIX_OF_HIDDEN if "not installed as a submodule" in str(error) else fix
         raise FrontendError.from_failure("the module's forward cannot be followed", error, where=where, fix=fix) from error
-    _refuse_stale_values(graph, module)
+    refuse_stale_values(graph, module)
     return graph
 
 
+def _trace(
+    module: nn.Module,
+    leaves: tuple[type[nn.Module], ...],
+    shapes: Sequence[Sequence[int]],
+    given: dict[str, object],
+    *,
+    follows_buffers: bool,
+) -> fx.Graph:
+    tracer = _ShapedTracer(leaves, _Examples(module, shapes)) if shapes else _Tracer(leaves)
+    tracer.proxy_buffer_attributes = follows_buffers
+    with _follow_creators(module, tracer):
+        return tracer.trace(module, concrete_args=given or None)
+
+
 class _FollowedTorch:
-    """Stands for torch in the user's code: what makes tensors of a size is a call in the graph where the size is a value's."""
+    """Stands for torch in the user's code, whose functions are calls in the graph where an argument is a value of it.
+
+    Torch itself has no part for what makes tensors of a size, and may end the process where its own parser takes a proxy for a
+    tensor: ``torch.where(mask, x, 0.0)``.
+    """
 
     def __init__(self, tracer: fx.Tracer) -> None:
-        self._creators = {name: _make_creator(tracer, getattr(torch, name)) for name in _CREATORS}
+        self._tracer = tracer
 
     def __getattr__(self, name: str) -> Any:
-        return self._creators.get(name) or getattr(torch, name)
+        found = getattr(torch, name)
+        return _make_creator(self._tracer, found) if name in _CREATORS or isinstance(found, BuiltinFunctionType) else found
 
 
 def _make_creator(tracer: fx.Tracer, function: Any) -> Any:
@@ -90,18 +126,31 @@ def _make_creator(tracer: fx.Tracer, function: Any) -> Any:
 
 @contextmanager
 def _follow_creators(module: nn.Module, tracer: fx.Tracer) -> Iterator[None]:
-    """Let the forwards of a module find functions that make tensors as calls of the graph; torch itself stays as it is."""
+    """Let the forwards of a module find functions that make tensors as calls of the graph, and checkpoints as plain calls.
+
+    Torch itself stays as it is.
+    """
+    from torch.utils import checkpoint
+
     kinds = {kind for part in module.modules() for kind in type(part).__mro__ if "forward" in vars(kind)}
     found = [getattr(vars(kind)["forward"], "__globals__", {}) for kind in kinds if not kind.__module__.startswith("torch.")]
-    scopes = list({id(scope): scope for scope in found if scope.get("torch") is torch}.values())
-    stand_in = _FollowedTorch(tracer)
-    for scope in scopes:
-        scope["torch"] = stand_in
+    stand_ins = {id(torch): _FollowedTorch(tracer), id(checkpoint.checkpoint): _call_now}
+    scopes = list({id(scope): scope for scope in found}.values())
+    names = [(scope, name) for scope in scopes for name, value in scope.items() if id(value) in stand_ins]
+    names.append((vars(checkpoint), "checkpoint"))
+    before = [scope[name] for scope, name in names]
+    for (scope, name), value in zip(names, before, strict=True):
+        scope[name] = stand_ins[id(value)]
     try:
         yield
     finally:
-        for scope in scopes:
-            scope["torch"] = torch
+        for (scope, name), value in zip(names, before, strict=True):
+            scope[name] = value
+
+
+def _call_now(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Do what ``torch.utils.checkpoint.checkpoint`` does to values."""
+    return function(*args, **{name: value for name, value in kwargs.items() if name not in _CHECKPOINTING})
 
 
 class _Tracer(fx.Tracer):
@@ -122,7 +171,13 @@ class _Tracer(fx.Tracer):
         return _TensorProxy(node, self)
 
     def create_arg(self, a: Any) -> Any:
-        return a.node if isinstance(a, fx.Proxy) else super().create_arg(a)  # first, for a proxy says that it is a tensor
+        if isinstance(a, fx.Proxy):  # first, for a proxy says that it is a tensor
+            return a.node
+        return super().create_arg(a.item() if isinstance(a, np.generic) else a)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        is_part = isinstance(m, nn.Sequential) and all(m is not part for part in self.root.modules())  # such as layers[:3]
+        return forward(*args, **kwargs) if is_part else super().call_module(m, forward, args, kwargs)
 
     def gives_tensor(self, node: fx.Node) -> bool:
         """Say whether what a node gives is a tensor, as all is where no shapes are known."""
@@ -191,6 +246,8 @@ class _Examples:
             TraceError: it is none, but a tensor, of which the first axis is the batch's.
         """
         found = self._find(node)
+        if all(isinstance(one, torch.Tensor) and one.ndim for one in found) and len({len(one) for one in found}) == 1:
+            return len(found[0])  # of a constant, or of what stands before the batch
         if not all(isinstance(one, tuple | list) for one in found) or len({len(one) for one in found}) != 1:
             raise fx.proxy.TraceError("a loop over samples, or len() of a batch: x.shape[0] is its size")
         return len(found[0])
@@ -245,6 +302,31 @@ class _TensorProxy(fx.Proxy):
     """A proxy that says to be a tensor where ``isinstance`` and ``torch.is_tensor`` ask, which go by ``__class__`` then."""
 
     tracer: Any
+
+    def __iadd__(self, other: Any) -> Any:
+        return self._change(operator.add, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._change(operator.sub, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._change(operator.mul, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._change(operator.truediv, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return self._change(operator.pow, other)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
+
+    def _change(self, function: Any, other: Any) -> Any:
+        """Do in place what fx would follow as an operation that gives a new tensor."""
+        found = function(self, other)
+        if self.tracer.gives_tensor(self.node):
+            found.node.meta[_IN_PLACE] = True
+        return found
 
     def __getattr__(self, k: str) -> fx.proxy.Attribute:
         if k == "_is_param":  # by which torch tells parameters from other tensors
@@ -336,7 +418,8 @@ def _refuse_own_calls(module: nn.Module) -> None:
             fix="write it as the forward of a subclass, or put the module into an nn.Sequential, within which it is followed",
         )
     for path, part in module.named_modules():
-        if type(part).__call__ is not nn.Module.__call__ and not isinstance(part, fx.GraphModule):
+        is_list = isinstance(part, nn.ParameterList | nn.ParameterDict)  # which only refuse to be called
+        if type(part).__call__ is not nn.Module.__call__ and not isinstance(part, fx.GraphModule) and not is_list:
             raise FrontendError(
                 "the module has a __call__ of its own, around its forward",
                 where=f"module '{path}'" if path else type(part).__name__,
@@ -355,44 +438,95 @@ def _find_defaults(module: nn.Module) -> dict[str, object]:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty and p.kind not in kinds}
 
 
-def _refuse_stale_values(graph: fx.Graph, module: nn.Module) -> None:
-    """Refuse operations in place on a value that is used again, afterwards or by the next call: there it is the changed one."""
+def refuse_stale_values(graph: fx.Graph, module: nn.Module) -> None:
+    """Refuse operations in place on a value that is used again, afterwards or by the next call: there it is the changed one.
+
+    Args:
+        graph: of the module's forward.
+        module: whose parts the graph calls.
+
+    Raises:
+        FrontendError: the value, or another that shares memory with it, is used again, or belongs to the module.
+    """
     order = {node: number for number, node in enumerate(graph.nodes)}
     for node in graph.nodes:
-        if not _works_in_place(node, module):
+        value = _find_changed(node, module)
+        if value is None:
             continue
-        value = node.args[0] if node.args else None
-        while isinstance(value, fx.Node):
-            if any(order[user] > order[node] for user in value.users):
-                raise FrontendError(
-                    "a value is changed in place and used again",
-                    where=f"forward, {node.name}",
-                    fix="use the operation that gives a new value (inplace=False, relu instead of relu_, a + b instead of +=)",
-                )
-            if value.op == "get_attr":
-                raise FrontendError(
-                    "a tensor that is made once is changed in place, and would be changed again by each call",
-                    where=f"forward, {node.name}",
-                    fix="use the operation that gives a new value (a + b instead of making zeros and adding to them)",
-                )
-            value = value.args[0] if _is_alias(value, module) and value.args else None
+        root, parts = value, dict[fx.Node, Any]()
+        while (source := _find_source(root, module)) is not None:
+            if _name_call(source).startswith(_PARTING):
+                parts[source] = root.args[1:]
+            root = source
+        if root.op == "get_attr":
+            raise FrontendError(
+                "a tensor that is made once is changed in place, and would be changed again by each call",
+                where=f"forward, {node.name}",
+                fix="use the operation that gives a new value (a + b instead of making zeros and adding to them)",
+            )
+        sharing = [one for one in _list_sharing(root, node, module, parts) if one not in parts]
+        if any(order[user] > order[node] and not _asks(user) for one in sharing for user in one.users):
+            raise FrontendError(
+                "a value is changed in place and used again",
+                where=f"forward, {node.name}",
+                fix="use the operation that gives a new value (inplace=False, relu instead of relu_, x = a + b instead of "
+                "a += b, a product with a mask instead of a[:, 0] = 0)",
+            )
 
 
-def _works_in_place(node: fx.Node, module: nn.Module) -> bool:
+def _find_changed(node: fx.Node, module: nn.Module) -> fx.Node | None:
+    """Return the value that a call changes in place."""
+    if node.op not in ("call_function", "call_method", "call_module"):
+        return None
+    name = _name_call(node)
+    changed: Any = node.kwargs.get("out")
     if node.op == "call_module":
-        return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
-    name = getattr(node.target, "__name__", str(node.target))
-    is_sum = node.op == "call_function" and name in ("iadd", "isub", "imul", "itruediv")
-    ends_so = name.endswith("_") and not name.endswith("__")
-    return node.op in ("call_function", "call_method") and (is_sum or ends_so or bool(node.kwargs.get("inplace")))
+        is_changing = bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
+    else:
+        ends_so = name.endswith("_") and not name.endswith("__")
+        is_changing = ends_so or name in ("setitem", "__setitem__") or bool(node.kwargs.get("inplace")) or _IN_PLACE in node.meta
+    changed = node.args[0] if is_changing and node.args else changed
+    return changed if isinstance(changed, fx.Node) else None
 
 
-def _is_alias(node: fx.Node, module: nn.Module) -> bool:
+def _find_source(node: fx.Node, module: nn.Module) -> fx.Node | None:
+    """Return the value whose memory a value may have: that which it views, or which gave it by a change in place."""
+    changed = _find_changed(node, module)
+    if changed is not None or not node.args:
+        return changed
+    return node.args[0] if _is_view(node, module) and isinstance(node.args[0], fx.Node) else None
+
+
+def _list_sharing(root: fx.Node, changing: fx.Node, module: nn.Module, parts: dict[fx.Node, Any]) -> Iterator[fx.Node]:
+    """Yield the values that may share memory with one, but what a change in place gives, and other parts than the changed one."""
+    yield root
+    for user in root.users:
+        is_other = root in parts and user.args[1:] != parts[root]
+        if user is not changing and not is_other and _find_source(user, module) is root:
+            yield from _list_sharing(user, changing, module, parts)
+
+
+def _name_call(node: fx.Node) -> str:
+    target = getattr(node.target, "overloadpacket", node.target)
+    return str(getattr(target, "__name__", target))
+
+
+def _is_view(node: fx.Node, module: nn.Module) -> bool:
     if node.op == "call_module":
         kind = type(module.get_submodule(str(node.target))).__name__
         return kind in ("Flatten", "Identity", "Unflatten") or "Dropout" in kind
-    name = getattr(node.target, "__name__", str(node.target))
-    return node.op in ("call_function", "call_method") and name.startswith(_ALIASES)
+    if node.op not in ("call_function", "call_method"):
+        return False
+    name = _name_call(node)
+    if name == "getattr":
+        return node.args[1] in _VIEWING_FIELDS
+    return name in _SHORT_VIEWS or name.startswith(_VIEWS)
+
+
+def _asks(node: fx.Node) -> bool:
+    """Say whether a call asks for a shape or type only."""
+    name = _name_call(node)
+    return name in _QUESTIONS or (name == "getattr" and node.args[1] not in _VIEWING_FIELDS)
 
 
 def user_line(error: BaseException) -> str:

@@ -289,3 +289,63 @@ def test_classes_are_read_from_potentials_of_a_run() -> None:
 def test_a_path_is_no_module(make: Callable[[Any], nn.Module]) -> None:
     with pytest.raises(InputError, match=r"(?s)builtins.str.*torch.nn.Module"):
         make("net.onnx")
+
+
+def with_huge_values() -> nn.Module:
+    """Clips values of 1e12 to 6, which an ANN does by a difference of two ReLUs."""
+    net = nn.Sequential(nn.Linear(6, 9), nn.ReLU6(), nn.Linear(9, 3))
+    with torch.no_grad():
+        net[0].weight.mul_(1e12)  # type: ignore[operator]
+    return net
+
+
+def with_norms_of_nothing() -> nn.Module:
+    """A weight by a norm that is nearly 0, computed in float32."""
+    net = nn.Sequential(nn.utils.spectral_norm(nn.Linear(6, 9)), nn.ReLU(), nn.Linear(9, 3))
+    with torch.no_grad():
+        u, weight = net[0].weight_u, net[0].weight_orig
+        side = weight @ net[0].weight_v  # type: ignore[operator]
+        u.copy_(nn.functional.normalize(u - (u @ side) / (side @ side) * side * (1 - 1e-4), dim=0))  # type: ignore[operator]
+    return net
+
+
+@pytest.mark.parametrize("make", [with_huge_values, with_norms_of_nothing])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_rounding_is_not_taken_for_a_misreading(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    assert read_ann(make(), (6,)).output.size == 3
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e3])
+def test_a_weight_that_is_misread_by_a_little_is_found(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    """One weight of 256 is read as 1 + 1e-5 of what it is."""
+    from snnmap.frontends.torch import call
+
+    read = call.read_parameter
+
+    def misread(module: nn.Module, name: str) -> Tensor:
+        found = read(module, name).detach().double().clone()
+        if found.shape == (16, 16):
+            found[3, 5] *= 1 + 1e-5
+        return found
+
+    monkeypatch.setattr(call, "read_parameter", misread)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(scale)
+    with pytest.raises(FrontendError, match="not what the module computes"):
+        read_ann(net, (6,))
+
+
+class Mixed(Net):
+    """Makes a constant in float32, whatever type its weights have."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * torch.linspace(0.1, 1.0, 3).sqrt()
+
+
+def test_a_constant_in_single_precision_is_no_misreading() -> None:
+    torch.manual_seed(0)
+    assert read_ann(Mixed(), (6,)).output.size == 3

@@ -200,7 +200,7 @@ def test_modules_may_be_used_twice() -> None:
         (nn.Sequential(nn.Linear(4, 2, device="meta")), (4,), "no values.*'0.weight'.*device 'meta'"),
         (Calls(lambda x: x * x), (6,), "forward, mul.*numbers only"),
         (Calls(lambda x: x / 0), (6,), "forward, truediv"),
-        (Calls(lambda x: torch.add(x, x, alpha=2)), (6,), "forward, add"),
+        (Calls(lambda x: torch.add(x, x, alpha=x.sum(1))), (6,), "forward, add"),
         (Calls(torch.sigmoid), (6,), "'sigmoid'.*forward, sigmoid"),
         (Calls(lambda x: torch.clamp(x, 1, -1)), (6,), "forward, clamp.*1 to -1"),
         (Calls(lambda x: x.view(-1, 4), 4), (6,), "forward, view"),

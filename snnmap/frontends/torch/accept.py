@@ -16,11 +16,21 @@ def unwrap(module: Any) -> Any:
     from torch import nn
 
     if type(module).__module__.startswith("torch.export."):
-        return module.module() if hasattr(module, "graph_module") else module
+        return _find_exported(module) if hasattr(module, "graph_module") else module
     original = getattr(module, "_orig_mod", None)
     if isinstance(original, nn.Module):
         return unwrap(original)
     return unwrap(module.module) if isinstance(module, nn.DataParallel) else module
+
+
+def _find_exported(program: Any) -> Any:
+    try:
+        return program.module()
+    except Exception as error:  # whatever torch raises, such as for a layer named 'in', of which it writes code
+        fix = "give the torch module that it was exported from"
+        raise FrontendError.from_failure(
+            "torch makes no module of the program", error, where="ExportedProgram", fix=fix
+        ) from error
 
 
 def require_module(module: Any, where: str = "convert_ann") -> None:

@@ -24,7 +24,20 @@ _STEPS = (
     "write RNN(nonlinearity='relu') as a loop of Linear layers and relu over the steps; gates of GRU and LSTM multiply"
     " activations: train neurons with recurrent weights instead"
 )
+_CURVED = "train with ReLUs in its place, which LIF neurons compute"
+_OWN_STATISTICS = (
+    "train with BatchNorm in its place: neurons' weights are fixed, and this divides each sample by what it is itself"
+)
+_DECISIONS = "give back what it decides on, and decide behind the chip"
+_ATTENTION = "neurons' weights are fixed, and attention multiplies activations: train without it"
 FIXES = {
+    **dict.fromkeys(
+        ("CELU", "GELU", "Mish", "SELU", "Softplus", "Softsign", "celu", "gelu", "mish", "selu", "softplus"), _CURVED
+    ),
+    **dict.fromkeys(("GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LayerNorm", "RMSNorm"), _OWN_STATISTICS),
+    **dict.fromkeys(("group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm", "std", "var"), _OWN_STATISTICS),
+    **dict.fromkeys(("argmax", "argmin", "argsort", "sort", "topk"), _DECISIONS),
+    **dict.fromkeys(("MultiheadAttention", "scaled_dot_product_attention"), _ATTENTION),
     **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "ne"), _RELU),
     **dict.fromkeys(("ceil", "fake_quantize_per_channel_affine", "fake_quantize_per_tensor_affine", "floor", "round"), _LEVELS),
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _STEPS),

@@ -66,9 +66,9 @@ def _read_pair(make: Callable[[], Operation]) -> Reader:
     def read(call: Call, arguments: Any, keywords: Any) -> Value:
         given = _name_arguments(arguments, keywords, "input", "other")
         given = {"other" if name == "exponent" else name: one for name, one in given.items()}
+        operands = [given["input"], _scale(call, given["other"], given.pop("alpha", 1))]
         if set(given) - {"input", "other"}:
-            raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write a + b; scale weights instead of using alpha")
-        operands = [given["input"], given["other"]]
+            raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write it with activations, numbers and tensors alone")
         rank = max(len(one.shape) for one in operands if isinstance(one, Value))
         return call.add(make(), [_drop_batch(call, one, rank) for one in operands])
 
@@ -113,11 +113,18 @@ def _read_softmax(call: Call, arguments: Any, keywords: Any) -> Value:
 
 def _read_reversed(call: Call, arguments: Any, keywords: Any) -> Value:
     """Read ``other - input``."""
-    given = _name_arguments(arguments, keywords, "input", "other")
-    if set(given) - {"input", "other"}:
-        raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write a - b; scale weights instead of using alpha")
-    found: Value = _read_pair(arithmetic.Sub)(call, (given["other"], given["input"]), {})
+    given = _name_arguments(arguments, keywords, "input", "other", "alpha")
+    found: Value = _read_pair(arithmetic.Sub)(call, (given["other"], _scale(call, given["input"], given.get("alpha", 1))), {})
     return found
+
+
+def _scale(call: Call, operand: Any, alpha: Any) -> Any:
+    """Return an operand times ``alpha``."""
+    if not isinstance(alpha, int | float):
+        raise UnreadableError("alpha that is no number", "write a + alpha * b")
+    if alpha == 1:
+        return operand
+    return call.add(arithmetic.Mul(), [operand, alpha], "scaled") if isinstance(operand, Value) else operand * alpha
 
 
 def _read_prelu(call: Call, arguments: Any, keywords: Any) -> Value:
@@ -226,7 +233,10 @@ def _read_extreme(pair: type[Operation], reduction: type[pooling.Reduction]) -> 
 
 
 def _read_attribute(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG001 what every reader takes
-    """Read a field of a tuple that torch gives by names."""
+    """Read a field of a tuple that torch gives by names, or a transposed tensor."""
+    if arguments[1] in ("mT", "mH") and isinstance(arguments[0], Value):
+        last = len(arguments[0].shape)
+        return call.add(movement.Transpose(perm=(*range(last - 1), last, last - 1)), [arguments[0]])
     found = getattr(arguments[0], arguments[1], None) if isinstance(arguments[0], _Several) else None
     if found is None:
         raise UnreadableError(f"an attribute {arguments[1]} of an activation", FIX, is_unknown=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.frontends.torch.call import Call, Value
+from snnmap.frontends.torch.call import FIXES, Call, Value
 from snnmap.frontends.torch.functional import clip_bounds
 from snnmap.frontends.torch.own_layers import list_quantisers, make_levels
 from snnmap.frontends.torch.probe import add_probed_module
@@ -102,6 +102,13 @@ def _read_norm(call: Call, module: Any, value: Value) -> Value:
               (("weight", ones), ("bias", zeros))]  # fmt: skip
     statistics = [call.parameter(module, name) for name in ("running_mean", "running_var")]
     return call.add(BatchNormalization(epsilon=float(module.eps)), [value, *affine, *statistics])
+
+
+def _read_instance_norm(call: Call, module: Any, value: Value) -> Value:
+    """Read one with running statistics, by which it normalises in evaluation as BatchNorm does."""
+    if module.running_mean is None:
+        raise UnreadableError("no operation of a layer graph does this", FIXES["InstanceNorm2d"], is_unknown=True)
+    return _read_norm(call, module, value)
 
 
 def _read_pool(call: Call, module: Any, value: Value) -> Value:
@@ -273,6 +280,7 @@ _LAYERS: dict[str, Reader] = {
     "ConvTranspose1d ConvTranspose2d ConvTranspose3d": _read_transposed,
     "LocalResponseNorm": _read_response_norm,
     "BatchNorm1d BatchNorm2d BatchNorm3d": _read_norm,
+    "InstanceNorm1d InstanceNorm2d InstanceNorm3d": _read_instance_norm,
     "MaxPool1d MaxPool2d MaxPool3d AvgPool1d AvgPool2d AvgPool3d": _read_pool,
     "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d": _read_adaptive,
     "Hardtanh": _read_clip,  # ReLU6 is one

@@ -16,14 +16,14 @@ __all__ = ["LINEAR", "MOVING", "add_probed", "add_probed_module"]
 
 MOVING = frozenset({
     "channel_shuffle", "column_stack", "expand", "flip", "getitem", "hstack", "index", "index_select", "interpolate", "narrow",
-    "pad", "pixel_shuffle", "pixel_unshuffle", "repeat", "roll", "select", "slice", "stack", "tile", "upsample",
-    "upsample_nearest1d", "upsample_nearest2d",
+    "pad", "pixel_shuffle", "pixel_unshuffle", "repeat", "repeat_interleave", "roll", "rot90", "select", "slice", "stack", "tile",
+    "upsample", "upsample_nearest1d", "upsample_nearest2d",
 })  # fmt: skip
 """Functions whose results are their arguments' values in other places; interpolation only to the nearest."""
 
 LINEAR = frozenset({
-    "col2im", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "convolution", "cumsum", "einsum", "fold", "im2col",
-    "interpolate", "linear", "matmul", "mean", "sum", "unfold", "upsample", "upsample_bicubic2d", "upsample_bilinear2d",
+    "col2im", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "convolution", "cumsum", "diff", "einsum", "fold",
+    "im2col", "interpolate", "linear", "matmul", "mean", "sum", "unfold", "upsample", "upsample_bicubic2d", "upsample_bilinear2d",
     "upsample_linear1d",
 })  # fmt: skip
 """Functions of one activation, all else constant, that are linear in it."""
@@ -142,7 +142,7 @@ def _respond(run: Run, value: Value, n_out: int) -> Iterator[Any]:
 def _require_batch(found: Any, batch: int) -> Any:
     import torch
 
-    if not isinstance(found, torch.Tensor) or found.ndim < 2 or found.shape[0] != batch:
+    if not isinstance(found, torch.Tensor) or found.ndim < 1 or found.shape[0] != batch:
         raise _refuse(str(tuple(getattr(found, "shape", ()))))
     return found
 

@@ -47,7 +47,7 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int], opaque: bool = F
             its name, its operator and what to do.
     """
     torch = import_package("torch")
-    from snnmap.nn.tracing import trace_module
+    from snnmap.nn.tracing import refuse_stale_values, trace_module
 
     module = unwrap(module)
     require_module(module, "read_layer_graph")
@@ -58,6 +58,7 @@ def read_layer_graph(module: Any, *input_shapes: Sequence[int], opaque: bool = F
 
     kind, shapes = OpaqueReader if opaque else TorchReader, [tuple(shape) for shape in input_shapes]
     if is_exported(whole):
+        refuse_stale_values(whole.graph, whole)
         reader = kind(whole, "exported", shapes)
         reader.batch = find_exported_batch(whole.graph) or reader.batch
         return reader.read(whole.graph)
@@ -164,6 +165,8 @@ class TorchReader:
                 return create_like(call, arguments, keywords)
         elif not find_values((arguments, keywords)):
             return run_layer(self.modules[str(call.node.target)], arguments, keywords)
+        if isinstance(call.node.target, type) and issubclass(call.node.target, tuple):  # of outputs with names
+            return call.node.target(*arguments, **keywords)
         if read is None:
             raise UnreadableError("no operation of a layer graph does this", FIXES.get(call.operator, FIX), is_unknown=True)
         if call.operator not in TAKING_ROWS and any(isinstance(one, Rows) for one in _flatten((arguments, keywords))):

@@ -8,11 +8,13 @@ from typing import Any
 from snnmap.core.errors import FrontendError
 from snnmap.core.packages import import_package
 from snnmap.frontends.onnx import read_layer_graph
-from snnmap.graph import LayerGraph
+from snnmap.graph import LayerGraph, measure_difference, run_graph
 
 __all__ = ["read_script"]
 
 _OPSET = 17
+_LIMIT = 1e-3
+"""Greatest relative difference of an output, of a module that computes in float32."""
 
 
 def read_script(module: Any, input_shapes: Sequence[Sequence[int]], *, opaque: bool) -> LayerGraph:
@@ -50,4 +52,37 @@ def read_script(module: Any, input_shapes: Sequence[Sequence[int]], *, opaque: b
         ) from error
     finally:
         module.train(was_training)
-    return read_layer_graph(onnx.load_from_string(file.getvalue()), dict(zip(names, input_shapes, strict=True)), opaque=opaque)
+    model = onnx.load_from_string(file.getvalue())
+    graph = read_layer_graph(model, dict(zip(names, input_shapes, strict=True)), opaque=opaque)
+    if not any(node.kind == "Opaque" for node in graph.nodes):
+        _require_same(module, graph)
+    return graph
+
+
+def _require_same(module: Any, graph: LayerGraph) -> None:
+    """Hold a graph against a run of the module: torch's exporter loses changes in place, for one.
+
+    Raises:
+        FrontendError: the outputs differ.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(2, *kind.shape, generator=generator) for kind in graph.inputs.values()]
+    found = run_graph(graph, {name: one.numpy() for name, one in zip(graph.inputs, given, strict=True)})
+    was_training = module.training
+    try:
+        with torch.no_grad():
+            wanted = module.eval()(*[one.clone() for one in given])
+    finally:
+        module.train(was_training)
+    outputs = list(wanted.values()) if isinstance(wanted, dict) else wanted if isinstance(wanted, tuple | list) else [wanted]
+    worst = max(measure_difference(found[name], one.numpy()) for name, one in zip(graph.outputs, outputs, strict=True))
+    if not worst <= _LIMIT:
+        raise FrontendError(
+            "what torch writes of the TorchScript module as an ONNX model is not what the module computes",
+            where=type(module).__name__,
+            measured=f"relative difference {worst:.2g}",
+            limit=f"{_LIMIT:g}",
+            fix="give the torch module that it was made from",
+        )

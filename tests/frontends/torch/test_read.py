@@ -264,7 +264,7 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
         read_layer_graph(Unreadable(), (4, 5))
     lines = str(caught.value).splitlines()
     assert lines[0] == "3 parts of the model have no operation in a layer graph"
-    assert lines[1].startswith("  - 'second' (GroupNorm): no operation of a layer graph does this; write it with")
+    assert lines[1].startswith("  - 'second' (GroupNorm): no operation of a layer graph does this; train with Batch")
     assert lines[2].startswith("  - 'fft_fft' (fft_fft): no operation")
     assert lines[3] == (
         "  - 'fine' (Conv1d): the input has other channels than the weights (measured 4, limit 3); "
@@ -282,7 +282,7 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
         (lambda _, x: x.mean(0), "mixes samples"),
         (lambda _, x: x[0], "an index 0"),
         (lambda _, x: x.half(), "no operation"),
-        (lambda _, x: torch.add(x, x, alpha=2), "alpha"),
+        (lambda _, x: torch.add(x, x, alpha=x.sum(1)), "alpha that is no number"),
         (lambda _, x: x + torch.ones(3, 4), "differs from sample to sample"),
         (lambda _, __: torch.ones(3), "depends on no input"),
         (lambda _, x: x.view(x.shape[0], 7), "does not run on one sample's shape"),
