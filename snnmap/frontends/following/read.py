@@ -84,7 +84,7 @@ def read_module(
     if sizes is not None and len(builder.ports) > len(sizes):
         limit = str(input_sizes)
         raise FrontendError("forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=limit)
-    network = builder.parts.to_network(title, dt, {**known, **describe(builder)})
+    network = builder.parts.to_network(title, dt, {**known, **describe(builder), **_advise(builder, framework)})
     if trace.moved:
         run = partial(_run_counts, twin, framework, trace, input_scale)
         told = describe_move(run, trace, network, (builder.populations, builder.ports), calibration)
@@ -97,6 +97,12 @@ def read_module(
         except FrontendError as error:
             raise _tell_version(framework, error) from error
     return network
+
+
+def _advise(builder: Builder, framework: Framework) -> dict[str, str]:
+    """Return, in the framework's words, what to do about synapses without a memory, where there are some."""
+    instant = framework.fix_of_instant and any((one.alpha == 0).any() for one in builder.parts.populations)
+    return {"fix of synapses without memory": framework.fix_of_instant} if instant else {}
 
 
 def _read_sizes(given: Sizes) -> list[tuple[int, ...]] | None:
