@@ -17,7 +17,7 @@ from snnmap.frontends.following.build import Builder
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.moved import describe_move
 from snnmap.frontends.following.trace import Trace, trace_forward
-from snnmap.frontends.following.trial import count_spikes, require_same_spikes, run_forward
+from snnmap.frontends.following.trial import count_spikes, require_no_other_memory, require_same_spikes, run_forward
 from snnmap.frontends.following.twin import make_twin
 from snnmap.frontends.torch.accept import unwrap
 from snnmap.frontends.torch.modules import require_class_forward
@@ -85,6 +85,7 @@ def read_module(
         limit = str(input_sizes)
         raise FrontendError("forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=limit)
     network = builder.parts.to_network(title, dt, {**known, **describe(builder), **_advise(builder, framework)})
+    require_no_other_memory(twin, framework, trace, input_scale)
     if trace.moved:
         run = partial(_run_counts, twin, framework, trace, input_scale)
         told = describe_move(run, trace, network, (builder.populations, builder.ports), calibration)
