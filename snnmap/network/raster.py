@@ -1,5 +1,6 @@
 """What goes in and what is seen: spike count rasters, recorded states, cost."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
@@ -182,7 +183,7 @@ def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
             where=where,
             measured=str(shape),
             limit=f"(n_samples, n_steps, {size}) or (n_steps, {size})",
-            fix="give spike counts, one column a channel",
+            fix=_tell_layout(shape, size),
         )
     if not _are_counts(given):
         seen = f", smallest {given.min()}, largest {given.max()}" if given.size and given.dtype.kind in "iuf" else ""
@@ -191,9 +192,30 @@ def read_raster(raster: npt.ArrayLike, size: int, *, where: str) -> IntArray:
             where=where,
             measured=f"{given.dtype}{seen}",
             limit=f"integers from 0 to {_MAX_COUNT}",
-            fix="encode the signal as spike counts a step",
+            fix=_tell_code(given),
         )
     return given.astype(np.int64)
+
+
+def _tell_layout(shape: tuple[int, ...], size: int) -> str:
+    """Say how an array of another layout becomes ``(n_samples, n_steps, size)``."""
+    for n_kept, kept in ((2, "n_samples, n_steps"), (1, "n_steps")):
+        if len(shape) > n_kept + 1 and math.prod(shape[n_kept:]) == size:
+            axes = "each step" if n_kept == 2 else "each step of the one sample, or repeat pictures over the steps first"
+            return f"flatten {axes}: counts.reshape({kept}, {size})"
+    if len(shape) == 3 and shape[1] == size:
+        return "put the channels last: counts.transpose(0, 2, 1)"
+    if len(shape) == 3 and shape[0] == size:
+        return "put the channels last: numpy.moveaxis(counts, 0, 2)"
+    return "give spike counts, one column a channel"
+
+
+def _tell_code(given: npt.NDArray[Any]) -> str:
+    """Say how values that are no counts become some."""
+    fix = "encode the signal as spike counts a step"
+    if given.dtype.kind == "f" and given.size and given.min() >= 0 and given.max() <= 1:
+        return f"{fix}: of values from 0 to 1 (numpy.random.random(values.shape) < values).astype(int), a rate code"
+    return fix
 
 
 def require_steps(raster: IntArray, *, where: str, fix: str) -> None:

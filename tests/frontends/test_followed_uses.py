@@ -302,3 +302,45 @@ def test_membranes_of_spikingjellys_neurons_that_fire_are_refused() -> None:
 
     with pytest.raises(FrontendError, match="the membrane of neurons is read that reset"):
         snnmap.load(Kept())
+
+
+class Average(nn.Module):
+    """Keeps what it got."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: Any = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept = 0.5 * self.kept + x
+        return self.kept
+
+
+class Handed(nn.Module):
+    """Hands on what it got, as a state."""
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        kept = x if state is None else 0.5 * state + x
+        return kept, kept
+
+
+@pytest.mark.parametrize("package", ["snntorch", "norse", "spikingjelly"])
+@pytest.mark.parametrize("is_weighed", [False, True])
+def test_a_memory_behind_the_last_neurons_is_refused(package: str, *, is_weighed: bool) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Linear(N_IN, N_OUT)] if is_weighed else []
+    if package == "norse":
+        norse = pytest.importorskip("norse.torch")
+        models = [
+            norse.SequentialState(widen(nn.Linear(N_IN, N_IN)), norse.LIFBoxCell(), *layers, last)
+            for last in (Average(), Handed(), norse.LILinearCell(N_OUT if is_weighed else N_IN, N_OUT))
+        ]
+    elif package == "snntorch":
+        models = [nn.Sequential(widen(nn.Linear(N_IN, N_IN)), leaky(init_hidden=True), *layers, Average())]
+    else:
+        node, filtered = jelly("neuron").IFNode(), jelly("layer").SynapseFilter(tau=5.0)
+        models = [nn.Sequential(widen(nn.Linear(N_IN, N_IN)), node, *layers, filtered)]
+    for model in models:
+        with pytest.raises(FrontendError, match="keeps values from step to step"):
+            snnmap.load(model)
+        assert snnmap.load(model[:-1] if package != "norse" else type(model)(*list(model)[:-1]))

@@ -65,6 +65,37 @@ def test_what_holds_no_counts_is_refused_with_its_place(raster: Any, message: st
 
 
 @pytest.mark.parametrize(
+    ("shape", "fix"),
+    [
+        ((4, 6, 2, 3, 2), "counts.reshape(n_samples, n_steps, 12)"),
+        ((4, 3, 4), "counts.reshape(n_steps, 12)"),
+        ((4, 12, 6), "counts.transpose(0, 2, 1)"),
+        ((12, 4, 6), "numpy.moveaxis(counts, 0, 2)"),
+        ((4, 6, 5), "one column a channel"),
+    ],
+)
+def test_another_layout_is_told_the_way_to_ours(shape: tuple[int, ...], fix: str) -> None:
+    counts = np.zeros(shape, np.int64)
+    with pytest.raises(InputError, match="wrong shape") as caught:
+        read_raster(counts, 12, where="x")
+    assert fix in caught.value.fix
+    if "counts." in fix or "counts," in fix:
+        known = {"counts": counts, "numpy": np, "n_samples": shape[0], "n_steps": shape[0] if len(shape) == 3 else shape[1]}
+        assert read_raster(eval(caught.value.fix.split(": ")[1], known), 12, where="x").shape[2] == 12
+
+
+def test_grey_levels_are_told_the_way_to_counts() -> None:
+    values = np.random.default_rng(0).random((2, 5, 3))
+    with pytest.raises(InputError) as caught:
+        read_raster(values, 3, where="x")
+    code = caught.value.fix.split("of values from 0 to 1 ")[1].removesuffix(", a rate code")
+    assert read_raster(eval(code, {"numpy": np, "values": values}), 3, where="x").shape == (2, 5, 3)
+    with pytest.raises(InputError) as other:
+        read_raster(values - 2, 3, where="x")
+    assert other.value.fix == "encode the signal as spike counts a step"
+
+
+@pytest.mark.parametrize(
     ("given", "measured"), [(COUNTS, "one unnamed raster"), ({"a": COUNTS, 1: COUNTS}, "'a', 1"), ({"a": COUNTS}, "'a'")]
 )
 def test_rasters_of_other_ports_are_named(given: Any, measured: str) -> None:

@@ -28,5 +28,6 @@ class Learn(Exception):  # noqa: N818 (no error: forward is run again)
 def refuse_unknown_size(name: str, example: str) -> FrontendError:
     """Return the error about an input of which no layer says the shape."""
     return FrontendError(
-        f"the size of input '{name}' is unknown", fix=f"give input_sizes=[{example}], the shape of a step without the batch"
+        f"the size of input '{name}' is unknown",
+        fix=f"give input_sizes=[{example}] (--read 'input_sizes=[{example}]'), the shape of a step without the batch",
     )

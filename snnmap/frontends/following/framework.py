@@ -76,6 +76,7 @@ class Framework:
         own_functions: attributes that the framework itself sets to functions on its modules.
         pools: whether a MaxPool of currents is refused, or put behind the neurons that take it; empty where the frontend gives no
             choice.
+        fix_of_instant: what to do about synapses without a memory, which many chips lack, in the framework's words.
         passes_states: whether a forward of one step takes the states that it returned as its second argument.
     """
 
@@ -91,6 +92,7 @@ class Framework:
     stand_in: "Callable[[nn.Module], AbstractContextManager[None]]" = lambda _: nullcontext()
     membranes: "Callable[[Any], tuple[Tensor | None, Tensor | None]]" = lambda _: (None, None)
     time_axis: Callable[[Any], int | None] = lambda _: None
+    fix_of_instant: str = ""
     passes_states: bool = False
     own_functions: tuple[str, ...] = ()
     pools: Literal["exact", "after", ""] = ""

@@ -17,7 +17,7 @@ from snnmap.frontends.following.build import Builder
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.moved import describe_move
 from snnmap.frontends.following.trace import Trace, trace_forward
-from snnmap.frontends.following.trial import count_spikes, require_same_spikes, run_forward
+from snnmap.frontends.following.trial import count_spikes, require_no_other_memory, require_same_spikes, run_forward
 from snnmap.frontends.following.twin import make_twin
 from snnmap.frontends.torch.accept import unwrap
 from snnmap.frontends.torch.modules import require_class_forward
@@ -84,7 +84,8 @@ def read_module(
     if sizes is not None and len(builder.ports) > len(sizes):
         limit = str(input_sizes)
         raise FrontendError("forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=limit)
-    network = builder.parts.to_network(title, dt, {**known, **describe(builder)})
+    network = builder.parts.to_network(title, dt, {**known, **describe(builder), **_advise(builder, framework)})
+    require_no_other_memory(twin, framework, trace, input_scale)
     if trace.moved:
         run = partial(_run_counts, twin, framework, trace, input_scale)
         told = describe_move(run, trace, network, (builder.populations, builder.ports), calibration)
@@ -97,6 +98,12 @@ def read_module(
         except FrontendError as error:
             raise _tell_version(framework, error) from error
     return network
+
+
+def _advise(builder: Builder, framework: Framework) -> dict[str, str]:
+    """Return, in the framework's words, what to do about synapses without a memory, where there are some."""
+    instant = framework.fix_of_instant and any((one.alpha == 0).any() for one in builder.parts.populations)
+    return {"fix of synapses without memory": framework.fix_of_instant} if instant else {}
 
 
 def _read_sizes(given: Sizes) -> list[tuple[int, ...]] | None:

@@ -20,13 +20,14 @@ from snnmap.frontends.following.trace import Trace
 from snnmap.frontends.following.twin import take_spikes, watch
 from snnmap.network import Network, simulate_network
 
-__all__ = ["count_spikes", "count_steps", "require_same_spikes", "run_forward"]
+__all__ = ["count_spikes", "count_steps", "require_no_other_memory", "require_same_spikes", "run_forward"]
 
 _RATES = (0.5, 3.0, 15.0)
 """Counts a channel and step; the last where neurons were silent at the others."""
 _STEPS = 32
 _CLOSE = 1e-9
 """What the order of sums in float64 may make of a membrane, as a share of the largest."""
+_RUN_AGAIN = "let it take any number of steps, and keep nothing from run to run besides the states of the framework's neurons"
 
 
 def require_same_spikes(
@@ -75,6 +76,48 @@ def require_same_spikes(
             else:
                 _compare(trace.layers[name].path, count_spikes(trace.layers[name], first), found.counts[population][0])
         silent = {name for name in silent if not found.counts[known[name]].any()}
+
+
+def require_no_other_memory(twin: nn.Module, framework: Framework, trace: Trace, input_scale: float) -> None:
+    """Refuse a forward of one step whose outputs are not what neurons and inputs of that step give.
+
+    Raises:
+        FrontendError: something besides the framework's neurons keeps values from step to step.
+    """
+    if trace.layout != "one step" or trace.n_steps > 1:
+        return
+    rng, returned = np.random.default_rng(0), list[list[FloatArray]]()
+    rasters = {one.name: rng.poisson(3.0, (_STEPS, one.size)) for one in trace.inputs if not one.owner}
+    kept = run_forward(twin, framework, trace, rasters, _STEPS, input_scale, returned=returned)
+    for step, values in enumerate(returned):
+        now = {("input", name): raster[step] * input_scale for name, raster in rasters.items()}
+        now |= {("spikes", name): count_spikes(trace.layers[name], firsts)[step] for name, (firsts, _) in kept.items()}
+        for place, (value, (signal, _)) in enumerate(zip(values, trace.outputs, strict=True)):
+            wanted = None if isinstance(signal, FrontendError) else _evaluate(trace, signal, now)
+            if wanted is not None and np.abs(value - wanted).max(initial=0.0) > _CLOSE * max(np.abs(wanted).max(), 1.0):
+                raise _refuse_memory(framework, place, step)
+
+
+def _evaluate(trace: Trace, signal: Signal, now: Mapping[tuple[str, str], Any]) -> FloatArray | None:
+    """Return a signal's values of a step from those of its sources; None where it has states."""
+    values = signal.constant.copy()
+    for part in trace.sources.split(signal):
+        given = now.get((part.source.kind, part.source.name))
+        if given is None:
+            return None
+        values += given @ part.weights
+    return values
+
+
+def _refuse_memory(framework: Framework, place: int, step: int) -> FrontendError:
+    known = ", ".join(sorted({cls.__name__ for cls in framework.kinds}))
+    return FrontendError(
+        "forward keeps values from step to step besides the states of neurons that are read",
+        where=f"output {place}",
+        measured=f"another value in step {step} than that step's spikes and inputs give",
+        limit="what a step gives",
+        fix=f"keep them in {framework.name}'s {known}; or return what stands before, and do the rest outside",
+    )
 
 
 def count_steps(trace: Trace) -> int:
@@ -165,9 +208,25 @@ def run_forward(
     rasters: Mapping[str, IntArray],
     n_steps: int,
     input_scale: float,
+    *,
+    returned: list[list[FloatArray]] | None = None,
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """Return what the neurons of each layer give first and last, spikes and perhaps membranes, ``(n_steps, size)`` each."""
-    kept = _watch(twin, framework, lambda: _call(twin, framework, trace, rasters, n_steps, input_scale))
+    """Return what the neurons of each layer give first and last, spikes and perhaps membranes, ``(n_steps, size)`` each.
+
+    What a forward of one step returns is added to ``returned``, step by step.
+
+    Raises:
+        FrontendError: forward fails in a run of other length than the one that was followed.
+    """
+    told: list[list[FloatArray]] = [] if returned is None else returned
+    try:
+        kept = _watch(twin, framework, lambda: _call(twin, framework, trace, rasters, n_steps, input_scale, told))
+    except FrontendError:
+        raise
+    except Exception as error:
+        raise FrontendError.from_failure(
+            f"the module's forward fails in a second run, of {n_steps} steps", error, where=type(twin).__name__, fix=_RUN_AGAIN
+        ) from error
     runs: dict[str, list[str]] = {}
     for name in trace.order:
         runs.setdefault(trace.layers[name].path, []).append(name)
@@ -233,9 +292,15 @@ def count_spikes(layer: Layer, values: FloatArray) -> IntArray:
 
 
 def _call(
-    twin: nn.Module, framework: Framework, trace: Trace, rasters: Mapping[str, IntArray], n_steps: int, input_scale: float
+    twin: nn.Module,
+    framework: Framework,
+    trace: Trace,
+    rasters: Mapping[str, IntArray],
+    n_steps: int,
+    input_scale: float,
+    returned: list[list[FloatArray]],
 ) -> None:
-    """Run forward over all steps."""
+    """Run forward over all steps; of one step a call, add what each returns."""
     silent = np.zeros((n_steps, 1))
     values = {one.name: rasters.get(one.name, np.repeat(silent, one.size, axis=1)) * input_scale for one in trace.inputs}
     if trace.layout != "one step" or trace.n_steps > 1:
@@ -247,7 +312,8 @@ def _call(
         for step in range(n_steps):
             given = [one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs]
             try:
-                _, *carried_on = twin(*given, *carried)
+                found = twin(*given, *carried)
+                _, *carried_on = found
             except TypeError as error:
                 if not carried:
                     raise
@@ -258,13 +324,19 @@ def _call(
                     fix="write forward(x, state), which hands each neuron its state, as Norse's SequentialState does",
                 ) from error
             carried = tuple(carried_on)
+            returned.append([leaf.reshape(-1).numpy().copy() for leaf in _list_tensors(found)])
         return
     places = _find_states(trace)
     states = {one.name: one.shape_counts("one step", ()) for one in trace.inputs if one.owner}
     for step in range(n_steps):
         now = {one.name: one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs}
-        leaves = [leaf for leaf in tree_flatten(twin(*(now | states).values()))[0] if isinstance(leaf, Tensor)]
+        leaves = _list_tensors(twin(*(now | states).values()))
+        returned.append([leaf.reshape(-1).numpy().copy() for leaf in leaves])
         states = {name: leaves[places[name]] for name in states}
+
+
+def _list_tensors(returned: object) -> list[Tensor]:
+    return [leaf.detach() for leaf in tree_flatten(returned)[0] if isinstance(leaf, Tensor)]
 
 
 def _find_states(trace: Trace) -> dict[str, int]:

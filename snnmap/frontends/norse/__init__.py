@@ -83,6 +83,7 @@ def _make_framework(norse: Any) -> "Framework":
         reset_call="forward without a state",
         passes_states=True,
         own_functions=("activation", "activation_sparse", "state_fallback"),
+        fix_of_instant="use norse.torch.LIFCell, or LICell, whose currents have a memory",
     )
 
 

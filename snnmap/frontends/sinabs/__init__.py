@@ -80,6 +80,7 @@ def _make_framework(layers: Any) -> "Framework":
         reset_call="reset_states()",
         time_axis=lambda module: 0 if isinstance(module, squeezed) else 1,
         own_functions=("spike_fn", "reset_fn", "surrogate_grad_fn"),
+        fix_of_instant="give its IAF or LIF a tau_syn of 1.5 steps or more",
     )
 
 

@@ -187,8 +187,8 @@ def _advise(builder: "Builder", known: Mapping[str, Neurons]) -> dict[str, str]:
             advice.append(f"module '{neurons.path}' never resets: read it with readout='potential'")
         elif name in back:
             advice.append(
-                f"the reset of module '{neurons.path}' comes a step late: build it with reset_delay=False, or take a chip of"
-                " one spike a step (generic-4096-single), where `snnmap check --fix` clones it"
+                f"the reset of module '{neurons.path}' comes a step late: build it with reset_delay=False and load it with"
+                " overshoot='ignore'"
             )
     plain = sorted({neurons.kind for neurons in known.values() if neurons.kind in ("Leaky", "RLeaky")})
     found = {

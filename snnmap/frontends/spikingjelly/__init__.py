@@ -78,6 +78,7 @@ def _make_framework(neuron: Any) -> "Framework":
         reset_call="reset()",
         time_axis=lambda module: 0 if module.step_mode == "m" else None,
         own_functions=("surrogate_function",),
+        fix_of_instant="SpikingJelly's neurons have no synapse: take a chip that needs none (generic-1024-factor)",
         membranes=_find_membranes,
     )
 

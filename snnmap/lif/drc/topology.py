@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from snnmap.chip import Chip
 from snnmap.core import BoolArray, IntArray
 from snnmap.core.diagnostics import Least, Location, Severity
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
@@ -15,6 +16,7 @@ __all__: list[str] = []
 
 _READ_APART = "read it through an output population of its own (`snnmap.Population.create`)"
 _CLONE = "let `snnmap check --fix` clone it: what is read then keeps no targets"
+_CLONE_ELSEWHERE = "take a chip of one spike a step (generic-4096-single), where `snnmap check --fix` clones it"
 
 
 @rule("SNN105", "unreachable-neuron", Network, Severity.WARNING)
@@ -178,12 +180,19 @@ def check_output_feeds_back(subject: OnChip[Network]) -> Iterator[Finding]:
     outputs = set(network.output_populations)
     for projection in network.projections:
         for name in sorted(outputs & set(expand_terms(network, projection.pre))):
-            clone = [_CLONE] if (network.population(name).max_count == subject.chip.hidden.max_count).all() else []
+            mend = network.provenance.get("fix of outputs that feed back", _READ_APART)
             yield Finding(
                 location=_at(projection),
                 message=f"output population '{name}' projects to '{projection.post}'",
-                fix=", or ".join([network.provenance.get("fix of outputs that feed back", _READ_APART), *clone]),
+                fix=f"{mend}{_tell_clones(network.population(name).max_count, subject.chip)}",
             )
+
+
+def _tell_clones(max_count: IntArray, chip: Chip) -> str:
+    """Say where the fix `clone-outputs` helps, which needs hidden neurons of as many spikes a step."""
+    if (max_count == chip.hidden.max_count).all():
+        return f", or {_CLONE}"
+    return f", or {_CLONE_ELSEWHERE}" if (max_count == 1).all() else ""
 
 
 @rule("SNN110", "nothing-to-map", Network, stops_folding=True)
@@ -214,7 +223,7 @@ def check_not_empty(subject: OnChip[Network]) -> Iterator[Finding]:
     hidden = [p.name for p in network.populations if p.name not in network.output_populations]
     for what, parts in (
         ("an input port (`snnmap.InputPort`)", network.inputs),
-        ("a hidden population (`snnmap.Population.create`)", hidden),
+        ("a hidden population (a layer of neurons before the last; `snnmap.Population.create`)", hidden),
         ("an output population (`snnmap.OutputPort(populations=...)`)", network.output_populations),
     ):
         if not parts:

@@ -341,7 +341,9 @@ def test_the_largest_weight_is_no_wild_one(value: float, told: int) -> None:
 
 def test_the_article_fits() -> None:
     network = extend(outputs=(replace(CLEAN.outputs[0], populations=("h1", "h2", "out")),))
-    assert [diagnostic.fix for diagnostic in find(network, "SNN110")] == ["add a hidden population (`snnmap.Population.create`)"]
+    assert [diagnostic.fix for diagnostic in find(network, "SNN110")] == [
+        "add a hidden population (a layer of neurons before the last; `snnmap.Population.create`)"
+    ]
 
 
 def test_relays_are_told_with_the_users_module() -> None:
