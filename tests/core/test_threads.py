@@ -2,7 +2,7 @@
 
 import pytest
 
-from snnmap.core.threads import run_side_by_side
+from snnmap.core.threads import begin, run_side_by_side
 
 
 def test_results_keep_their_order_and_errors_come_back() -> None:
@@ -16,3 +16,13 @@ def test_what_comes_back_from_a_thread_does_not_wait_for_itself() -> None:
         return 1 if depth == 0 else sum(run_side_by_side(spread, [depth - 1] * 4, n_threads=2))
 
     assert spread(4) == 4**4
+
+
+@pytest.mark.parametrize("n_cores", [1, 3])
+def test_what_was_begun_gives_its_result_or_its_error(n_cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.core.threads.count_cores", lambda: n_cores)
+    wait, fail = begin(lambda: 2 + 3), begin(lambda: 1 / 0)
+    assert wait() == 5
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert run_side_by_side(lambda value: begin(lambda: value + 1)(), [1, 2, 3, 4], n_threads=2) == [2, 3, 4, 5]

@@ -234,13 +234,23 @@ def test_stages_are_told_in_order_and_verification_only_where_asked_for() -> Non
     assert stages[False] == [stage for stage in stages[True] if not stage.startswith("verifying")]
 
 
-def test_a_folded_network_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("much_work", [0, 1_000_000])
+def test_a_folded_network_that_differs_is_refused(much_work: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.pipeline.ways._MUCH_WORK", much_work)
     differs = Verification(n_compared=9, mismatches={"h1": 0, "h2": 3}, spikes={"h1": 5, "h2": 5})
     monkeypatch.setattr("snnmap.pipeline.ways.verify_fold", lambda *_: differs)
     with pytest.raises(NetworkError, match="differs from its source") as refused:
         compile_model(CLEAN, "xylo-audio-3")
     assert (refused.value.measured, refused.value.limit) == ("{'h2': 3}", "0")
     assert compile_model(CLEAN, "xylo-audio-3", options=CompileOptions(verify=False)).bitstream
+
+
+def test_what_is_found_out_beside_quantising_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    after = compile_model(CLEAN, "xylo-audio-3")
+    monkeypatch.setattr("snnmap.pipeline.ways._MUCH_WORK", 0)
+    beside = compile_model(CLEAN, "xylo-audio-3")
+    assert beside.verification == after.verification is not None
+    assert beside.bitstream == after.bitstream
 
 
 def test_a_bitstream_that_reads_back_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
