@@ -62,7 +62,7 @@ def test_torch_calls_without_an_operation_are_counted_by_volume() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.conv, self.norm, self.act = nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.GELU()
-            self.other = nn.InstanceNorm2d(8, track_running_stats=True)
+            self.other = nn.InstanceNorm2d(8)
             self.up, self.lstm = nn.Upsample(scale_factor=2, mode="bilinear"), nn.LSTM(8, 5, batch_first=True)
 
         def forward(self, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from snnmap.frontends.following.build import Builder
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.moved import describe_move
 from snnmap.frontends.following.trace import Trace, trace_forward
-from snnmap.frontends.following.trial import count_spikes, require_no_other_memory, require_same_spikes, run_forward
+from snnmap.frontends.following.trial import count_layers, require_no_other_memory, require_same_spikes, run_forward
 from snnmap.frontends.following.twin import make_twin
 from snnmap.frontends.torch.accept import unwrap
 from snnmap.frontends.torch.modules import require_class_forward
@@ -152,9 +152,4 @@ def _run_counts(
     twin: Any, framework: Framework, trace: Trace, input_scale: float, rasters: Mapping[str, IntArray], n_steps: int
 ) -> dict[str, IntArray]:
     """Return a module's own spikes, ``(n_steps, size)`` by layer."""
-    found = run_forward(twin, framework, trace, rasters, n_steps, input_scale)
-    moved = set(trace.moved.values())  # the module has as many of them as the pool has values
-    return {
-        name: (first > 0).astype(np.int64) if name in moved else count_spikes(trace.layers[name], first)
-        for name, (first, _) in found.items()
-    }
+    return count_layers(trace, run_forward(twin, framework, trace, rasters, n_steps, input_scale))

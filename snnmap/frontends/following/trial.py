@@ -20,7 +20,7 @@ from snnmap.frontends.following.trace import Trace
 from snnmap.frontends.following.twin import take_spikes, watch
 from snnmap.network import Network, simulate_network
 
-__all__ = ["count_spikes", "count_steps", "require_no_other_memory", "require_same_spikes", "run_forward"]
+__all__ = ["count_layers", "count_spikes", "count_steps", "require_no_other_memory", "require_same_spikes", "run_forward"]
 
 _RATES = (0.5, 3.0, 15.0)
 """Counts a channel and step; the last where neurons were silent at the others."""
@@ -89,9 +89,11 @@ def require_no_other_memory(twin: nn.Module, framework: Framework, trace: Trace,
     rng, returned = np.random.default_rng(0), list[list[FloatArray]]()
     rasters = {one.name: rng.poisson(3.0, (_STEPS, one.size)) for one in trace.inputs if not one.owner}
     kept = run_forward(twin, framework, trace, rasters, _STEPS, input_scale, returned=returned)
+    pools = {neurons: pool for pool, neurons in trace.moved.items()}  # whose values are what the module's neurons give
+    counts = {pools.get(name, name): sent for name, sent in count_layers(trace, kept).items()}
     for step, values in enumerate(returned):
         now = {("input", name): raster[step] * input_scale for name, raster in rasters.items()}
-        now |= {("spikes", name): count_spikes(trace.layers[name], firsts)[step] for name, (firsts, _) in kept.items()}
+        now |= {("spikes", name): sent[step] for name, sent in counts.items()}
         for place, (value, (signal, _)) in enumerate(zip(values, trace.outputs, strict=True)):
             wanted = None if isinstance(signal, FrontendError) else _evaluate(trace, signal, now)
             if wanted is not None and np.abs(value - wanted).max(initial=0.0) > _CLOSE * max(np.abs(wanted).max(), 1.0):
@@ -283,6 +285,15 @@ def _list_membranes(framework: Framework, module: nn.Module, n_steps: int) -> li
 def _list_steps(values: Tensor, axis: int | None) -> list[FloatArray]:
     steps = [values] if axis is None else values.unbind(axis)
     return [step.reshape(-1).numpy() for step in steps]
+
+
+def count_layers(trace: Trace, kept: Mapping[str, tuple[FloatArray, Any]]) -> dict[str, IntArray]:
+    """Return counts, ``(n_steps, size)`` by layer, of a run; of neurons behind which a pool was moved, as many as it has."""
+    moved = set(trace.moved.values())
+    return {
+        name: (first > 0).astype(np.int64) if name in moved else count_spikes(trace.layers[name], first)
+        for name, (first, _) in kept.items()
+    }
 
 
 def count_spikes(layer: Layer, values: FloatArray) -> IntArray:
