@@ -108,14 +108,18 @@ def choose_attempt(ann: Ann, data: FloatArray, options: ConvertOptions) -> tuple
         InputError: the only way has too little time, or values are out of range.
     """
     activations = run_ann(ann, data - options.input_min)
-    attempts = {(one.choice.overshoot, one.choice.balance_by): one for one in _try_ways(ann, activations, data, options)}
-    best = min(attempts.values(), key=lambda one: (-one.choice.n_samples, one.choice.relative_error))
+    attempts = _try_ways(ann, activations, data, options)
+    best = next(attempts)
+    tried = {(best.choice.overshoot, best.choice.balance_by): best.choice}
+    for attempt in attempts:
+        tried[attempt.choice.overshoot, attempt.choice.balance_by] = attempt.choice
+        best = min(best, attempt, key=lambda one: (-one.choice.n_samples, one.choice.relative_error))
     unseen = None
     if best.options.overshoot == "hold" and best.choice.relative_error <= options.error_limit and len(data) >= _FEWEST:
         way = replace(best.options, settle_steps=options.settle_steps)
         unseen = _measure_unseen(ann, activations, data, way)
-    choices = (replace(one.choice, taken=one is best, unseen_error=unseen if one is best else None) for one in attempts.values())
-    return best, tuple(choices)
+    taken = replace(best.choice, unseen_error=unseen)
+    return best, tuple(taken if choice is best.choice else replace(choice, taken=False) for choice in tried.values())
 
 
 def _try_ways(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> Iterator[Attempt]:
