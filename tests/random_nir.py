@@ -6,6 +6,7 @@ from typing import Any
 import nir
 import numpy as np
 import torch
+from nir_equations import SECONDS
 
 from snnmap.frontends.nir import NirOptions
 
@@ -271,9 +272,6 @@ class Generator:
         for name in dict.fromkeys([*ends, *others]):
             shape = self.shapes[name]
             self.add("Output", nir.Output(np.array((1,) * int(self.rng.integers(0, 2)) + shape)), shape, name)
-
-
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 def slide(side: int, kernel: int, stride: int, dilation: int, padding: int | str) -> int:

@@ -276,7 +276,9 @@ class CsrMatrix(Cached):
             [[3.0, 5.0]]
         """
         n_threads = min(len(values), count_cores()) if len(values) * self.nnz > _MUCH_WORK else 1
-        self.build_product(len(values))  # which keeps what it finds out of the weights
+        multiply = self.build_product(len(values))  # which keeps what it finds out of the weights
+        if n_threads == 1:
+            return multiply(values)
         parts = np.array_split(values, n_threads)
         products = run_side_by_side(lambda part: self.build_product(len(part))(part), parts, n_threads=n_threads)
         return np.concatenate(products)
