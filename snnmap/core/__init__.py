@@ -1,8 +1,8 @@
 """Neutral ground for every back end: errors, diagnostics, files, records, sparse matrices."""
 
 from snnmap.core.allowance import Allowance
-from snnmap.core.csr import CsrMatrix, order_alike, order_keys
-from snnmap.core.record import BoolArray, FloatArray, IntArray, record
+from snnmap.core.csr import CsrMatrix, order_alike, take_places
+from snnmap.core.record import BoolArray, FloatArray, IntArray, record, seal
 from snnmap.core.report import Report
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "FloatArray",
     "IntArray",
     "order_alike",
-    "order_keys",
     "record",
+    "seal",
+    "take_places",
 ]

@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from snnmap.core.cached import Cached, cached, hand_on
 from snnmap.core.errors import NetworkError
-from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array
+from snnmap.core.record import BoolArray, FloatArray, IntArray, freeze_float, freeze_int, record, replace_array, seal
 from snnmap.core.threads import count_cores, run_side_by_side
 
 if TYPE_CHECKING:
     from snnmap.core.blocks import Blocks
 
-__all__ = ["MOST_NEAR", "CsrMatrix", "order_alike", "order_keys", "spread_marks"]
+__all__ = ["MOST_NEAR", "CsrMatrix", "order_alike", "order_keys", "spread_marks", "take_places"]
 
 MOST_NEAR = 100_000
 """Sums that a processor holds near, about a megabyte; where more are added up, every weight is read in the order of targets."""
@@ -50,11 +50,10 @@ class CsrMatrix(Cached):
     data: npt.NDArray[Any]
 
     def __post_init__(self) -> None:
-        is_integer = np.asarray(self.data).dtype.kind in "iu"
         replace_array(self, "shape", (int(self.shape[0]), int(self.shape[1])))
         replace_array(self, "indptr", freeze_int(self.indptr))
         replace_array(self, "indices", freeze_int(self.indices))
-        replace_array(self, "data", freeze_int(self.data) if is_integer else freeze_float(self.data))
+        replace_array(self, "data", _freeze_weights(self.data))
         problem = self._find_defect()
         if problem:
             raise NetworkError(
@@ -95,9 +94,8 @@ class CsrMatrix(Cached):
         is_own = False
         if not _are_ordered(row, column, shape):
             row, column, weight = _order_triplets(row, column, weight, shape)
-            is_first = np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 0)]
-            if not is_first.all():
-                starts = np.flatnonzero(is_first)
+            if not _are_ordered(row, column, shape):
+                starts = np.flatnonzero(np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 0)])
                 row, column, weight = row[starts], column[starts], np.add.reduceat(weight, starts)
             is_own = True
         kept = weight != 0
@@ -126,10 +124,14 @@ class CsrMatrix(Cached):
     @classmethod
     def _of_own(cls, shape: tuple[int, int], *arrays: npt.NDArray[Any]) -> Self:
         """Build from row starts, columns and weights that nobody else holds, which are not copied."""
-        for array in arrays:
-            array.setflags(write=False)
-        indptr, indices, data = arrays
+        indptr, indices, data = map(seal, arrays)
         return cls(shape=shape, indptr=indptr, indices=indices, data=data)
+
+    def _derive(self, **changed: npt.NDArray[Any]) -> "CsrMatrix":
+        """Return the same with other arrays that nobody else holds and that make a canonical matrix, which is not checked."""
+        derived = object.__new__(CsrMatrix)
+        derived.__setstate__({"shape": self.shape, "indptr": self.indptr, "indices": self.indices, "data": self.data, **changed})
+        return derived
 
     @staticmethod
     def sum_of(matrices: Sequence["CsrMatrix"]) -> "CsrMatrix":
@@ -158,7 +160,7 @@ class CsrMatrix(Cached):
                 return None
         dtype = np.result_type(self.data, few.data)
         indices, data = np.insert(self.indices, places, few.indices), np.insert(self.data.astype(dtype), places, few.data)
-        return CsrMatrix._of_own(self.shape, self.indptr + few.indptr, indices, data)
+        return self._derive(indptr=self.indptr + few.indptr, indices=indices, data=data)
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> Self:
@@ -184,9 +186,7 @@ class CsrMatrix(Cached):
     @cached
     def column_lengths(self) -> IntArray:
         """Fan-in of each target, ``(n_post,) int64``, read-only."""
-        lengths = np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64)
-        lengths.setflags(write=False)
-        return lengths
+        return seal(np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64))
 
     def transpose(self) -> "CsrMatrix":
         """Return the same weights with sources and targets exchanged, in linear time; those that are exactly 0 are left out."""
@@ -214,12 +214,18 @@ class CsrMatrix(Cached):
         """
         if kept.all():
             return self
-        edges = np.r_[0, np.cumsum(kept)][self.indptr]
-        return CsrMatrix._of_own(self.shape, edges, self.indices[kept], self.data[kept])
+        places = np.flatnonzero(kept)
+        edges = np.searchsorted(places, self.indptr)
+        return self._derive(indptr=edges, indices=self.indices[places], data=self.data[places])
 
     def with_data(self, data: npt.ArrayLike) -> "CsrMatrix":
-        """Return the same pattern with other weights, ``(nnz,)``."""
-        return CsrMatrix(shape=self.shape, indptr=self.indptr, indices=self.indices, data=np.asarray(data))
+        """Return the same pattern with other weights, ``(nnz,)``; an array that is frozen already is not copied."""
+        weights = _freeze_weights(data)
+        if weights.shape != self.data.shape:
+            raise NetworkError(
+                "a pattern has one weight for each of its synapses", measured=str(weights.shape), limit=str(self.data.shape)
+            )
+        return self._derive(data=weights)
 
     def scale(self, factor: float) -> "CsrMatrix":
         """Return all weights times a number; those that become exactly 0 are left out.
@@ -228,7 +234,7 @@ class CsrMatrix(Cached):
             >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).scale(2.0).to_dense().tolist()
             [[0.0, 5.0], [2.0, 0.0]]
         """
-        scaled = CsrMatrix._of_own(self.shape, self.indptr, self.indices, self.data * factor)
+        scaled = self._derive(data=self.data * factor)
         if not scaled.data.all():
             return scaled.keep(scaled.data != 0)
 
@@ -338,6 +344,11 @@ class CsrMatrix(Cached):
         return "" if starts_row[descents].all() else "column indices do not ascend strictly within a row"
 
 
+def _freeze_weights(data: npt.ArrayLike) -> npt.NDArray[Any]:
+    given = np.asarray(data)
+    return freeze_int(given) if given.dtype.kind in "iu" else freeze_float(given)
+
+
 def _are_ordered(row: IntArray, column: IntArray, shape: tuple[int, int]) -> bool:
     """Say whether synapses ascend strictly, by row and then by column."""
     if row.size <= _FEW_TRIPLETS or row.size != column.size:
@@ -381,6 +392,27 @@ def order_keys(keys: IntArray, size: int) -> IntArray:
         order = order[np.argsort((keys[order] >> shift).astype(np.uint16), kind="stable")]
         shift += 16
     return order
+
+
+def take_places(keys: IntArray, free: IntArray) -> IntArray:
+    """Return where each of some keys goes when these are laid out by key, those of one key as they are given.
+
+    Args:
+        keys: ``(n,) int64``, of ``0..size - 1``.
+        free: ``(size,) int64``, where the next of each key goes, which is moved on.
+
+    Example:
+        >>> take_places(np.array([2, 0, 2, 1]), np.array([0, 1, 2])).tolist()
+        [2, 0, 3, 1]
+    """
+    if keys.size > _FEW_TRIPLETS:
+        from snnmap.core import triplets
+
+        return np.asarray(triplets.take_places(keys, free), np.int64)
+    places, counts = np.empty(keys.size, np.int64), np.bincount(keys, minlength=free.size)
+    places[order_keys(keys, free.size)] = np.repeat(free - (np.cumsum(counts) - counts), counts) + np.arange(keys.size)
+    free += counts
+    return places
 
 
 def _as_compiled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -21,6 +21,7 @@ __all__ = [
     "list_price_problems",
     "record",
     "replace_array",
+    "seal",
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -55,7 +56,7 @@ def _set_state(self: Any, state: Mapping[str, Any]) -> None:
     for name, value in state.items():
         for array in value if isinstance(value, tuple) else (value,):
             if isinstance(array, np.ndarray):
-                _freeze(array)
+                seal(array)
         object.__setattr__(self, name, value)
 
 
@@ -70,7 +71,7 @@ def freeze_float(values: npt.ArrayLike, shape: tuple[int, ...] | None = None) ->
     """Copy to a read-only float64 array, broadcast to ``shape`` where one is given; an array that is frozen already stays."""
     given = np.asarray(values)
     array: FloatArray = given if _is_frozen(given, np.float64) else np.array(given, dtype=np.float64)
-    return _freeze(array if shape is None else np.array(np.broadcast_to(array, shape)))
+    return seal(array if shape is None else np.array(np.broadcast_to(array, shape)))
 
 
 def freeze_int(values: npt.ArrayLike, shape: tuple[int, ...] | None = None) -> IntArray:
@@ -83,7 +84,7 @@ def freeze_int(values: npt.ArrayLike, shape: tuple[int, ...] | None = None) -> I
     array = given if _is_frozen(given, np.int64) else np.array(given, dtype=np.int64)
     if given.dtype.kind not in "iub" and not np.array_equal(array, given):
         raise ValueError("expected integers")
-    return _freeze(array if shape is None else np.array(np.broadcast_to(array, shape)))
+    return seal(array if shape is None else np.array(np.broadcast_to(array, shape)))
 
 
 class _FrozenMapping(Mapping[K, V]):
@@ -161,7 +162,8 @@ def _is_frozen(values: npt.NDArray[Any], dtype: type[np.generic]) -> bool:
     return type(values) is np.ndarray and values.dtype == dtype and values.base is None and not values.flags.writeable
 
 
-def _freeze(array: A) -> A:
+def seal(array: A) -> A:
+    """Make an array that nobody else holds read-only, so that a record takes it without a copy."""
     array.setflags(write=False)
     return array
 

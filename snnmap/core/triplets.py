@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["are_ordered", "order_by_row"]
+__all__ = ["are_ordered", "order_by_row", "take_places"]
 
 _compile: Any = numba.njit(cache=True, nogil=True)
 
@@ -44,3 +44,13 @@ def order_by_row(rows: Any, columns: Any, data: Any, n_rows: int) -> tuple[Any, 
             order = np.argsort(mine, kind="mergesort")
             mine[:], its[:] = mine[order], its[order]
     return ordered, weights
+
+
+@_compile
+def take_places(keys: Any, free: Any) -> Any:
+    """Do what :func:`snnmap.core.csr.take_places` does."""
+    places = np.empty(keys.size, np.int64)
+    for place in range(keys.size):
+        places[place] = free[keys[place]]
+        free[keys[place]] += 1
+    return places

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from snnmap.core import CsrMatrix, order_keys
+from snnmap.core import CsrMatrix, take_places
 from snnmap.core.blocks import find_blocks
+from snnmap.core.csr import order_keys
 from snnmap.core.errors import NetworkError
 
 matrices = hnp.arrays(np.int64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.integers(-2, 2))
@@ -141,6 +142,18 @@ def test_keys_are_ordered_stably_however_many(size: int, monkeypatch: pytest.Mon
     monkeypatch.setattr("snnmap.core.csr._FEW_PRODUCTS", 10**9)
     assert np.array_equal(order_keys(keys, size), wanted)
     assert np.array_equal(order_keys(keys[wanted], size), np.arange(keys.size))
+
+
+@pytest.mark.parametrize("most", [10**9, 0])
+def test_keys_take_their_places_behind_those_before_them(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.core.csr._FEW_TRIPLETS", most)
+    parts = np.split(np.random.default_rng(most).integers(0, 50, 3000), [0, 700, 701])
+    keys = np.concatenate(parts)
+    edges = np.r_[0, np.cumsum(np.bincount(keys, minlength=50))]
+    free = edges[:-1].copy()
+    places = np.concatenate([take_places(part, free) for part in parts])
+    assert np.array_equal(np.argsort(places), np.argsort(keys, kind="stable"))
+    assert np.array_equal(free, edges[1:])
 
 
 @given(matrices, st.integers(0, 2**32 - 1))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import MemoryKind
-from snnmap.core import CsrMatrix, FloatArray, IntArray, record
+from snnmap.core import CsrMatrix, FloatArray, IntArray, record, seal
 from snnmap.core.errors import NetworkError
 from snnmap.core.threads import count_cores, run_parts
 from snnmap.lif.mapping.lower import lower_network, stretch_network
@@ -188,7 +188,10 @@ def _snap_network(network: Network, grid: Mapping[str, FloatArray]) -> Network:
 def _snap(weights: CsrMatrix, steps: FloatArray) -> CsrMatrix:
     """Round the weights onto each target to multiples of its step, ``(n_post,)``."""
     step = steps[weights.indices]
-    return weights.with_data(np.rint(weights.data / step) * step)
+    snapped = weights.data / step
+    np.rint(snapped, out=snapped)
+    snapped *= step
+    return weights.with_data(seal(snapped))
 
 
 def _snap_mapped(mapped: MappedNetwork, grid: Mapping[str, FloatArray]) -> MappedNetwork:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from snnmap.chip import Family
-from snnmap.core import CsrMatrix, FloatArray, IntArray, order_keys, record
+from snnmap.core import CsrMatrix, FloatArray, IntArray, record, take_places
 from snnmap.lif.quantise.decays import DecayCodes
 from snnmap.lif.quantise.rounding import Entries
 
@@ -54,31 +54,22 @@ def list_lines(
         shifts: weight shift of each memory.
         family: the chip's arithmetic.
     """
-    n = scale.size
     n_used = 1 + max(s for memory in memories for s, matrix in enumerate(memory.matrices) if matrix.nnz or s == 0)
     patterns = [_join_patterns(memory.matrices) for memory in memories]
-    sizes = [pattern.nnz for pattern, _ in patterns]
-    first = np.cumsum([0, *(pattern.shape[0] for pattern, _ in patterns)])
-    source = np.concatenate([pattern.rows + start for (pattern, _), start in zip(patterns, first, strict=False)])
-    target = np.concatenate([pattern.indices for pattern, _ in patterns])
-    order, edges = order_keys(target, n), np.r_[0, np.cumsum(np.bincount(target, minlength=n))]
-    line = np.empty_like(order)
-    line[order] = np.arange(order.size)
-    places = _split(line, [which for _, which in patterns], sizes)
-    value, present = np.zeros((order.size, n_used)), np.zeros((order.size, n_used), np.bool_)
-    for weights, own in zip(memories, places, strict=True):
-        for synapse, (matrix, place) in enumerate(zip(weights.matrices[:n_used], own, strict=False)):
-            value[place, synapse] = matrix.data * (decays.weight_factor[synapse] * scale)[matrix.indices]
-            present[place, synapse] = True
-    memory = np.repeat(np.arange(len(memories), dtype=np.int8), sizes)[order]
-    entries = Entries(
-        edges=edges,
-        source=source[order],
-        present=present,
-        value=value,
-        lsb=np.array([float(1 << (shift + family.weight_shift)) for shift in shifts])[memory],
-    )
-    return Lines(entries=entries, target=np.repeat(np.arange(n), np.diff(edges)), places=places)
+    edges = np.r_[0, np.cumsum(np.sum([pattern.column_lengths for pattern, _ in patterns], axis=0))]
+    n, free, first = int(edges[-1]), edges[:-1].copy(), 0
+    source, lsb, value, present = np.empty(n, np.int64), np.empty(n), np.zeros((n, n_used)), np.zeros((n, n_used), np.bool_)
+    places: list[tuple[IntArray, ...]] = []
+    for memory, (pattern, which), shift in zip(memories, patterns, shifts, strict=True):
+        line = take_places(pattern.indices, free)
+        source[line], lsb[line] = pattern.rows + first, float(1 << (shift + family.weight_shift))
+        first += pattern.shape[0]
+        places.append(tuple(line[own] for own in which))
+        for synapse, (matrix, place) in enumerate(zip(memory.matrices[:n_used], places[-1], strict=False)):
+            value[:, synapse][place] = matrix.data * (decays.weight_factor[synapse] * scale)[matrix.indices]
+            present[:, synapse][place] = True
+    entries = Entries(edges=edges, source=source, present=present, value=value, lsb=lsb)
+    return Lines(entries=entries, target=np.repeat(np.arange(scale.size), np.diff(edges)), places=tuple(places))
 
 
 def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[_Pairs, ...]]:
@@ -97,9 +88,3 @@ def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[_P
 
 def _is_alike(one: CsrMatrix, other: CsrMatrix) -> bool:
     return np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices)
-
-
-def _split(line: IntArray, which: Sequence[tuple[_Pairs, ...]], sizes: Sequence[int]) -> tuple[tuple[IntArray, ...], ...]:
-    """Return the line of each weight, memory by memory and synapse by synapse."""
-    parts = np.split(line, np.cumsum(sizes)[:-1])
-    return tuple(tuple(part[own] for own in owns) for part, owns in zip(parts, which, strict=True))

@@ -1,13 +1,14 @@
 """Quantisation of one row of chip neurons: codes, scale, integer weights."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Bits, Chip, Family
-from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray, record
+from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray, record, seal
 from snnmap.lif.program import NeuronCodes, NeuronParameters, TensorError
 from snnmap.lif.quantise.decays import DecayCodes, code_decays
 from snnmap.lif.quantise.drift import find_bias
@@ -20,8 +21,8 @@ from snnmap.lif.quantise.windows import SourceCounts
 
 __all__ = ["QuantisedNeurons", "mask_targets", "quantise_neurons"]
 
-_MOST_LINES = 1_000_000
-"""Weights that are measured at a time."""
+_MOST_LINES = 65_536
+"""Weights that are measured at a time: as many as a processor holds near."""
 
 
 @record
@@ -96,7 +97,7 @@ def quantise_neurons(
     is_free = np.isfinite(parameters.threshold)
     rounded, off, factor = round_lines(lines.entries, counts, in_run, np.where(is_free, threshold, 0), bits)
     threshold, scale = np.rint(threshold * factor).astype(np.int64), scale * factor
-    steps = [[rounded[place, s] if place.size else place for s, place in enumerate(own)] for own in lines.places]
+    steps = [[rounded[:, s][place] if place.size else place for s, place in enumerate(own)] for own in lines.places]
     used = _find_used(parameters, memories)
     wanted_bias = bias * scale
     if has_bias:
@@ -183,7 +184,7 @@ def _code_thresholds(threshold: FloatArray, scale: FloatArray, bits: Bits) -> tu
 
 
 def _collect(memory: MemoryWeights, steps: Sequence[IntArray]) -> tuple[CsrMatrix, ...]:
-    return tuple(matrix.with_data(own).keep(own != 0) for matrix, own in zip(memory.matrices, steps, strict=True))
+    return tuple(matrix.with_data(seal(own)).keep(own != 0) for matrix, own in zip(memory.matrices, steps, strict=True))
 
 
 def _share_of_threshold(
@@ -209,37 +210,37 @@ def _weight_errors(
     for memory, places, integers, shift in zip(memories, lines.places, steps, shifts, strict=True):
         used = [synapse for synapse, matrix in enumerate(memory.matrices) if matrix.nnz]
         target, joined = _join_places(memory, [places[synapse] for synapse in used], lines)
-        trained, found, is_clipped = np.zeros(target.size), np.zeros(target.size), np.zeros(target.size, np.bool_)
-        unit = float(1 << (shift + chip.family.weight_shift)) / scale
-        for synapse, own in zip(used, joined, strict=True):
-            matrix, factor = memory.matrices[synapse], decays.weight_factor[synapse]
-            for start in range(0, matrix.nnz, _MOST_LINES):
-                part = slice(start, start + _MOST_LINES)
-                post, at = matrix.indices[part], part if own is None else own[part]
-                trained[at] += matrix.data[part] * (factor * share[synapse])[post]
-                found[at] += integers[synapse][part] * (unit * share[synapse])[post]
-                exact = np.rint(matrix.data[part] * (factor / unit)[post])
+        unit, error, n_clipped = float(1 << (shift + chip.family.weight_shift)) / scale, _Error(), 0
+        factors = {s: (decays.weight_factor[s] * share[s], unit * share[s], decays.weight_factor[s] / unit) for s in used}
+        everything, lost = np.zeros(scale.size), np.zeros(scale.size)
+        for start in range(0, target.size, _MOST_LINES if joined is None else max(1, target.size)):
+            part = slice(start, start + _MOST_LINES) if joined is None else slice(None)
+            post = target[part]
+            trained, found, is_clipped = np.zeros(post.size), np.zeros(post.size), np.zeros(post.size, np.bool_)
+            for synapse, at in zip(used, joined or [slice(None)] * len(used), strict=True):
+                matrix, (to_trained, to_found, to_steps) = memory.matrices[synapse], factors[synapse]
+                onto, weight = matrix.indices[part], matrix.data[part]
+                trained[at] += weight * to_trained[onto]
+                found[at] += integers[synapse][part] * to_found[onto]
+                exact = np.rint(weight * to_steps[onto])
                 is_clipped[at] |= (exact < low) | (exact > high)
-        lost = _find_lost_share(trained, found, target)
-        errors.append(replace(_measure(memory.name, trained, found, int(is_clipped.sum())), lost_share=lost))
+            error.add(trained, found)
+            n_clipped += int(is_clipped.sum())
+            size = np.abs(trained)
+            everything += np.bincount(post, size, minlength=scale.size)
+            lost += np.bincount(post, size * (found == 0), minlength=scale.size)
+        lost_share = float((lost / np.where(everything > 0, everything, 1.0)).max(initial=0.0))
+        errors.append(replace(error.finish(memory.name, n_clipped), lost_share=lost_share))
     return errors
 
 
-def _join_places(memory: MemoryWeights, places: Sequence[IntArray], lines: Lines) -> tuple[IntArray, Sequence[IntArray | None]]:
+def _join_places(memory: MemoryWeights, places: Sequence[IntArray], lines: Lines) -> tuple[IntArray, Sequence[IntArray] | None]:
     """Return the target of each pair that a memory's used synapses connect, and the pair of each weight; None for the same."""
     if all(np.array_equal(places[0], other) for other in places[1:]):
         first = next((matrix for matrix in memory.matrices if matrix.nnz), memory.matrices[0])
-        return first.indices, [None] * len(places)
+        return first.indices, None
     pairs, which = np.unique(np.concatenate(places), return_inverse=True)
     return lines.target[pairs], np.split(which, np.cumsum([own.size for own in places])[:-1])
-
-
-def _find_lost_share(trained: FloatArray, chip: FloatArray, target: IntArray) -> float:
-    """Return the largest share of a neuron's sum of magnitudes that became 0."""
-    size, is_lost = np.abs(trained), np.flatnonzero(chip == 0)
-    everything = np.bincount(target, weights=size)
-    lost = np.bincount(target[is_lost], weights=size[is_lost], minlength=everything.size)
-    return float((lost / np.where(everything > 0, everything, 1.0)).max(initial=0.0))
 
 
 def _parameter_errors(
@@ -266,22 +267,47 @@ def _find_used(parameters: NeuronParameters, memories: Sequence[MemoryWeights]) 
     used = np.zeros(parameters.alpha.shape, np.bool_)
     for memory in memories:
         for synapse, matrix in enumerate(memory.matrices):
-            used[synapse, matrix.indices] = True
+            used[synapse] |= matrix.column_lengths > 0
     return used
 
 
 def _measure(name: str, trained: FloatArray, chip: npt.NDArray[np.float64], n_clipped: int) -> TensorError:
-    size = float(np.sqrt(np.mean(trained * trained))) if trained.size else 0.0
-    rms = float(np.sqrt(np.mean((chip - trained) ** 2))) if trained.size else 0.0
-    largest = float(np.abs(trained).max(initial=0.0))
-    return TensorError(
-        name=name,
-        n_values=int(trained.size),
-        relative_rms=rms / size if size else rms,
-        largest=float(np.abs(chip - trained).max(initial=0.0)) / (largest or 1.0),
-        n_lost=int(((trained != 0) & (chip == 0)).sum()),
-        n_clipped=n_clipped,
-    )
+    error = _Error()
+    error.add(trained, chip)
+    return error.finish(name, n_clipped)
+
+
+@dataclass(slots=True)
+class _Error:
+    """What integers of a tensor are off by, seen so far."""
+
+    n_values: int = 0
+    n_lost: int = 0
+    trained_square: float = 0.0
+    off_square: float = 0.0
+    trained_largest: float = 0.0
+    off_largest: float = 0.0
+
+    def add(self, trained: FloatArray, chip: FloatArray) -> None:
+        off = chip - trained
+        self.n_values += trained.size
+        self.n_lost += int(np.count_nonzero(trained[chip == 0]))
+        self.trained_square += float(np.square(trained).sum())
+        self.off_square += float(np.square(off).sum())
+        self.trained_largest = max(self.trained_largest, float(np.abs(trained).max(initial=0.0)))
+        self.off_largest = max(self.off_largest, float(np.abs(off).max(initial=0.0)))
+
+    def finish(self, name: str, n_clipped: int) -> TensorError:
+        n = max(1, self.n_values)
+        size, rms = math.sqrt(self.trained_square / n), math.sqrt(self.off_square / n)
+        return TensorError(
+            name=name,
+            n_values=self.n_values,
+            relative_rms=rms / size if size else rms,
+            largest=self.off_largest / (self.trained_largest or 1.0),
+            n_lost=self.n_lost,
+            n_clipped=n_clipped,
+        )
 
 
 def mask_targets(matrices: tuple[CsrMatrix, ...], kept: BoolArray) -> tuple[CsrMatrix, ...]:
