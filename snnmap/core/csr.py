@@ -106,6 +106,36 @@ class CsrMatrix(Cached):
         return cls._of_own(shape, edges, *own)
 
     @classmethod
+    def join(cls, parts: Sequence[tuple["CsrMatrix", IntArray, IntArray]], shape: tuple[int, int]) -> Self:
+        """Build from matrices, each with where its rows and its columns go; synapses of one pair are added.
+
+        Example:
+            >>> part = CsrMatrix.from_dense([[0.5, 2.5]])
+            >>> CsrMatrix.join([(part, np.array([1]), np.array([2, 0]))], (2, 3)).to_dense().tolist()
+            [[0.0, 0.0, 0.0], [2.5, 0.0, 0.5]]
+        """
+        n = sum(part.nnz for part, _, _ in parts)
+        if n > _FEW_TRIPLETS:
+            from snnmap.core import triplets
+
+            lengths = np.zeros(shape[0], np.int64)
+            for part, rows, _ in parts:
+                np.add.at(lengths, rows, part.row_lengths)
+            edges = np.r_[0, np.cumsum(lengths)]
+            free, targets, weights = (
+                edges[:-1].copy(),
+                np.empty(n, np.int64),
+                np.empty(n, np.result_type(*(p.data for p, _, _ in parts))),
+            )
+            for part, rows, columns in parts:
+                triplets.place_rows(part.indptr, part.indices, part.data, rows, columns, free, targets, weights)
+            if triplets.order_rows(edges, targets, weights) and weights.all():
+                return cls._of_own(shape, edges, targets, weights)
+            return cls.from_triplets(np.repeat(np.arange(shape[0]), lengths), targets, weights, shape)
+        listed = [(rows[part.rows], columns[part.indices], part.data) for part, rows, columns in parts]
+        return cls.from_triplets(*(np.concatenate(column) for column in zip(*listed, strict=True)), shape)
+
+    @classmethod
     def from_scipy(cls, matrix: Any) -> Self:
         """Copy a ``scipy.sparse`` array of any format; entries of one place are added, and what is exactly 0 is left out.
 
@@ -201,9 +231,19 @@ class CsrMatrix(Cached):
             >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).select(columns=np.array([1])).to_dense().tolist()
             [[2.5], [0.0]]
         """
-        taken = self.to_scipy()
-        taken = taken if rows is None else taken[rows]
-        return CsrMatrix.from_scipy(taken if columns is None else taken[:, columns])
+        taken = self if rows is None else self._take_rows(rows)
+        return taken if columns is None else CsrMatrix.from_scipy(taken.to_scipy()[:, columns])
+
+    def _take_rows(self, rows: IntArray) -> "CsrMatrix":
+        lengths = self.row_lengths[rows]
+        edges, starts = np.r_[0, np.cumsum(lengths)], self.indptr[rows]
+        if (starts[1:] == self.indptr[rows[:-1] + 1]).all() and rows.size:  # one behind the other
+            mine = slice(starts[0], self.indptr[rows[-1] + 1])
+            arrays = self.indices[mine].copy(), self.data[mine].copy()
+        else:
+            places = np.repeat(starts - edges[:-1], lengths) + np.arange(edges[-1])
+            arrays = self.indices[places], self.data[places]
+        return CsrMatrix._of_own((rows.size, self.shape[1]), edges, *arrays)
 
     def keep(self, kept: BoolArray) -> "CsrMatrix":
         """Return the stored weights that are to be kept, ``(nnz,) bool``; all of them are the matrix itself.

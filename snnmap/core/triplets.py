@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["are_ordered", "order_by_row", "take_places"]
+__all__ = ["are_ordered", "order_by_row", "order_rows", "place_rows", "take_places"]
 
 _compile: Any = numba.njit(cache=True, nogil=True)
 
@@ -17,6 +17,23 @@ def are_ordered(rows: Any, columns: Any) -> bool:
         if rows[place] < rows[place - 1] or (rows[place] == rows[place - 1] and columns[place] <= columns[place - 1]):
             return False
     return True
+
+
+@_compile
+def order_rows(edges: Any, ordered: Any, weights: Any) -> bool:
+    """Order each row by column, those of one column as they stand; say whether no row has a column twice."""
+    is_strict = True
+    for row in range(edges.size - 1):
+        mine, its = ordered[edges[row] : edges[row + 1]], weights[edges[row] : edges[row + 1]]
+        ascends = True
+        for place in range(1, mine.size):
+            ascends = ascends and mine[place] > mine[place - 1]
+        if not ascends:
+            order = np.argsort(mine, kind="mergesort")
+            mine[:], its[:] = mine[order], its[order]
+            for place in range(1, mine.size):
+                is_strict = is_strict and mine[place] > mine[place - 1]
+    return is_strict
 
 
 @_compile
@@ -38,12 +55,30 @@ def order_by_row(rows: Any, columns: Any, data: Any, n_rows: int) -> tuple[Any, 
         at = free[rows[place]]
         free[rows[place]] += 1
         ordered[at], weights[at] = columns[place], data[place]
-    for row in range(n_rows):
-        mine, its = ordered[edges[row] : edges[row + 1]], weights[edges[row] : edges[row + 1]]
-        if (mine[1:] < mine[:-1]).any():
-            order = np.argsort(mine, kind="mergesort")
-            mine[:], its[:] = mine[order], its[order]
+    order_rows(edges, ordered, weights)
     return ordered, weights
+
+
+@_compile
+def place_rows(indptr: Any, indices: Any, data: Any, rows: Any, columns: Any, free: Any, ordered: Any, weights: Any) -> None:
+    """Write a matrix's columns and weights behind what stands in the rows of a larger one.
+
+    Args:
+        indptr: of the matrix.
+        indices: of the matrix.
+        data: of the matrix.
+        rows: where each of its rows goes.
+        columns: where each of its columns goes.
+        free: ``(n_rows,) int64``, where the next of each row goes, which is moved on.
+        ordered: ``(nnz,) int64`` columns of the larger matrix.
+        weights: ``(nnz,)``, likewise.
+    """
+    for row in range(rows.size):
+        at = free[rows[row]]
+        for place in range(indptr[row], indptr[row + 1]):
+            ordered[at], weights[at] = columns[indices[place]], data[place]
+            at += 1
+        free[rows[row]] = at
 
 
 @_compile

@@ -8,7 +8,8 @@ import numpy as np
 __all__ = ["N_SLOTS", "copy_texts", "number_values", "write_integers"]
 
 _compile: Any = numba.njit(cache=True, nogil=True)
-N_SLOTS = 1 << 17
+_SLOT_BITS = 20
+N_SLOTS = 1 << _SLOT_BITS
 """Slots of a table of numbered values, of which half are filled at most."""
 _MINUS, _COMMA, _SPACE, _ZERO = 45, 44, 32, 48
 
@@ -65,7 +66,7 @@ def number_values(values: Any, keys: Any, numbers: Any, n_known: int) -> tuple[A
     for place in range(values.size):
         value = values[place]
         mark = np.uint64(value) * np.uint64(0x9E3779B97F4A7C15)
-        slot = np.int64(mark >> np.uint64(47))
+        slot = np.int64(mark >> np.uint64(64 - _SLOT_BITS))
         while numbers[slot] >= 0 and keys[slot] != value:
             slot = (slot + 1) % N_SLOTS
         if numbers[slot] < 0:

@@ -156,6 +156,32 @@ def test_keys_take_their_places_behind_those_before_them(most: int, monkeypatch:
     assert np.array_equal(free, edges[1:])
 
 
+@pytest.mark.parametrize("most", [10**9, 0])
+@given(dense=st.lists(matrices, min_size=1, max_size=3), seed=st.integers(0, 2**32 - 1), is_permuted=st.booleans())
+def test_matrices_join_where_their_rows_and_columns_go(most: int, dense: list[np.ndarray], seed: int, is_permuted: bool) -> None:
+    rng, wanted, parts = np.random.default_rng(seed), np.zeros((9, 9), np.int64), []
+    for each in dense:
+        rows, columns = (rng.choice(9, size, replace=False) for size in each.shape)
+        rows, columns = (rows, columns) if is_permuted else (np.sort(rows), np.sort(columns))
+        wanted[np.ix_(rows, columns)] += each
+        parts.append((CsrMatrix.from_dense(each), rows, columns))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snnmap.core.csr._FEW_TRIPLETS", most)
+        assert CsrMatrix.join(parts, (9, 9)) == CsrMatrix.from_dense(wanted)
+
+
+@given(matrices, st.integers(0, 2**32 - 1))
+def test_rows_and_columns_are_selected_in_any_order(dense: np.ndarray, seed: int) -> None:
+    rng, matrix = np.random.default_rng(seed), CsrMatrix.from_dense(dense)
+    rows, columns = (rng.integers(0, size, rng.integers(0, 9) if size else 0) for size in dense.shape)
+    assert np.array_equal(matrix.select(rows=rows).to_dense(), dense[rows])
+    assert np.array_equal(
+        matrix.select(rows=np.sort(rows), columns=np.unique(columns)).to_dense(), dense[np.sort(rows)][:, np.unique(columns)]
+    )
+    start = len(dense) // 3
+    assert np.array_equal(matrix.select(rows=np.arange(start, len(dense))).to_dense(), dense[start:])
+
+
 @given(matrices, st.integers(0, 2**32 - 1))
 def test_triplets_in_any_order_add_up(dense: np.ndarray, seed: int) -> None:
     rows, columns = np.indices(dense.shape).reshape(2, -1)

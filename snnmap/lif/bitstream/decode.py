@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnmap.chip import Chip, find_chip_by_id
-from snnmap.core import IntArray
+from snnmap.core import IntArray, seal
 from snnmap.core.errors import FormatError
 from snnmap.core.intact import require_intact
 from snnmap.lif.bitstream.encode import require_own_manifest
@@ -204,13 +204,8 @@ def _find_chip(header: Header, chip: Chip | None) -> Chip:
 def _read_block(data: bytes, entry: BlockEntry) -> Block:
     payload = data[entry.offset : entry.offset + entry.n_bytes]
     where = f"block {entry.kind.name}[{entry.synapse}], byte {entry.offset}"
-    require_intact(
-        zlib.crc32(payload) == entry.crc,
-        "the block's CRC does not fit",
-        where=where,
-        measured=f"{zlib.crc32(payload):08x}",
-        limit=f"{entry.crc:08x}",
-    )
+    crc = zlib.crc32(payload)
+    require_intact(crc == entry.crc, "the block's CRC does not fit", where=where, measured=f"{crc:08x}", limit=f"{entry.crc:08x}")
     words = _split_words(payload, word_bytes(entry.word_bits))
     require_intact(
         not (words >> entry.word_bits).any(), "pad bits are not zero", where=where, limit=f"{entry.word_bits} bits a word"
@@ -222,4 +217,4 @@ def _split_words(payload: bytes, width: int) -> IntArray:
     narrow = np.frombuffer(payload, np.uint8).reshape(-1, width)
     wide = np.zeros((narrow.shape[0], 8), np.uint8)
     wide[:, :width] = narrow
-    return wide.view("<i8").ravel().astype(np.int64)
+    return seal(wide.view("<i8").ravel().astype(np.int64))

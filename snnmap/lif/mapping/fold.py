@@ -187,26 +187,22 @@ class _Folding:
 
 
 class _Synapses:
-    """Triplets of one kind of weight memory, by synapse."""
+    """Weights of one kind of memory and the slots of their sources and targets, by synapse."""
 
     def __init__(self) -> None:
-        self._triplets: defaultdict[int, list[tuple[IntArray, IntArray, np.ndarray]]] = defaultdict(list)
+        self._parts: defaultdict[int, list[tuple[CsrMatrix, IntArray, IntArray]]] = defaultdict(list)
 
     def add(self, edge: Projection, sources: IntArray, targets: IntArray) -> None:
-        self._triplets[edge.synapse].append((sources[edge.weights.rows], targets[edge.weights.indices], edge.weights.data))
+        self._parts[edge.synapse].append((edge.weights, sources, targets))
 
     def add_chain(self, sources: IntArray, targets: IntArray) -> None:
-        self._triplets[0].append((sources, targets, np.ones(targets.size)))
+        every = np.arange(targets.size)
+        chain = CsrMatrix.from_triplets(every, every, np.ones(targets.size), (targets.size, targets.size))
+        self._parts[0].append((chain, sources, targets))
 
     def build(self, shape: tuple[int, int], n_synapses: int) -> tuple[CsrMatrix, ...]:
-        return tuple(self._build_one(shape, self._triplets[synapse]) for synapse in range(n_synapses))
-
-    @staticmethod
-    def _build_one(shape: tuple[int, int], triplets: list[tuple[IntArray, IntArray, np.ndarray]]) -> CsrMatrix:
-        if not triplets:
-            return CsrMatrix.empty(shape)
-        sources, targets, data = (np.concatenate(column) for column in zip(*triplets, strict=True))
-        return CsrMatrix.from_triplets(sources, targets, data, shape)
+        every = (self._parts[synapse] for synapse in range(n_synapses))
+        return tuple(CsrMatrix.join(parts, shape) if parts else CsrMatrix.empty(shape) for parts in every)
 
 
 def _number(parts: Sequence[InputPort | Population]) -> dict[str, IntArray]:

@@ -9,7 +9,7 @@ import numpy as np
 from snnmap.chip import Chip, MemoryKind
 from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import FormatError
-from snnmap.core.record import IntArray
+from snnmap.core.record import IntArray, seal
 
 __all__ = ["LAYOUT_CODECS", "LayoutCodec", "MemoryArea", "Part", "TakeWords", "Words", "find_codec", "to_signed"]
 
@@ -88,7 +88,9 @@ def find_codec(area: MemoryArea) -> LayoutCodec:
 
 def to_signed(words: IntArray, bits: int) -> IntArray:
     """Read the low bits of words in two's complement."""
-    return np.asarray(words << (64 - bits), np.int64) >> (64 - bits)
+    signed: IntArray = words << (64 - bits)
+    signed >>= 64 - bits
+    return signed
 
 
 class _Dense:
@@ -146,9 +148,10 @@ LAYOUT_CODECS: Mapping[str, LayoutCodec] = MappingProxyType(
 def _pack_lists(area: MemoryArea, stored: CsrMatrix, owners: range, length_bits: int) -> list[Words]:
     """Pack lists of one owner after the other; ``stored`` has a row for each owner."""
     bits = area.weight_bits
-    words = (stored.indices << bits) | (stored.data & ((1 << bits) - 1))
+    words = stored.indices << bits
+    words |= stored.data & ((1 << bits) - 1)
     lengths = stored.row_lengths[owners.start : owners.stop]
-    return [Words("lengths", length_bits, lengths), Words("weights", area.word_bits, words)]
+    return [Words("lengths", length_bits, lengths), Words("weights", area.word_bits, seal(words))]
 
 
 def _unpack_lists(area: MemoryArea, take: TakeWords, owners: range, shape: tuple[int, int], length_bits: int) -> CsrMatrix:
@@ -160,7 +163,7 @@ def _unpack_lists(area: MemoryArea, take: TakeWords, owners: range, shape: tuple
     edges[owners.stop + 1 :] = words.size
     other, data = words >> area.weight_bits, to_signed(words, area.weight_bits)
     _require_canonical(area.kind, edges, other, data, shape[1])
-    return CsrMatrix(shape=shape, indptr=edges, indices=other, data=data)
+    return CsrMatrix(shape=shape, indptr=edges, indices=seal(other), data=seal(data))
 
 
 def _require_canonical(kind: MemoryKind, edges: IntArray, other: IntArray, data: IntArray, n_others: int) -> None:

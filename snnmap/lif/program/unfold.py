@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from snnmap.chip import HIDDEN_MEMORIES, Family, MemoryKind
-from snnmap.core.csr import CsrMatrix, order_keys
+from snnmap.core.csr import CsrMatrix
 from snnmap.core.errors import NetworkError
 from snnmap.core.record import IntArray
 from snnmap.lif.program.mapped import MappedNetwork, NeuronParameters
@@ -155,20 +155,15 @@ def _split_source(
     pre: tuple[IntArray, IntArray, IntArray],
     post: tuple[IntArray, IntArray, IntArray],
 ) -> Iterator[tuple[int, int, int, CsrMatrix]]:
-    """Yield the same of one source, whose slots mostly stand in a row."""
-    slots = np.flatnonzero(pre[0] == u)
-    mine = slice(matrix.indptr[slots[0]], matrix.indptr[slots[-1] + 1])
-    rows = np.repeat(np.arange(slots[0], slots[-1] + 1), matrix.row_lengths[slots[0] : slots[-1] + 1])
-    columns, data = matrix.indices[mine], matrix.data[mine]
-    real = np.flatnonzero((post[2][columns] == 0) & (pre[0][rows] == u))
-    n_hops, n_names = int(pre[2].max(initial=0)) + 1, len(mapped.table.sources)
-    keys = (post[0][columns] * n_hops + pre[2][rows])[real]
-    order = order_keys(keys, n_names * n_hops)
-    chosen, keys = real[order], keys[order]
-    for part in np.split(chosen, np.flatnonzero(np.diff(keys)) + 1) if keys.size else []:
-        v, hops = int(post[0][columns[part[0]]]), int(pre[2][rows[part[0]]])
-        shape = (_size(mapped, u), _size(mapped, v))
-        yield u, v, hops, CsrMatrix.from_triplets(pre[1][rows[part]], post[1][columns[part]], data[part], shape)
+    """Yield the same of one source."""
+    goes = np.where(post[2] == 0, post[0], -1)
+    for hops in np.unique(pre[2][pre[0] == u]).tolist():
+        slots = np.flatnonzero((pre[0] == u) & (pre[2] == hops))
+        mine = matrix.select(rows=slots)
+        targets = goes[mine.indices]
+        for v in np.flatnonzero(np.bincount(targets + 1)[1:]).tolist():
+            shape = (_size(mapped, u), _size(mapped, v))
+            yield u, v, hops, CsrMatrix.join([(mine.keep(targets == v), pre[1][slots], post[1])], shape)
 
 
 def _is_one(sources: IntArray, neurons: IntArray, hops: IntArray) -> bool:
