@@ -218,6 +218,18 @@ class CsrMatrix(Cached):
         """Fan-in of each target, ``(n_post,) int64``, read-only."""
         return seal(np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64))
 
+    @property
+    def column_peaks(self) -> FloatArray:
+        """Largest magnitude of the weights onto each target, ``(n_post,) float64``; 0 where there are none."""
+        peaks = np.zeros(self.shape[1])
+        if self.nnz > _FEW_TRIPLETS:
+            from snnmap.core import triplets
+
+            triplets.raise_peaks(peaks, self.indices, self.data)
+        else:
+            np.maximum.at(peaks, self.indices, np.abs(self.data))
+        return peaks
+
     def transpose(self) -> "CsrMatrix":
         """Return the same weights with sources and targets exchanged, in linear time; those that are exactly 0 are left out."""
         indptr, indices, data = self.to_columns()
@@ -254,6 +266,11 @@ class CsrMatrix(Cached):
         """
         if kept.all():
             return self
+        if kept.size > _FEW_TRIPLETS:
+            from snnmap.core import triplets
+
+            edges, indices, data = triplets.keep_marked(self.indptr, self.indices, self.data, kept)
+            return self._derive(indptr=edges, indices=indices, data=data)
         places = np.flatnonzero(kept)
         edges = np.searchsorted(places, self.indptr)
         return self._derive(indptr=edges, indices=self.indices[places], data=self.data[places])
@@ -472,8 +489,11 @@ def order_alike(edges: IntArray, sources: npt.NDArray[Any]) -> IntArray:
         edges: ``(n_post + 1,) int64``, where each target's sources start.
         sources: ``(nnz,)``, integers.
     """
-    sums = np.r_[np.uint64(0), np.cumsum(spread_marks(int(sources.max(initial=-1)) + 1)[sources])]
-    return np.argsort(np.diff(sums[edges]), kind="stable")
+    marks, has_any = spread_marks(int(sources.max(initial=-1)) + 1), np.diff(edges) > 0
+    sums = np.zeros(has_any.size, np.uint64)
+    if has_any.any():
+        sums[has_any] = np.add.reduceat(marks[sources], edges[:-1][has_any])
+    return np.argsort(sums, kind="stable")
 
 
 def spread_marks(n: int) -> npt.NDArray[np.uint64]:

@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["are_ordered", "order_by_row", "order_rows", "place_rows", "take_places"]
+__all__ = ["are_ordered", "keep_marked", "order_by_row", "order_rows", "place_rows", "raise_peaks", "take_places"]
 
 _compile: Any = numba.njit(cache=True, nogil=True)
 
@@ -79,6 +79,29 @@ def place_rows(indptr: Any, indices: Any, data: Any, rows: Any, columns: Any, fr
             ordered[at], weights[at] = columns[indices[place]], data[place]
             at += 1
         free[rows[row]] = at
+
+
+@_compile
+def keep_marked(indptr: Any, indices: Any, data: Any, kept: Any) -> tuple[Any, Any, Any]:
+    """Return the rows, columns and weights of those that are to be kept, ``(nnz,) bool``."""
+    edges, n_kept = np.zeros(indptr.size, np.int64), np.sum(kept)
+    columns, weights, at = np.empty(n_kept, np.int64), np.empty(n_kept, data.dtype), 0
+    for row in range(indptr.size - 1):
+        for place in range(indptr[row], indptr[row + 1]):
+            if kept[place]:
+                columns[at], weights[at] = indices[place], data[place]
+                at += 1
+        edges[row + 1] = at
+    return edges, columns, weights
+
+
+@_compile
+def raise_peaks(peaks: Any, indices: Any, data: Any) -> None:
+    """Raise each target's peak to the largest magnitude of the weights onto it; NaN stays."""
+    for place in range(indices.size):
+        size = abs(data[place])
+        if size > peaks[indices[place]] or size != size:
+            peaks[indices[place]] = size
 
 
 @_compile

@@ -182,6 +182,18 @@ def test_rows_and_columns_are_selected_in_any_order(dense: np.ndarray, seed: int
     assert np.array_equal(matrix.select(rows=np.arange(start, len(dense))).to_dense(), dense[start:])
 
 
+@pytest.mark.parametrize("most", [10**9, 0])
+@given(dense=matrices, seed=st.integers(0, 2**32 - 1))
+def test_few_and_many_weights_are_kept_and_measured_alike(most: int, dense: np.ndarray, seed: int) -> None:
+    rng, matrix = np.random.default_rng(seed), CsrMatrix.from_dense(dense * 0.5)
+    kept = rng.random(matrix.nnz) < 0.5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snnmap.core.csr._FEW_TRIPLETS", most)
+        found, peaks = matrix.keep(kept), matrix.column_peaks
+    assert found == CsrMatrix.from_triplets(matrix.rows[kept], matrix.indices[kept], matrix.data[kept], matrix.shape)
+    assert np.array_equal(peaks, np.abs(dense * 0.5).max(axis=0, initial=0.0))
+
+
 @given(matrices, st.integers(0, 2**32 - 1))
 def test_triplets_in_any_order_add_up(dense: np.ndarray, seed: int) -> None:
     rows, columns = np.indices(dense.shape).reshape(2, -1)

@@ -58,16 +58,18 @@ def list_lines(
     patterns = [_join_patterns(memory.matrices) for memory in memories]
     edges = np.r_[0, np.cumsum(np.sum([pattern.column_lengths for pattern, _ in patterns], axis=0))]
     n, free, first = int(edges[-1]), edges[:-1].copy(), 0
-    source, lsb, value, present = np.empty(n, np.int64), np.empty(n), np.zeros((n, n_used)), np.zeros((n, n_used), np.bool_)
+    source, value, present = np.empty(n, np.int64), np.zeros((n, n_used)), np.zeros((n, n_used), np.bool_)
     places: list[tuple[IntArray, ...]] = []
-    for memory, (pattern, which), shift in zip(memories, patterns, shifts, strict=True):
+    for memory, (pattern, which) in zip(memories, patterns, strict=True):
         line = take_places(pattern.indices, free)
-        source[line], lsb[line] = pattern.rows + first, float(1 << (shift + family.weight_shift))
+        source[line] = np.repeat(np.arange(first, first + pattern.shape[0]), pattern.row_lengths)
         first += pattern.shape[0]
         places.append(tuple(line[own] for own in which))
         for synapse, (matrix, place) in enumerate(zip(memory.matrices[:n_used], places[-1], strict=False)):
             value[:, synapse][place] = matrix.data * (decays.weight_factor[synapse] * scale)[matrix.indices]
             present[:, synapse][place] = True
+    steps = [float(1 << (shift + family.weight_shift)) for shift in shifts]
+    lsb = np.repeat(steps, [pattern.shape[0] for pattern, _ in patterns])
     entries = Entries(edges=edges, source=source, present=present, value=value, lsb=lsb)
     return Lines(entries=entries, target=np.repeat(np.arange(scale.size), np.diff(edges)), places=tuple(places))
 

@@ -145,7 +145,7 @@ def _current_levels(
     shared[lines.target[entries.present.sum(axis=1, dtype=np.int8) > 1]] = True
     if not shared.any():
         return swing.current_levels * scale
-    weight = rounded * entries.lsb[:, np.newaxis]
+    weight = rounded * entries.lsb[entries.source][:, np.newaxis]
     means, variances = counts.mean[entries.source], counts.variance[entries.source]
     n = scale.size
     levels = np.zeros((N_LEVELS, decays.dash_syn.shape[0], n))
@@ -169,8 +169,7 @@ def _measure_demand(memory: MemoryWeights, squares: FloatArray, decays: DecayCod
     n = memory.matrices[0].shape[1]
     largest, power = np.zeros(n), np.zeros(n)
     for synapse, matrix in enumerate(memory.matrices):
-        magnitude = np.abs(matrix.data * decays.weight_factor[synapse][matrix.indices])
-        np.maximum.at(largest, matrix.indices, magnitude)
+        largest = np.maximum(largest, matrix.column_peaks * np.abs(decays.weight_factor[synapse]))
         power += np.bincount(matrix.indices, weights=squares[matrix.rows], minlength=n)
     return MemoryDemand(largest=largest, power=power)
 

@@ -61,7 +61,7 @@ class Entries(NamedTuple):
         source: ``(n_lines,) int64``.
         present: ``(n_lines, n_synapses) bool``, weights that are stored; the others stay 0.
         value: ``(n_lines, n_synapses) float64``, in state units of the chip.
-        lsb: ``(n_lines,) float64``, state units of one step of a weight, the same for all weights of a source.
+        lsb: ``(n_sources,) float64``, state units of one step of a source's weights.
     """
 
     edges: IntArray
@@ -202,7 +202,8 @@ def _round_alike(
 ) -> None:
     """Round the weights onto neurons that have the same sources, of which there is at least one."""
     start, n = entries.edges[targets[0]], len(together.rest)
-    lsb, variance = entries.lsb[start : start + n], _gather(variances, entries.source[start : start + n])
+    source = entries.source[start : start + n]
+    lsb, variance = _gather(entries.lsb, source), _gather(variances, source)
     shape = (len(targets), n, entries.value.shape[1])
     exact, present, kind = np.empty(shape), np.empty(shape, np.bool_), np.empty(len(targets), np.int64)
     for number in range(len(targets)):

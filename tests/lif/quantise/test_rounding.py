@@ -177,7 +177,7 @@ def draw_row(seed: int) -> tuple[tuple, Rounded]:
     present = rng.random((source.size, n_synapses)) < rng.choice([0.3, 0.9, 1.0])
     value = rng.normal(0, rng.choice([2.0, 40.0, 200.0]), present.shape) * present
     edges = np.r_[0, np.cumsum([len(part) for part in chosen])]
-    entries = Entries(edges, source, present, value, rng.choice([1.0, 4.0], n_sources)[source])
+    entries = Entries(edges, source, present, value, rng.choice([1.0, 4.0], n_sources))
     counts = rng.poisson(rng.uniform(0, 2, (n_sources, 1)), (n_sources, int(rng.integers(1, 80)))).astype(np.int32)
     sources = Sources(
         rng.uniform(0.01, 2, n_sources), rng.uniform(0.01, 2, n_sources), counts, float(rng.choice([1, 8, 96])), bool(seed % 2)
@@ -204,10 +204,10 @@ def test_compiled_or_not_all_integers_are_the_same(seed: int) -> None:
 def test_neurons_of_the_same_sources_are_rounded_as_each_by_itself(seed: int) -> None:
     (entries, *given), _ = draw_row(seed)
     n_alike, n = 20, int(entries.edges[1])
-    source, lsb = np.tile(entries.source[:n], n_alike), np.tile(entries.lsb[:n], n_alike)
+    source = np.tile(entries.source[:n], n_alike)
     present = np.random.default_rng(seed).random((source.size, entries.value.shape[1])) < 0.8
     value = np.resize(entries.value, present.shape) * present
-    alike = Entries(n * np.arange(n_alike + 1), source, present, value, lsb)
+    alike = entries._replace(edges=n * np.arange(n_alike + 1), source=source, present=present, value=value)
     sources, responses, threshold, limits = given
     rest = (alike, sources, responses._replace(kind=np.arange(n_alike) % 3), np.resize(threshold, n_alike), limits)
     together, alone = (Rounded(np.zeros(value.shape, np.int64), np.zeros(n_alike), np.ones(n_alike)) for _ in range(2))
