@@ -1,7 +1,7 @@
 """Neutral ground for every back end: errors, diagnostics, files, records, sparse matrices."""
 
 from snnmap.core.allowance import Allowance
-from snnmap.core.csr import CsrMatrix, order_alike, take_places
+from snnmap.core.csr import CsrMatrix, order_alike, split_near, take_places
 from snnmap.core.record import BoolArray, FloatArray, IntArray, record, seal
 from snnmap.core.report import Report
 
@@ -15,5 +15,6 @@ __all__ = [
     "order_alike",
     "record",
     "seal",
+    "split_near",
     "take_places",
 ]

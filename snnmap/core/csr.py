@@ -1,6 +1,6 @@
 """Sparse weights: compressed rows as three read-only arrays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from snnmap.core.threads import count_cores, run_side_by_side
 if TYPE_CHECKING:
     from snnmap.core.blocks import Blocks
 
-__all__ = ["MOST_NEAR", "CsrMatrix", "order_alike", "order_keys", "spread_marks", "take_places"]
+__all__ = ["MOST_NEAR", "CsrMatrix", "order_alike", "order_keys", "split_near", "spread_marks", "take_places"]
 
 MOST_NEAR = 100_000
 """Sums that a processor holds near, about a megabyte; where more are added up, every weight is read in the order of targets."""
@@ -24,6 +24,8 @@ _MUCH_WORK = 10_000_000
 """Products of a value and a weight above which threads share them."""
 _MUCH_LARGER = 1000
 """Synapses, for each that is added to them, among which it is inserted in less time than all are ordered in."""
+_MOST_BESIDE = 65_536
+"""Numbers that several arrays hold near."""
 _FEW_TRIPLETS = 1_000_000
 """Synapses that numpy orders in the time in which compiled code is loaded."""
 
@@ -218,17 +220,27 @@ class CsrMatrix(Cached):
         """Fan-in of each target, ``(n_post,) int64``, read-only."""
         return seal(np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64))
 
-    @property
-    def column_peaks(self) -> FloatArray:
-        """Largest magnitude of the weights onto each target, ``(n_post,) float64``; 0 where there are none."""
-        peaks = np.zeros(self.shape[1])
-        if self.nnz > _FEW_TRIPLETS:
-            from snnmap.core import triplets
+    def measure_columns(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the largest magnitude of the weights onto each target and the sum of its sources' values, ``(n_post,)`` each.
 
-            triplets.raise_peaks(peaks, self.indices, self.data)
-        else:
+        Args:
+            values: ``(n_pre,)``, of the sources.
+
+        Example:
+            >>> largest, sums = CsrMatrix.from_dense([[0.0, 2.5], [1.0, -3.0]]).measure_columns(np.array([2.0, 4.0]))
+            >>> largest.tolist(), sums.tolist()
+            ([1.0, 3.0], [4.0, 6.0])
+        """
+        if self.nnz <= _FEW_TRIPLETS:
+            peaks = np.zeros(self.shape[1])
             np.maximum.at(peaks, self.indices, np.abs(self.data))
-        return peaks
+            return peaks, np.bincount(self.indices, values[self.rows], minlength=self.shape[1])
+        from snnmap.core import triplets
+
+        found: tuple[FloatArray, FloatArray] = triplets.measure_columns(
+            self.indptr, self.indices, self.data, values, self.shape[1]
+        )
+        return found
 
     def transpose(self) -> "CsrMatrix":
         """Return the same weights with sources and targets exchanged, in linear time; those that are exactly 0 are left out."""
@@ -451,6 +463,17 @@ def order_keys(keys: IntArray, size: int) -> IntArray:
     return order
 
 
+def split_near(n: int) -> Iterator[slice]:
+    """Yield parts of ``n`` numbers, each of which a processor holds near while several things are done to it.
+
+    Example:
+        >>> list(split_near(100_000))
+        [slice(0, 65536, None), slice(65536, 100000, None)]
+    """
+    for start in range(0, n, _MOST_BESIDE):
+        yield slice(start, min(start + _MOST_BESIDE, n))
+
+
 def take_places(keys: IntArray, free: IntArray) -> IntArray:
     """Return where each of some keys goes when these are laid out by key, those of one key as they are given.
 
@@ -491,7 +514,11 @@ def order_alike(edges: IntArray, sources: npt.NDArray[Any]) -> IntArray:
     """
     marks, has_any = spread_marks(int(sources.max(initial=-1)) + 1), np.diff(edges) > 0
     sums = np.zeros(has_any.size, np.uint64)
-    if has_any.any():
+    if sources.size > _FEW_TRIPLETS:
+        from snnmap.core import triplets
+
+        triplets.add_marks(sums, edges, sources, marks)
+    elif has_any.any():
         sums[has_any] = np.add.reduceat(marks[sources], edges[:-1][has_any])
     return np.argsort(sums, kind="stable")
 

@@ -1,11 +1,20 @@
-"""The order of synapses in compressed rows, compiled."""
+"""What takes one pass over many synapses, compiled: their order, where they go, what there is of each target."""
 
 from typing import Any
 
 import numba
 import numpy as np
 
-__all__ = ["are_ordered", "keep_marked", "order_by_row", "order_rows", "place_rows", "raise_peaks", "take_places"]
+__all__ = [
+    "add_marks",
+    "are_ordered",
+    "keep_marked",
+    "measure_columns",
+    "order_by_row",
+    "order_rows",
+    "place_rows",
+    "take_places",
+]
 
 _compile: Any = numba.njit(cache=True, nogil=True)
 
@@ -96,12 +105,24 @@ def keep_marked(indptr: Any, indices: Any, data: Any, kept: Any) -> tuple[Any, A
 
 
 @_compile
-def raise_peaks(peaks: Any, indices: Any, data: Any) -> None:
-    """Raise each target's peak to the largest magnitude of the weights onto it; NaN stays."""
-    for place in range(indices.size):
-        size = abs(data[place])
-        if size > peaks[indices[place]] or size != size:
-            peaks[indices[place]] = size
+def measure_columns(indptr: Any, indices: Any, data: Any, values: Any, n_columns: int) -> tuple[Any, Any]:
+    """Return the largest magnitude in each column, and the sum of the values of the rows that have a weight in it."""
+    peaks, sums = np.zeros(n_columns), np.zeros(n_columns)
+    for row in range(indptr.size - 1):
+        for place in range(indptr[row], indptr[row + 1]):
+            size, column = abs(data[place]), indices[place]
+            sums[column] += values[row]
+            if size > peaks[column] or np.isnan(size):
+                peaks[column] = size
+    return peaks, sums
+
+
+@_compile
+def add_marks(sums: Any, edges: Any, sources: Any, marks: Any) -> None:
+    """Add up the marks of each target's sources."""
+    for target in range(sums.size):
+        for place in range(edges[target], edges[target + 1]):
+            sums[target] += marks[sources[place]]
 
 
 @_compile

@@ -189,9 +189,10 @@ def test_few_and_many_weights_are_kept_and_measured_alike(most: int, dense: np.n
     kept = rng.random(matrix.nnz) < 0.5
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("snnmap.core.csr._FEW_TRIPLETS", most)
-        found, peaks = matrix.keep(kept), matrix.column_peaks
+        found, (peaks, sums) = matrix.keep(kept), matrix.measure_columns(np.arange(len(dense)) + 0.5)
     assert found == CsrMatrix.from_triplets(matrix.rows[kept], matrix.indices[kept], matrix.data[kept], matrix.shape)
     assert np.array_equal(peaks, np.abs(dense * 0.5).max(axis=0, initial=0.0))
+    assert np.array_equal(sums, (np.arange(len(dense)) + 0.5) @ (dense != 0))
 
 
 @given(matrices, st.integers(0, 2**32 - 1))

@@ -142,7 +142,7 @@ def read_header(data: bytes) -> Header:
 def _read_blocks(data: bytes, header: Header) -> tuple[Block, ...]:
     blocks = tuple(_read_block(data, entry) for entry in header.blocks)
     require_intact(
-        hashlib.sha256(data[:-SHA_BYTES]).digest() == data[-SHA_BYTES:],
+        hashlib.sha256(memoryview(data)[:-SHA_BYTES]).digest() == data[-SHA_BYTES:],
         "the SHA-256 at the end does not fit the content",
         where=f"byte {len(data) - SHA_BYTES}",
     )
@@ -207,14 +207,13 @@ def _read_block(data: bytes, entry: BlockEntry) -> Block:
     crc = zlib.crc32(payload)
     require_intact(crc == entry.crc, "the block's CRC does not fit", where=where, measured=f"{crc:08x}", limit=f"{entry.crc:08x}")
     words = _split_words(payload, word_bytes(entry.word_bits))
-    require_intact(
-        not (words >> entry.word_bits).any(), "pad bits are not zero", where=where, limit=f"{entry.word_bits} bits a word"
-    )
+    is_padded = not int(words.max(initial=0)) >> entry.word_bits
+    require_intact(is_padded, "pad bits are not zero", where=where, limit=f"{entry.word_bits} bits a word")
     return Block(kind=entry.kind, synapse=entry.synapse, word_bits=entry.word_bits, words=words)
 
 
 def _split_words(payload: bytes, width: int) -> IntArray:
     narrow = np.frombuffer(payload, np.uint8).reshape(-1, width)
-    wide = np.zeros((narrow.shape[0], 8), np.uint8)
-    wide[:, :width] = narrow
-    return seal(wide.view("<i8").ravel().astype(np.int64))
+    wide = np.zeros(narrow.shape[0], "<i8")
+    wide.view(np.uint8).reshape(-1, 8)[:, :width] = narrow
+    return seal(wide.astype(np.int64, copy=False))

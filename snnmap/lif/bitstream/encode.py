@@ -84,5 +84,5 @@ def _require_size(image: Image) -> None:
 @cached
 def _join_words(block: Block) -> bytes:
     """Write words in whole bytes, little-endian: once, however often the manifest beside them changes."""
-    wide = block.words.astype("<u8").reshape(-1, 1).view(np.uint8)
+    wide = block.words.astype("<i8", copy=False).reshape(-1, 1).view(np.uint8)
     return wide[:, : word_bytes(block.word_bits)].tobytes()

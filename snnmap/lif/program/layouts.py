@@ -168,7 +168,7 @@ def _unpack_lists(area: MemoryArea, take: TakeWords, owners: range, shape: tuple
 
 def _require_canonical(kind: MemoryKind, edges: IntArray, other: IntArray, data: IntArray, n_others: int) -> None:
     """Refuse words that packing never makes: zero weights, ids out of range, ids that do not ascend in a list."""
-    does_not_ascend = np.diff(other, prepend=-1) <= 0
+    does_not_ascend = np.r_[False, other[1:] <= other[:-1]][: other.size]
     does_not_ascend[edges[:-1][np.diff(edges) > 0]] = False  # what begins a list
     for what, wrong in (
         ("a weight of 0", data == 0),

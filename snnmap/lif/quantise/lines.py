@@ -6,7 +6,8 @@ from typing import TypeAlias
 import numpy as np
 
 from snnmap.chip import Family
-from snnmap.core import CsrMatrix, FloatArray, IntArray, record, take_places
+from snnmap.core import CsrMatrix, FloatArray, IntArray, record, split_near, take_places
+from snnmap.core.cached import Cached, cached
 from snnmap.lif.quantise.decays import DecayCodes
 from snnmap.lif.quantise.rounding import Entries
 
@@ -30,16 +31,23 @@ class MemoryWeights:
 
 
 @record
-class Lines:
+class Lines(Cached):
     """All weights onto a row of neurons as :class:`Entries`, with where they stand in their memories.
 
-    ``target`` is that of each line; ``places`` gives the line of each stored weight, in the order of its matrix, memory by memory
-    and synapse by synapse.
+    Attributes:
+        entries: of the row.
+        places: the line of each stored weight, in the order of its matrix, memory by memory and synapse by synapse.
     """
 
     entries: Entries
-    target: IntArray
     places: tuple[tuple[IntArray, ...], ...]
+
+    @property
+    @cached
+    def target(self) -> IntArray:
+        """The target of each line, ``(n_lines,) int64``."""
+        edges = self.entries.edges
+        return np.repeat(np.arange(edges.size - 1), np.diff(edges))
 
 
 def list_lines(
@@ -66,12 +74,14 @@ def list_lines(
         first += pattern.shape[0]
         places.append(tuple(line[own] for own in which))
         for synapse, (matrix, place) in enumerate(zip(memory.matrices[:n_used], places[-1], strict=False)):
-            value[:, synapse][place] = matrix.data * (decays.weight_factor[synapse] * scale)[matrix.indices]
-            present[:, synapse][place] = True
+            factor = decays.weight_factor[synapse] * scale
+            for part in split_near(matrix.nnz):
+                value[:, synapse][place[part]] = matrix.data[part] * factor[matrix.indices[part]]
+                present[:, synapse][place[part]] = True
     steps = [float(1 << (shift + family.weight_shift)) for shift in shifts]
     lsb = np.repeat(steps, [pattern.shape[0] for pattern, _ in patterns])
     entries = Entries(edges=edges, source=source, present=present, value=value, lsb=lsb)
-    return Lines(entries=entries, target=np.repeat(np.arange(scale.size), np.diff(edges)), places=tuple(places))
+    return Lines(entries=entries, places=tuple(places))
 
 
 def _join_patterns(matrices: tuple[CsrMatrix, ...]) -> tuple[CsrMatrix, tuple[_Pairs, ...]]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import Bits, Chip, Family
-from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray, record, seal
+from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray, record, seal, split_near
 from snnmap.lif.program import NeuronCodes, NeuronParameters, TensorError
 from snnmap.lif.quantise.decays import DecayCodes, code_decays
 from snnmap.lif.quantise.drift import find_bias
@@ -20,9 +20,6 @@ from snnmap.lif.quantise.swing import N_LEVELS, StateSwing
 from snnmap.lif.quantise.windows import SourceCounts
 
 __all__ = ["QuantisedNeurons", "mask_targets", "quantise_neurons"]
-
-_MOST_LINES = 65_536
-"""Weights that are measured at a time: as many as a processor holds near."""
 
 
 @record
@@ -142,6 +139,8 @@ def _current_levels(
     about its mean, as mean and variance of the sources' counts make it.
     """
     entries, shared = lines.entries, np.zeros(scale.size, np.bool_)
+    if entries.present.shape[1] == 1:
+        return swing.current_levels * scale
     shared[lines.target[entries.present.sum(axis=1, dtype=np.int8) > 1]] = True
     if not shared.any():
         return swing.current_levels * scale
@@ -169,8 +168,9 @@ def _measure_demand(memory: MemoryWeights, squares: FloatArray, decays: DecayCod
     n = memory.matrices[0].shape[1]
     largest, power = np.zeros(n), np.zeros(n)
     for synapse, matrix in enumerate(memory.matrices):
-        largest = np.maximum(largest, matrix.column_peaks * np.abs(decays.weight_factor[synapse]))
-        power += np.bincount(matrix.indices, weights=squares[matrix.rows], minlength=n)
+        peaks, own = matrix.measure_columns(squares)
+        largest = np.maximum(largest, peaks * np.abs(decays.weight_factor[synapse]))
+        power += own
     return MemoryDemand(largest=largest, power=power)
 
 
@@ -212,8 +212,7 @@ def _weight_errors(
         unit, error, n_clipped = float(1 << (shift + chip.family.weight_shift)) / scale, _Error(), 0
         factors = {s: (decays.weight_factor[s] * share[s], unit * share[s], decays.weight_factor[s] / unit) for s in used}
         everything, lost = np.zeros(scale.size), np.zeros(scale.size)
-        for start in range(0, target.size, _MOST_LINES if joined is None else max(1, target.size)):
-            part = slice(start, start + _MOST_LINES) if joined is None else slice(None)
+        for part in split_near(target.size) if joined is None else [slice(None)]:
             post = target[part]
             trained, found, is_clipped = np.zeros(post.size), np.zeros(post.size), np.zeros(post.size, np.bool_)
             for synapse, at in zip(used, joined or [slice(None)] * len(used), strict=True):
