@@ -94,12 +94,14 @@ class Together(NamedTuple):
 
     Attributes:
         products: ``(n, n) float64``.
+        squares: ``(n,) float64``, of each source with itself.
         factors: F, ``(n, n_factors) float64``, of which M is ``F F' + diag(rest)``; none where M itself is as quick.
         across: F', by rows.
         rest: ``(n,) float64``.
     """
 
     products: FloatArray
+    squares: FloatArray
     factors: FloatArray
     across: FloatArray
     rest: FloatArray
@@ -165,15 +167,19 @@ def round_targets(
         limits: of the chip.
         rounded: results, written for these neurons alone.
     """
-    place, before, none = 0, -1, np.zeros((0, 0))
-    together = Together(none, none, none, np.zeros(0))
+    place, before, most = 0, -1, 0
+    for target in targets:
+        most = max(most, entries.edges[target + 1] - entries.edges[target])
+    room, none = np.empty(most * most), np.zeros((0, 0))
+    together = Together(none, np.zeros(0), none, none, np.zeros(0))
     while place < len(targets):
         first, n_alike = targets[place], 1
         while n_alike < min(_MOST_BESIDE, len(targets) - place) and _is_alike(targets[place + n_alike], first, entries):
             n_alike += 1
         if entries.edges[first] < entries.edges[first + 1]:
             if before < 0 or not _is_alike(first, before, entries):
-                together = measure_together(entries.source[entries.edges[first] : entries.edges[first + 1]], sources)
+                source = entries.source[entries.edges[first] : entries.edges[first + 1]]
+                together = _measure_together(source, sources, room[: len(source) * len(source)])
             before, alike = first, targets[place : place + n_alike]
             _round_alike(alike, entries, sources.variance, together, responses, threshold, limits, rounded)
         place += n_alike
@@ -254,33 +260,45 @@ def measure_together(source: IntArray, sources: Sources) -> Together:
     Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments are
     drawn to those of independent sources.
     """
+    return _measure_together(source, sources, np.empty(len(source) * len(source)))
+
+
+def _measure_together(source: IntArray, sources: Sources, room: FloatArray) -> Together:
+    """Do the same; the products are written to ``room``, ``(n * n,)``."""
     n, n_windows = len(source), sources.windows.shape[1]
-    mean, products = _gather(sources.mean, source), np.empty((n, n))
-    if sources.is_narrow and n_windows > _FEW_WINDOWS:
+    mean, products, squares = _gather(sources.mean, source), room.reshape(n, n), np.empty(n)
+    is_many, wide = n_windows > _FEW_WINDOWS, np.empty((0, 0))
+    if is_many and sources.is_narrow:
         narrow = np.empty((n, n_windows), np.float32)
         _gather_windows(narrow, source, sources.windows)
         products[:] = np.dot(narrow, narrow.T)  # whole numbers: exact in any order
     else:
         wide = np.empty((n, n_windows), np.float64)
         _gather_windows(wide, source, sources.windows)
-        products[:] = np.dot(wide, wide.T) if n_windows > _FEW_WINDOWS else _multiply(wide, np.ascontiguousarray(wide.T))
+        if is_many:
+            products[:] = np.dot(wide, wide.T)
+    across = np.ascontiguousarray(wide.T)
     size, drawn = n_windows * (sources.length * sources.length), n / (n + n_windows)
     for row in range(n):
+        if not is_many:
+            products[row] = 0.0
+            for window in range(n_windows):
+                _add_share(products[row], across[window], wide[row, window])
         own = mean[row] * mean[row] + sources.variance[source[row]] / sources.length
-        own = (1.0 - drawn) * (products[row, row] / size) + drawn * own
+        squares[row] = (1.0 - drawn) * (products[row, row] / size) + drawn * own
         for column in range(n):
             products[row, column] = (1.0 - drawn) * (products[row, column] / size) + drawn * (mean[row] * mean[column])
-        products[row, row] = own
+        products[row, row] = squares[row]
     n_factors = n_windows + 1 if _FEWER_FACTORS * (n_windows + 1) <= n else 0
     factors, rest = np.empty((n, n_factors)), np.empty(n)
     for row in range(n if n_factors else 0):
-        rest[row] = products[row, row]
+        rest[row] = squares[row]
         for window in range(n_windows):
             factors[row, window] = sources.windows[source[row], window] * math.sqrt((1.0 - drawn) / size)
         factors[row, n_windows] = mean[row] * math.sqrt(drawn)
         for factor in range(n_factors):
             rest[row] -= factors[row, factor] * factors[row, factor]
-    return Together(products, factors, np.ascontiguousarray(factors.T), rest)
+    return Together(products, squares, factors, np.ascontiguousarray(factors.T), rest)
 
 
 def _gather_windows(counts: Any, source: IntArray, windows: Any) -> None:
@@ -361,7 +379,7 @@ def _round_used(
     for place in range(len(neurons)):
         total, _, powers = _take_response(responses, kind[neurons[place]], first, n_used)
         bounds = lowest[place], highest[place]
-        _search(found[place], used[place], bounds, pulls[place], lsb, variance, together.products, total, powers)
+        _search(found[place], used[place], bounds, pulls[place], lsb, variance, together, total, powers)
         for row in range(n):
             for synapse in range(n_used):
                 weight[neurons[place], row, first + synapse] = found[place, row, synapse]
@@ -400,7 +418,7 @@ def _search(
     pull: FloatArray,
     lsb: FloatArray,
     variance: FloatArray,
-    together: FloatArray,
+    together: Together,
     total: FloatArray,
     shape: FloatArray,
 ) -> None:
@@ -408,7 +426,7 @@ def _search(
     n, n_synapses = exact.shape
     moves = _PAIR_MOVES if n_synapses == 2 else _SINGLE_MOVES
     n_moves, error, (lowest, highest) = len(moves), weight - exact, bounds
-    along, own, cross, power = _weigh_moves(moves, lsb, variance, together, total, shape)
+    along, own, cross, power = _weigh_moves(moves, lsb, variance, together.squares, total, shape)
     change, rest, twice = np.empty((n_moves, n)), np.empty((n_moves, n)), 2.0 * along
     for row in range(n):
         _weigh_shapes(rest, row, weight, error, lowest, highest, moves, cross, power[row])
@@ -416,7 +434,7 @@ def _search(
         for move in range(n_moves):
             for row in range(n):
                 change[move, row] = own[move, row] + twice[move, row] * pull[row] + rest[move, row]
-        first, second = _find_moves(change, together, along)
+        first, second = _find_moves(change, together.products, along)
         for place in (first, second):
             if place >= 0:
                 move, row = place // n, place % n
@@ -425,13 +443,13 @@ def _search(
                     error[row, synapse] += moves[move, synapse]
                 _weigh_shapes(rest, row, weight, error, lowest, highest, moves, cross, power[row])
                 for other in range(n):
-                    pull[other] += together[row, other] * along[move, row]
+                    pull[other] += together.products[row, other] * along[move, row]
         if first < 0:
             break
 
 
 def _weigh_moves(
-    moves: FloatArray, lsb: FloatArray, variance: FloatArray, together: FloatArray, total: FloatArray, shape: FloatArray
+    moves: FloatArray, lsb: FloatArray, variance: FloatArray, squares: FloatArray, total: FloatArray, shape: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return what stays the same while moves are taken.
 
@@ -450,7 +468,7 @@ def _weigh_moves(
             cross[move, synapse] = 2.0 * _along(moves[move], shape[synapse])
         for row in range(n):
             along[move, row] = step * lsb[row]
-            own[move, row] = along[move, row] * along[move, row] * together[row, row] + square * power[row]
+            own[move, row] = along[move, row] * along[move, row] * squares[row] + square * power[row]
     return along, own, cross, power
 
 
@@ -617,7 +635,7 @@ def _along(values: FloatArray, direction: FloatArray) -> float:
 
 
 _PARTS = (
-    _is_alike, _round_alike, _gather, _gather_windows, _scale, measure_together, _admits, _round, _round_used, _take_response,
+    _is_alike, _round_alike, _gather, _gather_windows, _scale, _measure_together, _admits, _round, _round_used, _take_response,
     _clip, _round_pair,
     _search, _weigh_moves, _weigh_shapes, _find_moves, _weigh_pairs, _insert, _expect_errors, _fit_gain, _share_out, _pull,
     _multiply, _add_share, _square, _along,

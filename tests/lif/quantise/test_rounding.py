@@ -44,7 +44,7 @@ class SourceMoments(NamedTuple):
 def pair_up(products: np.ndarray) -> Together:
     """Return what sources do together by its products alone, ``(n, n)``."""
     n = len(products)
-    return Together(products, np.zeros((n, 0)), np.zeros((0, n)), np.zeros(n))
+    return Together(products, np.diag(products).copy(), np.zeros((n, 0)), np.zeros((0, n)), np.zeros(n))
 
 
 def independent_sources(mean: np.ndarray, variance: np.ndarray, response: Response) -> SourceMoments:
