@@ -129,7 +129,7 @@ def _take_same(values: npt.NDArray[Any]) -> float:
 
 def _add_up(brought: Sequence[tuple[Projection, Counts]], size: int) -> tuple[IntArray, FloatArray]:
     """Return the steps in which ``(time, n_pre)`` counts bring something, and what, ``(n_active, size)``, one after the other."""
-    active = [np.flatnonzero(counts.any(axis=1)) for _, counts in brought]
+    active = [np.flatnonzero(counts.max(axis=1, initial=0)) for _, counts in brought]  # none is below 0
     sums = [
         projection.weights.build_product(steps.size)(counts[steps])
         for (projection, counts), steps in zip(brought, active, strict=True)

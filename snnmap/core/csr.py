@@ -135,7 +135,8 @@ class CsrMatrix(Cached):
                 return cls._of_own(shape, edges, targets, weights)
             return cls.from_triplets(np.repeat(np.arange(shape[0]), lengths), targets, weights, shape)
         listed = [(rows[part.rows], columns[part.indices], part.data) for part, rows, columns in parts]
-        return cls.from_triplets(*(np.concatenate(column) for column in zip(*listed, strict=True)), shape)
+        row, column, weight = (np.concatenate(each) for each in zip(*listed, strict=True))
+        return cls.from_triplets(row, column, weight, shape)
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> Self:
@@ -162,7 +163,9 @@ class CsrMatrix(Cached):
     def _derive(self, **changed: npt.NDArray[Any]) -> "CsrMatrix":
         """Return the same with other arrays that nobody else holds and that make a canonical matrix, which is not checked."""
         derived = object.__new__(CsrMatrix)
-        derived.__setstate__({"shape": self.shape, "indptr": self.indptr, "indices": self.indices, "data": self.data, **changed})
+        replace_array(derived, "shape", self.shape)
+        for name in ("indptr", "indices", "data"):
+            replace_array(derived, name, seal(changed.get(name, getattr(self, name))))
         return derived
 
     @staticmethod
@@ -234,7 +237,7 @@ class CsrMatrix(Cached):
         if self.nnz <= _FEW_TRIPLETS:
             peaks = np.zeros(self.shape[1])
             np.maximum.at(peaks, self.indices, np.abs(self.data))
-            return peaks, np.bincount(self.indices, values[self.rows], minlength=self.shape[1])
+            return peaks, np.bincount(self.indices, values[self.rows], minlength=self.shape[1]).astype(np.float64)
         from snnmap.core import triplets
 
         found: tuple[FloatArray, FloatArray] = triplets.measure_columns(

@@ -8,9 +8,10 @@ import numpy as np
 
 from snnmap.chip import Chip, find_chip_by_id
 from snnmap.core import IntArray, seal
+from snnmap.core.cached import let_give
 from snnmap.core.errors import FormatError
 from snnmap.core.intact import require_intact
-from snnmap.lif.bitstream.encode import require_own_manifest
+from snnmap.lif.bitstream.encode import measure_crc, require_own_manifest, write_words
 from snnmap.lif.bitstream.layout import (
     CRC,
     DIRECTORY_ENTRY,
@@ -209,7 +210,8 @@ def _read_block(data: bytes, entry: BlockEntry) -> Block:
     words = _split_words(payload, word_bytes(entry.word_bits))
     is_padded = not int(words.max(initial=0)) >> entry.word_bits
     require_intact(is_padded, "pad bits are not zero", where=where, limit=f"{entry.word_bits} bits a word")
-    return Block(kind=entry.kind, synapse=entry.synapse, word_bits=entry.word_bits, words=words)
+    block = Block(kind=entry.kind, synapse=entry.synapse, word_bits=entry.word_bits, words=words)
+    return let_give(measure_crc, let_give(write_words, block, payload), crc)
 
 
 def _split_words(payload: bytes, width: int) -> IntArray:

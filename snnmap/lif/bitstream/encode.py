@@ -10,7 +10,7 @@ from snnmap.core.errors import FormatError
 from snnmap.lif.bitstream.layout import CRC, DIRECTORY_ENTRY, HEADER, MAGIC, MAX_BYTES, SHA_BYTES, VERSION, word_bytes
 from snnmap.lif.program import Block, Image, unpack
 
-__all__ = ["digest_image", "encode", "require_own_manifest"]
+__all__ = ["digest_image", "encode", "measure_crc", "require_own_manifest", "write_words"]
 
 
 def encode(image: Image) -> bytes:
@@ -55,11 +55,11 @@ def require_own_manifest(image: Image) -> None:
 
 def _write(image: Image) -> bytes:
     _require_size(image)
-    payloads = [_join_words(block) for block in image.blocks]
+    payloads = [write_words(block) for block in image.blocks]
     offset = HEADER.size + len(payloads) * DIRECTORY_ENTRY.size + CRC.size
     directory = b""
     for block, payload in zip(image.blocks, payloads, strict=True):
-        fields = (block.kind, block.synapse, block.word_bits, 0, offset, block.words.size, zlib.crc32(payload))
+        fields = (block.kind, block.synapse, block.word_bits, 0, offset, block.words.size, measure_crc(block))
         directory += DIRECTORY_ENTRY.pack(*fields)
         offset += len(payload)
     chip = image.chip
@@ -82,7 +82,13 @@ def _require_size(image: Image) -> None:
 
 
 @cached
-def _join_words(block: Block) -> bytes:
+def measure_crc(block: Block) -> int:
+    """Return the CRC-32 of a block's bytes."""
+    return zlib.crc32(write_words(block))
+
+
+@cached
+def write_words(block: Block) -> bytes:
     """Write words in whole bytes, little-endian: once, however often the manifest beside them changes."""
     wide = block.words.astype("<i8", copy=False).reshape(-1, 1).view(np.uint8)
     return wide[:, : word_bytes(block.word_bits)].tobytes()

@@ -209,26 +209,26 @@ def _weight_errors(
     for memory, places, integers, shift in zip(memories, lines.places, steps, shifts, strict=True):
         used = [synapse for synapse, matrix in enumerate(memory.matrices) if matrix.nnz]
         target, joined = _join_places(memory, [places[synapse] for synapse in used], lines)
-        unit, error, n_clipped = float(1 << (shift + chip.family.weight_shift)) / scale, _Error(), 0
+        unit, error = float(1 << (shift + chip.family.weight_shift)) / scale, _Error()
         factors = {s: (decays.weight_factor[s] * share[s], unit * share[s], decays.weight_factor[s] / unit) for s in used}
         everything, lost = np.zeros(scale.size), np.zeros(scale.size)
-        for part in split_near(target.size) if joined is None else [slice(None)]:
+        for part in split_near(target.size) if joined is None else (slice(target.size),):
             post = target[part]
             trained, found, is_clipped = np.zeros(post.size), np.zeros(post.size), np.zeros(post.size, np.bool_)
-            for synapse, at in zip(used, joined or [slice(None)] * len(used), strict=True):
+            for place, synapse in enumerate(used):
                 matrix, (to_trained, to_found, to_steps) = memory.matrices[synapse], factors[synapse]
-                onto, weight = matrix.indices[part], matrix.data[part]
+                at: IntArray | slice = slice(None) if joined is None else joined[place]
+                own = part if joined is None else slice(None)
+                onto, weight = matrix.indices[own], matrix.data[own]
                 trained[at] += weight * to_trained[onto]
-                found[at] += integers[synapse][part] * to_found[onto]
+                found[at] += integers[synapse][own] * to_found[onto]
                 exact = np.rint(weight * to_steps[onto])
                 is_clipped[at] |= (exact < low) | (exact > high)
-            error.add(trained, found)
-            n_clipped += int(is_clipped.sum())
-            size = np.abs(trained)
-            everything += np.bincount(post, size, minlength=scale.size)
-            lost += np.bincount(post, size * (found == 0), minlength=scale.size)
+            error.add(trained, found, int(is_clipped.sum()))
+            everything += np.bincount(post, np.abs(trained), minlength=scale.size)
+            lost += np.bincount(post, np.abs(trained) * (found == 0), minlength=scale.size)
         lost_share = float((lost / np.where(everything > 0, everything, 1.0)).max(initial=0.0))
-        errors.append(replace(error.finish(memory.name, n_clipped), lost_share=lost_share))
+        errors.append(replace(error.finish(memory.name), lost_share=lost_share))
     return errors
 
 
@@ -271,8 +271,8 @@ def _find_used(parameters: NeuronParameters, memories: Sequence[MemoryWeights]) 
 
 def _measure(name: str, trained: FloatArray, chip: npt.NDArray[np.float64], n_clipped: int) -> TensorError:
     error = _Error()
-    error.add(trained, chip)
-    return error.finish(name, n_clipped)
+    error.add(trained, chip, n_clipped)
+    return error.finish(name)
 
 
 @dataclass(slots=True)
@@ -281,21 +281,23 @@ class _Error:
 
     n_values: int = 0
     n_lost: int = 0
+    n_clipped: int = 0
     trained_square: float = 0.0
     off_square: float = 0.0
     trained_largest: float = 0.0
     off_largest: float = 0.0
 
-    def add(self, trained: FloatArray, chip: FloatArray) -> None:
+    def add(self, trained: FloatArray, chip: FloatArray, n_clipped: int) -> None:
         off = chip - trained
         self.n_values += trained.size
         self.n_lost += int(np.count_nonzero(trained[chip == 0]))
+        self.n_clipped += n_clipped
         self.trained_square += float(np.square(trained).sum())
         self.off_square += float(np.square(off).sum())
         self.trained_largest = max(self.trained_largest, float(np.abs(trained).max(initial=0.0)))
         self.off_largest = max(self.off_largest, float(np.abs(off).max(initial=0.0)))
 
-    def finish(self, name: str, n_clipped: int) -> TensorError:
+    def finish(self, name: str) -> TensorError:
         n = max(1, self.n_values)
         size, rms = math.sqrt(self.trained_square / n), math.sqrt(self.off_square / n)
         return TensorError(
@@ -304,7 +306,7 @@ class _Error:
             relative_rms=rms / size if size else rms,
             largest=self.off_largest / (self.trained_largest or 1.0),
             n_lost=self.n_lost,
-            n_clipped=n_clipped,
+            n_clipped=self.n_clipped,
         )
 
 
