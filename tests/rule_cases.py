@@ -92,6 +92,14 @@ def feedback(delay_steps: int) -> Network:
     return extend(make_projection("h2", "h1", 0.1 * draw(4, 5), delay_steps=delay_steps))
 
 
+def with_constants() -> Network:
+    """Neurons of one spike a step: one holds a constant for h1, which the input reaches, one for h2."""
+    held = [make_population(name, 1, beta=0.0, bias=1.0) for name in ("one", "two")]
+    wires = [make_projection(name, post, 0.1 * draw(1, size)) for name, post, size in (("one", "h1", 5), ("two", "h2", 4))]
+    populations = tuple(replace(p, max_count=np.ones(p.size, int)) for p in (*CLEAN.populations, *held))
+    return extend(*wires, populations=populations)
+
+
 def residual(size: int = 5) -> Network:
     """A sum of two populations before the output, so that relays are needed."""
     network = chain(3, size, size, 2)

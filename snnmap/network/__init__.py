@@ -12,6 +12,7 @@ from snnmap.network.graph import (
 )
 from snnmap.network.instant import carry_instant_synapses
 from snnmap.network.network import (
+    MADE_BESIDE,
     MOVED_POOLS,
     N_MOVED_POOLS,
     OTHERWISE,
@@ -34,6 +35,7 @@ from snnmap.network.text import digest_network, format_network, load_network, pa
 __all__ = [
     "InputPort",
     "Network",
+    "MADE_BESIDE",
     "MOVED_POOLS",
     "N_MOVED_POOLS",
     "OTHERWISE",

@@ -15,6 +15,7 @@ from snnmap.core.errors import NetworkError
 from snnmap.core.record import FloatArray, IntArray, freeze_float, freeze_int, freeze_mapping, record, replace_array
 
 __all__ = [
+    "MADE_BESIDE",
     "MOVED_POOLS",
     "N_MOVED_POOLS",
     "OTHERWISE",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 Reset = Literal["subtract", "value"]
+MADE_BESIDE = "fix of populations beside a module's"
+"""Key of the provenance for what to do where a chip cannot take populations that a frontend made beside those of modules."""
 MOVED_POOLS = "max pools"
 """Key of the provenance for pools that were put behind neurons at the user's word: which, and what changed."""
 N_MOVED_POOLS = "number of max pools"

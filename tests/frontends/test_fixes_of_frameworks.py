@@ -64,3 +64,56 @@ def test_snntorchs_late_reset_is_sent_to_a_chip_where_outputs_are_cloned_and_not
     other = stack(lambda: snntorch.Synaptic(alpha=0.5, beta=0.75, init_hidden=True, reset_delay=False))
     assert find(other, "SNN109", "generic-4096")
     assert not find(other, "SNN109", "generic-4096", overshoot="ignore")
+
+
+def test_loops_and_waits_of_populations_that_are_snnmaps_own_are_told_in_snntorchs_words() -> None:
+    snntorch = need("snntorch")
+    model = stack(lambda: snntorch.Synaptic(alpha=0.5, beta=0.75, init_hidden=True, reset_delay=False))
+    (found, _) = find(model, "SNN301", "generic-4096-single")
+    assert found.fix.startswith("read it with overshoot='ignore' (snnmap made '1.above', '3.above' for membranes above")
+    fixed = snnmap.fix_model(model, "generic-4096-single", fixes=snnmap.FixOptions(fix_only=("stretch-loops", "clone-outputs")))
+    (waits,) = [one for one in fixed.checked.report.errors if one.rule == "SNN302"]
+    assert waits.fix.startswith("read it with overshoot='ignore'")
+    assert "skip connections" not in waits.fix
+    assert not find(model, "SNN301", "generic-4096-single", overshoot="ignore")
+
+
+@pytest.mark.parametrize("package", ["snntorch", "sinabs.layers", "norse.torch"])
+def test_a_bias_in_front_of_a_synapse_is_no_skip_connection(package: str) -> None:
+    """Neurons that hold such constants are snnmap's; that inputs need not wait for them, they come a step late."""
+    made = need(package)
+    cells: dict[str, Callable[[], nn.Module]] = {
+        "snntorch": lambda: made.Synaptic(alpha=0.5, beta=0.75, init_hidden=True),
+        "sinabs.layers": lambda: made.LIF(tau_mem=8.0, tau_syn=2.0, spike_fn=need("sinabs.activation").SingleSpike),
+        "norse.torch": lambda: made.LIFCell(),
+    }
+    model = stack(cells[package], made.SequentialState if package == "norse.torch" else nn.Sequential)
+    fixed = snnmap.fix_model(model, "generic-4096-single", fixes=snnmap.FixOptions(fix_only=("chip-reset", "clone-outputs")))
+    (waits,) = [one for one in fixed.checked.report.errors if one.rule == "SNN302"]
+    assert waits.fix.startswith("let constants come a step late (`snnmap check --fix`), choose")
+    again = snnmap.fix_model(fixed.network, "generic-4096-single")
+    assert "late-constants" in {step.name for step in again.applied}
+    assert not again.checked.report.errors
+
+
+def test_spikes_a_step_are_told_in_the_words_of_the_framework() -> None:
+    layers, activation = need("sinabs.layers"), need("sinabs.activation")
+    model = stack(lambda: layers.LIF(tau_mem=8.0, tau_syn=2.0))
+    found = find(model, "SNN404", "generic-4096-single")
+    assert {one.fix for one in found} == {
+        "train with spike_fn=sinabs.activation.MaxSpike(1), or take the chip's limit (`snnmap check --fix`)"
+    }
+    one = stack(lambda: layers.LIF(tau_mem=8.0, tau_syn=2.0, spike_fn=activation.MaxSpike(1)))
+    assert not find(one, "SNN404", "generic-4096-single")
+    snntorch = need("snntorch")
+    fewer = find(stack(lambda: snntorch.Synaptic(alpha=0.5, beta=0.75, init_hidden=True)), "SNN404", "generic-4096")
+    assert all("snnmap.nn" not in one.fix and "Rockpool" not in one.fix for one in fewer)
+    assert fewer
+
+
+def test_resets_are_told_in_the_words_of_the_framework() -> None:
+    neuron = need("spikingjelly.activation_based.neuron")
+    found = find(stack(neuron.LIFNode), "SNN403", "generic-4096")
+    assert found
+    assert all(one.fix.startswith("train with reset by subtraction (v_reset=None), take") for one in found)
+    assert not find(stack(lambda: neuron.LIFNode(v_reset=None)), "SNN403", "generic-4096")

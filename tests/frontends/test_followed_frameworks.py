@@ -279,3 +279,15 @@ def test_the_version_that_was_tried_is_the_one_that_is_tested(package: str) -> N
     assert tried is not None
     assert f"\n{package}=={tried[1]}\n" in (root / "constraints.txt").read_text()
     assert f"Tried with {tried[1]}" in (root / "docs" / "frontends.md").read_text()
+
+
+def test_readouts_of_models_in_float64_whose_samples_are_multiplied_in_another_order_when_they_are_two() -> None:
+    norse = need("norse.torch")
+    torch.set_default_dtype(torch.float64)
+    try:
+        for seed in range(8):
+            torch.manual_seed(seed)
+            model = norse.SequentialState(nn.Linear(3 + seed, 2 + seed % 5, bias=False), norse.LICell())
+            assert snnmap.load(model).outputs[0].readout == "potential"
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -17,7 +17,7 @@ from snnmap.frontends.snntorch.neurons import (
     Overshoot,
     read_neurons,
 )
-from snnmap.network import OTHERWISE, Network
+from snnmap.network import MADE_BESIDE, OTHERWISE, Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -191,11 +191,15 @@ def _advise(builder: "Builder", known: Mapping[str, Neurons]) -> dict[str, str]:
                 " overshoot='ignore'"
             )
     plain = sorted({neurons.kind for neurons in known.values() if neurons.kind in ("Leaky", "RLeaky")})
+    above = [f"'{p.name}'" for p in builder.parts.populations if p.name.removesuffix(".above") in known.keys() - {p.name}]
     found = {
         "fix of outputs that feed back": "; ".join(advice),
         "fix of synapses without memory": ", ".join(
             f"snntorch.{kind} has no alpha: use snntorch.{kind.replace('Leaky', 'Synaptic')} with an alpha of 0.5 or more"
             for kind in plain
         ),
+        MADE_BESIDE: f"read it with overshoot='ignore' (snnmap made {', '.join(above)} for membranes above two thresholds)"
+        if above
+        else "",
     }
     return {key: text for key, text in found.items() if text}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 
 from snnmap.core.diagnostics import Severity
-from snnmap.lif.drc.advice import CALIBRATE, EITHER, TRAIN_ON, advise, locate
+from snnmap.lif.drc.advice import CALIBRATE, EITHER, TRAIN_ON, advise, advise_more_spikes, locate
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import Comparison
 
@@ -122,7 +122,7 @@ def check_excess(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 share * population.chip_spikes,
                 words=f"{share:.1%} of {population.chip_spikes} spikes",
             ),
-            fix=_advise_counts(comparison.framework, most) if met else "",
+            fix=advise_more_spikes(comparison.framework, most) if met else "",
             severity=None if severe else Severity.WARNING,
         )
 
@@ -251,14 +251,3 @@ def check_exactness(subject: OnChip[Comparison]) -> Iterator[Finding]:
 def _band(low: float, high: float, value: float, words: str) -> Amount:
     """Return the limit of a value that has one on either side: the one that it is beyond."""
     return Amount(low if value < low else high, words=words)
-
-
-def _advise_counts(framework: str, most: int) -> str:
-    """Say in the framework's words how its neurons get the chip's spikes."""
-    if "rockpool" in framework.lower():
-        return f"train with max_spikes_per_dt={most}, or {TRAIN_ON}"
-    if "snntorch" in framework.lower():
-        return f"snnTorch has no such option: {TRAIN_ON}, or take a chip of one spike a step (generic-4096-single)"
-    if framework.startswith("torch"):
-        return f"train with max_count={most}, or {TRAIN_ON}"
-    return f"{TRAIN_ON}, or take a chip of one spike a step (generic-4096-single)"

@@ -6,6 +6,7 @@ import numpy as np
 
 from snnmap.core import BoolArray, FloatArray
 from snnmap.core.diagnostics import Location, Severity
+from snnmap.lif.drc.advice import advise_fewer_spikes, advise_more_spikes, advise_reset
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.drc.runs import find_runs, locate_neurons
 from snnmap.network import Network, Population, describe_reset, resets_as
@@ -14,10 +15,6 @@ __all__: list[str] = []
 
 _DECAYS = "give positive time constants (`snnmap.Population.create(alpha=..., beta=...)`)"
 _POSITIVE = Amount(0.0, words="> 0")
-_TRAIN_RESET = {
-    "subtract": ' (in snnTorch with reset_mechanism="subtract", in SpikingJelly with v_reset=None)',
-    "value": ' (in snnTorch with reset_mechanism="zero", in SpikingJelly with v_reset=0.0)',
-}
 _TAKE_COUNTS = ", or take the chip's limit (`snnmap check --fix`)"
 
 
@@ -44,7 +41,7 @@ def check_threshold(subject: OnChip[Network]) -> Iterator[Finding]:
     network = subject.of
     silent = {name for port in network.outputs if port.readout != "spikes" for name in port.populations}
     for population in network.populations:
-        fix = "keep thresholds positive in training (`snnmap.nn.LIF(threshold=...)`)"
+        fix = "keep thresholds positive in training"
         yield from _runs(
             population, population.threshold, population.threshold <= 0, _POSITIVE, "the threshold is not positive", fix
         )
@@ -107,7 +104,7 @@ def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: train with the chip's reset, take a chip with the model's, or the chip's reset (`chip-reset`), which is measured.
     """
-    family = subject.chip.family
+    family, framework = subject.chip.family, subject.of.provenance.get("framework", "")
     for population in subject.of.populations:
         if not resets_as(population, family):
             yield Finding(
@@ -115,8 +112,8 @@ def check_reset(subject: OnChip[Network]) -> Iterator[Finding]:
                 message=f"the chip resets {describe_reset(family)}",
                 measured="subtract" if population.reset == "subtract" else f"reset to {population.reset}",
                 limit="subtract" if family.reset == "subtract" else "reset to zero",
-                fix=f"train with reset {describe_reset(family)}{_TRAIN_RESET[family.reset]}, take a chip with the model's"
-                " (`snnmap chips`), or the chip's reset (`snnmap check --fix`)",
+                fix=f"train with reset {describe_reset(family)}{advise_reset(framework, family.reset)}, take a chip with the"
+                " model's (`snnmap chips`), or the chip's reset (`snnmap check --fix`)",
             )
 
 
@@ -144,16 +141,16 @@ def check_spike_counts(subject: OnChip[Network]) -> Iterator[Finding]:
     network, chip = subject.of, subject.chip
     for population in network.populations:
         limit = chip.outputs.max_count if population.name in network.output_populations else chip.hidden.max_count
-        yield from _compare_counts(population, limit)
+        yield from _compare_counts(population, limit, network.provenance.get("framework", ""))
 
 
-def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
+def _compare_counts(population: Population, limit: int, framework: str) -> Iterator[Finding]:
     counts, finite = population.max_count, np.isfinite(population.threshold)
-    train = f"train with `snnmap.nn.LIF(max_count={limit})`, or in Rockpool with max_spikes_per_dt={limit}"
-    for wrong, bound, message, severity, more in (
-        (counts > limit, limit, "the model sends more spikes a step than the chip", Severity.ERROR, _TAKE_COUNTS),
-        (counts < 0, 0, "the model's most spikes a step are negative", Severity.ERROR, ""),
-        ((counts >= 0) & (counts < limit), limit, "the chip may send more spikes a step than the model", Severity.WARNING, ""),
+    fewer, more = advise_fewer_spikes(framework, limit), advise_more_spikes(framework, limit)
+    for wrong, bound, message, severity, fix in (
+        (counts > limit, limit, "the model sends more spikes a step than the chip", Severity.ERROR, fewer + _TAKE_COUNTS),
+        (counts < 0, 0, "the model's most spikes a step are negative", Severity.ERROR, fewer),
+        ((counts >= 0) & (counts < limit), limit, "the chip may send more spikes a step than the model", Severity.WARNING, more),
     ):
         for start, stop in find_runs(finite & wrong):
             part = counts[start:stop]
@@ -163,7 +160,7 @@ def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
                 measured=Amount(int(part[np.argmax(np.abs(part - limit))])),
                 limit=Amount(bound),
                 unit="spikes a step",
-                fix=train + more,
+                fix=fix,
                 severity=severity,
             )
 

@@ -1,13 +1,14 @@
 """Family 3: can the network's delays be kept?"""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from snnmap.chip import Chip, MemoryKind, find_relay_cells
 from snnmap.core import IntArray, Report
 from snnmap.core.diagnostics import Diagnostic, Least, Location
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import MappedNetwork, unfold_network
-from snnmap.network import Network, find_short_loops, is_sound
+from snnmap.network import MADE_BESIDE, Network, Projection, find_short_loops, is_sound
 
 __all__ = ["ease_relays"]
 
@@ -48,7 +49,8 @@ def check_loops(subject: OnChip[Network]) -> Iterator[Finding]:
             limit=Amount(loop.needed_steps),
             unit="steps around the loop",
             least=Least(do="lengthen it by", n=loop.needed_steps - loop.delay_steps, what="steps"),
-            fix="give a projection of the loop a longer delay (`snnmap check --fix`), or ask for stretching (`--stretch-loops`)",
+            fix=f"{_tell_made(subject.of, loop.populations)}give a projection of the loop a longer delay (`snnmap check --fix`),"
+            " or ask for stretching (`--stretch-loops`)",
         )
 
 
@@ -57,9 +59,10 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
     """What it checks: that the chip has a neuron that repeats spike counts, where paths must be aligned, and that it repeats as
     many spikes as arrive.
 
-    Why it matters: a skip connection arrives earlier than the path around it; without relays the sums are of different steps. A
-    relay sends no more spikes a step than the chip's neurons do, an input channel may: a warning where the calibration data of a
-    build never do.
+    Why it matters: a skip connection arrives earlier than the path around it; without relays the sums are of different steps. So
+    does an input beside a neuron that holds a constant, as of a bias in front of a synapse, whose spikes take a step. A relay
+    sends no more spikes a step than the chip's neurons do, an input channel may: a warning where the calibration data of a build
+    never do.
 
     Bad: a skip from an input of up to 15 spikes a step on a chip whose neurons send one.
 
@@ -74,7 +77,8 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
         network = sketch_network({"in": 2, "a": 3, "b": 2, "out": 2}, max_count=one)
         check_model(network, "generic-4096-single")
 
-    How to fix: remove skip connections and delays, choose another chip, or show by calibration data that inputs send no more.
+    How to fix: remove skip connections and delays, let constants come a step late (`late-constants`), choose another chip, or
+    show by calibration data that inputs send no more.
     """
     mapped, chip = subject.of, subject.chip
     if mapped.n_relays and not find_relay_cells(chip):
@@ -95,8 +99,8 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 measured=Amount(chip.inputs.max_count),
                 limit=Amount(chip.hidden.max_count),
                 unit="spikes a step",
-                fix="remove skip connections from the input, choose another chip (`snnmap chips`), or give calibration data that"
-                " send no more (`--calibration`)",
+                fix=f"{_tell_waiting(mapped, name)}, choose another chip (`snnmap chips`), or give calibration data that send no"
+                " more (`--calibration`)",
             )
 
 
@@ -116,8 +120,53 @@ def ease_relays(report: Report, chip: Chip, rasters: Mapping[str, IntArray]) -> 
     return report.ease(comes_through)
 
 
+def _tell_made(network: Network, loop: Sequence[str]) -> str:
+    """Say what to do about a loop through a population that a frontend made beside a module's own."""
+    advice, modules = network.provenance.get(MADE_BESIDE, ""), {name: network.population(name).source for name in loop}
+    return f"{advice}, or " if advice and _find_shared(modules) else ""
+
+
 def _leave_out(mapped: MappedNetwork) -> str:
     """Name the connections that wait in relays."""
+    return _name_some([part.name for part, waits in _list_waits(mapped) if waits])
+
+
+def _tell_waiting(mapped: MappedNetwork, name: str) -> str:
+    """Say what to do without an input's waiting: each thing by which it may come to wait, as far as the network has it."""
     parts = unfold_network(mapped).projections
-    waiting = [part.name for part in parts if mapped.route(part.pre, part.post, part.delay_steps).hop]
-    return f"leave out {', '.join(map(repr, waiting))}" if len(waiting) <= _MOST_NAMED else ""
+    heard = [part for part in parts if part.pre == name]
+    posts = {part.post for part in heard}
+    constant = mapped.lags.keys() - {part.post for part in parts}
+    tails = [part for part in heard if any(_takes_back(part, other) for other in heard)]
+    told = {
+        mapped.advice: bool(mapped.advice) and not posts.isdisjoint(_find_shared(mapped.modules)),
+        "let constants come a step late (`snnmap check --fix`)": any(p.pre in constant and p.post in posts for p in parts),
+        f"give {', '.join(sorted({repr(part.post) for part in tails}))} synapses with a memory (alpha above 0)": bool(tails),
+        "remove delays behind the input": any(part.delay_steps for part in heard if part not in tails),
+        "remove skip connections from the input": len({mapped.modules[post] or post for post in posts}) > 1,
+    }
+    return ", ".join([text for text, holds in told.items() if holds] or ["remove skip connections"])
+
+
+def _takes_back(part: Projection, other: Projection) -> bool:
+    """Say whether weights take back, a step later, half of what another projection left in a synapse that was lent."""
+    if (part.post, part.synapse, part.delay_steps) != (other.post, other.synapse, other.delay_steps + 1):
+        return False
+    left = (part.weights.to_scipy() + other.weights.to_scipy() / 2).multiply(part.weights.to_scipy() != 0)
+    return not left.count_nonzero()
+
+
+def _find_shared(modules: Mapping[str, str]) -> set[str]:
+    """Return the populations whose module a frontend made several of."""
+    n_made = Counter(modules.values())
+    return {name for name, module in modules.items() if n_made[module] > 1}
+
+
+def _list_waits(mapped: MappedNetwork) -> list[tuple[Projection, int]]:
+    """List all connections and the relays in which each waits."""
+    return [(part, mapped.route(part.pre, part.post, part.delay_steps).hop) for part in unfold_network(mapped).projections]
+
+
+def _name_some(names: Sequence[str]) -> str:
+    """Say to leave out connections, if they are few."""
+    return f"leave out {', '.join(map(repr, names))}" if len(names) <= _MOST_NAMED else ""

@@ -4,7 +4,7 @@ A fix has one place: a function under :func:`snnmap.lif.fixes.fix.fix`, with its
 exact; its docstring is what users read. Exact ones come first, so that no spike is changed where none need be.
 """
 
-from snnmap.lif.fixes import carry, clone, decays, drop, merge, outputs, prune, second_synapse, spikes, stretch
+from snnmap.lif.fixes import carry, clone, constants, decays, drop, merge, outputs, prune, second_synapse, spikes, stretch
 from snnmap.lif.fixes.engine import Applied, Fixed, FixOptions, fix_network
 from snnmap.lif.fixes.fix import FIXES, Case, Change, Fix
 from snnmap.lif.fixes.trial import Difference, Trial, compare_networks, read_trial
@@ -28,6 +28,7 @@ __all__ = [
     # the fixes
     "carry",
     "clone",
+    "constants",
     "decays",
     "drop",
     "merge",

@@ -14,7 +14,7 @@ from snnmap.lif.mapping.lower import lower_network, stretch_network
 from snnmap.lif.mapping.place import place_neurons
 from snnmap.lif.mapping.retime import Retiming, retime_network, stretch_short_loops
 from snnmap.lif.program import MappedNetwork, NeuronParameters, Route, SlotTable, find_route
-from snnmap.network import InputPort, Network, Population, Projection
+from snnmap.network import MADE_BESIDE, InputPort, Network, Population, Projection
 
 __all__ = ["FoldOptions", "fold_network"]
 
@@ -103,6 +103,7 @@ class _Folding:
             dt_s=network.dt_s,
             modules={p.name: p.source for p in network.populations},
             integers=network.integers,
+            advice=network.provenance.get(MADE_BESIDE, ""),
         )
 
     def _list_hidden_rows(self) -> list[tuple[str, int, int]]:

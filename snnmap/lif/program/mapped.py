@@ -137,6 +137,8 @@ class MappedNetwork:
         dt_s: length of a step in seconds, 0 where unknown.
         modules: path of the user's module behind each population, by name.
         integers: whether the source network holds the chip's own integers.
+        advice: what the frontend says to do where an input waits for a population that it made beside a module's own; empty
+            where it made none.
     """
 
     name: str
@@ -154,6 +156,7 @@ class MappedNetwork:
     dt_s: float
     modules: Mapping[str, str]
     integers: bool = False
+    advice: str = ""
 
     def __post_init__(self) -> None:
         for name in ("lags", "stretched", "modules"):

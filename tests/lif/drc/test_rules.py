@@ -25,6 +25,7 @@ from rule_cases import (
     make_projection,
     residual,
     set_first,
+    with_constants,
     with_weights,
 )
 
@@ -103,7 +104,10 @@ VARIANTS: dict[str, tuple[Case, ...]] = {
     ),
     "SNN207": ((edit("populations", "out", alpha=np.full((2, 2), 0.5)), XYLO),),
     "SNN210": ((edit("populations", "out", bias=np.array([0.0, -0.25])), limit(XYLO, "outputs", bias=False)),),
-    "SNN302": ((extend(make_projection("in", "h2", draw(3, 4)), network=one_spike(CLEAN)), load_chip("generic-4096-single")),),
+    "SNN302": (
+        (extend(make_projection("in", "h2", draw(3, 4)), network=one_spike(CLEAN)), load_chip("generic-4096-single")),
+        (with_constants(), load_chip("generic-4096-single")),
+    ),
     "SNN401": ((set_parameter("threshold", np.inf), XYLO),),
     "SNN402": ((set_parameter("alpha", -0.5), XYLO),),
     "SNN403": ((CLEAN, load_chip("generic-1024-factor")),),

@@ -228,4 +228,5 @@ def draw_mapped(draw: Callable[[st.SearchStrategy[Any]], Any]) -> MappedNetwork:
         dt_s=draw(st.floats(allow_nan=False)),
         modules=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
         integers=draw(st.booleans()),
+        advice=draw(NAMES),
     )

@@ -62,6 +62,7 @@ def _format_head(mapped: MappedNetwork) -> Iterator[str]:
     yield f"name {format_name(mapped.name)}"
     yield f"dt_s {float(mapped.dt_s)}"
     yield f"integers {'yes' if mapped.integers else 'no'}"
+    yield from [f"advice {format_name(mapped.advice)}"] if mapped.advice else []
     yield from (f"input {format_name(port.name)} {port.size}" for port in mapped.inputs)
     for port in mapped.output_ports:
         yield " ".join(["output", format_name(port.name), port.readout, *map(format_name, port.populations)])
@@ -90,6 +91,7 @@ def read_mapped(reader: LineReader, chip: Chip | None) -> MappedNetwork:
     (name,) = reader.expect(f"name ({NAME})")
     (dt_s,) = reader.expect(f"dt_s ({FLOAT})")
     (integers,) = reader.expect("integers (yes|no)")
+    advice = [parse_name(text) for (text,) in _read_all(reader, f"advice ({NAME})")]
     inputs = [InputPort(name=port, size=size) for port, size in _read_numbers(reader, "input")]
     outputs = list(_read_outputs(reader))
     lags, stretched = dict(_read_numbers(reader, "lag")), dict(_read_numbers(reader, "stretched"))
@@ -125,6 +127,7 @@ def read_mapped(reader: LineReader, chip: Chip | None) -> MappedNetwork:
         dt_s=float(dt_s),
         modules=modules,
         integers=integers == "yes",
+        advice="".join(advice[:1]),
     )
 
 
