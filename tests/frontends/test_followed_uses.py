@@ -428,3 +428,12 @@ def test_norses_linear_cell_is_refused_and_its_fix_gives_what_it_gives() -> None
         wanted.append(out.detach())
     found = read_potentials(snnmap.load(norse.SequentialState(fc, norse.LICell())), raster)
     assert np.allclose(found, torch.cat(wanted).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_neuron_of_a_constant_resets_as_the_others_do() -> None:
+    """A bias in front of Norse's synapse is a neuron that fires in every step, which a chip of one reset takes."""
+    norse = pytest.importorskip("norse.torch")
+    torch.manual_seed(0)
+    model = norse.SequentialState(widen(nn.Linear(N_IN, N_MID)), norse.LIFCell(), widen(nn.Linear(N_MID, N_OUT)), norse.LICell())
+    report = snnmap.check_model(snnmap.load(model), "generic-1024-factor").report
+    assert "SNN403" not in str(report)

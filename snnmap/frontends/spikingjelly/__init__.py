@@ -82,7 +82,7 @@ def _make_framework(neuron: Any) -> "Framework":
         own_functions=("surrogate_function",),
         fix_of_steps="let it run over all steps: functional.set_step_mode(net, 'm')",
         fixes={f"NonSpiking{kind}": _MEMBRANE.format(kind) for kind in ("IFNode", "LIFNode")},
-        fix_of_instant="SpikingJelly's neurons have no synapse: take a chip that needs none (generic-1024-factor)",
+        fix_of_instant="no neuron of it has a synapse: take a chip that needs none (generic-1024-factor), which resets to zero",
         membranes=_find_membranes,
     )
 

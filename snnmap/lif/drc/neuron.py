@@ -149,7 +149,8 @@ def check_spike_counts(subject: OnChip[Network]) -> Iterator[Finding]:
 
 def _compare_counts(population: Population, limit: int) -> Iterator[Finding]:
     counts, finite = population.max_count, np.isfinite(population.threshold)
-    train = f"train with `snnmap.nn.LIF(max_count={limit})`, or in Rockpool with max_spikes_per_dt={limit}"
+    train = f"train with `snnmap.nn.LIF(max_count={limit})`, in Rockpool with max_spikes_per_dt={limit}, in Sinabs with"
+    train += f" spike_fn=MaxSpike({limit})"
     for wrong, bound, message, severity, more in (
         (counts > limit, limit, "the model sends more spikes a step than the chip", Severity.ERROR, _TAKE_COUNTS),
         (counts < 0, 0, "the model's most spikes a step are negative", Severity.ERROR, ""),
