@@ -35,8 +35,8 @@ class _Verbs(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            error.message += f" {suggest(args[0], self.list_commands(ctx), 'See snnmap --help.').capitalize()}"
-            raise
+            meant = suggest(args[0], self.list_commands(ctx), "see snnmap --help.").capitalize()
+            raise click.UsageError(f"{error.message} {meant}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = self.list_commands(ctx)

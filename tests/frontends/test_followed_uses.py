@@ -430,10 +430,12 @@ def test_norses_linear_cell_is_refused_and_its_fix_gives_what_it_gives() -> None
     assert np.allclose(found, torch.cat(wanted).numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_the_neuron_of_a_constant_resets_as_the_others_do() -> None:
-    """A bias in front of Norse's synapse is a neuron that fires in every step, which a chip of one reset takes."""
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_chip_of_one_spike_a_step_takes_norses_synapses_without_constants(*, bias: bool) -> None:
+    """A bias in front of a synapse is a neuron that fires in every step: of the others' reset, and inputs wait for it."""
     norse = pytest.importorskip("norse.torch")
     torch.manual_seed(0)
-    model = norse.SequentialState(widen(nn.Linear(N_IN, N_MID)), norse.LIFCell(), widen(nn.Linear(N_MID, N_OUT)), norse.LICell())
-    report = snnmap.check_model(snnmap.load(model), "generic-1024-factor").report
-    assert "SNN403" not in str(report)
+    layers = [widen(nn.Linear(*sizes, bias=bias)) for sizes in ((N_IN, N_MID), (N_MID, N_OUT))]
+    model = norse.SequentialState(layers[0], norse.LIFCell(), layers[1], norse.LICell())
+    found = snnmap.check_model(snnmap.load(model), "generic-1024-factor").report
+    assert [(one.rule, "use Linear(bias=False)" in one.fix) for one in found.errors] == [("SNN302", True)] * bias

@@ -95,9 +95,17 @@ def check_relays(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
                 measured=Amount(chip.inputs.max_count),
                 limit=Amount(chip.hidden.max_count),
                 unit="spikes a step",
-                fix="remove skip connections from the input, choose another chip (`snnmap chips`), or give calibration data that"
+                fix=f"{_name_cause(mapped, name)}, choose another chip (`snnmap chips`), or give calibration data that"
                 " send no more (`--calibration`)",
             )
+
+
+def _name_cause(mapped: MappedNetwork, port: str) -> str:
+    """Return what to do about what an input waits for: a constant that reaches the same synapse by a neuron, or other paths."""
+    pairs = {(part.pre, part.post) for part in unfold_network(mapped).projections}
+    if any((f"{post}.constant", post) in pairs for pre, post in pairs if pre == port):
+        return "use Linear(bias=False) in front of neurons with a synapse, since a constant comes by a neuron of its own"
+    return "remove skip connections from the input"
 
 
 def ease_relays(report: Report, chip: Chip, rasters: Mapping[str, IntArray]) -> Report:
