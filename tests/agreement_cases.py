@@ -147,6 +147,7 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
         (
             replace(converted(0.4, 97), ports=(port(), replace(port(), name="second"))),
             converted(0.8, 97),
+            replace(converted(0.8, 97), ports=(port(error=0.6),)),
             converted(0.1, 93),
             converted(0.1, 80),
             converted(0.05, 80),

@@ -12,6 +12,7 @@ import click
 from snnmap.cli import verbs
 from snnmap.cli.messages import print_error
 from snnmap.core.errors import SnnmapError
+from snnmap.core.near import suggest
 
 __all__ = ["main", "program"]
 
@@ -29,6 +30,13 @@ class _Verbs(click.Group):
             return None
         command: click.Command = importlib.import_module(f"{verbs.__name__}.{cmd_name}").command
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            meant = suggest(args[0], self.list_commands(ctx), "see snnmap --help.").capitalize()
+            raise click.UsageError(f"{error.message} {meant}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = self.list_commands(ctx)

@@ -225,7 +225,13 @@ def read_bytes(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"the file cannot be read: {error.strerror}", where=path, fix="give the path of a file") from error
+        raise InputError(f"the file cannot be read: {error.strerror}", where=path, fix=_name_bitstreams(path)) from error
+
+
+def _name_bitstreams(folder: str) -> str:
+    """Return the fix that names the bitstreams of a folder that stands in the place of one."""
+    found = sorted(map(str, Path(folder).glob("*.bin")))
+    return f"give one of its bitstreams: {', '.join(found)}" if found else "give the path of a file"
 
 
 def write_text(text: str, output: str | None) -> None:

@@ -113,7 +113,16 @@ class Conversion:
         return logits
 
     def read(self, potentials: npt.ArrayLike) -> npt.NDArray[np.intp]:
-        """Return classes from the outputs' potentials ``(n, time, n_classes)`` of a run: the highest in the last step."""
+        """Return classes from the outputs' potentials ``(n, time, n_classes)`` of a run: the highest in the last step.
+
+        Raises:
+            InputError: there is one output, which is no class, or these are no potentials of the outputs.
+        """
+        if self.expected.shape[1] == 1:
+            fix = "read its value: conversion.read_logits"
+            raise InputError(
+                "one output decides nothing", where="Conversion.read", measured="1", limit="2 or more outputs", fix=fix
+            )
         classes: npt.NDArray[np.intp] = self._read_last(potentials).argmax(axis=1)
         return classes
 

@@ -416,6 +416,9 @@ def _lower_last(lowering: Lowering, node: Node) -> Affine:
     """Leave a softmax over the outputs, or their sigmoid, away where nothing comes behind it."""
     value, name = lowering.value(node), _LEFT_OUT[node.kind]
     is_last = lowering.graph.outputs[0] == node.name and lowering.uses[node.name] == 1
+    if not is_last and node.kind == "Sigmoid":
+        what = f"{lowering.find_place(node).noun} has no LIF counterpart but at the end"
+        raise lowering.refuse(node, what)
     if not is_last or (len(value.shape) != 1 and node.kind != "Sigmoid"):
         raise lowering.refuse(
             node,

@@ -18,7 +18,7 @@ from snnmap.core.packages import import_package
 from snnmap.frontends import onnx as onnx_frontend
 from snnmap.frontends import torch as torch_frontend
 from snnmap.frontends.torch.accept import require_module, require_no_spikes, unwrap
-from snnmap.graph import LayerGraph, Node, UnreadableModelError
+from snnmap.graph import OWN_OPERATION, LayerGraph, Node, UnreadableModelError
 
 __all__ = ["read_ann", "read_graph", "read_onnx"]
 
@@ -177,7 +177,7 @@ def _refuse_first(error: UnreadableModelError, fix: str) -> NoReturn:
         ) from error
     told = {"module": f"module {problem.operator}", "forward,": f"operation '{problem.operator}'"}
     what = f"{told.get(noun, f'operator {problem.operator}')} has no LIF counterpart"
-    raise FrontendError(what, where=problem.where, fix=fix) from error
+    raise FrontendError(what, where=problem.where, fix=fix if found.fix.endswith(OWN_OPERATION) else found.fix) from error
 
 
 def _refuse_sequences(module: Any, kind: type) -> None:

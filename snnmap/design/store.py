@@ -87,12 +87,10 @@ def open_store(space: Space, folder: Path, storage: str | None) -> Iterator[Stor
         url = f"sqlite:///{(folder / 'search.db').resolve()}" if storage is None else storage
         try:
             kept = optuna.storages.get_storage(url)
-            study = optuna.create_study(
-                study_name=space.name,
-                storage=kept,
-                directions=["maximize" if OBJECTIVES[name].better == "higher" else "minimize" for name in space.objectives],
-                load_if_exists=True,
-            )
+            study = _make_study(optuna, space, kept)
+            if not study.get_trials(deepcopy=False):  # perhaps of a space that was told to be wrong
+                optuna.delete_study(study_name=space.name, storage=kept)
+                study = _make_study(optuna, space, kept)
         except Exception as error:  # of drivers, files and servers
             fix = "give another folder, or a storage that Optuna opens"
             raise InputError(f"the store cannot be opened: {error}", where=url, fix=fix) from error
@@ -101,6 +99,11 @@ def open_store(space: Space, folder: Path, storage: str | None) -> Iterator[Stor
             yield Store(study, optuna, space)
         finally:
             kept.remove_session()
+
+
+def _make_study(optuna: Any, space: Space, storage: Any) -> Any:
+    directions = ["maximize" if OBJECTIVES[name].better == "higher" else "minimize" for name in space.objectives]
+    return optuna.create_study(study_name=space.name, storage=storage, directions=directions, load_if_exists=True)
 
 
 def _require_space(study: Any, parts: Mapping[str, str], url: str) -> None:

@@ -61,15 +61,22 @@ def find_config(start: Path) -> Config:
     """Read the nearest configuration, of a folder or of those above it; the default where there is none.
 
     Raises:
-        InputError: the file cannot be read, or something in it is not known.
+        InputError: a file cannot be read, something in it is not known, or there are two in one folder.
     """
     folder = start.resolve()
     for place in (folder, *folder.parents):
-        if (place / "snnmap.toml").is_file():
-            return read_config(place / "snnmap.toml")
-        project = place / "pyproject.toml"
-        if project.is_file() and "snnmap" in _read_toml(project).get("tool", {}):
-            return read_config(project)
+        own, project = place / "snnmap.toml", place / "pyproject.toml"
+        found = [own] if own.is_file() else []
+        found += [project] if project.is_file() and "snnmap" in _read_toml(project).get("tool", {}) else []
+        if len(found) > 1:
+            raise InputError(
+                "two files beside each other say what the project chooses",
+                where=", ".join(map(shorten, found)),
+                limit="one",
+                fix="move what snnmap.toml says to [tool.snnmap], or leave that table out",
+            )
+        if found:
+            return read_config(found[0])
     return Config()
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from snnmap.core import CsrMatrix, FloatArray
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection, SpikeSum
+from snnmap.network.network import Reset
 
 __all__ = ["NEVER_REACHED", "NetworkParts"]
 
@@ -70,7 +71,9 @@ class NetworkParts:
         if not currents.any():
             return
         name = self.make_name(f"{post}.constant")
-        self.populations.append(Population.create(name, 1, bias=1.0, threshold=1.0, max_count=1, source=source))
+        others = [population.reset for population in self.populations if np.isfinite(population.threshold).any()]
+        reset: Reset = "value" if "value" in others else "subtract"  # of a spike at the threshold they are the same
+        self.populations.append(Population.create(name, 1, bias=1.0, threshold=1.0, reset=reset, max_count=1, source=source))
         for synapse, current in enumerate(currents):
             self.project(name, post, current[np.newaxis], synapse=synapse, source=source)
 

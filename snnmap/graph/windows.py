@@ -51,8 +51,8 @@ class Windows:
         if len(sides) != len(self.kernel):
             raise NetworkError(
                 "the kernel has other dimensions than its input",
-                measured=f"{len(self.kernel)} on {sides}",
-                limit=f"{len(self.kernel) + 1} dimensions: channels first, then one a side of the kernel",
+                measured=f"{len(sides) + 1} dimensions of a sample",
+                limit=f"{len(self.kernel) + 1}: channels first, then one a side of the kernel",
                 fix="check the shape of the input",
             )
         counts = tuple(self._count(axis, side) for axis, side in enumerate(sides))

@@ -112,7 +112,7 @@ class collate_sequences:  # noqa: N801 - used as the function that it makes
     """A ``collate_fn`` for ``torch.utils.data.DataLoader`` over samples of different lengths.
 
     It turns ``[(counts (time, n), label), ...]`` to counts ``(batch, longest + settle_steps, n)`` with silence behind each
-    sample, labels ``(batch, ...)`` and lengths ``(batch,)``.
+    sample, labels ``(batch, ...)`` and lengths ``(batch,)``. Counts that are integers become floats, as layers take them.
 
     Args:
         settle_steps: silent steps after the longest sample, as :class:`Readout` has them.
@@ -123,7 +123,8 @@ class collate_sequences:  # noqa: N801 - used as the function that it makes
 
     def __call__(self, samples: Sequence[tuple[ArrayLike | Tensor, Any]]) -> tuple[Tensor, Tensor, Tensor]:
         """Return counts, labels and lengths of a batch."""
-        sequences = [torch.as_tensor(counts) for counts, _ in samples]
+        given = [torch.as_tensor(counts) for counts, _ in samples]
+        sequences = [counts if counts.is_floating_point() else counts.to(torch.get_default_dtype()) for counts in given]
         counts = nn.utils.rnn.pad_sequence(sequences, batch_first=True)
         lengths = torch.tensor([len(sequence) for sequence in sequences])
         labels = torch.stack([torch.as_tensor(label) for _, label in samples])

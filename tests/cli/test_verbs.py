@@ -273,6 +273,22 @@ def test_inspect_a_bitstream_and_a_model(run: Run, bitstream: Path, model: Path)
     assert (mapped.code, "h2" in mapped.out, "lag" in mapped.out) == (0, True, True)
 
 
+@pytest.mark.parametrize("verb", ["inspect", "simulate", "selftest"])
+def test_a_folder_in_the_place_of_a_bitstream_is_told_which_ones_it_holds(run: Run, bitstream: Path, verb: str) -> None:
+    result = run(verb, bitstream.parent, *(["-i", "counts.npy"] if verb == "simulate" else []))
+    assert (result.code, f"give one of its bitstreams: {bitstream}" in result.err) == (2, True)
+
+
+def test_a_verb_that_does_not_exist_is_told_with_what_was_meant(run: Run) -> None:
+    assert "Did you mean 'build'?" in run("biuld").err
+    assert "See snnmap --help." in run("xyz").err
+
+
+def test_a_network_is_drawn_as_svg_alone(run: Run, model: Path, tmp_path: Path) -> None:
+    result = run("draw", model, "-o", tmp_path / "net.png")
+    assert (result.code, "is drawn as SVG" in result.err) == (2, True)
+
+
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_inspect_shows_every_block_and_memory(run: Run, path: Path) -> None:
     data = path.read_bytes()

@@ -203,6 +203,12 @@ def test_what_cannot_be_made_is_told_first(tmp_path: Path, key: str, line: str, 
     assert told in str(caught.value)
 
 
+def test_a_space_that_was_told_to_be_wrong_is_mended_in_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(SnnmapError, match="did you mean 'width'"):
+        snnmap.search(write_space(tmp_path, width="widht = [3, 4]"), tmp_path / "found")
+    assert len(snnmap.search(write_space(tmp_path, n_trials="n_trials = 1"), tmp_path / "found").candidates) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "values", "told"),
     [

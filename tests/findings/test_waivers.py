@@ -163,6 +163,9 @@ def test_the_nearest_configuration_is_read(tmp_path: Path, monkeypatch: pytest.M
     write(tmp_path / "a", 'ignore = ["SNN1"]\n', "snnmap.toml")
     assert find_config(tmp_path / "a" / "b").ignore == ("SNN1",)
     assert find_config(Path("/")).waivers == ()
+    write(tmp_path / "a", HEAD)
+    with pytest.raises(InputError, match=r"(?s)two files beside each other.*snnmap.toml, .*pyproject.toml"):
+        find_config(tmp_path / "a" / "b")
 
 
 @pytest.mark.parametrize(

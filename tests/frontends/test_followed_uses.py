@@ -333,7 +333,7 @@ def test_a_memory_behind_the_last_neurons_is_refused(package: str, *, is_weighed
         norse = pytest.importorskip("norse.torch")
         models = [
             norse.SequentialState(widen(nn.Linear(N_IN, N_IN)), norse.LIFBoxCell(), *layers, last)
-            for last in (Average(), Handed(), norse.LILinearCell(N_OUT if is_weighed else N_IN, N_OUT))
+            for last in (Average(), Handed())
         ]
     elif package == "snntorch":
         models = [nn.Sequential(widen(nn.Linear(N_IN, N_IN)), leaky(init_hidden=True), *layers, Average())]
@@ -344,3 +344,98 @@ def test_a_memory_behind_the_last_neurons_is_refused(package: str, *, is_weighed
         with pytest.raises(FrontendError, match="keeps values from step to step"):
             snnmap.load(model)
         assert snnmap.load(model[:-1] if package != "norse" else type(model)(*list(model)[:-1]))
+
+
+@pytest.mark.parametrize("package", ["snntorch", "spikingjelly"])
+def test_a_memory_between_neurons_is_refused_though_those_behind_are_silent(package: str) -> None:
+    torch.manual_seed(0)
+    silent = jelly("neuron").IFNode(v_threshold=1e3) if package == "spikingjelly" else leaky(init_hidden=True, threshold=1e3)
+    first = jelly("neuron").IFNode() if package == "spikingjelly" else leaky(init_hidden=True)
+    layers = [widen(nn.Linear(N_IN, N_IN)), first, Average(), widen(nn.Linear(N_IN, N_OUT)), silent]
+    with pytest.raises(FrontendError, match=r"keeps values from step to step[^|]*what module '4' takes"):
+        snnmap.load(nn.Sequential(*layers))
+    assert snnmap.load(nn.Sequential(*layers[:2], *layers[3:]))
+
+
+class Unrolled(nn.Module):
+    """Takes the first side of what it gets for time."""
+
+    def __init__(self, is_mean: bool) -> None:
+        super().__init__()
+        self.is_mean = is_mean
+
+    def forward(self, x: Tensor) -> Any:
+        kept, found = torch.zeros_like(x[0]), []
+        for now in x:
+            kept = kept / 2 + now
+            found.append(kept)
+        return torch.stack(found).mean(dim=0) if self.is_mean else found
+
+
+@pytest.mark.parametrize("is_mean", [False, True])
+def test_outputs_that_mix_samples_are_refused(*, is_mean: bool) -> None:
+    layers = [widen(nn.Linear(N_IN, N_IN)), jelly("neuron").IFNode(), Unrolled(is_mean)]
+    with pytest.raises(FrontendError, match=r"mixes the samples of its batch[^|]*set_step_mode\(net, 'm'\)"):
+        snnmap.load(nn.Sequential(*layers))
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+@pytest.mark.parametrize("kind", ["IFNode", "LIFNode"])
+def test_spikingjellys_neurons_without_spikes_are_refused_and_their_fix_gives_what_they_give(kind: str, mode: str) -> None:
+    neuron, functional = jelly("neuron"), jelly("functional")
+    torch.manual_seed(0)
+    fc, plain = widen(nn.Linear(N_IN, N_OUT)), getattr(neuron, f"NonSpiking{kind}")()
+    body = nn.Sequential(fc, plain).double()
+    functional.set_step_mode(body, mode)
+    with pytest.raises(FrontendError, match=rf"use {kind}\(v_threshold=1e9, store_v_seq=True\)"):
+        snnmap.load(body)
+
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.out = fc, getattr(neuron, kind)(v_threshold=1e9, store_v_seq=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.out(self.fc(x))
+            return self.out.v_seq if mode == "m" else self.out.v
+
+    fixed = Fixed()
+    functional.set_step_mode(fixed, mode)
+    raster = draw(1)
+    with torch.no_grad():
+        wanted = torch.stack(list(plain(fc(to_batch(raster)))))[:, 0].numpy()
+    assert np.allclose(read_potentials(snnmap.load(fixed), raster), wanted)
+
+
+@pytest.mark.parametrize("kind", ["GatedLIFNode", "SlidingPSN"])
+def test_spikingjellys_other_neurons_are_named(kind: str) -> None:
+    made = getattr(jelly("neuron"), kind)(**{"GatedLIFNode": {"T": 4}, "SlidingPSN": {"k": 2}}[kind])
+    with pytest.raises(FrontendError, match=f"module {kind} has no counterpart"):
+        snnmap.load(nn.Sequential(nn.Linear(N_IN, N_OUT), made))
+
+
+def test_norses_linear_cell_is_refused_and_its_fix_gives_what_it_gives() -> None:
+    norse = pytest.importorskip("norse.torch")
+    torch.manual_seed(0)
+    cell = norse.LILinearCell(N_IN, N_OUT).double()
+    with pytest.raises(FrontendError, match=r"LILinearCell has no counterpart[^|]*use Linear\(..., bias=False\)"):
+        snnmap.load(norse.SequentialState(widen(nn.Linear(N_IN, N_IN)), norse.LIFBoxCell(), cell))
+    fc = nn.Linear(N_IN, N_OUT, bias=False)
+    fc.weight = cell.input_weights
+    raster, state, wanted = draw(0), None, []
+    for now in to_batch(raster):
+        out, state = cell(now, state)
+        wanted.append(out.detach())
+    found = read_potentials(snnmap.load(norse.SequentialState(fc, norse.LICell())), raster)
+    assert np.allclose(found, torch.cat(wanted).numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_chip_of_one_spike_a_step_takes_norses_synapses_without_constants(*, bias: bool) -> None:
+    """A bias in front of a synapse is a neuron that fires in every step: of the others' reset, and inputs wait for it."""
+    norse = pytest.importorskip("norse.torch")
+    torch.manual_seed(0)
+    layers = [widen(nn.Linear(*sizes, bias=bias)) for sizes in ((N_IN, N_MID), (N_MID, N_OUT))]
+    model = norse.SequentialState(layers[0], norse.LIFCell(), layers[1], norse.LICell())
+    found = snnmap.check_model(snnmap.load(model), "generic-1024-factor").report
+    assert [(one.rule, "use Linear(bias=False)" in one.fix) for one in found.errors] == [("SNN302", True)] * bias

@@ -16,7 +16,7 @@ from nengo_networks import (
     run_nengo,
 )
 
-from snnmap.core.errors import FrontendError, InputError
+from snnmap.core.errors import ConversionWarning, FrontendError, InputError
 from snnmap.frontends.nengo import START, encode_inputs, load
 from snnmap.network import Network, format_network, parse_network, simulate_network
 
@@ -97,6 +97,21 @@ def test_probes_that_filter_or_decode_read_the_same_values() -> None:
     for name, values in expected.items():
         assert np.abs(values).max() > 0.1, name
         assert np.allclose(found[name], values, rtol=1e-9, atol=1e-9), name
+
+
+def test_a_probe_that_samples_is_told_and_records_some_of_the_steps() -> None:
+    counts = draw_counts(np.random.default_rng(0), 3)
+    with nengo.Network(seed=0) as network:
+        source = make_input(counts)
+        ensemble = nengo.Ensemble(20, 3, neuron_type=make_lif(np.random.default_rng(0), initial_state=AT_ZERO))
+        nengo.Connection(source, ensemble, synapse=0.01)
+        probe = nengo.Probe(ensemble, synapse=0.01, sample_every=0.005, label="slow")
+    with pytest.warns(ConversionWarning, match=r"probes\[0\]: nengo records one step in 5, 'slow' has every step"):
+        loaded = load(network)
+    assert "one step in 5" in loaded.provenance["samples"]
+    with nengo.Simulator(network, progress_bar=False) as simulator:
+        simulator.run_steps(counts.shape[1])
+    assert np.allclose(read_potentials(loaded, counts)["slow"][4::5], simulator.data[probe], atol=1e-12)
 
 
 def test_convolutions_sparse_and_diagonal_transforms_are_the_same() -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import onnxruntime
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, PoissonRegressor, Ridge, SGDClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
@@ -17,7 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import snnmap
 from snnmap.convert import convert_ann
-from snnmap.core.errors import FrontendError
+from snnmap.core.errors import FrontendError, InputError
 from snnmap.frontends.onnx import read_layer_graph
 from snnmap.frontends.sklearn import load
 from snnmap.graph import measure_difference, run_graph
@@ -95,6 +97,23 @@ def test_refusals(estimator: Any, said: str) -> None:
 def test_a_function_without_counterpart_is_refused_in_the_words_of_the_estimator() -> None:
     with pytest.raises(FrontendError, match=r"(?s)Tanh has no LIF counterpart.*activation='relu'"):
         convert_ann(fit("perceptron, tanh"), X)
+
+
+@pytest.mark.filterwarnings("ignore:.*converged")
+def test_a_selection_of_features_and_the_best_of_a_search() -> None:
+    steps = make_pipeline(SelectKBest(k=4), LogisticRegression())
+    search = GridSearchCV(steps, {"logisticregression__C": [0.1, 1.0]}, cv=2).fit(X, THREE)
+    graph = load(search)
+    assert (search.classes_[run_graph(graph, X)[graph.outputs[0]].argmax(axis=1)] == search.predict(X)).all()
+
+
+def test_a_regressor_has_values_and_no_classes() -> None:
+    estimator = Ridge().fit(X, X[:, 0])
+    conversion = convert_ann(estimator, X)
+    potentials = snnmap.compile_model(conversion, "generic-4096").run(conversion.encode(X))["output"]
+    assert measure_difference(conversion.read_logits(potentials)[:, 0], estimator.predict(X)) < 0.1
+    with pytest.raises(InputError, match=r"one output decides nothing[^|]*conversion.read_logits"):
+        conversion.read(potentials)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -30,6 +30,10 @@ def command(
     output: str,
 ) -> None:
     """Draw the network of MODEL, named as for `snnmap check`: populations and projections, before and after folding."""
+    if not output.endswith(".svg"):
+        raise InputError(
+            "the network is drawn as SVG", where="--output", measured=output, limit=".svg", fix="give such as net.svg"
+        )
     _require_use(layers, {"--chip": chip, "--read": read}, {"--input-shape": input_shape})
     if layers:
         graph = load_layers(model, *map(read_shape, input_shape), weights=weights)

@@ -44,6 +44,8 @@ def command(subject: str, chip: str | None, **choices: Any) -> None:
     """Show what a bitstream is, its blocks and occupancy; or lags, relays and occupancy of a model."""
     if subject.endswith(".bin") or _is_bitstream(subject):
         _show_bitstream(subject, chip)
+    elif chip is None and Path(subject).is_dir():
+        read_bytes(subject)  # tells what is in it
     elif chip is None:
         raise InputError("a model is inspected on a chip", where=subject, fix="give --chip NAME")
     else:

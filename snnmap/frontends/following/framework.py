@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -64,7 +64,7 @@ class Framework:
         name: for errors.
         package: that its classes are from.
         tried: version of the package with which what is read was compared.
-        neurons: classes that all of its neurons derive from.
+        neurons: classes that all derive from which keep a state: those that are not known are refused.
         kinds: classes that are known, and their names.
         states: what a class takes after its input, and what it returns after its spikes, by its name.
         read: gives the neurons of a module: path, module, kind and size.
@@ -76,6 +76,8 @@ class Framework:
         own_functions: attributes that the framework itself sets to functions on its modules.
         pools: whether a MaxPool of currents is refused, or put behind the neurons that take it; empty where the frontend gives no
             choice.
+        fixes: what to write in place of a class of ``neurons`` that is not known, by its name.
+        fix_of_steps: how a forward of one step becomes one of all steps, in the framework's words.
         fix_of_instant: what to do about synapses without a memory, which many chips lack, in the framework's words.
         passes_states: whether a forward of one step takes the states that it returned as its second argument.
     """
@@ -92,6 +94,8 @@ class Framework:
     stand_in: "Callable[[nn.Module], AbstractContextManager[None]]" = lambda _: nullcontext()
     membranes: "Callable[[Any], tuple[Tensor | None, Tensor | None]]" = lambda _: (None, None)
     time_axis: Callable[[Any], int | None] = lambda _: None
+    fixes: Mapping[str, str] = field(default_factory=dict)
+    fix_of_steps: str = "let it loop over the steps of x: x[step], or x[:, step]"
     fix_of_instant: str = ""
     passes_states: bool = False
     own_functions: tuple[str, ...] = ()

@@ -75,7 +75,7 @@ def read_module(
             raise FrontendError(
                 f"module {type(part).__name__} has no counterpart on the chip",
                 where=f"module '{path}'",
-                fix=f"use {framework.name}'s {names}",
+                fix=framework.fixes.get(type(part).__name__, f"use {framework.name}'s {names}"),
             )
     twin = make_twin(module, framework)
     trace = trace_forward(twin, framework, sizes)

@@ -1,6 +1,6 @@
 """Trial runs: forward itself beside the network that following it gave."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -66,11 +66,11 @@ def require_same_spikes(
         if trace.layout == "one step" and trace.n_steps > 1:
             rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
         wanted = run_forward(twin, framework, trace, rasters, n_steps, input_scale)
-        n_steps = min((len(given) for given, _ in wanted.values()), default=n_steps)
+        n_steps = min((len(given) for given, *_ in wanted.values()), default=n_steps)
         given = {ports[name]: raster[np.newaxis, :n_steps] for name, raster in rasters.items()}
         found = simulate_network(network, given, counts_of=list(known.values()), states_of=list(read.values()))
         for name, population in known.items():
-            first, last = wanted[name]
+            first, last, _ = wanted[name]
             if name in read:
                 _compare_membranes(trace.layers[name], first, last, found.potentials[population][0])
             else:
@@ -79,25 +79,43 @@ def require_same_spikes(
 
 
 def require_no_other_memory(twin: nn.Module, framework: Framework, trace: Trace, input_scale: float) -> None:
-    """Refuse a forward of one step whose outputs are not what neurons and inputs of that step give.
+    """Refuse a forward of one step whose outputs, or what neurons take, are not what neurons and inputs of that step give.
 
     Raises:
         FrontendError: something besides the framework's neurons keeps values from step to step.
     """
     if trace.layout != "one step" or trace.n_steps > 1:
         return
-    rng, returned = np.random.default_rng(0), list[list[FloatArray]]()
-    rasters = {one.name: rng.poisson(3.0, (_STEPS, one.size)) for one in trace.inputs if not one.owner}
-    kept = run_forward(twin, framework, trace, rasters, _STEPS, input_scale, returned=returned)
-    pools = {neurons: pool for pool, neurons in trace.moved.items()}  # whose values are what the module's neurons give
-    counts = {pools.get(name, name): sent for name, sent in count_layers(trace, kept).items()}
-    for step, values in enumerate(returned):
-        now = {("input", name): raster[step] * input_scale for name, raster in rasters.items()}
-        now |= {("spikes", name): sent[step] for name, sent in counts.items()}
-        for place, (value, (signal, _)) in enumerate(zip(values, trace.outputs, strict=True)):
-            wanted = None if isinstance(signal, FrontendError) else _evaluate(trace, signal, now)
-            if wanted is not None and np.abs(value - wanted).max(initial=0.0) > _CLOSE * max(np.abs(wanted).max(), 1.0):
-                raise _refuse_memory(framework, place, step)
+    silent: set[str] = set(trace.layers)
+    for rate in _RATES[1:]:
+        if not silent:
+            return
+        rng, returned = np.random.default_rng(0), list[list[FloatArray]]()
+        rasters = {one.name: rng.poisson(rate, (_STEPS, one.size)) for one in trace.inputs if not one.owner}
+        kept = run_forward(twin, framework, trace, rasters, _STEPS, input_scale, returned=returned)
+        pools = {neurons: pool for pool, neurons in trace.moved.items()}  # whose values are what the module's neurons give
+        counts = {pools.get(name, name): sent for name, sent in count_layers(trace, kept).items()}
+        for step, values in enumerate(returned):
+            now = {("input", name): raster[step] * input_scale for name, raster in rasters.items()}
+            now |= {("spikes", name): sent[step] for name, sent in counts.items()}
+            for where, value, signal in _list_values(trace, step, values, kept):
+                wanted = _evaluate(trace, signal, now)
+                if wanted is not None and np.abs(value - wanted).max(initial=0.0) > _CLOSE * max(np.abs(wanted).max(), 1.0):
+                    raise _refuse_memory(framework, where, step)
+        silent = {name for name in silent if name in counts and not counts[name].any()}
+
+
+def _list_values(
+    trace: Trace, step: int, returned: Sequence[FloatArray], kept: Mapping[str, tuple[FloatArray, ...]]
+) -> Iterator[tuple[str, FloatArray, Signal]]:
+    """Yield what neurons take and forward returns in a step: where, the values, and what they were read as."""
+    moved = set(trace.moved.values())
+    for name, layer in trace.layers.items():
+        if name in kept and name not in moved:
+            yield f"what module '{layer.path}' takes", kept[name][2][step], layer.inputs[-1]
+    for place, (value, (signal, _)) in enumerate(zip(returned, trace.outputs, strict=True)):
+        if isinstance(signal, Signal):
+            yield f"output {place}", value, signal
 
 
 def _evaluate(trace: Trace, signal: Signal, now: Mapping[tuple[str, str], Any]) -> FloatArray | None:
@@ -111,14 +129,16 @@ def _evaluate(trace: Trace, signal: Signal, now: Mapping[tuple[str, str], Any]) 
     return values
 
 
-def _refuse_memory(framework: Framework, place: int, step: int) -> FrontendError:
+def _refuse_memory(framework: Framework, where: str, step: int) -> FrontendError:
     known = ", ".join(sorted({cls.__name__ for cls in framework.kinds}))
+    steps = f"or, where these are spikes, {framework.fix_of_steps}"
+    other = "or return what stands before, and do the rest outside" if where.startswith("output") else steps
     return FrontendError(
         "forward keeps values from step to step besides the states of neurons that are read",
-        where=f"output {place}",
+        where=where,
         measured=f"another value in step {step} than that step's spikes and inputs give",
         limit="what a step gives",
-        fix=f"keep them in {framework.name}'s {known}; or return what stands before, and do the rest outside",
+        fix=f"keep them in {framework.name}'s {known}; {other}",
     )
 
 
@@ -145,17 +165,18 @@ def _require_samples_apart(twin: nn.Module, framework: Framework, trace: Trace) 
     """Refuse a forward that does something else with one sample than with the same one in a batch of two: it is of steps then."""
     rng = np.random.default_rng(0)
     counts = {one.name: rng.poisson(2.0, (2, one.size)) for one in trace.inputs}
+    returned: list[list[Tensor]] = []
     try:
-        alone, beside = (_watch(twin, framework, partial(_call_batch, twin, trace, counts, n)) for n in (1, 2))
+        alone, beside = (_watch(twin, framework, partial(_call_batch, twin, trace, counts, n, returned)) for n in (1, 2))
     except Exception:  # a forward that names the batch of its training takes no two samples
         return
     same = alone.keys() == beside.keys() and all(len(alone[path][0]) == len(beside[path][0]) for path in alone)
-    if not same or any(_differ(alone[path][0], beside[path][0]) for path in alone):
+    if not same or any(_differ(alone[path][0], beside[path][0]) for path in alone) or _mixes(*returned):
         raise FrontendError(
             "forward mixes the samples of its batch, as if they were steps",
             where=type(twin).__name__,
             limit="step t of x in step t: (time, batch, ...), (batch, time, ...), or (batch, ...) in all steps",
-            fix="let it take x[step] or x[:, step] in each step",
+            fix=framework.fix_of_steps,
         )
 
 
@@ -165,8 +186,22 @@ def _differ(alone: Sequence[FloatArray], beside: Sequence[FloatArray]) -> bool:
     return any(np.abs(one - two).max(initial=0.0) > _CLOSE * np.abs(two).max(initial=0.0) for one, two in pairs)
 
 
-def _call_batch(twin: nn.Module, trace: Trace, counts: Mapping[str, IntArray], n_samples: int) -> object:
-    return twin(*(one.shape_counts("one step", counts[one.name][:n_samples]) for one in trace.inputs))
+def _mixes(alone: Sequence[Tensor], beside: Sequence[Tensor]) -> bool:
+    """Say whether what is returned of one sample is not a part of what is returned of it and another; numbers may be of both."""
+    if len(alone) != len(beside):
+        return True
+    for one, two in zip(alone, beside, strict=True):
+        axes = [axis for axis, sides in enumerate(zip(one.shape, two.shape, strict=False)) if sides[1] == 2 * sides[0]]
+        part = two.narrow(axes[0], 0, one.shape[axes[0]]) if axes else two
+        if one.numel() > 1 and (one.shape != part.shape or bool(((one - part).abs() > _CLOSE * one.abs().max()).any())):
+            return True
+    return False
+
+
+def _call_batch(
+    twin: nn.Module, trace: Trace, counts: Mapping[str, IntArray], n_samples: int, returned: list[list[Tensor]]
+) -> None:
+    returned.append(_list_tensors(twin(*(one.shape_counts("one step", counts[one.name][:n_samples]) for one in trace.inputs))))
 
 
 def _compare(path: str, wanted: IntArray, found: IntArray) -> None:
@@ -214,8 +249,10 @@ def run_forward(
     input_scale: float,
     *,
     returned: list[list[FloatArray]] | None = None,
-) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """Return what the neurons of each layer give first and last, spikes and perhaps membranes, ``(n_steps, size)`` each.
+) -> dict[str, tuple[FloatArray, ...]]:
+    """Return what the neurons of each layer give first and last, spikes and perhaps membranes, and what they take.
+
+    All are ``(n_steps, size)``.
 
     What a forward of one step returns is added to ``returned``, step by step.
 
@@ -234,13 +271,12 @@ def run_forward(
     runs: dict[str, list[str]] = {}
     for name in trace.order:
         runs.setdefault(trace.layers[name].path, []).append(name)
-    found: dict[str, tuple[list[FloatArray], list[FloatArray]]] = {}
+    found: dict[str, list[tuple[FloatArray, ...]]] = {}
     for path, order in runs.items():
-        firsts, lasts = kept.get(path, ([], []))
-        for name, first, last in zip(_attribute(order, len(firsts)), firsts, lasts, strict=True):
-            for steps, values in zip(found.setdefault(name, ([], [])), (first, last), strict=True):
-                steps.append(values)
-    return {name: (np.stack(firsts), np.stack(lasts)) for name, (firsts, lasts) in found.items()}
+        steps = [*zip(*kept.get(path, ()), strict=True)]
+        for name, step in zip(_attribute(order, len(steps)), steps, strict=True):
+            found.setdefault(name, []).append(step)
+    return {name: tuple(np.stack(values) for values in zip(*steps, strict=True)) for name, steps in found.items()}
 
 
 def _attribute(order: Sequence[str], n_steps: int) -> list[str]:
@@ -252,7 +288,7 @@ def _attribute(order: Sequence[str], n_steps: int) -> list[str]:
 
 
 def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) -> dict[str, tuple[list[FloatArray], ...]]:
-    """Return what the neurons of each module give first and last in a run from zero states, call by call and step by step."""
+    """Return what the neurons of each module give first and last, and take, in a run from zero states, step by step."""
     kept: dict[str, tuple[list[FloatArray], ...]] = {}
 
     def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -263,10 +299,10 @@ def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) ->
             found = forward(*given, **kwargs)
         values, structure = tree_flatten(found)
         values = [value.double() for value in values]
-        axis = framework.time_axis(module)
-        firsts, lasts = (_list_steps(value, axis) for value in (values[0], values[-1]))
+        axis, taken = framework.time_axis(module), given[0] if given else next(iter(kwargs.values()))
+        firsts, lasts, taken = (_list_steps(value, axis) for value in (values[0], values[-1], taken))
         membranes = _list_membranes(framework, module, len(firsts))
-        for known, steps in zip(kept.setdefault(path, ([], [])), (firsts, membranes or lasts), strict=True):
+        for known, steps in zip(kept.setdefault(path, ([], [], [])), (firsts, membranes or lasts, taken), strict=True):
             known.extend(steps)
         return tree_unflatten(values, structure)
 
@@ -289,12 +325,12 @@ def _list_steps(values: Tensor, axis: int | None) -> list[FloatArray]:
     return [step.reshape(-1).numpy() for step in steps]
 
 
-def count_layers(trace: Trace, kept: Mapping[str, tuple[FloatArray, Any]]) -> dict[str, IntArray]:
+def count_layers(trace: Trace, kept: Mapping[str, tuple[FloatArray, ...]]) -> dict[str, IntArray]:
     """Return counts, ``(n_steps, size)`` by layer, of a run; of neurons behind which a pool was moved, as many as it has."""
     moved = set(trace.moved.values())
     return {
         name: (first > 0).astype(np.int64) if name in moved else count_spikes(trace.layers[name], first)
-        for name, (first, _) in kept.items()
+        for name, (first, *_) in kept.items()
     }
 
 

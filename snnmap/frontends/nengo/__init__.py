@@ -1,5 +1,6 @@
 """From a nengo network of spiking neurons to a network with the same spikes."""
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.core import IntArray
-from snnmap.core.errors import FrontendError, InputError
+from snnmap.core.errors import ConversionWarning, FrontendError, InputError
 from snnmap.core.packages import import_nengo
 from snnmap.frontends.nengo.assemble import START, InitialVoltage, Options, assemble_network
 from snnmap.frontends.nengo.build import Built, build_network, read_simulator
@@ -68,6 +69,9 @@ def load(
     Returns:
         Populations named by the ensembles' labels.
 
+    Warns:
+        ConversionWarning: a probe with ``sample_every`` records fewer steps than the network gives.
+
     Raises:
         FrontendError: nengo is missing, or something has no counterpart; it says what, where and what to do.
     """
@@ -81,7 +85,11 @@ def load(
         name=name,
     )
     built = _build(nengo, source, dt_s, unused=() if initial_voltage == "port" else ("initial voltages",))
-    return assemble_network(nengo, built, options, f"nengo {nengo.__version__}")
+    network = assemble_network(nengo, built, options, f"nengo {nengo.__version__}")
+    if told := network.provenance.get("samples"):
+        fix = "take of the outputs the steps that nengo records, or leave out sample_every"
+        warnings.warn(f"{told}\n  fix: {fix}", ConversionWarning, stacklevel=2)
+    return network
 
 
 def encode_inputs(

@@ -88,6 +88,7 @@ class _Parts:
     projections: list[Projection] = field(default_factory=list)
     outputs: list[OutputPort] = field(default_factory=list)
     approximations: list[str] = field(default_factory=list)
+    sampled: list[str] = field(default_factory=list)
 
 
 class _Assembler:
@@ -282,6 +283,11 @@ class _Assembler:
 
     def _add_output(self, probe: Any) -> None:
         name = unique_name(probe.label or f"probe{len(self.parts.outputs)}", {port.name for port in self.parts.outputs})
+        period = 1.0 if probe.sample_every is None else probe.sample_every / self.built.dt_s
+        if period > 1:
+            self.parts.sampled.append(
+                f"{self.names.places[probe]}: nengo records one step in {period:g}, '{name}' has every step"
+            )
         target = probe.obj
         if isinstance(target, self.nengo.ensemble.Neurons) and probe.attr in ("output", "spikes"):
             if probe.synapse is None and probe.slice in (None, slice(None)):
@@ -343,6 +349,7 @@ class _Assembler:
             "input scale": f"a spike of an input port is a Node's value of {scales}",
             "initial voltage": ports,
             "approximations": "; ".join(self.parts.approximations) or "none",
+            **({"samples": "; ".join(self.parts.sampled)} if self.parts.sampled else {}),
         }
 
 

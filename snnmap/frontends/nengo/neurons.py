@@ -77,7 +77,7 @@ def read_neurons(neuron_type: Any, dt_s: float, where: str, allowed: Collection[
     if name == "FastLIF" and type(neuron_type).__module__.startswith("nengo_extras"):
         return _read_lif(neuron_type, dt_s, where, allowed)
     if not type(neuron_type).__module__.startswith("nengo.neurons"):
-        raise _refuse(neuron_type, where, "snnmap does not know its arithmetic", "use LIF or SpikingRectifiedLinear")
+        raise _refuse(neuron_type, where, "snnmap does not know its arithmetic", _SPIKING)
     if name == "LIF":
         return _read_lif(neuron_type, dt_s, where, allowed)
     if name == "SpikingRectifiedLinear":
@@ -192,20 +192,22 @@ def _bounds(columns: list[tuple[str, Any]], size: int) -> tuple[FloatArray, Floa
     return lowest, highest
 
 
+_SPIKING = "use LIF(tau_ref=0, min_voltage=-np.inf), or SpikingRectifiedLinear where no current is negative"
+_CONVERT = f"convert the network, an ANN, with snnmap.convert.convert_ann(net, inputs), or {_SPIKING}"
 _RATES = ("RectifiedLinear", "LIFRate", "AdaptiveLIFRate", "Sigmoid", "Tanh")
 
 
 def _explain(neuron_type: Any) -> tuple[str, str]:
     name = type(neuron_type).__name__
     if name in _RATES:
-        return "its output is a rate and not spikes", "use a spiking type, or convert the network with snnmap.convert.read_nengo"
+        return "its output is a rate and not spikes", _CONVERT if name == "RectifiedLinear" else _SPIKING
     if name in ("PoissonSpiking", "StochasticSpiking"):
         return "its spikes are random draws, and the chip is deterministic", "use SpikingRectifiedLinear"
     if name == "RegularSpiking":
         return f"the rate of {type(neuron_type.base_type).__name__} is not linear in the current", "wrap RectifiedLinear"
     if name == "Direct":
-        return "it computes without neurons", "use LIF or SpikingRectifiedLinear"
-    return "it has states that the chip's LIF neuron does not have", "use LIF or SpikingRectifiedLinear"
+        return "it computes without neurons", _SPIKING
+    return "it has states that the chip's LIF neuron does not have", _SPIKING
 
 
 def _refuse(neuron_type: Any, where: str, why: str, fix: str) -> FrontendError:

@@ -190,7 +190,10 @@ class PathReader:
         nengo = self.nengo
         if connection.learning_rule_type is not None or isinstance(connection.post_obj, nengo.connection.LearningRule):
             raise FrontendError(
-                "the connection learns, and the chip's weights are fixed", where=place, fix="give the learnt weights"
+                "the connection learns, and the chip's weights are fixed",
+                where=place,
+                fix="record its weights, nengo.Probe(connection, 'weights'), and connect without the rule, with"
+                " solver=nengo.solvers.NoSolver(weights.T), or between neurons transform=weights",
             )
         known = nengo.Ensemble | nengo.Node | nengo.ensemble.Neurons
         if type(connection.pre_obj).__name__ == "TensorNode" or not isinstance(connection.pre_obj, known):

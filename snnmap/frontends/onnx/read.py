@@ -17,7 +17,7 @@ from snnmap.frontends.onnx.metadata import apply_quantisation, read_quantisation
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.frontends.onnx.special import SPECIAL
 from snnmap.frontends.onnx.windows import resolve_pads
-from snnmap.graph import BATCHES, OPERATIONS, GraphBuilder, LayerGraph, Operation, UnreadableError
+from snnmap.graph import BATCHES, OPERATIONS, OWN_OPERATION, GraphBuilder, LayerGraph, Operation, UnreadableError
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.opaque import Opaque
 
@@ -29,16 +29,17 @@ _LAST_ASYMMETRIC = 10
 _IGNORED = {"auto_pad", "momentum", "storage_order", "training_mode", "allowzero", "noop_with_empty_axes", "seed", "kernel_shape"}
 """Attributes that an operation's record need not have: they are resolved here, or change nothing in evaluation."""
 InputShape: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]] | None
-_FIX = "export without it, or write an operation for it in snnmap/graph/operations"
+_FIX = f"export without it, or {OWN_OPERATION}"
 _BRANCH = "export the branch that is taken, with constants folded, or the body without its loop"
 _RECURRENT = "unroll it over its steps, or cut the model before it"
-_CURVED = "it is part of a GELU: train with ReLUs in its place, which LIF neurons compute"
+_CURVED = "train with ReLUs in its place, which LIF neurons compute"
 _TREES = "trees are no layers of neurons: train a network, such as scikit-learn's MLPClassifier or MLPRegressor"
 _DYNAMIC = "quantise statically, with samples: snnmap.frontends.onnx.quantise_model of the model of floats"
 _FIXES = {
     **dict.fromkeys(("If", "Loop", "Scan"), _BRANCH),
     **dict.fromkeys(("DynamicQuantizeLSTM", "GRU", "LSTM", "RNN"), _RECURRENT),
-    **dict.fromkeys(("Erf", "Gelu"), _CURVED),
+    "Gelu": _CURVED,
+    "Erf": f"it is part of a GELU: {_CURVED}",
     **dict.fromkeys(("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), _TREES),
     **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"), _DYNAMIC),
 }
@@ -96,7 +97,11 @@ def open_model(source: Any) -> tuple[Any, int, str]:
             model = onnx.load(str(source))
         except Exception as error:  # onnx lets protobuf's errors through
             is_named = where.lower().endswith(".onnx")
-            fix = "export the model again" if is_named else "give a .onnx file; of torch's weights, the module with these loaded"
+            fix = (
+                "export the model again"
+                if is_named
+                else "give a .onnx file; of torch's weights, the module with these loaded; of a pickled estimator, the estimator"
+            )
             raise FrontendError.from_failure("the ONNX file cannot be read", error, where=where, fix=fix) from error
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     told = f"ONNX {onnx.__version__}, operator set {opset}"

@@ -83,14 +83,17 @@ def _read_graph(given: Any, graphs: Any) -> tuple[Any, Any]:
         return given, root
     if not hasattr(given, "as_graph"):
         raise FrontendError(
-            "this is neither a Rockpool module nor a graph", measured=type(given).__name__, fix="give a module of rockpool.nn"
+            "this is neither a Rockpool module nor a graph",
+            measured=type(given).__name__,
+            fix="put its layers into rockpool.nn.combinators.Sequential, or Residual",
         )
     _require_known_forwards(given)
     try:
         with _graphs_of_filters(given, graphs):
             return given.as_graph(), given
     except Exception as error:
-        fix = "use Linear, LinearTorch, LIF, LIFTorch, ExpSynTorch, Sequential, Residual and SynNet"
+        fix = "use Linear, LinearTorch, LIF, LIFTorch, ExpSynTorch, Sequential, Residual and SynNet; a class of your own needs an"
+        fix += " as_graph(), which joins those of its modules (rockpool.graph.connect_modules)"
         raise FrontendError.from_failure("as_graph() of the module fails", error, where=type(given).__name__, fix=fix) from error
 
 

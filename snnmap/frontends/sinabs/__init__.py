@@ -101,7 +101,10 @@ def _read(path: str, module: Any, size: int) -> "LifNeurons":
     from snnmap.frontends.following.lif import LifNeurons, refuse, spread
 
     if module.min_v_mem is not None:
-        measured, fix = f"min_v_mem={float(module.min_v_mem.min()):g}", "train with min_v_mem=None"
+        measured, fix = (
+            f"min_v_mem={float(module.min_v_mem.min()):g}",
+            "train with min_v_mem=None, or from_model(..., min_v_mem=None)",
+        )
         raise refuse(path, "the membrane has a lower limit, which no linear membrane has", measured, "None", fix)
     beta = spread(path, "alpha_mem", module.alpha_mem_calculated, size)
     synapse = module.alpha_syn_calculated

@@ -1,4 +1,4 @@
-"""scikit-learn's linear models, perceptrons, scalers and pipelines of these as layer graphs."""
+"""scikit-learn's linear models, perceptrons, scalers, selections of features and pipelines of these as layer graphs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -30,7 +30,8 @@ def load(estimator: Any) -> LayerGraph:
     a linear classifier its ``decision_function``, of two classes 0 and this score: the greatest is what ``predict`` gives.
 
     Args:
-        estimator: a linear model, a multi-layer perceptron, or a ``Pipeline`` that ends in one, behind scalers and PCA.
+        estimator: a linear model, a multi-layer perceptron, or a ``Pipeline`` that ends in one, behind scalers, PCA and
+            selections of features; or a search, such as ``GridSearchCV``, whose best one is read.
 
     Raises:
         FrontendError: a step is not known, is not fitted, or computes otherwise than what was read of it.
@@ -51,9 +52,10 @@ def load(estimator: Any) -> LayerGraph:
 
 
 def _list_steps(estimator: Any) -> Iterator[Any]:
-    """Yield the steps of pipelines within each other."""
+    """Yield the steps of pipelines within each other, and of the best of a search."""
     from sklearn.pipeline import Pipeline
 
+    estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):
         yield estimator
         return
@@ -101,11 +103,14 @@ class _Reader:
 
     def _read_transform(self, step: Any) -> None:
         kind = type(step).__name__
+        if hasattr(step, "get_support"):
+            self._add(f"{kind}.features", Gemm(), {"weight": np.eye(step.n_features_in_)[:, step.get_support()]})
+            return
         if kind not in _TRANSFORMS:
             raise FrontendError(
                 "the estimator has no layers",
                 where=f"{type(step).__module__}.{kind}",
-                limit=f"a linear model or a multi-layer perceptron, behind {', '.join(_TRANSFORMS)}",
+                limit=f"a linear model or a multi-layer perceptron, behind {', '.join(_TRANSFORMS)}, selections of features",
                 fix="fit one of these; trees, kernels and neighbours have no layers",
             )
         for name, operation, constants in _TRANSFORMS[kind](step):

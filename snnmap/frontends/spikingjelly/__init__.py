@@ -1,6 +1,6 @@
 """From a torch module with SpikingJelly's neurons to a network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from snnmap.frontends.following.lif import LifNeurons
 
 __all__ = ["load"]
+
+_MEMBRANE = "use {}(v_threshold=1e9, store_v_seq=True), which computes the same, and return its v_seq, or v in step mode 's'"
 
 
 def load(
@@ -70,7 +72,7 @@ def _make_framework(neuron: Any) -> "Framework":
         name="SpikingJelly",
         package="spikingjelly",
         tried="2.0.0",
-        neurons=(neuron.BaseNode,),
+        neurons=tuple(_list_classes(neuron)),
         kinds=kinds,
         states=dict.fromkeys(kinds.values(), ((), ())),
         read=_read,
@@ -78,9 +80,20 @@ def _make_framework(neuron: Any) -> "Framework":
         reset_call="reset()",
         time_axis=lambda module: 0 if module.step_mode == "m" else None,
         own_functions=("surrogate_function",),
-        fix_of_instant="SpikingJelly's neurons have no synapse: take a chip that needs none (generic-1024-factor)",
+        fix_of_steps="let it run over all steps: functional.set_step_mode(net, 'm')",
+        fixes={f"NonSpiking{kind}": _MEMBRANE.format(kind) for kind in ("IFNode", "LIFNode")},
+        fix_of_instant="no neuron of it has a synapse: take a chip that needs none (generic-1024-factor), which resets to zero",
         membranes=_find_membranes,
     )
+
+
+def _list_classes(neuron: Any) -> Iterator[type]:
+    """Yield the classes of SpikingJelly's neurons."""
+    from torch import nn
+
+    for thing in vars(neuron).values():
+        if isinstance(thing, type) and issubclass(thing, nn.Module) and thing.__module__.startswith(neuron.__name__):
+            yield thing
 
 
 def _find_membranes(module: Any) -> "tuple[Tensor | None, Tensor | None]":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from snnmap.frontends.torch.shapes import replace_batch
 from snnmap.frontends.torch.weight_hooks import read_parameter
-from snnmap.graph import Operation, UnreadableError
+from snnmap.graph import OWN_OPERATION, Operation, UnreadableError
 from snnmap.graph.operation import Array
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIX", "FIXES", "Call", "Value", "call_node", "find_values", "first_value", "map_values", "to_doubles"]
 
-FIX = "write it with layers and functions that have an operation, or write an operation in snnmap/graph/operations"
+FIX = f"write it with layers and functions that have an operation, or {OWN_OPERATION}"
 
 _RELU = "write torch.relu(x) for x * (x > 0); other choices by values are none of a layer"
 _LEVELS = "use snnmap.nn.QuantisedReLU, which quantises activations"

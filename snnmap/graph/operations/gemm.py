@@ -105,6 +105,6 @@ def _misfit(data: Shape, weight: Shape) -> NetworkError:
     return NetworkError(
         "the weights do not fit their input",
         measured=f"{data} by {weight}",
-        limit="(..., n) by (n, m)",
+        limit="(..., n) by (n, m), or (m, n) as torch's Linear has them",
         fix="check the shape of the input and the layer's weights",
     )

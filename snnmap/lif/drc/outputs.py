@@ -14,6 +14,8 @@ _SURE = 0.01
 """Chance below which too few agreeing samples are no accident."""
 _NEAR = 1 / 3
 """Share of a limit on an error, up to which outputs of other classes may be near ties."""
+_MORE_STEPS = "convert with `snnmap.convert.ConvertOptions(overshoot='hold', n_steps=...)`, or with more steps"
+_ROUNDED = "mend what SNN504 and SNN506 tell of rounding (`snnmap check`, `snnmap.check_model`): more steps would round the same"
 
 
 @rule("SNN603", "readout-lost", Comparison, requantised=EITHER)
@@ -178,7 +180,8 @@ def check_conversion(subject: OnChip[Comparison]) -> Iterator[Finding]:
 
         check_model(convert_ann(model, images, options=ConvertOptions(n_steps=16)), "generic-4096")
 
-    How to fix: convert with `ConvertOptions(overshoot="hold")`, or with more steps (`n_steps`).
+    How to fix: convert with `ConvertOptions(overshoot="hold")`, or with more steps (`n_steps`); where the chip is as far from the
+    network that the conversion made, mend what SNN504 and SNN506 tell.
     """
     comparison, converted = subject.of, subject.of.converted
     if converted is None:
@@ -201,7 +204,7 @@ def check_conversion(subject: OnChip[Comparison]) -> Iterator[Finding]:
                 limits.conversion_error if far else limits.decisions,
                 words=f"{limits.conversion_error:.0%}, {limits.decisions:.0%}",
             ),
-            fix="convert with `snnmap.convert.ConvertOptions(overshoot='hold', n_steps=...)`, or with more steps",
+            fix=_ROUNDED if comparison.ports[0].error > 0.5 * converted.error else _MORE_STEPS,
             severity=None if sure else Severity.WARNING,
         )
 
