@@ -243,6 +243,12 @@ TORCH: dict[str, tuple[Make, tuple[int, ...]]] = {
     "dict": (lambda: Whole(lambda m, x: {"logits": m.last(torch.relu(m.first(x)))}), V),
     "one in a list": (lambda: Whole(lambda m, x: [m.last(torch.relu(m.first(x)))]), V),
     "where": (lambda: Vectors(lambda _, x: torch.where(x > 0, x, torch.zeros_like(x))), V),
+    "choices of the greater": (lambda: Vectors(lambda _, x: torch.where(x > 0.25, x, 0.25) - x.masked_fill(x >= 0.5, 0.5)), V),
+    "mean of members": (lambda: Whole(lambda m, x: torch.stack([m.last(F.relu(m.first(y))) for y in (x, -x)]).mean(0)), V),
+    "places first": (lambda: Calls(lambda _, x: torch.relu(x.flatten(2).permute(2, 0, 1) - 0.25)[1:].amax(0), 4), I),
+    "batch between axes": (lambda: Calls(lambda _, x: x.view(-1, 2, 2, 64).permute(2, 0, 3, 1)[1], 128), I),
+    "repeated": (lambda: Calls(lambda _, x: x.repeat(1, 2, 1, 1), 512), I),
+    "running sum": (lambda: Calls(lambda _, x: x.cumsum(1), 256), I),
     "threshold": (lambda: nn.Sequential(nn.Linear(6, 8), nn.Threshold(0.0, 0.0), nn.Linear(8, 3)), V),
     "rrelu and relu_": (lambda: nn.Sequential(nn.Linear(6, 8), nn.RReLU(), nn.ReLU(inplace=True), nn.Linear(8, 3)), V),
     "clamp": (lambda: Vectors(lambda _, x: x.clamp(min=0).clamp_max(0.5)), V),
@@ -326,7 +332,25 @@ SOURCES: list[tuple[str, str]] = [
         for name in ("parts of two sizes", "picked", "side by side", "prelu", "global max pool", "nearest", "bilinear")
     ),
     *(("ONNX", name) for name in ("cnn", "resnet", "mobilenet", "log_softmax last", "pixel shuffle", "pixel unshuffle")),
-    *(("ONNX", name) for name in ("einsum by place", "windows", "causal", "unet")),
+    *(("ONNX", name) for name in ("einsum by place", "windows", "causal", "unet", "picked", "threshold")),
+    *(("export", name) for name in ("mean of members", "places first", "batch between axes")),
+    *(
+        ("ONNX by TorchScript", name)
+        for name in (
+            "where",
+            "choices of the greater",
+            "mean of members",
+            "places first",
+            "batch between axes",
+            "repeated",
+            "running sum",
+        )
+    ),
+    *(
+        ("quantize_static, QOperator", name)
+        for name in ("mean kept", "ceil average", "softmax last", "mean of members", "zero pad")
+    ),
+    *(("quantize_static", name) for name in ("softmax last", "mean of members")),
     *(("ONNX by TorchScript", name) for name in ("mlp", "resnet", "sum", "amax", "ceil average", "nearest", "prelu", "split")),
     *(("ONNX 11", name) for name in ("cnn", "squeezed", "bilinear", "softmax last", "leaky")),
     *(("ONNX 9", name) for name in ("cnn", "zero pad", "clamp")),

@@ -153,7 +153,7 @@ def test_a_layer_graph_without_calibration_data_is_refused(ann: object) -> None:
 
 def test_a_layer_graph_that_was_read_wrong_is_refused(ann: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gemm, "run", lambda _, inputs: 1.01 * (inputs[0] @ inputs[1]))
-    with pytest.raises(FrontendError, match="what was read is not what the module computes"):
+    with pytest.raises(FrontendError, match="what was read is not what the model computes"):
         open_model(ann, calibration=np.random.default_rng(1).uniform(0, 1, (60, 4)))
 
 

@@ -23,6 +23,11 @@ _EXACT, _DOUBLE, _SINGLE = 1e-9, 1e-6, 1e-3
 """Largest difference, of the largest output: of a module that computes in float64 throughout, of one whose forward makes
 constants in float32, and of one that computes in float32."""
 _QUANTISED = 0.25
+_FIX_OF_FORWARD = (
+    "look for a forward, __call__, weight or mode that changes as the module runs (in evaluation mode a sample's outputs must "
+    "not depend on the others in its batch), or export the module to ONNX"
+)
+_FIX_OF_GRAPH = "run the model beside the one that it was made from on the same inputs, and export or quantise it again"
 _SMALL = 1e-3
 
 
@@ -86,7 +91,10 @@ def confirm_onnx(ann: Ann, source: Any, samples: FloatArray) -> None:
     try:
         import onnxruntime
 
-        runtime = onnxruntime.InferenceSession(str(source) if isinstance(source, str | Path) else source.SerializeToString())
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # operators as they are written
+        model = str(source) if isinstance(source, str | Path) else source.SerializeToString()
+        runtime = onnxruntime.InferenceSession(model, options)
         entry = runtime.get_inputs()[0]
         sides = [side if isinstance(side, int) else given for side, given in zip(entry.shape[1:], values.shape[1:], strict=False)]
         name = list_scores(open_model(source)[0].graph)[0]
@@ -114,13 +122,13 @@ def confirm_graph(ann: Ann, graph: LayerGraph, samples: FloatArray) -> None:
 def _compare(ann: Ann, values: FloatArray, wanted: FloatArray, *, is_quantised: bool) -> None:
     found = _finish(ann, run_ann(ann, values)["output"])
     if wanted.shape != found.shape:
-        raise _refuse(f"{wanted.shape[1]} outputs", found.shape[1])
+        raise _refuse(f"{wanted.shape[1]} outputs", found.shape[1], _FIX_OF_GRAPH)
     is_quantised = is_quantised or any(layer.step is not None for layer in ann.layers)
     size = float(np.sqrt(np.mean(wanted**2))) or 1.0
     error = float(np.sqrt(np.mean((found - wanted) ** 2))) / size
     limit = _QUANTISED if is_quantised else _SINGLE
     if error > limit:
-        raise _refuse(f"relative error {error:.2g} of the outputs on {len(values)} samples", limit)
+        raise _refuse(f"relative error {error:.2g} of the outputs on {len(values)} samples", limit, _FIX_OF_GRAPH)
 
 
 def _list_values(found: Any) -> FloatArray:
@@ -211,12 +219,11 @@ def _finish(ann: Ann, outputs: FloatArray) -> FloatArray:
     return np.asarray(logs if ann.left_out == "log_softmax" else np.exp(logs), np.float64)
 
 
-def _refuse(measured: str, limit: Any) -> FrontendError:
+def _refuse(measured: str, limit: Any, fix: str = _FIX_OF_FORWARD) -> FrontendError:
     return FrontendError(
-        "what was read is not what the module computes",
+        "what was read is not what the model computes",
         where="forward",
         measured=measured,
         limit=f"{limit:g}" if isinstance(limit, float) else f"{limit} finite outputs a sample",
-        fix="look for a forward, __call__, weight or mode that changes as the module runs (in evaluation mode a sample's outputs "
-        "must not depend on the others in its batch), or export the module to ONNX",
+        fix=fix,
     )

@@ -1,7 +1,7 @@
 """From a layer graph to ReLU layers with sparse matrices between them: the one place where layers are lowered to these."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from snnmap.convert.lower_linear import (
 )
 from snnmap.convert.options import Pools, Signed
 from snnmap.convert.pools import POOLS, choose_pools
-from snnmap.convert.quantised import lower_dequantise, lower_quantise
+from snnmap.convert.quantised import leads_to_output, lower_dequantise, lower_quantise
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
 from snnmap.graph import LayerGraph, Node, remove_identity, split_quantised
@@ -260,14 +260,19 @@ def _lower_shape(lowering: Lowering, node: Node) -> Affine:
 
 def _lower_move(lowering: Lowering, node: Node) -> Affine:
     operation: Any = node.operation
-    if getattr(operation, "value", 0.0) and any(side > 0 for side in operation.pads):
+    zeros = {lowering.zeros.get(name, 0) for name in node.inputs if name in lowering.values}
+    zero = min(zeros)  # of integers, what stands for 0
+    fills = node.kind == "Pad" and operation.mode == "constant" and any(side > 0 for side in operation.pads)
+    if len(zeros) > 1 or (fills and operation.value != zero):
         raise lowering.refuse(
             node,
             "padding by other values than its arguments'",
-            measured=f"{operation.value:g}",
-            limit="0",
+            measured=f"{operation.value:g}" if fills else f"zero points {', '.join(map(str, sorted(zeros)))}",
+            limit=f"{zero}",
             fix="pad with zeros",
         )
+    lowering.zeros |= {node.name: zero} if node.inputs[0] in lowering.zeros else {}
+    operation = replace(operation, value=0.0) if fills else operation
     values = [lowering.values[name] for name in node.inputs if name in lowering.values]
     constants = [lowering.constants[name] for name in node.inputs if name in lowering.constants]
     return lower_move(operation, values, constants, lowering.shape(node), lowering.where(node))
@@ -415,7 +420,7 @@ def _lower_bound(lowering: Lowering, node: Node) -> Affine:
 def _lower_last(lowering: Lowering, node: Node) -> Affine:
     """Leave a softmax over the outputs, or their sigmoid, away where nothing comes behind it."""
     value, name = lowering.value(node), _LEFT_OUT[node.kind]
-    is_last = lowering.graph.outputs[0] == node.name and lowering.uses[node.name] == 1
+    is_last = leads_to_output(lowering, node)
     if not is_last and node.kind == "Sigmoid":
         what = f"{lowering.find_place(node).noun} has no LIF counterpart but at the end"
         raise lowering.refuse(node, what)

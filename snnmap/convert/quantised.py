@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snnmap.convert.affine import reshape
 from snnmap.convert.ann import Affine, ReluLayer
 from snnmap.convert.levels import Levels, is_non_negative, quantise_activation
 from snnmap.graph import Node
@@ -13,7 +14,7 @@ from snnmap.graph.operation import Array
 if TYPE_CHECKING:
     from snnmap.convert.lower import Lowering
 
-__all__ = ["lower_dequantise", "lower_quantise"]
+__all__ = ["leads_to_output", "lower_dequantise", "lower_quantise"]
 
 
 def lower_quantise(lowering: "Lowering", node: Node) -> Affine:
@@ -29,6 +30,8 @@ def lower_quantise(lowering: "Lowering", node: Node) -> Affine:
             limit="1 step",
             fix="quantise activations by layer, or convert the torch module",
         )
+    if lowering.left_out:
+        return value  # the logits of what is quantised behind a softmax, and nothing else comes behind that
     step_size, offset, words = float(step.item()), int(zero.item()), np.iinfo(zero.dtype)
     if before in lowering.graph.inputs or lowering.steps.get(before) == step_size:
         if before in lowering.graph.inputs:
@@ -37,11 +40,12 @@ def lower_quantise(lowering: "Lowering", node: Node) -> Affine:
         return value
     lowering.zeros[node.name] = offset
     if offset == words.min or is_non_negative(value):
-        alone = lowering.layers.take_last(value) if lowering.uses[before] == 1 else None
+        alone = lowering.layers.take_last(value) if _is_used_alone(lowering, before) else None
         layer = alone or ReluLayer(name=lowering.name(node), incoming=value)
         lowering.steps[node.name] = step_size
-        return lowering.layers.rectify_and_clip(replace(layer, step=step_size), (int(words.max) - offset) * step_size)
-    if _leads_to_output(lowering, node):
+        layer = replace(layer, incoming=reshape(layer.incoming, value.shape), step=step_size)
+        return lowering.layers.rectify_and_clip(layer, (int(words.max) - offset) * step_size)
+    if leads_to_output(lowering, node, "LogSoftmax", "Sigmoid", "Softmax"):
         return value
     if lowering.signed == "pairs":
         lowering.steps[node.name] = step_size
@@ -75,10 +79,21 @@ def lower_dequantise(lowering: "Lowering", node: Node) -> Affine:
     return lowering.value(node)
 
 
-def _leads_to_output(lowering: "Lowering", node: Node) -> bool:
-    """Say whether nothing but dequantisation lies between a node and the graph's output."""
+def leads_to_output(lowering: "Lowering", node: Node, *kinds: str) -> bool:
+    """Say whether nothing but quantisation, or operations of some kinds, lies between a node and the graph's output."""
     names = {node.name}
-    for other in lowering.graph.select_kinds("DequantizeLinear"):
+    for other in lowering.graph.select_kinds("QuantizeLinear", "DequantizeLinear", *kinds):
         names |= {other.name} if names & set(other.inputs) else set()
-    others = (other for other in lowering.graph.nodes if other.kind != "DequantizeLinear")
+    others = (other for other in lowering.graph.nodes if other.name not in names)
     return lowering.graph.outputs[0] in names and not any(names & set(other.inputs) for other in others)
+
+
+def _is_used_alone(lowering: "Lowering", name: str) -> bool:
+    """Say whether nothing else uses a value, nor what it is in another shape."""
+    made = {node.name: node for node in lowering.graph.nodes}
+    while name in made and lowering.uses[name] == 1:
+        node = made[name]
+        if node.operation.role not in ("Shape", "Squeeze", "Unsqueeze"):
+            return node.operation.role == "Act"
+        name = node.inputs[0]
+    return False

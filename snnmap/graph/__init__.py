@@ -4,7 +4,8 @@ from snnmap.graph import operations as operations  # which registers them
 from snnmap.graph.build import BATCHES, OWN_OPERATION, GraphBuilder, Unreadable, UnreadableError, UnreadableModelError
 from snnmap.graph.draw import format_mermaid
 from snnmap.graph.graph import LayerGraph, Node
-from snnmap.graph.joins import plan_join
+from snnmap.graph.joins import name_choice, plan_choice, plan_join
+from snnmap.graph.moved import follow_batch, refuse_moved
 from snnmap.graph.operation import OPERATIONS, Operation, Role, TensorType, operation
 from snnmap.graph.passes.canonical import canonicalise
 from snnmap.graph.passes.fold_affine import fold_affine
@@ -34,7 +35,11 @@ __all__ = [
     "Unreadable",
     "UnreadableError",
     "UnreadableModelError",
+    "follow_batch",
+    "name_choice",
+    "plan_choice",
     "plan_join",
+    "refuse_moved",
     # running and comparing
     "measure_difference",
     "require_same",

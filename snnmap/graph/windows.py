@@ -68,17 +68,21 @@ class Windows:
     def view(self, values: Array, fill: float) -> Array:
         """Return what each window sees, ``(batch, channels, *windows, *kernel)``, with ``fill`` where it sees padding."""
         rank, sides = len(self.kernel), values.shape[2:]
-        counts = self.sizes(sides)
-        spans = self._spans()
-        widths = [
-            (before, max(after, (count - 1) * step + span - before - side))
-            for (before, after), count, step, span, side in zip(self.pads, counts, self.strides, spans, sides, strict=True)
-        ]
-        padded = np.pad(values, [(0, 0), (0, 0), *widths], constant_values=fill)
+        counts, spans = self.sizes(sides), self._spans()
+        padded = np.pad(values, [(0, 0), (0, 0), *self.cover(sides)], constant_values=fill)
         seen: Any = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=tuple(range(2, 2 + rank)))
         starts = tuple(slice(0, (count - 1) * step + 1, step) for count, step in zip(counts, self.strides, strict=True))
         places = tuple(slice(None, None, spread) for spread in self.dilations)
         return np.asarray(seen[(slice(None), slice(None), *starts, *places)])
+
+    def cover(self, sides: Shape) -> list[tuple[int, int]]:
+        """Return the pads before and after each side with what hangs over in the last windows."""
+        return [
+            (before, max(after, (count - 1) * step + span - before - side))
+            for (before, after), count, step, span, side in zip(
+                self.pads, self.sizes(sides), self.strides, self._spans(), sides, strict=True
+            )
+        ]
 
     def count_places(self, sides: Shape, *, with_pads: bool) -> Array:
         """Return how many places of each window lie in the input, or in the input and its pads, ``(*windows,)``."""

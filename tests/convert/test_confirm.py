@@ -166,8 +166,8 @@ def test_it_is_read_as_it_computes(make: Callable[[], nn.Module]) -> None:
         (quantised_weights, "(?s)qat.*quantises as it runs.*module '0'.*quantize_static"),
         (lambda: prepared(convert=False), "QuantStub quantises as it runs"),
         (lambda: prepared(convert=True), "Quantize quantises as it runs"),
-        (Stubborn, "not what the module computes"),
-        (Wave, "changed in place|not what the module computes|cannot be followed"),
+        (Stubborn, "not what the model computes"),
+        (Wave, "changed in place|not what the model computes|cannot be followed"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -182,7 +182,7 @@ def test_the_comparison_is_the_last_word(monkeypatch: pytest.MonkeyPatch) -> Non
     from snnmap.convert import layers
 
     monkeypatch.setattr(layers.LayerList, "rectify_leaky", lambda _self, _name, value, _slope: value)
-    with pytest.raises(FrontendError, match=r"(?s)not what the module computes.*15 of 15 samples"):
+    with pytest.raises(FrontendError, match=r"(?s)not what the model computes.*15 of 15 samples"):
         convert_ann(nn.Sequential(nn.Linear(6, 9), nn.LeakyReLU(0.1), nn.Linear(9, 3)), DATA)
 
 
@@ -335,7 +335,7 @@ def test_a_weight_that_is_misread_by_a_little_is_found(monkeypatch: pytest.Monke
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(scale)
-    with pytest.raises(FrontendError, match="not what the module computes"):
+    with pytest.raises(FrontendError, match="not what the model computes"):
         read_ann(net, (6,))
 
 

@@ -315,6 +315,41 @@ def test_another_zero_point_is_another_value() -> None:
         read_onnx(make_graph(nodes, (6,), s=np.float32(0.1), z=np.int8(-128), other=np.int8(-120)), (6,))
 
 
+def make_padded(fill: int) -> onnx.ModelProto:
+    """Give quantised values of zero point 128 with others beside them."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("QuantizeLinear", ["a", "s", "z"], ["q"]),
+        helper.make_node("Pad", ["q", "pads", "fill"], ["p"], name="pad"),
+        helper.make_node("DequantizeLinear", ["p", "s", "z"], ["y"]),
+    ]
+    pads = np.array([0, 1, 0, 2])
+    return make_graph(nodes, (6,), s=np.float32(0.1), z=np.uint8(128), pads=pads, fill=np.uint8(fill))
+
+
+def test_integers_are_padded_by_their_zero_point() -> None:
+    inputs = RNG.normal(size=(5, 6)).astype(np.float32)
+    model = make_padded(128)
+    assert np.allclose(run_ann(read_onnx(model, (6,)), inputs)["output"], run_onnx(model, inputs)[0], atol=1e-6)
+    with pytest.raises(FrontendError, match=r"(?s)padding by other values.*node 'pad'.*measured: 0 .*limit: 128"):
+        read_onnx(make_padded(0), (6,))
+
+
+def test_a_relu_used_twice_keeps_its_values_beside_its_levels() -> None:
+    """Of which one is quantised behind a reshape."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Flatten", ["a"], ["f"]),
+        helper.make_node("QuantizeLinear", ["f", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Reshape", ["a", "sides"], ["g"]),
+        helper.make_node("Sub", ["g", "d"], ["y"]),
+    ]
+    model = make_graph(nodes, (2, 3), s=np.float32(0.25), z=np.uint8(0), sides=np.array([0, -1]))
+    inputs = RNG.uniform(0, 2, (9, 2, 3)).astype(np.float32)
+    assert np.abs(run_ann(read_onnx(model, (2, 3)), inputs)["output"] - run_onnx(model, inputs)[0]).max() < 1e-6
+
+
 def test_what_onnxruntime_computes_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of the file has the last word, whatever a reader makes of an operator."""
     model = make_graph(
@@ -325,7 +360,7 @@ def test_what_onnxruntime_computes_otherwise_is_refused(monkeypatch: pytest.Monk
     from snnmap.convert import lower
 
     monkeypatch.setitem(lower._LOWERINGS, "Relu", lambda lowering, node: lowering.value(node))
-    with pytest.raises(FrontendError, match="not what the module computes"):
+    with pytest.raises(FrontendError, match="not what the model computes"):
         convert_ann(model, data, options=ConvertOptions(error_limit=9.0))
 
 

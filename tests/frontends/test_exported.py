@@ -20,10 +20,12 @@ from snnmap.graph import measure_difference, run_graph
 
 LIMIT = 1e-5
 """Greatest relative difference, in float64 here and in float32 there."""
-REFUSED = ("where", "flattened by numel")
+REFUSED = ("flattened by numel",)
 """Networks that no reader takes."""
+SIGNED = ("mean of members", "padded shortcut", "resnet")
+"""Networks whose quantised values have both signs, of sums before a ReLU or behind a layer."""
 NO_LIF = {
-    "tuple": "1 inputs, 2 outputs", "flattened by numel": "an index 0", "where": "'gt' has no LIF counterpart",
+    "tuple": "1 inputs, 2 outputs", "flattened by numel": "an index 0",
     "squeeze and excite": "product or quotient of activations", "hardswish": "'hardswish' has no LIF counterpart",
 }  # fmt: skip
 """Networks that are not converted, and what is said."""
@@ -77,9 +79,7 @@ def test_exports(route: str, name: str) -> None:
     else:
         graph = read_layer_graph(source, shape)
         assert measure_difference(run_graph(graph, draw(shape))[graph.outputs[0]], run_module(name)[0]) <= LIMIT
-    signed: Signed = (
-        "pairs" if (route.startswith("quantize") and name in ("resnet", "padded shortcut")) else "refuse"
-    )  # of sums before a ReLU
+    signed: Signed = "pairs" if route.startswith("quantize") and name in SIGNED else "refuse"
     ann = read_model(source, shape, signed=signed, samples=draw(shape))
     assert ann.output.size == run_module(name)[0][0].size
 

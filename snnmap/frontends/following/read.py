@@ -17,7 +17,7 @@ from snnmap.frontends.following.build import Builder
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.moved import describe_move
 from snnmap.frontends.following.trace import Trace, trace_forward
-from snnmap.frontends.following.trial import count_layers, require_no_other_memory, require_same_spikes, run_forward
+from snnmap.frontends.following.trial import Run, count_layers, require_no_other_memory, require_same_spikes, run_forward
 from snnmap.frontends.following.twin import make_twin
 from snnmap.frontends.torch.accept import unwrap
 from snnmap.frontends.torch.modules import require_class_forward
@@ -152,4 +152,6 @@ def _run_counts(
     twin: Any, framework: Framework, trace: Trace, input_scale: float, rasters: Mapping[str, IntArray], n_steps: int
 ) -> dict[str, IntArray]:
     """Return a module's own spikes, ``(n_steps, size)`` by layer."""
-    return count_layers(trace, run_forward(twin, framework, trace, rasters, n_steps, input_scale))
+    run = Run(twin=twin, framework=framework, trace=trace, rasters=rasters, n_steps=n_steps, input_scale=input_scale)
+    spikes, _ = run_forward(run)
+    return count_layers(trace, spikes)

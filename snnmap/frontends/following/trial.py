@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from snnmap.core.errors import FrontendError
-from snnmap.core.record import FloatArray, IntArray
+from snnmap.core.record import FloatArray, IntArray, record
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.layers import Layer
 from snnmap.frontends.following.operations import passes, run_with_batch_of_one
@@ -20,7 +20,7 @@ from snnmap.frontends.following.trace import Trace
 from snnmap.frontends.following.twin import take_spikes, watch
 from snnmap.network import Network, simulate_network
 
-__all__ = ["count_layers", "count_spikes", "count_steps", "require_no_other_memory", "require_same_spikes", "run_forward"]
+__all__ = ["Run", "count_layers", "count_spikes", "count_steps", "require_no_other_memory", "require_same_spikes", "run_forward"]
 
 _RATES = (0.5, 3.0, 15.0)
 """Counts a channel and step; the last where neurons were silent at the others."""
@@ -28,6 +28,27 @@ _STEPS = 32
 _CLOSE = 1e-9
 """What the order of sums in float64 may make of a membrane, as a share of the largest."""
 _RUN_AGAIN = "let it take any number of steps, and keep nothing from run to run besides the states of the framework's neurons"
+
+
+@record
+class Run:
+    """A run of forward on counts, from zero states.
+
+    Attributes:
+        twin: the module, in float64.
+        framework: of its neurons.
+        trace: of it.
+        rasters: counts ``(n_steps, size)`` by argument; silence for others.
+        n_steps: of the run.
+        input_scale: what a count is worth as a value of forward's input.
+    """
+
+    twin: nn.Module
+    framework: Framework
+    trace: Trace
+    rasters: Mapping[str, IntArray]
+    n_steps: int
+    input_scale: float
 
 
 def require_same_spikes(
@@ -65,7 +86,8 @@ def require_same_spikes(
         rasters = {one.name: rng.poisson(rate, (n_steps, one.size)) for one in trace.inputs if one.name in ports}
         if trace.layout == "one step" and trace.n_steps > 1:
             rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
-        wanted = run_forward(twin, framework, trace, rasters, n_steps, input_scale)
+        run = Run(twin=twin, framework=framework, trace=trace, rasters=rasters, n_steps=n_steps, input_scale=input_scale)
+        wanted, _ = run_forward(run)
         n_steps = min((len(given) for given, *_ in wanted.values()), default=n_steps)
         given = {ports[name]: raster[np.newaxis, :n_steps] for name, raster in rasters.items()}
         found = simulate_network(network, given, counts_of=list(known.values()), states_of=list(read.values()))
@@ -90,9 +112,10 @@ def require_no_other_memory(twin: nn.Module, framework: Framework, trace: Trace,
     for rate in _RATES[1:]:
         if not silent:
             return
-        rng, returned = np.random.default_rng(0), list[list[FloatArray]]()
+        rng = np.random.default_rng(0)
         rasters = {one.name: rng.poisson(rate, (_STEPS, one.size)) for one in trace.inputs if not one.owner}
-        kept = run_forward(twin, framework, trace, rasters, _STEPS, input_scale, returned=returned)
+        run = Run(twin=twin, framework=framework, trace=trace, rasters=rasters, n_steps=_STEPS, input_scale=input_scale)
+        kept, returned = run_forward(run)
         pools = {neurons: pool for pool, neurons in trace.moved.items()}  # whose values are what the module's neurons give
         counts = {pools.get(name, name): sent for name, sent in count_layers(trace, kept).items()}
         for step, values in enumerate(returned):
@@ -240,43 +263,37 @@ def _is_short(leaf: object) -> bool:
     return isinstance(leaf, Tensor) and leaf.dtype != torch.float64 and leaf.is_floating_point()
 
 
-def run_forward(
-    twin: nn.Module,
-    framework: Framework,
-    trace: Trace,
-    rasters: Mapping[str, IntArray],
-    n_steps: int,
-    input_scale: float,
-    *,
-    returned: list[list[FloatArray]] | None = None,
-) -> dict[str, tuple[FloatArray, ...]]:
-    """Return what the neurons of each layer give first and last, spikes and perhaps membranes, and what they take.
+def run_forward(run: Run) -> tuple[dict[str, tuple[FloatArray, ...]], list[list[FloatArray]]]:
+    """Run forward over all steps.
 
-    All are ``(n_steps, size)``.
-
-    What a forward of one step returns is added to ``returned``, step by step.
+    Returns:
+        What the neurons of each layer give first and last, spikes and perhaps membranes, ``(n_steps, size)`` each; and what a
+        forward of one step returns, step by step, nothing for another.
 
     Raises:
         FrontendError: forward fails in a run of other length than the one that was followed.
     """
-    told: list[list[FloatArray]] = [] if returned is None else returned
+    returned: list[list[FloatArray]] = []
     try:
-        kept = _watch(twin, framework, lambda: _call(twin, framework, trace, rasters, n_steps, input_scale, told))
+        kept = _watch(run.twin, run.framework, lambda: returned.extend(_call(run)))
     except FrontendError:
         raise
     except Exception as error:
         raise FrontendError.from_failure(
-            f"the module's forward fails in a second run, of {n_steps} steps", error, where=type(twin).__name__, fix=_RUN_AGAIN
+            f"the module's forward fails in a second run, of {run.n_steps} steps",
+            error,
+            where=type(run.twin).__name__,
+            fix=_RUN_AGAIN,
         ) from error
     runs: dict[str, list[str]] = {}
-    for name in trace.order:
-        runs.setdefault(trace.layers[name].path, []).append(name)
+    for name in run.trace.order:
+        runs.setdefault(run.trace.layers[name].path, []).append(name)
     found: dict[str, list[tuple[FloatArray, ...]]] = {}
     for path, order in runs.items():
         steps = [*zip(*kept.get(path, ()), strict=True)]
         for name, step in zip(_attribute(order, len(steps)), steps, strict=True):
             found.setdefault(name, []).append(step)
-    return {name: tuple(np.stack(values) for values in zip(*steps, strict=True)) for name, steps in found.items()}
+    return {name: tuple(np.stack(values) for values in zip(*steps, strict=True)) for name, steps in found.items()}, returned
 
 
 def _attribute(order: Sequence[str], n_steps: int) -> list[str]:
@@ -340,47 +357,49 @@ def count_spikes(layer: Layer, values: FloatArray) -> IntArray:
     return np.rint(values / scale).astype(np.int64)
 
 
-def _call(
-    twin: nn.Module,
-    framework: Framework,
-    trace: Trace,
-    rasters: Mapping[str, IntArray],
-    n_steps: int,
-    input_scale: float,
-    returned: list[list[FloatArray]],
-) -> None:
-    """Run forward over all steps; of one step a call, add what each returns."""
+def _call(run: Run) -> Iterator[list[FloatArray]]:
+    """Run forward over all steps; of one step a call, yield what each returns."""
+    trace, n_steps = run.trace, run.n_steps
     silent = np.zeros((n_steps, 1))
-    values = {one.name: rasters.get(one.name, np.repeat(silent, one.size, axis=1)) * input_scale for one in trace.inputs}
+    values = {one.name: run.rasters.get(one.name, np.repeat(silent, one.size, axis=1)) * run.input_scale for one in trace.inputs}
     if trace.layout != "one step" or trace.n_steps > 1:
         n_given = max(n_steps, trace.n_given) if trace.layout != "one step" else 1
-        twin(*(one.shape_counts(trace.layout, np.resize(values[one.name], (n_given, one.size))) for one in trace.inputs))
+        run.twin(*(one.shape_counts(trace.layout, np.resize(values[one.name], (n_given, one.size))) for one in trace.inputs))
         return
-    if framework.passes_states:
-        carried: tuple[Any, ...] = ()
-        for step in range(n_steps):
-            given = [one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs]
-            try:
-                found = twin(*given, *carried)
-                _, *carried_on = found
-            except TypeError as error:
-                if not carried:
-                    raise
-                raise FrontendError(
-                    "forward gives states that it does not take",
-                    where=type(twin).__name__,
-                    measured=str(error),
-                    fix="write forward(x, state), which hands each neuron its state, as Norse's SequentialState does",
-                ) from error
-            carried = tuple(carried_on)
-            returned.append([leaf.reshape(-1).numpy().copy() for leaf in _list_tensors(found)])
-        return
-    places = _find_states(trace)
-    states = {one.name: one.shape_counts("one step", ()) for one in trace.inputs if one.owner}
-    for step in range(n_steps):
-        now = {one.name: one.shape_counts("one step", values[one.name][step : step + 1]) for one in trace.inputs}
-        leaves = _list_tensors(twin(*(now | states).values()))
-        returned.append([leaf.reshape(-1).numpy().copy() for leaf in leaves])
+    call = _call_with_states if run.framework.passes_states else _call_with_arguments
+    for leaves in call(run, values):
+        yield [leaf.reshape(-1).numpy().copy() for leaf in leaves]
+
+
+def _call_with_states(run: Run, values: Mapping[str, Any]) -> Iterator[list[Tensor]]:
+    """Run each step with the states that the one before returned behind its output."""
+    carried: tuple[Any, ...] = ()
+    for step in range(run.n_steps):
+        given = [one.shape_counts("one step", values[one.name][step : step + 1]) for one in run.trace.inputs]
+        try:
+            found = run.twin(*given, *carried)
+            _, *carried_on = found
+        except TypeError as error:
+            if not carried:
+                raise
+            raise FrontendError(
+                "forward gives states that it does not take",
+                where=type(run.twin).__name__,
+                measured=str(error),
+                fix="write forward(x, state), which hands each neuron its state, as Norse's SequentialState does",
+            ) from error
+        carried = tuple(carried_on)
+        yield _list_tensors(found)
+
+
+def _call_with_arguments(run: Run, values: Mapping[str, Any]) -> Iterator[list[Tensor]]:
+    """Run each step with the states that the one before returned as the arguments that they are."""
+    places, inputs = _find_states(run.trace), run.trace.inputs
+    states = {one.name: one.shape_counts("one step", ()) for one in inputs if one.owner}
+    for step in range(run.n_steps):
+        now = {one.name: one.shape_counts("one step", values[one.name][step : step + 1]) for one in inputs}
+        leaves = _list_tensors(run.twin(*(now | states).values()))
+        yield leaves
         states = {name: leaves[places[name]] for name in states}
 
 

@@ -1,20 +1,22 @@
 """ONNX operators that constants decide, or that put constants beside activations: branches, choices by a mask, joins."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snnmap.frontends.onnx.node import OnnxNode
-from snnmap.graph import UnreadableError, plan_join
+from snnmap.graph import UnreadableError, name_choice, plan_choice, plan_join
+from snnmap.graph.fixes import BY_VALUES
 from snnmap.graph.operation import Array, Operation
-from snnmap.graph.operations.arithmetic import Add, Div, Mul
+from snnmap.graph.operations.activations import Relu
+from snnmap.graph.operations.arithmetic import Add, Div, Max, Min, Mul
 from snnmap.graph.operations.movement import Identity
 
 if TYPE_CHECKING:
     from snnmap.frontends.onnx.read import OnnxReader
 
-__all__ = ["CHOICES", "drop_batch", "read_branch"]
+__all__ = ["CHOICES", "drop_batch", "note_comparison", "read_branch"]
 
 
 def read_branch(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -33,23 +35,61 @@ def read_branch(reader: "OnnxReader", node: OnnxNode) -> None:
         reader.rename(inner, outer)
 
 
+def _read_comparison(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Note which values are compared, where nothing but choices is made by that."""
+    note_comparison(reader, node.outputs[0], node)
+
+
+def note_comparison(reader: "OnnxReader", tensor: str, comparison: OnnxNode) -> None:
+    """Note what a tensor of truths compares.
+
+    Raises:
+        UnreadableError: something else is done with it than to choose.
+    """
+    users = [user for user in reader.graph.node if tensor in user.input]
+    if not users or any(user.op_type not in ("Cast", "Where") or tensor != user.input[0] for user in users):
+        raise UnreadableError("it compares values of activations", BY_VALUES)
+    reader.comparisons[tensor] = comparison
+
+
 def _read_where(reader: "OnnxReader", node: OnnxNode) -> None:
-    """Read a choice by a constant mask as a sum of two products with it, of which one is 0 at each place."""
+    """Read a choice of the greater or the smaller; one by a constant mask as a sum of products with it, one 0 at each place."""
     condition, *operands = node.inputs
+    if condition in reader.comparisons:
+        _read_greater(reader, node, reader.comparisons[condition])
+        return
     if condition in reader.values:
         raise UnreadableError("it chooses by the values of activations", "choose by a mask that is the same for all samples")
-    rank = max(len(reader.shape_of(name)) for name in operands if name in reader.values)
+    moving = [name for name in operands if name in reader.values]
+    rank = max(len(reader.shape_of(name)) for name in moving)
     chosen = drop_batch(condition, reader.constants[condition], rank).astype(bool)
-    terms, fixed = [], np.zeros(chosen.shape, np.float32)
-    for place, (name, mask) in enumerate(zip(operands, (chosen, ~chosen), strict=True)):
-        if name in reader.values:
-            terms.append(_add(reader, node, Mul(), [reader.values[name], _hold(reader, node, f"mask{place}", mask)], f"{place}"))
-        else:
-            given = drop_batch(name, reader.constants[name], rank)
-            fixed = fixed + np.where(mask, given, np.zeros((), given.dtype))
+    parts = [None if name in moving else drop_batch(name, reader.constants[name], rank) for name in operands]
+    masks, fixed = plan_choice(chosen, parts)
+    terms = [
+        _add(reader, node, Mul(), [reader.values[name], _hold(reader, node, f"mask{place}", mask)], f"{place}")
+        for place, (name, mask) in enumerate(zip(moving, masks, strict=True))
+    ]
     if fixed.any():
         terms.append(_hold(reader, node, "fixed", fixed))
     _finish(reader, node, terms)
+
+
+def _read_greater(reader: "OnnxReader", node: OnnxNode, comparison: OnnxNode) -> None:
+    rank = max(len(reader.shape_of(name)) for name in comparison.inputs if name in reader.values)
+
+    def find(name: str) -> Any:
+        is_moving = name in reader.values
+        return (reader.values[name], reader.shape_of(name)) if is_moving else drop_batch(name, reader.constants[name], rank)
+
+    chosen = node.inputs[1:]
+    kind = name_choice(comparison.kind, [find(name) for name in comparison.inputs], [find(name) for name in chosen])
+    if not kind:
+        raise UnreadableError("it chooses by the values of activations", BY_VALUES)
+    if kind == "Relu":
+        _finish(reader, node, [reader.values[name] for name in chosen if name in reader.values], Relu())
+        return
+    names = [reader.values[name] if name in reader.values else _hold(reader, node, name, find(name)) for name in chosen]
+    _finish(reader, node, names, Max() if kind == "Max" else Min())
 
 
 def _read_concat(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -88,7 +128,10 @@ def drop_batch(name: str, array: Array, rank: int) -> Array:
     if array.ndim <= rank:
         return array
     if any(side != 1 for side in array.shape[: array.ndim - rank]):
-        raise UnreadableError(f"constant '{name}' of shape {array.shape} differs from sample to sample", "export it again")
+        raise UnreadableError(
+            f"constant '{name}' of shape {array.shape} differs from sample to sample, since the first axis is the batch's",
+            "export the model with the batch as the first dimension of its input, and one constant for all samples",
+        )
     return array.reshape(array.shape[array.ndim - rank :])
 
 
@@ -113,6 +156,7 @@ def _finish(reader: "OnnxReader", node: OnnxNode, terms: Sequence[str], operatio
 
 CHOICES: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Concat": _read_concat,
+    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), _read_comparison),
     "Reciprocal": _read_reciprocal,
     "Where": _read_where,
 }

@@ -38,7 +38,7 @@ class OnnxNode:
 def _to_python(value: Any) -> Any:
     """Return text for bytes, a tuple for a list, and for a 32-bit float the number that was meant, 0.1 and not 0.100000001."""
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="replace")  # tf2onnx leaves TensorFlow's own, which are no text
     if isinstance(value, float):
         return float(str(np.float32(value)))
     return tuple(map(_to_python, value)) if isinstance(value, list) else value

@@ -15,9 +15,20 @@ from snnmap.frontends.onnx.classical import list_scores
 from snnmap.frontends.onnx.inferred import InferredTypes, is_weight
 from snnmap.frontends.onnx.metadata import apply_quantisation, read_quantisation
 from snnmap.frontends.onnx.node import OnnxNode
-from snnmap.frontends.onnx.special import SPECIAL
+from snnmap.frontends.onnx.special import MOVED, SPECIAL, read_plain
 from snnmap.frontends.onnx.windows import resolve_pads
-from snnmap.graph import BATCHES, OPERATIONS, OWN_OPERATION, GraphBuilder, LayerGraph, Operation, UnreadableError
+from snnmap.graph import (
+    BATCHES,
+    OPERATIONS,
+    OWN_OPERATION,
+    GraphBuilder,
+    LayerGraph,
+    Operation,
+    UnreadableError,
+    follow_batch,
+    refuse_moved,
+)
+from snnmap.graph.fixes import ATTENTION, BY_VALUES, CURVED, DECISIONS, OWN_STATISTICS
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.opaque import Opaque
 
@@ -29,17 +40,33 @@ _LAST_ASYMMETRIC = 10
 _IGNORED = {"auto_pad", "momentum", "storage_order", "training_mode", "allowzero", "noop_with_empty_axes", "seed", "kernel_shape"}
 """Attributes that an operation's record need not have: they are resolved here, or change nothing in evaluation."""
 InputShape: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]] | None
+_OF_SHAPES = {
+    "And", "Ceil", "ConstantOfShape", "Equal", "Floor", "If", "Mod", "NonZero", "Not", "Or", "Range", "Round", "ScatterND", "Size"
+}  # fmt: skip
+"""Operators by which exporters compute shapes, and decide: behind what could not be read it is not known whether they do."""
 _FIX = f"export without it, or {OWN_OPERATION}"
 _BRANCH = "export the branch that is taken, with constants folded, or the body without its loop"
 _RECURRENT = "unroll it over its steps, or cut the model before it"
-_CURVED = "train with ReLUs in its place, which LIF neurons compute"
+_LEVELS = "quantise activations by QuantizeLinear and DequantizeLinear, whose levels are spike counts"
+_FEATURES = (
+    "compute it before the network where it makes features, such as a spectrogram's: cut the model (onnx.utils.extract_model)"
+)
+_SEQUENCE = "write torch.cat(parts, dim=1) for hstack, and return a tensor or a tuple, no list"
 _TREES = "trees are no layers of neurons: train a network, such as scikit-learn's MLPClassifier or MLPRegressor"
 _DYNAMIC = "quantise statically, with samples: snnmap.frontends.onnx.quantise_model of the model of floats"
 _FIXES = {
     **dict.fromkeys(("If", "Loop", "Scan"), _BRANCH),
     **dict.fromkeys(("DynamicQuantizeLSTM", "GRU", "LSTM", "RNN"), _RECURRENT),
-    "Gelu": _CURVED,
-    "Erf": f"it is part of a GELU: {_CURVED}",
+    **dict.fromkeys(("Celu", "Gelu", "Mish", "Selu", "Softsign", "Swish"), CURVED),
+    **dict.fromkeys(("Erf", "Erfc"), f"it is part of a GELU: {CURVED}"),
+    **dict.fromkeys(("GroupNormalization", "InstanceNormalization", "LayerNormalization", "LpNormalization"), OWN_STATISTICS),
+    **dict.fromkeys(("MeanVarianceNormalization", "RMSNormalization", "ReduceL2", "ReduceSumSquare"), OWN_STATISTICS),
+    **dict.fromkeys(("ArgMax", "ArgMin", "TopK"), DECISIONS),
+    **dict.fromkeys(("And", "Equal", "IsInf", "IsNaN", "Not", "Or", "Sign", "Xor"), BY_VALUES),
+    **dict.fromkeys(("Ceil", "Floor", "Round"), _LEVELS),
+    **dict.fromkeys(("Cos", "Log", "Sin"), _FEATURES),
+    **dict.fromkeys(("SequenceAt", "SequenceConstruct", "SequenceMap", "ConcatFromSequence"), _SEQUENCE),
+    "Attention": ATTENTION,
     **dict.fromkeys(("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), _TREES),
     **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"), _DYNAMIC),
 }
@@ -155,6 +182,12 @@ class OnnxReader:
         """Those that depend on the size of the batch, for each of :data:`snnmap.graph.BATCHES`."""
         self.builder = GraphBuilder(graph.name or "onnx", framework)
         self.values: dict[str, str] = {}
+        self.batch_axes: dict[str, int] = {}
+        """At which axis the batch stands in a tensor, where it is not the first; in the layer graph it is."""
+        self.joined: set[str] = set()
+        """Tensors whose batch is one axis with all but the last, which in the layer graph are the sample's own."""
+        self.comparisons: dict[str, OnnxNode] = {}
+        """What compares activations, by the names of what it gives, which are no values of the layer graph."""
         self.quantisers: dict[str, OnnxNode] = {}
         """What quantises constants, or brings them back, by the names of its outputs."""
         self.unknown: set[str] = set()
@@ -181,6 +214,11 @@ class OnnxReader:
         for name in outputs:
             if name not in self.values:
                 raise FrontendError("the output does not depend on the input", where=f"output '{name}'", fix="export it again")
+            if name in self.batch_axes or name in self.joined:
+                error = refuse_moved(self.batch_axes.get(name, 0))
+                raise FrontendError(
+                    error.what, where=f"output '{name}'", measured=error.measured, limit=error.limit, fix=error.fix
+                )
         return self.builder.build([self.values[name] for name in outputs])
 
     def keep(self, tensor: str, arrays: Sequence[Array]) -> None:
@@ -200,7 +238,7 @@ class OnnxReader:
 
     def rename(self, tensor: str, name: str) -> None:
         """Give a tensor, whatever it is, another name."""
-        tables: list[dict[str, Any]] = [self.values, self.constants, self.varying, self.quantisers]
+        tables: list[dict[str, Any]] = [self.values, self.constants, self.varying, self.batch_axes, self.quantisers]
         for known in tables:
             if tensor in known:
                 known[name] = known[tensor]
@@ -221,12 +259,25 @@ class OnnxReader:
         """Return the shape of a tensor's sample, or of a constant."""
         return self.builder.types[self.values[tensor]].shape if tensor in self.values else self.constants[tensor].shape
 
+    def sides_of(self, tensor: str, batch: int = 0) -> tuple[int, ...]:
+        """Return the sides of an activation for a size of the batch, in the order of the model."""
+        shape, axis = self.shape_of(tensor), self.batch_axes.get(tensor, 0)
+        return (*shape[:axis], batch, *shape[axis:])
+
     def add(self, node: OnnxNode, operation: Operation, inputs: Sequence[str], *, place: int | None = None) -> None:
         """Add the node that gives an output's tensor; ``place`` is its number where there are several."""
         tensor = node.outputs[place or 0]
         name = node.name if place is None else f"{node.name}.{place}"
         names = [self.name_of(one) for one in inputs]
-        self.values[tensor] = self.builder.add(name, operation, names, source=node.source, tensor=tensor)
+        axes = [self.batch_axes.get(one, 0) for one in inputs]
+        operation, axis = follow_batch(operation, [self.builder.types[one] for one in names], axes)
+        told = "" if axis else tensor  # whose values stand in another order
+        self.values[tensor] = self.builder.add(name, operation, names, source=node.source, tensor=told)
+        self.place_batch(tensor, axis)
+
+    def place_batch(self, tensor: str, axis: int) -> None:
+        """Note at which axis the batch stands in a tensor."""
+        self.batch_axes |= {tensor: axis} if axis else {}
 
     def constant(self, node: OnnxNode, place: int) -> Any:
         """Return an input that is a constant, or None where it is left out.
@@ -301,7 +352,7 @@ class OnnxReader:
     def _read_node(self, node: OnnxNode) -> None:
         try:
             self._check_inputs(node)
-            is_constant = not any(name in self.values and not self._is_weight(name) for name in node.inputs)
+            is_constant = not any(map(self._is_moving, node.inputs))
             if node.kind == "If":
                 read_branch(self, node)
                 return
@@ -310,10 +361,12 @@ class OnnxReader:
             if is_constant and node.kind not in ("QuantizeLinear", "DequantizeLinear"):
                 self._compute(node)
                 return
+            self._check_axes(node)
             settle_batch(self, node)
             if is_constant:
                 self.quantisers |= dict.fromkeys(node.outputs, node)
-            SPECIAL.get(node.kind, _read_plain)(self, node)
+            readers = MOVED if self.batch_axes.keys() & set(node.inputs) else SPECIAL
+            readers.get(node.kind, read_plain)(self, node)
         except UnreadableError as error:
             if not self._add_opaque(node):
                 self._refuse(node, error)
@@ -326,12 +379,24 @@ class OnnxReader:
     def _check_inputs(self, node: OnnxNode) -> None:
         """Refuse a node of no known operator, though what it depends on is not known, or that names what does not exist."""
         if self.unknown & set(node.inputs):
-            if node.kind not in OPERATIONS and node.kind not in SPECIAL:
+            if node.kind not in OPERATIONS and node.kind not in SPECIAL and node.kind not in _OF_SHAPES:
                 raise self._unknown(node)
             raise UnreadableError("", "")
         missing = [name for name in node.inputs if name and not self._is_known(name)]
         if missing:
             raise UnreadableError(f"its input '{missing[0]}' is not known", "check the file with onnx.checker")
+
+    def _check_axes(self, node: OnnxNode) -> None:
+        """Refuse a node that does not take values whose batch is not the first axis, or is one axis with others."""
+        inputs = set(node.inputs)
+        if self.joined & inputs and node.kind not in ("MatMul", "Reshape"):
+            raise UnreadableError("the batch is one axis with others", "part them again before, with the batch first")
+        if not self.batch_axes.keys() & inputs:
+            return
+        if node.kind not in OPERATIONS and node.kind not in SPECIAL:
+            raise self._unknown(node)
+        if (node.kind in SPECIAL and node.kind not in MOVED) or self.varying.keys() & inputs:
+            raise refuse_moved(max(self.batch_axes.get(name, 0) for name in inputs))
 
     def _add_opaque(self, node: OnnxNode) -> bool:
         """Add a node that has no operation as one of which only the shapes are known; say whether that can be."""
@@ -357,7 +422,11 @@ class OnnxReader:
         return UnreadableError("no operation of this name", _FIXES.get(node.kind, _FIX), is_unknown=True)
 
     def _is_known(self, name: str) -> bool:
-        return name in self.values or name in self.constants or name in self.varying
+        return any(name in known for known in (self.values, self.constants, self.varying, self.comparisons))
+
+    def _is_moving(self, name: str) -> bool:
+        """Say whether a tensor differs from sample to sample."""
+        return name in self.comparisons or (name in self.values and not self._is_weight(name))
 
     def _is_weight(self, name: str) -> bool:
         """Say whether a value is a quantised constant, or one that comes back."""
@@ -401,6 +470,9 @@ class OnnxReader:
 
         if node.kind == "ConstantOfShape":
             return [_repeat(node, given[node.inputs[0]])]
+        if node.domain not in ("", "ai.onnx"):  # of which onnx has no reference
+            operation, names = self.make_operation(node)
+            return [operation.run([given[name] for name in names])]
         inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in given]
         outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in node.outputs]
         graph = helper.make_graph([node.proto], "constant", inputs, outputs)
@@ -433,14 +505,6 @@ def _repeat(node: OnnxNode, shape: Any) -> Any:
     single = np.array(value).reshape(-1)[:1].copy()
     single.setflags(write=False)
     return np.broadcast_to(single, tuple(shape.tolist())) if shape.size else single.reshape(())
-
-
-def _read_plain(reader: OnnxReader, node: OnnxNode) -> None:
-    """Read an operator that a record of the same name describes as it is."""
-    operation, inputs = reader.make_operation(node)
-    if any(node.outputs[1:]):
-        raise UnreadableError(f"it gives {len(node.outputs)} outputs, and one is read", "export the model with one")
-    reader.add(node, operation, inputs)
 
 
 def _type_of(entry: Any) -> str:

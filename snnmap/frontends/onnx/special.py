@@ -5,25 +5,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnmap.frontends.onnx.choices import CHOICES, drop_batch
+from snnmap.frontends.onnx.choices import CHOICES, drop_batch, note_comparison
 from snnmap.frontends.onnx.classical import CLASSICAL
 from snnmap.frontends.onnx.einsum import read_einsum
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.graph import BATCHES, UnreadableError
+from snnmap.graph.fixes import BY_VALUES
 from snnmap.graph.operations.arithmetic import Add, Sum
-from snnmap.graph.operations.movement import Expand, Flatten, Identity, Pad, Reshape, Slice, Squeeze, Transpose, Unsqueeze
+from snnmap.graph.operations.gemm import MatMul
+from snnmap.graph.operations.movement import Expand, Flatten, Gather, Identity, Pad, Reshape, Slice, Squeeze, Transpose, Unsqueeze
 from snnmap.graph.operations.pooling import ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
 from snnmap.graph.operations.resize import Resize
 
 if TYPE_CHECKING:
     from snnmap.frontends.onnx.read import OnnxReader
 
-__all__ = ["SPECIAL"]
+__all__ = ["MOVED", "SPECIAL", "read_plain"]
 
 _COORDINATES = ("align_corners", "asymmetric", "half_pixel", "pytorch_half_pixel")
 _WHOLE = 2**31 - 1
 """From which number on a slice ends behind all samples, as exporters write it."""
 _REDUCTIONS: Mapping[str, type[Reduction]] = {kind.__name__: kind for kind in (ReduceMax, ReduceMean, ReduceMin, ReduceSum)}
+
+
+def read_plain(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read an operator that a record of the same name describes as it is."""
+    operation, inputs = reader.make_operation(node)
+    if any(node.outputs[1:]):
+        raise UnreadableError(f"it gives {len(node.outputs)} outputs, and one is read", "export the model with one")
+    reader.add(node, operation, inputs)
 
 
 def _read_spread(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -56,6 +66,8 @@ def _read_sum(reader: "OnnxReader", node: OnnxNode) -> None:
 def _read_reshape(reader: "OnnxReader", node: OnnxNode) -> None:
     shape = reader.shape_of(node.inputs[0])
     numbers = [int(number) for number in reader.constant(node, 1).reshape(-1)]
+    if _reads_joined(reader, node, numbers):
+        return
     whole = (1, *shape)
     new = [whole[axis] if number == 0 and axis < len(whole) else number for axis, number in enumerate(numbers)]
     size = int(np.prod(shape))
@@ -68,7 +80,45 @@ def _read_reshape(reader: "OnnxReader", node: OnnxNode) -> None:
     reader.add(node, Reshape(shape=sides), node.inputs[:1])
 
 
+def _reads_joined(reader: "OnnxReader", node: OnnxNode, numbers: list[int]) -> bool:
+    """Read a reshape that joins the batch with all axes but the last for a product, or parts them again; say whether it is one.
+
+    Between both, as TensorFlow writes a Dense layer on places, the layer graph has the sample's own axes.
+    """
+    name, output = node.inputs[0], node.outputs[0]
+    shape = reader.shape_of(name)
+    if name in reader.joined:
+        is_first = numbers[0] in (0, -1, reader.batch) and numbers.count(-1) < 2
+        if not is_first or tuple(numbers[1:]) not in (shape, (*shape[:-1], -1)):
+            raise _mix_samples(shape, numbers)
+        reader.add(node, Identity(), [name])
+        return True
+    users = [user for user in reader.graph.node if output in user.input]
+    is_product = all(user.op_type == "MatMul" and user.input[0] == output for user in users)
+    if int(np.prod(shape[:-1])) < 2 or numbers != [-1, shape[-1]] or not (users and is_product):
+        return False
+    reader.values[output] = reader.builder.add(node.name, Identity(), [reader.name_of(name)], source=node.source)
+    reader.joined.add(output)
+    return True
+
+
+def _read_product(reader: "OnnxReader", node: OnnxNode) -> None:
+    name, output = node.inputs[0], node.outputs[0]
+    if name not in reader.joined:
+        read_plain(reader, node)
+        return
+    weights = reader.constant(node, 1)
+    if weights.ndim != 2:
+        raise UnreadableError("a product whose samples would mix", "keep the batch as the first dimension")
+    names = [reader.name_of(name), reader.name_of(node.inputs[1])]
+    reader.values[output] = reader.builder.add(node.name, MatMul(), names, source=node.source)
+    reader.joined.add(output)
+
+
 def _read_flatten(reader: "OnnxReader", node: OnnxNode) -> None:
+    shape = reader.shape_of(node.inputs[0])
+    if node.get("axis", 1) == len(shape) > 1 and _reads_joined(reader, node, [-1, shape[-1]]):
+        return
     if node.get("axis", 1) != 1:
         raise UnreadableError(f"it flattens from axis {node.get('axis', 1)}, and samples would mix", "flatten from axis 1")
     reader.add(node, Flatten(), node.inputs)
@@ -77,14 +127,14 @@ def _read_flatten(reader: "OnnxReader", node: OnnxNode) -> None:
 def _read_axes(reader: "OnnxReader", node: OnnxNode) -> None:
     """Read Squeeze, Unsqueeze and reductions, whose axes are an input or an attribute."""
     given = node.attributes.get("axes", reader.constant(node, 1))
-    rank = len(reader.shape_of(node.inputs[0])) + 1
+    sides, batch_axis = reader.sides_of(node.inputs[0]), reader.batch_axes.get(node.inputs[0], 0)
+    rank = len(sides)
     if given is None:
-        sides = enumerate(reader.shape_of(node.inputs[0]), 1)
-        given = [axis for axis, side in sides if side == 1] if node.kind == "Squeeze" else list(range(rank))
+        given = [axis for axis, side in enumerate(sides) if side == 1] if node.kind == "Squeeze" else list(range(rank))
     numbers = [int(axis) for axis in np.asarray(given).reshape(-1)]
     rank += len(numbers) if node.kind == "Unsqueeze" else 0
     axes = tuple(axis + rank if axis < 0 else axis for axis in numbers)
-    if node.kind == "Squeeze" and 0 in axes:
+    if node.kind == "Squeeze" and batch_axis in axes:
         raise _mix_samples(reader.shape_of(node.inputs[0]), numbers)
     if node.kind in _REDUCTIONS:
         reader.add(node, _REDUCTIONS[node.kind](axes=axes, keepdims=int(node.get("keepdims", 1))), node.inputs[:1])
@@ -95,12 +145,12 @@ def _read_axes(reader: "OnnxReader", node: OnnxNode) -> None:
 def _read_slice(reader: "OnnxReader", node: OnnxNode) -> None:
     """Read a slice, its bounds within the sides that it cuts."""
     starts, ends, axes, steps = (reader.constant(node, place) for place in range(1, 5))
-    whole = (0, *reader.shape_of(node.inputs[0]))
+    whole, batch_axis = reader.sides_of(node.inputs[0]), reader.batch_axes.get(node.inputs[0], 0)
     places = [axis % len(whole) for axis in (range(len(starts)) if axes is None else axes.tolist())]
     spans = [1] * len(places) if steps is None else steps.tolist()
     bounds, cut = [], []
     for axis, start, end, step in zip(places, starts.tolist(), ends.tolist(), spans, strict=True):
-        if axis == 0 and start == 0 and step == 1 and end >= _WHOLE:  # all samples
+        if axis == batch_axis and start == 0 and step == 1 and end >= _WHOLE:  # all samples
             continue
         first, stop, _ = slice(start, end, step).indices(whole[axis])
         bounds.append((first, stop if stop >= 0 else -whole[axis] - 1))
@@ -119,17 +169,35 @@ def _read_slice(reader: "OnnxReader", node: OnnxNode) -> None:
 
 def _read_split(reader: "OnnxReader", node: OnnxNode) -> None:
     """Read a split as a slice for each part."""
-    rank = len(reader.shape_of(node.inputs[0])) + 1
-    axis = int(node.get("axis", 0)) % rank
-    if axis == 0:
+    sides = reader.sides_of(node.inputs[0])
+    axis = int(node.get("axis", 0)) % len(sides)
+    if axis == reader.batch_axes.get(node.inputs[0], 0):
         raise UnreadableError("it splits the samples", "split another axis than the batch")
-    side = reader.shape_of(node.inputs[0])[axis - 1]
+    side = sides[axis]
     given = reader.constant(node, 1)
     each = -(-side // len(node.outputs))
     sizes = [min(each, side - place * each) for place in range(len(node.outputs))] if given is None else given.tolist()
     ends = np.cumsum(sizes).tolist()
     for place, (size, end) in enumerate(zip(sizes, ends, strict=True)):
         reader.add(node, Slice(starts=(end - size,), ends=(end,), axes=(axis,)), node.inputs[:1], place=place)
+
+
+def _read_picks(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read a GatherND: places of the first axes, which are no samples."""
+    places, batch_axis = np.asarray(reader.constant(node, 1)), reader.batch_axes.get(node.inputs[0], 0)
+    n_axes = places.shape[-1]
+    if node.get("batch_dims", 0) or batch_axis < n_axes:
+        raise UnreadableError("it picks samples, or by places that differ between them", "pick from other axes than the batch")
+    shape, after = reader.shape_of(node.inputs[0]), batch_axis - n_axes + places.ndim - 1
+    numbers = [places[..., axis] % shape[axis] for axis in range(n_axes)]  # from the end where negative
+    flat = Reshape(shape=(int(np.prod(shape[:n_axes])), *shape[n_axes:]))
+    joint = reader.builder.add(f"{node.name}.joint", flat, [reader.name_of(node.inputs[0])], source=node.source)
+    picked = reader.builder.add_constant(f"{node.name}.places", np.ravel_multi_index(numbers, shape[:n_axes]))
+    told = "" if after else node.outputs[0]
+    reader.values[node.outputs[0]] = reader.builder.add(
+        node.name, Gather(axis=1), [joint, picked], source=node.source, tensor=told
+    )
+    reader.place_batch(node.outputs[0], after)
 
 
 def _read_pad(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -150,6 +218,39 @@ def _read_expand(reader: "OnnxReader", node: OnnxNode) -> None:
         raise _mix_samples(shape, given.tolist())
     sides = tuple(old if new == 1 else new for old, new in zip(shape, wanted[1:], strict=True))
     reader.add(node, Expand(shape=sides), node.inputs[:1])
+
+
+def _read_tile(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read repetitions of a sample along its axes as choices of their places."""
+    repeats = [int(number) for number in reader.constant(node, 1)]
+    shape, name = reader.shape_of(node.inputs[0]), reader.name_of(node.inputs[0])
+    if len(repeats) != len(shape) + 1 or repeats[0] != 1:
+        raise _mix_samples(shape, repeats)
+    for axis, (side, count) in enumerate(zip(shape, repeats[1:], strict=True), 1):
+        if count != 1:
+            places = reader.builder.add_constant(f"{node.name}.places{axis}", np.tile(np.arange(side), count))
+            name = reader.builder.add(f"{node.name}.{axis}", Gather(axis=axis), [name, places], source=node.source)
+    reader.values[node.outputs[0]] = reader.builder.add(node.name, Identity(), [name], source=node.source, tensor=node.outputs[0])
+
+
+def _read_running_sum(reader: "OnnxReader", node: OnnxNode) -> None:
+    """Read sums of all places up to each as a product of that axis, brought to the end."""
+    rank = len(reader.shape_of(node.inputs[0])) + 1
+    axis = int(np.asarray(reader.constant(node, 1)).item()) % rank
+    if axis == 0:
+        raise UnreadableError("it adds up samples", "add up along another axis than the batch")
+    side = reader.shape_of(node.inputs[0])[axis - 1]
+    weights = np.triu(np.ones((side, side), np.float32), 1 if node.get("exclusive", 0) else 0)
+    matrix = reader.builder.add_constant(f"{node.name}.weights", weights.T if node.get("reverse", 0) else weights)
+    perm = list(range(rank))
+    perm[axis], perm[-1] = perm[-1], perm[axis]
+    turned = reader.builder.add(
+        f"{node.name}.turned", Transpose(perm=tuple(perm)), [reader.name_of(node.inputs[0])], source=node.source
+    )
+    sums = reader.builder.add(f"{node.name}.sums", MatMul(), [turned, matrix], source=node.source)
+    reader.values[node.outputs[0]] = reader.builder.add(
+        node.name, Transpose(perm=tuple(perm)), [sums], source=node.source, tensor=node.outputs[0]
+    )
 
 
 def _read_resize(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -195,8 +296,14 @@ def _read_blocks(reader: "OnnxReader", node: OnnxNode) -> None:
 
 
 def _read_cast(reader: "OnnxReader", node: OnnxNode) -> None:
-    from onnx import helper
+    from onnx import TensorProto, helper
 
+    compared = reader.comparisons.get(node.inputs[0])
+    if compared is not None:
+        if node.get("to", TensorProto.BOOL) != TensorProto.BOOL:
+            raise UnreadableError("it compares values of activations", BY_VALUES)
+        note_comparison(reader, node.outputs[0], compared)
+        return
     if node.inputs[0] not in reader.values:  # CastLike: a constant gets the type of an activation
         reader.constants[node.outputs[0]] = reader.constants[node.inputs[0]].astype(np.float32)
         return
@@ -209,8 +316,7 @@ def _read_cast(reader: "OnnxReader", node: OnnxNode) -> None:
 def _read_shape(reader: "OnnxReader", node: OnnxNode) -> None:
     """Give a shape as a constant, of several batches where their size is a part of it."""
     span = slice(node.get("start", 0), node.get("end", None))
-    sides = reader.shape_of(node.inputs[0])
-    reader.keep(node.outputs[0], [np.asarray((batch, *sides)[span], np.int64) for batch in BATCHES])
+    reader.keep(node.outputs[0], [np.asarray(reader.sides_of(node.inputs[0], batch)[span], np.int64) for batch in BATCHES])
 
 
 def _read_evaluated(reader: "OnnxReader", node: OnnxNode) -> None:
@@ -235,10 +341,13 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Cast": _read_cast,
     "CastLike": _read_cast,
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _read_blocks),
+    "CumSum": _read_running_sum,
     "Dropout": _read_evaluated,
     "Einsum": read_einsum,
     "Expand": _read_expand,
     "Flatten": _read_flatten,
+    "GatherND": _read_picks,
+    "MatMul": _read_product,
     "Pad": _read_pad,
     **dict.fromkeys(_REDUCTIONS, _read_axes),
     "Reshape": _read_reshape,
@@ -248,6 +357,18 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Split": _read_split,
     "Squeeze": _read_axes,
     "Sum": _read_sum,
+    "Tile": _read_tile,
     "Unsqueeze": _read_axes,
     **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "PRelu", "Pow", "QLinearAdd", "QLinearMul", "Sub"), _read_spread),
 }
+
+MOVED: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
+    **dict.fromkeys(("Add", "Concat", "Div", "Max", "Min", "Mul", "Sub"), read_plain),
+    "GatherND": _read_picks,
+    "MatMul": read_plain,
+    **dict.fromkeys(("Squeeze", "Unsqueeze", *_REDUCTIONS), _read_axes),
+    "Shape": _read_shape,
+    "Slice": _read_slice,
+    "Split": _read_split,
+}
+"""What reads values whose batch is not the first axis."""

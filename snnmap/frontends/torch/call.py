@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from snnmap.frontends.torch.shapes import replace_batch
 from snnmap.frontends.torch.weight_hooks import read_parameter
-from snnmap.graph import OWN_OPERATION, Operation, UnreadableError
+from snnmap.graph import OWN_OPERATION, Operation, UnreadableError, follow_batch
+from snnmap.graph.fixes import ATTENTION, BY_VALUES, CURVED, DECISIONS, OWN_STATISTICS
 from snnmap.graph.operation import Array
 
 if TYPE_CHECKING:
@@ -14,31 +15,34 @@ if TYPE_CHECKING:
 
     from snnmap.frontends.torch.read import TorchReader
 
-__all__ = ["FIX", "FIXES", "Call", "Value", "call_node", "find_values", "first_value", "map_values", "to_doubles"]
+__all__ = [
+    "FIX",
+    "FIXES",
+    "Call",
+    "Moved",
+    "Value",
+    "call_node",
+    "find_values",
+    "first_value",
+    "map_values",
+    "name_arguments",
+    "to_doubles",
+]
 
 FIX = f"write it with layers and functions that have an operation, or {OWN_OPERATION}"
 
-_RELU = "write torch.relu(x) for x * (x > 0); other choices by values are none of a layer"
 _LEVELS = "use snnmap.nn.QuantisedReLU, which quantises activations"
 _STEPS = (
     "write RNN(nonlinearity='relu') as a loop of Linear layers and relu over the steps; gates of GRU and LSTM multiply"
     " activations: train neurons with recurrent weights instead"
 )
-_CURVED = "train with ReLUs in its place, which LIF neurons compute"
-_OWN_STATISTICS = (
-    "train with BatchNorm in its place: neurons' weights are fixed, and this divides each sample by what it is itself"
-)
-_DECISIONS = "give back what it decides on, and decide behind the chip"
-_ATTENTION = "neurons' weights are fixed, and attention multiplies activations: train without it"
 FIXES = {
-    **dict.fromkeys(
-        ("CELU", "GELU", "Mish", "SELU", "Softplus", "Softsign", "celu", "gelu", "mish", "selu", "softplus"), _CURVED
-    ),
-    **dict.fromkeys(("GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LayerNorm", "RMSNorm"), _OWN_STATISTICS),
-    **dict.fromkeys(("group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm", "std", "var"), _OWN_STATISTICS),
-    **dict.fromkeys(("argmax", "argmin", "argsort", "sort", "topk"), _DECISIONS),
-    **dict.fromkeys(("MultiheadAttention", "scaled_dot_product_attention"), _ATTENTION),
-    **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "ne"), _RELU),
+    **dict.fromkeys(("CELU", "GELU", "Mish", "SELU", "Softplus", "Softsign", "celu", "gelu", "mish", "selu", "softplus"), CURVED),
+    **dict.fromkeys(("GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LayerNorm", "RMSNorm"), OWN_STATISTICS),
+    **dict.fromkeys(("group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm", "std", "var"), OWN_STATISTICS),
+    **dict.fromkeys(("argmax", "argmin", "argsort", "sort", "topk"), DECISIONS),
+    **dict.fromkeys(("MultiheadAttention", "scaled_dot_product_attention"), ATTENTION),
+    **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "ne"), BY_VALUES),
     **dict.fromkeys(("ceil", "fake_quantize_per_channel_affine", "fake_quantize_per_tensor_affine", "floor", "round"), _LEVELS),
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _STEPS),
 }
@@ -51,6 +55,14 @@ class Value:
 
     name: str
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An activation whose batch is not the first axis: that with the batch first, the other axes in their order; and the axis."""
+
+    value: Value
+    batch_axis: int
 
 
 class Call:
@@ -66,6 +78,14 @@ class Call:
         names = [self._name_of(one, f"{wanted}.{place}") for place, one in enumerate(inputs)]
         name = builder.add(wanted, operation, names, source=self.source, tensor=self.node.name)
         return Value(name, builder.types[name].shape)
+
+    def follow(self, operation: Operation, inputs: Sequence["Value | Moved"], suffix: str = "") -> "Value | Moved":
+        """Add a node of activations, of which the batch may be any axis, and behind which it may be another."""
+        types = [self.reader.builder.types[(one.value if isinstance(one, Moved) else one).name] for one in inputs]
+        axes = [one.batch_axis if isinstance(one, Moved) else 0 for one in inputs]
+        followed, axis = follow_batch(operation, types, axes)
+        found = self.add(followed, [one.value if isinstance(one, Moved) else one for one in inputs], suffix)
+        return Moved(found, axis) if axis else found
 
     def parameter(self, module: Any, name: str) -> tuple[str, Array]:
         """Return a parameter or buffer of a module with its path, as an input of :meth:`add`."""
@@ -127,6 +147,11 @@ def first_value(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
     if not isinstance(found, Value):
         raise UnreadableError("it takes no activation", FIX)
     return found
+
+
+def name_arguments(arguments: Any, keywords: Any, *names: str) -> dict[str, Any]:
+    """Return the arguments of a call by name, those without one named in their order."""
+    return {**dict(zip(names, arguments, strict=False)), **keywords}
 
 
 def call_node(node: "fx.Node", arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from snnmap.frontends.torch.call import FIX, Call, Value, first_value
+from snnmap.frontends.torch.call import FIX, Call, Moved, Value, first_value, name_arguments
+from snnmap.frontends.torch.choices import CHOICES, add_up, drop_batch
 from snnmap.frontends.torch.functional import as_module, knows_function
 from snnmap.frontends.torch.layers import add_pad, find_axis, find_layer, spread_sides
 from snnmap.frontends.torch.probe import LINEAR, MOVING, add_probed
-from snnmap.frontends.torch.shapes import Batch, Rows
-from snnmap.graph import Operation, UnreadableError, plan_join
+from snnmap.frontends.torch.shapes import Rows
+from snnmap.graph import Operation, UnreadableError, plan_join, refuse_moved
 from snnmap.graph.operations import activations, arithmetic, movement, pooling
 from snnmap.graph.operations.conv import Conv
 from snnmap.graph.operations.gemm import Gemm, MatMul
@@ -56,50 +57,26 @@ def _read_as_module(call: Call, arguments: Any, keywords: Any) -> Any:
     return found if schema is None or len(schema.returns) == 1 else _Several(found)
 
 
-def _name_arguments(arguments: Any, keywords: Any, *names: str) -> dict[str, Any]:
-    return {**dict(zip(names, arguments, strict=False)), **keywords}
-
-
 def _read_pair(make: Callable[[], Operation]) -> Reader:
     """Return a reader of an operation on two operands, of which one may be a number or constant tensor."""
 
     def read(call: Call, arguments: Any, keywords: Any) -> Value:
-        given = _name_arguments(arguments, keywords, "input", "other")
+        given = name_arguments(arguments, keywords, "input", "other")
         given = {"other" if name == "exponent" else name: one for name, one in given.items()}
         operands = [given["input"], _scale(call, given["other"], given.pop("alpha", 1))]
         if set(given) - {"input", "other"}:
             raise UnreadableError(f"arguments {', '.join(sorted(given))}", "write it with activations, numbers and tensors alone")
         rank = max(len(one.shape) for one in operands if isinstance(one, Value))
-        return call.add(make(), [_drop_batch(call, one, rank) for one in operands])
+        return call.add(make(), [drop_batch(call, one, rank) for one in operands])
 
     return read
-
-
-def _drop_batch(call: Call, operand: Any, rank: int) -> Any:
-    """Return a constant without the sides of 1 where the batch is."""
-    if isinstance(operand, Value):
-        return operand
-    if isinstance(operand, Rows):
-        if len(operand.shape) != rank:
-            raise UnreadableError("a constant of each sample beside activations of other axes", "give both the same axes")
-        return operand.sample
-    if isinstance(operand, Batch):
-        raise UnreadableError("arithmetic with other things than activations", "compute nothing from the size of the batch")
-    if isinstance(operand, tuple | list | str) or operand is None:
-        raise UnreadableError(f"arithmetic with {type(operand).__name__}", "use activations, numbers and tensors")
-    array = call.reader.to_array(operand)
-    if array.ndim <= rank:
-        return operand
-    if array.shape[0] != 1 or array.ndim > rank + 1:
-        raise UnreadableError(f"a constant of shape {array.shape} differs from sample to sample", "use one for all samples")
-    return operand[0]
 
 
 def _read_one(make: Callable[[dict[str, Any]], Operation], *names: str) -> Reader:
     """Return a reader of an activation function; ``make`` takes its arguments by name."""
 
     def read(call: Call, arguments: Any, keywords: Any) -> Value:
-        given = _name_arguments(arguments, keywords, "input", *names)
+        given = name_arguments(arguments, keywords, "input", *names)
         return call.add(make(given), [first_value(arguments, keywords)])
 
     return read
@@ -108,12 +85,12 @@ def _read_one(make: Callable[[dict[str, Any]], Operation], *names: str) -> Reade
 def _read_softmax(call: Call, arguments: Any, keywords: Any) -> Value:
     value = first_value(arguments, keywords)
     kind = activations.LogSoftmax if call.operator == "log_softmax" else activations.Softmax
-    return call.add(kind(axis=find_axis(_name_arguments(arguments, keywords, "input", "dim").get("dim"), value)), [value])
+    return call.add(kind(axis=find_axis(name_arguments(arguments, keywords, "input", "dim").get("dim"), value)), [value])
 
 
 def _read_reversed(call: Call, arguments: Any, keywords: Any) -> Value:
     """Read ``other - input``."""
-    given = _name_arguments(arguments, keywords, "input", "other", "alpha")
+    given = name_arguments(arguments, keywords, "input", "other", "alpha")
     found: Value = _read_pair(arithmetic.Sub)(call, (given["other"], _scale(call, given["input"], given.get("alpha", 1))), {})
     return found
 
@@ -128,7 +105,7 @@ def _scale(call: Call, operand: Any, alpha: Any) -> Any:
 
 
 def _read_prelu(call: Call, arguments: Any, keywords: Any) -> Value:
-    value, slope = first_value(arguments, keywords), _name_arguments(arguments, keywords, "input", "weight")["weight"]
+    value, slope = first_value(arguments, keywords), name_arguments(arguments, keywords, "input", "weight")["weight"]
     if isinstance(slope, Value):
         raise UnreadableError("slopes that depend on the input", "give constant slopes")
     return call.add(activations.PRelu(), [value, slope.reshape(-1, *(1,) * (len(value.shape) - 1))])
@@ -140,7 +117,7 @@ def _read_silu(call: Call, arguments: Any, keywords: Any) -> Value:
 
 
 def _read_concat(call: Call, arguments: Any, keywords: Any) -> Value:
-    given = _name_arguments(arguments, keywords, "tensors", "dim")
+    given = name_arguments(arguments, keywords, "tensors", "dim")
     parts, dim = list(given["tensors"]), given.get("dim", given.get("axis", 0))
     return _join(call, parts, int(dim) % (len(parts[0].shape) + 1))
 
@@ -154,15 +131,7 @@ def _join(call: Call, parts: list[Any], axis: int) -> Value:
     values = [part for part in parts if isinstance(part, Value)]
     pads, fixed = plan_join([part.shape if isinstance(part, Value) else part.sample.numpy() for part in parts], axis)
     terms: list[Any] = [call.add(pad, [value], str(place)) for place, (pad, value) in enumerate(zip(pads, values, strict=True))]
-    return _add_up(call, [*terms, *([fixed] if fixed.any() else [])])
-
-
-def _add_up(call: Call, terms: list[Any]) -> Value:
-    """Add the sum of activations, perhaps with a constant behind them."""
-    total, *rest = terms
-    for place, term in enumerate(rest, 1):
-        total = call.add(arithmetic.Add(), [total, term], "" if place == len(rest) else f"sum{place}")
-    return total if rest else call.add(movement.Identity(), [total])
+    return add_up(call, [*terms, *([fixed] if fixed.any() else [])])
 
 
 def _read_reshape(call: Call, arguments: Any, keywords: Any) -> Value:
@@ -175,7 +144,7 @@ def _read_reshape(call: Call, arguments: Any, keywords: Any) -> Value:
 
 def _read_squeeze(call: Call, arguments: Any, keywords: Any) -> Value:
     value, sides = first_value(arguments, keywords), _find_shape(call, arguments, keywords)
-    dim = _name_arguments(arguments, keywords, "input", "dim").get("dim")
+    dim = name_arguments(arguments, keywords, "input", "dim").get("dim")
     dims = [axis for axis, side in enumerate(value.shape, 1) if side == 1] if dim is None else spread_sides(dim, 1)
     rank = len(value.shape) + 1
     axes = tuple(axis for axis in sorted(one % rank for one in dims) if axis == 0 or value.shape[axis - 1] == 1)
@@ -183,31 +152,30 @@ def _read_squeeze(call: Call, arguments: Any, keywords: Any) -> Value:
     return _require_shape(found, sides)
 
 
-def _read_unsqueeze(call: Call, arguments: Any, keywords: Any) -> Value:
+def _read_unsqueeze(call: Call, arguments: Any, keywords: Any) -> Value | Moved:
     value = first_value(arguments, keywords)
-    dim = int(_name_arguments(arguments, keywords, "input", "dim")["dim"])
-    found = call.add(movement.Unsqueeze(axes=(dim % (len(value.shape) + 2),)), [value])
-    return _require_shape(found, _find_shape(call, arguments, keywords))
+    dim = int(name_arguments(arguments, keywords, "input", "dim")["dim"])
+    return call.follow(movement.Unsqueeze(axes=(dim % (len(value.shape) + 2),)), [value])
 
 
-def _read_transpose(call: Call, arguments: Any, keywords: Any) -> Value:
+def _read_transpose(call: Call, arguments: Any, keywords: Any) -> Value | Moved:
     """Read whatever reorders axes, as it reorders one with a side of its own for each."""
-    value = first_value(arguments, keywords)
-    sides = tuple(range(2, len(value.shape) + 3))
+    value = arguments[0] if arguments and isinstance(arguments[0], Moved) else first_value(arguments, keywords)
+    shape = value.value.shape if isinstance(value, Moved) else value.shape
+    sides = tuple(range(2, len(shape) + 3))
     found = call.run((Value("", sides[1:]), *arguments[1:]), keywords, batch=sides[0])
-    perm = tuple(sides.index(side) for side in found.shape)
-    return call.add(movement.Transpose(perm=perm), [value])
+    return call.follow(movement.Transpose(perm=tuple(sides.index(side) for side in found.shape)), [value])
 
 
 def _reduce(kind: type[pooling.Reduction]) -> Reader:
     """Return a reader of what values along axes become one of."""
 
-    def read(call: Call, arguments: Any, keywords: Any) -> Value:
-        value = first_value(arguments, keywords)
-        given = _name_arguments(arguments, keywords, "input", "dim", "keepdim")
-        dim, rank = given.get("dim", given.get("axis")), len(value.shape) + 1
+    def read(call: Call, arguments: Any, keywords: Any) -> Value | Moved:
+        value = arguments[0] if arguments and isinstance(arguments[0], Moved) else first_value(arguments, keywords)
+        given = name_arguments(arguments, keywords, "input", "dim", "keepdim")
+        dim, rank = given.get("dim", given.get("axis")), len((value.value if isinstance(value, Moved) else value).shape) + 1
         axes = range(rank) if dim is None else [int(axis) % rank for axis in spread_sides(dim, 1)]
-        return call.add(kind(axes=tuple(sorted(axes)), keepdims=int(given.get("keepdim", False))), [value])
+        return call.follow(kind(axes=tuple(sorted(axes)), keepdims=int(given.get("keepdim", False))), [value])
 
     return read
 
@@ -223,7 +191,7 @@ def _read_extreme(pair: type[Operation], reduction: type[pooling.Reduction]) -> 
     """Return a reader of the greatest or least of two operands, or along an axis, with the place."""
 
     def read(call: Call, arguments: Any, keywords: Any) -> Any:
-        given = _name_arguments(arguments, keywords, "input", "dim")
+        given = name_arguments(arguments, keywords, "input", "dim")
         other = given.get("other", given.get("dim"))
         if isinstance(other, int):
             return _Several(_reduce(reduction)(call, arguments, keywords))
@@ -246,7 +214,7 @@ def _read_attribute(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: 
 def _read_parts(call: Call, arguments: Any, keywords: Any) -> tuple[Value, ...]:
     """Read chunk and split as a slice for each part, whose sizes the call itself tells."""
     value = first_value(arguments, keywords)
-    given = _name_arguments(arguments, keywords, "input", "size", "dim")
+    given = name_arguments(arguments, keywords, "input", "size", "dim")
     axis = int(given.get("dim", 0)) % (len(value.shape) + 1)
     sizes = [part.shape[axis] for part in call.run(arguments, keywords)]
     ends = np.cumsum(sizes).tolist()
@@ -254,21 +222,31 @@ def _read_parts(call: Call, arguments: Any, keywords: Any) -> tuple[Value, ...]:
     return tuple(call.add(one, [value], str(place)) for place, one in enumerate(slices))
 
 
-def _read_unbound(call: Call, arguments: Any, keywords: Any) -> tuple[Value, ...]:
+def _read_unbound(call: Call, arguments: Any, keywords: Any) -> tuple[Value | Moved, ...]:
     """Read the places of an axis, each by itself."""
+    axis = int(name_arguments(arguments, keywords, "input", "dim").get("dim", 0))
+    if isinstance(arguments[0], Moved):
+        n_axes = len(arguments[0].value.shape) + 1
+        sides = list(arguments[0].value.shape)
+        sides.insert(arguments[0].batch_axis, 0)
+        before = (slice(None),) * (axis % n_axes)
+        return tuple(_read_moved_item(call, arguments[0], (*before, place)) for place in range(sides[axis % n_axes]))
     value = first_value(arguments, keywords)
-    axis = int(_name_arguments(arguments, keywords, "input", "dim").get("dim", 0)) % (len(value.shape) + 1)
+    axis %= len(value.shape) + 1
     slices = [movement.Slice(starts=(place,), ends=(place + 1,), axes=(axis,)) for place in range(value.shape[axis - 1])]
     parts = [call.add(one, [value], f"{place}.slice") for place, one in enumerate(slices)]
     return tuple(call.add(movement.Squeeze(axes=(axis,)), [part], str(place)) for place, part in enumerate(parts))
 
 
-def _read_stack(call: Call, arguments: Any, keywords: Any) -> Value:
-    given = _name_arguments(arguments, keywords, "tensors", "dim")
+def _read_stack(call: Call, arguments: Any, keywords: Any) -> Value | Moved:
+    given = name_arguments(arguments, keywords, "tensors", "dim")
     parts = list(given["tensors"])
     if not all(isinstance(part, Value | Rows) for part in parts):
         raise UnreadableError("a constant beside activations", "pad, or add a buffer instead")
     axis = int(given.get("dim", 0)) % (len(parts[0].shape) + 2)
+    if axis == 0 and all(isinstance(part, Value) for part in parts):
+        every = [call.follow(movement.Unsqueeze(axes=(0,)), [part], f"{place}.part") for place, part in enumerate(parts)]
+        return call.follow(movement.Concat(axis=0), every)
     whole = [
         Rows(part.sample.unsqueeze(axis - 1))
         if isinstance(part, Rows)
@@ -278,40 +256,13 @@ def _read_stack(call: Call, arguments: Any, keywords: Any) -> Value:
     return _join(call, whole, axis)
 
 
-def _read_where(call: Call, arguments: Any, keywords: Any) -> Value:
-    """Read a choice by a constant mask as a sum of products with it, of which one is 0 at each place."""
-    given = _name_arguments(arguments, keywords, "condition", "input", "other")
-    return _choose(call, given["condition"], given["input"], given["other"])
-
-
-def _read_masked_fill(call: Call, arguments: Any, keywords: Any) -> Value:
-    given = _name_arguments(arguments, keywords, "input", "mask", "value")
-    return _choose(call, given["mask"], given["value"], given["input"])
-
-
-def _choose(call: Call, mask: Any, one: Any, other: Any) -> Value:
-    if isinstance(mask, Value):
-        raise UnreadableError("it chooses by the values of activations", "choose by a mask that is the same for all samples")
-    rank = max(len(part.shape) for part in (one, other) if isinstance(part, Value))
-    chosen = call.reader.to_array(_drop_batch(call, mask, rank)).astype(bool)
-    terms: list[Any] = []
-    fixed = np.zeros((), np.float32)
-    for place, (part, taken) in enumerate(((one, chosen), (other, ~chosen))):
-        if isinstance(part, Value):
-            terms.append(call.add(arithmetic.Mul(), [part, taken.astype(np.float32)], f"part{place}"))
-        else:
-            array = call.reader.to_array(_drop_batch(call, part, rank))
-            fixed = fixed + np.where(taken, array, np.zeros((), array.dtype))
-    return _add_up(call, [*terms, *([fixed] if fixed.any() else [])])
-
-
 def _read_expand_as(call: Call, arguments: Any, keywords: Any) -> Value:
-    given = _name_arguments(arguments, keywords, "input", "other")
+    given = name_arguments(arguments, keywords, "input", "other")
     return call.add(movement.Expand(shape=given["other"].shape), [given["input"]])
 
 
 def _read_threshold(call: Call, arguments: Any, keywords: Any) -> Value:
-    given = _name_arguments(arguments, keywords, "input", "threshold", "value")
+    given = name_arguments(arguments, keywords, "input", "threshold", "value")
     if given["threshold"] or given["value"]:
         raise UnreadableError(
             f"a threshold of {given['threshold']} with {given['value']} below", "use a ReLU, of which both are 0"
@@ -322,6 +273,8 @@ def _read_threshold(call: Call, arguments: Any, keywords: Any) -> Value:
 def _read_item(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG001 what every reader takes
     """Read an index: of a tuple, or slices and numbers of an activation's axes."""
     value, index = arguments
+    if isinstance(value, Moved):
+        return _read_moved_item(call, value, index)
     if not isinstance(value, Value):
         return value[index]
     places = list(index) if isinstance(index, tuple) else [index]
@@ -342,20 +295,47 @@ def _read_item(call: Call, arguments: Any, keywords: Any) -> Any:  # noqa: ARG00
     return call.add(movement.Squeeze(axes=tuple(numbers)), [value]) if numbers else value
 
 
+def _read_moved_item(call: Call, moved: Moved, index: Any) -> Value | Moved:
+    """Read an index whose axes are counted as the batch stands among them."""
+    places, axis = list(index) if isinstance(index, tuple) else [index], moved.batch_axis
+    n_left = len(moved.value.shape) + 1 - len([place for place in places if place is not ...])
+    middle = places.index(...) if ... in places else len(places)
+    places[middle : middle + 1] = [slice(None)] * n_left
+    if not isinstance(places[axis], slice) or places[axis] != slice(None):
+        raise refuse_moved(axis)
+    found = _read_item(call, (moved.value, (slice(None), *places[:axis], *places[axis + 1 :])), {})
+    after = axis - sum(isinstance(place, int) for place in places[:axis])
+    return Moved(found, after) if after else found
+
+
+def _read_part(call: Call, arguments: Any, keywords: Any) -> Any:
+    """Read a place or a span of an axis, as exported programs write an index."""
+    given = name_arguments(
+        arguments, keywords, "input", "dim", *(("index",) if call.operator == "select" else ("start", "end", "step"))
+    )
+    moved = given["input"]
+    if not isinstance(moved, Moved):
+        return add_probed(call, arguments, keywords)
+    places: list[Any] = [slice(None)] * (len(moved.value.shape) + 1)
+    span = slice(given.get("start"), given.get("end"), given.get("step"))
+    places[given.get("dim", 0)] = given.get("index", span)
+    return _read_moved_item(call, moved, tuple(places))
+
+
 def _read_pad(call: Call, arguments: Any, keywords: Any) -> Value:
-    given = _name_arguments(arguments, keywords, "input", "pad", "mode", "value")
+    given = name_arguments(arguments, keywords, "input", "pad", "mode", "value")
     modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     value = first_value(arguments, keywords)
     return add_pad(call, value, given["pad"], modes[given.get("mode", "constant")], float(given.get("value") or 0.0))
 
 
 def _read_product(call: Call, arguments: Any, keywords: Any) -> Value:
-    given = _name_arguments(arguments, keywords, "input", "other")
+    given = name_arguments(arguments, keywords, "input", "other")
     return call.add(MatMul(), [given["input"], given["other"]])
 
 
 def _read_linear(call: Call, arguments: Any, keywords: Any) -> Value:
-    given = _name_arguments(arguments, keywords, "input", "weight", "bias")
+    given = name_arguments(arguments, keywords, "input", "weight", "bias")
     value, bias = first_value(arguments, keywords), given.get("bias")
     if len(value.shape) == 1:
         return call.add(Gemm(trans_b=1), [value, given["weight"], *([] if bias is None else [bias])])
@@ -365,7 +345,7 @@ def _read_linear(call: Call, arguments: Any, keywords: Any) -> Value:
 
 def _read_addmm(call: Call, arguments: Any, keywords: Any) -> Value:
     """Read ``beta bias + alpha x W``."""
-    given = _name_arguments(arguments, keywords, "input", "mat1", "mat2")
+    given = name_arguments(arguments, keywords, "input", "mat1", "mat2")
     bias, value, weight = (given[name] for name in ("input", "mat1", "mat2"))
     if not isinstance(value, Value) or isinstance(bias, Value):
         raise UnreadableError("a sum and product of activations", "write x @ W + b with constant W and b")
@@ -378,7 +358,7 @@ def _read_square(call: Call, arguments: Any, keywords: Any) -> Value:
 
 def _read_conv(call: Call, arguments: Any, keywords: Any) -> Value:
     names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-    given = _name_arguments(arguments, keywords, *names)
+    given = name_arguments(arguments, keywords, *names)
     weight, bias, padding = given["weight"], given.get("bias"), given.get("padding", 0)
     rank = weight.ndim - 2
     if isinstance(padding, str):
@@ -417,7 +397,7 @@ def _read_norm(call: Call, arguments: Any, keywords: Any) -> Value:
     statistics, affine_names = ("running_mean", "running_var"), ("weight", "bias")
     middle = (*affine_names, *statistics) if call.operator == "aten.batch_norm" else (*statistics, *affine_names)
     names = ("input", *middle, "training", "momentum", "eps")
-    given = SimpleNamespace(**{**dict.fromkeys(names), **_name_arguments(arguments, keywords, *names)})
+    given = SimpleNamespace(**{**dict.fromkeys(names), **name_arguments(arguments, keywords, *names)})
     if given.training or given.running_mean is None:
         raise UnreadableError("a normalisation by the batch's own statistics", "give running statistics and training=False")
     ones, zeros = np.ones(len(given.running_mean), np.float32), np.zeros(len(given.running_mean), np.float32)
@@ -486,7 +466,7 @@ _FUNCTIONS: Mapping[str, Reader] = {
     **dict.fromkeys(("view", "reshape", "unflatten"), _read_reshape),
     "squeeze": _read_squeeze,
     "unsqueeze": _read_unsqueeze,
-    **dict.fromkeys(("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis"), _read_transpose),
+    **dict.fromkeys(("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t"), _read_transpose),
     "mean": _reduce(pooling.ReduceMean),
     "sum": _reduce(pooling.ReduceSum),
     "amax": _reduce(pooling.ReduceMax),
@@ -498,9 +478,9 @@ _FUNCTIONS: Mapping[str, Reader] = {
     "stack": _read_stack,
     **dict.fromkeys(("threshold", "_threshold"), _read_threshold),
     "expand_as": _read_expand_as,
-    "where": _read_where,
-    **dict.fromkeys(("masked_fill", "masked_fill_"), _read_masked_fill),
+    **CHOICES,
     "getitem": _read_item,
+    **dict.fromkeys(("select", "slice"), _read_part),
     "getattr": _read_attribute,
     "pad": _read_pad,
     "constant_pad_nd": _read_constant_pad,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snnmap.frontends.torch.call import Call, Value, find_values, map_values, to_doubles
+from snnmap.frontends.torch.call import FIX, Call, Value, find_values, map_values, to_doubles
 from snnmap.graph import UnreadableError
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.arithmetic import Add
@@ -45,6 +45,8 @@ def add_probed(call: Call, arguments: Any, keywords: Any) -> Any:
     """
     _require_probes(call)
     values = find_values((arguments, keywords))
+    if not values:
+        raise UnreadableError("it takes no activation", FIX)
 
     def run(tensors: Sequence[Any], batch: int) -> Any:
         rest = iter(tensors)

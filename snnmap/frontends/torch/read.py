@@ -8,16 +8,17 @@ import numpy as np
 from snnmap.core.errors import FrontendError, NetworkError
 from snnmap.core.packages import import_package
 from snnmap.frontends.torch.accept import require_module, require_own_forward, unwrap
-from snnmap.frontends.torch.call import FIX, FIXES, Call, Value, call_node, find_values, first_value, to_doubles
+from snnmap.frontends.torch.call import FIX, FIXES, Call, Moved, Value, call_node, find_values, first_value, to_doubles
 from snnmap.frontends.torch.exported import GUARDS, find_exported_batch, is_exported, name_operator
 from snnmap.frontends.torch.functions import TAKING_ROWS, find_function
 from snnmap.frontends.torch.layers import find_layer
 from snnmap.frontends.torch.made import CREATORS, compute_rows, create_like, run_layer
+from snnmap.frontends.torch.moved import read_moved
 from snnmap.frontends.torch.own_layers import list_own_layers
 from snnmap.frontends.torch.script import read_script
 from snnmap.frontends.torch.shapes import Rows, describe, has_batch, is_shape_query
 from snnmap.frontends.torch.weight_hooks import list_weight_hooks
-from snnmap.graph import GraphBuilder, LayerGraph, UnreadableError
+from snnmap.graph import GraphBuilder, LayerGraph, UnreadableError, refuse_moved
 from snnmap.graph.operation import Array
 
 if TYPE_CHECKING:
@@ -119,6 +120,11 @@ class TorchReader:
         found = self.settle(node.args[0])
         values = list(found.values()) if isinstance(found, dict) else list(found) if isinstance(found, tuple | list) else [found]
         for number, value in enumerate(values):
+            if isinstance(value, Moved):
+                error = refuse_moved(value.batch_axis)
+                raise FrontendError(
+                    error.what, where=f"output {number}", measured=error.measured, limit=error.limit, fix=error.fix
+                )
             if not isinstance(value, Value):
                 raise FrontendError(
                     "an output of the module depends on no input",
@@ -154,10 +160,14 @@ class TorchReader:
         return UNKNOWN
 
     def _read_call(self, call: Call, read: Reader | None, arguments: Any, keywords: Any) -> Any:
+        moved = [one for one in _flatten((arguments, keywords)) if isinstance(one, Moved)]
+        if moved and is_shape_query(call.operator, arguments):
+            return describe(moved[0].value, *_find_question(call, arguments), moved[0].batch_axis)
+        if moved:
+            return read_moved(call, read, arguments, keywords)
         if call.node.op != "call_module":
             if is_shape_query(call.operator, arguments) and isinstance(arguments[0], Value | Rows):
-                asked, rest = (arguments[1], ()) if call.operator == "getattr" else (call.operator, arguments[1:])
-                return describe(arguments[0], asked, rest)
+                return describe(arguments[0], *_find_question(call, arguments))
             if not find_values((arguments, keywords)):
                 compute = compute_rows if has_batch((arguments, keywords)) else _compute
                 return compute(call, arguments, keywords)
@@ -206,6 +216,11 @@ class TorchReader:
         """Return the path of the module whose forward makes a call."""
         stack = node.meta.get("nn_module_stack", {})
         return next((str(entry[0]) for entry in reversed(stack.values()) if entry[0]), "")
+
+
+def _find_question(call: Call, arguments: Any) -> tuple[str, tuple[Any, ...]]:
+    """Return what is asked of a shape or type, and of which axis."""
+    return (arguments[1], ()) if call.operator == "getattr" else (call.operator, arguments[1:])
 
 
 def _to_numpy(value: Any) -> Any:

@@ -45,11 +45,11 @@ def is_shape_query(name: str, arguments: tuple[Any, ...]) -> bool:
     return name in _QUERIES
 
 
-def describe(value: Activation, name: str, arguments: tuple[Any, ...]) -> Any:
+def describe(value: Activation, name: str, arguments: tuple[Any, ...], batch_axis: int = 0) -> Any:
     """Answer a query about the batch of an activation."""
     import torch
 
-    shape = (BATCH, *value.shape)
+    shape = (*value.shape[:batch_axis], BATCH, *value.shape[batch_axis:])
     if name == "size" and arguments:
         return shape[arguments[0]]
     answers = {"size": shape, "shape": shape, "dtype": torch.float32, "device": torch.device("cpu")}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from snnmap.graph.graph import LayerGraph, Node
-from snnmap.graph.operation import Array, Operation
+from snnmap.graph.operation import Array, Operation, Shape
 from snnmap.graph.operations.activations import LeakyRelu, Sigmoid, Softmax
 from snnmap.graph.operations.arithmetic import Add, Mul
 from snnmap.graph.operations.conv import Conv
@@ -66,9 +66,20 @@ def _split(graph: LayerGraph, node: Node, constants: dict[str, Array]) -> list[N
         names.append(f"{node.name}.bias")
         constants[names[-1]] = graph.constants[node.inputs[form.bias]] * np.prod(np.broadcast_arrays(*scales), axis=0)
     value = f"{node.name}.value"
-    made.append(Node(name=value, operation=form.make(node.operation), inputs=tuple(names), source=node.source))
+    operation = form.make(node.operation)
+    if isinstance(operation, AveragePool):
+        operation = _count_hanging(operation, graph.types[node.inputs[0]].shape[1:])
+    made.append(Node(name=value, operation=operation, inputs=tuple(names), source=node.source))
     quantise = replace(node, operation=QuantizeLinear(), inputs=(value, *node.inputs[result : result + 2]))
     return [*made, quantise]
+
+
+def _count_hanging(pool: AveragePool, sides: Shape) -> AveragePool:
+    """Return the pool with pads for what hangs over, which integers count with the pads and floats do not."""
+    if not (pool.ceil_mode and pool.count_include_pad):
+        return pool
+    pads = pool.windows().cover(sides)
+    return replace(pool, pads=tuple(pad for both in zip(*pads, strict=True) for pad in both), ceil_mode=0)
 
 
 def _copy(kind: type[Operation], *names: str) -> Callable[[Any], Operation]:

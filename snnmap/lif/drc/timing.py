@@ -140,7 +140,9 @@ def _tell_waiting(mapped: MappedNetwork, name: str) -> str:
     tails = [part for part in heard if any(_takes_back(part, other) for other in heard)]
     told = {
         mapped.advice: bool(mapped.advice) and not posts.isdisjoint(_find_shared(mapped.modules)),
-        "let constants come a step late (`snnmap check --fix`)": any(p.pre in constant and p.post in posts for p in parts),
+        "let constants come a step late (`snnmap check --fix`) or train layers in front of synapses without a bias": any(
+            p.pre in constant and p.post in posts for p in parts
+        ),
         f"give {', '.join(sorted({repr(part.post) for part in tails}))} synapses with a memory (alpha above 0)": bool(tails),
         "remove delays behind the input": any(part.delay_steps for part in heard if part not in tails),
         "remove skip connections from the input": len({mapped.modules[post] or post for post in posts}) > 1,

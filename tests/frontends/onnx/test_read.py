@@ -72,6 +72,12 @@ OPERATORS: dict[str, Case] = {
     "BatchNormalization": (
         one("BatchNormalization", "g", "b", "m", "v", epsilon=0.01), (3, 2, 2),
         {"g": np.array([1.0, 2, 3]), "b": np.ones(3), "m": np.array([0.5, 0, 1]), "v": np.array([1.0, 4, 9])}),
+    "CumSum": (one("CumSum", "a"), (3, 4), {"a": np.array(1)}),
+    "CumSum, reverse and exclusive": (one("CumSum", "a", reverse=1, exclusive=1), (3, 4), {"a": np.array(-1)}),
+    "Tile": (one("Tile", "r"), (3, 4), {"r": np.array([1, 2, 3])}),
+    "Where, the smaller": (
+        [helper.make_node("LessOrEqual", ["x", "c"], ["m"]), helper.make_node("Where", ["m", "x", "c"], ["y"])], (3, 4),
+        {"c": RNG.normal(size=(1, 4))}),
     "Clip": (one("Clip", "low", "high"), (5,), {"low": np.float32(-0.2), "high": np.float32(0.7)}),
     "Clip, open below": (one("Clip", "", "high"), (5,), {"high": np.float32(0.7)}),
     "Clip, open": (one("Clip"), (5,), {}),
@@ -432,12 +438,84 @@ def make_classifier(n_in: int) -> onnx.ModelProto:
     return make_model([node], (n_in,))
 
 
+def chain(*steps: tuple[str, tuple[str, ...], dict[str, Any]]) -> list[Any]:
+    """Give nodes each of which takes what the one before gives; ``x``, then ``t0`` and so on, then ``y``."""
+    names = ["x", *(f"t{place}" for place in range(len(steps) - 1)), "y"]
+    return [
+        helper.make_node(kind, [names[place], *inputs], [names[place + 1]], name=f"node{place}", **given)
+        for place, (kind, inputs, given) in enumerate(steps)
+    ]
+
+
+TO_FRONT: tuple[str, tuple[str, ...], dict[str, Any]] = ("Transpose", (), {"perm": [1, 0, 2]})
+WHERE_BATCH_STANDS: dict[str, tuple[list[Any], tuple[int, ...], dict[str, Any]]] = {
+    "GatherND": (chain(TO_FRONT, ("GatherND", ("p",), {}), TO_FRONT), (3, 4), {"p": np.array([[2], [-3]])}),
+    "GatherND of two axes": (
+        chain(("Transpose", (), {"perm": [1, 2, 0]}), ("GatherND", ("p",), {})), (3, 4), {"p": np.array([2, -1])}),
+    "Gather": (chain(TO_FRONT, ("Gather", ("i",), {"axis": 0})), (3, 4), {"i": np.array(-1)}),
+    "Gather of several": (
+        chain(TO_FRONT, ("Gather", ("i",), {"axis": 0}), ("Transpose", (), {"perm": [2, 0, 1, 3]})), (3, 4),
+        {"i": np.array([[0, 2], [1, 1]])}),
+    "Slice, Relu and mean": (
+        chain(TO_FRONT, ("Slice", ("a", "b"), {}), ("Relu", (), {}), ("ReduceMean", ("a",), {"keepdims": 0})), (3, 4),
+        {"a": np.array([0]), "b": np.array([-1])}),
+    "Split": (
+        [helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+         helper.make_node("Split", ["t"], ["p", "q"], name="s", axis=2, num_outputs=2),
+         helper.make_node("Sub", ["p", "q"], ["d"]), helper.make_node("Transpose", ["d"], ["y"], perm=[1, 2, 0])],
+        (3, 4), {}),
+    "MatMul and Add": (
+        chain(TO_FRONT, ("MatMul", ("w",), {}), ("Add", ("c",), {}), ("ReduceMax", ("a",), {"keepdims": 1}), TO_FRONT), (3, 6),
+        {"w": W, "c": np.ones(W.shape[1]), "a": np.array([0])}),
+    "Unsqueeze and Squeeze": (
+        chain(("Unsqueeze", ("a",), {}), ("Neg", (), {}), ("Squeeze", ("a",), {})), (3, 4), {"a": np.array([0])}),
+    "product on the only place": (
+        chain(("Reshape", ("flat",), {}), ("Add", ("c",), {})), (1, 6), {"flat": np.array([-1, 6]), "c": np.ones(6)}),
+    "product behind Flatten": (
+        chain(("Flatten", (), {"axis": 2}), ("MatMul", ("w",), {}), ("Reshape", ("back",), {})), (4, 6),
+        {"back": np.array([-1, 4, W.shape[1]]), "w": W}),
+    "product on places": (
+        chain(("Reshape", ("flat",), {}), ("MatMul", ("w",), {}), ("Reshape", ("back",), {})), (4, 6),
+        {"flat": np.array([-1, 6]), "back": np.array([-1, 4, W.shape[1]]), "w": W}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHERE_BATCH_STANDS)
+def test_the_batch_may_move(name: str) -> None:
+    nodes, shape, constants = WHERE_BATCH_STANDS[name]
+    assert_read(make_model(nodes, shape, **constants), shape)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "no file": (lambda: "/nowhere/net.onnx", "(?s)no such ONNX file.*/nowhere"),
     "old operators": (lambda: make_model(one("Mine"), (3,), opset=9), "(?s)cannot bring the model to operator set 13.*newer"),
     "no shape": (lambda: make_model(one("Relu"), ("a",)), "(?s)does not say the shape.*input 'x'"),
     "no input": (lambda: make_model([helper.make_node("Neg", ["c"], ["y"])], (3,), c=np.ones(3)), "(?s)does not depend.*'y'"),
     "batch flattened": (lambda: make_model(one("Flatten", axis=0), (3,)), "(?s)'node' .Flatten.: it flattens from axis 0"),
+    "batch last": (lambda: make_model(chain(TO_FRONT), (3, 4)), "(?s)batch is not the first axis.*output 'y'.*axis 1"),
+    "batch picked": (
+        lambda: make_model(chain(TO_FRONT, ("Gather", ("i",), {"axis": 1})), (3, 4), i=np.array(0)), "axes that are the batch's"),
+    "batch reshaped": (
+        lambda: make_model(chain(TO_FRONT, ("Reshape", ("s",), {})), (3, 4), s=np.array([-1, 12])), "batch is not the first"),
+    "constant across the batch": (
+        lambda: make_model(chain(TO_FRONT, ("Add", ("c",), {})), (3, 4), c=np.ones((3, 1, 4))), "batch is not the first axis"),
+    "recurrence behind a turned batch": (
+        lambda: make_model(chain(TO_FRONT, ("LSTM", ("w", "w"), {})), (3, 4), w=np.ones((1, 2, 2))), "unroll it over its steps"),
+    "product on other places": (
+        lambda: make_model(
+            chain(("Reshape", ("s",), {}), ("MatMul", ("w",), {}), ("Reshape", ("t",), {})), (4, 6), s=np.array([-1, 6]), w=W,
+            t=np.array([-1, 2, 2 * W.shape[1]])),
+        "would mix"),
+    "a jump": (
+        lambda: make_model(
+            [helper.make_node("Greater", ["x", "c"], ["m"]), helper.make_node("Where", ["m", "x", "d"], ["y"], name="node")],
+            (3,), c=np.float32(0.5), d=np.float32(0)),
+        "(?s)'node' .Where.*chooses by the values"),
+    "truths as numbers": (
+        lambda: make_model(
+            [helper.make_node("Greater", ["x", "c"], ["m"]), helper.make_node("Cast", ["m"], ["y"], name="node", to=1)], (3,),
+            c=np.float32(0.5)),
+        "(?s)'node' .Cast.*compares values"),
     "batch averaged": (lambda: make_model(one("ReduceMean"), (3,)), "(?s)'node' .ReduceMean.*mixes samples"),
     "batch joined": (lambda: make_model(one("Concat", "x", axis=0), (3,)), "(?s)'node' .Concat.*axes that are the batch's"),
     "samples differ": (lambda: make_model(one("Add", "c"), (3,), batch=2, c=np.ones((2, 3))), "(?s)differs from sample to"),

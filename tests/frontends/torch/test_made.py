@@ -38,6 +38,10 @@ def recur(s: Any, x: Tensor) -> Tensor:
     return hidden
 
 
+def smaller(x: Tensor, y: Tensor) -> Tensor:
+    return torch.where(x < y, x, y)
+
+
 def recur_within(s: Any, x: Tensor) -> Tensor:
     hidden = x.new_zeros(x.shape[0], N) + 1
     for now in x[:, None].expand(-1, 3, -1).unbind(1):
@@ -59,6 +63,9 @@ def recur_within(s: Any, x: Tensor) -> Tensor:
         lambda s, x: torch.where(MASK, s.fc(x), torch.zeros_like(x)),
         lambda s, x: torch.where(MASK, 0.5, s.fc(x)),
         lambda s, x: torch.where(MASK, s.fc(x), x),
+        lambda s, x: s.fc(x).where(MASK, x),
+        lambda s, x: torch.where(x > 0, x, torch.zeros_like(x)) - torch.where(x <= s.fc.bias, s.fc.bias, x),
+        lambda s, x: smaller(x.masked_fill(x >= 0.25, 0.25), s.fc(x)),
         lambda s, x: s.fc(x).masked_fill(MASK, -3.0),
         lambda s, x: x.unsqueeze(-1) * s.fc(x).mean(1, keepdim=True).unsqueeze(-1).expand_as(x.unsqueeze(-1)),
         lambda s, x: functional.threshold(s.fc(x), 0.0, 0.0),
@@ -76,6 +83,10 @@ def test_what_is_the_same_for_each_sample_is_read(body: Body) -> None:
         assert np.allclose(found, wanted, rtol=1e-6, atol=1e-7)
 
 
+def spread_by_a_choice(x: Tensor) -> Tensor:
+    return torch.where(x > torch.zeros(N), x, torch.zeros(1))
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -86,7 +97,10 @@ def test_what_is_the_same_for_each_sample_is_read(body: Body) -> None:
         (lambda s, x: s.fc(x) + torch.eye(x.size(0), N), "depends on the size of the batch"),
         (lambda s, x: s.fc(x) + torch.randn(x.size(0), N), "values that are random"),
         (lambda s, x: s.conv(x[:, :, None] + torch.ones(x.size(0), N)), "of other axes|cannot be computed"),
-        (lambda s, x: torch.where(x > 0, s.fc(x), x), r"\(gt\).*torch.relu\(x\)"),
+        (lambda s, x: torch.where(x > 0, s.fc(x), x), r"\(where\).*relu\(x\) for x"),
+        (lambda s, x: s.fc(x) * (x > 0), r"\(gt\).*relu\(x\) for x"),
+        (lambda _, x: torch.where(x > 0, x, 1.0), "chooses by the values"),
+        (lambda _, x: spread_by_a_choice(x[:, :1]), "chooses by the values"),
         (lambda s, x: functional.threshold(s.fc(x), 0.5, 0.0), "a threshold of 0.5 with 0.0 below"),
         (lambda s, x: torch.round(s.fc(x)), "QuantisedReLU"),
         (lambda s, x: s.fc(x) @ torch.ones(x.size(0), N).T, "depends on the size of the batch"),

@@ -277,7 +277,11 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
     [
         (lambda _, x: x.flatten(0), "samples would mix"),
         (lambda _, x: x.reshape(-1), "keep the batch as the first dimension"),
-        (lambda _, x: x.transpose(0, 1), "moves the batch"),
+        (lambda _, x: x.transpose(0, 1), "(?s)the batch is not the first axis.*output 0"),
+        (lambda _, x: x.transpose(0, 1).reshape(-1, 3), "the batch is not the first axis"),
+        (lambda _, x: x.transpose(0, 1)[:, 0], "the batch is not the first axis"),
+        (lambda _, x: x.transpose(0, 1) + torch.ones(3), "the batch is not the first axis"),
+        (lambda _, x: torch.stack([x, x]).mean(1), "the batch is not the first axis"),
         (lambda _, x: torch.cat([x, x]), "axes that are the batch's"),
         (lambda _, x: x.mean(0), "mixes samples"),
         (lambda _, x: x[0], "an index 0"),
