@@ -124,11 +124,8 @@ class CsrMatrix(Cached):
             for part, rows, _ in parts:
                 np.add.at(lengths, rows, part.row_lengths)
             edges = np.r_[0, np.cumsum(lengths)]
-            free, targets, weights = (
-                edges[:-1].copy(),
-                np.empty(n, np.int64),
-                np.empty(n, np.result_type(*(p.data for p, _, _ in parts))),
-            )
+            dtype = np.result_type(*(part.data for part, _, _ in parts))
+            free, targets, weights = edges[:-1].copy(), np.empty(n, np.int64), np.empty(n, dtype)
             for part, rows, columns in parts:
                 triplets.place_rows(part.indptr, part.indices, part.data, rows, columns, free, targets, weights)
             if triplets.order_rows(edges, targets, weights) and weights.all():
@@ -161,7 +158,7 @@ class CsrMatrix(Cached):
         return cls(shape=shape, indptr=indptr, indices=indices, data=data)
 
     def _derive(self, **changed: npt.NDArray[Any]) -> "CsrMatrix":
-        """Return the same with other arrays that nobody else holds and that make a canonical matrix, which is not checked."""
+        """Return the same with other arrays that nobody else changes and that make a canonical matrix, which is not checked."""
         derived = object.__new__(CsrMatrix)
         replace_array(derived, "shape", self.shape)
         for name in ("indptr", "indices", "data"):

@@ -379,7 +379,8 @@ class OnnxReader:
     def _check_inputs(self, node: OnnxNode) -> None:
         """Refuse a node of no known operator, though what it depends on is not known, or that names what does not exist."""
         if self.unknown & set(node.inputs):
-            if node.kind not in OPERATIONS and node.kind not in SPECIAL and node.kind not in _OF_SHAPES:
+            is_of_shapes = node.kind in _OF_SHAPES and not set(self.inputs) & set(node.inputs)
+            if node.kind not in OPERATIONS and node.kind not in SPECIAL and not is_of_shapes:
                 raise self._unknown(node)
             raise UnreadableError("", "")
         missing = [name for name in node.inputs if name and not self._is_known(name)]

@@ -41,7 +41,7 @@ def check_threshold(subject: OnChip[Network]) -> Iterator[Finding]:
     network = subject.of
     silent = {name for port in network.outputs if port.readout != "spikes" for name in port.populations}
     for population in network.populations:
-        fix = "keep thresholds positive in training"
+        fix = "keep thresholds positive in training (`snnmap explain SNN401`)"
         yield from _runs(
             population, population.threshold, population.threshold <= 0, _POSITIVE, "the threshold is not positive", fix
         )

@@ -240,7 +240,7 @@ def check_clipped(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
                 measured=Amount(error.n_clipped),
                 limit=Amount(0),
                 unit="values",
-                fix="train with values nearer to the threshold",
+                fix="train with values nearer to the threshold (`snnmap explain SNN505`)",
             )
 
 
