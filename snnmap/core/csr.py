@@ -395,7 +395,7 @@ class CsrMatrix(Cached):
         width = _choose_width(max(self.nnz, *self.shape))
         rows = self.data, self.indices.astype(width), self.indptr.astype(width)
         columns = csr_array(rows, shape=self.shape).tocsc()
-        return columns.indptr.astype(np.int64), columns.indices.astype(np.int32), columns.data
+        return columns.indptr.astype(np.int64), columns.indices.astype(np.int32, copy=False), columns.data
 
     def _find_defect(self) -> str:
         n_pre, n_post = self.shape

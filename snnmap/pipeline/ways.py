@@ -251,13 +251,11 @@ class _Aside:
     def __init__(self, task: Task) -> None:
         n_weights = sum(projection.weights.nnz for projection in task.network.projections)
         self._task, self._is_large = task, n_weights > _MUCH_WORK
-        self._digest: Callable[[], str] | None = None
+        self._digest = begin(partial(digest_network, task.network)) if self._is_large else None
         self._proofs: dict[int, Callable[[], Verification]] = {}
 
     def begin(self, matched: Network, mapped: MappedNetwork) -> None:
         """Begin with a network and its folding, in which the rules find no errors."""
-        if self._is_large and self._digest is None:
-            self._digest = begin(partial(digest_network, self._task.network))
         if self._task.proves:
             prove = partial(verify_fold, matched, mapped)
             self._proofs[id(mapped)] = begin(prove) if self._is_large else prove

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnmap.chip import MemoryKind
-from snnmap.core import CsrMatrix, FloatArray, IntArray, record, seal
+from snnmap.core import CsrMatrix, FloatArray, IntArray, record, seal, split_near
 from snnmap.core.errors import NetworkError
 from snnmap.core.threads import count_cores, run_parts
 from snnmap.lif.mapping.lower import lower_network, stretch_network
@@ -160,12 +160,16 @@ def _choose_grid(network: Network, rasters: Mapping[str, IntArray]) -> dict[str,
 
     A sum over one synapse of one neuron reaches at most the absolute weights times the most spikes of their sources.
     """
+    from scipy.sparse import csr_array
+
     most = {name: np.full(raster.shape[2], float(raster.max(initial=1))) for name, raster in rasters.items()}
     most |= {population.name: np.maximum(population.max_count, 1.0) for population in network.populations}
     reach = {population.name: np.zeros((population.n_synapses, population.size)) for population in network.populations}
     for projection in network.projections:
         arriving = np.sum([most[leaf] for leaf in expand_terms(network, projection.pre)], axis=0)
-        reach[projection.post][projection.synapse] += arriving @ abs(projection.weights.to_scipy())
+        weights = projection.weights
+        sizes = csr_array((np.abs(weights.data), weights.indices, weights.indptr), shape=weights.shape)
+        reach[projection.post][projection.synapse] += arriving @ sizes
     return {name: np.ldexp(1.0, np.maximum(np.frexp(total)[1] - _EXACT_BITS, -1074)) for name, total in reach.items()}
 
 
@@ -187,10 +191,10 @@ def _snap_network(network: Network, grid: Mapping[str, FloatArray]) -> Network:
 
 def _snap(weights: CsrMatrix, steps: FloatArray) -> CsrMatrix:
     """Round the weights onto each target to multiples of its step, ``(n_post,)``."""
-    step = steps[weights.indices]
-    snapped = weights.data / step
-    np.rint(snapped, out=snapped)
-    snapped *= step
+    snapped = np.empty(weights.nnz)
+    for part in split_near(weights.nnz):
+        step = steps[weights.indices[part]]
+        snapped[part] = np.rint(weights.data[part] / step) * step
     return weights.with_data(seal(snapped))
 
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from snnmap.chip import Chip, MemoryKind
-from snnmap.core.csr import CsrMatrix
+from snnmap.core.csr import CsrMatrix, split_near
 from snnmap.core.errors import FormatError
 from snnmap.core.record import IntArray, seal
 
@@ -148,8 +148,9 @@ LAYOUT_CODECS: Mapping[str, LayoutCodec] = MappingProxyType(
 def _pack_lists(area: MemoryArea, stored: CsrMatrix, owners: range, length_bits: int) -> list[Words]:
     """Pack lists of one owner after the other; ``stored`` has a row for each owner."""
     bits = area.weight_bits
-    words = stored.indices << bits
-    words |= stored.data & ((1 << bits) - 1)
+    words = np.empty(stored.nnz, np.int64)
+    for part in split_near(stored.nnz):
+        words[part] = (stored.indices[part] << bits) | (stored.data[part] & ((1 << bits) - 1))
     lengths = stored.row_lengths[owners.start : owners.stop]
     return [Words("lengths", length_bits, lengths), Words("weights", area.word_bits, seal(words))]
 

@@ -156,12 +156,13 @@ def _split_source(
     post: tuple[IntArray, IntArray, IntArray],
 ) -> Iterator[tuple[int, int, int, CsrMatrix]]:
     """Yield the same of one source."""
-    goes = np.where(post[2] == 0, post[0], -1)
+    goes = np.where(post[2] == 0, post[0], -1).astype(np.int32)
     for hops in np.unique(pre[2][pre[0] == u]).tolist():
         slots = np.flatnonzero((pre[0] == u) & (pre[2] == hops))
         mine = matrix.select(rows=slots)
-        targets = goes[mine.indices]
-        for v in np.flatnonzero(np.bincount(targets + 1)[1:]).tolist():
+        targets, is_reached = goes[mine.indices], np.zeros(len(mapped.table.sources) + 1, np.bool_)
+        is_reached[targets] = True
+        for v in np.flatnonzero(is_reached[:-1]).tolist():
             shape = (_size(mapped, u), _size(mapped, v))
             yield u, v, hops, CsrMatrix.join([(mine.keep(targets == v), pre[1][slots], post[1])], shape)
 
