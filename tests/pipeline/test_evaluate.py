@@ -120,11 +120,12 @@ def test_bad_input_is_refused_before_anything_runs(image: Image, raster: np.ndar
 
 
 def kill_one_child(killed: list[int]) -> None:
-    """Kill the first local process that appears."""
+    """Kill a local process once both are there: Python's pool does not bear that one ends while it starts another."""
     for _ in range(2000):
-        for child in multiprocessing.active_children():
-            child.kill()
-            killed.append(child.pid or 0)
+        children = multiprocessing.active_children()
+        if len(children) == 2:
+            children[0].kill()
+            killed.append(children[0].pid or 0)
             return
         time.sleep(0.005)
 
