@@ -18,7 +18,8 @@ from snnmap.core.packages import import_package
 from snnmap.frontends import onnx as onnx_frontend
 from snnmap.frontends import torch as torch_frontend
 from snnmap.frontends.torch.accept import require_module, require_no_spikes, unwrap
-from snnmap.graph import OWN_OPERATION, LayerGraph, Node, UnreadableModelError
+from snnmap.graph import LayerGraph, Node, UnreadableModelError
+from snnmap.graph.fixes import OWN_OPERATION
 
 __all__ = ["read_ann", "read_graph", "read_onnx"]
 

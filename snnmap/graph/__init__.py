@@ -1,7 +1,7 @@
 """The layer graph: an ANN as its author wrote it, on which every back end stands; it knows nothing of spikes or chips."""
 
 from snnmap.graph import operations as operations  # which registers them
-from snnmap.graph.build import BATCHES, OWN_OPERATION, GraphBuilder, Unreadable, UnreadableError, UnreadableModelError
+from snnmap.graph.build import BATCHES, GraphBuilder, Unreadable, UnreadableError, UnreadableModelError
 from snnmap.graph.draw import format_mermaid
 from snnmap.graph.graph import LayerGraph, Node
 from snnmap.graph.joins import name_choice, plan_choice, plan_join
@@ -30,7 +30,6 @@ __all__ = [
     "operation",
     # making one
     "BATCHES",
-    "OWN_OPERATION",
     "GraphBuilder",
     "Unreadable",
     "UnreadableError",

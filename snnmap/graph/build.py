@@ -9,7 +9,7 @@ from snnmap.core.errors import FrontendError, NetworkError, SnnmapError
 from snnmap.graph.graph import LayerGraph, Node, infer_at, type_constant
 from snnmap.graph.operation import Array, Operation, Shape, TensorType
 
-__all__ = ["BATCHES", "OWN_OPERATION", "GraphBuilder", "Unreadable", "UnreadableError", "UnreadableModelError"]
+__all__ = ["BATCHES", "GraphBuilder", "Unreadable", "UnreadableError", "UnreadableModelError"]
 
 BATCHES = (1, 2, 7)
 """Sizes of the batch for which readers compute a constant that depends on it, to see whether each sample has the same."""
@@ -37,10 +37,6 @@ class Unreadable:
     def told(self) -> str:
         """Its operator, what is wrong and what the user can do."""
         return f"({self.operator}): {self.error}" + (f"; {self.error.fix}" if self.error.fix else "")
-
-
-OWN_OPERATION = "write an operation for it in snnmap/graph/operations"
-"""What can be done about any part that has no operation; where nothing else can, a fix ends with it."""
 
 
 class UnreadableError(Exception):

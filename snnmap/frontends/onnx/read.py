@@ -20,7 +20,6 @@ from snnmap.frontends.onnx.windows import resolve_pads
 from snnmap.graph import (
     BATCHES,
     OPERATIONS,
-    OWN_OPERATION,
     GraphBuilder,
     LayerGraph,
     Operation,
@@ -28,7 +27,7 @@ from snnmap.graph import (
     follow_batch,
     refuse_moved,
 )
-from snnmap.graph.fixes import ATTENTION, BY_VALUES, CURVED, DECISIONS, OWN_STATISTICS
+from snnmap.graph.fixes import ATTENTION, BY_VALUES, CURVED, DECISIONS, OWN_OPERATION, OWN_STATISTICS
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.opaque import Opaque
 

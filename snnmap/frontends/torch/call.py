@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from snnmap.frontends.torch.shapes import replace_batch
 from snnmap.frontends.torch.weight_hooks import read_parameter
-from snnmap.graph import OWN_OPERATION, Operation, UnreadableError, follow_batch
-from snnmap.graph.fixes import ATTENTION, BY_VALUES, CURVED, DECISIONS, OWN_STATISTICS
+from snnmap.graph import Operation, UnreadableError, follow_batch
+from snnmap.graph.fixes import ATTENTION, BY_VALUES, CURVED, DECISIONS, OWN_OPERATION, OWN_STATISTICS
 from snnmap.graph.operation import Array
 
 if TYPE_CHECKING:
