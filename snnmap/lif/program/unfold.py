@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from snnmap.chip import HIDDEN_MEMORIES, Family, MemoryKind
 from snnmap.core.csr import CsrMatrix
@@ -144,8 +145,9 @@ def _split_area(
         if matrix.shape == (_size(mapped, u), _size(mapped, v)):
             yield u, v, 0, matrix.keep(matrix.data != 0)
             return
+    goes = np.where(post[2] == 0, post[0], -1).astype(np.int32)
     for source in np.unique(pre[0]).tolist():
-        yield from _split_source(mapped, matrix, source, pre, post)
+        yield from _split_source(mapped, matrix, source, pre, post[1], goes)
 
 
 def _split_source(
@@ -153,10 +155,10 @@ def _split_source(
     matrix: CsrMatrix,
     u: int,
     pre: tuple[IntArray, IntArray, IntArray],
-    post: tuple[IntArray, IntArray, IntArray],
+    neurons: IntArray,
+    goes: npt.NDArray[np.int32],
 ) -> Iterator[tuple[int, int, int, CsrMatrix]]:
-    """Yield the same of one source."""
-    goes = np.where(post[2] == 0, post[0], -1).astype(np.int32)
+    """Yield the same of one source; of each target slot are given its neuron, and its population, -1 for a relay."""
     for hops in np.unique(pre[2][pre[0] == u]).tolist():
         slots = np.flatnonzero((pre[0] == u) & (pre[2] == hops))
         mine = matrix.select(rows=slots)
@@ -164,7 +166,7 @@ def _split_source(
         is_reached[targets] = True
         for v in np.flatnonzero(is_reached[:-1]).tolist():
             shape = (_size(mapped, u), _size(mapped, v))
-            yield u, v, hops, CsrMatrix.join([(mine.keep(targets == v), pre[1][slots], post[1])], shape)
+            yield u, v, hops, CsrMatrix.join([(mine.keep(targets == v), pre[1][slots], neurons)], shape)
 
 
 def _is_one(sources: IntArray, neurons: IntArray, hops: IntArray) -> bool:

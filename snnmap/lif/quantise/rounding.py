@@ -179,7 +179,7 @@ def round_targets(
         if entries.edges[first] < entries.edges[first + 1]:
             if before < 0 or not _is_alike(first, before, entries):
                 source = entries.source[entries.edges[first] : entries.edges[first + 1]]
-                together = _measure_together(source, sources, room[: len(source) * len(source)])
+                together = measure_together(source, sources, room[: len(source) * len(source)])
             before, alike = first, targets[place : place + n_alike]
             _round_alike(alike, entries, sources.variance, together, responses, threshold, limits, rounded)
         place += n_alike
@@ -254,17 +254,12 @@ def _scale(value: FloatArray, lsb: FloatArray, factor: float) -> FloatArray:
     return scaled
 
 
-def measure_together(source: IntArray, sources: Sources) -> Together:
+def measure_together(source: IntArray, sources: Sources, room: FloatArray) -> Together:
     """Return the mean products of sources' mean counts over as many steps as the potential adds up.
 
     Where windows are few beside the sources, chance makes some of them fire together: the more so, the nearer the moments are
-    drawn to those of independent sources.
+    drawn to those of independent sources. The products are written to ``room``, ``(n * n,)``.
     """
-    return _measure_together(source, sources, np.empty(len(source) * len(source)))
-
-
-def _measure_together(source: IntArray, sources: Sources, room: FloatArray) -> Together:
-    """Do the same; the products are written to ``room``, ``(n * n,)``."""
     n, n_windows = len(source), sources.windows.shape[1]
     mean, products, squares = _gather(sources.mean, source), room.reshape(n, n), np.empty(n)
     is_many, wide = n_windows > _FEW_WINDOWS, np.empty((0, 0))
@@ -635,7 +630,7 @@ def _along(values: FloatArray, direction: FloatArray) -> float:
 
 
 _PARTS = (
-    _is_alike, _round_alike, _gather, _gather_windows, _scale, _measure_together, _admits, _round, _round_used, _take_response,
+    _is_alike, _round_alike, _gather, _gather_windows, _scale, measure_together, _admits, _round, _round_used, _take_response,
     _clip, _round_pair,
     _search, _weigh_moves, _weigh_shapes, _find_moves, _weigh_pairs, _insert, _expect_errors, _fit_gain, _share_out, _pull,
     _multiply, _add_share, _square, _along,

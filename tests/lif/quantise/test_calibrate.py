@@ -65,11 +65,13 @@ def test_moments_are_of_counts_over_as_many_steps_as_the_potential_adds_up() -> 
     sources = SourceCounts(counts)
     of_four = Response(power=np.full((1, 1), 4.0), total=np.array([4.0]))
     assert sources.choose_length(of_four.length) == 4
-    found = measure_together(np.arange(2), sources.add_up(4)).products
+    found = measure_together(np.arange(2), sources.add_up(4), np.empty(4)).products
     windows = counts[:, :, 0].reshape(-1, 4).mean(axis=1)
     assert found[0, 1] == pytest.approx(np.mean(windows**2), rel=0.02)
     assert found[0, 0] == pytest.approx(np.mean(windows**2), rel=0.02)
-    alone = measure_together(np.arange(2), SourceCounts(counts[:1, :4]).add_up(4)).products  # one window: chance alone
+    alone = measure_together(
+        np.arange(2), SourceCounts(counts[:1, :4]).add_up(4), np.empty(4)
+    ).products  # one window: chance alone
     assert alone[0, 1] == pytest.approx(counts[0, :4, 0].mean() ** 2)
 
 

@@ -224,7 +224,8 @@ def test_products_of_windows_are_exact_however_large(most: int) -> None:
     sources = SourceCounts(counts).add_up(2)
     assert sources.is_narrow == (most < 400)
     narrow, wide = (
-        measure_together(np.arange(40), sources._replace(is_narrow=is_narrow)) for is_narrow in (sources.is_narrow, False)
+        measure_together(np.arange(40), sources._replace(is_narrow=is_narrow), np.empty(1600))
+        for is_narrow in (sources.is_narrow, False)
     )
     assert np.array_equal(narrow.products, wide.products)
 
@@ -232,7 +233,7 @@ def test_products_of_windows_are_exact_however_large(most: int) -> None:
 def test_sums_by_factors_are_those_by_products() -> None:
     rng = np.random.default_rng(3)
     counts = rng.poisson(1.0, (20, 8, 70)) * np.repeat(rng.integers(0, 2, (20, 8, 10)), 7, axis=2)
-    together = compiled(measure_together)(np.arange(70), SourceCounts(counts).add_up(8))
+    together = compiled(measure_together)(np.arange(70), SourceCounts(counts).add_up(8), np.empty(4900))
     assert together.factors.shape == (70, 21)
     shares = rng.normal(size=(5, 70))
     assert compiled(_pull)(shares, together) == pytest.approx(shares @ together.products, rel=1e-9, abs=1e-9)
