@@ -9,7 +9,7 @@ from snnmap.convert.ann import Ann, ReluLayer, apply_affine, measure_levels
 from snnmap.convert.balance import Units
 from snnmap.convert.build import LayerNetwork, add_charge, build_ends, build_layer, hold_charge, leak_drive, start_charge
 from snnmap.convert.encode import CLOCK, release_step
-from snnmap.convert.layer_run import Counts, LayerInput, LayerRun, run_layer
+from snnmap.convert.layer_run import Counts, LayerInput, LayerRun, make_room, run_layer
 from snnmap.convert.options import ConvertOptions
 from snnmap.core import FloatArray, IntArray
 
@@ -94,9 +94,10 @@ def calibrate_layers(
     last_use |= dict.fromkeys(ann.output.terms, "output")
     rasters: dict[str, Counts] = dict(ports)
     parts, given, spikes = [], [], {}
+    room = make_room(max((sum(weights.nnz for weights in layer.incoming.terms.values()) for layer in ann.layers), default=0))
     for layer in ann.layers:
         name = layer.name
-        part, charges, run = _fit_layer(layer, units.values, activations, rasters, levels[name], options)
+        part, charges, run = _fit_layer(layer, units.values, activations, rasters, room, levels[name], options)
         parts.append(part)
         given.append(_describe(layer, units, charges, options))
         spikes[name] = run.spikes
@@ -137,17 +138,19 @@ def _fit_layer(
     units: Mapping[str, float],
     activations: Mapping[str, FloatArray],
     rasters: Mapping[str, Counts],
+    room: FloatArray,
     level: int,
     options: ConvertOptions,
 ) -> tuple[LayerNetwork, tuple[FloatArray, FloatArray], LayerRun]:
     """Build one layer; give it, its charges, ``(size,)`` each: what calibration added and what is held back, and its run."""
     part, nothing = build_layer(layer, units, options), np.zeros(layer.incoming.size)
-    lacking, held, shared = nothing, nothing, LayerInput(part.projections[: len(layer.incoming.terms)])
+    lacking, held, shared = nothing, nothing, LayerInput(part.projections[: len(layer.incoming.terms)], room)
     if options.overshoot == "hold":
         held = _measure_overshoot(part, rasters, shared, level, options)
         part = hold_charge(part, held, level, options)
     if options.calibrate:
-        lacking = _measure_lack(layer, units, activations, run_layer(part, rasters, shared=shared), options)
+        run = run_layer(part, rasters, shared=shared, keeps=False)
+        lacking = _measure_lack(layer, units, activations, run, options)
         part = add_charge(part, CLOCK, lacking / options.clock_count, options)
     return part, (lacking, held), run_layer(part, rasters, shared=shared)
 

@@ -26,9 +26,10 @@ _MEASURED = 256
 _NEAR = 2.0
 """Deviations of an activation over calibration data that other data may go beyond them."""
 _FEWEST, _UNSEEN = 16, 64
-"""Samples from which on half of them may be left out of a calibration, and the most of those that are simulated."""
+"""Samples from which on half of them may be left out of a calibration, and the most of those that are simulated: of a large ANN
+only the first number."""
 _MUCH_WORK = 500_000_000
-"""Weights times samples above which a way is tried on the fewest samples first."""
+"""Weights times samples above which an ANN is large: a way is tried on the fewest samples first."""
 _CONSTANT = 1e-6
 """Spread of the outputs, of their size, below which they are rounding errors about a constant."""
 
@@ -47,8 +48,8 @@ class Choice:
         relative_error: root mean square of (output - the ANN's) over that of the ANN's outputs about their means.
         agreement: share of samples whose largest output is the ANN's; of one output, whose sign is.
         taken: whether the conversion is this one.
-        unseen_error: of what is taken, where spikes are held and there are samples enough: the error on every other sample when
-            only the rest is calibrated on.
+        unseen_error: of what is taken, where spikes are held and there are samples enough: the error on samples that
+            were left out when every other one is calibrated on.
     """
 
     overshoot: Literal["allow", "hold"]
@@ -128,8 +129,7 @@ def _try_ways(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray,
     Of a large ANN, the first is tried on a few samples, and on all where it errs little enough on those, or no other does better.
     """
     ways = tuple(_list_ways(options))
-    n_weights = sum(weights.nnz for layer in ann.layers for weights in layer.incoming.terms.values())
-    if len(ways) > 1 and n_weights * min(len(data), _MEASURED) > _MUCH_WORK:
+    if len(ways) > 1 and _is_large(ann, data):
         few = {name: values[:_FEWEST] for name, values in activations.items()}
         attempt = _try_way(ann, few, data[:_FEWEST], ways[0])
         if attempt.choice.relative_error > options.error_limit:
@@ -185,8 +185,8 @@ def warn_of_error(choices: Sequence[Choice], error_limit: float, *, stacklevel: 
 def _describe_unseen(taken: Choice, error_limit: float) -> str:
     return "\n".join((
         "the calibration data do not show what the converted network does on others",
-        f"  measured: relative error {taken.relative_error:.3f} on them, {taken.unseen_error:.3f} on every other sample when "
-        f"only the rest is calibrated on   limit: {2.0 * error_limit:g}, twice ConvertOptions.error_limit",
+        f"  measured: relative error {taken.relative_error:.3f} on them, {taken.unseen_error:.3f} on samples left out when "
+        f"every other one is calibrated on   limit: {2.0 * error_limit:g}, twice ConvertOptions.error_limit",
         "  fix: give more calibration data, some hundreds of samples like those to come",
     ))  # fmt: skip
 
@@ -230,11 +230,16 @@ def _measure_unseen(ann: Ann, activations: Mapping[str, FloatArray], data: Float
     """Return the error on every other sample of a conversion that was calibrated on the rest."""
     half = {name: values[::2] for name, values in activations.items()}
     attempt = _try_way(ann, half, data[::2], options)
-    others = data[1::2][:_UNSEEN]
+    others = data[1::2][: _FEWEST if _is_large(ann, data) else _UNSEEN]
     ports = encode_ports(others, ann.n_inputs, max(measure_levels(attempt.ann).values()), attempt.options)
     rest = run_layers(attempt.calibrated.parts, ports)
     wanted = run_ann(ann, others - options.input_min)["output"]
     return measure_relative_error(rest * attempt.units["output"], wanted)
+
+
+def _is_large(ann: Ann, data: FloatArray) -> bool:
+    n_weights = sum(weights.nnz for layer in ann.layers for weights in layer.incoming.terms.values())
+    return n_weights * min(len(data), _MEASURED) > _MUCH_WORK
 
 
 def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions) -> Choice:

@@ -58,7 +58,8 @@ def find_blocks(indptr: IntArray, indices: IntArray, data: FloatArray, n_post: i
     n_lines, is_whole = _count_lines(indptr, indices, block, edges)
     if not is_whole:
         return None  # of two targets with the same mark that have other sources
-    lines, first, wide, weights = _list_runs(indptr, indices, data, rank, block, edges, n_lines)
+    weights = np.empty_like(data)
+    lines, first, wide = _list_runs(indptr, indices, data, rank, block, edges, n_lines, weights)
     places, distinct = _keep_distinct(indptr, weights)
     return Blocks(rank, lines, first, wide, places, distinct)
 
@@ -92,12 +93,11 @@ def _count_lines(indptr: Any, indices: Any, block: Any, edges: Any) -> tuple[int
 
 @_compile
 def _list_runs(
-    indptr: Any, indices: Any, data: Any, rank: Any, block: Any, edges: Any, n_lines: int
-) -> tuple[Any, Any, Any, Any]:
-    """Return where each source's runs start, first target and length of each, and the weights in their order."""
+    indptr: Any, indices: Any, data: Any, rank: Any, block: Any, edges: Any, n_lines: int, weights: Any
+) -> tuple[Any, Any, Any]:
+    """Return where each source's runs start, first target and length of each; write the weights in their order."""
     lines, first, wide, n_runs = np.zeros(indptr.size, np.int64), np.empty(n_lines, np.int64), np.empty(n_lines, np.int64), 0
-    last, start, weights = np.full(edges.size - 1, -1), np.empty(edges.size - 1, np.int64), np.empty_like(data)
-    mine = np.empty(edges.size - 1, np.int64)
+    last, start, mine = np.full(edges.size - 1, -1), np.empty(edges.size - 1, np.int64), np.empty(edges.size - 1, np.int64)
     for source in range(indptr.size - 1):
         n_mine = 0
         for target in indices[indptr[source] : indptr[source + 1]]:
@@ -118,7 +118,7 @@ def _list_runs(
             target = indices[place]
             weights[start[block[target]] + rank[target]] = data[place]
         lines[source + 1] = n_runs
-    return lines, first[:n_runs].copy(), wide[:n_runs].copy(), weights
+    return lines, first[:n_runs].copy(), wide[:n_runs].copy()
 
 
 @_compile
@@ -153,15 +153,16 @@ def _is_kept(mine: Any, kept: Any, size: int) -> bool:
 
 
 @_compile
-def add_blocks(values: Any, blocks: Any) -> Any:
-    """Return ``values @ weights``, ``(n, n_post) float64``, every sum in ascending source; a source of value 0 adds nothing.
+def add_blocks(values: Any, blocks: Any, sums: Any) -> None:
+    """Write ``values @ weights`` to ``sums``, every sum in ascending source; a source of value 0 adds nothing.
 
     Args:
         values: ``(n, n_pre)``, finite.
         blocks: finite weights.
+        sums: ``(n, n_post) float64``.
     """
     rank, edges, first, wide, places, data = blocks
-    sums, own = np.empty((len(values), rank.size)), np.empty(rank.size)
+    own = np.empty(rank.size)
     for row in range(len(values)):
         own[:] = 0.0
         for source in range(places.size):
@@ -175,4 +176,3 @@ def add_blocks(values: Any, blocks: Any) -> Any:
                     at += np.uint64(n_lanes)
         for target in range(rank.size):
             sums[row, target] = own[rank[target]]
-    return sums

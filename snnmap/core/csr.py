@@ -1,7 +1,8 @@
 """Sparse weights: compressed rows as three read-only arrays."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,12 @@ _MOST_BESIDE = 65_536
 """Numbers that several arrays hold near."""
 _FEW_TRIPLETS = 1_000_000
 """Synapses that numpy orders in the time in which compiled code is loaded."""
+
+
+class Product(Protocol):
+    """A function that multiplies with a matrix: see :meth:`CsrMatrix.build_product`."""
+
+    def __call__(self, values: npt.NDArray[Any], out: FloatArray | None = None) -> FloatArray: ...
 
 
 @record
@@ -218,6 +225,10 @@ class CsrMatrix(Cached):
     @cached
     def column_lengths(self) -> IntArray:
         """Fan-in of each target, ``(n_post,) int64``, read-only."""
+        if self.nnz > _FEW_TRIPLETS:
+            from snnmap.core import triplets
+
+            return seal(np.asarray(triplets.count_columns(self.indices, self.shape[1]), np.int64))
         return seal(np.bincount(self.indices, minlength=self.shape[1]).astype(np.int64))
 
     def measure_columns(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -281,7 +292,9 @@ class CsrMatrix(Cached):
         if kept.size > _FEW_TRIPLETS:
             from snnmap.core import triplets
 
-            edges, indices, data = triplets.keep_marked(self.indptr, self.indices, self.data, kept)
+            n_kept = np.count_nonzero(kept)
+            indices, data = np.empty(n_kept, np.int64), np.empty(n_kept, self.data.dtype)
+            edges = triplets.keep_marked(self.indptr, self.indices, self.data, kept, indices, data)
             return self._derive(indptr=edges, indices=indices, data=data)
         places = np.flatnonzero(kept)
         edges = np.searchsorted(places, self.indptr)
@@ -324,22 +337,24 @@ class CsrMatrix(Cached):
 
         return csr_array((self.data.copy(), self.indices.copy(), self.indptr.copy()), shape=self.shape)
 
-    def build_product(self, n: int) -> Callable[[npt.NDArray[Any]], FloatArray]:
+    def build_product(self, n: int) -> Product:
         """Return ``values @ self`` as a function of values ``(n, n_pre)``, however often; every sum runs in ascending source.
+
+        The function takes too where the products go, ``(n, n_post) float64``, and returns it.
 
         Example:
             >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).build_product(1)(np.array([[2.0, 3.0]])).tolist()
             [[3.0, 5.0]]
         """
         if n * self.nnz > _FEW_PRODUCTS:
-            return self._build_compiled(n) if self._is_finite() else lambda values: values @ self.to_scipy()
+            return self._build_compiled(n) if self._is_finite() else lambda values, out=None: _put(values @ self.to_scipy(), out)
         sources, n_post = self.rows, self.shape[1]
         places = (np.arange(n)[:, np.newaxis] * n_post + self.indices).ravel()
 
         @np.errstate(all="ignore")  # as scipy, which gives NaN and infinities without a word
-        def multiply(values: npt.NDArray[Any]) -> FloatArray:
+        def multiply(values: npt.NDArray[Any], out: FloatArray | None = None) -> FloatArray:
             products = (values[:, sources] * self.data).ravel()
-            return np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64)
+            return _put(np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64), out)
 
         return multiply
 
@@ -355,8 +370,10 @@ class CsrMatrix(Cached):
         if n_threads == 1:
             return multiply(values)
         parts = np.array_split(values, n_threads)
-        products = run_side_by_side(lambda part: self.build_product(len(part))(part), parts, n_threads=n_threads)
-        return np.concatenate(products)
+        products = self._make_room(values, None)
+        own = np.array_split(products, n_threads)
+        run_side_by_side(lambda part, out: self.build_product(len(part))(part, out), parts, own, n_threads=n_threads)
+        return products
 
     @cached
     def _is_finite(self) -> bool:
@@ -368,18 +385,17 @@ class CsrMatrix(Cached):
 
         return find_blocks(self.indptr, self.indices, self.data, self.shape[1])
 
-    def _build_compiled(self, n: int) -> Callable[[npt.NDArray[Any]], FloatArray]:
-        from snnmap.core.blocks import add_blocks
+    def _build_compiled(self, n: int) -> Product:
         from snnmap.core.product import add_columns, add_rows
 
         blocks = self._find_blocks()
         if blocks is not None:
-            return lambda values: add_blocks(_as_compiled(values), blocks)
+            return partial(self._multiply_blocks, blocks)
         columns = self.to_columns() if self.shape[1] > MOST_NEAR else None
 
         @np.errstate(invalid="ignore")  # of values that are no bytes, which are then taken as they are
-        def multiply(values: npt.NDArray[Any]) -> FloatArray:
-            sums, counts = np.empty((n, self.shape[1])), values.astype(np.uint8) if columns else values
+        def multiply(values: npt.NDArray[Any], out: FloatArray | None = None) -> FloatArray:
+            sums, counts = self._make_room(values, out), values.astype(np.uint8) if columns else values
             if columns and np.array_equal(counts, values):
                 add_columns(counts, *columns, sums)
             else:
@@ -387,6 +403,16 @@ class CsrMatrix(Cached):
             return sums
 
         return multiply
+
+    def _multiply_blocks(self, blocks: "Blocks", values: npt.NDArray[Any], out: FloatArray | None = None) -> FloatArray:
+        from snnmap.core.blocks import add_blocks
+
+        sums = self._make_room(values, out)
+        add_blocks(_as_compiled(values), blocks, sums)
+        return sums
+
+    def _make_room(self, values: npt.NDArray[Any], out: FloatArray | None) -> FloatArray:
+        return np.empty((len(values), self.shape[1])) if out is None else out
 
     def to_columns(self) -> tuple[IntArray, npt.NDArray[np.int32], npt.NDArray[Any]]:
         """Return compressed columns: where each starts, ``(n_post + 1,) int64``, sources ``(nnz,)``, and weights."""
@@ -485,11 +511,13 @@ def take_places(keys: IntArray, free: IntArray) -> IntArray:
         >>> take_places(np.array([2, 0, 2, 1]), np.array([0, 1, 2])).tolist()
         [2, 0, 3, 1]
     """
+    places = np.empty(keys.size, np.int64)
     if keys.size > _FEW_TRIPLETS:
         from snnmap.core import triplets
 
-        return np.asarray(triplets.take_places(keys, free), np.int64)
-    places, counts = np.empty(keys.size, np.int64), np.bincount(keys, minlength=free.size)
+        triplets.take_places(keys, free, places)
+        return places
+    counts = np.bincount(keys, minlength=free.size)
     places[order_keys(keys, free.size)] = np.repeat(free - (np.cumsum(counts) - counts), counts) + np.arange(keys.size)
     free += counts
     return places
@@ -498,6 +526,14 @@ def take_places(keys: IntArray, free: IntArray) -> IntArray:
 def _as_compiled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return values of a type for which products are compiled: small counts as they are, all others in float64."""
     return values if values.dtype == np.int8 else np.asarray(values, np.float64)
+
+
+def _put(products: FloatArray, out: FloatArray | None) -> FloatArray:
+    """Return products where they were to go."""
+    if out is None:
+        return products
+    out[:] = products
+    return out
 
 
 def _choose_width(most: int) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 __all__ = [
     "add_marks",
     "are_ordered",
+    "count_columns",
     "keep_marked",
     "measure_columns",
     "order_by_row",
@@ -91,17 +92,25 @@ def place_rows(indptr: Any, indices: Any, data: Any, rows: Any, columns: Any, fr
 
 
 @_compile
-def keep_marked(indptr: Any, indices: Any, data: Any, kept: Any) -> tuple[Any, Any, Any]:
-    """Return the rows, columns and weights of those that are to be kept, ``(nnz,) bool``."""
-    edges, n_kept = np.zeros(indptr.size, np.int64), np.sum(kept)
-    columns, weights, at = np.empty(n_kept, np.int64), np.empty(n_kept, data.dtype), 0
+def keep_marked(indptr: Any, indices: Any, data: Any, kept: Any, columns: Any, weights: Any) -> Any:
+    """Write the columns and weights of those that are to be kept, ``(nnz,) bool``; return where each row's start."""
+    edges, at = np.zeros(indptr.size, np.int64), 0
     for row in range(indptr.size - 1):
         for place in range(indptr[row], indptr[row + 1]):
             if kept[place]:
                 columns[at], weights[at] = indices[place], data[place]
                 at += 1
         edges[row + 1] = at
-    return edges, columns, weights
+    return edges
+
+
+@_compile
+def count_columns(indices: Any, n_columns: int) -> Any:
+    """Return how many weights are in each column, without the copy that numpy makes of a read-only array."""
+    counts = np.zeros(n_columns, np.int64)
+    for column in indices:
+        counts[column] += 1
+    return counts
 
 
 @_compile
@@ -126,10 +135,8 @@ def add_marks(sums: Any, edges: Any, sources: Any, marks: Any) -> None:
 
 
 @_compile
-def take_places(keys: Any, free: Any) -> Any:
-    """Do what :func:`snnmap.core.csr.take_places` does."""
-    places = np.empty(keys.size, np.int64)
+def take_places(keys: Any, free: Any, places: Any) -> None:
+    """Write to ``places`` what :func:`snnmap.core.csr.take_places` returns."""
     for place in range(keys.size):
         places[place] = free[keys[place]]
         free[keys[place]] += 1
-    return places

@@ -14,7 +14,7 @@ from snnmap.convert.ann import measure_levels
 from snnmap.convert.balance import Units
 from snnmap.convert.build import build_layer
 from snnmap.convert.equalise import equalise_channels
-from snnmap.convert.layer_run import LayerInput, run_layer
+from snnmap.convert.layer_run import LayerInput, make_room, run_layer
 from snnmap.core import FloatArray
 from snnmap.core.errors import ConversionWarning, InputError
 from snnmap.network import InputPort, Network, simulate_network
@@ -210,14 +210,18 @@ def test_equalised_channels_are_the_same_function(model: nn.Module, shape: tuple
 
 
 @pytest.mark.parametrize("fires", [True, False])
+@pytest.mark.parametrize("n_steps", [12, 13, 40])
 @pytest.mark.parametrize("kept_per_weight", [0, 2, 10**6])
-def test_a_layer_alone_does_as_in_a_network(fires: bool, kept_per_weight: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_alone_does_as_in_a_network(
+    fires: bool, n_steps: int, kept_per_weight: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("snnmap.convert.layer_run._KEPT_PER_WEIGHT", kept_per_weight)
     layer = read_ann(make_chain(1), (10,)).layers[0]
     units = Units(values={"input": 1 / 120, layer.name: 0.02}, origins={})
     part = build_layer(layer, units.values, ConvertOptions())
     rng = np.random.default_rng(0)
-    rasters = {"input": rng.integers(0, 4, (7, 12, 10)), "clock": np.zeros((7, 12, 1), np.int64)}
+    rasters = {"input": rng.integers(0, 4, (7, n_steps, 10)), "clock": np.zeros((7, n_steps, 1), np.int64)}
+    rasters["input"][:, 12:] = 0
     rasters["clock"][:, :8] = 15
     rasters["input"][:, 5:7] = 0
     population = part.population
@@ -230,14 +234,14 @@ def test_a_layer_alone_does_as_in_a_network(fires: bool, kept_per_weight: int, m
     ports = tuple(InputPort(name=source, size=raster.shape[2]) for source, raster in rasters.items())
     network = Network(name="alone", inputs=ports, populations=(population,), projections=projections, outputs=())
     wanted = simulate_network(network, rasters, counts_of=[name], states_of=[name])
-    shared = LayerInput(part.projections[:1])
+    shared = LayerInput(part.projections[:1], make_room(part.projections[0].weights.nnz))
     run_layer(part, rasters, shared=shared, fires=not fires)
     shares = np.linspace(0.3, 0.9, 11)
     found = run_layer(part, rasters, shared=shared, fires=fires, shares=shares)
     potentials = wanted.potentials[name]
-    assert np.array_equal(found.rest, potentials[:, -1])
+    assert found.rest == pytest.approx(potentials[:, -1], rel=0, abs=1e-13)
     above = (potentials[:, :11] - np.maximum(potentials[:, -1:], 0.0)) / shares[:, np.newaxis]
-    assert np.array_equal(found.beyond, np.maximum(above.max(axis=(0, 1)), 0.0))
+    assert found.beyond == pytest.approx(np.maximum(above.max(axis=(0, 1)), 0.0), rel=0, abs=1e-12)
     assert found.beyond.any()
     assert np.array_equal(found.spikes, found.counts.sum(axis=1))
     if fires:

@@ -45,6 +45,8 @@ _FIRST_OF_PAIR = 8
 """Moves that are tried together with every other where none helps alone."""
 _MOST_BESIDE, _MOST_NEAR = 16, 256
 """Neurons with the same sources that are rounded beside each other, and sums of each that a processor holds near."""
+_FEW_NEAR = 64
+"""Numbers among which that below a limit are rare."""
 _FEW_WINDOWS = 16
 """Windows up to which a library's product costs more, by the threads that it keeps awake, than it saves."""
 _FEWER_FACTORS = 3
@@ -210,11 +212,12 @@ def _round_alike(
     start, n = entries.edges[targets[0]], len(together.rest)
     source = entries.source[start : start + n]
     lsb, variance = _gather(entries.lsb, source), _gather(variances, source)
-    shape = (len(targets), n, entries.value.shape[1])
+    shape = (len(targets), entries.value.shape[1], n)
     exact, present, kind = np.empty(shape), np.empty(shape, np.bool_), np.empty(len(targets), np.int64)
     for number in range(len(targets)):
         mine = slice(entries.edges[targets[number]], entries.edges[targets[number] + 1])
-        exact[number], present[number] = _scale(entries.value[mine], lsb, 1.0), entries.present[mine]
+        _scale(exact[number], entries.value[mine], lsb, 1.0)
+        _turn(present[number], entries.present[mine])
         kind[number] = responses.kind[targets[number]]
     weight = _round(exact, present, lsb, variance, together, responses, kind, limits)
     off = _expect_errors(weight - exact, lsb, variance, together, responses, kind)
@@ -225,7 +228,7 @@ def _round_alike(
             gain = _fit_gain(exact[number], weight[number], lsb, together, responses.total[kind[number]])
             suiting = min(float(limits.threshold), np.rint(code * gain))
         if suiting != code and _LEAST_FACTOR * code <= suiting <= _LARGEST_FACTOR * code:
-            exact[number] = _scale(entries.value[first : first + n], lsb, suiting / code)
+            _scale(exact[number], entries.value[first : first + n], lsb, suiting / code)
             if _admits(exact[number], limits):
                 other = _round(exact[own], present[own], lsb, variance, together, responses, kind[own], limits)
                 its_off = _expect_errors(other - exact[own], lsb, variance, together, responses, kind[own])[0]
@@ -233,9 +236,9 @@ def _round_alike(
                     weight[number], off[number] = other[0], its_off
                     rounded.factor[target] = suiting / code
         rounded.off[target] = off[number]
-        for row in range(n):
-            for synapse in range(shape[2]):
-                rounded.weight[first + row, synapse] = int(weight[number, row, synapse])
+        for synapse in range(shape[1]):
+            for row in range(n):
+                rounded.weight[first + row, synapse] = int(weight[number, synapse, row])
 
 
 def _gather(values: FloatArray, places: IntArray) -> FloatArray:
@@ -245,13 +248,18 @@ def _gather(values: FloatArray, places: IntArray) -> FloatArray:
     return gathered
 
 
-def _scale(value: FloatArray, lsb: FloatArray, factor: float) -> FloatArray:
-    """Return weights in steps."""
-    scaled = np.empty(value.shape)
-    for row in range(value.shape[0]):
-        for synapse in range(value.shape[1]):
-            scaled[row, synapse] = value[row, synapse] * factor / lsb[row]
-    return scaled
+def _scale(scaled: FloatArray, value: FloatArray, lsb: FloatArray, factor: float) -> None:
+    """Write weights, ``(n, n_synapses)``, in steps, ``(n_synapses, n)``."""
+    for synapse in range(value.shape[1]):
+        for row in range(value.shape[0]):
+            scaled[synapse, row] = value[row, synapse] * factor / lsb[row]
+
+
+def _turn(turned: BoolArray, present: BoolArray) -> None:
+    """Write marks, ``(n, n_synapses)``, as ``(n_synapses, n)``."""
+    for synapse in range(present.shape[1]):
+        for row in range(present.shape[0]):
+            turned[synapse, row] = present[row, synapse]
 
 
 def measure_together(source: IntArray, sources: Sources, room: FloatArray) -> Together:
@@ -303,9 +311,9 @@ def _gather_windows(counts: Any, source: IntArray, windows: Any) -> None:
 
 def _admits(exact: FloatArray, limits: Limits) -> bool:
     """Say whether all weights fit."""
-    for row in range(exact.shape[0]):
-        for synapse in range(exact.shape[1]):
-            step = np.rint(exact[row, synapse])
+    for synapse in range(exact.shape[0]):
+        for row in range(exact.shape[1]):
+            step = np.rint(exact[synapse, row])
             if step < limits.low or step > limits.high:
                 return False
     return True
@@ -321,13 +329,13 @@ def _round(
     kind: IntArray,
     limits: Limits,
 ) -> FloatArray:
-    """Return the integers of neurons' weights, ``(n_neurons, n, n_synapses)``; a synapse without weights plays no part."""
-    n_neurons, n, n_synapses = exact.shape
+    """Return the integers of neurons' weights, ``(n_neurons, n_synapses, n)``; a synapse without weights plays no part."""
+    n_neurons, n_synapses, n = exact.shape
     weight, is_used, is_pair = np.zeros(exact.shape), np.zeros((n_neurons, n_synapses), np.bool_), np.zeros(n_neurons, np.bool_)
     for number in range(n_neurons):
-        for row in range(n):
-            for synapse in range(n_synapses):
-                is_used[number, synapse] |= present[number, row, synapse]
+        for synapse in range(n_synapses):
+            for row in range(n):
+                is_used[number, synapse] |= present[number, synapse, row]
         is_pair[number] = n_synapses == 2 and is_used[number, 0] and is_used[number, n_synapses - 1]
     both = np.flatnonzero(is_pair)
     _round_used(weight, exact, present, both, 0, 2, lsb, variance, together, responses, kind, limits)
@@ -352,32 +360,32 @@ def _round_used(
     limits: Limits,
 ) -> None:
     """Write the integers of some neurons' synapses from the first used one on."""
-    n, shape = len(lsb), (len(neurons), len(lsb), n_used)
+    n, shape = len(lsb), (len(neurons), n_used, len(lsb))
     used, found, lowest, highest = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
     shares = np.empty((len(neurons), n))
     for place in range(len(neurons)):
         neuron = neurons[place]
         total, power, _ = _take_response(responses, kind[neuron], first, n_used)
-        for row in range(n):
-            both = n_used == 2 and present[neuron, row, 0] and present[neuron, row, n_used - 1]
-            reach = 2.0 * _VERNIER_REACH if both else 1.0
-            for synapse in range(n_used):
-                if present[neuron, row, first + synapse]:
-                    step = exact[neuron, row, first + synapse]
-                    used[place, row, synapse], found[place, row, synapse] = step, _clip(np.rint(step), limits)
-                    lowest[place, row, synapse] = max(limits.low, np.floor(step - reach) + 1.0)
-                    highest[place, row, synapse] = min(limits.high, np.ceil(step + reach) - 1.0)
-            if both:
-                _round_pair(used[place, row], found[place, row], power, limits)
+        for synapse in range(n_used):
+            mine, other = present[neuron, first + synapse], present[neuron, first + n_used - 1 - synapse]
+            for row in range(n):
+                step, both = exact[neuron, first + synapse, row], n_used == 2 and mine[row] and other[row]
+                reach = 2.0 * _VERNIER_REACH if both else 1.0
+                used[place, synapse, row] = step if mine[row] else 0.0
+                found[place, synapse, row] = _clip(np.rint(step), limits) if mine[row] else 0.0
+                lowest[place, synapse, row] = max(limits.low, np.floor(step - reach) + 1.0) if mine[row] else 0.0
+                highest[place, synapse, row] = min(limits.high, np.ceil(step + reach) - 1.0) if mine[row] else 0.0
+        for row in range(n if n_used == 2 else 0):
+            if present[neuron, 0, row] and present[neuron, n_used - 1, row]:
+                _round_pair(used[place], found[place], row, power, limits)
         _share_out(shares[place], found[place] - used[place], lsb, total)
     pulls = _pull(shares, together)
     for place in range(len(neurons)):
         total, _, powers = _take_response(responses, kind[neurons[place]], first, n_used)
         bounds = lowest[place], highest[place]
         _search(found[place], used[place], bounds, pulls[place], lsb, variance, together, total, powers)
-        for row in range(n):
-            for synapse in range(n_used):
-                weight[neurons[place], row, first + synapse] = found[place, row, synapse]
+        for synapse in range(n_used):
+            weight[neurons[place], first + synapse] = found[place, synapse]
 
 
 def _take_response(responses: Responses, kind: int, first: int, n_used: int) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -392,18 +400,18 @@ def _clip(step: float, limits: Limits) -> float:
     return min(max(step, limits.low), limits.high)
 
 
-def _round_pair(exact: FloatArray, nearest: FloatArray, power: FloatArray, limits: Limits) -> None:
+def _round_pair(exact: FloatArray, nearest: FloatArray, row: int, power: FloatArray, limits: Limits) -> None:
     """Choose, for a source with two weights, the pair of integers nearest in the response, in the place of the nearest each."""
-    slope, error = power[0, 1] / power[1, 1], np.empty((1, 2))
-    error[0, 0], error[0, 1] = nearest[0] - exact[0], nearest[1] - exact[1]
+    slope, error = power[0, 1] / power[1, 1], np.empty((2, 1))
+    error[0, 0], error[1, 0] = nearest[0, row] - exact[0, row], nearest[1, row] - exact[1, row]
     least = _square(error, 0, power)
     for step in range(-_VERNIER_REACH, _VERNIER_REACH + 1):
-        one = _clip(np.rint(exact[0]) + step, limits)
-        other = _clip(np.rint(exact[1] + slope * (exact[0] - one)), limits)
-        error[0, 0], error[0, 1] = one - exact[0], other - exact[1]
+        one = _clip(np.rint(exact[0, row]) + step, limits)
+        other = _clip(np.rint(exact[1, row] + slope * (exact[0, row] - one)), limits)
+        error[0, 0], error[1, 0] = one - exact[0, row], other - exact[1, row]
         cost = _square(error, 0, power)
         if cost < least:
-            least, nearest[0], nearest[1] = cost, one, other
+            least, nearest[0, row], nearest[1, row] = cost, one, other
 
 
 def _search(
@@ -418,13 +426,12 @@ def _search(
     shape: FloatArray,
 ) -> None:
     """Move a neuron's weights within their bounds as long as that helps; ``pull`` is that of their errors, and follows them."""
-    n, n_synapses = exact.shape
+    n_synapses, n = exact.shape
     moves = _PAIR_MOVES if n_synapses == 2 else _SINGLE_MOVES
     n_moves, error, (lowest, highest) = len(moves), weight - exact, bounds
     along, own, cross, power = _weigh_moves(moves, lsb, variance, together.squares, total, shape)
     change, rest, twice = np.empty((n_moves, n)), np.empty((n_moves, n)), 2.0 * along
-    for row in range(n):
-        _weigh_shapes(rest, row, weight, error, lowest, highest, moves, cross, power[row])
+    _weigh_shapes(rest, slice(0, n), weight, error, lowest, highest, moves, cross, power)
     for _ in range(n * n_synapses):
         for move in range(n_moves):
             for row in range(n):
@@ -434,9 +441,9 @@ def _search(
             if place >= 0:
                 move, row = place // n, place % n
                 for synapse in range(n_synapses):
-                    weight[row, synapse] += moves[move, synapse]
-                    error[row, synapse] += moves[move, synapse]
-                _weigh_shapes(rest, row, weight, error, lowest, highest, moves, cross, power[row])
+                    weight[synapse, row] += moves[move, synapse]
+                    error[synapse, row] += moves[move, synapse]
+                _weigh_shapes(rest, slice(row, row + 1), weight, error, lowest, highest, moves, cross, power)
                 for other in range(n):
                     pull[other] += together.products[row, other] * along[move, row]
         if first < 0:
@@ -458,7 +465,7 @@ def _weigh_moves(
     for row in range(n):
         power[row] = variance[row] * lsb[row] * lsb[row]
     for move in range(n_moves):
-        step, square = _along(moves[move], total), _square(moves, move, shape)
+        step, square = _along(moves[move], total), _square(moves.T, move, shape)
         for synapse in range(moves.shape[1]):
             cross[move, synapse] = 2.0 * _along(moves[move], shape[synapse])
         for row in range(n):
@@ -469,23 +476,29 @@ def _weigh_moves(
 
 def _weigh_shapes(
     rest: FloatArray,
-    row: int,
+    rows: slice,
     weight: FloatArray,
     error: FloatArray,
     lowest: FloatArray,
     highest: FloatArray,
     moves: FloatArray,
     cross: FloatArray,
-    power: float,
+    power: FloatArray,
 ) -> None:
-    """Write what each move of a source changes in the power of its shapes; infinity where it leaves the bounds."""
+    """Write what each move of some sources changes in the power of their shapes; infinity where it leaves the bounds."""
     for move in range(len(moves)):
-        shapes, is_open = 0.0, True
-        for synapse in range(moves.shape[1]):
-            moved = weight[row, synapse] + moves[move, synapse]
-            is_open = is_open and lowest[row, synapse] <= moved <= highest[row, synapse]
-            shapes += cross[move, synapse] * error[row, synapse]
-        rest[move, row] = power * shapes if is_open else np.inf
+        shapes, size = rest[move, rows], power[rows]
+        shapes[:] = 0.0
+        for synapse in range(len(error)):
+            off = error[synapse, rows]
+            for row in range(len(shapes)):
+                shapes[row] += cross[move, synapse] * off[row]
+        for row in range(len(shapes)):
+            shapes[row] *= size[row]
+        for synapse in range(len(error)):
+            step, own, low, high = moves[move, synapse], weight[synapse, rows], lowest[synapse, rows], highest[synapse, rows]
+            for row in range(len(shapes)):
+                shapes[row] = shapes[row] if low[row] <= own[row] + step <= high[row] else np.inf
 
 
 def _find_moves(change: FloatArray, together: FloatArray, along: FloatArray) -> tuple[int, int]:
@@ -496,17 +509,21 @@ def _find_moves(change: FloatArray, together: FloatArray, along: FloatArray) -> 
     n_moves, n = change.shape
     alone, helps = -1, 0.0
     for move in range(n_moves):
-        for row in range(n):
-            if change[move, row] < helps:
-                alone, helps = move * n + row, change[move, row]
+        for start in range(0, n, _FEW_NEAR):
+            near = change[move, start : start + _FEW_NEAR]
+            for row in range(len(near) if _has_less(near, helps) else 0):
+                if near[row] < helps:
+                    alone, helps = move * n + start + row, near[row]
     if alone >= 0:
         return alone, -1
     firsts, leasts, n_firsts = np.zeros(_FIRST_OF_PAIR, np.int64), np.full(_FIRST_OF_PAIR, np.inf), 0
     for move in range(n_moves):
-        for row in range(n):
-            if change[move, row] < leasts[_FIRST_OF_PAIR - 1]:
-                _insert(firsts, leasts, move * n + row, change[move, row])
-                n_firsts = min(n_firsts + 1, _FIRST_OF_PAIR)
+        for start in range(0, n, _FEW_NEAR):
+            near = change[move, start : start + _FEW_NEAR]
+            for row in range(len(near) if _has_less(near, leasts[_FIRST_OF_PAIR - 1]) else 0):
+                if near[row] < leasts[_FIRST_OF_PAIR - 1]:
+                    _insert(firsts, leasts, move * n + start + row, near[row])
+                    n_firsts = min(n_firsts + 1, _FIRST_OF_PAIR)
     least, first, second, both = 0.0, -1, -1, np.empty(n)
     for place in firsts[:n_firsts]:
         its_move, its_row = place // n, place % n
@@ -514,10 +531,20 @@ def _find_moves(change: FloatArray, together: FloatArray, along: FloatArray) -> 
         for move in range(n_moves):
             _weigh_pairs(both, together[its_row], along[move], twice, change[move], its_change)
             both[its_row] = np.inf
-            for row in range(n):
-                if both[row] < least:
-                    least, first, second = both[row], place, move * n + row
+            for start in range(0, n, _FEW_NEAR):
+                near = both[start : start + _FEW_NEAR]
+                for row in range(len(near) if _has_less(near, least) else 0):
+                    if near[row] < least:
+                        least, first, second = near[row], place, move * n + start + row
     return first, second
+
+
+def _has_less(values: FloatArray, limit: float) -> bool:
+    """Say whether one of a few values is less, in a loop of which a processor does several at once."""
+    n_less = 0
+    for place in range(len(values)):
+        n_less += int(values[place] < limit)
+    return n_less > 0
 
 
 def _weigh_pairs(
@@ -540,8 +567,8 @@ def _insert(firsts: IntArray, leasts: FloatArray, place: int, found: float) -> N
 def _expect_errors(
     errors: FloatArray, lsb: FloatArray, variance: FloatArray, together: Together, responses: Responses, kind: IntArray
 ) -> FloatArray:
-    """Return the root of what the search makes least, for errors ``(n_neurons, n, n_synapses)`` in steps of the weights."""
-    n_neurons, n, _ = errors.shape
+    """Return the root of what the search makes least, for errors ``(n_neurons, n_synapses, n)`` in steps of the weights."""
+    n_neurons, _, n = errors.shape
     shares, expected = np.empty((n_neurons, n)), np.empty(n_neurons)
     for number in range(n_neurons):
         _share_out(shares[number], errors[number], lsb, responses.total[kind[number]])
@@ -570,12 +597,13 @@ def _fit_gain(exact: FloatArray, weight: FloatArray, lsb: FloatArray, together: 
 
 
 def _share_out(share: FloatArray, error: FloatArray, lsb: FloatArray, total: FloatArray) -> None:
-    """Write what each source's errors, ``(n, n_synapses)``, bring of a potential for each spike, ``(n,)``."""
+    """Write what each source's errors, ``(n_synapses, n)``, bring of a potential for each spike, ``(n,)``."""
+    share[:] = 0.0
+    for synapse in range(len(error)):
+        for row in range(len(lsb)):
+            share[row] += error[synapse, row] * total[synapse]
     for row in range(len(lsb)):
-        found = 0.0
-        for synapse in range(error.shape[1]):
-            found += error[row, synapse] * total[synapse]
-        share[row] = lsb[row] * found
+        share[row] *= lsb[row]
 
 
 def _pull(shares: FloatArray, together: Together) -> FloatArray:
@@ -614,11 +642,11 @@ def _add_share(sums: FloatArray, values: FloatArray, share: float) -> None:
 
 
 def _square(values: FloatArray, row: int, power: FloatArray) -> float:
-    """Return ``v' P v`` of a row v; the row is not taken out, which would cost more than the sum."""
+    """Return ``v' P v`` of a column v; it is not taken out, which would cost more than the sum."""
     found = 0.0
-    for one in range(values.shape[1]):
-        for other in range(values.shape[1]):
-            found += values[row, one] * power[one, other] * values[row, other]
+    for one in range(values.shape[0]):
+        for other in range(values.shape[0]):
+            found += values[one, row] * power[one, other] * values[other, row]
     return found
 
 
@@ -630,10 +658,9 @@ def _along(values: FloatArray, direction: FloatArray) -> float:
 
 
 _PARTS = (
-    _is_alike, _round_alike, _gather, _gather_windows, _scale, measure_together, _admits, _round, _round_used, _take_response,
-    _clip, _round_pair,
-    _search, _weigh_moves, _weigh_shapes, _find_moves, _weigh_pairs, _insert, _expect_errors, _fit_gain, _share_out, _pull,
-    _multiply, _add_share, _square, _along,
+    _is_alike, _round_alike, _gather, _gather_windows, _scale, _turn, measure_together, _admits, _round, _round_used,
+    _take_response, _clip, _round_pair, _search, _weigh_moves, _weigh_shapes, _find_moves, _has_less, _weigh_pairs, _insert,
+    _expect_errors, _fit_gain, _share_out, _pull, _multiply, _add_share, _square, _along,
 )  # fmt: skip
 
 

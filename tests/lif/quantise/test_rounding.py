@@ -56,13 +56,14 @@ def round_weights(
     values: np.ndarray, present: np.ndarray, lsb: np.ndarray, sources: SourceMoments, response: Response, low: int, high: int
 ) -> np.ndarray:
     responses = to_arrays([response], np.zeros(1, np.int64))
-    exact, kind = values / lsb[:, np.newaxis], np.zeros(1, np.int64)
-    return compiled(_round)(exact[np.newaxis], present[np.newaxis], lsb, *sources, responses, kind, Limits(low, high, 32767))[0]
+    exact, marks = (np.ascontiguousarray(part.T)[np.newaxis] for part in (values / lsb[:, np.newaxis], present))
+    limits, kind = Limits(low, high, 32767), np.zeros(1, np.int64)
+    return compiled(_round)(exact, marks, lsb, *sources, responses, kind, limits)[0].T
 
 
 def expected_error(error: np.ndarray, lsb: np.ndarray, sources: SourceMoments, response: Response) -> float:
     responses = to_arrays([response], np.zeros(1, np.int64))
-    return compiled(_expect_errors)(error[np.newaxis], lsb, *sources, responses, np.zeros(1, np.int64))[0]
+    return compiled(_expect_errors)(np.ascontiguousarray(error.T)[np.newaxis], lsb, *sources, responses, np.zeros(1, np.int64))[0]
 
 
 def round_single(values: np.ndarray, lsb: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
