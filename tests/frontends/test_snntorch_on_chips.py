@@ -39,6 +39,7 @@ Of its two convolutions one spike in forty that differs moves one in three of it
 30 to 34, with which nothing was chosen, 97.8 to 98.5% of its decisions are the model's, 98.2% in the mean. With seed 30, in
 float64: 100% after `--fix`, 98.5% with decays of bit shifts, 97.8% with the trained decays and weights rounded to the nearest of
 8 bits, 99.2% of 10 bits, and 98.8% where nothing differs but beta, by 0.001.
+With seed 22, in float64, decays of bit shifts alone leave 97.3%.
 """
 N_STEPS, N_TRAINED, N_CALIBRATION = 20, 1200, 150
 SEEDS = (11, 12, 13)

@@ -12,6 +12,7 @@ from snnmap.core import BoolArray, CsrMatrix, FloatArray, IntArray, record, seal
 from snnmap.lif.program import NeuronCodes, NeuronParameters, TensorError
 from snnmap.lif.quantise.decays import DecayCodes, code_decays
 from snnmap.lif.quantise.drift import find_bias
+from snnmap.lif.quantise.grid import fit_grid, rescale_lines
 from snnmap.lif.quantise.lines import Lines, MemoryWeights, list_lines
 from snnmap.lif.quantise.response import RowResponses
 from snnmap.lif.quantise.row import round_lines
@@ -91,8 +92,11 @@ def quantise_neurons(
         scaling = replace(scaling, scale=np.where(compared, scaling.scale[compared].min(), scaling.scale))
     threshold, scale = _code_thresholds(parameters.threshold, scaling.scale, bits)
     lines = list_lines(memories, decays, scale, scaling.shifts, family)
+    grid = fit_grid(lines, parameters, decays, scale, threshold, family, bits, has_bias=has_bias)
+    rescale_lines(lines, grid, scale)
+    threshold, scale = grid.threshold, grid.scale
     is_free = np.isfinite(parameters.threshold)
-    rounded, off, factor = round_lines(lines.entries, counts, in_run, np.where(is_free, threshold, 0), bits)
+    rounded, off, factor = round_lines(lines.entries, counts, in_run, np.where(is_free & ~grid.is_exact, threshold, 0), bits)
     threshold, scale = np.rint(threshold * factor).astype(np.int64), scale * factor
     steps = [[rounded[:, s][place] if place.size else place for s, place in enumerate(own)] for own in lines.places]
     used = _find_used(parameters, memories)
@@ -100,9 +104,8 @@ def quantise_neurons(
     if has_bias:
         potentials = swing.potential_levels * scale
         currents = _current_levels(lines, rounded, counts, decays, swing, scale, family)
-        wanted_bias = _add_within(
-            wanted_bias, find_bias(family, decays.dash_syn, decays.dash_mem, currents, potentials), *bits.bias_range
-        )
+        drift = find_bias(family, decays.dash_syn, decays.dash_mem, currents, potentials)
+        wanted_bias = _add_within(wanted_bias, np.where(grid.keeps_sums, grid.bias, drift), *bits.bias_range)
     bias_code = np.clip(np.rint(wanted_bias), *bits.bias_range).astype(np.int64)
     code = np.where(is_free, threshold - family.least_firing, threshold)
     codes = NeuronCodes(dash_syn=decays.dash_syn, dash_mem=decays.dash_mem, threshold=code, bias=bias_code)
