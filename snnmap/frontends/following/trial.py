@@ -14,6 +14,7 @@ from snnmap.core.errors import FrontendError
 from snnmap.core.record import FloatArray, IntArray, record
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.layers import Layer
+from snnmap.frontends.following.numbers import FEWEST_STEPS
 from snnmap.frontends.following.operations import passes, run_with_batch_of_one
 from snnmap.frontends.following.signal import Signal
 from snnmap.frontends.following.trace import Trace
@@ -24,10 +25,12 @@ __all__ = ["Run", "count_layers", "count_spikes", "count_steps", "require_no_oth
 
 _RATES = (0.5, 3.0, 15.0)
 """Counts a channel and step; the last where neurons were silent at the others."""
-_STEPS = 32
 _CLOSE = 1e-9
 """What the order of sums in float64 may make of a membrane, as a share of the largest."""
 _RUN_AGAIN = "let it take any number of steps, and keep nothing from run to run besides the states of the framework's neurons"
+
+Force = Callable[[str, Tensor], Tensor]
+"""Gives spikes in the place of those that the module of a path gives."""
 
 
 @record
@@ -41,6 +44,7 @@ class Run:
         rasters: counts ``(n_steps, size)`` by argument; silence for others.
         n_steps: of the run.
         input_scale: what a count is worth as a value of forward's input.
+        forced: spikes that stand in the place of those that neurons give, by module path; their own where there are none.
     """
 
     twin: nn.Module
@@ -49,6 +53,7 @@ class Run:
     rasters: Mapping[str, IntArray]
     n_steps: int
     input_scale: float
+    forced: "Force | None" = None
 
 
 def require_same_spikes(
@@ -58,6 +63,7 @@ def require_same_spikes(
     network: Network,
     names: tuple[Mapping[str, str], Mapping[str, str]],
     input_scale: float,
+    n_trial: int = FEWEST_STEPS,
 ) -> None:
     """Run forward and the network on drawn counts.
 
@@ -68,6 +74,7 @@ def require_same_spikes(
         network: that was built from the trace.
         names: populations by layer, and input ports by argument.
         input_scale: what a count is worth as a value of forward's input.
+        n_trial: steps of a forward that takes any number.
 
     Raises:
         FrontendError: neurons spike otherwise.
@@ -82,7 +89,7 @@ def require_same_spikes(
         if rate == _RATES[-1] and not silent:
             break
         rng = np.random.default_rng(number)
-        n_steps = count_steps(trace)
+        n_steps = count_steps(trace, n_trial)
         rasters = {one.name: rng.poisson(rate, (n_steps, one.size)) for one in trace.inputs if one.name in ports}
         if trace.layout == "one step" and trace.n_steps > 1:
             rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
@@ -100,21 +107,25 @@ def require_same_spikes(
         silent = {name for name in silent if not found.counts[known[name]].any()}
 
 
-def require_no_other_memory(twin: nn.Module, framework: Framework, trace: Trace, input_scale: float) -> None:
+def require_no_other_memory(
+    twin: nn.Module, framework: Framework, trace: Trace, input_scale: float, n_trial: int = FEWEST_STEPS
+) -> None:
     """Refuse a forward of one step whose outputs, or what neurons take, are not what neurons and inputs of that step give.
+
+    It is run as it is, and with drawn spikes in the place of those that its neurons give: what stands behind neurons that are
+    silent on drawn inputs is seen too.
 
     Raises:
         FrontendError: something besides the framework's neurons keeps values from step to step.
     """
     if trace.layout != "one step" or trace.n_steps > 1:
         return
-    silent: set[str] = set(trace.layers)
-    for rate in _RATES[1:]:
-        if not silent:
-            return
+    for forced in (None, _draw_spikes(trace)):
         rng = np.random.default_rng(0)
-        rasters = {one.name: rng.poisson(rate, (_STEPS, one.size)) for one in trace.inputs if not one.owner}
-        run = Run(twin=twin, framework=framework, trace=trace, rasters=rasters, n_steps=_STEPS, input_scale=input_scale)
+        rasters = {one.name: rng.poisson(_RATES[1], (n_trial, one.size)) for one in trace.inputs if not one.owner}
+        run = Run(
+            twin=twin, framework=framework, trace=trace, rasters=rasters, n_steps=n_trial, input_scale=input_scale, forced=forced
+        )  # fmt: skip
         kept, returned = run_forward(run)
         pools = {neurons: pool for pool, neurons in trace.moved.items()}  # whose values are what the module's neurons give
         counts = {pools.get(name, name): sent for name, sent in count_layers(trace, kept).items()}
@@ -125,7 +136,21 @@ def require_no_other_memory(twin: nn.Module, framework: Framework, trace: Trace,
                 wanted = _evaluate(trace, signal, now)
                 if wanted is not None and np.abs(value - wanted).max(initial=0.0) > _CLOSE * max(np.abs(wanted).max(), 1.0):
                     raise _refuse_memory(framework, where, step)
-        silent = {name for name in silent if name in counts and not counts[name].any()}
+
+
+def _draw_spikes(trace: Trace) -> Force:
+    """Return what draws spikes in the place of those that a module gives, each as much worth as the module's own."""
+    rng = np.random.default_rng(1)
+    neurons = {layer.path: layer.neurons for layer in trace.layers.values() if layer.neurons is not None}
+
+    def draw(path: str, values: Tensor) -> Tensor:
+        known = neurons.get(path)
+        if known is None or not known.max_count:
+            return values
+        drawn = torch.tensor(rng.integers(0, 2, tuple(values.shape)), dtype=torch.float64)
+        return drawn * torch.tensor(known.scale).reshape(values.shape[1:]) if (known.scale != 1).any() else drawn
+
+    return draw
 
 
 def _list_values(
@@ -165,9 +190,9 @@ def _refuse_memory(framework: Framework, where: str, step: int) -> FrontendError
     )
 
 
-def count_steps(trace: Trace) -> int:
-    """Return how many steps a run on drawn inputs has: those of a loop of fixed length, else some."""
-    return _STEPS if trace.n_steps in (1, trace.n_given) else trace.n_steps
+def count_steps(trace: Trace, n_trial: int = FEWEST_STEPS) -> int:
+    """Return how many steps a run on drawn inputs has: those of a loop of fixed length, else as many as a trial."""
+    return n_trial if trace.n_steps in (1, trace.n_given) else trace.n_steps
 
 
 def _compare_membranes(layer: Layer, first: FloatArray, last: FloatArray, found: FloatArray) -> None:
@@ -275,7 +300,7 @@ def run_forward(run: Run) -> tuple[dict[str, tuple[FloatArray, ...]], list[list[
     """
     returned: list[list[FloatArray]] = []
     try:
-        kept = _watch(run.twin, run.framework, lambda: returned.extend(_call(run)))
+        kept = _watch(run.twin, run.framework, lambda: returned.extend(_call(run)), run.forced)
     except FrontendError:
         raise
     except Exception as error:
@@ -304,18 +329,24 @@ def _attribute(order: Sequence[str], n_steps: int) -> list[str]:
     return names * (n_steps // len(names))
 
 
-def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) -> dict[str, tuple[list[FloatArray], ...]]:
+def _watch(
+    twin: nn.Module,
+    framework: Framework,
+    call: Callable[[], object],
+    forced: Force | None = None,
+) -> dict[str, tuple[list[FloatArray], ...]]:
     """Return what the neurons of each module give first and last, and take, in a run from zero states, step by step."""
     kept: dict[str, tuple[list[FloatArray], ...]] = {}
 
     def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         given = [part.double() if _is_short(part) else part for part in take_spikes(module, framework, args)]
-        if type(module) not in framework.kinds:
+        if framework.find_kind(module) is None:
             return forward(*given, **kwargs)
         with torch._C.DisableTorchFunction():
             found = forward(*given, **kwargs)
         values, structure = tree_flatten(found)
         values = [value.double() for value in values]
+        values[0] = values[0] if forced is None else forced(path, values[0])
         axis, taken = framework.time_axis(module), given[0] if given else next(iter(kwargs.values()))
         firsts, lasts, taken = (_list_steps(value, axis) for value in (values[0], values[-1], taken))
         membranes = _list_membranes(framework, module, len(firsts))

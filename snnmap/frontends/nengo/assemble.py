@@ -275,7 +275,7 @@ class _Assembler:
                     pre=path.source,
                     post=post,
                     weights=CsrMatrix.from_triplets(rows, columns, matrix.data, matrix.shape),
-                    synapse=decays.index(path.decay or 0.0),
+                    synapse=decays.index(path.decay or 0.0) if len(decays) > 1 else 0,
                     delay_steps=path.delay_steps,
                     source="; ".join(path.via),
                 )
@@ -319,6 +319,9 @@ class _Assembler:
             self.reader.require_no_constant(value, synapse, where)
             value = _delay(value)
         population, decays = unique_name(name, self.names.taken), _list_decays(value.paths)
+        weight = 1.0 - beta
+        if decays == [0.0]:
+            decays, beta = [beta], 0.0  # the same values of a synapse, which a chip has whose currents outlast a step
         self.parts.populations.append(
             Population.create(
                 population,
@@ -331,7 +334,7 @@ class _Assembler:
                 source=where,
             )
         )
-        self._project(population, value.paths, decays, 1.0 - beta)
+        self._project(population, value.paths, decays, weight)
         self.parts.outputs.append(OutputPort(name=name, populations=(population,), readout="potential"))
 
     def _describe(self) -> dict[str, str]:
@@ -350,7 +353,17 @@ class _Assembler:
             "initial voltage": ports,
             "approximations": "; ".join(self.parts.approximations) or "none",
             **({"samples": "; ".join(self.parts.sampled)} if self.parts.sampled else {}),
+            **self._advise(),
         }
+
+    def _advise(self) -> dict[str, str]:
+        """Return, in nengo's words, what to do about synapses without a memory, where there are some."""
+        instant = {p.name: np.flatnonzero((p.alpha == 0).any(axis=1)).tolist() for p in self.parts.populations}
+        starts = {part.post for part in self.parts.projections if part.pre == START}
+        plain = any(part.synapse in instant[part.post] and part.pre != START for part in self.parts.projections)
+        told = ["read it with initial_voltage='zero' (`snnmap.load`)"] if starts else []
+        told += [f"give connections a nengo.Lowpass with a tau of {1.5 * self.built.dt_s:g} s or more"] if plain else []
+        return {"fix of synapses without memory": ", ".join(told)} if told else {}
 
 
 def _delay(value: Value) -> Value:
