@@ -597,3 +597,45 @@ def test_norses_reset_by_subtraction_is_read() -> None:
     other = norse.LIFBoxParameters(reset_method=lambda z, v, *_: v - z)
     with pytest.raises(FrontendError, match="the reset has no counterpart"):
         snnmap.load(norse.SequentialState(nn.Linear(N_IN, N_MID), norse.LIFBoxCell(p=other)))
+
+
+class Loops(Loop):
+    """One module in two loops: alone in the first, twice in a turn of the second; or in two halves of the steps."""
+
+    def __init__(self, halves: bool) -> None:
+        super().__init__(-1)
+        self.halves, self.out, self.last = halves, widen(nn.Linear(N_OUT, N_OUT), 1.5), leaky()
+
+    def run(self, x: Tensor) -> list[Tensor]:
+        mem, spikes = self.lif.reset_mem(), []
+        for now in x:
+            spk, mem = self.lif(self.fc(now), mem)
+            spikes.append(spk)
+        return spikes
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.halves:
+            return torch.stack(self.run(x[: len(x) // 2]) + self.run(x[len(x) // 2 :]))
+        first, spikes = self.run(x), []
+        one, two, mem = self.lif.reset_mem(), self.lif.reset_mem(), self.last.reset_mem()
+        for now, before in zip(x, first, strict=True):
+            a, one = self.lif(0.5 * self.fc(now), one)
+            b, two = self.lif(2.0 * self.fc(now), two)
+            spk, mem = self.last(self.out(a - b + before), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+def test_one_module_in_two_loops_of_other_turns_is_read() -> None:
+    torch.manual_seed(0)
+    model = Loops(halves=False).double()
+    network, raster = snnmap.load(model), draw(2)
+    with torch.no_grad():
+        wanted = model(to_batch(raster)).numpy()[:, 0]
+    assert wanted.any()
+    assert np.array_equal(read_spikes(network, raster), wanted)
+
+
+def test_neurons_that_start_anew_in_the_middle_of_the_steps_are_told_as_such() -> None:
+    with pytest.raises(FrontendError, match="start anew in the middle of its input 'x'"):
+        snnmap.load(Loops(halves=True))

@@ -27,6 +27,8 @@ _RATES = (0.5, 3.0, 15.0)
 """Counts a channel and step; the last where neurons were silent at the others."""
 _CLOSE = 1e-9
 """What the order of sums in float64 may make of a membrane, as a share of the largest."""
+_MOST_TOLD = 8
+"""Steps of neurons that an error names."""
 _RUN_AGAIN = "let it take any number of steps, and keep nothing from run to run besides the states of the framework's neurons"
 
 Force = Callable[[str, Tensor], Tensor]
@@ -322,11 +324,27 @@ def run_forward(run: Run) -> tuple[dict[str, tuple[FloatArray, ...]], list[list[
 
 
 def _attribute(order: Sequence[str], n_steps: int) -> list[str]:
-    """Return which layer runs in each step of a module, of which a shorter run showed the order: step by step, or one by one."""
+    """Return which layer runs in each step of a module, of which a shorter run showed the order: loop by loop."""
     names = list(dict.fromkeys(order))
-    if list(order) == [name for name in names for _ in range(len(order) // len(names))]:
-        return [name for name in names for _ in range(n_steps // len(names))]
-    return names * (n_steps // len(names))
+    n_now, n_before = n_steps // len(names), len(order) // len(names)
+    return [name for turn in _list_loops(order, n_before) for name in turn * n_now]
+
+
+def _list_loops(order: Sequence[str], n_steps: int) -> Iterator[list[str]]:
+    """Yield what each of several loops over so many steps runs in a turn, in the order of the loops."""
+    start = 0
+    while start < len(order):
+        rest = list(order[start:])
+        size = next((n for n in range(1, len(rest) // n_steps + 1) if rest[:n] * n_steps == rest[: n * n_steps]), 0)
+        if not size:
+            raise FrontendError(
+                "the neurons of one module run in another order in one step than in another",
+                where="forward",
+                measured=", ".join(rest[:_MOST_TOLD]),
+                fix="use the same layers in the same order in every step, or give each place a module of its own",
+            )
+        yield rest[:size]
+        start += size * n_steps
 
 
 def _watch(
