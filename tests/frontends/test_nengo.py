@@ -257,7 +257,8 @@ def test_filtered_probes_are_neurons_that_a_chip_with_currents_has() -> None:
         nengo.Connection(source, hidden.neurons, transform=np.full((6, 3), 2.0), synapse=0.005)
         nengo.Probe(hidden, synapse=0.01, label="decoded")
         nengo.Probe(hidden.neurons, synapse=0.005, label="filtered")
-    read = load(network, allow_approximate=["reset to zero"])
+    with pytest.warns(ConversionWarning, match="subtract their threshold"):
+        read = load(network, allow_approximate=["reset to zero"])
     for name, tau in (("decoded", 0.01), ("filtered", 0.005)):
         population = read.population(name)
         assert np.allclose(population.alpha, np.exp(-0.001 / tau))

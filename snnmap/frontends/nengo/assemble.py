@@ -10,15 +10,13 @@ import numpy as np
 from snnmap.core import CsrMatrix
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.nengo.build import Built, Names, require_finite, unique_name
+from snnmap.frontends.nengo.measure import START, measure_reset
 from snnmap.frontends.nengo.neurons import Approximation, NeuronModel, check_currents, read_neurons
 from snnmap.frontends.nengo.paths import Path, PathReader, Value, read_lowpass
 from snnmap.frontends.nengo.transforms import select
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection
 
 __all__ = ["START", "InitialVoltage", "Options", "assemble_network"]
-
-START = "start"
-"""Name of the input port whose one channel spikes once, in step 0, and brings the initial voltages."""
 
 InitialVoltage = Literal["port", "zero"]
 
@@ -117,7 +115,7 @@ class _Assembler:
         for probe in self.built.network.all_probes:
             self._add_output(probe)
         parts = self.parts
-        return Network(
+        network = Network(
             name=self.name,
             inputs=tuple(parts.inputs),
             populations=tuple(parts.populations),
@@ -126,6 +124,10 @@ class _Assembler:
             dt_s=self.built.dt_s,
             provenance=self._describe(),
         )
+        subtracting = [self.names.names[one] for one, model in self.models.items() if model.subtracts_instead]
+        if not subtracting or not network.inputs:
+            return network
+        return replace(network, provenance={**network.provenance, "reset to zero": measure_reset(network, subtracting)})
 
     def _read_model(self, ensemble: Any) -> NeuronModel:
         where = self.names.place(ensemble)
