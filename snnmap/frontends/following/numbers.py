@@ -17,7 +17,7 @@ _BEYOND = 2
 """Steps behind the last one that a number names."""
 _LARGEST = 100_000
 """Numbers above are none of steps, but seeds and sizes."""
-_MOST_WORK, _CALL = 2e9, 1e6
+_MOST_WORK, _CALL = 1e9, 2e6
 """Weights read in a trial, some seconds of work, and those that take as long as calling the modules for a step."""
 
 
