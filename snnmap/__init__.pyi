@@ -2,7 +2,7 @@
 
 from . import convert, delta, graph, network, nn, train
 from .chip import Chip, list_chips, load_chip
-from .core.errors import SnnmapError
+from .core.errors import DesignRuleError, SnnmapError
 from .design import search
 from .lif.bitstream import decode, encode
 from .lif.fixes import FixOptions
@@ -94,5 +94,6 @@ __all__ = [
     "nn",
     "train",
     # what goes wrong
+    "DesignRuleError",
     "SnnmapError",
 ]

@@ -4,7 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 from snnmap.chip import load_chip
-from snnmap.lif.program import Agreement, AgreementLimits, Comparison, PopulationComparison, PortComparison, SourceOutputs
+from snnmap.lif.program import (
+    Agreement,
+    AgreementLimits,
+    Comparison,
+    PopulationComparison,
+    PortComparison,
+    SilentInputs,
+    SourceOutputs,
+)
 
 XYLO = load_chip("xylo-audio-3")
 
@@ -51,6 +59,10 @@ def of_population(**fields: Any) -> Comparison:
 
 def of_port(**fields: Any) -> Comparison:
     return comparison(ports=(port(**fields),))
+
+
+def of_silent(**fields: Any) -> Comparison:
+    return comparison(silent_inputs=(SilentInputs(port="in", **fields),))
 
 
 def framework(name: str) -> Comparison:
@@ -130,6 +142,8 @@ AGREEMENT_CASES: dict[str, tuple[tuple[Comparison, ...], Comparison]] = {
             of_port(agreements=(agreement(undecided=100), agreement(decision="mean", undecided=100))),
             replace(of_port(agreements=(agreement(undecided=100),)), drawn=True),
             comparison(n_given=1, n_steps=99),
+            of_silent(channels=(3,), n_neurons=1, coarser=6.25),
+            of_silent(channels=tuple(range(10)), n_neurons=12, coarser=300.0),
             replace(of_port(agreements=(agreement(agreeing=58),)), n_samples=58),
             replace(of_port(agreements=(agreement(agreeing=98),)), drawn=True),
             comparison(drawn=True),
@@ -201,6 +215,8 @@ AGREEMENT_EDGES: tuple[tuple[str, Comparison, str], ...] = (
     ("SNN606", of_population(saturated=201), "warning"),
     ("SNN606", of_population(saturated=300, fires=False), ""),
     ("SNN607", of_population(model_spikes=0, fires=False), ""),
+    ("SNN607", of_silent(channels=(3,), n_neurons=1, coarser=4.0), ""),
+    ("SNN607", of_silent(channels=(3,), n_neurons=1, coarser=4.01), "warning"),
     ("SNN607", comparison(populations=(population(model_spikes=0), population("out", fires=False))), "error"),
     ("SNN607", of_port(agreements=(agreement(undecided=99),)), ""),
     ("SNN607", of_port(agreements=(agreement(undecided=100), agreement(decision="mean", undecided=99))), ""),

@@ -9,7 +9,7 @@ from snnmap.chip import Chip, MemoryKind
 from snnmap.convert.ann import Affine, Ann, measure_levels
 from snnmap.core import IntArray
 
-__all__ = ["POOLS", "choose_pools", "count_fan_in", "find_limits"]
+__all__ = ["POOLS", "choose_pools", "count_fan_in", "count_relays", "find_limits"]
 
 POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "MaxPool", "GlobalMaxPool", "ReduceMax")
 """Operations that several values become one by, which is never negative where these are not."""
@@ -18,6 +18,9 @@ _N_CONTROL = {MemoryKind.INPUT: 3, MemoryKind.RECURRENT: 3, MemoryKind.OUTPUT: 1
 """Weights that the conversion may add for a neuron: of clock, hold and release, directly or through relays, and of the repeated
 clock."""
 
+_N_RELAY_WORDS = 2
+"""Weights onto a relay: its source's and its own."""
+
 Lowered = tuple[Ann, Mapping[str, frozenset[str]]]
 """An ANN, and the pools that are multiplied out into the weights of each of its layers and of the output."""
 
@@ -25,7 +28,7 @@ Lowered = tuple[Ann, Mapping[str, frozenset[str]]]
 def choose_pools(lower: Callable[[frozenset[str]], Lowered], pools: frozenset[str], chip: Chip) -> Ann:
     """Make neurons of pools that are multiplied out into layers which the chip cannot store, where that lets it store more.
 
-    Where weights are still too many, all pools are tried. Relays are not counted.
+    Where weights are still too many, all pools are tried. Relays of skip connections are counted as neurons.
 
     Args:
         lower: gives the ANN in which these pools are neurons, as far as they can be.
@@ -57,6 +60,19 @@ def find_limits(ann: Ann, chip: Chip) -> dict[str, int]:
     return {name: limit and max(1, limit - n_control) for name, (limit, n_control) in limits.items()}
 
 
+def count_relays(ann: Ann) -> int:
+    """Return the relays in which layers and inputs wait for those that are more than one level behind them."""
+    levels, last = measure_levels(ann), dict[str, int]()
+    sizes = {layer.name: layer.incoming.size for layer in ann.layers}
+    values = [*((levels[layer.name], layer.incoming) for layer in ann.layers)]
+    values.append((1 + max((levels[source] for source in ann.output.terms), default=0), ann.output))
+    for level, value in values:
+        for source, weights in value.terms.items():
+            sizes.setdefault(source, weights.shape[0])
+            last[source] = max(last.get(source, 0), level)
+    return sum(sizes[source] * max(0, level - levels[source] - 1) for source, level in last.items())
+
+
 def _find_memories(ann: Ann) -> dict[str, MemoryKind]:
     """Return which memory stores the weights of each layer and of ``output``.
 
@@ -69,7 +85,7 @@ def _find_memories(ann: Ann) -> dict[str, MemoryKind]:
 
 def _rank(ann: Ann, chip: Chip) -> tuple[int, int]:
     """Rank an ANN, less is better: neurons and then weights for which the chip has no room."""
-    n_neurons = sum(layer.incoming.size for layer in ann.layers)
+    n_neurons = sum(layer.incoming.size for layer in ann.layers) + count_relays(ann)
     return max(0, n_neurons - chip.hidden.count), sum(_find_beyond(ann, chip).values())
 
 
@@ -78,6 +94,7 @@ def _find_beyond(ann: Ann, chip: Chip) -> dict[str, int]:
     values = {**{layer.name: layer.incoming for layer in ann.layers}, "output": ann.output}
     counts, n_words = {name: count_fan_in(value) for name, value in values.items()}, Counter[MemoryKind]()
     limits, kinds = find_limits(ann, chip), _find_memories(ann)
+    n_words[MemoryKind.RECURRENT] += _N_RELAY_WORDS * count_relays(ann)
     for name, count in counts.items():
         n_words[kinds[name]] += int(count.sum()) + count.size * _N_CONTROL[kinds[name]]
     beyond = {}

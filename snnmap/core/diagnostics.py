@@ -70,6 +70,11 @@ class Location:
         """Name of each part, by what it is; empty where it does not apply."""
         return {"port": self.port, "population": self.population, "projection": self.projection, "block": self.block}
 
+    def shares_part(self, other: "Location") -> bool:
+        """Say whether both are of one port, population, projection or block; what names none of them is of the whole network."""
+        mine, others = (set(filter(None, one.names.values())) for one in (self, other))
+        return not mine or not others or not mine.isdisjoint(others)
+
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:
         """The runs of neurons that are meant, first and last-plus-one; none where no neurons are named."""

@@ -136,17 +136,31 @@ class FormatError(SnnmapError):
 
 
 class DesignRuleError(SnnmapError):
-    """A network breaks design rules; the diagnostics say which, where and by how much."""
+    """A network breaks design rules; the diagnostics say which, where and by how much.
+
+    Args:
+        diagnostics: the violations.
+        warnings: what else was found; those about a place of a violation are told with it, the others are counted.
+    """
 
     exit_code = 1
 
-    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+    def __init__(self, diagnostics: Sequence[Diagnostic], warnings: Sequence[Diagnostic] = ()) -> None:
         self.diagnostics = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
+        self.warnings = tuple(sorted(warnings, key=lambda diagnostic: diagnostic.sort_key))
         told = count_nouns(len(self.diagnostics), "design rule violation")
-        super().__init__("\n".join([told, *map(str, self.diagnostics)]))
+        super().__init__("\n".join([told, *map(str, self.diagnostics), *self._tell_warnings()]))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Diagnostic, ...]]]:
-        return type(self), (self.diagnostics,)
+    def _tell_warnings(self) -> list[str]:
+        """Return the warnings about the places of violations as text, and how many there are of others."""
+        places = [found.location for found in self.diagnostics]
+        beside = [found for found in self.warnings if any(found.location.shares_part(place) for place in places)]
+        n_more = len(self.warnings) - len(beside)
+        more = f"{count_nouns(n_more, 'warning')} about other places: `snnmap check`, or snnmap.check_model, lists all"
+        return [*map(str, beside), *([more] if n_more else [])]
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Diagnostic, ...], tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics, self.warnings)
 
     def within(self, place: str) -> SnnmapError:
         """Return the same error: its diagnostics hold their own places."""

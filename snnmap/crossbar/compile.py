@@ -93,7 +93,7 @@ def compile_graph(
     """
     built, report = _compile(graph, architecture, options, on_stage or (lambda _: None))
     if built is None:
-        raise DesignRuleError(report.errors)
+        raise DesignRuleError(report.errors, report.warnings)
     return built
 
 

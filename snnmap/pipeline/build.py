@@ -127,9 +127,9 @@ def compile_model(
     task = open_task(model, options, calibration, labels, read, chips=(record,))
     found = check_task(replace(task, proves=task.options.verify), record, on_stage)
     if found.report.errors or found.matched is None or found.mapped is None or found.quantised is None:
-        raise DesignRuleError(found.report.errors)
+        raise DesignRuleError(found.report.errors, found.report.warnings)
     if found.image is None or found.comparison is None:
-        raise DesignRuleError(found.report.errors)
+        raise DesignRuleError(found.report.errors, found.report.warnings)
     if found.verification is not None:
         _require_match(found.verification)
     on_stage("writing the bitstream")

@@ -19,7 +19,15 @@ from snnmap.lif.compare import SourceReference, choose_samples, compare_image, c
 from snnmap.lif.drc import check_comparison, check_mapped, check_quantised, ease_relays, find_rule
 from snnmap.lif.mapping import Verification, fold_network, lower_network, stretch_network, verify_fold
 from snnmap.lif.program import Image, MappedNetwork, Program, QuantisedNetwork, pack, unpack
-from snnmap.lif.quantise import DecayMatch, RateTuning, SecondSynapse, match_decays, quantise_network, tune_rates
+from snnmap.lif.quantise import (
+    DecayMatch,
+    RateTuning,
+    SecondSynapse,
+    find_silent_inputs,
+    match_decays,
+    quantise_network,
+    tune_rates,
+)
 from snnmap.network import (
     PRESENTATION,
     Network,
@@ -319,6 +327,8 @@ def _try_way(
         n_clamped=sum(int((raster > chip.inputs.max_count).sum()) for raster in data.rasters.values()),
         held_back=data.held_back,
     )
+    if not data.drawn and not network.integers:
+        comparison = replace(comparison, silent_inputs=find_silent_inputs(quantised, data.rasters))
     found = check_comparison(comparison, chip).ease(options.allows)
     return replace(reached, report=report.merge(found), bitstream=bitstream, image=read_back, comparison=comparison)
 

@@ -32,7 +32,7 @@ def align_model(model: nn.Module, chip: Chip | str, *, options: CompileOptions |
     model = model.model if isinstance(model, LeadIn) else model
     checked = check_model(model, chip, options=options)
     if checked.mapped is None:
-        raise DesignRuleError(checked.report.errors)
+        raise DesignRuleError(checked.report.errors, checked.report.warnings)
     if isinstance(model, ChipNetwork):
         return model.with_lags(checked.mapped.lags)
     return LeadIn(model, checked.mapped.lags)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 import snnmap
 from snnmap.convert import Ann, ConvertOptions, convert_ann, read_ann, run_ann
-from snnmap.convert.pools import count_fan_in
+from snnmap.convert.pools import count_fan_in, count_relays
 from snnmap.core import IntArray
 from snnmap.network import simulate_network
 from snnmap.nn import QuantisedReLU
@@ -133,3 +134,24 @@ def test_a_network_that_breaks_the_fan_in_fits_and_does_what_the_model_does() ->
     artifacts = snnmap.compile_model(model, chip, calibration=bright)
     assert artifacts.report.is_clean
     assert artifacts.comparison.ports[0].agreements
+
+
+class Skipping(nn.Module):
+    """The input passes two layers by, of which one is made of a pool; the first layer passes one by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(8, 4), nn.Linear(2, 4), nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.first(x).relu()
+        b = self.second(nn.functional.avg_pool1d(a[:, None], 2)[:, 0]).relu()
+        return self.last(torch.cat([a, b, x], 1))
+
+
+@pytest.mark.parametrize(("how", "n_relays"), [("weights", 4 + 2 * 8), ("neurons", 2 * 4 + 3 * 8)])
+def test_relays_of_skips_are_counted_as_the_network_has_them(how: Literal["weights", "neurons"], n_relays: int) -> None:
+    """One step more around the pool is one relay more for each neuron that goes around it."""
+    torch.manual_seed(0)
+    ann = read_ann(Skipping().eval(), (8,), pools=how)
+    assert count_relays(ann) == n_relays

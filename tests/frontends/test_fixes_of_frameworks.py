@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,3 +120,52 @@ def test_resets_are_told_in_the_words_of_the_framework() -> None:
     assert found
     assert all(one.fix.startswith("train with reset by subtraction (v_reset=None), take") for one in found)
     assert not find(stack(lambda: neuron.LIFNode(v_reset=None)), "SNN403", "generic-4096")
+
+
+def test_nengos_synapses_without_memory_are_told_in_its_words() -> None:
+    """A connection without a filter, and initial voltages, which come through a synapse without memory."""
+    nengo = need("nengo")
+
+    def make(synapse: float | None, voltage: float) -> Any:
+        with nengo.Network(seed=0) as network:
+            neurons: Any = {
+                "neuron_type": nengo.SpikingRectifiedLinear(initial_state={"voltage": nengo.dists.Choice([voltage])}),
+                "gain": [1.0] * 4,
+                "bias": [0.0] * 4,
+            }
+            source = nengo.Node([0.0] * 4)
+            hidden, last = (nengo.Ensemble(4, 1, **neurons) for _ in range(2))
+            nengo.Connection(source, hidden.neurons, transform=500.0, synapse=synapse)
+            nengo.Connection(hidden.neurons, last.neurons, transform=0.5, synapse=0.005)
+            nengo.Probe(last.neurons)
+        return network
+
+    lowpass, voltage = "a nengo.Lowpass with a tau of 0.0015 s or more", "read it with initial_voltage='zero'"
+    for network, told in ((make(None, 0.0), lowpass), (make(0.0015, 0.5), voltage)):
+        found = find(network, "SNN502", "xylo-audio-3", max_count=1)
+        assert found
+        assert all(told in one.fix for one in found)
+    assert not find(make(0.0015, 0.0), "SNN502", "xylo-audio-3", max_count=1)
+    assert not find(make(0.0015, 0.5), "SNN502", "xylo-audio-3", max_count=1, initial_voltage="zero")
+
+
+@pytest.mark.parametrize(
+    ("framework", "told"),
+    [
+        ("", "snnmap.Population.create"),
+        ("nir 1.0.7", "nir.Linear and nir.CubaLIF"),
+        ("nengo 4.1.0", "a nengo.Ensemble behind a nengo.Connection"),
+        ("nengo-dl 3.6.0, nengo 4.1.0", "a nengo.Ensemble behind a nengo.Connection"),
+        ("torch 2.9.1", "torch.nn.Linear and `snnmap.nn.LIF`"),
+    ],
+)
+def test_layers_are_called_as_in_the_models_framework(framework: str, told: str) -> None:
+    """Feedback from an output and an input that goes straight to it name the classes of the model's own framework."""
+    network = snnmap.sketch_network(
+        {"in": 2, "h": 3, "out": 2}, weights={"out->h": -0.2, "in->out": 0.2}, delay_steps={"out->h": 3}
+    )
+    report = snnmap.check_model(replace(network, provenance={"framework": framework}), "xylo-audio-3").report
+    for rule in ("SNN108", "SNN109"):
+        (found,) = [one for one in report.errors if one.rule == rule]
+        assert told in found.fix
+        assert ("snnmap.Population" in found.fix) == (framework == "")

@@ -1,7 +1,9 @@
 """One module of neurons used twice, means over the steps, and steps in another order: as the frameworks themselves run them."""
 
+import collections
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -439,3 +441,201 @@ def test_a_chip_of_one_spike_a_step_takes_norses_synapses_without_constants(*, b
     model = norse.SequentialState(layers[0], norse.LIFCell(), layers[1], norse.LICell())
     found = snnmap.check_model(snnmap.load(model), "generic-1024-factor").report
     assert [(one.rule, "without a bias" in one.fix) for one in found.errors] == [("SNN302", True)] * bias
+
+
+class Late(nn.Module):
+    """Hands on what it gets, and from some step on something else."""
+
+    def __init__(self, first: int, *, is_kept: bool) -> None:
+        super().__init__()
+        self.first = first if is_kept else 0
+        self.forget()
+
+    def forget(self) -> None:
+        self.kept: list[Tensor] = []
+        self.step = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.step += 1
+        if self.first:
+            return x if self.step <= self.first else 2 * x
+        return x if self.step < 300 else 0 * x
+
+
+class DelayLine(nn.Module):
+    """Gives what it got some steps before, on top of what it gets."""
+
+    def __init__(self, n_steps: int) -> None:
+        super().__init__()
+        self.past: Any = collections.deque(maxlen=n_steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = self.past[0] if len(self.past) == self.past.maxlen else torch.zeros_like(x)
+        self.past.append(x)
+        return x + before
+
+
+@pytest.mark.parametrize("between", [lambda: Late(40, is_kept=True), lambda: Late(0, is_kept=False), lambda: DelayLine(70)])
+def test_what_shows_only_after_as_many_steps_as_the_code_says_is_refused(between: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    layers = [widen(nn.Linear(N_IN, N_IN)), leaky(init_hidden=True), between(), widen(nn.Linear(N_IN, N_OUT))]
+    with pytest.raises(FrontendError, match="keeps values from step to step"):
+        snnmap.load(nn.Sequential(*layers, leaky(init_hidden=True)))
+
+
+class Loop(nn.Module):
+    """A loop over the steps of x, in which one does something else."""
+
+    def __init__(self, other: int) -> None:
+        super().__init__()
+        self.fc, self.lif, self.other = widen(nn.Linear(N_IN, N_OUT)), leaky(), other
+
+    def forward(self, x: Tensor) -> Tensor:
+        mem, spikes = self.lif.reset_mem(), []
+        for step, now in enumerate(x):
+            spk, mem = self.lif(self.fc(now) * (3.0 if step == self.other else 1.0), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+def test_a_branch_on_a_late_step_of_a_loop_is_seen() -> None:
+    torch.manual_seed(0)
+    with pytest.raises(FrontendError, match="other spikes than what was read"):
+        snnmap.load(Loop(77))
+    assert snnmap.load(Loop(-1))
+
+
+def test_a_trial_that_is_shorter_than_the_numbers_of_the_code_is_told() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(widen(nn.Linear(N_IN, N_OUT)), leaky(init_hidden=True), Late(90_000, is_kept=True))
+    assert "numbers up to 90002" in snnmap.load(model).provenance["trial"]
+
+
+@pytest.mark.parametrize("package", ["snntorch", "spikingjelly"])
+def test_a_memory_behind_neurons_that_no_input_wakes_is_refused(package: str) -> None:
+    """Of which its outputs show nothing, unless spikes are put in the place of the neurons' own."""
+    torch.manual_seed(0)
+    silent = jelly("neuron").IFNode(v_threshold=1e6) if package == "spikingjelly" else leaky(init_hidden=True, threshold=1e6)
+    last = jelly("neuron").IFNode() if package == "spikingjelly" else leaky(init_hidden=True)
+    layers = [widen(nn.Linear(N_IN, N_IN)), silent, Average(), widen(nn.Linear(N_IN, N_OUT)), last]
+    with pytest.raises(FrontendError, match=r"keeps values from step to step[^|]*what module '4' takes"):
+        snnmap.load(nn.Sequential(*layers))
+    assert snnmap.load(nn.Sequential(*layers[:2], *layers[3:]))
+
+
+NEURONS = {
+    "Leaky": "snntorch",
+    "LIFBoxCell": "norse.torch",
+    "LIF": "sinabs.layers",
+    "LIFNode": "spikingjelly.activation_based.neuron",
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "Leaky": {"beta": 0.875, "init_hidden": True, "spike_grad": step},
+    "LIF": {"tau_mem": 8.0},
+}
+
+
+def find_class(name: str) -> Any:
+    """Return a class of neurons of one of the frameworks."""
+    pytest.importorskip(NEURONS[name].partition(".")[0])
+    return getattr(importlib.import_module(NEURONS[name]), name)
+
+
+def make_sub(name: str, base: Any, **changes: Any) -> nn.Module:
+    """Return neurons of a subclass with a constructor and a method of its own."""
+
+    def start(self: Any) -> None:
+        base.__init__(self, **OPTIONS.get(name, {}))
+        self.note = 3
+
+    own = {"__init__": start, "describe": lambda _: "mine", "__doc__": "Mine.", **changes}
+    made: nn.Module = type("Mine", (base,), own)()
+    return made
+
+
+def holder(name: str, neurons: nn.Module) -> nn.Module:
+    layers = [widen(nn.Linear(N_IN, N_OUT)), neurons]
+    return importlib.import_module("norse.torch").SequentialState(*layers) if name == "LIFBoxCell" else nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_a_subclass_that_computes_as_its_class_is_read_as_it(name: str) -> None:
+    base = find_class(name)
+    torch.manual_seed(0)
+    model = holder(name, make_sub(name, base))
+    torch.manual_seed(0)
+    plain = holder(name, base(**OPTIONS.get(name, {})))
+    found, wanted = (replace(snnmap.load(one), name="one", provenance={}) for one in (model, plain))
+    assert found == wanted
+    assert read_spikes(found, draw(0)[None]).any()
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_a_subclass_that_computes_otherwise_is_refused_by_the_name_of_what_it_replaces(name: str) -> None:
+    base = find_class(name)
+    own = next(one for one in ("fire", "single_step_forward", "initial_state", "alpha_mem_calculated") if hasattr(base, one))
+    for changes in ({own: lambda *_: 0}, {"forward": lambda self, *given: base.forward(self, *given)}):
+        with pytest.raises(FrontendError, match=rf"Mine computes otherwise than {name}: it has {next(iter(changes))} of its own"):
+            snnmap.load(holder(name, make_sub(name, base, **changes)))
+
+
+def test_norses_reset_by_subtraction_is_read() -> None:
+    norse, reset = pytest.importorskip("norse.torch"), importlib.import_module("norse.torch.functional.reset")
+    torch.manual_seed(0)
+    parameters = norse.LIFBoxParameters(reset_method=reset.reset_subtract)
+    model = norse.SequentialState(widen(nn.Linear(N_IN, N_MID)), norse.LIFBoxCell(p=parameters)).double()
+    network = snnmap.load(model)
+    assert {one.reset for one in network.populations} == {"subtract"}
+    raster, state, wanted = draw(1, 2.0), None, []
+    with torch.no_grad():
+        for now in to_batch(raster):
+            spikes, state = model(now, state)
+            wanted.append(spikes.numpy()[0])
+    found = read_spikes(network, raster)
+    assert found.sum() > 50
+    assert np.array_equal(found, np.array(wanted))
+    other = norse.LIFBoxParameters(reset_method=lambda z, v, *_: v - z)
+    with pytest.raises(FrontendError, match="the reset has no counterpart"):
+        snnmap.load(norse.SequentialState(nn.Linear(N_IN, N_MID), norse.LIFBoxCell(p=other)))
+
+
+class Loops(Loop):
+    """One module in two loops: alone in the first, twice in a turn of the second; or in two halves of the steps."""
+
+    def __init__(self, halves: bool) -> None:
+        super().__init__(-1)
+        self.halves, self.out, self.last = halves, widen(nn.Linear(N_OUT, N_OUT), 1.5), leaky()
+
+    def run(self, x: Tensor) -> list[Tensor]:
+        mem, spikes = self.lif.reset_mem(), []
+        for now in x:
+            spk, mem = self.lif(self.fc(now), mem)
+            spikes.append(spk)
+        return spikes
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.halves:
+            return torch.stack(self.run(x[: len(x) // 2]) + self.run(x[len(x) // 2 :]))
+        first, spikes = self.run(x), []
+        one, two, mem = self.lif.reset_mem(), self.lif.reset_mem(), self.last.reset_mem()
+        for now, before in zip(x, first, strict=True):
+            a, one = self.lif(0.5 * self.fc(now), one)
+            b, two = self.lif(2.0 * self.fc(now), two)
+            spk, mem = self.last(self.out(a - b + before), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+def test_one_module_in_two_loops_of_other_turns_is_read() -> None:
+    torch.manual_seed(0)
+    model = Loops(halves=False).double()
+    network, raster = snnmap.load(model), draw(2)
+    with torch.no_grad():
+        wanted = model(to_batch(raster)).numpy()[:, 0]
+    assert wanted.any()
+    assert np.array_equal(read_spikes(network, raster), wanted)
+
+
+def test_neurons_that_start_anew_in_the_middle_of_the_steps_are_told_as_such() -> None:
+    with pytest.raises(FrontendError, match="start anew in the middle of its input 'x'"):
+        snnmap.load(Loops(halves=True))

@@ -19,6 +19,7 @@ from nengo_networks import (
 from snnmap.core.errors import ConversionWarning, FrontendError, InputError
 from snnmap.frontends.nengo import START, encode_inputs, load
 from snnmap.network import Network, format_network, parse_network, simulate_network
+from snnmap.pipeline import check_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-finite values detected")
 
@@ -246,3 +247,21 @@ def test_nothing_of_the_users_is_changed() -> None:
         [(one.transform, one.synapse, one.solver, one.seed) for one in network.all_connections],
         len(network.all_objects),
     )
+
+
+def test_filtered_probes_are_neurons_that_a_chip_with_currents_has() -> None:
+    """The filter is the synapse's, not the membrane's, unless the synapses have memories of their own."""
+    with nengo.Network(seed=0) as network:
+        source = nengo.Node(np.zeros(3), label="input")
+        hidden = nengo.Ensemble(6, 1, neuron_type=make_lif(np.random.default_rng(0), initial_state=AT_ZERO), label="hidden")
+        nengo.Connection(source, hidden.neurons, transform=np.full((6, 3), 2.0), synapse=0.005)
+        nengo.Probe(hidden, synapse=0.01, label="decoded")
+        nengo.Probe(hidden.neurons, synapse=0.005, label="filtered")
+    with pytest.warns(ConversionWarning, match="subtract their threshold"):
+        read = load(network, allow_approximate=["reset to zero"])
+    for name, tau in (("decoded", 0.01), ("filtered", 0.005)):
+        population = read.population(name)
+        assert np.allclose(population.alpha, np.exp(-0.001 / tau))
+        assert not population.beta.any()
+    found = check_model(read, "xylo-audio-3").report
+    assert "SNN502" not in {one.rule for one in found.errors}

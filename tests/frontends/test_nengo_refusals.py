@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from nengo_networks import AT_ZERO, N_STEPS, build_one, compare, make_input, nengo, probe_all
 
-from snnmap.core.errors import FrontendError
+from snnmap.core.errors import ConversionWarning, FrontendError
 from snnmap.frontends.nengo import load
-from snnmap.network import Network, simulate_network
+from snnmap.network import Network, draw_inputs, simulate_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-finite values detected")
 
@@ -63,10 +63,20 @@ def test_what_is_refused_does_differ(kind: Any) -> None:
 def test_a_reset_to_zero_may_be_replaced() -> None:
     exact = nengo.LIF(tau_ref=0, min_voltage=-np.inf, initial_state=AT_ZERO)
     assert compare_driven(exact, 3.0, ())[0] == 0
-    differing, total, network = compare_driven(exact, 3.0, ("reset to zero",))
+    with pytest.warns(ConversionWarning, match=r"subtract their threshold: \d+ spikes, \d+ in nengo; [\d.]+% of the active"):
+        differing, total, network = compare_driven(exact, 3.0, ("reset to zero",))
     assert 0 < differing < 2 * total
     assert network.populations[0].reset == "subtract"
     assert "reset to zero replaced" in network.provenance["approximations"]
+    assert "on 10 drawn samples" in network.provenance["reset to zero"]
+
+
+def test_spikes_that_are_told_of_nengo_are_those_of_the_network_without_the_approximation() -> None:
+    source = build_one(nengo.LIF(tau_ref=0, min_voltage=-np.inf, initial_state=AT_ZERO), 30.0)
+    exact = load(source)
+    n_spikes = simulate_network(exact, draw_inputs(exact.inputs, max_count=15)).counts["hidden"].sum()
+    with pytest.warns(ConversionWarning, match=f"{n_spikes} in nengo"):
+        load(source, allow_approximate=["reset to zero"])
 
 
 def test_a_chips_spike_limit_is_a_choice() -> None:

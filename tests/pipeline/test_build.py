@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +210,24 @@ def test_a_check_goes_as_far_as_the_network_lets_it() -> None:
         }.items()
     }
     assert reached == {"broken": [], "too large": ["mapped"], "clean": ["matched", "mapped", "quantised"]}
+
+
+def test_a_refused_build_tells_the_warnings_about_its_places_and_counts_the_others() -> None:
+    """Of a bias that no word holds and a decay in two layers, of which one has the bias."""
+    sizes = {"in": 2, "a": 3, "b": 3, "c": 3, "out": 2}
+    network = sketch_network(sizes, beta={"a": 0.9, "c": 0.9}, bias={"a": [1e5, 0.0, 0.0]})
+    with pytest.raises(snnmap.DesignRuleError) as refused:
+        snnmap.compile_model(network, "xylo-audio-3")
+    assert {found.rule for found in refused.value.diagnostics} == {"SNN505"}
+    told = str(refused.value)
+    assert "warning SNN503 [decay-not-codable] population 'a'" in told
+    assert "population 'c'" not in told
+    n_more = sum(found.location.population != "a" for found in refused.value.warnings)
+    assert n_more >= 1
+    assert f"{n_more} warning" in told.splitlines()[-1]
+    assert "`snnmap check`" in told.splitlines()[-1]
+    copied = pickle.loads(pickle.dumps(refused.value))
+    assert (str(copied), copied.warnings) == (told, refused.value.warnings)
 
 
 def test_later_rules_still_measure_after_a_first_violation() -> None:

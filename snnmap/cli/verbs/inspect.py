@@ -101,7 +101,7 @@ def _show_model(model: str, chip: str, choices: Mapping[str, Any]) -> None:
     checked = check_model(load(model), chip, options=options, on_stage=on_stage)
     console = out()
     if checked.mapped is None:
-        raise DesignRuleError(checked.report.errors)
+        raise DesignRuleError(checked.report.errors, checked.report.warnings)
     console.print(lag_table(checked.mapped))
     if checked.quantised is not None:
         console.print(occupancy_table(measure_occupancy(checked.quantised.program)))
@@ -109,4 +109,4 @@ def _show_model(model: str, chip: str, choices: Mapping[str, Any]) -> None:
     if checked.matches:
         console.print(decay_table(checked.matches))
     if checked.report.errors:
-        raise DesignRuleError(checked.report.errors)
+        raise DesignRuleError(checked.report.errors, checked.report.warnings)

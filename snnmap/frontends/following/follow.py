@@ -71,7 +71,7 @@ class Follower(TorchFunctionMode):
 
     def watch(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a module's forward; neurons are not followed inside, but known."""
-        kind, args = self.framework.kinds.get(type(module)), take_spikes(module, self.framework, args)
+        kind, args = self.framework.find_kind(module), take_spikes(module, self.framework, args)
         args = tuple(map(_as_double, args))  # a layer inside of neurons gets the spikes as these keep them
         self._stack.append((path, module))
         try:

@@ -100,3 +100,12 @@ class Framework:
     passes_states: bool = False
     own_functions: tuple[str, ...] = ()
     pools: Literal["exact", "after", ""] = ""
+
+    def find_class(self, module: "nn.Module") -> type:
+        """Return the class of the package itself that a module is of, or that the user's own class derives from first."""
+        classes = type(module).__mro__
+        return next((cls for cls in classes if f"{cls.__module__}.".startswith(f"{self.package}.")), classes[0])
+
+    def find_kind(self, module: "nn.Module") -> str | None:
+        """Return the name of the known class that a module's neurons are of; None for other modules."""
+        return self.kinds.get(self.find_class(module))

@@ -16,11 +16,12 @@ from snnmap.core.record import IntArray
 from snnmap.frontends.following.build import Builder
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.moved import describe_move
+from snnmap.frontends.following.numbers import count_trial_steps
 from snnmap.frontends.following.trace import Trace, trace_forward
 from snnmap.frontends.following.trial import Run, count_layers, require_no_other_memory, require_same_spikes, run_forward
 from snnmap.frontends.following.twin import make_twin
 from snnmap.frontends.torch.accept import unwrap
-from snnmap.frontends.torch.modules import require_class_forward
+from snnmap.frontends.torch.modules import require_class_forward, require_class_methods
 from snnmap.network import MOVED_POOLS, N_MOVED_POOLS, Network
 
 __all__ = ["Sizes", "read_module"]
@@ -68,7 +69,8 @@ def read_module(
     is_layer = isinstance(module, (nn.Linear, *framework.neurons))
     module = nn.Sequential(module) if is_layer and not framework.passes_states else module
     for path, part in module.named_modules():
-        if type(part) in framework.kinds:
+        if framework.find_kind(part) is not None:
+            require_class_methods(path, part, framework.find_class(part))
             require_class_forward(path, part, type(part), own=framework.own_functions)
         elif isinstance(part, framework.neurons):
             names = ", ".join(sorted({cls.__name__ for cls in framework.kinds}))
@@ -85,7 +87,11 @@ def read_module(
         limit = str(input_sizes)
         raise FrontendError("forward has more inputs than sizes were given", measured=", ".join(builder.ports), limit=limit)
     network = builder.parts.to_network(title, dt, {**known, **describe(builder), **_advise(builder, framework)})
-    require_no_other_memory(twin, framework, trace, input_scale)
+    n_trial, wanted = count_trial_steps(twin, framework, network)
+    if n_trial < wanted:
+        told = f"its forward was tried for {n_trial} steps; it holds numbers up to {wanted}, from which on it may do otherwise"
+        network = replace(network, provenance={**network.provenance, "trial": told})
+    require_no_other_memory(twin, framework, trace, input_scale, n_trial)
     if trace.moved:
         run = partial(_run_counts, twin, framework, trace, input_scale)
         told = describe_move(run, trace, network, (builder.populations, builder.ports), calibration)
@@ -94,7 +100,7 @@ def read_module(
         return replace(network, provenance={**network.provenance, **moved})
     if is_exact:
         try:
-            require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale)
+            require_same_spikes(twin, framework, trace, network, (builder.populations, builder.ports), input_scale, n_trial)
         except FrontendError as error:
             raise _tell_version(framework, error) from error
     return network

@@ -28,6 +28,7 @@ class InputSteps:
     def __init__(self) -> None:
         self.n_given = 0
         self._taken: dict[tuple[str, str], dict[int, list[int]]] = {}
+        self._restarts: dict[tuple[str, str], int] = {}
 
     def mixes(self, path: str, step: int, parts: Sequence[Part]) -> bool:
         """Say whether neurons take all steps, later ones than their own too, as those of a batch; note what else they take."""
@@ -38,7 +39,10 @@ class InputSteps:
         if any(max(steps) > step and len(steps) == self.n_given for steps in found.values()):
             return True
         for name, steps in found.items():
-            self._taken.setdefault((path, name), {})[step] = steps
+            taken = self._taken.setdefault((path, name), {})
+            if step == 0 and taken.get(0, steps) != steps:
+                self._restarts.setdefault((path, name), steps[0])
+            taken[step] = steps
         return False
 
     def require_one_run(self, path: str, n_before: int, reset_call: str) -> None:
@@ -67,6 +71,14 @@ class InputSteps:
                 raise self._refuse(path, name, taken)
 
     def _refuse(self, path: str, name: str, taken: Mapping[int, Sequence[int]]) -> OtherStepsError:
+        if (path, name) in self._restarts:
+            return OtherStepsError(
+                f"forward lets neurons start anew in the middle of its input '{name}'",
+                where=f"module '{path}'",
+                measured=f"step {self._restarts[path, name]}",
+                limit="step 0",
+                fix="let one loop go over all steps, and give the parts as samples of their own",
+            )
         told = [" and ".join(map(str, steps)) for _, steps in sorted(taken.items())]
         what, fix = _describe([steps[0] for _, steps in sorted(taken.items()) if len(steps) == 1], len(taken), self.n_given)
         return OtherStepsError(

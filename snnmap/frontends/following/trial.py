@@ -14,6 +14,7 @@ from snnmap.core.errors import FrontendError
 from snnmap.core.record import FloatArray, IntArray, record
 from snnmap.frontends.following.framework import Framework
 from snnmap.frontends.following.layers import Layer
+from snnmap.frontends.following.numbers import FEWEST_STEPS
 from snnmap.frontends.following.operations import passes, run_with_batch_of_one
 from snnmap.frontends.following.signal import Signal
 from snnmap.frontends.following.trace import Trace
@@ -24,10 +25,14 @@ __all__ = ["Run", "count_layers", "count_spikes", "count_steps", "require_no_oth
 
 _RATES = (0.5, 3.0, 15.0)
 """Counts a channel and step; the last where neurons were silent at the others."""
-_STEPS = 32
 _CLOSE = 1e-9
 """What the order of sums in float64 may make of a membrane, as a share of the largest."""
+_MOST_TOLD = 8
+"""Steps of neurons that an error names."""
 _RUN_AGAIN = "let it take any number of steps, and keep nothing from run to run besides the states of the framework's neurons"
+
+Force = Callable[[str, Tensor], Tensor]
+"""Gives spikes in the place of those that the module of a path gives."""
 
 
 @record
@@ -41,6 +46,7 @@ class Run:
         rasters: counts ``(n_steps, size)`` by argument; silence for others.
         n_steps: of the run.
         input_scale: what a count is worth as a value of forward's input.
+        forced: spikes that stand in the place of those that neurons give, by module path; their own where there are none.
     """
 
     twin: nn.Module
@@ -49,6 +55,7 @@ class Run:
     rasters: Mapping[str, IntArray]
     n_steps: int
     input_scale: float
+    forced: "Force | None" = None
 
 
 def require_same_spikes(
@@ -58,6 +65,7 @@ def require_same_spikes(
     network: Network,
     names: tuple[Mapping[str, str], Mapping[str, str]],
     input_scale: float,
+    n_trial: int = FEWEST_STEPS,
 ) -> None:
     """Run forward and the network on drawn counts.
 
@@ -68,6 +76,7 @@ def require_same_spikes(
         network: that was built from the trace.
         names: populations by layer, and input ports by argument.
         input_scale: what a count is worth as a value of forward's input.
+        n_trial: steps of a forward that takes any number.
 
     Raises:
         FrontendError: neurons spike otherwise.
@@ -82,7 +91,8 @@ def require_same_spikes(
         if rate == _RATES[-1] and not silent:
             break
         rng = np.random.default_rng(number)
-        n_steps = count_steps(trace)
+        is_long = trace.layout != "one step"  # of one step, what takes long to show is seen as another memory
+        n_steps = count_steps(trace, n_trial if is_long else FEWEST_STEPS)
         rasters = {one.name: rng.poisson(rate, (n_steps, one.size)) for one in trace.inputs if one.name in ports}
         if trace.layout == "one step" and trace.n_steps > 1:
             rasters = {name: np.repeat(raster[:1], n_steps, axis=0) for name, raster in rasters.items()}
@@ -100,50 +110,70 @@ def require_same_spikes(
         silent = {name for name in silent if not found.counts[known[name]].any()}
 
 
-def require_no_other_memory(twin: nn.Module, framework: Framework, trace: Trace, input_scale: float) -> None:
+def require_no_other_memory(
+    twin: nn.Module, framework: Framework, trace: Trace, input_scale: float, n_trial: int = FEWEST_STEPS
+) -> None:
     """Refuse a forward of one step whose outputs, or what neurons take, are not what neurons and inputs of that step give.
+
+    It is run as it is, and with drawn spikes in the place of those that its neurons give: what stands behind neurons that are
+    silent on drawn inputs is seen too.
 
     Raises:
         FrontendError: something besides the framework's neurons keeps values from step to step.
     """
     if trace.layout != "one step" or trace.n_steps > 1:
         return
-    silent: set[str] = set(trace.layers)
-    for rate in _RATES[1:]:
-        if not silent:
-            return
-        rng = np.random.default_rng(0)
-        rasters = {one.name: rng.poisson(rate, (_STEPS, one.size)) for one in trace.inputs if not one.owner}
-        run = Run(twin=twin, framework=framework, trace=trace, rasters=rasters, n_steps=_STEPS, input_scale=input_scale)
+    for forced in (None, _draw_spikes(trace)):
+        rng, n_steps = np.random.default_rng(0), n_trial if forced else FEWEST_STEPS
+        rasters = {one.name: rng.poisson(_RATES[1], (n_steps, one.size)) for one in trace.inputs if not one.owner}
+        run = Run(
+            twin=twin, framework=framework, trace=trace, rasters=rasters, n_steps=n_steps, input_scale=input_scale, forced=forced
+        )  # fmt: skip
         kept, returned = run_forward(run)
         pools = {neurons: pool for pool, neurons in trace.moved.items()}  # whose values are what the module's neurons give
         counts = {pools.get(name, name): sent for name, sent in count_layers(trace, kept).items()}
-        for step, values in enumerate(returned):
-            now = {("input", name): raster[step] * input_scale for name, raster in rasters.items()}
-            now |= {("spikes", name): sent[step] for name, sent in counts.items()}
-            for where, value, signal in _list_values(trace, step, values, kept):
-                wanted = _evaluate(trace, signal, now)
-                if wanted is not None and np.abs(value - wanted).max(initial=0.0) > _CLOSE * max(np.abs(wanted).max(), 1.0):
-                    raise _refuse_memory(framework, where, step)
-        silent = {name for name in silent if name in counts and not counts[name].any()}
+        now: dict[tuple[str, str], Any] = {("input", name): raster * input_scale for name, raster in rasters.items()}
+        now |= {("spikes", name): sent for name, sent in counts.items()}
+        for where, values, signal in _list_values(trace, returned, kept):
+            wanted = _evaluate(trace, signal, now, n_steps)
+            if wanted is not None:
+                most = np.maximum(np.abs(wanted).max(axis=1, initial=0.0), 1.0)
+                wrong = np.flatnonzero(np.abs(values - wanted).max(axis=1, initial=0.0) > _CLOSE * most)
+                if wrong.size:
+                    raise _refuse_memory(framework, where, int(wrong[0]))
+
+
+def _draw_spikes(trace: Trace) -> Force:
+    """Return what draws spikes in the place of those that a module gives, each as much worth as the module's own."""
+    rng = np.random.default_rng(1)
+    neurons = {layer.path: layer.neurons for layer in trace.layers.values() if layer.neurons is not None}
+
+    def draw(path: str, values: Tensor) -> Tensor:
+        known = neurons.get(path)
+        if known is None or not known.max_count:
+            return values
+        drawn = torch.tensor(rng.integers(0, 2, tuple(values.shape)), dtype=torch.float64)
+        return drawn * torch.tensor(known.scale).reshape(values.shape[1:]) if (known.scale != 1).any() else drawn
+
+    return draw
 
 
 def _list_values(
-    trace: Trace, step: int, returned: Sequence[FloatArray], kept: Mapping[str, tuple[FloatArray, ...]]
+    trace: Trace, returned: Sequence[Sequence[FloatArray]], kept: Mapping[str, tuple[FloatArray, ...]]
 ) -> Iterator[tuple[str, FloatArray, Signal]]:
-    """Yield what neurons take and forward returns in a step: where, the values, and what they were read as."""
+    """Yield what neurons take and forward returns: where, the values ``(n_steps, size)``, and what they were read as."""
     moved = set(trace.moved.values())
     for name, layer in trace.layers.items():
         if name in kept and name not in moved:
-            yield f"what module '{layer.path}' takes", kept[name][2][step], layer.inputs[-1]
-    for place, (value, (signal, _)) in enumerate(zip(returned, trace.outputs, strict=True)):
+            yield f"what module '{layer.path}' takes", kept[name][2], layer.inputs[-1]
+    for place, (values, (signal, _)) in enumerate(zip(zip(*returned, strict=True), trace.outputs, strict=True)):
         if isinstance(signal, Signal):
-            yield f"output {place}", value, signal
+            yield f"output {place}", np.stack(values), signal
 
 
-def _evaluate(trace: Trace, signal: Signal, now: Mapping[tuple[str, str], Any]) -> FloatArray | None:
-    """Return a signal's values of a step from those of its sources; None where it has states."""
-    values = signal.constant.copy()
+def _evaluate(trace: Trace, signal: Signal, now: Mapping[tuple[str, str], Any], n_steps: int) -> FloatArray | None:
+    """Return a signal's values ``(n_steps, size)`` from those of its sources in the same steps; None where it has states."""
+    values = np.repeat(signal.constant[np.newaxis], n_steps, axis=0)
     for part in trace.sources.split(signal):
         given = now.get((part.source.kind, part.source.name))
         if given is None:
@@ -165,9 +195,9 @@ def _refuse_memory(framework: Framework, where: str, step: int) -> FrontendError
     )
 
 
-def count_steps(trace: Trace) -> int:
-    """Return how many steps a run on drawn inputs has: those of a loop of fixed length, else some."""
-    return _STEPS if trace.n_steps in (1, trace.n_given) else trace.n_steps
+def count_steps(trace: Trace, n_trial: int = FEWEST_STEPS) -> int:
+    """Return how many steps a run on drawn inputs has: those of a loop of fixed length, else as many as a trial."""
+    return n_trial if trace.n_steps in (1, trace.n_given) else trace.n_steps
 
 
 def _compare_membranes(layer: Layer, first: FloatArray, last: FloatArray, found: FloatArray) -> None:
@@ -275,7 +305,7 @@ def run_forward(run: Run) -> tuple[dict[str, tuple[FloatArray, ...]], list[list[
     """
     returned: list[list[FloatArray]] = []
     try:
-        kept = _watch(run.twin, run.framework, lambda: returned.extend(_call(run)))
+        kept = _watch(run.twin, run.framework, lambda: returned.extend(_call(run)), run.forced)
     except FrontendError:
         raise
     except Exception as error:
@@ -297,25 +327,47 @@ def run_forward(run: Run) -> tuple[dict[str, tuple[FloatArray, ...]], list[list[
 
 
 def _attribute(order: Sequence[str], n_steps: int) -> list[str]:
-    """Return which layer runs in each step of a module, of which a shorter run showed the order: step by step, or one by one."""
+    """Return which layer runs in each step of a module, of which a shorter run showed the order: loop by loop."""
     names = list(dict.fromkeys(order))
-    if list(order) == [name for name in names for _ in range(len(order) // len(names))]:
-        return [name for name in names for _ in range(n_steps // len(names))]
-    return names * (n_steps // len(names))
+    n_now, n_before = n_steps // len(names), len(order) // len(names)
+    return [name for turn in _list_loops(order, n_before) for name in turn * n_now]
 
 
-def _watch(twin: nn.Module, framework: Framework, call: Callable[[], object]) -> dict[str, tuple[list[FloatArray], ...]]:
+def _list_loops(order: Sequence[str], n_steps: int) -> Iterator[list[str]]:
+    """Yield what each of several loops over so many steps runs in a turn, in the order of the loops."""
+    start = 0
+    while start < len(order):
+        rest = list(order[start:])
+        size = next((n for n in range(1, len(rest) // n_steps + 1) if rest[:n] * n_steps == rest[: n * n_steps]), 0)
+        if not size:
+            raise FrontendError(
+                "the neurons of one module run in another order in one step than in another",
+                where="forward",
+                measured=", ".join(rest[:_MOST_TOLD]),
+                fix="use the same layers in the same order in every step, or give each place a module of its own",
+            )
+        yield rest[:size]
+        start += size * n_steps
+
+
+def _watch(
+    twin: nn.Module,
+    framework: Framework,
+    call: Callable[[], object],
+    forced: Force | None = None,
+) -> dict[str, tuple[list[FloatArray], ...]]:
     """Return what the neurons of each module give first and last, and take, in a run from zero states, step by step."""
     kept: dict[str, tuple[list[FloatArray], ...]] = {}
 
     def keep(path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         given = [part.double() if _is_short(part) else part for part in take_spikes(module, framework, args)]
-        if type(module) not in framework.kinds:
+        if framework.find_kind(module) is None:
             return forward(*given, **kwargs)
         with torch._C.DisableTorchFunction():
             found = forward(*given, **kwargs)
         values, structure = tree_flatten(found)
         values = [value.double() for value in values]
+        values[0] = values[0] if forced is None else forced(path, values[0])
         axis, taken = framework.time_axis(module), given[0] if given else next(iter(kwargs.values()))
         firsts, lasts, taken = (_list_steps(value, axis) for value in (values[0], values[-1], taken))
         membranes = _list_membranes(framework, module, len(firsts))

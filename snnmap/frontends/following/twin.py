@@ -31,12 +31,21 @@ def make_twin(module: nn.Module, framework: Framework) -> nn.Module:
             if isinstance(value, Tensor) and not value.is_leaf:
                 known[id(value)] = value.detach().clone()
     try:
+        for part in module.modules():
+            if hasattr(part, "__deepcopy__") and framework.find_class(part) is not type(part):
+                _copy_plain(part, known)
         twin = copy.deepcopy(module, known).cpu().double().eval()
     except Exception as error:
         fix = "give a module that copy.deepcopy copies"
         raise FrontendError.from_failure("the module cannot be copied", error, where=type(module).__name__, fix=fix) from error
     framework.restart(twin)
     return twin
+
+
+def _copy_plain(part: nn.Module, known: dict[int, Any]) -> None:
+    """Copy neurons of a user's own class by what they hold; frameworks copy by the constructor, which is the user's here."""
+    twin = known[id(part)] = type(part).__new__(type(part))
+    twin.__dict__.update(copy.deepcopy(vars(part), known))
 
 
 def _require_real(module: nn.Module) -> None:
@@ -84,5 +93,5 @@ def watch(twin: nn.Module, framework: Framework, watcher: Watch) -> Iterator[Non
 
 def take_spikes(module: nn.Module, framework: Framework, args: Any) -> Any:
     """Give a layer the spikes alone of neurons that return their states too, which a Sequential hands on as they are."""
-    is_layer = type(module).__module__.startswith(("torch.nn.modules", framework.package))
+    is_layer = framework.find_class(module).__module__.startswith(("torch.nn.modules", framework.package))
     return (args[0][0], *args[1:]) if is_layer and args and isinstance(args[0], tuple) and args[0] else args

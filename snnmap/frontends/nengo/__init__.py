@@ -18,6 +18,10 @@ from snnmap.network import Network
 
 __all__ = ["APPROXIMATIONS", "START", "Approximation", "encode_inputs", "load"]
 
+_FIX_OF_RESET = (
+    "leave allow_approximate out and take a chip that resets to zero (generic-1024-factor), or let `snnmap check --fix` measure"
+    " it on calibration data"
+)
 _DRAWN_FIX = "give nengo.Network(seed=...), or arrays instead of distributions, or load a built simulator"
 
 
@@ -70,7 +74,8 @@ def load(
         Populations named by the ensembles' labels.
 
     Warns:
-        ConversionWarning: a probe with ``sample_every`` records fewer steps than the network gives.
+        ConversionWarning: a probe with ``sample_every`` records fewer steps than the network gives; neurons subtract their
+            threshold in place of a reset to zero, with what that changes on drawn inputs.
 
     Raises:
         FrontendError: nengo is missing, or something has no counterpart; it says what, where and what to do.
@@ -86,6 +91,8 @@ def load(
     )
     built = _build(nengo, source, dt_s, unused=() if initial_voltage == "port" else ("initial voltages",))
     network = assemble_network(nengo, built, options, f"nengo {nengo.__version__}")
+    if told := network.provenance.get("reset to zero"):
+        warnings.warn(f"{told}\n  fix: {_FIX_OF_RESET}", ConversionWarning, stacklevel=2)
     if told := network.provenance.get("samples"):
         fix = "take of the outputs the steps that nengo records, or leave out sample_every"
         warnings.warn(f"{told}\n  fix: {fix}", ConversionWarning, stacklevel=2)

@@ -10,15 +10,13 @@ import numpy as np
 from snnmap.core import CsrMatrix
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.nengo.build import Built, Names, require_finite, unique_name
+from snnmap.frontends.nengo.measure import START, measure_reset
 from snnmap.frontends.nengo.neurons import Approximation, NeuronModel, check_currents, read_neurons
 from snnmap.frontends.nengo.paths import Path, PathReader, Value, read_lowpass
 from snnmap.frontends.nengo.transforms import select
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection
 
 __all__ = ["START", "InitialVoltage", "Options", "assemble_network"]
-
-START = "start"
-"""Name of the input port whose one channel spikes once, in step 0, and brings the initial voltages."""
 
 InitialVoltage = Literal["port", "zero"]
 
@@ -117,7 +115,7 @@ class _Assembler:
         for probe in self.built.network.all_probes:
             self._add_output(probe)
         parts = self.parts
-        return Network(
+        network = Network(
             name=self.name,
             inputs=tuple(parts.inputs),
             populations=tuple(parts.populations),
@@ -126,6 +124,10 @@ class _Assembler:
             dt_s=self.built.dt_s,
             provenance=self._describe(),
         )
+        subtracting = [self.names.names[one] for one, model in self.models.items() if model.subtracts_instead]
+        if not subtracting or not network.inputs:
+            return network
+        return replace(network, provenance={**network.provenance, "reset to zero": measure_reset(network, subtracting)})
 
     def _read_model(self, ensemble: Any) -> NeuronModel:
         where = self.names.place(ensemble)
@@ -275,7 +277,7 @@ class _Assembler:
                     pre=path.source,
                     post=post,
                     weights=CsrMatrix.from_triplets(rows, columns, matrix.data, matrix.shape),
-                    synapse=decays.index(path.decay or 0.0),
+                    synapse=decays.index(path.decay or 0.0) if len(decays) > 1 else 0,
                     delay_steps=path.delay_steps,
                     source="; ".join(path.via),
                 )
@@ -319,6 +321,9 @@ class _Assembler:
             self.reader.require_no_constant(value, synapse, where)
             value = _delay(value)
         population, decays = unique_name(name, self.names.taken), _list_decays(value.paths)
+        weight = 1.0 - beta
+        if decays == [0.0]:
+            decays, beta = [beta], 0.0  # the same values of a synapse, which a chip has whose currents outlast a step
         self.parts.populations.append(
             Population.create(
                 population,
@@ -331,7 +336,7 @@ class _Assembler:
                 source=where,
             )
         )
-        self._project(population, value.paths, decays, 1.0 - beta)
+        self._project(population, value.paths, decays, weight)
         self.parts.outputs.append(OutputPort(name=name, populations=(population,), readout="potential"))
 
     def _describe(self) -> dict[str, str]:
@@ -350,7 +355,17 @@ class _Assembler:
             "initial voltage": ports,
             "approximations": "; ".join(self.parts.approximations) or "none",
             **({"samples": "; ".join(self.parts.sampled)} if self.parts.sampled else {}),
+            **self._advise(),
         }
+
+    def _advise(self) -> dict[str, str]:
+        """Return, in nengo's words, what to do about synapses without a memory, where there are some."""
+        instant = {p.name: np.flatnonzero((p.alpha == 0).any(axis=1)).tolist() for p in self.parts.populations}
+        starts = {part.post for part in self.parts.projections if part.pre == START}
+        plain = any(part.synapse in instant[part.post] and part.pre != START for part in self.parts.projections)
+        told = ["read it with initial_voltage='zero' (`snnmap.load`)"] if starts else []
+        told += [f"give connections a nengo.Lowpass with a tau of {1.5 * self.built.dt_s:g} s or more"] if plain else []
+        return {"fix of synapses without memory": ", ".join(told)} if told else {}
 
 
 def _delay(value: Value) -> Value:

@@ -40,6 +40,7 @@ class NeuronModel:
         floor: nengo's lowest membrane (LIF) or current (rectified) that is kept, minus infinity for none.
         approximation: what a value below the floor makes inexact.
         approximated: what else is, for the provenance.
+        subtracts_instead: whether its reset is one to zero in nengo.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class NeuronModel:
     floor: float
     approximation: Approximation
     approximated: tuple[str, ...] = ()
+    subtracts_instead: bool = False
 
 
 def read_neurons(neuron_type: Any, dt_s: float, where: str, allowed: Collection[Approximation]) -> NeuronModel:
@@ -129,6 +131,7 @@ def _read_lif(neuron_type: Any, dt_s: float, where: str, allowed: Collection[App
         floor=float(neuron_type.min_voltage),
         approximation="voltage floor",
         approximated=tuple(approximated),
+        subtracts_instead="reset to zero" in allowed,
     )
 
 

@@ -1,7 +1,7 @@
 """From a torch module with Norse's neurons to a network."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def load(
     from snnmap.frontends.following.read import read_module
 
     framework = _make_framework(norse)
-    cells: list[Any] = [part for part in module.modules() if type(part) in framework.kinds]
+    cells: list[Any] = [part for part in module.modules() if framework.find_kind(part) is not None]
     dt = max((float(part.dt) for part in cells), default=0.0)
     known = {"framework": f"norse {version('norse')}", "dt": f"{dt} s", "integrator": "Euler"}
     return read_module(
@@ -101,11 +101,24 @@ def _read(path: str, module: Any, kind: str, size: int) -> "LifNeurons":
     leak = zeros if kind == "IAFCell" else spread(path, "v_leak", p.v_leak, size)
     fires = kind not in ("LIBoxCell", "LICell")
     start = spread(path, "v_reset", p.v_reset, size) if kind == "IAFCell" else leak
-    if kind.startswith("LIF") and getattr(getattr(p, "reset_method", None), "__name__", "reset_value") != "reset_value":
-        raise refuse(path, "the reset has no counterpart", p.reset_method.__name__, "reset_value", "use reset_value")
+    reset = _read_reset(path, p) if kind.startswith("LIF") else "value"
     neurons = LifNeurons(
         path=path, alpha=kept, beta=1.0 - rate, gain=np.ones(size) if kind == "IAFCell" else rate, leak=rate * leak,
         threshold=np.nextafter(spread(path, "v_th", p.v_th, size), np.inf) if fires else np.ones(size),
-        v_reset=spread(path, "v_reset", p.v_reset, size) if fires else zeros, reset="value", max_count=int(fires),
+        v_reset=spread(path, "v_reset", p.v_reset, size) if fires else zeros, reset=reset, max_count=int(fires),
     )  # fmt: skip
     return neurons.start_at(start)
+
+
+def _read_reset(path: str, parameters: Any) -> Literal["value", "subtract"]:
+    """Return what a spike does; cells whose parameters name no reset have Norse's first one, to ``v_reset``."""
+    from snnmap.frontends.following.lif import refuse
+
+    known = import_package("norse.torch.functional.reset", called="Norse")
+    method = getattr(parameters, "reset_method", known.reset_value)
+    if method is known.reset_subtract:
+        return "subtract"
+    if method is not known.reset_value:
+        name, limit = getattr(method, "__name__", repr(method)), "reset_value, reset_subtract"
+        raise refuse(path, "the reset has no counterpart", name, limit, "use one of these")
+    return "value"

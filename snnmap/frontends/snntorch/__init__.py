@@ -116,7 +116,7 @@ def _make_framework(snntorch: Any, overshoot: Overshoot, pools: Literal["exact",
     from snnmap.frontends.following.framework import Framework
 
     kinds = {getattr(snntorch, kind): kind for kind in STATES}
-    return Framework(
+    framework = Framework(
         name="snnTorch",
         package="snntorch",
         tried="1.0.0",
@@ -124,21 +124,22 @@ def _make_framework(snntorch: Any, overshoot: Overshoot, pools: Literal["exact",
         kinds=kinds,
         states={kind: (STATES[kind], RETURNED_STATES[kind]) for kind in STATES},
         read=lambda path, module, kind, size: read_neurons(path, module, cast(NeuronKind, kind), size, overshoot),
-        restart=lambda twin: _restart(twin, kinds),
+        restart=lambda twin: _restart(twin, framework),
         reset_call="reset_mem()",
         stand_in=lambda twin: _register(snntorch.SpikingNeuron, twin),
         own_functions=OWN_FUNCTIONS,
         pools=pools,
     )
+    return framework
 
 
-def _restart(twin: "nn.Module", kinds: Mapping[type, NeuronKind]) -> None:
+def _restart(twin: "nn.Module", framework: "Framework") -> None:
     """Let neurons start from zero states."""
     import torch
 
     for part in twin.modules():
-        kind = kinds.get(type(part))
-        for state in () if kind is None else STATES[kind]:
+        kind = framework.find_kind(part)
+        for state in () if kind is None else STATES[cast(NeuronKind, kind)]:
             setattr(part, state, torch.zeros(0, dtype=torch.float64))
 
 

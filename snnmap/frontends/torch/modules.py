@@ -1,5 +1,6 @@
 """Places and tensors of torch modules: what the frontends of torch-based models share."""
 
+from inspect import getattr_static, isdatadescriptor
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,7 +12,16 @@ from snnmap.core.errors import FrontendError
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn
 
-__all__ = ["as_array", "as_view", "locate", "require_class_forward"]
+__all__ = ["as_array", "as_view", "locate", "require_class_forward", "require_class_methods"]
+
+_TELLING = frozenset(
+    {
+        "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__", "__annotations_cache__", "__dict__",
+        "__doc__", "__firstlineno__", "__init__", "__module__", "__orig_bases__", "__parameters__", "__qualname__",
+        "__repr__", "__static_attributes__", "__str__", "__weakref__", "_abc_impl", "_get_name", "extra_repr",
+    }
+)  # fmt: skip
+"""What a subclass may have otherwise than its class: how it is made, and what it says of itself."""
 
 
 def locate(node: "fx.Node") -> str:
@@ -53,6 +63,33 @@ def require_class_forward(path: str, module: "nn.Module", kind: "type[nn.Module]
             f"{type(module).__name__} computes otherwise than {kind.__name__}: it has a {changed[0]} of its own",
             where=f"module '{path}'" if path else type(module).__name__,
             measured=f"another {changed[0]}",
+            limit=f"that of {kind.__module__.partition('.')[0]}'s {kind.__name__}",
+            fix=f"use {kind.__name__} as it is; what it does before or after is followed where forward of a holder says it",
+        )
+
+
+def require_class_methods(path: str, module: "nn.Module", kind: "type[nn.Module]") -> None:
+    """Refuse a user's subclass that does anything otherwise than the class that it is read as, but for how it is made.
+
+    Args:
+        path: of the module, for errors.
+        module: an instance of ``kind`` or of a subclass.
+        kind: class whose computation is known.
+
+    Raises:
+        FrontendError: it replaces a method or attribute of the class, or hides an attribute of the instance.
+    """
+    mine, held = type(module), {*vars(module), *module._parameters, *module._buffers, *module._modules}
+    changed = [name for name in dir(kind) if getattr_static(mine, name) is not getattr_static(kind, name)]
+    changed += [
+        name for name in dir(mine) if not hasattr(kind, name) and name in held and isdatadescriptor(getattr_static(mine, name))
+    ]
+    told = [name for name in changed if name not in _TELLING]
+    if told:
+        raise FrontendError(
+            f"{mine.__name__} computes otherwise than {kind.__name__}: it has {', '.join(told)} of its own",
+            where=f"module '{path}'" if path else mine.__name__,
+            measured=f"another {told[0]}",
             limit=f"that of {kind.__module__.partition('.')[0]}'s {kind.__name__}",
             fix=f"use {kind.__name__} as it is; what it does before or after is followed where forward of a holder says it",
         )

@@ -1,14 +1,15 @@
 """Family 2: does the network fit the chip?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from snnmap.chip import MemoryKind, SlotReach
+from snnmap.chip import MemoryKind
 from snnmap.core import IntArray
 from snnmap.core.diagnostics import Least, Location
 from snnmap.core.nouns import count_nouns
+from snnmap.lif.drc.advice import advise_synapses
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.drc.runs import Row, find_runs, locate_neurons, locate_slots
 from snnmap.lif.drc.sizes import LARGER, tell_hidden, tell_inputs, tell_outputs
@@ -83,7 +84,8 @@ def check_outputs(subject: OnChip[Network]) -> Iterator[Finding]:
     How to fix: code the classes in fewer neurons.
     """
     sizes, read = {p.name: p.size for p in subject.of.populations}, subject.of.output_populations
-    yield from tell_outputs(", ".join(read), sum(sizes.get(name, 0) for name in read), subject.chip)
+    framework, used = subject.of.provenance.get("framework", ""), sum(sizes.get(name, 0) for name in read)
+    yield from tell_outputs(", ".join(read), used, subject.chip, framework)
 
 
 @rule("SNN204", "fan-in-exceeded", MappedNetwork)
@@ -205,7 +207,7 @@ def check_synapses(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: train with fewer synapses, or split the population.
     """
-    network, chip = subject.of, subject.chip
+    network, chip, fewer = subject.of, subject.chip, advise_synapses(subject.of.provenance.get("framework", ""))
     for population in network.populations:
         is_output = population.name in network.output_populations
         limit = chip.outputs.synapses if is_output else chip.hidden.synapses
@@ -217,7 +219,7 @@ def check_synapses(subject: OnChip[Network]) -> Iterator[Finding]:
                 limit=Amount(limit),
                 unit="synapses",
                 least=Least(do="drop", n=population.n_synapses - limit, what="synapses", of=population.n_synapses),
-                fix="merge synapses of one decay (`snnmap check --fix`), or train with fewer (`snnmap.nn.LIF(n_synapses=...)`)",
+                fix=f"merge synapses of one decay (`snnmap check --fix`), or {fewer}",
             )
 
 
@@ -239,9 +241,8 @@ def check_input_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
     How to fix: let fewer neurons take inputs: a smaller first layer, skips from the input to fewer neurons.
     """
-    taking = [matrix.indices for matrix in subject.of.weights(MemoryKind.INPUT)]
     fix = f"let fewer neurons take inputs, or {LARGER}"
-    yield from _report_reach(subject.of, taking, subject.chip.inputs.reach, "takes inputs", "take inputs", fix)
+    yield from _report_reach(subject.of, MemoryKind.INPUT, "takes inputs", "take inputs", fix)
 
 
 @rule("SNN209", "output-slot-out-of-reach", MappedNetwork)
@@ -263,9 +264,8 @@ def check_output_reach(subject: OnChip[MappedNetwork]) -> Iterator[Finding]:
 
     How to fix: let outputs read fewer neurons: a smaller last layer, no residual sum straight before the readout.
     """
-    read = [matrix.rows for matrix in subject.of.weights(MemoryKind.OUTPUT)]
     fix = f"let outputs read fewer neurons, or {LARGER}"
-    yield from _report_reach(subject.of, read, subject.chip.outputs.reach, "is read by outputs", "be read", fix)
+    yield from _report_reach(subject.of, MemoryKind.OUTPUT, "is read by outputs", "be read", fix)
 
 
 @rule("SNN210", "bias-missing", Network)
@@ -446,21 +446,41 @@ def _report(
         )
 
 
-def _report_reach(
-    mapped: MappedNetwork, used: Sequence[IntArray], reach: SlotReach, what: str, need: str, fix: str
-) -> Iterator[Finding]:
-    """Report hidden neurons that are used in slots out of reach."""
-    slots, within = np.unique(np.concatenate(used)), reach.slots(mapped.hidden.size)
-    wrong = np.zeros(mapped.hidden.size, np.bool_)
+def _report_reach(mapped: MappedNetwork, kind: MemoryKind, what: str, need: str, fix: str) -> Iterator[Finding]:
+    """Report hidden neurons that a memory uses in slots out of its reach."""
+    n, chip = mapped.hidden.size, mapped.chip
+    reaches = {MemoryKind.INPUT: chip.inputs.reach.slots(n), MemoryKind.OUTPUT: chip.outputs.reach.slots(n)}
+    used = {
+        MemoryKind.INPUT: np.unique(np.concatenate([matrix.indices for matrix in mapped.weights(MemoryKind.INPUT)])),
+        MemoryKind.OUTPUT: np.unique(np.concatenate([matrix.rows for matrix in mapped.weights(MemoryKind.OUTPUT)])),
+    }
+    slots, within = used[kind], reaches[kind]
+    wrong = np.zeros(n, np.bool_)
     wrong[slots] = True
     wrong[within.start : within.stop] = False
+    if slots.size > len(within):
+        why = f"{slots.size} neurons need one of {len(within)} slots"
+    else:
+        why = _explain_clash(used[MemoryKind.INPUT], used[MemoryKind.OUTPUT], *reaches.values())
     fewest = wrong.sum() == slots.size - len(within)  # else placing them in another way may do
     for location, chosen in locate_slots(mapped, wrong):
         yield Finding(
             location=location,
-            message=f"a neuron {what} in a slot out of reach ({slots.size} neurons need one of {len(within)} slots)",
+            message=f"a neuron {what} in a slot out of reach ({why})",
             measured=Amount(int(chosen[0]), words=f"slot {int(chosen[0])}"),
             limit=Amount(within.stop - 1, words=f"{within.start}..{within.stop - 1}"),
             least=Least(do="let", n=chosen.size, what=f"neurons fewer {need}") if fewest else None,
             fix=fix,
         )
+
+
+def _explain_clash(taking: IntArray, read: IntArray, reached: range, shown: range) -> str:
+    """Say why neurons have no slots though each memory alone reaches as many as it needs: slots that both need are too few."""
+    both, either = np.intersect1d(taking, read).size, np.union1d(taking, read).size
+    n_shared = len(range(max(reached.start, shown.start), min(reached.stop, shown.stop)))
+    if both > n_shared:
+        return f"{both} neurons take inputs and are read by outputs as well, for which there are {n_shared} slots"
+    n_all = len(reached) + len(shown) - n_shared
+    if either <= n_all:
+        return "neurons that could stand elsewhere are in those within reach"
+    return f"{either} neurons take inputs or are read by outputs, and {n_all} slots are within reach of one or the other"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.core.nouns import count_samples
+from snnmap.core.nouns import count_nouns, count_samples
 from snnmap.lif.drc.advice import CALIBRATE, locate
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.program import Comparison
@@ -12,6 +12,8 @@ from snnmap.lif.program import Comparison
 __all__: list[str] = []
 
 _GIVE_TYPICAL = "give calibration data of typical use, coded as in training (`--calibration`)"
+_MOST_NAMED = 8
+"""Channels that a finding names."""
 _FEW_STEPS = 100
 """Steps of calibration data, below which they show little."""
 _SHOWN = 0.05
@@ -21,9 +23,9 @@ _SHOWN = 0.05
 @rule("SNN607", "nothing-shown", Comparison, Severity.WARNING)
 def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """What it checks: that the inputs of the comparison show something: populations that never fire in the model, inputs that
-    never come or never change, outputs that never decide, and inputs that cannot show that decisions are the same: too few
-    samples, and drawn ones. Where nothing differs on drawn ones that is advice: there is nothing to mend, but nothing is shown
-    of use.
+    never come or never change, channels that never come though their weights set the scale of the others, outputs that never
+    decide, and inputs that cannot show that decisions are the same: too few samples, and drawn ones. Where nothing differs on
+    drawn ones that is advice: there is nothing to mend, but nothing is shown of use.
 
     Why it matters: about what stays silent nothing was shown. A model that does nothing at all on its own calibration data is an
     error: those are other data than it was trained on, or it does nothing. That all of 8 samples agree happens to a chip that
@@ -48,6 +50,7 @@ def check_silence(subject: OnChip[Comparison]) -> Iterator[Finding]:
     """
     comparison = subject.of
     yield from _judge_inputs(comparison)
+    yield from _find_silent_inputs(comparison)
     yield from _find_silent(comparison)
     yield from _find_undecided(comparison)
     yield from _find_unshown(comparison)
@@ -84,6 +87,23 @@ def _judge_inputs(comparison: Comparison) -> Iterator[Finding]:
             unit="values",
             fix=_GIVE_TYPICAL,
         )
+
+
+def _find_silent_inputs(comparison: Comparison) -> Iterator[Finding]:
+    """Find channels that never come, though their weights set how finely the others are stored."""
+    for found in comparison.silent_inputs:
+        if found.coarser > found.LIMIT:
+            named = ", ".join(map(str, found.channels[:_MOST_NAMED])) + (", ..." if len(found.channels) > _MOST_NAMED else "")
+            yield Finding(
+                location=Location(port=found.port),
+                message=f"channels that never come in the calibration data ({named}) have the largest weights onto"
+                f" {count_nouns(found.n_neurons, 'neuron')}, beside which the others are stored the coarser",
+                measured=Amount(found.coarser, ".3g"),
+                limit=Amount(found.LIMIT, ".3g"),
+                unit="times coarser than without them",
+                fix="set their weights to 0 if they never come in use (`torch.nn.utils.prune.custom_from_mask`), or give"
+                " calibration data in which they come (`--calibration`)",
+            )
 
 
 def _find_silent(comparison: Comparison) -> Iterator[Finding]:

@@ -6,14 +6,13 @@ import numpy as np
 
 from snnmap.core import BoolArray, FloatArray
 from snnmap.core.diagnostics import Location, Severity
-from snnmap.lif.drc.advice import advise_fewer_spikes, advise_more_spikes, advise_reset
+from snnmap.lif.drc.advice import advise_decays, advise_fewer_spikes, advise_more_spikes, advise_reset
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.drc.runs import find_runs, locate_neurons
 from snnmap.network import Network, Population, describe_reset, resets_as
 
 __all__: list[str] = []
 
-_DECAYS = "give positive time constants (`snnmap.Population.create(alpha=..., beta=...)`)"
 _POSITIVE = Amount(0.0, words="> 0")
 _TAKE_COUNTS = ", or take the chip's limit (`snnmap check --fix`)"
 
@@ -73,12 +72,13 @@ def check_decay(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: give positive time constants.
     """
+    fix = f"give positive time constants ({advise_decays(subject.of.provenance.get('framework', ''))})"
     for population in subject.of.populations:
         rows = {f"alpha[{synapse}]": row for synapse, row in enumerate(population.alpha)} | {"beta": population.beta}
         for name, row in rows.items():
             for wrong, bound in ((row < 0, 0.0), (row > 1, 1.0)):
                 limit = Amount(bound, words="0..1")
-                yield from _runs(population, row, wrong, limit, f"{name} is not a decay factor", _DECAYS)
+                yield from _runs(population, row, wrong, limit, f"{name} is not a decay factor", fix)
 
 
 @rule("SNN403", "reset-not-subtract", Network, stops_folding=True)

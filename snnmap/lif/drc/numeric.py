@@ -1,14 +1,16 @@
 """Family 5: what numbers and the chip's arithmetic forbid."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from snnmap.chip import Chip
 from snnmap.core import BoolArray, FloatArray
 from snnmap.core.cached import cached
 from snnmap.core.diagnostics import Location, Severity
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
-from snnmap.lif.drc.runs import find_runs, locate_neurons
+from snnmap.lif.drc.runs import find_runs, locate_neurons, locate_slots
 from snnmap.lif.program import MappedNetwork, QuantisedNetwork, find_integer_problems
 from snnmap.network import Network, Population
 
@@ -230,18 +232,39 @@ def check_clipped(subject: OnChip[QuantisedNetwork]) -> Iterator[Finding]:
         network = sketch_network({"in": 2, "h": 3, "out": 2}, bias={"h": 0.5})
         check_model(network, "xylo-audio-3")
 
-    How to fix: train with values nearer to the threshold.
+    How to fix: keep weights and biases near the threshold in training; of biases the finding says how near, and which neurons.
     """
-    for error in subject.of.errors:
+    quantised = subject.of
+    for error in quantised.errors:
         if error.n_clipped:
+            is_bias = error.name.endswith(".bias")
+            place = _locate_biases(quantised, error.name) if is_bias else None
             yield Finding(
-                location=Location(block=error.name),
+                location=replace(place or Location(), block=error.name),
                 message="values do not fit the chip's words",
                 measured=Amount(error.n_clipped),
                 limit=Amount(0),
                 unit="values",
-                fix="train with values nearer to the threshold (`snnmap explain SNN505`)",
+                fix=_advise_words(subject.chip, is_bias),
             )
+
+
+def _locate_biases(quantised: QuantisedNetwork, name: str) -> Location | None:
+    """Return the place of the biases beyond the words, where they are of one population."""
+    mapped, is_hidden = quantised.mapped, name == "hidden.bias"
+    row, scale = (mapped.hidden, quantised.hidden_scale) if is_hidden else (mapped.outputs, quantised.output_scale)
+    low, high = mapped.chip.bits.bias_range
+    code = np.rint(row.bias * scale)
+    found = [place for place, _ in locate_slots(mapped, (code < low) | (code > high), "hidden" if is_hidden else "output")]
+    if len({place.population for place in found}) != 1:
+        return None
+    return found[0].with_ranges([run for place in found for run in place.runs])
+
+
+def _advise_words(chip: Chip, is_bias: bool) -> str:
+    """Say how large biases may be beside the threshold, whose smallest integer is 1, and how values are kept small."""
+    near = f"biases within {chip.bits.bias_range[1]} thresholds" if is_bias else "weights nearer to the threshold"
+    return f"keep {near} in training (`torch.Tensor.clamp_` after each step), or take a chip with wider words (`snnmap chips`)"
 
 
 @rule("SNN506", "input-rounding-error", QuantisedNetwork, Severity.WARNING)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from snnmap.chip import Chip
 from snnmap.core import Report, record
 from snnmap.core.diagnostics import Least, Location
+from snnmap.lif.drc.advice import advise_outputs
 from snnmap.lif.drc.engine import RULES, Amount, Finding
 
 __all__ = ["COUNTED", "LARGER", "Sizes", "check_sizes", "tell_hidden", "tell_inputs", "tell_outputs"]
@@ -60,9 +61,9 @@ def tell_hidden(used: int, chip: Chip, told: str, *, instead: str = "") -> Itera
     yield from _tell(Location(), message, used, chip.hidden.count, "neurons", "neurons", fix, instead)
 
 
-def tell_outputs(populations: str, used: int, chip: Chip) -> Iterator[Finding]:
+def tell_outputs(populations: str, used: int, chip: Chip, framework: str = "") -> Iterator[Finding]:
     """Yield what SNN203 finds of so many neurons of the named populations, which are read."""
-    message, fix = "there are more output neurons than the chip has", "read fewer neurons (`snnmap.OutputPort(populations=...)`)"
+    message, fix = "there are more output neurons than the chip has", advise_outputs(framework)
     yield from _tell(Location(population=populations), message, used, chip.outputs.count, "neurons", "outputs", fix)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 from snnmap.chip import Chip
 from snnmap.core import BoolArray, IntArray
 from snnmap.core.diagnostics import Least, Location, Severity
+from snnmap.lif.drc.advice import advise_delays, advise_layer
 from snnmap.lif.drc.engine import Amount, Finding, OnChip, rule
 from snnmap.lif.drc.runs import find_runs, locate_neurons
 from snnmap.network import Network, Population, Projection, expand_terms, is_sound
 
 __all__: list[str] = []
 
-_READ_APART = "read it through an output population of its own (`snnmap.Population.create`)"
 _CLONE = "let `snnmap check --fix` clone it: what is read then keeps no targets"
 _CLONE_ELSEWHERE = "take a chip of one spike a step (generic-4096-single), where `snnmap check --fix` clones it"
 
@@ -143,14 +143,14 @@ def check_input_to_output(subject: OnChip[Network]) -> Iterator[Finding]:
     network = subject.of
     if not is_sound(network):
         return
-    inputs = {port.name for port in network.inputs}
+    inputs, layer = {port.name for port in network.inputs}, advise_layer(network.provenance.get("framework", ""))
     for projection in network.projections:
         if projection.post in network.output_populations and inputs & set(expand_terms(network, projection.pre)):
             yield Finding(
                 location=_at(projection),
                 message=f"an input projects straight to output population '{projection.post}'",
-                fix="put a hidden population between them (`snnmap.Population.create`), or let neurons repeat the inputs or the "
-                "outputs (`snnmap check --fix`)",
+                fix=f"put a hidden population between them ({layer}), or let neurons repeat the inputs or the outputs"
+                " (`snnmap check --fix`)",
             )
 
 
@@ -177,10 +177,11 @@ def check_output_feeds_back(subject: OnChip[Network]) -> Iterator[Finding]:
     network = subject.of
     if not is_sound(network):
         return
-    outputs = set(network.output_populations)
+    outputs, layer = set(network.output_populations), advise_layer(network.provenance.get("framework", ""))
+    apart = f"read it through an output population of its own ({layer})"
     for projection in network.projections:
         for name in sorted(outputs & set(expand_terms(network, projection.pre))):
-            mend = network.provenance.get("fix of outputs that feed back", _READ_APART)
+            mend = network.provenance.get("fix of outputs that feed back", apart)
             yield Finding(
                 location=_at(projection),
                 message=f"output population '{name}' projects to '{projection.post}'",
@@ -219,11 +220,11 @@ def check_not_empty(subject: OnChip[Network]) -> Iterator[Finding]:
 
     How to fix: add the missing part, remove the empty one.
     """
-    network = subject.of
+    network, layer = subject.of, advise_layer(subject.of.provenance.get("framework", ""))
     hidden = [p.name for p in network.populations if p.name not in network.output_populations]
     for what, parts in (
         ("an input port (`snnmap.InputPort`)", network.inputs),
-        ("a hidden population (a layer of neurons before the last; `snnmap.Population.create`)", hidden),
+        (f"a hidden population (a layer of neurons before the last; {layer})", hidden),
         ("an output population (`snnmap.OutputPort(populations=...)`)", network.output_populations),
     ):
         if not parts:
@@ -293,7 +294,7 @@ def check_delays(subject: OnChip[Network]) -> Iterator[Finding]:
     How to fix: shorten the delay, or take longer steps.
     """
     network = subject.of
-    limit = subject.chip.hidden.count + len(network.populations)
+    limit, shorten = subject.chip.hidden.count + len(network.populations), advise_delays(network.provenance.get("framework", ""))
     for projection in network.projections:
         if projection.delay_steps > limit:
             yield Finding(
@@ -303,7 +304,7 @@ def check_delays(subject: OnChip[Network]) -> Iterator[Finding]:
                 limit=Amount(limit),
                 unit="steps",
                 least=Least(do="shorten it by", n=projection.delay_steps - limit, what="steps", of=projection.delay_steps),
-                fix="shorten the delay (`snnmap.Projection(delay_steps=...)`) or take longer steps",
+                fix=f"{shorten} or take longer steps",
             )
 
 

@@ -1,6 +1,6 @@
 """Fixing a network: one fix after the other, each proved or measured, until nothing is left that one mends."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy.typing as npt
@@ -186,15 +186,15 @@ def _try_fixes(
 
 def _weigh(fix: Fix, case: Case, change: Change, before: Report, after: Report) -> Applied:
     """Say what a fix did, and whether it is to be kept."""
-    refused = _find_harm(fix, case, before, after)
+    refused, worse = _find_harm(fix, case, before, after), _tell_worse(fix, before, after)
     if refused:
         return Applied(name=fix.name, exact=fix.exact, done=change.done, shown="not run", difference=_NONE, refused=refused)
     if not fix.exact:
         found = compare_networks(case.network, change.network, change.origins, case.trial.rasters)
-        shown = f"{found}, on {case.trial.inputs}"
+        shown = f"{found}, on {case.trial.inputs}{worse}"
         return Applied(name=fix.name, exact=False, done=change.done, shown=shown, difference=found)
     found = _prove(fix, case)
-    shown = f"{found.n_differing} of {found.n_compared} spike counts differ"
+    shown = f"{found.n_differing} of {found.n_compared} spike counts differ{worse}"
     refused = "it is not exact here" if found.n_differing or found.readout > _CLOSE else ""
     return Applied(name=fix.name, exact=True, done=change.done, shown=shown, difference=found, refused=refused)
 
@@ -215,20 +215,51 @@ def _prove(fix: Fix, case: Case) -> Difference:
 
 def _find_harm(fix: Fix, case: Case, before: Report, after: Report) -> str:
     """Say why a fix is to be taken back: it mends nothing, or breaks a rule that was kept; empty where neither."""
-    left = {found.fingerprint: found for found in after.diagnostics}
-    if not any(_shrinks(found, left.get(found.fingerprint)) for found in case.findings):
+    wanted, left = _weigh_all(case.findings), _weigh_all(after.diagnostics)
+    if not any(left.get(key, _NOTHING) < weight for key, weight in wanted.items()):
         return "it mends nothing"
     known = {found.fingerprint for found in before.errors}
     looked = set(before.rules_run) - set(fix.answers)
-    broken = [found for found in after.errors if found.rule in looked and found.fingerprint not in known]
+    broken = [
+        found for found in after.errors if found.fingerprint not in known and (found.rule in looked or not find_rule(found))
+    ]
     return f"it breaks {broken[0].rule} ({broken[0].location}: {broken[0].message})" if broken else ""
 
 
-def _shrinks(before: Diagnostic, after: Diagnostic | None) -> bool:
-    if after is None:
-        return True
-    fewer = after.location.n_neurons < before.location.n_neurons
-    return fewer or _excess(after) < _excess(before)
+def _tell_worse(fix: Fix, before: Report, after: Report) -> str:
+    """Tell the violations of other rules that a fix leaves further from their limits than they were."""
+    known, left = _weigh_all(before.errors), _weigh_all(after.errors)
+    worse = dict[str, str]()
+    for found in after.errors:
+        key = found.fingerprint
+        if found.rule not in fix.answers and key in known and left[key] > known[key]:
+            worse[key] = (
+                f"; {found.rule} at {found.location} is further off, {found.measured} of {found.limit} {found.unit}".rstrip()
+            )
+    return "".join(worse.values())
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Weight:
+    """How much is told by findings that are the same but for neurons and numbers; less of any is better."""
+
+    n_findings: int
+    n_neurons: int
+    excess: float
+
+
+_NOTHING = _Weight(0, 0, 0.0)
+
+
+def _weigh_all(findings: Iterable[Diagnostic]) -> dict[str, _Weight]:
+    """Add up findings by fingerprint."""
+    found: dict[str, _Weight] = {}
+    for one in findings:
+        known = found.get(one.fingerprint, _NOTHING)
+        found[one.fingerprint] = _Weight(
+            known.n_findings + 1, known.n_neurons + one.location.n_neurons, known.excess + _excess(one)
+        )  # fmt: skip
+    return found
 
 
 def _excess(found: Diagnostic) -> float:

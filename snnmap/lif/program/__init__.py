@@ -7,6 +7,7 @@ from snnmap.lif.program.comparison import (
     Decision,
     PopulationComparison,
     PortComparison,
+    SilentInputs,
     SourceOutputs,
 )
 from snnmap.lif.program.image import Block, BlockKind, Image, find_manifest, pack, unpack
@@ -73,6 +74,7 @@ __all__ = [
     "Decision",
     "PopulationComparison",
     "PortComparison",
+    "SilentInputs",
     "SourceOutputs",
     "format_image",
     "format_mapped",

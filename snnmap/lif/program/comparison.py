@@ -2,14 +2,23 @@
 
 import math
 from dataclasses import asdict, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from snnmap.chip import Readout
 from snnmap.core.errors import InputError
 from snnmap.core.nouns import count_samples
 from snnmap.core.record import record
 
-__all__ = ["Agreement", "AgreementLimits", "Comparison", "Decision", "PopulationComparison", "PortComparison", "SourceOutputs"]
+__all__ = [
+    "Agreement",
+    "AgreementLimits",
+    "Comparison",
+    "Decision",
+    "PopulationComparison",
+    "PortComparison",
+    "SilentInputs",
+    "SourceOutputs",
+]
 
 Decision = Literal["count", "last", "mean", "max"]
 """How a class is read from an output's course: most spikes, or the highest last, mean or largest value."""
@@ -171,6 +180,26 @@ class SourceOutputs:
 
 
 @record
+class SilentInputs:
+    """Channels of an input port that never come in the calibration data, and what keeping their weights costs the others.
+
+    Attributes:
+        port: its name.
+        channels: of the port, by which the others are coarser by more than :attr:`LIMIT`; the one by which most, where none is.
+        n_neurons: hidden neurons at which they are.
+        coarser: largest weight of these channels over the largest other one onto a neuron, of the neuron where that is most.
+    """
+
+    port: str
+    channels: tuple[int, ...]
+    n_neurons: int
+    coarser: float
+
+    LIMIT: ClassVar[float] = 4.0
+    """Two of the weights' bits."""
+
+
+@record
 class Comparison:
     """The image, decoded from the bytes, beside the network as the frontend read it.
 
@@ -191,6 +220,7 @@ class Comparison:
         converted: beside the network that was converted; None where the model spikes itself.
         integers: whether the network is of the chip's own integers, of which every count should be the same.
         classifies: whether the user says that outputs are classes, by labels or by how they are read.
+        silent_inputs: channels that never come in the calibration data and whose weights are the largest onto some neurons.
     """
 
     drawn: bool
@@ -209,6 +239,7 @@ class Comparison:
     converted: SourceOutputs | None = None
     integers: bool = False
     classifies: bool = False
+    silent_inputs: tuple[SilentInputs, ...] = ()
 
     @property
     def is_exact(self) -> bool:

@@ -2,6 +2,7 @@
 
 from snnmap.lif.quantise.match import DecayMatch, SecondSynapse, is_codable, match_decays
 from snnmap.lif.quantise.quantise import QuantiseOptions, quantise_network
+from snnmap.lif.quantise.silent import find_silent_inputs
 from snnmap.lif.quantise.tune import RateTuning, tune_rates
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "QuantiseOptions",
     "SecondSynapse",
     "quantise_network",
+    "find_silent_inputs",
     # measured on the chip's simulator
     "RateTuning",
     "tune_rates",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,10 +20,10 @@ from rule_cases import (
     with_weights,
 )
 
-from snnmap.chip import Chip
+from snnmap.chip import Chip, SlotReach
 from snnmap.lif.drc import check_mapped, check_network
 from snnmap.lif.mapping import fold_network
-from snnmap.network import Network
+from snnmap.network import Network, sketch_network
 
 Told = list[tuple[str, tuple[tuple[int, int], ...], float]]
 """Rule, neurons, and how many aliases."""
@@ -108,3 +109,25 @@ def test_scattered_neurons_of_one_layer_with_too_many_weights_are_one_finding_wi
     report = check((uneven, limit(GENERIC, "recurrent_weights", max_fan_in=3)))
     (found,) = [d for d in report.errors if d.rule == "SNN204" and d.location.population == "h2"]
     assert (found.location.runs, found.measured_value, found.least and found.least.n) == (((0, 1), (2, 3)), 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("read", "anchor", "told"),
+    [
+        ("a", "last", "3 neurons take inputs and are read by outputs as well, for which there are 1 slots"),
+        ("a", "first", ""),
+        ("b", "first", "5 neurons take inputs or are read by outputs, and 3 slots are within reach of one or the other"),
+        ("b", "last", ""),
+    ],
+)
+def test_slots_that_two_memories_need_are_told_where_each_alone_reaches_enough(
+    read: str, anchor: Literal["first", "last"], told: str
+) -> None:
+    """Of five slots inputs reach the first three, and outputs the first or the last three."""
+    onto = {"a->out": 0.3, "b->out": np.zeros((2, 2))} if read == "a" else {}
+    network = sketch_network({"in": 2, "a": 3, "b": 2, "out": 2}, weights=onto)
+    chip = with_reach(XYLO, inputs=3)
+    chip = replace(chip, outputs=replace(chip.outputs, reach=SlotReach(anchor=anchor, count=3)))
+    found = [d for d in check_mapped(fold_network(network, chip)).errors if d.rule in ("SNN208", "SNN209")]
+    assert bool(found) == bool(told)
+    assert all(told in d.message and d.least is None for d in found)

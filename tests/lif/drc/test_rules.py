@@ -239,6 +239,15 @@ def test_relays_are_built_at_a_weight_shift_whose_threshold_is_a_word() -> None:
     assert find_all(check((network, limit(XYLO, "bits", threshold=3))), "SNN505")
 
 
+def test_biases_within_the_thresholds_that_are_told_fit_and_those_beyond_are_named() -> None:
+    (found,) = find(edit("populations", "h1", bias=np.array([0.0, 40_000.0, 0.0, 50_000.0, 1.0])), "SNN505")
+    assert str(found.location).startswith("population 'h1' block 'hidden.bias' neurons 1, 3")
+    most = int(found.fix.split("within ")[1].split(" ")[0])
+    threshold = CLEAN.population("h1").threshold
+    assert not find(edit("populations", "h1", bias=most * threshold), "SNN505")
+    assert find(edit("populations", "h1", bias=(most + 1) * threshold), "SNN505")
+
+
 def test_a_negative_spike_count_is_an_error() -> None:
     assert not check((edit("populations", "h1", max_count=np.full(5, -1)), XYLO)).is_clean
 

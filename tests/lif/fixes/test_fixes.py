@@ -1,7 +1,9 @@
 """What each fix does to a network that it is made for, and what keeps one from being applied."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from rule_cases import (
     GENERIC,
     XYLO,
     chain,
+    check,
     draw,
     edit,
     extend,
@@ -23,9 +26,12 @@ from rule_cases import (
 
 from snnmap.chip import Chip, load_chip
 from snnmap.core.errors import InputError
-from snnmap.lif.drc import check_network
+from snnmap.lif.drc import RULES, check_network
+from snnmap.lif.drc.engine import Finding
 from snnmap.lif.fixes import FIXES, Change, Fixed, FixOptions, fix_network
+from snnmap.lif.fixes.engine import _find_harm
 from snnmap.lif.fixes.fix import Case, Fix
+from snnmap.lif.fixes.trial import read_trial
 from snnmap.network import InputPort, Network, SpikeSum, draw_inputs, simulate_network, sketch_network
 from snnmap.pipeline import check_model, compile_model, fix_model
 
@@ -387,3 +393,49 @@ def test_a_model_is_fixed_on_its_calibration_data_and_the_network_says_what_was_
     assert made.checked.report.is_clean
     assert "on the calibration data, 20 samples of 30 steps" in made.network.provenance["fixes"]
     assert str(made.applied[0]) == made.network.provenance["fixes"]
+
+
+def test_a_fix_tells_the_violations_of_other_rules_that_it_makes_worse() -> None:
+    """Clones share the targets of a neuron, on a chip that has too few neurons without them."""
+    wide = sketch_network({"in": 2, "a": 2, "b": 65, "out": 2}, weights={"b->out": 0.1})
+    few = load_chip("xylo-audio-2")
+    reach = replace(few.inputs.reach, count=60)
+    chip = replace(
+        few,
+        hidden=replace(few.hidden, count=60),
+        inputs=replace(few.inputs, reach=reach),
+        outputs=replace(few.outputs, reach=reach),
+    )
+    options = FixOptions(fix_only=("clone",))
+    fixed = fix_network(wide, chip, options=options)
+    assert names(fixed) == ["clone"]
+    assert "SNN202 at network is further off, 69 of 60 neurons" in fixed.applied[0].shown
+    assert "further off" not in fix_network(wide, load_chip("xylo-audio-2"), options=options).applied[0].shown
+
+
+def test_a_fix_behind_which_a_rule_crashes_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = with_weights("in->h1", lambda weights: np.where(np.arange(5) == 2, -np.abs(weights), weights))
+    assert "drop-neurons" in names(fix_network(network, XYLO))
+
+    def crash(subject: Any) -> Iterator[Finding]:
+        if subject.of.population("h1").size < 5:
+            raise ValueError("too few")
+        yield from ()
+
+    monkeypatch.setitem(RULES, "SNN105", replace(RULES["SNN105"], check=crash))
+    fixed = fix_network(network, XYLO)
+    assert "drop-neurons" not in names(fixed)
+    assert [step.refused.partition(" (")[0] for step in fixed.refused] == ["it breaks SNN001"]
+
+
+def test_a_fix_that_mends_one_of_two_findings_that_read_alike_mends_something() -> None:
+    """They differ in their numbers alone, by which a finding is not known again."""
+    network = sketch_network({"in": 2, "h": 3, "out": 2}, alpha={"h": [[0.0] * 3, [0.1] * 3]})
+    both = replace(network, projections=(*network.projections, replace(network.projections[0], name="again", synapse=1)))
+    before = check((both, XYLO)).errors
+    assert len({found.fingerprint for found in before}) == 1 < len(before)
+    half = replace(both, populations=(replace(both.population("h"), alpha=np.array([[0.5] * 3, [0.1] * 3])), both.populations[1]))
+    case = Case(network=both, chip=XYLO, mapped=None, findings=before, trial=read_trial(both, XYLO, None))
+    fix = FIXES["carry-instant"]
+    assert _find_harm(fix, case, check((both, XYLO)), check((half, XYLO))) == ""
+    assert _find_harm(fix, case, check((both, XYLO)), check((both, XYLO))) == "it mends nothing"
