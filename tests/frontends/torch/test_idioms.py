@@ -155,6 +155,7 @@ def test_parts_share_no_memory_with_each_other() -> None:
     compare(read_layer_graph(module, (6,)), module)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_traced_module_of_doubles_is_read() -> None:
     module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double().eval()
     traced = torch.jit.trace(module, (torch.zeros(1, 3, dtype=torch.float64),))
