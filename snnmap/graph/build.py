@@ -64,11 +64,11 @@ class UnreadableModelError(FrontendError):
     """Parts of a model have no operation in a layer graph.
 
     Attributes:
-        problems: the parts, those of which no operation is what they are first: what else is found may follow from them.
+        problems: the parts.
     """
 
     def __init__(self, name: str, problems: Sequence[Unreadable]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: not problem.error.is_unknown))
+        self.problems = tuple(problems)
         noun = "part of the model has" if len(self.problems) == 1 else "parts of the model have"
         lines = [f"{len(self.problems)} {noun} no operation in a layer graph", *_list_alike(self.problems)]
         super().__init__(

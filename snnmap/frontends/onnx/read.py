@@ -325,7 +325,11 @@ class OnnxReader:
         self.values[entry.name] = self.builder.add_input(entry.name, shape, _type_of(entry))
 
     def _require_readable(self) -> None:
-        """Refuse what could not be read; an input alone in its own words."""
+        """Refuse what could not be read, operators that no layer graph has first: what else is found may follow from them.
+
+        An input alone is refused in its own words.
+        """
+        self.builder.problems.sort(key=lambda problem: not problem.error.is_unknown)
         if self.shapeless and len(self.builder.problems) == 1:
             raise self.shapeless[0]
         if self.unbatched and self.builder.problems:

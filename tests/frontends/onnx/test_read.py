@@ -357,6 +357,17 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
     assert "samples of shape (3, 4, 5) are reshaped to [-1, 5] and would mix" in told
 
 
+def test_operators_without_a_counterpart_are_told_first() -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        helper.make_node("Reshape", ["t", "s"], ["r"], name="first"),
+        helper.make_node("LSTM", ["r"], ["y"], name="second"),
+    ]
+    with pytest.raises(UnreadableModelError) as caught:
+        read_layer_graph(make_model(nodes, (3, 4), s=np.array([3, -1, 4])))
+    assert [problem.operator for problem in caught.value.problems] == ["LSTM", "Reshape"]
+
+
 def test_parts_of_which_the_same_is_told_are_one_line() -> None:
     nodes = [helper.make_node("Erf", ["x"], [f"t{place}"], name=f"n{place}") for place in range(5)]
     nodes += [helper.make_node("NonZero", ["x"], ["z"], name="other"), helper.make_node("Add", ["t3", "t4"], ["y"])]
