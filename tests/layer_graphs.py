@@ -54,4 +54,10 @@ def run_every_tensor(model: onnx.ModelProto, inputs: np.ndarray) -> dict[str, np
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
     outputs = [entry.name for entry in session.get_outputs()]
-    return dict(zip(outputs, session.run(None, {session.get_inputs()[0].name: inputs.astype(np.float32)}), strict=True))
+    return dict(
+        zip(
+            outputs,
+            session.run(None, {session.get_inputs()[0].name: inputs if inputs.dtype.kind in "iu" else inputs.astype(np.float32)}),
+            strict=True,
+        )
+    )

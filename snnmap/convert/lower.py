@@ -27,6 +27,7 @@ from snnmap.convert.quantised import leads_to_output, lower_dequantise, lower_qu
 from snnmap.core import FloatArray, IntArray
 from snnmap.core.errors import FrontendError
 from snnmap.graph import LayerGraph, Node, remove_identity, split_quantised
+from snnmap.graph.fixes import BY_KIND
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.movement import Expand
 
@@ -132,7 +133,7 @@ class Lowering:
                 continue
             lower = lowerings.get(node.kind)
             if lower is None or (any(name in self.constants for name in node.inputs[:1]) and node.kind not in _EITHER):
-                raise self.refuse(node, f"{self.find_place(node).noun} has no LIF counterpart")
+                raise self.refuse(node, f"{self.find_place(node).noun} has no LIF counterpart", fix=BY_KIND.get(node.kind, ""))
             n_before = len(self.layers)
             self.values[node.name] = lower(self, node)
             require_finite(self.values[node.name], self.where(node))

@@ -91,7 +91,7 @@ class DeltaStream:
             InputError: another shape, or a value that is not finite and would stay in the states. If the network made it, the
                 stream is reset; a refused frame changes nothing.
         """
-        frame = frame.detach().to(self.dtype)
+        frame = torch.as_tensor(frame).detach().to(self.dtype)
         try:
             if self._take(frame):
                 return self._step(frame if self.held is None else self.held)

@@ -9,7 +9,7 @@ from snnmap.core.errors import FrontendError, NetworkError, SnnmapError
 from snnmap.graph.graph import LayerGraph, Node, infer_at, type_constant
 from snnmap.graph.operation import Array, Operation, Shape, TensorType
 
-__all__ = ["BATCHES", "GraphBuilder", "Unreadable", "UnreadableError", "UnreadableModelError"]
+__all__ = ["BATCHES", "GraphBuilder", "Unreadable", "UnreadableError", "UnreadableModelError", "make_readable"]
 
 BATCHES = (1, 2, 7)
 """Sizes of the batch for which readers compute a constant that depends on it, to see whether each sample has the same."""
@@ -139,8 +139,8 @@ class GraphBuilder:
             name=self._take_name(name),
             operation=operation,
             inputs=tuple(inputs),
-            source=_make_readable(source),
-            tensor=_make_readable(tensor),
+            source=make_readable(source),
+            tensor=make_readable(tensor),
         )
         try:
             self.types[node.name] = infer_at(node, [self.types[one] for one in inputs])
@@ -174,7 +174,7 @@ class GraphBuilder:
                 needed |= set(node.inputs)
         constants = {name: array for name, array in self._constants.items() if name in needed}
         return LayerGraph(
-            name=_make_readable(self.name),
+            name=make_readable(self.name),
             inputs=self._inputs,
             nodes=tuple(reversed(nodes)),
             outputs=tuple(outputs),
@@ -192,7 +192,7 @@ class GraphBuilder:
             raise UnreadableModelError(self.name, self.problems)
 
     def _take_name(self, wanted: str) -> str:
-        base = name = _make_readable(wanted) or "value"
+        base = name = make_readable(wanted) or "value"
         number = 1
         while name in self.types:
             number += 1
@@ -201,6 +201,6 @@ class GraphBuilder:
         return name
 
 
-def _make_readable(name: str) -> str:
+def make_readable(name: str) -> str:
     """Return a name without what the text form separates names by."""
     return re.sub(r"[\s,;()']+", "_", name)

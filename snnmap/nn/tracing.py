@@ -1,14 +1,16 @@
 """Following the forward of a user's torch module with torch.fx, refusing what would be read as something else than it does."""
 
+import dis
 import inspect
 import operator
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, CodeType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._pytree import tree_flatten
 
 from snnmap.core.errors import FrontendError, SnnmapError
+from snnmap.nn.scopes import find_scopes
 
 __all__ = ["foreign_hooks", "refuse_hooks", "refuse_stale_values", "trace_module", "user_line"]
 
@@ -104,8 +107,7 @@ def _trace(
 class _FollowedTorch:
     """Stands for torch in the user's code, whose functions are calls in the graph where an argument is a value of it.
 
-    Torch itself has no part for what makes tensors of a size, and may end the process where its own parser takes a proxy for a
-    tensor: ``torch.where(mask, x, 0.0)``.
+    Torch itself has no part for what makes tensors of a size.
     """
 
     def __init__(self, tracer: fx.Tracer) -> None:
@@ -126,16 +128,17 @@ def _make_creator(tracer: fx.Tracer, function: Any) -> Any:
 
 @contextmanager
 def _follow_creators(module: nn.Module, tracer: fx.Tracer) -> Iterator[None]:
-    """Let the forwards of a module find functions that make tensors as calls of the graph, and checkpoints as plain calls.
+    """Let the forwards of a module, and the functions that they name, find functions that make tensors as calls of the graph.
 
-    Torch itself stays as it is.
+    Checkpoints are plain calls. Torch itself stays as it is.
     """
     from torch.utils import checkpoint
 
-    kinds = {kind for part in module.modules() for kind in type(part).__mro__ if "forward" in vars(kind)}
-    found = [getattr(vars(kind)["forward"], "__globals__", {}) for kind in kinds if not kind.__module__.startswith("torch.")]
     stand_ins = {id(torch): _FollowedTorch(tracer), id(checkpoint.checkpoint): _call_now}
-    scopes = list({id(scope): scope for scope in found}.values())
+    stand_ins |= {id(getattr(torch, name)): _make_creator(tracer, getattr(torch, name)) for name in _CREATORS}
+    parts = list(module.modules())
+    held = [one for part in parts for one in vars(part).values() if callable(one) and not isinstance(one, nn.Module)]
+    scopes = find_scopes([*map(type, parts), *held])
     names = [(scope, name) for scope in scopes for name, value in scope.items() if id(value) in stand_ins]
     names.append((vars(checkpoint), "checkpoint"))
     before = [scope[name] for scope, name in names]
@@ -335,7 +338,34 @@ class _TensorProxy(fx.Proxy):
 
     @property  # type: ignore[misc]  # that cannot be set
     def __class__(self) -> type:
-        return torch.Tensor if self.tracer.gives_tensor(self.node) else type(self)
+        asking = sys._getframe(1)
+        is_asked = asking.f_lasti in _find_questions(asking.f_code)
+        return torch.Tensor if is_asked and self.tracer.gives_tensor(self.node) else type(self)
+
+
+@cache
+def _find_questions(code: CodeType) -> frozenset[int]:
+    """Return where bytecode asks for a class: calls of ``isinstance``, ``__class__`` and patterns.
+
+    Elsewhere torch's own functions ask, written in C: they end the process where a proxy that says to be a tensor stands for a
+    number, since they read the memory of one.
+    """
+    steps = list(dis.get_instructions(code))
+    starts = {_find_start(step) for step in steps if step.opname.startswith("LOAD") and step.argval == "isinstance"}
+    ends = [*(step.offset for step in steps[1:]), len(code.co_code)]
+    return frozenset(
+        place
+        for step, end in zip(steps, ends, strict=True)
+        for place in range(step.offset, end)  # with the caches behind it, where Python stands within a property
+        if (step.opname.startswith(("CALL", "PRECALL")) and _find_start(step) in starts)
+        or (step.opname.startswith("LOAD") and step.argval == "__class__")
+        or step.opname == "MATCH_CLASS"
+    )
+
+
+def _find_start(step: dis.Instruction) -> tuple[int | None, int | None]:
+    places = step.positions
+    return (places.lineno, places.col_offset) if places else (None, None)
 
 
 class _Asked(fx.Proxy):

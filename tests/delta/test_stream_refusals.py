@@ -140,3 +140,9 @@ class Chunked(nn.Module):
 def test_what_gives_no_frame_is_refused_at_once(model: nn.Module, example: Tensor, match: str) -> None:
     with pytest.raises((InputError, FrontendError), match=match):
         DeltaStream(model, example)
+
+
+def test_a_frame_of_numpy_is_taken() -> None:
+    frame: Any = torch.ones(1, 3).numpy()
+    model = nn.Linear(3, 2)
+    torch.testing.assert_close(DeltaStream(model, torch.zeros(1, 3)).step(frame), model(torch.ones(1, 3)).detach())

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,3 +185,10 @@ def test_a_potential_exactly_at_the_threshold_fires_for_other_readers_too(precis
     found = load(graph, dt_s=2.0**-10, time_unit="s", integrator="euler", reset="value")
     counts = simulate_network(found, np.ones((1, 6, 2), np.int64)).counts["a"]
     assert counts[0].T.tolist() == [[0, 0, 1, 0, 0, 1], [1, 1, 1, 1, 1, 1]]
+
+
+def test_what_is_no_network_is_told_to_be_loaded_first(tmp_path: Path) -> None:
+    model: Any = nir.NIRGraph(nodes={}, edges=[])
+    with pytest.raises(FrontendError, match=r"(?s)only a network.*save\(snnmap.load\(model\), path\)"):
+        save(model, tmp_path / "net.nir")
+    assert not list(tmp_path.iterdir())

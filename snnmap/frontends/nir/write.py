@@ -64,6 +64,12 @@ def to_nir(network: Network, *, integrator: Integrator = "euler", precision: Lit
         FrontendError: nir is missing, or the network has what NIR cannot carry; it says what and where.
         DesignRuleError: the network's structure has no meaning.
     """
+    if not isinstance(network, Network):
+        raise FrontendError(
+            "only a network of snnmap is written as NIR",
+            where=f"{type(network).__module__}.{type(network).__qualname__}",
+            fix="load the model first: save(snnmap.load(model), path); of artifacts, save(artifacts.network, path)",
+        )
     require_structure(network)
     return _Writer(network, integrator, np.dtype(precision)).write()
 

@@ -34,7 +34,9 @@ def _settle(reader: "OnnxReader", node: OnnxNode, place: int, arrays: Sequence[A
     if node.kind == "Slice" and place == 2 and _ends_with_batch(reader, node, arrays):
         return np.where(_find_varying(arrays), _WHOLE, arrays[0])
     if _SHAPES.get(node.kind) == place and _is_shape(arrays):
-        return np.concatenate([[0], arrays[0][1:]])
+        return np.concatenate([[-1 if node.kind == "Reshape" else 0], arrays[0][1:]])
+    if node.kind == "Reshape" and place == 1 and _joins(arrays, reader.shape_of(node.inputs[0])):
+        return np.array([-1, reader.shape_of(node.inputs[0])[-1]])
     if node.kind not in _SHAPES and _are_rows(arrays):
         return arrays[0]
     raise UnreadableError(
@@ -49,6 +51,12 @@ def _is_shape(arrays: Sequence[Array]) -> bool:
     """Say whether they are shapes of a batch of samples: its size first, and the same behind."""
     are_vectors = all(array.ndim == 1 and array.size == arrays[0].size > 0 for array in arrays)
     return are_vectors and [int(array[0]) for array in arrays] == list(BATCHES) and not _find_varying(arrays)[1:].any()
+
+
+def _joins(arrays: Sequence[Array], sides: Sequence[int]) -> bool:
+    """Say whether they are shapes in which the batch is one axis with all sides but the last."""
+    rows = [batch * int(np.prod(sides[:-1])) for batch in BATCHES]
+    return all(array.tolist() in ([n_rows, sides[-1]], [n_rows, -1]) for array, n_rows in zip(arrays, rows, strict=True))
 
 
 def _are_rows(arrays: Sequence[Array]) -> bool:

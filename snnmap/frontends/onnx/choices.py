@@ -59,7 +59,9 @@ def _read_where(reader: "OnnxReader", node: OnnxNode) -> None:
         _read_greater(reader, node, reader.comparisons[condition])
         return
     if condition in reader.values:
-        raise UnreadableError("it chooses by the values of activations", "choose by a mask that is the same for all samples")
+        operation, inputs = reader.make_operation(node)
+        reader.add(node, operation, inputs)
+        return
     moving = [name for name in operands if name in reader.values]
     rank = max(len(reader.shape_of(name)) for name in moving)
     chosen = drop_batch(condition, reader.constants[condition], rank).astype(bool)

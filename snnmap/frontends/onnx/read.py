@@ -12,7 +12,9 @@ from snnmap.core.packages import import_package
 from snnmap.frontends.onnx.batch import settle_batch
 from snnmap.frontends.onnx.choices import read_branch
 from snnmap.frontends.onnx.classical import list_scores
+from snnmap.frontends.onnx.fixes import FIXES, LEAVE_OUT
 from snnmap.frontends.onnx.inferred import InferredTypes, is_weight
+from snnmap.frontends.onnx.joined import JOINED, refuse_joined
 from snnmap.frontends.onnx.metadata import apply_quantisation, read_quantisation
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.frontends.onnx.special import MOVED, SPECIAL, read_plain
@@ -27,7 +29,6 @@ from snnmap.graph import (
     follow_batch,
     refuse_moved,
 )
-from snnmap.graph.fixes import ATTENTION, BY_VALUES, CURVED, DECISIONS, OWN_OPERATION, OWN_STATISTICS
 from snnmap.graph.operation import Array
 from snnmap.graph.operations.opaque import Opaque
 
@@ -43,32 +44,6 @@ _OF_SHAPES = {
     "And", "Ceil", "ConstantOfShape", "Equal", "Floor", "If", "Mod", "NonZero", "Not", "Or", "Range", "Round", "ScatterND", "Size"
 }  # fmt: skip
 """Operators by which exporters compute shapes, and decide: behind what could not be read it is not known whether they do."""
-_FIX = f"export without it, or {OWN_OPERATION}"
-_BRANCH = "export the branch that is taken, with constants folded, or the body without its loop"
-_RECURRENT = "unroll it over its steps, or cut the model before it"
-_LEVELS = "quantise activations by QuantizeLinear and DequantizeLinear, whose levels are spike counts"
-_FEATURES = (
-    "compute it before the network where it makes features, such as a spectrogram's: cut the model (onnx.utils.extract_model)"
-)
-_SEQUENCE = "write torch.cat(parts, dim=1) for hstack, and return a tensor or a tuple, no list"
-_TREES = "trees are no layers of neurons: train a network, such as scikit-learn's MLPClassifier or MLPRegressor"
-_DYNAMIC = "quantise statically, with samples: snnmap.frontends.onnx.quantise_model of the model of floats"
-_FIXES = {
-    **dict.fromkeys(("If", "Loop", "Scan"), _BRANCH),
-    **dict.fromkeys(("DynamicQuantizeLSTM", "GRU", "LSTM", "RNN"), _RECURRENT),
-    **dict.fromkeys(("Celu", "Gelu", "Mish", "Selu", "Softsign", "Swish"), CURVED),
-    **dict.fromkeys(("Erf", "Erfc"), f"it is part of a GELU: {CURVED}"),
-    **dict.fromkeys(("GroupNormalization", "InstanceNormalization", "LayerNormalization", "LpNormalization"), OWN_STATISTICS),
-    **dict.fromkeys(("MeanVarianceNormalization", "RMSNormalization", "ReduceL2", "ReduceSumSquare"), OWN_STATISTICS),
-    **dict.fromkeys(("ArgMax", "ArgMin", "TopK"), DECISIONS),
-    **dict.fromkeys(("And", "Equal", "IsInf", "IsNaN", "Not", "Or", "Sign", "Xor"), BY_VALUES),
-    **dict.fromkeys(("Ceil", "Floor", "Round"), _LEVELS),
-    **dict.fromkeys(("Cos", "Log", "Sin"), _FEATURES),
-    **dict.fromkeys(("SequenceAt", "SequenceConstruct", "SequenceMap", "ConcatFromSequence"), _SEQUENCE),
-    "Attention": ATTENTION,
-    **dict.fromkeys(("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), _TREES),
-    **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"), _DYNAMIC),
-}
 
 
 def read_layer_graph(
@@ -192,6 +167,8 @@ class OnnxReader:
         self.unknown: set[str] = set()
         self.inputs: list[str] = []
         self.shapeless: list[FrontendError] = []
+        self.unbatched: list[FrontendError] = []
+        """What is to be told of inputs that have no batch, where the model cannot be read as one that has."""
         self.batch = -1
 
     def read(self, input_shape: InputShape) -> LayerGraph:
@@ -214,7 +191,7 @@ class OnnxReader:
             if name not in self.values:
                 raise FrontendError("the output does not depend on the input", where=f"output '{name}'", fix="export it again")
             if name in self.batch_axes or name in self.joined:
-                error = refuse_moved(self.batch_axes.get(name, 0))
+                error = refuse_joined() if name in self.joined else refuse_moved(self.batch_axes[name])
                 raise FrontendError(
                     error.what, where=f"output '{name}'", measured=error.measured, limit=error.limit, fix=error.fix
                 )
@@ -299,9 +276,9 @@ class OnnxReader:
         """
         kind = OPERATIONS.get(node.kind)
         if kind is None or node.domain not in ("", "ai.onnx", kind.domain) or kind.domain not in ("", node.domain):
-            if node.domain not in ("", "ai.onnx"):
+            if node.domain not in ("", "ai.onnx") and node.kind not in FIXES:
                 what = f"the operator is none of ONNX's own, and no operation of this name in domain '{node.domain}'"
-                raise UnreadableError(what, _FIXES.get(node.kind, _FIX))
+                raise UnreadableError(what, LEAVE_OUT)
             raise self._unknown(node)
         known = {field.name.replace("_", ""): field.name for field in fields(kind)}
         values = {}
@@ -312,7 +289,7 @@ class OnnxReader:
             elif name == "block_size" and value:
                 raise UnreadableError(f"quantisation by blocks of {value}", "quantise by layer or by channel")
             elif name not in _IGNORED:
-                raise UnreadableError(f"attribute {name} is not known", _FIX)
+                raise UnreadableError(f"attribute {name} is not known", LEAVE_OUT)
         for field, place in kind.constant_inputs.items():
             found = self.constant(node, place)
             if found is not None:
@@ -335,17 +312,28 @@ class OnnxReader:
             fix = f"give input_shape, without the batch{where}, or --shape"
             what = "the graph does not say the shape of its input"
             if entry.type.tensor_type.HasField("shape") and not sides:
-                what, fix = "its input is one number for all samples", "export the model with this number as a constant"
+                what, fix = (
+                    "its input is one number for all samples",
+                    "export the model with this number as a constant, or make it an initializer",
+                )
             self.shapeless.append(FrontendError(what, where=f"input '{entry.name}'", measured=str(sides[1:]), fix=fix))
             self.builder.refuse(entry.name, "input", entry.name, UnreadableError(what, fix))
             return
+        if given is not None and len(given) == len(sides):
+            self.unbatched.append(_tell_unbatched(entry.name, shape, sides))
         self.batch = sides[0] if sides and sides[0] else -1
         self.values[entry.name] = self.builder.add_input(entry.name, shape, _type_of(entry))
 
     def _require_readable(self) -> None:
-        """Refuse what could not be read; an input alone in its own words."""
+        """Refuse what could not be read, operators that no layer graph has first: what else is found may follow from them.
+
+        An input alone is refused in its own words.
+        """
+        self.builder.problems.sort(key=lambda problem: not problem.error.is_unknown)
         if self.shapeless and len(self.builder.problems) == 1:
             raise self.shapeless[0]
+        if self.unbatched and self.builder.problems:
+            raise self.unbatched[0]
         self.builder.require_readable()
 
     def _read_node(self, node: OnnxNode) -> None:
@@ -364,8 +352,9 @@ class OnnxReader:
             settle_batch(self, node)
             if is_constant:
                 self.quantisers |= dict.fromkeys(node.outputs, node)
-            readers = MOVED if self.batch_axes.keys() & set(node.inputs) else SPECIAL
-            readers.get(node.kind, read_plain)(self, node)
+            inputs = set(node.inputs)
+            readers = MOVED if self.batch_axes.keys() & inputs else JOINED if self.joined & inputs else SPECIAL
+            readers.get(node.kind, SPECIAL.get(node.kind, read_plain) if readers is JOINED else read_plain)(self, node)
         except UnreadableError as error:
             if not self._add_opaque(node):
                 self._refuse(node, error)
@@ -389,8 +378,8 @@ class OnnxReader:
     def _check_axes(self, node: OnnxNode) -> None:
         """Refuse a node that does not take values whose batch is not the first axis, or is one axis with others."""
         inputs = set(node.inputs)
-        if self.joined & inputs and node.kind not in ("MatMul", "Reshape"):
-            raise UnreadableError("the batch is one axis with others", "part them again before, with the batch first")
+        if self.joined & inputs and node.kind not in (*JOINED, "Flatten", "Reshape"):
+            raise refuse_joined()
         if not self.batch_axes.keys() & inputs:
             return
         if node.kind not in OPERATIONS and node.kind not in SPECIAL:
@@ -419,7 +408,7 @@ class OnnxReader:
         return True
 
     def _unknown(self, node: OnnxNode) -> UnreadableError:
-        return UnreadableError("no operation of this name", _FIXES.get(node.kind, _FIX), is_unknown=True)
+        return UnreadableError("no operation of this name", FIXES.get(node.kind, LEAVE_OUT), is_unknown=True)
 
     def _is_known(self, name: str) -> bool:
         return any(name in known for known in (self.values, self.constants, self.varying, self.comparisons))
@@ -484,6 +473,17 @@ class OnnxReader:
         for array in found:
             array.setflags(write=False)  # so that the graph takes it as it is
         return found
+
+
+def _tell_unbatched(name: str, shape: Sequence[int], sides: Sequence[int]) -> FrontendError:
+    return FrontendError(
+        "a sample has as many axes as the model's input, so that none is left for the batch",
+        where=f"input '{name}'",
+        measured=f"a sample {tuple(shape)}, the input {tuple(sides)}",
+        limit="the input (batch, ...), a sample the axes behind",
+        fix=f"export the model with a batch of one, such as torch.zeros{(1, *shape)}; where its first axis is the batch, give "
+        "samples without it",
+    )
 
 
 def _find_needed(graph: Any, outputs: Sequence[str]) -> set[int]:

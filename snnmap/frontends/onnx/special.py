@@ -8,6 +8,7 @@ import numpy as np
 from snnmap.frontends.onnx.choices import CHOICES, drop_batch, note_comparison
 from snnmap.frontends.onnx.classical import CLASSICAL
 from snnmap.frontends.onnx.einsum import read_einsum
+from snnmap.frontends.onnx.joined import read_joined_reshape, refuse_joined
 from snnmap.frontends.onnx.node import OnnxNode
 from snnmap.graph import BATCHES, UnreadableError
 from snnmap.graph.fixes import BY_VALUES
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["MOVED", "SPECIAL", "read_plain"]
 
 _COORDINATES = ("align_corners", "asymmetric", "half_pixel", "pytorch_half_pixel")
-_WHOLE = 2**31 - 1
-"""From which number on a slice ends behind all samples, as exporters write it."""
+_WHOLE = 10**9
+"""From which number on a slice ends behind all samples, as exporters write it, JAX's the least."""
 _REDUCTIONS: Mapping[str, type[Reduction]] = {kind.__name__: kind for kind in (ReduceMax, ReduceMean, ReduceMin, ReduceSum)}
 
 
@@ -66,7 +67,7 @@ def _read_sum(reader: "OnnxReader", node: OnnxNode) -> None:
 def _read_reshape(reader: "OnnxReader", node: OnnxNode) -> None:
     shape = reader.shape_of(node.inputs[0])
     numbers = [int(number) for number in reader.constant(node, 1).reshape(-1)]
-    if _reads_joined(reader, node, numbers):
+    if read_joined_reshape(reader, node, numbers):
         return
     whole = (1, *shape)
     new = [whole[axis] if number == 0 and axis < len(whole) else number for axis, number in enumerate(numbers)]
@@ -80,47 +81,17 @@ def _read_reshape(reader: "OnnxReader", node: OnnxNode) -> None:
     reader.add(node, Reshape(shape=sides), node.inputs[:1])
 
 
-def _reads_joined(reader: "OnnxReader", node: OnnxNode, numbers: list[int]) -> bool:
-    """Read a reshape that joins the batch with all axes but the last for a product, or parts them again; say whether it is one.
-
-    Between both, as TensorFlow writes a Dense layer on places, the layer graph has the sample's own axes.
-    """
-    name, output = node.inputs[0], node.outputs[0]
-    shape = reader.shape_of(name)
-    if name in reader.joined:
-        is_first = numbers[0] in (0, -1, reader.batch) and numbers.count(-1) < 2
-        if not is_first or tuple(numbers[1:]) not in (shape, (*shape[:-1], -1)):
-            raise _mix_samples(shape, numbers)
-        reader.add(node, Identity(), [name])
-        return True
-    users = [user for user in reader.graph.node if output in user.input]
-    is_product = all(user.op_type == "MatMul" and user.input[0] == output for user in users)
-    if int(np.prod(shape[:-1])) < 2 or numbers != [-1, shape[-1]] or not (users and is_product):
-        return False
-    reader.values[output] = reader.builder.add(node.name, Identity(), [reader.name_of(name)], source=node.source)
-    reader.joined.add(output)
-    return True
-
-
-def _read_product(reader: "OnnxReader", node: OnnxNode) -> None:
-    name, output = node.inputs[0], node.outputs[0]
-    if name not in reader.joined:
-        read_plain(reader, node)
-        return
-    weights = reader.constant(node, 1)
-    if weights.ndim != 2:
-        raise UnreadableError("a product whose samples would mix", "keep the batch as the first dimension")
-    names = [reader.name_of(name), reader.name_of(node.inputs[1])]
-    reader.values[output] = reader.builder.add(node.name, MatMul(), names, source=node.source)
-    reader.joined.add(output)
-
-
 def _read_flatten(reader: "OnnxReader", node: OnnxNode) -> None:
     shape = reader.shape_of(node.inputs[0])
-    if node.get("axis", 1) == len(shape) > 1 and _reads_joined(reader, node, [-1, shape[-1]]):
+    rank = len(shape) + 1
+    axis = node.get("axis", 1)
+    axis += rank if axis < 0 else 0
+    if axis == rank - 1 > 1 and read_joined_reshape(reader, node, [-1, shape[-1]]):
         return
-    if node.get("axis", 1) != 1:
-        raise UnreadableError(f"it flattens from axis {node.get('axis', 1)}, and samples would mix", "flatten from axis 1")
+    if node.inputs[0] in reader.joined:
+        raise refuse_joined()
+    if axis != 1:
+        raise UnreadableError(f"it flattens from axis {axis}, and samples would mix", "flatten from axis 1")
     reader.add(node, Flatten(), node.inputs)
 
 
@@ -347,7 +318,6 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Expand": _read_expand,
     "Flatten": _read_flatten,
     "GatherND": _read_picks,
-    "MatMul": _read_product,
     "Pad": _read_pad,
     **dict.fromkeys(_REDUCTIONS, _read_axes),
     "Reshape": _read_reshape,
@@ -359,7 +329,9 @@ SPECIAL: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {
     "Sum": _read_sum,
     "Tile": _read_tile,
     "Unsqueeze": _read_axes,
-    **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "PRelu", "Pow", "QLinearAdd", "QLinearMul", "Sub"), _read_spread),
+    **dict.fromkeys(
+        ("Add", "Div", "Equal", "Max", "Min", "Mul", "PRelu", "Pow", "QLinearAdd", "QLinearMul", "Sub"), _read_spread
+    ),
 }
 
 MOVED: Mapping[str, Callable[["OnnxReader", OnnxNode], None]] = {

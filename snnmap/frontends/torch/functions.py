@@ -456,6 +456,7 @@ _FUNCTIONS: Mapping[str, Reader] = {
     **dict.fromkeys(("sigmoid", "sigmoid_"), _read_one(lambda _: activations.Sigmoid())),
     **dict.fromkeys(("tanh", "tanh_"), _read_one(lambda _: activations.Tanh())),
     "exp": _read_one(lambda _: activations.Exp()),
+    "log": _read_one(lambda _: activations.Log()),
     "sqrt": _read_one(lambda _: activations.Sqrt()),
     "elu": _read_one(lambda given: activations.Elu(alpha=float(given.get("alpha", 1.0))), "alpha"),
     "hardswish": _read_one(lambda _: activations.HardSwish()),

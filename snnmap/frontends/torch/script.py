@@ -26,7 +26,7 @@ def read_script(module: Any, input_shapes: Sequence[Sequence[int]], *, opaque: b
     import torch
 
     onnx = import_package("onnx")
-    given = tuple(torch.zeros(2, *shape) for shape in input_shapes)
+    given = tuple(torch.zeros(2, *shape, dtype=_find_type(module)) for shape in input_shapes)
     names = [f"input{number}" for number in range(len(given))]
     file, was_training = BytesIO(), module.training
     try:
@@ -59,6 +59,13 @@ def read_script(module: Any, input_shapes: Sequence[Sequence[int]], *, opaque: b
     return graph
 
 
+def _find_type(module: Any) -> Any:
+    """Return the type that a module computes in, that of its weights."""
+    import torch
+
+    return next((one.dtype for one in module.parameters() if one.is_floating_point()), torch.float32)
+
+
 def _require_same(module: Any, graph: LayerGraph) -> None:
     """Hold a graph against a run of the module: torch's exporter loses changes in place, for one.
 
@@ -68,7 +75,7 @@ def _require_same(module: Any, graph: LayerGraph) -> None:
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    given = [torch.randn(2, *kind.shape, generator=generator) for kind in graph.inputs.values()]
+    given = [torch.randn(2, *kind.shape, generator=generator, dtype=_find_type(module)) for kind in graph.inputs.values()]
     found = run_graph(graph, {name: one.numpy() for name, one in zip(graph.inputs, given, strict=True)})
     was_training = module.training
     try:

@@ -9,8 +9,8 @@ from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, TensorType, operation
 
 __all__ = [
-    "Abs", "Clip", "Elu", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSoftmax", "PRelu", "Relu", "Sigmoid", "Softmax",
-    "Softplus", "Tanh",
+    "Abs", "Clip", "Elu", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "LogSoftmax", "PRelu", "Relu", "Sigmoid",
+    "Softmax", "Softplus", "Tanh",
 ]  # fmt: skip
 
 
@@ -108,6 +108,14 @@ class Exp(_Activation):
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.asarray(np.exp(inputs[0]))
+
+
+@operation
+class Log(_Activation):
+    """The natural logarithm."""
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        return np.asarray(np.log(inputs[0]))
 
 
 @operation

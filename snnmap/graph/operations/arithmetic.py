@@ -9,7 +9,7 @@ import numpy as np
 from snnmap.core.errors import NetworkError
 from snnmap.graph.operation import Array, Operation, Role, Shape, TensorType, operation
 
-__all__ = ["Add", "Div", "Max", "Min", "Mul", "Pow", "Sub", "Sum", "infer_spread"]
+__all__ = ["Add", "Div", "Equal", "Max", "Min", "Mul", "Pow", "Sub", "Sum", "Where", "infer_spread"]
 
 
 class _Binary(Operation):
@@ -98,6 +98,32 @@ class Min(_Binary):
 
     def run(self, inputs: Sequence[Array]) -> Array:
         return np.asarray(np.minimum(inputs[0], inputs[1]))
+
+
+@operation
+class Equal(_Binary):
+    """1 where two values are the same, else 0: a number, as all values of a layer graph are, where ONNX has a truth."""
+
+    role: ClassVar[Role] = "Act"
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        kind = np.result_type(*inputs)
+        return np.asarray(inputs[0] == inputs[1]).astype(kind if kind.kind == "f" else np.float32)
+
+
+@operation
+class Where(Operation):
+    """The second value where the first, of 0 and 1, is 1, else the third."""
+
+    role: ClassVar[Role] = "Act"
+    n_inputs: ClassVar[tuple[int, int]] = (3, 3)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        return TensorType(shape=infer_spread(inputs))
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        chosen, one, other = inputs
+        return np.where(chosen.astype(bool), one, other)
 
 
 def infer_spread(inputs: Sequence[TensorType]) -> Shape:

@@ -4,6 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Collection, Iterator
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, fx, nn
@@ -19,6 +20,7 @@ __all__ = [
     "delta_activation_layer",
     "differences",
     "insert_delta",
+    "require_steps",
     "run_frames",
     "sparsity_penalty",
     "temporal_delta_layer",
@@ -72,6 +74,10 @@ def delta_activation_layer(width_bits: int = 8, *, signed: bool = False) -> Delt
     return DeltaActivation(FixedPoint(width_bits, signed=signed))
 
 
+_RUNNING_STEPS: ContextVar[int | None] = ContextVar("running_steps", default=None)
+"""Steps of the sequences that :func:`run_frames` is running."""
+
+
 def temporal_delta_layer(width_bits: int = 8, *, signed: bool = False, n_channels: int | None = None) -> DeltaActivation:
     """Return a delta layer with a learned step and no clipping (Vijayan et al. 2022, eq. 3.10 and 3.11)."""
     return DeltaActivation(StepQuantiser(width_bits, clip=False, signed=signed, n_channels=n_channels))
@@ -118,6 +124,15 @@ def insert_delta(
     result = copy.deepcopy(model)
     paths = _choose_paths(result, where)
     paths = paths[int(skip_first) : len(paths) - int(skip_last)]
+    layers: tuple[object, ...] = (temporal_delta_layer, delta_activation_layer)
+    if not callable(make) or isinstance(make, nn.Module) or make in layers:
+        raise InputError(
+            "each place gets a layer of its own, which a function of the path makes",
+            where="insert_delta, make",
+            measured=getattr(make, "__name__", type(make).__name__),
+            limit="a function of the path",
+            fix="give make=lambda path: temporal_delta_layer()",
+        )
     if not paths:
         raise InputError(
             "no place for a delta layer",
@@ -151,9 +166,11 @@ def run_frames(model: nn.Module, x: Tensor) -> Tensor:
     for layer in before:
         layer.n_steps = x.shape[1]
         layer.changes.clear()
+    running = _RUNNING_STEPS.set(x.shape[1])
     try:
         y: Tensor = model(x.flatten(0, 1))
     finally:
+        _RUNNING_STEPS.reset(running)
         for layer, n_steps in before.items():
             layer.n_steps = n_steps
     return y.reshape(*x.shape[:2], *y.shape[1:])
@@ -194,9 +211,10 @@ def differences(x: Tensor, n_steps: int | None = None) -> Tensor:
         ``(batch, time, ...)``.
 
     Raises:
-        InputError: no time axis, or not a whole number of sequences.
+        InputError: no time axis, not a whole number of sequences, or :func:`run_frames` runs others.
     """
     if n_steps is not None:
+        require_steps(n_steps)
         if n_steps < 1 or x.shape[0] % n_steps or not x.numel():
             raise InputError(
                 "the frames are not a whole number of sequences",
@@ -209,12 +227,26 @@ def differences(x: Tensor, n_steps: int | None = None) -> Tensor:
     return torch.cat([x[:, :1], x[:, 1:] - x[:, :-1]], 1)
 
 
+def require_steps(n_steps: int) -> None:
+    """Refuse another number of steps than that of the sequences that :func:`run_frames` is running."""
+    running = _RUNNING_STEPS.get()
+    if running not in (None, n_steps):
+        raise InputError(
+            "the sequences have another number of steps, so that frames of different ones would be compared",
+            where="n_steps",
+            measured=f"n_steps={n_steps}, sequences of {running}",
+            limit=f"n_steps={running}",
+            fix=f"give n_steps={running}, the second axis of what run_frames takes",
+        )
+
+
 def _choose_paths(model: nn.Module, where: Collection[str] | Callable[[str, nn.Module], bool] | None) -> list[str]:
     modules = _list_places(model)
     if where is None:
         return [path for path, module in modules if isinstance(module, _ACTIVATIONS)]
     if callable(where):
         return [path for path, module in modules if where(path, module)]
+    where = [where] if isinstance(where, str) else [str(path) for path in where]
     unknown = sorted(set(where) - {path for path, _ in modules})
     if unknown:
         raise InputError(

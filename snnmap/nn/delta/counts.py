@@ -112,6 +112,10 @@ class DeltaCounter:
     """
 
     def __init__(self, model: nn.Module, *, n_steps: int | None = None) -> None:
+        if n_steps is not None and n_steps < 1:
+            raise InputError(
+                "a sequence has steps", where="DeltaCounter", measured=f"{n_steps=}", limit=">= 1", fix="leave it out"
+            )
         self.model, self.n_steps = model, n_steps
         self._counts: dict[str, LayerCount] = {}
         self._handles: list[Any] = []

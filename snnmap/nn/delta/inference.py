@@ -224,10 +224,11 @@ def _require_plain(module: nn.Module, path: str) -> None:
 
 def require_time(x: Tensor) -> None:
     """Refuse what is no batch of sequences."""
-    if x.ndim < 2 or not x.numel():
+    is_tensor = isinstance(x, Tensor)
+    if not is_tensor or x.ndim < 2 or not x.numel():
         raise InputError(
             "a sequence has a batch and a time axis, and values",
-            measured=str(tuple(x.shape)),
-            limit="(batch, time, ...)",
-            fix="unsqueeze(1) a single frame",
+            measured=str(tuple(x.shape)) if is_tensor else f"{type(x).__module__}.{type(x).__name__}",
+            limit="a tensor (batch, time, ...)",
+            fix="unsqueeze(1) a single frame" if is_tensor else "torch.as_tensor makes one",
         )

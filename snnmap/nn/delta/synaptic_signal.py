@@ -1,5 +1,6 @@
 """Penalties on the work that a stream makes: temporal differences of the signals that synapses carry."""
 
+import math
 from types import TracebackType
 from typing import Any, Self
 
@@ -7,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from snnmap.core.errors import InputError
-from snnmap.nn.delta.activation import differences
+from snnmap.nn.delta.activation import differences, require_steps
 from snnmap.nn.delta.inference import SynapticLayer
 from snnmap.nn.delta.masked import MaskedSynapses
 
@@ -94,6 +95,7 @@ class SynapticSignals:
 
     def _keep(self, path: str) -> Any:
         def keep(layer: SynapticLayer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            require_steps(self.n_steps)
             self._inputs.setdefault(path, []).append(inputs[0])
             n_positions = output[0].numel() // layer.weight.shape[0]
             self._n_synapses[path] = self._n_synapses.get(path, 0) + layer.weight.numel() * n_positions
@@ -148,18 +150,38 @@ class EtaSchedule:
         eta: the factor of the next epoch.
 
     Raises:
-        InputError: no error counts.
+        InputError: no error counts, or eta would not rise from 0 or more, or no error be below the limit.
     """
 
     def __init__(self, *, start: float, step: float, limit: float, n_averaged: int = 3) -> None:
         if n_averaged < 1:
             raise InputError("a mean needs an error", where="EtaSchedule", measured=f"{n_averaged=}", limit=">= 1", fix="give 3")
+        if not (math.isfinite(start + step + limit) and start >= 0 and step > 0 and limit > 0):
+            raise InputError(
+                "a schedule raises eta, from 0 or more, while errors are below a limit",
+                where="EtaSchedule",
+                measured=f"start={start}, step={step}, limit={limit}",
+                limit="start >= 0, step > 0, limit > 0, all finite",
+                fix="give start=500.0, step=1000.0, limit=0.02",
+            )
         self.start, self.step, self.limit, self.n_averaged = start, step, limit, n_averaged
         self.eta = start
         self._errors: list[float] = []
 
     def update(self, error: float) -> float:
-        """Take an epoch's error on validation data and give the next epoch's eta, which stays until there are enough."""
+        """Take an epoch's error on validation data and give the next epoch's eta, which stays until there are enough.
+
+        Raises:
+            InputError: no error of 0 or more, such as NaN of a training that has gone wrong.
+        """
+        if not (math.isfinite(error) and error >= 0):
+            raise InputError(
+                "an error is a number of 0 or more",
+                where="EtaSchedule.update",
+                measured=str(error),
+                limit=">= 0",
+                fix="give the share of wrong decisions; after a loss that is not finite, lower the learning rate",
+            )
         self._errors = [*self._errors, error][-self.n_averaged :]
         if len(self._errors) == self.n_averaged:
             is_allowed = sum(self._errors) / self.n_averaged < self.limit

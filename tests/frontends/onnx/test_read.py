@@ -75,6 +75,10 @@ OPERATORS: dict[str, Case] = {
     "CumSum": (one("CumSum", "a"), (3, 4), {"a": np.array(1)}),
     "CumSum, reverse and exclusive": (one("CumSum", "a", reverse=1, exclusive=1), (3, 4), {"a": np.array(-1)}),
     "Tile": (one("Tile", "r"), (3, 4), {"r": np.array([1, 2, 3])}),
+    "Where, a quotient but of 0": (
+        [helper.make_node("Relu", ["x"], ["p"]), helper.make_node("Equal", ["p", "zero"], ["m"]),
+         helper.make_node("Div", ["x", "p"], ["q"]), helper.make_node("Where", ["m", "zero", "q"], ["y"])], (3, 4),
+        {"zero": np.zeros((1, 1, 1))}),
     "Where, the smaller": (
         [helper.make_node("LessOrEqual", ["x", "c"], ["m"]), helper.make_node("Where", ["m", "x", "c"], ["y"])], (3, 4),
         {"c": RNG.normal(size=(1, 4))}),
@@ -103,6 +107,7 @@ OPERATORS: dict[str, Case] = {
     "Einsum, weights first": ([helper.make_node("Einsum", ["w", "x"], ["y"], equation="io,bjai->bajo")], (2, 3, 6), {"w": W}),
     "Einsum, of two activations": (one("Einsum", "x", equation="bhqd,bhkd->bhqk"), (2, 3, 4), {}),
     "Einsum, outer": (one("Einsum", "x", equation="bi,bj->bji"), (3,), {}),
+    "Equal": (one("Equal", "c"), (2, 3), {"c": np.array([0.0, 1, 2])}),
     "Expand": (one("Expand", "s"), (3, 1, 2), {"s": np.array([1, 1, 4, 1])}),
     "Flatten": (one("Flatten"), (2, 3, 4), {}),
     "Gemm": (one("Gemm", "w", "b", alpha=0.5, beta=2.0), (6,), {"w": W, "b": np.ones(4)}),
@@ -115,6 +120,7 @@ OPERATORS: dict[str, Case] = {
     "LRN": (one("LRN", size=3, alpha=0.1, bias=2.0), (5, 3, 4), {}),
     "LeakyRelu": (one("LeakyRelu", alpha=0.1), (6,), {}),
     "LogSoftmax": (one("LogSoftmax", axis=1), (6,), {}),
+    "Log": ([helper.make_node("Abs", ["x"], ["p"]), helper.make_node("Log", ["p"], ["y"])], (6,), {}),
     "MatMul": (one("MatMul", "w"), (3, 6), {"w": W}),
     "MatMul, of vectors": (one("MatMul", "w"), (6,), {"w": W}),
     "MatMul, weights first": ([helper.make_node("MatMul", ["w", "x"], ["y"])], (4, 5), {"w": W}),
@@ -154,6 +160,9 @@ OPERATORS: dict[str, Case] = {
         one("Resize", "", "", "s", mode="linear", coordinate_transformation_mode="pytorch_half_pixel", axes=[2, 3]), (2, 3, 4),
         {"s": np.array([1, 7])}),
     "Sigmoid": (one("Sigmoid"), (5,), {}),
+    "Slice, of all samples too": (
+        one("Slice", "s", "e", "a"), (7, 5),
+        {"s": np.zeros(3, np.int64), "e": np.array([10**9, 10**9, 3]), "a": np.array([0, 2, 1])}),
     "Slice": (one("Slice", "s", "e", "a", "t"), (7, 5), {
         "s": np.array([-2, 1]), "e": np.array([-(2**31), 9]), "a": np.array([1, -1]), "t": np.array([-2, 2])}),
     "Softmax": (one("Softmax", axis=-2), (3, 4), {}),
@@ -348,6 +357,17 @@ def test_what_cannot_be_read_is_told_at_once() -> None:
     assert "samples of shape (3, 4, 5) are reshaped to [-1, 5] and would mix" in told
 
 
+def test_operators_without_a_counterpart_are_told_first() -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        helper.make_node("Reshape", ["t", "s"], ["r"], name="first"),
+        helper.make_node("LSTM", ["r"], ["y"], name="second"),
+    ]
+    with pytest.raises(UnreadableModelError) as caught:
+        read_layer_graph(make_model(nodes, (3, 4), s=np.array([3, -1, 4])))
+    assert [problem.operator for problem in caught.value.problems] == ["LSTM", "Reshape"]
+
+
 def test_parts_of_which_the_same_is_told_are_one_line() -> None:
     nodes = [helper.make_node("Erf", ["x"], [f"t{place}"], name=f"n{place}") for place in range(5)]
     nodes += [helper.make_node("NonZero", ["x"], ["z"], name="other"), helper.make_node("Add", ["t3", "t4"], ["y"])]
@@ -474,6 +494,28 @@ WHERE_BATCH_STANDS: dict[str, tuple[list[Any], tuple[int, ...], dict[str, Any]]]
     "product behind Flatten": (
         chain(("Flatten", (), {"axis": 2}), ("MatMul", ("w",), {}), ("Reshape", ("back",), {})), (4, 6),
         {"back": np.array([-1, 4, W.shape[1]]), "w": W}),
+    "layers on places": (
+        chain(("Reshape", ("flat",), {}), ("Gemm", ("w", "b"), {"alpha": 0.5, "beta": 2.0}),
+              ("BatchNormalization", ("g", "b", "b", "g"), {}), ("Relu", (), {}), ("Mul", ("row",), {}),
+              ("Softmax", (), {"axis": 1}), ("Reshape", ("back",), {})), (2, 2, 6),
+        {"flat": np.array([-1, 6]), "back": np.array([-1, 4, W.shape[1]]), "w": W, "b": np.ones(4), "g": np.arange(1.0, 5),
+         "row": RNG.normal(size=(1, 4))}),
+    "layers on places, joined with themselves": (
+        [helper.make_node("Flatten", ["x"], ["f"], axis=-1), helper.make_node("Gemm", ["f", "w"], ["g"], transB=1),
+         helper.make_node("Tanh", ["g"], ["h"]), helper.make_node("Add", ["g", "h"], ["a"]),
+         helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Reshape", ["a", "s"], ["y"])],
+        (4, 6), {"w": RNG.normal(size=(6, 6))}),
+    "softmax of an old set": (
+        [helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Flatten", ["x"], ["f"], axis=3),
+         helper.make_node("Softmax", ["f"], ["p"]), helper.make_node("Reshape", ["p", "s"], ["y"])], (2, 3, 4), {}),
+    "product parted otherwise": (
+        chain(("Reshape", ("flat",), {}), ("MatMul", ("w",), {}), ("Reshape", ("back",), {})), (4, 6),
+        {"flat": np.array([-1, 6]), "back": np.array([-1, 2, 2 * W.shape[1]]), "w": W}),
+    "rows counted by the batch": (
+        [helper.make_node("Shape", ["x"], ["n"], end=1), helper.make_node("Mul", ["n", "four"], ["r"]),
+         helper.make_node("Concat", ["r", "six"], ["s"], axis=0), helper.make_node("Reshape", ["x", "s"], ["f"]),
+         helper.make_node("MatMul", ["f", "w"], ["g"]), helper.make_node("Reshape", ["g", "back"], ["y"])], (4, 6),
+        {"four": np.array([4]), "six": np.array([6]), "w": W, "back": np.array([-1, 4, W.shape[1]])}),
     "product on places": (
         chain(("Reshape", ("flat",), {}), ("MatMul", ("w",), {}), ("Reshape", ("back",), {})), (4, 6),
         {"flat": np.array([-1, 6]), "back": np.array([-1, 4, W.shape[1]]), "w": W}),
@@ -504,8 +546,22 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "product on other places": (
         lambda: make_model(
             chain(("Reshape", ("s",), {}), ("MatMul", ("w",), {}), ("Reshape", ("t",), {})), (4, 6), s=np.array([-1, 6]), w=W,
-            t=np.array([-1, 2, 2 * W.shape[1]])),
+            t=np.array([-1, 2, W.shape[1]])),
         "would mix"),
+    "rows kept": (
+        lambda: make_model(
+            chain(("Reshape", ("s",), {}), ("Relu", (), {}), ("Reshape", ("t",), {})), (4, 8), s=np.array([-1, 8]),
+            t=np.array([0, 4, -1])),
+        "would mix"),
+    "rows of several samples": (
+        lambda: make_model(
+            chain(("Reshape", ("s",), {}), ("Add", ("c",), {}), ("Reshape", ("t",), {})), (4, 6), s=np.array([-1, 6]),
+            c=np.ones((8, 6)), t=np.array([-1, 4, 6])),
+        "batch is one axis with others"),
+    "rows of a sample given": (
+        lambda: make_model(
+            chain(("Reshape", ("s",), {}), ("Relu", (), {}), ("Reshape", ("s",), {})), (4, 6), s=np.array([-1, 6])),
+        "(?s)batch is one axis with others"),
     "a jump": (
         lambda: make_model(
             [helper.make_node("Greater", ["x", "c"], ["m"]), helper.make_node("Where", ["m", "x", "d"], ["y"], name="node")],
@@ -558,6 +614,17 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a size without coefficients": (lambda: make_classifier(2), r"(?s)measured 2, limit 4.*input_shape=\(4,\)"),
     "unknown attribute": (lambda: make_model(one("Relu", mine=1), (2,)), "(?s)attribute mine is not known"),
 }  # fmt: skip
+
+
+def test_a_model_without_a_batch_is_told_from_one_that_has() -> None:
+    """A sample with as many axes as the input: read where nothing takes the first for the batch, else told how to export."""
+    graph = read_layer_graph(make_model(one("Mul", "c"), (2,), batch=3, c=K[0, 0, :, :2]), (3, 2))
+    inputs = RNG.normal(size=(4, 3, 2))
+    assert measure_difference(run_graph(graph, inputs)[graph.outputs[0]], inputs * K[0, 0, :, :2]) <= LIMIT
+    alone = chain(("Unsqueeze", ("a",), {}), ("Conv", ("w",), {}), ("Squeeze", ("a",), {}))
+    model = make_model(alone, (5, 5), batch=2, a=np.array([0]), w=K)
+    with pytest.raises(FrontendError, match=r"(?s)none is left for the batch.*input 'x'.*torch.zeros\(1, 2, 5, 5\)"):
+        read_layer_graph(model, (2, 5, 5))
 
 
 @pytest.mark.parametrize("name", REFUSED)

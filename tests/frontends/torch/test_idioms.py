@@ -153,3 +153,12 @@ def test_parts_share_no_memory_with_each_other() -> None:
     torch.manual_seed(0)
     module = Idiom(change_one_part).eval().requires_grad_(False)
     compare(read_layer_graph(module, (6,)), module)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_traced_module_of_doubles_is_read() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double().eval()
+    traced = torch.jit.trace(module, (torch.zeros(1, 3, dtype=torch.float64),))
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    graph = read_layer_graph(traced, (3,))
+    assert measure_difference(run_graph(graph, x)[graph.outputs[0]], module(torch.tensor(x)).detach().numpy()) <= 1e-9

@@ -1,6 +1,7 @@
 """What forwards make of the size of the batch, choose by masks or spread, is what torch gives, or refused."""
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,28 @@ def recur(s: Any, x: Tensor) -> Tensor:
     return hidden
 
 
+ELSEWHERE: Any = ModuleType("elsewhere")
+"""Another file of the user's."""
+exec(
+    """
+import functools
+import torch
+import torch as th
+from torch import ones, where, zeros
+mask = torch.tensor([True, False, True, False])
+chosen, table = functools.partial(torch.where, mask), {"where": torch.where}
+def choose(x): return torch.where(mask, x, 0.0)
+def choose_by_name(x): return where(mask, 0.5, th.where(mask, x, 1.0))
+def widen(x): return torch.cat([x, torch.zeros(x.shape[0], 2), ones(x.size(0), 1)], 1)
+def enclose(pick=torch.where): return lambda x: pick(mask, x, 0.0)
+class Tool:
+    def __call__(self, x): return widen(choose(x))
+tool = Tool()
+""",
+    vars(ELSEWHERE),
+)
+
+
 def smaller(x: Tensor, y: Tensor) -> Tensor:
     return torch.where(x < y, x, y)
 
@@ -62,6 +85,12 @@ def recur_within(s: Any, x: Tensor) -> Tensor:
         lambda s, x: s.fc(x) * torch.ones_like(x) - torch.full_like(x, 0.25),
         lambda s, x: torch.where(MASK, s.fc(x), torch.zeros_like(x)),
         lambda s, x: torch.where(MASK, 0.5, s.fc(x)),
+        lambda s, x: ELSEWHERE.choose(s.fc(x)),
+        lambda s, x: ELSEWHERE.choose_by_name(s.fc(x)),
+        lambda s, x: ELSEWHERE.chosen(s.fc(x), 0.0) + ELSEWHERE.chosen(-1.0, x),
+        lambda s, x: ELSEWHERE.table["where"](MASK, s.fc(x), 0.0),
+        lambda s, x: ELSEWHERE.enclose()(s.fc(x)),
+        lambda s, x: ELSEWHERE.tool(s.fc(x)) if isinstance(x, Tensor) else x,
         lambda s, x: torch.where(MASK, s.fc(x), x),
         lambda s, x: s.fc(x).where(MASK, x),
         lambda s, x: torch.where(x > 0, x, torch.zeros_like(x)) - torch.where(x <= s.fc.bias, s.fc.bias, x),

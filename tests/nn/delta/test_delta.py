@@ -355,3 +355,21 @@ def test_levels_from_zero_behind_negative_values_are_refused(activation: nn.Modu
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.Sigmoid(), nn.Softplus(), nn.Hardtanh(0.0, 1.0)])
 def test_levels_from_zero_follow_what_is_never_negative(activation: nn.Module) -> None:
     assert inserted(insert_delta(nn.Sequential(nn.Linear(3, 4), activation), make=lambda _: delta_activation_layer(4)))
+
+
+def test_a_path_alone_is_one_place() -> None:
+    model = nn.Sequential(*(nn.ReLU() for _ in range(13)))
+    found = insert_delta(model, "12")
+    assert [path for path, part in found.named_modules() if isinstance(part, DeltaActivation)] == ["12.1"]
+
+
+@pytest.mark.parametrize("make", [temporal_delta_layer, temporal_delta_layer()])
+def test_what_makes_no_layer_for_each_place_is_refused(make: Any) -> None:
+    with pytest.raises(InputError, match=r"(?s)layer of its own.*make=lambda path"):
+        insert_delta(nn.Sequential(nn.ReLU()), make=make)
+
+
+def test_sequences_of_numpy_are_refused() -> None:
+    clips: Any = torch.rand(2, 3, 4).numpy()
+    with pytest.raises(InputError, match=r"(?s)numpy.ndarray.*torch.as_tensor"):
+        run_frames(nn.ReLU(), clips)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from snnmap.core.errors import InputError
-from snnmap.nn import EtaSchedule, MaskedConv2d, MaskedLinear, SynapticSignals, run_frames
+from snnmap.nn import DeltaCounter, EtaSchedule, MaskedConv2d, MaskedLinear, SynapticSignals, run_frames
 
 
 def unfolded(x: Tensor, layer: MaskedConv2d, mask: Tensor) -> Tensor:
@@ -123,3 +123,26 @@ def test_eta_rises_while_errors_are_small_and_falls_slowly() -> None:
 def test_what_has_no_difference_is_refused(make: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_sequences_of_another_number_of_steps_are_refused() -> None:
+    """24 frames are six sequences of four steps too, whose differences would be between frames of different sequences."""
+    model, clips = MaskedLinear(3, 2), torch.rand(4, 6, 3)
+    with pytest.raises(InputError, match=r"(?s)another number of steps.*give n_steps=6"), SynapticSignals(model, n_steps=4):
+        run_frames(model, clips)
+    with pytest.raises(InputError, match=r"(?s)another number of steps.*give n_steps=6"), DeltaCounter(model, n_steps=4):
+        run_frames(model, clips)
+    with DeltaCounter(model, n_steps=4) as counter:
+        model(clips[:, :4].flatten(0, 1))
+    assert counter.total().n_macs > 0
+
+
+@pytest.mark.parametrize("options", [{"start": -1.0}, {"step": 0.0}, {"limit": float("nan")}])
+def test_a_schedule_that_cannot_rise_is_refused(options: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=r"(?s)raises eta.*start=500.0"):
+        EtaSchedule(**{"start": 1.0, "step": 2.0, "limit": 0.05} | options)
+
+
+def test_no_error_counts_for_a_schedule() -> None:
+    with pytest.raises(InputError, match=r"(?s)number of 0 or more.*nan.*learning rate"):
+        EtaSchedule(start=1.0, step=2.0, limit=0.05).update(float("nan"))
