@@ -239,7 +239,7 @@ def _measure_unseen(ann: Ann, activations: Mapping[str, FloatArray], data: Float
 
 def _is_large(ann: Ann, data: FloatArray) -> bool:
     n_weights = sum(weights.nnz for layer in ann.layers for weights in layer.incoming.terms.values())
-    return n_weights * min(len(data), _MEASURED) > _MUCH_WORK
+    return bool(n_weights * min(len(data), _MEASURED) > _MUCH_WORK)
 
 
 def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions) -> Choice:

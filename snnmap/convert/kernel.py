@@ -92,7 +92,7 @@ def _settle(parameters: Any, n_steps: int, fires: bool, current: Any, v: Any) ->
         brought, drift, decay = beta * brought + flow, beta * drift + bias, beta * decay
     highest = n_steps * max(bias, 0.0)
     most = alpha * (1.0 - flow) / (1.0 - alpha) if alpha < 1.0 else float(n_steps)
-    n_near = 0
+    n_near = np.int64(0)
     for neuron in range(v.size):
         n_near += np.int64(max(v[neuron], 0.0) + most * max(current[neuron], 0.0) + highest >= _CERTAIN)
     if fires and n_near:
