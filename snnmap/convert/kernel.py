@@ -11,7 +11,7 @@ _compile: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 _NEAR = 2048
 """Neurons whose states, over all steps, a processor holds near."""
 _FEW = 64
-"""Neurons of which, in most steps, none fires."""
+"""Neurons of which, in many steps, none fires."""
 _CERTAIN = 1.0 - 1e-9
 """Potential below which a neuron surely does not fire, whatever the order in which a sum is taken."""
 
@@ -31,7 +31,7 @@ def advance_layer(
         fires: whether the neurons do.
         shares: ``(n_kept,) float64``, of what is held back, in the first steps.
         counts: ``(n_steps, n) int8`` of zeros, where spikes go; of no steps where these are not wanted.
-        spikes: ``(n,)`` of zeros, to which they are added up.
+        spikes: ``(n,) int64``, where the sum of them over all steps goes.
         rest: ``(n,) float64``, where the last potentials go.
         beyond: ``(n,) float64``, raised to what the potentials of the first steps are above the last one, or above 0, over the
             share of the step.
@@ -39,7 +39,10 @@ def advance_layer(
     n_busy, kept = max(_count_busy(arriving[1], charges[1]), shares.size), np.empty((shares.size, min(_NEAR, rest.size)))
     for first in range(0, rest.size, _NEAR):
         near = slice(first, min(first + _NEAR, rest.size))
-        _advance_near(parameters, arriving, charges, fires, n_busy, near, kept, counts, spikes[near], rest[near])
+        sent = np.zeros(rest[near].size)
+        _advance_near(parameters, arriving, charges, fires, n_busy, near, kept, counts, sent, rest[near])
+        for neuron in range(sent.size):
+            spikes[first + neuron] = np.int64(sent[neuron])
         _raise_beyond(kept, shares, rest[near], beyond[near])
 
 
@@ -56,7 +59,7 @@ def _advance_near(
     spikes: Any,
     v: Any,
 ) -> None:
-    """Run some of the neurons; ``spikes`` and ``v`` are theirs. Nothing comes from step ``n_busy`` on."""
+    """Run some of the neurons; ``spikes``, in ``float64``, and ``v`` are theirs. Nothing comes from step ``n_busy`` on."""
     n_steps, current, nothing, room = arriving[1].size, np.zeros(v.size), np.zeros(v.size), np.empty(v.size)
     v[:] = 0.0
     for step in range(n_steps):
@@ -129,18 +132,22 @@ def _flow(parameters: Any, total: Any, current: Any, v: Any) -> None:
 
 @_compile
 def _fire(max_count: float, v: Any, counts: Any, spikes: Any) -> None:
+    """Send spikes; every loop is one of which a processor does several turns at once."""
     for first in range(0, v.size, _FEW):
         near, n_firing = v[first : first + _FEW], np.int64(0)
         for neuron in range(near.size):
             n_firing += np.int64(near[neuron] >= 1.0)
-        if n_firing:  # which is rare
+        if n_firing:
+            sent, total = np.floor(near), spikes[first : first + _FEW]
             for neuron in range(near.size):
-                if near[neuron] >= 1.0:
-                    sent = min(np.floor(near[neuron]), max_count)
-                    near[neuron] -= sent
-                    if len(counts):
-                        counts[0, first + neuron] = np.int8(sent)
-                    spikes[first + neuron] += np.int64(sent)
+                count = min(max(sent[neuron], 0.0), max_count)
+                sent[neuron] = count
+                near[neuron] -= count
+                total[neuron] += count
+            for row in counts:
+                own = row[first : first + _FEW]
+                for neuron in range(near.size):
+                    own[neuron] = np.int8(np.int32(sent[neuron]))
 
 
 @_compile

@@ -31,8 +31,10 @@ def find_silent_inputs(quantised: QuantisedNetwork, calibration: Mapping[str, In
 
 def _find_by_port(quantised: QuantisedNetwork, silent: BoolArray) -> Iterator[SilentInputs]:
     table, (weights, shift) = quantised.mapped.table, quantised.program.memory(MemoryKind.INPUT)
-    others = _find_largest_others(quantised, silent)
     rows, onto = (np.concatenate(parts) for parts in zip(*((one.rows, one.indices) for one in weights), strict=True))
+    reached = np.zeros(quantised.program.hidden.size, np.bool_)
+    reached[onto[silent[rows]]] = True
+    others = _find_largest_others(quantised, silent, reached)
     sizes = np.concatenate([np.abs(one.data) for one in weights]) * float(1 << shift)
     kept = silent[rows] & (others[onto] > 0)
     coarser = np.where(kept, sizes / np.where(others > 0, others, 1.0)[onto], 0.0)
@@ -48,8 +50,8 @@ def _find_by_port(quantised: QuantisedNetwork, silent: BoolArray) -> Iterator[Si
         )
 
 
-def _find_largest_others(quantised: QuantisedNetwork, silent: BoolArray) -> FloatArray:
-    """Return the largest weight onto each hidden neuron of all sources but silent channels, in units of its state.
+def _find_largest_others(quantised: QuantisedNetwork, silent: BoolArray, reached: BoolArray) -> FloatArray:
+    """Return the largest weight onto each hidden neuron that is reached, in units of its state; that of silent channels is none.
 
     Where all became 0 it is half of a word.
     """
@@ -57,7 +59,10 @@ def _find_largest_others(quantised: QuantisedNetwork, silent: BoolArray) -> Floa
     for kind in HIDDEN_MEMORIES:
         stored = quantised.program.memory(kind)
         for trained, words in zip(quantised.mapped.weights(kind), stored.weights, strict=True):
-            for matrix, sizes in ((trained, np.full(trained.nnz, 0.5)), (words, np.abs(words.data))):
-                kept = ~silent[matrix.rows] if kind is MemoryKind.INPUT else np.ones(matrix.nnz, np.bool_)
-                np.maximum.at(largest, matrix.indices[kept], sizes[kept] * float(1 << stored.shift))
+            for matrix in (trained, words):
+                places = np.flatnonzero(reached[matrix.indices])
+                if kind is MemoryKind.INPUT:
+                    places = places[~silent[matrix.rows[places]]]
+                sizes = np.abs(words.data[places]) if matrix is words else np.full(places.size, 0.5)
+                np.maximum.at(largest, matrix.indices[places], sizes * float(1 << stored.shift))
     return largest
