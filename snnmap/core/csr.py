@@ -164,10 +164,10 @@ class CsrMatrix(Cached):
         indptr, indices, data = map(seal, arrays)
         return cls(shape=shape, indptr=indptr, indices=indices, data=data)
 
-    def _derive(self, **changed: npt.NDArray[Any]) -> "CsrMatrix":
+    def _derive(self, shape: tuple[int, int] | None = None, **changed: npt.NDArray[Any]) -> "CsrMatrix":
         """Return the same with other arrays that nobody else changes and that make a canonical matrix, which is not checked."""
         derived = object.__new__(CsrMatrix)
-        replace_array(derived, "shape", self.shape)
+        replace_array(derived, "shape", self.shape if shape is None else shape)
         for name in ("indptr", "indices", "data"):
             replace_array(derived, name, seal(changed.get(name, getattr(self, name))))
         return derived
@@ -255,9 +255,19 @@ class CsrMatrix(Cached):
 
     def transpose(self) -> "CsrMatrix":
         """Return the same weights with sources and targets exchanged, in linear time; those that are exactly 0 are left out."""
-        indptr, indices, data = self.to_columns()
-        transposed = CsrMatrix._of_own((self.shape[1], self.shape[0]), indptr, indices.astype(np.int64), data)
+        indptr, indices, data = self._turn() if self.nnz > _FEW_TRIPLETS else self.to_columns()
+        shape = self.shape[1], self.shape[0]
+        transposed = self._derive(shape=shape, indptr=indptr, indices=indices.astype(np.int64, copy=False), data=data)
         return transposed.keep(data != 0)
+
+    def _turn(self) -> tuple[IntArray, IntArray, npt.NDArray[Any]]:
+        """Return what :meth:`to_columns` does, in one pass."""
+        from snnmap.core import triplets
+
+        edges = np.r_[0, np.cumsum(self.column_lengths)]
+        rows, weights = np.empty(self.nnz, np.int64), np.empty(self.nnz, self.data.dtype)
+        triplets.turn(self.indptr, self.indices, self.data, edges[:-1].copy(), rows, weights)
+        return edges, rows, weights
 
     def select(self, rows: IntArray | None = None, columns: IntArray | None = None) -> "CsrMatrix":
         """Return some rows and columns, in the order of their numbers; all where none are given.

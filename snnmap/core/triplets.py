@@ -15,6 +15,7 @@ __all__ = [
     "order_rows",
     "place_rows",
     "take_places",
+    "turn",
 ]
 
 _compile: Any = numba.njit(cache=True, nogil=True)
@@ -89,6 +90,25 @@ def place_rows(indptr: Any, indices: Any, data: Any, rows: Any, columns: Any, fr
             ordered[at], weights[at] = columns[indices[place]], data[place]
             at += 1
         free[rows[row]] = at
+
+
+@_compile
+def turn(indptr: Any, indices: Any, data: Any, free: Any, rows: Any, weights: Any) -> None:
+    """Write rows and weights column after column.
+
+    Args:
+        indptr: of a matrix.
+        indices: of the matrix.
+        data: of the matrix.
+        free: ``(n_columns,) int64``, where the next of each column goes, which is moved on.
+        rows: ``(nnz,) int64``, where the row of each weight goes.
+        weights: ``(nnz,)``, where the weights go.
+    """
+    for row in range(indptr.size - 1):
+        for place in range(indptr[row], indptr[row + 1]):
+            at = free[indices[place]]
+            free[indices[place]] += 1
+            rows[at], weights[at] = row, data[place]
 
 
 @_compile

@@ -12,14 +12,19 @@ from snnmap.core.errors import NetworkError
 matrices = hnp.arrays(np.int64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.integers(-2, 2))
 
 
-@given(matrices)
-def test_dense_round_trip_and_transpose(dense: np.ndarray) -> None:
-    matrix = CsrMatrix.from_dense(dense)
-    assert np.array_equal(matrix.to_dense(), dense)
-    assert np.array_equal(matrix.transpose().to_dense(), dense.T)
-    assert np.array_equal(matrix.to_scipy().toarray(), dense)
-    assert np.array_equal(matrix.row_lengths, (dense != 0).sum(axis=1))
-    assert np.array_equal(matrix.column_lengths, (dense != 0).sum(axis=0))
+@pytest.mark.parametrize("most", [10**9, 0])
+@given(dense=matrices)
+def test_dense_round_trip_and_transpose(most: int, dense: np.ndarray) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snnmap.core.csr._FEW_TRIPLETS", most)
+        matrix = CsrMatrix.from_dense(dense)
+        assert np.array_equal(matrix.to_dense(), dense)
+        transposed = matrix.transpose()
+        assert transposed == CsrMatrix.from_dense(dense.T)
+        assert transposed.data.dtype == dense.dtype
+        assert np.array_equal(matrix.to_scipy().toarray(), dense)
+        assert np.array_equal(matrix.row_lengths, (dense != 0).sum(axis=1))
+        assert np.array_equal(matrix.column_lengths, (dense != 0).sum(axis=0))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -44,7 +49,9 @@ def test_many_triplets_beyond_the_shape_are_refused(monkeypatch: pytest.MonkeyPa
         CsrMatrix.from_triplets([0, 5, 0], [0, 1, 0], [1.0, 2.0, 3.0], (3, 3))
 
 
-def test_transposing_leaves_out_weights_that_became_0() -> None:
+@pytest.mark.parametrize("most", [10**9, 0])
+def test_transposing_leaves_out_weights_that_became_0(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnmap.core.csr._FEW_TRIPLETS", most)
     matrix = CsrMatrix.from_dense([[1.0, 2.0], [3.0, 0.0]]).with_data([0.0, 2.0, 3.0])
     assert matrix.transpose() == CsrMatrix.from_dense([[0.0, 3.0], [2.0, 0.0]])
 
