@@ -10,6 +10,7 @@ import numpy.typing as npt
 from snnmap.core import BoolArray, CsrMatrix, FloatArray, record
 from snnmap.core.brief import brief_repr
 from snnmap.core.cached import Cached, cached
+from snnmap.core.threads import count_cores, run_side_by_side
 
 __all__ = [
     "INPUT",
@@ -31,6 +32,9 @@ __all__ = [
 INPUT = "input"
 REPEAT = "input repeat"
 """A layer that repeats input values for the output, which inputs do not reach on a chip."""
+
+_MUCH_WORK = 100_000_000
+"""Weights times samples above which it is worth while to look at matrices beside each other."""
 
 LayerKind = Literal["relu", "max", "excess", "pool", "repeat"]
 Rounding = Literal["round", "half_down", "floor"]
@@ -124,10 +128,20 @@ def run_ann(ann: Ann, inputs: npt.ArrayLike, *, apply: Apply | None = None) -> d
     """
     values = np.asarray(inputs, np.float64).reshape(len(np.asarray(inputs)), -1)
     activations, compute = {INPUT: values}, apply or apply_affine
+    if apply is None:
+        _prepare(ann, len(values))
     for layer in ann.layers:
         activations[layer.name] = _rectify(layer, compute(layer.incoming, activations))
     activations["output"] = compute(ann.output, activations)
     return activations
+
+
+def _prepare(ann: Ann, n_samples: int) -> None:
+    """Let the matrices of a large ANN look at their weights, beside each other: each keeps what it finds."""
+    affines = [*(layer.incoming for layer in ann.layers), ann.output]
+    if n_samples * sum(weights.nnz for affine in affines for weights in affine.terms.values()) > _MUCH_WORK:
+        matrices = (weights for affine in affines for weights in affine.to_matrices().values())
+        run_side_by_side(lambda weights: weights.build_product(n_samples), matrices, n_threads=count_cores())
 
 
 def apply_affine(affine: Affine, activations: Mapping[str, FloatArray]) -> FloatArray:
