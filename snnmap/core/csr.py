@@ -255,19 +255,9 @@ class CsrMatrix(Cached):
 
     def transpose(self) -> "CsrMatrix":
         """Return the same weights with sources and targets exchanged, in linear time; those that are exactly 0 are left out."""
-        indptr, indices, data = self._turn() if self.nnz > _FEW_TRIPLETS else self.to_columns()
-        shape = self.shape[1], self.shape[0]
-        transposed = self._derive(shape=shape, indptr=indptr, indices=indices.astype(np.int64, copy=False), data=data)
+        indptr, indices, data = self.to_columns(np.int64)
+        transposed = self._derive(shape=(self.shape[1], self.shape[0]), indptr=indptr, indices=indices, data=data)
         return transposed.keep(data != 0)
-
-    def _turn(self) -> tuple[IntArray, IntArray, npt.NDArray[Any]]:
-        """Return what :meth:`to_columns` does, in one pass."""
-        from snnmap.core import triplets
-
-        edges = np.r_[0, np.cumsum(self.column_lengths)]
-        rows, weights = np.empty(self.nnz, np.int64), np.empty(self.nnz, self.data.dtype)
-        triplets.turn(self.indptr, self.indices, self.data, edges[:-1].copy(), rows, weights)
-        return edges, rows, weights
 
     def select(self, rows: IntArray | None = None, columns: IntArray | None = None) -> "CsrMatrix":
         """Return some rows and columns, in the order of their numbers; all where none are given.
@@ -424,14 +414,21 @@ class CsrMatrix(Cached):
     def _make_room(self, values: npt.NDArray[Any], out: FloatArray | None) -> FloatArray:
         return np.empty((len(values), self.shape[1])) if out is None else out
 
-    def to_columns(self) -> tuple[IntArray, npt.NDArray[np.int32], npt.NDArray[Any]]:
-        """Return compressed columns: where each starts, ``(n_post + 1,) int64``, sources ``(nnz,)``, and weights."""
+    def to_columns(self, width: type[np.signedinteger[Any]] = np.int32) -> tuple[IntArray, npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return compressed columns: where each starts, ``(n_post + 1,) int64``, sources ``(nnz,)`` of a type, and weights."""
+        if self.nnz > _FEW_TRIPLETS:
+            from snnmap.core import triplets
+
+            edges = np.r_[0, np.cumsum(self.column_lengths)]
+            sources, data = np.empty(self.nnz, width), np.empty(self.nnz, self.data.dtype)
+            triplets.turn(self.indptr, self.indices, self.data, edges[:-1].copy(), sources, data)
+            return edges, sources, data
         from scipy.sparse import csr_array
 
-        width = _choose_width(max(self.nnz, *self.shape))
-        rows = self.data, self.indices.astype(width), self.indptr.astype(width)
+        held = _choose_width(max(self.nnz, *self.shape))
+        rows = self.data, self.indices.astype(held), self.indptr.astype(held)
         columns = csr_array(rows, shape=self.shape).tocsc()
-        return columns.indptr.astype(np.int64), columns.indices.astype(np.int32, copy=False), columns.data
+        return columns.indptr.astype(np.int64), columns.indices.astype(width, copy=False), columns.data
 
     def _find_defect(self) -> str:
         n_pre, n_post = self.shape

@@ -101,7 +101,7 @@ def turn(indptr: Any, indices: Any, data: Any, free: Any, rows: Any, weights: An
         indices: of the matrix.
         data: of the matrix.
         free: ``(n_columns,) int64``, where the next of each column goes, which is moved on.
-        rows: ``(nnz,) int64``, where the row of each weight goes.
+        rows: ``(nnz,)`` integers, where the row of each weight goes.
         weights: ``(nnz,)``, where the weights go.
     """
     for row in range(indptr.size - 1):

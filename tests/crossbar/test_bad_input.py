@@ -83,12 +83,12 @@ def test_branches_recurrent_layers_and_shapes_are_told_at_once(run: Run, tmp_pat
     assert result.code == 2
     lines = [line for line in result.err.splitlines() if line.startswith("  - ")]
     assert [line.split(":")[0] for line in lines] == [
-        "  - 'x' (input)", "  - 'c' (input)", "  - 'choice' (If)", "  - 'memory' (LSTM)", "  - 'dynamic' (ConvInteger)"
+        "  - 'choice' (If)", "  - 'memory' (LSTM)", "  - 'dynamic' (ConvInteger)", "  - 'x' (input)", "  - 'c' (input)"
     ]  # fmt: skip
     assert all(
         word in line
         for word, line in zip(
-            ["{'x': (...)}", "this number as a constant", "the branch that is taken", "unroll it", "statically"],
+            ["the branch that is taken", "unroll it", "statically", "{'x': (...)}", "this number as a constant"],
             lines,
             strict=True,
         )
