@@ -61,6 +61,11 @@ class Affine(Cached):
         """Number of values."""
         return int(self.bias.size)
 
+    @property
+    def n_weights(self) -> int:
+        """Number of stored weights of all terms."""
+        return sum(weights.nnz for weights in self.terms.values())
+
     @cached
     def to_matrices(self) -> dict[str, CsrMatrix]:
         """Return the terms as matrices of synapses, without weights that are exactly 0."""
@@ -139,7 +144,7 @@ def run_ann(ann: Ann, inputs: npt.ArrayLike, *, apply: Apply | None = None) -> d
 def _prepare(ann: Ann, n_samples: int) -> None:
     """Let the matrices of a large ANN look at their weights, beside each other: each keeps what it finds."""
     affines = [*(layer.incoming for layer in ann.layers), ann.output]
-    if n_samples * sum(weights.nnz for affine in affines for weights in affine.terms.values()) > _MUCH_WORK:
+    if n_samples * sum(affine.n_weights for affine in affines) > _MUCH_WORK:
         matrices = (weights for affine in affines for weights in affine.to_matrices().values())
         run_side_by_side(lambda weights: weights.build_product(n_samples), matrices, n_threads=count_cores())
 

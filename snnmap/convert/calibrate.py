@@ -94,7 +94,7 @@ def calibrate_layers(
     last_use |= dict.fromkeys(ann.output.terms, "output")
     rasters: dict[str, Counts] = dict(ports)
     parts, given, spikes = [], [], {}
-    room = make_room(max((sum(weights.nnz for weights in layer.incoming.terms.values()) for layer in ann.layers), default=0))
+    room = make_room(max((layer.incoming.n_weights for layer in ann.layers), default=0))
     for layer in ann.layers:
         name = layer.name
         part, charges, run = _fit_layer(layer, units.values, activations, rasters, room, levels[name], options)

@@ -227,7 +227,7 @@ def _try_way(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, 
 
 
 def _measure_unseen(ann: Ann, activations: Mapping[str, FloatArray], data: FloatArray, options: ConvertOptions) -> float:
-    """Return the error on every other sample of a conversion that was calibrated on the rest."""
+    """Return the error on samples that were left out of a conversion that was calibrated on every other one."""
     half = {name: values[::2] for name, values in activations.items()}
     attempt = _try_way(ann, half, data[::2], options)
     others = data[1::2][: _FEWEST if _is_large(ann, data) else _UNSEEN]
@@ -238,8 +238,7 @@ def _measure_unseen(ann: Ann, activations: Mapping[str, FloatArray], data: Float
 
 
 def _is_large(ann: Ann, data: FloatArray) -> bool:
-    n_weights = sum(weights.nnz for layer in ann.layers for weights in layer.incoming.terms.values())
-    return bool(n_weights * min(len(data), _MEASURED) > _MUCH_WORK)
+    return sum(layer.incoming.n_weights for layer in ann.layers) * min(len(data), _MEASURED) > _MUCH_WORK
 
 
 def _measure(calibrated: Calibrated, wanted: FloatArray, options: ConvertOptions) -> Choice:

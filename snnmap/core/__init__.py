@@ -1,7 +1,7 @@
 """Neutral ground for every back end: errors, diagnostics, files, records, sparse matrices."""
 
 from snnmap.core.allowance import Allowance
-from snnmap.core.csr import CsrMatrix, order_alike, split_near, take_places
+from snnmap.core.csr import CsrMatrix, list_places, order_alike, split_near, take_places
 from snnmap.core.record import BoolArray, FloatArray, IntArray, record, seal
 from snnmap.core.report import Report
 
@@ -12,6 +12,7 @@ __all__ = [
     "BoolArray",
     "FloatArray",
     "IntArray",
+    "list_places",
     "order_alike",
     "record",
     "seal",

@@ -1,7 +1,6 @@
 """Sparse weights: compressed rows as three read-only arrays."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from snnmap.core.threads import count_cores, run_side_by_side
 if TYPE_CHECKING:
     from snnmap.core.blocks import Blocks
 
-__all__ = ["MOST_NEAR", "CsrMatrix", "order_alike", "order_keys", "split_near", "spread_marks", "take_places"]
+__all__ = ["MOST_NEAR", "CsrMatrix", "list_places", "order_alike", "order_keys", "split_near", "spread_marks", "take_places"]
 
 MOST_NEAR = 100_000
 """Sums that a processor holds near, about a megabyte; where more are added up, every weight is read in the order of targets."""
@@ -270,13 +269,12 @@ class CsrMatrix(Cached):
         return taken if columns is None else CsrMatrix.from_scipy(taken.to_scipy()[:, columns])
 
     def _take_rows(self, rows: IntArray) -> "CsrMatrix":
-        lengths = self.row_lengths[rows]
-        edges, starts = np.r_[0, np.cumsum(lengths)], self.indptr[rows]
+        edges, starts = np.r_[0, np.cumsum(self.row_lengths[rows])], self.indptr[rows]
         if (starts[1:] == self.indptr[rows[:-1] + 1]).all() and rows.size:  # one behind the other
             mine = slice(starts[0], self.indptr[rows[-1] + 1])
             arrays = self.indices[mine].copy(), self.data[mine].copy()
         else:
-            places = np.repeat(starts - edges[:-1], lengths) + np.arange(edges[-1])
+            places = list_places(self.indptr, rows)
             arrays = self.indices[places], self.data[places]
         return CsrMatrix._of_own((rows.size, self.shape[1]), edges, *arrays)
 
@@ -346,15 +344,12 @@ class CsrMatrix(Cached):
             >>> CsrMatrix.from_dense([[0.0, 2.5], [1.0, 0.0]]).build_product(1)(np.array([[2.0, 3.0]])).tolist()
             [[3.0, 5.0]]
         """
-        if n * self.nnz > _FEW_PRODUCTS:
-            return self._build_compiled(n) if self._is_finite() else lambda values, out=None: _put(values @ self.to_scipy(), out)
-        sources, n_post = self.rows, self.shape[1]
-        places = (np.arange(n)[:, np.newaxis] * n_post + self.indices).ravel()
+        write = self._build_writer(n)
 
-        @np.errstate(all="ignore")  # as scipy, which gives NaN and infinities without a word
         def multiply(values: npt.NDArray[Any], out: FloatArray | None = None) -> FloatArray:
-            products = (values[:, sources] * self.data).ravel()
-            return _put(np.asarray(np.bincount(places, products, minlength=n * n_post).reshape(n, n_post), np.float64), out)
+            sums = np.empty((len(values), self.shape[1])) if out is None else out
+            write(values, sums)
+            return sums
 
         return multiply
 
@@ -370,7 +365,7 @@ class CsrMatrix(Cached):
         if n_threads == 1:
             return multiply(values)
         parts = np.array_split(values, n_threads)
-        products = self._make_room(values, None)
+        products = np.empty((len(values), self.shape[1]))
         own = np.array_split(products, n_threads)
         run_side_by_side(lambda part, out: self.build_product(len(part))(part, out), parts, own, n_threads=n_threads)
         return products
@@ -385,34 +380,38 @@ class CsrMatrix(Cached):
 
         return find_blocks(self.indptr, self.indices, self.data, self.shape[1])
 
-    def _build_compiled(self, n: int) -> Product:
+    def _build_writer(self, n: int) -> Callable[[npt.NDArray[Any], FloatArray], None]:
+        """Return what writes ``values @ self`` of values ``(n, n_pre)`` to an array ``(n, n_post)``."""
+        if n * self.nnz > _FEW_PRODUCTS:
+            return self._build_compiled() if self._is_finite() else lambda values, sums: np.copyto(sums, values @ self.to_scipy())
+        sources, n_post = self.rows, self.shape[1]
+        places = (np.arange(n)[:, np.newaxis] * n_post + self.indices).ravel()
+
+        @np.errstate(all="ignore")  # as scipy, which gives NaN and infinities without a word
+        def write(values: npt.NDArray[Any], sums: FloatArray) -> None:
+            products = (values[:, sources] * self.data).ravel()
+            sums[:] = np.bincount(places, products, minlength=n * n_post).reshape(n, n_post)
+
+        return write
+
+    def _build_compiled(self) -> Callable[[npt.NDArray[Any], FloatArray], None]:
+        from snnmap.core.blocks import add_blocks
         from snnmap.core.product import add_columns, add_rows
 
         blocks = self._find_blocks()
         if blocks is not None:
-            return partial(self._multiply_blocks, blocks)
+            return lambda values, sums: add_blocks(_as_compiled(values), blocks, sums)
         columns = self.to_columns() if self.shape[1] > MOST_NEAR else None
 
         @np.errstate(invalid="ignore")  # of values that are no bytes, which are then taken as they are
-        def multiply(values: npt.NDArray[Any], out: FloatArray | None = None) -> FloatArray:
-            sums, counts = self._make_room(values, out), values.astype(np.uint8) if columns else values
+        def write(values: npt.NDArray[Any], sums: FloatArray) -> None:
+            counts = values.astype(np.uint8) if columns else values
             if columns and np.array_equal(counts, values):
                 add_columns(counts, *columns, sums)
             else:
                 add_rows(_as_compiled(values), self.indptr, self.indices, self.data, sums)
-            return sums
 
-        return multiply
-
-    def _multiply_blocks(self, blocks: "Blocks", values: npt.NDArray[Any], out: FloatArray | None = None) -> FloatArray:
-        from snnmap.core.blocks import add_blocks
-
-        sums = self._make_room(values, out)
-        add_blocks(_as_compiled(values), blocks, sums)
-        return sums
-
-    def _make_room(self, values: npt.NDArray[Any], out: FloatArray | None) -> FloatArray:
-        return np.empty((len(values), self.shape[1])) if out is None else out
+        return write
 
     def to_columns(self, width: type[np.signedinteger[Any]] = np.int32) -> tuple[IntArray, npt.NDArray[Any], npt.NDArray[Any]]:
         """Return compressed columns: where each starts, ``(n_post + 1,) int64``, sources ``(nnz,)`` of a type, and weights."""
@@ -507,6 +506,22 @@ def split_near(n: int) -> Iterator[slice]:
         yield slice(start, min(start + _MOST_BESIDE, n))
 
 
+def list_places(edges: IntArray, rows: IntArray) -> IntArray:
+    """Return the places of what stands in some rows, one row's after the other's.
+
+    Args:
+        edges: ``(n_rows + 1,) int64``, where each row starts.
+        rows: ``(n,)`` of them.
+
+    Example:
+        >>> list_places(np.array([0, 2, 2, 5]), np.array([2, 0])).tolist()
+        [2, 3, 4, 0, 1]
+    """
+    lengths = np.diff(edges)[rows]
+    ends = np.cumsum(lengths)
+    return np.asarray(np.repeat(edges[rows] - (ends - lengths), lengths) + np.arange(int(lengths.sum())), np.int64)
+
+
 def take_places(keys: IntArray, free: IntArray) -> IntArray:
     """Return where each of some keys goes when these are laid out by key, those of one key as they are given.
 
@@ -533,14 +548,6 @@ def take_places(keys: IntArray, free: IntArray) -> IntArray:
 def _as_compiled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return values of a type for which products are compiled: small counts as they are, all others in float64."""
     return values if values.dtype == np.int8 else np.asarray(values, np.float64)
-
-
-def _put(products: FloatArray, out: FloatArray | None) -> FloatArray:
-    """Return products where they were to go."""
-    if out is None:
-        return products
-    out[:] = products
-    return out
 
 
 def _choose_width(most: int) -> Any:

@@ -6,7 +6,7 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-__all__ = ["find_scopes"]
+__all__ = ["find_scopes", "list_codes"]
 
 _FOREIGN = sys.stdlib_module_names | {"numpy", "snnmap", "torch"}
 """Packages whose functions are known, and not followed by name."""
@@ -44,7 +44,7 @@ def _is_foreign(found: Any) -> bool:
 def _list_named(found: Any) -> Iterator[Any]:
     """Yield the functions, classes and modules that one of these names, or an object that is called."""
     if isinstance(found, FunctionType):
-        names = set(_list_names(found.__code__))
+        names = {name for code in list_codes(found.__code__) for name in code.co_names}
         values = [found.__globals__[name] for name in names & found.__globals__.keys()]
         values += [*(found.__defaults__ or ()), *(found.__kwdefaults__ or {}).values(), *_list_enclosed(found)]
         for value in values:
@@ -63,11 +63,12 @@ def _list_named(found: Any) -> Iterator[Any]:
         yield type(found)
 
 
-def _list_names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _list_names(constant)
+def list_codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a function's code and that of functions within it."""
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from list_codes(inner)
 
 
 def _list_enclosed(function: FunctionType) -> Iterator[Any]:

@@ -348,12 +348,19 @@ def test_a_memory_behind_the_last_neurons_is_refused(package: str, *, is_weighed
         assert snnmap.load(model[:-1] if package != "norse" else type(model)(*list(model)[:-1]))
 
 
+def fire_at(package: str, threshold: float) -> nn.Module:
+    if package == "spikingjelly":
+        return jelly("neuron").IFNode(v_threshold=threshold)
+    return leaky(init_hidden=True, threshold=threshold)
+
+
+@pytest.mark.parametrize(("first", "last"), [(1.0, 1e3), (1e6, 1.0)])
 @pytest.mark.parametrize("package", ["snntorch", "spikingjelly"])
-def test_a_memory_between_neurons_is_refused_though_those_behind_are_silent(package: str) -> None:
+def test_a_memory_between_neurons_is_refused_though_some_are_silent(package: str, first: float, last: float) -> None:
+    """Those behind it, or those in front, of which outputs show nothing unless spikes are put in the place of their own."""
     torch.manual_seed(0)
-    silent = jelly("neuron").IFNode(v_threshold=1e3) if package == "spikingjelly" else leaky(init_hidden=True, threshold=1e3)
-    first = jelly("neuron").IFNode() if package == "spikingjelly" else leaky(init_hidden=True)
-    layers = [widen(nn.Linear(N_IN, N_IN)), first, Average(), widen(nn.Linear(N_IN, N_OUT)), silent]
+    neurons = fire_at(package, first), fire_at(package, last)
+    layers = [widen(nn.Linear(N_IN, N_IN)), neurons[0], Average(), widen(nn.Linear(N_IN, N_OUT)), neurons[1]]
     with pytest.raises(FrontendError, match=r"keeps values from step to step[^|]*what module '4' takes"):
         snnmap.load(nn.Sequential(*layers))
     assert snnmap.load(nn.Sequential(*layers[:2], *layers[3:]))
@@ -509,18 +516,6 @@ def test_a_trial_that_is_shorter_than_the_numbers_of_the_code_is_told() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(widen(nn.Linear(N_IN, N_OUT)), leaky(init_hidden=True), Late(90_000, is_kept=True))
     assert "numbers up to 90002" in snnmap.load(model).provenance["trial"]
-
-
-@pytest.mark.parametrize("package", ["snntorch", "spikingjelly"])
-def test_a_memory_behind_neurons_that_no_input_wakes_is_refused(package: str) -> None:
-    """Of which its outputs show nothing, unless spikes are put in the place of the neurons' own."""
-    torch.manual_seed(0)
-    silent = jelly("neuron").IFNode(v_threshold=1e6) if package == "spikingjelly" else leaky(init_hidden=True, threshold=1e6)
-    last = jelly("neuron").IFNode() if package == "spikingjelly" else leaky(init_hidden=True)
-    layers = [widen(nn.Linear(N_IN, N_IN)), silent, Average(), widen(nn.Linear(N_IN, N_OUT)), last]
-    with pytest.raises(FrontendError, match=r"keeps values from step to step[^|]*what module '4' takes"):
-        snnmap.load(nn.Sequential(*layers))
-    assert snnmap.load(nn.Sequential(*layers[:2], *layers[3:]))
 
 
 NEURONS = {

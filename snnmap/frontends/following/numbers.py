@@ -8,6 +8,7 @@ from torch import nn
 
 from snnmap.frontends.following.framework import Framework
 from snnmap.network import Network
+from snnmap.nn.scopes import list_codes
 
 __all__ = ["FEWEST_STEPS", "count_trial_steps"]
 
@@ -48,14 +49,6 @@ def _list_numbers(part: nn.Module, framework: Framework) -> Iterator[int]:
     defaults = [one for value in found for one in (getattr(value, "__defaults__", None) or ())]
     for code, scope in zip(codes, scopes, strict=True):
         if isinstance(code, CodeType):
-            found += [one for inner in _list_codes(code) for one in inner.co_consts]
-            found += [scope.get(name) for inner in _list_codes(code) for name in inner.co_names]
+            found += [one for inner in list_codes(code) for one in inner.co_consts]
+            found += [scope.get(name) for inner in list_codes(code) for name in inner.co_names]
     yield from (one for one in (*found, *sizes, *defaults) if type(one) is int and 0 < one <= _LARGEST)
-
-
-def _list_codes(code: CodeType) -> Iterator[CodeType]:
-    """Yield a function's code and that of functions within it."""
-    yield code
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _list_codes(inner)

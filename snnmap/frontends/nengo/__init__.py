@@ -11,9 +11,10 @@ import numpy.typing as npt
 from snnmap.core import IntArray
 from snnmap.core.errors import ConversionWarning, FrontendError, InputError
 from snnmap.core.packages import import_nengo
-from snnmap.frontends.nengo.assemble import START, InitialVoltage, Options, assemble_network
+from snnmap.frontends.nengo.assemble import InitialVoltage, Options, assemble_network
 from snnmap.frontends.nengo.build import Built, build_network, read_simulator
 from snnmap.frontends.nengo.neurons import APPROXIMATIONS, Approximation
+from snnmap.frontends.nengo.start import START, make_start
 from snnmap.network import Network
 
 __all__ = ["APPROXIMATIONS", "START", "Approximation", "encode_inputs", "load"]
@@ -150,10 +151,7 @@ def _start_counts(counts: Mapping[str, IntArray]) -> IntArray:
         raise InputError(
             "the length of the run is unknown", limit="an input port beside 'start'", fix=f"give the raster of '{START}'"
         )
-    n_samples, n_steps = next(iter(counts.values())).shape[:2]
-    start = np.zeros((n_samples, n_steps, 1), np.int64)
-    start[:, :1] = 1
-    return start
+    return make_start(*next(iter(counts.values())).shape[:2])
 
 
 def _build(nengo: Any, source: Any, dt_s: float | None, *, unused: Collection[str]) -> Built:

@@ -10,13 +10,14 @@ import numpy as np
 from snnmap.core import CsrMatrix
 from snnmap.core.errors import FrontendError
 from snnmap.frontends.nengo.build import Built, Names, require_finite, unique_name
-from snnmap.frontends.nengo.measure import START, measure_reset
+from snnmap.frontends.nengo.measure import measure_reset
 from snnmap.frontends.nengo.neurons import Approximation, NeuronModel, check_currents, read_neurons
 from snnmap.frontends.nengo.paths import Path, PathReader, Value, read_lowpass
+from snnmap.frontends.nengo.start import START
 from snnmap.frontends.nengo.transforms import select
 from snnmap.network import InputPort, Network, OutputPort, Population, Projection
 
-__all__ = ["START", "InitialVoltage", "Options", "assemble_network"]
+__all__ = ["InitialVoltage", "Options", "assemble_network"]
 
 InitialVoltage = Literal["port", "zero"]
 

@@ -3,14 +3,10 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-import numpy as np
-
+from snnmap.frontends.nengo.start import START, make_start
 from snnmap.network import Network, draw_inputs, simulate_network
 
-__all__ = ["START", "measure_reset"]
-
-START = "start"
-"""Name of the input port whose one channel spikes once, in step 0, and brings the initial voltages."""
+__all__ = ["measure_reset"]
 
 
 def measure_reset(network: Network, names: Collection[str]) -> str:
@@ -23,10 +19,9 @@ def measure_reset(network: Network, names: Collection[str]) -> str:
         network, populations=tuple(replace(p, reset="value") if p.name in names else p for p in network.populations)
     )  # fmt: skip
     rasters = draw_inputs(network.inputs, max_count=15)
-    if START in rasters:
-        rasters = {**rasters, START: np.zeros_like(rasters[START])}
-        rasters[START][:, 0] = 1
     n_samples, n_steps = next(iter(rasters.values())).shape[:2]
+    if START in rasters:
+        rasters = {**rasters, START: make_start(n_samples, n_steps)}
     wanted, found = (simulate_network(one, rasters, counts_of=list(names)).counts for one in (exact, network))
     pairs = [(wanted[name], found[name]) for name in names]
     active = sum(int(((one > 0) | (other > 0)).sum()) for one, other in pairs)

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from snnmap.chip import Bits, Family
-from snnmap.core import BoolArray, FloatArray, IntArray, record
+from snnmap.core import BoolArray, FloatArray, IntArray, list_places, record
 from snnmap.lif.program import NeuronParameters
 from snnmap.lif.quantise.decays import DecayCodes
 from snnmap.lif.quantise.lines import Lines
@@ -91,7 +91,7 @@ def fit_grid(
 def rescale_lines(lines: Lines, grid: Grid, scale: FloatArray) -> None:
     """Write the weights onto neurons that are exact at their new scales, in the place of those at ``scale``."""
     entries, neurons = lines.entries, np.flatnonzero(grid.is_exact)
-    rows = _list_rows(entries.edges, neurons)
+    rows = list_places(entries.edges, neurons)
     entries.value[rows] *= (grid.scale / scale)[lines.target[rows], np.newaxis] if rows.size else 1.0
 
 
@@ -116,7 +116,7 @@ def _find_short(
     chosen = np.flatnonzero(is_coded & np.isfinite(parameters.threshold) & (np.diff(entries.edges) > 0))
     unscaled = partial(_unscale, entries.value, decays.weight_factor, scale)
     chosen = chosen[_is_short(unscaled(heads[chosen], chosen)).all(axis=1) & _is_short(parameters.bias[chosen])]
-    rows = _list_rows(entries.edges, chosen)
+    rows = list_places(entries.edges, chosen)
     weight = unscaled(rows, lines.target[rows]) if rows.size else np.zeros((0, n_used))
     starts = np.cumsum(np.r_[0, np.diff(entries.edges)[chosen]])[:-1]
     whole = np.logical_and.reduceat(_is_short(weight).all(axis=1), starts) if chosen.size else np.zeros(0, np.bool_)
@@ -126,13 +126,6 @@ def _find_short(
 
 def _unscale(value: FloatArray, factor: FloatArray, scale: FloatArray, rows: IntArray, target: IntArray) -> FloatArray:
     return np.asarray(value[rows] / (factor[: value.shape[1], target] * scale[target]).T, np.float64)
-
-
-def _list_rows(edges: IntArray, neurons: IntArray) -> IntArray:
-    """Return the lines of some neurons, one neuron's after the other's."""
-    lengths = np.diff(edges)[neurons]
-    ends = np.cumsum(lengths)
-    return np.asarray(np.arange(int(lengths.sum())) + np.repeat(edges[neurons] - (ends - lengths), lengths), np.int64)
 
 
 def _is_short(values: FloatArray) -> BoolArray:
@@ -177,7 +170,7 @@ def _find_units(
         is_far | (own != np.rint(own)).any(axis=0) | (common == 0), np.nan, np.ldexp(common.astype(np.float64), -places)
     )
     step = np.ones(chosen.size, np.int64)
-    rows = _list_rows(entries.edges, chosen)
+    rows = list_places(entries.edges, chosen)
     for synapse in range(weight.shape[1]):
         for lsb in np.unique(entries.lsb).tolist():
             mine = entries.present[rows, synapse] & (entries.lsb[entries.source[rows]] == lsb)
